@@ -1,0 +1,164 @@
+"""Translate the Messages API's stream into our events, and keep what it has written.
+
+Pure: events in, events out. Source: "Streaming Messages" in the Claude API documentation.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from claude.errors import ErrorCode, GenerationError, StreamError
+from streams.events import (
+    ContentBlockFinished,
+    ContentBlockStarted,
+    Delta,
+    GenerationEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolInputDelta,
+    unfinished_block,
+)
+
+Json = dict[str, Any]
+
+_DELTAS: dict[str, tuple[type[Delta], str]] = {
+    "text_delta": (TextDelta, "text"),
+    "thinking_delta": (ThinkingDelta, "thinking"),
+    "input_json_delta": (ToolInputDelta, "partial_json"),
+}
+_USAGE = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_input_tokens": "cache_read_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
+
+
+def utf16_length(text: str) -> int:
+    """Count UTF-16 code units: a JavaScript string's length."""
+    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
+
+
+@dataclass(slots=True)
+class _Block:
+    block: Json
+    offset: int
+    pieces: list[str] = field(default_factory=list[str])
+    finished: bool = False
+
+    def shown(self) -> Json:
+        return self.block if self.finished else unfinished_block(self.block, "".join(self.pieces))
+
+
+class Answer:
+    """One answer of Claude's as it comes in."""
+
+    def __init__(self, generation_id: UUID) -> None:
+        """Begin with nothing written."""
+        self.generation_id = generation_id
+        self.sequence = 0
+        self.stop_reason: str | None = None
+        self.request_id: str | None = None
+        self.usage: dict[str, int] = {}
+        self._blocks: dict[int, _Block] = {}
+
+    @property
+    def content(self) -> list[Json]:
+        """All blocks, in Claude's words and order; those that are not whole bear `partial`."""
+        return [self._blocks[index].shown() for index in sorted(self._blocks)]
+
+    def next_sequence(self) -> int:
+        """Give the next event's number."""
+        self.sequence += 1
+        return self.sequence
+
+    def take(self, event: Json) -> GenerationEvent | None:
+        """Take one event of Claude's; give ours, where it has one. Raises StreamError for what makes no sense."""
+        try:
+            return self._take(event)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            message = "Claude's stream could not be understood."
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, message, self.request_id)) from error
+
+    def _take(self, event: Json) -> GenerationEvent | None:
+        match event["type"]:
+            case "content_block_delta":
+                return self._delta(event["index"], event["delta"])
+            case "content_block_start":
+                return self._start(event["index"], event["content_block"])
+            case "content_block_stop":
+                return self._finish(event["index"])
+            case "message_start":
+                self.request_id = event.get("request_id")
+                self._count(event["message"].get("usage"))
+            case "message_delta":
+                self.stop_reason = event["delta"].get("stop_reason") or self.stop_reason
+                self._count(event.get("usage"))
+            case _:
+                pass  # New kinds of events may appear at any time, says the documentation.
+        return None
+
+    def _start(self, index: int, block: Json) -> GenerationEvent:
+        written = block.get("text") or block.get("thinking") or ""
+        self._blocks[index] = _Block(block, utf16_length(written))
+        return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
+
+    def _delta(self, index: int, delta: Json) -> GenerationEvent | None:
+        current = self._blocks[index]
+        kind = delta["type"]
+        if kind in _DELTAS:
+            event_type, key = _DELTAS[kind]
+            return self._piece(event_type, index, current, delta[key])
+        if kind == "signature_delta":
+            current.block = {
+                **current.block,
+                "signature": current.block.get("signature", "") + delta["signature"],
+            }
+        elif kind == "citations_delta":
+            current.block = {
+                **current.block,
+                "citations": [*(current.block.get("citations") or []), delta["citation"]],
+            }
+        return None
+
+    def _piece(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+        if not text:
+            return None
+        offset = current.offset
+        current.offset += utf16_length(text)
+        current.pieces.append(text)
+        return kind(self.generation_id, self.next_sequence(), index, offset, text)
+
+    def _finish(self, index: int) -> GenerationEvent:
+        current = self._blocks[index]
+        current.block = _whole(current.block, "".join(current.pieces))
+        current.finished = True
+        return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)
+
+    def _count(self, usage: Json | None) -> None:
+        # Claude's counts are cumulative: a later one takes the place of an earlier one.
+        for theirs, ours in _USAGE.items():
+            count = (usage or {}).get(theirs)
+            if count is not None:
+                self.usage[ours] = int(count)
+
+
+def _whole(block: Json, text: str) -> Json:
+    match block.get("type"):
+        case "text":
+            return {**block, "text": block.get("text", "") + text}
+        case "thinking":
+            return {**block, "thinking": block.get("thinking", "") + text}
+        case _ if text:
+            return _with_input(block, text)
+        case _:
+            return block
+
+
+def _with_input(block: Json, text: str) -> Json:
+    try:
+        return {**block, "input": json.loads(text)}
+    except ValueError:
+        # max_tokens can cut a tool's input in the middle.
+        return unfinished_block(block, text)

@@ -1,0 +1,149 @@
+"""Claude's failures, as the Messages API names them.
+
+Source of the names: the "Errors" page of the Claude API documentation; the SDK's exceptions carry them as `.type`.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import anthropic
+import httpx2
+
+CAN_FAIL = (anthropic.AnthropicError, httpx2.HTTPError, ValueError, TimeoutError, OSError)
+"""All that a stream raises: in mid-stream the SDK lets its transport's and its parser's own exceptions through."""
+
+
+class ErrorCode(StrEnum):
+    """Why a generation failed."""
+
+    AUTHENTICATION = "authentication_error"
+    PERMISSION = "permission_error"
+    BILLING = "billing_error"
+    INVALID_REQUEST = "invalid_request_error"
+    NOT_FOUND = "not_found_error"
+    REQUEST_TOO_LARGE = "request_too_large"
+    RATE_LIMITED = "rate_limit_error"
+    OVERLOADED = "overloaded_error"
+    API_ERROR = "api_error"
+    TIMEOUT = "timeout_error"
+    CONNECTION = "connection_error"
+    INTERRUPTED = "interrupted"
+    BUDGET_EXCEEDED = "budget_exceeded"
+
+
+_BY_STATUS = {
+    400: ErrorCode.INVALID_REQUEST,
+    401: ErrorCode.AUTHENTICATION,
+    402: ErrorCode.BILLING,
+    403: ErrorCode.PERMISSION,
+    404: ErrorCode.NOT_FOUND,
+    408: ErrorCode.TIMEOUT,
+    413: ErrorCode.REQUEST_TOO_LARGE,
+    429: ErrorCode.RATE_LIMITED,
+    504: ErrorCode.TIMEOUT,
+    529: ErrorCode.OVERLOADED,
+}
+_RETRYABLE = {
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.OVERLOADED,
+    ErrorCode.API_ERROR,
+    ErrorCode.TIMEOUT,
+    ErrorCode.CONNECTION,
+    ErrorCode.INTERRUPTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationError:
+    """Why a generation failed: what is stored with it and shown to its clients."""
+
+    code: ErrorCode
+    message: str
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.code in _RETRYABLE
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the form that is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "GenerationError":
+        """Read the form that is stored."""
+        return cls(
+            ErrorCode(stored["code"]), stored["message"], stored.get("request_id"), stored.get("retry_after_seconds")
+        )
+
+
+INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer went away.")
+
+
+class StreamError(Exception):
+    """Claude's stream said `error`, or broke its own protocol."""
+
+    def __init__(self, error: GenerationError) -> None:
+        """Carry the error that is shown."""
+        super().__init__(error.message)
+        self.error = error
+
+
+def from_error_event(data: str, request_id: str | None) -> StreamError:
+    """Read an `event: error` of a stream."""
+    try:
+        body = json.loads(data)["error"]
+        code, message = _code(body["type"], None), str(body["message"])
+    except (ValueError, KeyError, TypeError):
+        code, message = ErrorCode.API_ERROR, "Claude reported an error in mid-stream."
+    return StreamError(GenerationError(code, message, request_id))
+
+
+def describe(error: BaseException, request_id: str | None = None) -> GenerationError:
+    """Give the typed error for whatever asking Claude raised."""
+    match error:
+        case StreamError():
+            return error.error
+        case anthropic.APIStatusError():
+            return _from_status(error)
+        case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
+            return GenerationError(ErrorCode.TIMEOUT, "Claude did not answer in time.", request_id)
+        case anthropic.APIConnectionError() | httpx2.TransportError() | OSError():
+            return GenerationError(ErrorCode.CONNECTION, "The connection to Claude was lost.", request_id)
+        case _:
+            return GenerationError(ErrorCode.API_ERROR, "Claude's answer could not be understood.", request_id)
+
+
+def _from_status(error: anthropic.APIStatusError) -> GenerationError:
+    body: Any = error.body
+    try:
+        message = str(body["error"]["message"])
+    except (KeyError, TypeError):
+        # A proxy's HTML page, say: its text is nobody's business.
+        message = f"Claude's API answered with status {error.status_code}."
+    return GenerationError(
+        _code(error.type, error.status_code),
+        message,
+        error.request_id,
+        retry_after(error.response.headers.get("retry-after")),
+    )
+
+
+def retry_after(header: str | None) -> float | None:
+    """Read a Retry-After header that counts seconds; dates and nonsense count as absent."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def _code(error_type: str | None, status: int | None) -> ErrorCode:
+    try:
+        return ErrorCode(error_type or "")
+    except ValueError:
+        return _BY_STATUS.get(status or 0, ErrorCode.API_ERROR)

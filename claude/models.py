@@ -1,0 +1,80 @@
+"""The Claude models that this server may use: from the Models API, narrowed to the allow-list."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from claude.connection import Claude
+from claude.errors import CAN_FAIL
+
+LIFETIME = 3600.0
+"""Seconds for which the Models API's list is kept."""
+RETRY = 60.0
+"""Seconds after which a Models API that failed is asked again."""
+
+logger = logging.getLogger("tertulia.claude")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A Claude model; limits in tokens, None where they are not known."""
+
+    id: str
+    display_name: str
+    default: bool
+    simulated: bool
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+
+class Models:
+    """Answers which models there are; asks the Models API at most once an hour."""
+
+    def __init__(self, claude: Claude, *, default: str, allowed: tuple[str, ...], simulated: bool) -> None:
+        """Take the default model's id and the allow-list, empty for all that the API lists."""
+        self.default_id = default
+        self._claude = claude
+        self._allowed = allowed
+        self._simulated = simulated
+        self._known: dict[str, Model] = {}
+        self._fresh_until = 0.0
+
+    async def list(self) -> list[Model]:
+        """Give the models that may be used, the default one first."""
+        known = await self._load()
+        ids = dict.fromkeys([self.default_id, *(self._allowed or known)])
+        return [known.get(model_id) or self._unlisted(model_id) for model_id in ids]
+
+    async def get(self, model_id: str) -> Model:
+        """Give a model by its id; one that may no longer be used still has its name."""
+        return (await self._load()).get(model_id) or self._unlisted(model_id)
+
+    async def allows(self, model_id: str) -> bool:
+        """Say whether a request may ask for it."""
+        return any(model.id == model_id for model in await self.list())
+
+    async def _load(self) -> dict[str, Model]:
+        if time.monotonic() >= self._fresh_until:
+            self._fresh_until = time.monotonic() + RETRY
+            try:
+                self._known = {model.id: model async for model in self._ask()}
+                self._fresh_until = time.monotonic() + LIFETIME
+            except CAN_FAIL as error:
+                # A key that is refused, or no network: the configured names still serve, and a send says what is wrong.
+                logger.warning("The Models API could not be asked: %s", error)
+        return self._known
+
+    async def _ask(self) -> AsyncIterator[Model]:
+        async for info in self._claude.client.models.list(limit=100):
+            yield Model(
+                id=info.id,
+                display_name=info.display_name,
+                default=info.id == self.default_id,
+                simulated=self._simulated,
+                max_input_tokens=info.max_input_tokens,
+                max_output_tokens=info.max_tokens,
+            )
+
+    def _unlisted(self, model_id: str) -> Model:
+        return Model(model_id, model_id, default=model_id == self.default_id, simulated=self._simulated)

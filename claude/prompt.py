@@ -1,0 +1,75 @@
+"""Build the request that asks Claude for an answer: pure, from the branch that leads to it.
+
+The rules of replay are those of the Messages API: blocks go back byte for byte; blocks that were cut off, and turns
+that are empty, would be refused and are left out; thinking is bound to its model, system prompt and tools.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+Json = dict[str, Any]
+
+DEFAULT_MAX_TOKENS = 32_000
+
+
+def prefix_fingerprint(model: str, system_prompt: str | None) -> str:
+    """Name what Claude binds its thinking to, besides the messages themselves."""
+    return hashlib.sha256(json.dumps([model, system_prompt]).encode()).hexdigest()[:32]
+
+
+def build_request(
+    *,
+    model: str,
+    max_output_tokens: int | None,
+    system_prompt: str | None,
+    options: Json,
+    turns: Iterable[tuple[str, list[Json], str | None]],
+) -> Json:
+    """Give the body of `POST /v1/messages`.
+
+    `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
+    user's).
+    """
+    prefix = prefix_fingerprint(model, system_prompt)
+    request: Json = {"model": model, "max_tokens": _max_tokens(options, max_output_tokens)}
+    if system_prompt:
+        request["system"] = system_prompt
+    if options.get("thinking") is not None:
+        request["thinking"] = _thinking(options["thinking"])
+    if options.get("effort") is not None:
+        request["output_config"] = {"effort": options["effort"]}
+    messages = [
+        (role, _replayable(blocks, keep_thinking=written_with == prefix)) for role, blocks, written_with in turns
+    ]
+    request["messages"] = [{"role": role, "content": content} for role, content in messages if content]
+    return request
+
+
+def _max_tokens(options: Json, max_output_tokens: int | None) -> int:
+    asked: int = options.get("max_tokens") or min(DEFAULT_MAX_TOKENS, max_output_tokens or DEFAULT_MAX_TOKENS)
+    return asked
+
+
+def _thinking(option: Json) -> Json:
+    if not option["enabled"]:
+        return {"type": "disabled"}
+    if option.get("budget_tokens") is not None:
+        return {"type": "enabled", "budget_tokens": option["budget_tokens"]}
+    return {"type": "adaptive", "display": "summarized"}
+
+
+def _replayable(blocks: list[Json], *, keep_thinking: bool) -> list[Json]:
+    kept: list[Json] = []
+    for block in blocks:
+        kind = block.get("type")
+        if kind in ("thinking", "redacted_thinking"):
+            if keep_thinking and not block.get("partial"):
+                kept.append(block)
+        elif kind == "text":
+            if block["text"].strip():
+                kept.append({key: value for key, value in block.items() if key != "partial"})
+        elif kind != "tool_use" and not block.get("partial"):
+            kept.append(block)
+    return kept if any(block.get("type") not in ("thinking", "redacted_thinking") for block in kept) else []

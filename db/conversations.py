@@ -1,0 +1,107 @@
+"""Queries on conversations: each goes through the owner who asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from db.tables import Conversation, User, now
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list of conversations is narrowed to; None narrows nothing."""
+
+    archived: bool | None = None
+    pinned: bool | None = None
+    title_contains: str | None = None
+
+
+async def ensure_user(session: AsyncSession, name: str) -> User:
+    """Give the user of that name, made at first sight."""
+    found = (await session.exec(select(User).where(User.name == name))).one_or_none()
+    if found is None:
+        found = User(name=name)
+        session.add(found)
+    return found
+
+
+async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
+    """Give the owner's conversation of that id."""
+    return (await get_many(session, owner, [conversation_id])).get(conversation_id)
+
+
+async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
+    """Give those of the conversations that are the owner's."""
+    mine = select(Conversation).where(Conversation.owner_id == owner, col(Conversation.id).in_(ids))
+    return {row.id: row for row in (await session.exec(mine)).all()}
+
+
+async def get_for_update(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
+    """Give the owner's conversation, locked until the transaction ends."""
+    mine = select(Conversation).where(Conversation.owner_id == owner, Conversation.id == conversation_id)
+    return (await session.exec(mine.with_for_update())).one_or_none()
+
+
+async def page(session: AsyncSession, owner: UUID, page: Page, narrowed: Filter) -> Connection[Conversation]:
+    """Give a page of the owner's conversations, most recently active first."""
+    query = select(Conversation).where(Conversation.owner_id == owner, *_conditions(narrowed))
+    for argument, cursor, older in (("after", page.after, True), ("before", page.before, False)):
+        if cursor is not None:
+            query = query.where(_beyond(*_place(argument, cursor), older=older))
+    keys = (col(Conversation.updated_at), col(Conversation.id))
+    query = query.order_by(*(key.asc() if page.backward else key.desc() for key in keys))
+    rows = (await session.exec(query.limit(page.size + 1))).all()
+    return connect(rows, page, lambda row: encode_cursor(row.updated_at.isoformat(), str(row.id)))
+
+
+async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
+    """Set columns of the owner's conversation; say whether there is one."""
+    mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
+    changed = await session.exec(update(Conversation).where(mine).values(**values))
+    return bool(changed.rowcount)
+
+
+async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
+    """Delete the owner's conversation with all that hangs on it; say whether there was one."""
+    mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
+    return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
+
+
+async def advance(session: AsyncSession, conversation_id: UUID, leaf_id: UUID) -> None:
+    """Make a message that was just added the end of the active branch."""
+    this = col(Conversation.id) == conversation_id
+    await session.exec(update(Conversation).where(this).values(active_leaf_id=leaf_id, updated_at=now()))
+
+
+def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if narrowed.archived is not None:
+        conditions.append(col(Conversation.archived) == narrowed.archived)
+    if narrowed.pinned is not None:
+        conditions.append(col(Conversation.pinned) == narrowed.pinned)
+    if narrowed.title_contains:
+        title = func.lower(col(Conversation.title))
+        conditions.append(title.contains(narrowed.title_contains.lower(), autoescape=True))
+    return conditions
+
+
+def _place(argument: str, cursor: str) -> tuple[datetime, UUID]:
+    moment, row_id = decode_cursor(argument, cursor, 2)
+    try:
+        return datetime.fromisoformat(moment), UUID(row_id)
+    except ValueError:
+        raise PageError(argument, "is not a cursor of this list") from None
+
+
+def _beyond(moment: datetime, row_id: UUID, *, older: bool) -> ColumnElement[bool]:
+    updated, identity = col(Conversation.updated_at), col(Conversation.id)
+    if older:
+        return or_(updated < moment, and_(updated == moment, identity < row_id))
+    return or_(updated > moment, and_(updated == moment, identity > row_id))

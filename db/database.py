@@ -1,0 +1,84 @@
+"""The one door to the database: `async with database.read()` or `.write()` is one transaction."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.errors import DatabaseUnavailable
+
+__all__ = ["AsyncSession", "Database", "explain", "open_engine"]
+
+BUSY_TIMEOUT_MS = 5_000
+"""How long a write waits for another process's lock on the SQLite file."""
+
+
+class Database:
+    """Sessions on one database. Sessions are short: none is open while a socket waits or Claude writes."""
+
+    def __init__(self, url: str) -> None:
+        """Take a SQLAlchemy async URL; nothing is opened yet."""
+        self.engine = open_engine(url)
+        self._readers = _sessions(self.engine)
+        self._writers = _sessions(self.engine.execution_options(writes=True))
+        # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
+        self._turn: Any = asyncio.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Open a transaction that only reads: one consistent view."""
+        async with self._readers.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncSession]:
+        """Open a transaction that writes: committed at the end, rolled back on any exception."""
+        async with self._turn, self._writers.begin() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Make an engine whose SQLite connections are in WAL mode, check foreign keys and wait for locks."""
+    engine = create_async_engine(make_url(url))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def explain(error: OperationalError, url: str) -> DatabaseUnavailable:
+    """Say in one line what is wrong with the database, without the password."""
+    shown = make_url(url).render_as_string(hide_password=True)
+    return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {error.orig}")
+
+
+def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by itself, always deferred; `_begin_sqlite` does it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later fails at once with "database is locked".
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

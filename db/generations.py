@@ -1,0 +1,134 @@
+"""Queries on generations: what callers ask for, and what the generator writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select, SelectOfScalar
+
+from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Json, Message, Status, now
+
+KEY_LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSum:
+    """Tokens as Claude's API billed them, of one or many generations."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The price is not known here."""
+        return None
+
+
+async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
+    """Give those of the generations that stand in the owner's conversations."""
+    query = _owned(owner).where(col(Generation.id).in_(ids))
+    return {row.id: row for row in (await session.exec(query)).all()}
+
+
+async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
+    """Give the generations that wrote those messages, by the message's id."""
+    query = _owned(owner).where(col(Generation.message_id).in_(ids))
+    return {row.message_id: row for row in (await session.exec(query)).all()}
+
+
+async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Generation]]:
+    """Give the generations that run or wait in those conversations, oldest first, by the conversation's id."""
+    query = _owned(owner).where(col(Generation.conversation_id).in_(ids), col(Generation.status).in_(UNFINISHED))
+    found: dict[UUID, list[Generation]] = {}
+    for row in (await session.exec(query.order_by(col(Generation.id)))).all():
+        found.setdefault(row.conversation_id, []).append(row)
+    return found
+
+
+async def count_unfinished(session: AsyncSession, owner: UUID) -> int:
+    """Count the owner's generations that run or wait."""
+    query = select(func.count()).select_from(Generation).join(Conversation)
+    query = query.where(Conversation.owner_id == owner, col(Generation.status).in_(UNFINISHED))
+    return (await session.exec(query)).one()
+
+
+async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey | None:
+    """Give what an idempotency key of the last 24 hours stands for."""
+    found = await session.get(IdempotencyKey, (owner, key))
+    if found is not None and found.created_at < now() - KEY_LIFETIME:
+        await session.delete(found)
+        await session.flush()
+        return None
+    return found
+
+
+async def usage_of_conversations(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, UsageSum]:
+    """Sum the usage of those conversations, by id."""
+    conversation_id = col(Generation.conversation_id)
+    query = cast("Select[UUID, int, int, int, int]", Select(conversation_id, *_sums()).join(Conversation))
+    query = query.where(Conversation.owner_id == owner, conversation_id.in_(ids)).group_by(conversation_id)
+    return {found: UsageSum(*sums) for found, *sums in (await session.exec(query)).all()}
+
+
+async def usage_of_owner(session: AsyncSession, owner: UUID, since: datetime | None) -> UsageSum:
+    """Sum the owner's usage, of all time or since a moment."""
+    query = cast("Select[int, int, int, int]", Select(*_sums()).join(Conversation))
+    query = query.where(Conversation.owner_id == owner)
+    if since is not None:
+        query = query.where(col(Generation.created_at) >= since)
+    return UsageSum(*(await session.exec(query)).one())
+
+
+async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
+    """Give a generation with its answer and conversation. Without an owner: for the generator alone."""
+    query = select(Generation, Message, Conversation).where(
+        Generation.id == generation_id,
+        Message.id == Generation.message_id,
+        Conversation.id == Generation.conversation_id,
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+async def change(session: AsyncSession, generation_id: UUID, values: dict[str, Any]) -> None:
+    """Set columns of an unfinished generation. Without an owner: for the generator alone."""
+    this = (col(Generation.id) == generation_id, col(Generation.status).in_(UNFINISHED))
+    await session.exec(update(Generation).where(*this).values(**values))
+
+
+async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
+    """Store what the answer holds so far. Without an owner: for the generator alone."""
+    await session.exec(update(Message).where(col(Message.id) == message_id).values(content=content))
+
+
+async def interrupt_unfinished(session: AsyncSession, error: Json) -> int:
+    """Fail all that a process left unfinished when it died, text kept; give how many."""
+    values = {
+        "status": Status.FAILED,
+        "error": error,
+        "finished_at": now(),
+        "sequence": col(Generation.sequence) + 1,
+    }
+    left = update(Generation).where(col(Generation.status).in_(UNFINISHED)).values(**values)
+    return (await session.exec(left)).rowcount
+
+
+def _owned(owner: UUID) -> SelectOfScalar[Generation]:
+    return select(Generation).join(Conversation).where(Conversation.owner_id == owner)
+
+
+def _sums() -> list[ColumnElement[Any]]:
+    counts = (
+        col(Generation.input_tokens),
+        col(Generation.output_tokens),
+        col(Generation.cache_read_tokens),
+        col(Generation.cache_write_tokens),
+    )
+    return [func.coalesce(func.sum(count), 0) for count in counts]

@@ -1,0 +1,69 @@
+"""Queries on messages: a conversation's branch is the path from a leaf up to its root."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from db.tables import Conversation, Generation, Message
+
+
+async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Message]:
+    """Give those of the messages that stand in the owner's conversations."""
+    mine = select(Message).join(Conversation).where(Conversation.owner_id == owner, col(Message.id).in_(ids))
+    return {row.id: row for row in (await session.exec(mine)).all()}
+
+
+async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[Message]:
+    """Give a page of the branch that ends in `leaf_id`, oldest first."""
+    path = _path(leaf_id)
+    depth = col(Message.depth)
+    query = select(Message).join(path, path.c.id == Message.id).join(Conversation)
+    query = query.where(Conversation.owner_id == owner)
+    if page.after is not None:
+        query = query.where(depth > _depth("after", page.after))
+    if page.before is not None:
+        query = query.where(depth < _depth("before", page.before))
+    query = query.order_by(depth.desc() if page.backward else depth.asc()).limit(page.size + 1)
+    rows = (await session.exec(query)).all()
+    return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
+
+
+async def siblings(session: AsyncSession, owner: UUID, message: Message) -> Sequence[Message]:
+    """Give all versions of a message, itself included, oldest first."""
+    query = select(Message).join(Conversation).where(Conversation.owner_id == owner)
+    query = query.where(
+        Message.conversation_id == message.conversation_id,
+        col(Message.parent_id).is_not_distinct_from(message.parent_id),
+        Message.role == message.role,
+    )
+    return (await session.exec(query.order_by(col(Message.id)))).all()
+
+
+async def branch(session: AsyncSession, leaf_id: UUID | None) -> Sequence[tuple[Message, str | None]]:
+    """Give the whole branch, oldest first, each with its generation's prefix. Without an owner: for the generator."""
+    path = _path(leaf_id)
+    query = select(Message, Generation.prefix).join(path, path.c.id == Message.id)
+    query = query.outerjoin(Generation, col(Generation.message_id) == col(Message.id)).order_by(col(Message.depth))
+    return [(message, prefix) for message, prefix in (await session.exec(query)).all()]
+
+
+def _path(leaf_id: UUID | None) -> Any:
+    step = select(col(Message.id), col(Message.parent_id)).where(Message.id == leaf_id)
+    path = step.cte("path", recursive=True)
+    parent = aliased(Message)
+    return path.union_all(select(col(parent.id), col(parent.parent_id)).join(path, path.c.parent_id == parent.id))
+
+
+MAX_DEPTH_DIGITS = 9
+
+
+def _depth(argument: str, cursor: str) -> int:
+    (depth,) = decode_cursor(argument, cursor, 1)
+    if not depth.isdecimal() or len(depth) > MAX_DEPTH_DIGITS:
+        raise PageError(argument, "is not a cursor of this list")
+    return int(depth)

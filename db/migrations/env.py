@@ -1,0 +1,13 @@
+"""What Alembic runs: migrations on the connection that db.migrate hands over."""
+
+from alembic import context
+
+from db.tables import METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,111 @@
+"""Keyset pages: cursors that name a row's place in the order, so that pages never shift."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
+
+MAX_PAGE = 100
+DEFAULT_PAGE = 50
+
+
+class PageError(ValueError):
+    """An argument of a page is wrong; `argument` names it."""
+
+    def __init__(self, argument: str, message: str) -> None:
+        """Name the argument and say what it takes."""
+        super().__init__(f"{argument}: {message}")
+        self.argument = argument
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is asked for, as Relay's connection arguments say it."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise PageError for sizes outside 0 to 100, or for `first` with `last`."""
+        for argument, size in (("first", self.first), ("last", self.last)):
+            if size is not None and not 0 <= size <= MAX_PAGE:
+                raise PageError(argument, f"takes 0 to {MAX_PAGE}, not {size}")
+        if self.first is not None and self.last is not None:
+            raise PageError("last", "cannot stand beside first")
+
+    @property
+    def backward(self) -> bool:
+        """Whether the page is counted from the end."""
+        return self.last is not None
+
+    @property
+    def size(self) -> int:
+        """How many rows at most."""
+        size = self.last if self.last is not None else self.first
+        return DEFAULT_PAGE if size is None else size
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """What lies around a page, as Relay's connection specification says it."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[Row]):
+    """A row and its cursor."""
+
+    cursor: str
+    node: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Generic[Row]):
+    """One page of rows."""
+
+    edges: list[Edge[Row]]
+    page_info: PageInfo
+
+
+def connect(rows: Sequence[Row], page: Page, cursor: Callable[[Row], str]) -> Connection[Row]:
+    """Make a page of rows read in the direction of the page, one more than its size where there is one."""
+    kept = list(rows[: page.size])
+    more = len(rows) > page.size
+    if page.backward:
+        kept.reverse()
+    edges = [Edge(cursor(row), row) for row in kept]
+    return Connection(
+        edges,
+        PageInfo(
+            has_next_page=page.before is not None if page.backward else more,
+            has_previous_page=more if page.backward else page.after is not None,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        ),
+    )
+
+
+def encode_cursor(*parts: str) -> str:
+    """Make an opaque cursor of the values that give a row its place."""
+    return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
+
+
+def decode_cursor(argument: str, cursor: str, count: int) -> list[str]:
+    """Read a cursor back into `count` values; raise PageError, naming the argument, where it is not one of ours."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        parts = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode().split("|")
+    except (ValueError, binascii.Error):
+        parts = []
+    if len(parts) != count:
+        raise PageError(argument, "is not a cursor of this list")
+    return parts

@@ -1,0 +1,175 @@
+"""The tables: conversations, their append-only tree of messages, and the generations that write answers."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Enum, Index, String, Text
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+from uuid_utils.compat import uuid7
+
+Json = dict[str, Any]
+"""A JSON object whose shape the Messages API decides; keys keep their order."""
+
+
+class Role(StrEnum):
+    """Who wrote a message."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Status(StrEnum):
+    """Where a generation stands; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    AWAITING_TOOL_RESULTS = "awaiting_tool_results"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, with its zone: SQLite keeps none, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn any zone into UTC before it is stored."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back that SQLite does not store."""
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def _words(enum: type[StrEnum]) -> Any:
+    # Stored as their values, with a check of our own: a database's native enums cannot be migrated freely.
+    return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
+
+
+_ROLE = _words(Role)
+_STATUS = _words(Status)
+
+
+def _moment() -> Any:
+    return Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
+
+
+def _later() -> Any:
+    return Field(default=None, sa_type=UtcDateTime, nullable=True)
+
+
+def _reference(column: str, *, nullable: bool = False, **options: Any) -> Any:
+    default: Any = {"default": None} if nullable else {}
+    return Field(foreign_key=column, ondelete="CASCADE", nullable=nullable, **default, **options)
+
+
+class User(SQLModel, table=True):
+    """Somebody who owns conversations."""
+
+    __tablename__: ClassVar[Any] = "users"
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    name: str = Field(sa_type=String, unique=True)
+    created_at: datetime = _moment()
+
+
+class Conversation(SQLModel, table=True):
+    """An exchange owned by one viewer; the active leaf says which branch of its tree is shown."""
+
+    __tablename__: ClassVar[Any] = "conversations"
+    __table_args__: ClassVar[Any] = (Index("conversations_by_activity", "owner_id", "updated_at", "id"),)
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    owner_id: UUID = _reference("users.id")
+    title: str | None = None
+    system_prompt: str | None = Field(default=None, sa_type=Text)
+    model: str
+    archived: bool = False
+    pinned: bool = False
+    # Not a foreign key: messages point at conversations, and SQLite cannot add the other half of a cycle later.
+    active_leaf_id: UUID | None = None
+    created_at: datetime = _moment()
+    updated_at: datetime = _moment()
+
+
+class Message(SQLModel, table=True):
+    """One turn. `content` holds blocks in the Messages API's words, byte for byte as Claude gave them."""
+
+    __tablename__: ClassVar[Any] = "messages"
+    __table_args__: ClassVar[Any] = (
+        Index("messages_by_parent", "parent_id", "id"),
+        Index("messages_by_conversation", "conversation_id", "id"),
+        CheckConstraint("role IN ('user', 'assistant')", name="messages_role"),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    conversation_id: UUID = _reference("conversations.id")
+    parent_id: UUID | None = _reference("messages.id", nullable=True)
+    role: Role = Field(sa_type=_ROLE)
+    depth: int
+    content: list[Json] = Field(default_factory=list, sa_type=JSON)
+    created_at: datetime = _moment()
+
+
+class Generation(SQLModel, table=True):
+    """Claude's work on one answer. `sequence` is the number of its last event, terminal one included."""
+
+    __tablename__: ClassVar[Any] = "generations"
+    __table_args__: ClassVar[Any] = (
+        Index("generations_by_conversation", "conversation_id", "status"),
+        CheckConstraint(
+            "status IN ('queued', 'running', 'awaiting_tool_results', 'completed', 'stopped', 'failed')",
+            name="generations_status",
+        ),
+    )
+
+    id: UUID = Field(default_factory=uuid7, primary_key=True)
+    conversation_id: UUID = _reference("conversations.id")
+    message_id: UUID = _reference("messages.id", unique=True)
+    status: Status = Field(default=Status.QUEUED, sa_type=_STATUS)
+    model: str
+    options: Json = Field(default_factory=dict, sa_type=JSON)
+    sequence: int = 0
+    stop_reason: str | None = None
+    error: Json | None = Field(default=None, sa_type=JSON)
+    request_id: str | None = None
+    # A hash of model, system prompt and tools: Claude binds its thinking to them (see claude.prompt).
+    prefix: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    created_at: datetime = _moment()
+    started_at: datetime | None = _later()
+    first_token_at: datetime | None = _later()
+    finished_at: datetime | None = _later()
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A client's key of one send, written in the send's own transaction; good for 24 hours."""
+
+    __tablename__: ClassVar[Any] = "idempotency_keys"
+
+    owner_id: UUID = _reference("users.id", primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    generation_id: UUID = _reference("generations.id")
+    created_at: datetime = _moment()
+
+
+METADATA = SQLModel.metadata
+"""All tables, for migrations."""

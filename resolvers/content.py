@@ -1,0 +1,98 @@
+"""What clients see of content: derived from the blocks as Claude gave them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a passage comes from."""
+
+    cited_text: str
+    source: str
+    start_index: int | None
+    end_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """Words."""
+
+    index: int
+    text: str
+    citations: list[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingBlock:
+    """Claude's thinking, as far as it is shown."""
+
+    index: int
+    text: str
+    redacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUseBlock:
+    """A call of a tool."""
+
+    index: int
+    tool_use_id: str
+    name: str
+    input: Any
+    partial_json: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultBlock:
+    """What a tool gave back."""
+
+    index: int
+    tool_use_id: str
+    output: Any
+    is_error: bool
+
+
+ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock
+
+
+def show(blocks: Sequence[Json]) -> list[ContentBlock]:
+    """Show stored blocks; kinds that this version does not know are left out, their index kept."""
+    shown = (show_block(index, block) for index, block in enumerate(blocks))
+    return [block for block in shown if block is not None]
+
+
+def show_block(index: int, block: Json) -> ContentBlock | None:
+    """Show one stored block."""
+    match block.get("type"):
+        case "text":
+            citations: list[Json] = block.get("citations") or []
+            return TextBlock(index, block.get("text", ""), [_citation(item) for item in citations])
+        case "thinking":
+            return ThinkingBlock(index, block.get("thinking", ""), redacted=False)
+        case "redacted_thinking":
+            return ThinkingBlock(index, "", redacted=True)
+        case "tool_use" | "server_tool_use":
+            return ToolUseBlock(index, block["id"], block["name"], block.get("input"), block.get("partial_json"))
+        case str(kind) if kind.endswith("tool_result"):
+            return ToolResultBlock(index, block["tool_use_id"], block.get("content"), bool(block.get("is_error")))
+        case _:
+            return None
+
+
+def joined_text(blocks: Sequence[Json]) -> str:
+    """Join all text blocks."""
+    return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+
+
+def _citation(citation: Json) -> Citation:
+    start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
+    end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
+    source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
+    return Citation(
+        citation.get("cited_text", ""), source if isinstance(source, str) else json.dumps(source), start, end
+    )

@@ -1,0 +1,83 @@
+"""What every resolver gets: who asks, and the parts of the server. No session, and nothing that remembers rows."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+from strawberry.fastapi import BaseContext
+from strawberry.types import Info as StrawberryInfo
+
+from claude.generator import Generator
+from claude.models import Models
+from db import conversations, generations, messages
+from db.database import AsyncSession, Database
+from db.generations import UsageSum
+from db.tables import Conversation, Generation, Message
+from streams.log import EventLog
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is asking."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the server that resolvers use; made once by `create_app`."""
+
+    database: Database
+    log: EventLog
+    generator: Generator
+    models: Models
+
+
+class Context(BaseContext):
+    """One request's or one socket's context.
+
+    Its loaders batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
+    """
+
+    def __init__(self, services: Services, viewer: Viewer) -> None:
+        """Bind the loaders to the viewer, so that nothing can be loaded past its owner."""
+        super().__init__()
+        self.services = services
+        self.viewer = viewer
+        self.database = services.database
+        self.log = services.log
+        self.generator = services.generator
+        self.models = services.models
+        self.conversations: DataLoader[UUID, Conversation | None] = self._loader(conversations.get_many)
+        self.messages: DataLoader[UUID, Message | None] = self._loader(messages.get_many)
+        self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
+        self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
+        self.unfinished_in: DataLoader[UUID, list[Generation] | None] = self._loader(generations.unfinished)
+        self.usage_of: DataLoader[UUID, UsageSum | None] = self._loader(generations.usage_of_conversations)
+
+    def _loader(
+        self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]
+    ) -> DataLoader[UUID, Row | None]:
+        async def load(ids: list[UUID]) -> list[Row | None]:
+            async with self.database.read() as session:
+                found = await get_many(session, self.viewer.id, list(set(ids)))
+            return [found.get(wanted) for wanted in ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+
+Info = StrawberryInfo[Context, Any]
+
+
+def as_uuid(text: str) -> UUID | None:
+    """Read an id as clients send it; None for what can be no id of ours."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text.lower() else None

@@ -1,0 +1,159 @@
+"""Conversations: reading, making, changing, deleting."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from strawberry import ID, UNSET
+
+from claude.models import Model
+from db import conversations as rows
+from db import generations
+from db import messages as message_rows
+from db.conversations import Filter
+from db.generations import UsageSum
+from db.paging import Connection, Page
+from db.tables import Conversation, Generation, Message
+from resolvers.context import Context, Info, as_uuid
+from resolvers.errors import InvalidInput, NotFound
+from resolvers.inputs import (
+    MAX_SYSTEM_PROMPT,
+    MAX_TITLE,
+    ConversationFilter,
+    CreateConversation,
+    UpdateConversation,
+    check_text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPayload:
+    """The conversation as it is now."""
+
+    conversation: Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedConversation:
+    """What is gone."""
+
+    deleted_id: str
+
+
+async def conversation(info: Info, id: ID) -> Conversation | None:
+    """The viewer's conversation of that id."""
+    wanted = as_uuid(id)
+    return await info.context.conversations.load(wanted) if wanted else None
+
+
+async def conversations(
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    filter: ConversationFilter | None = None,
+) -> Connection[Conversation]:
+    """The viewer's conversations, most recently active first. Pages hold at most 100, and 50 unless asked."""
+    narrowed = Filter() if filter is None else Filter(filter.archived, filter.pinned, filter.title_contains)
+    async with info.context.database.read() as session:
+        return await rows.page(session, info.context.viewer.id, Page(first, after, last, before), narrowed)
+
+
+async def messages(
+    info: Info,
+    root: Conversation,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> Connection[Message]:
+    """The active branch, oldest first. Pages hold at most 100, and 50 unless asked."""
+    async with info.context.database.read() as session:
+        page = Page(first, after, last, before)
+        return await message_rows.page(session, info.context.viewer.id, root.active_leaf_id, page)
+
+
+async def last_message(info: Info, root: Conversation) -> Message | None:
+    """The end of the active branch."""
+    return await info.context.messages.load(root.active_leaf_id) if root.active_leaf_id else None
+
+
+async def active_generation(info: Info, root: Conversation) -> Generation | None:
+    """The answer being written now: what a refreshed page attaches to. Of several in line, the first."""
+    unfinished = await info.context.unfinished_in.load(root.id)
+    return unfinished[0] if unfinished else None
+
+
+async def model(info: Info, root: Conversation | Generation) -> Model:
+    """The Claude model that answers."""
+    return await info.context.models.get(root.model)
+
+
+async def usage(info: Info, root: Conversation) -> UsageSum:
+    """What all answers of the conversation have used."""
+    return await info.context.usage_of.load(root.id) or UsageSum()
+
+
+async def create_conversation(info: Info, input: CreateConversation) -> ConversationPayload:
+    """Make an empty conversation."""
+    values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
+    values["model"] = values["model"] or info.context.models.default_id
+    made = Conversation(owner_id=info.context.viewer.id, **values)
+    async with info.context.database.write() as session:
+        session.add(made)
+    return ConversationPayload(made)
+
+
+async def update_conversation(info: Info, input: UpdateConversation) -> ConversationPayload:
+    """Change what is given; what is left out stays as it is."""
+    wanted = as_uuid(input.id)
+    given = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
+    for key in ("model", "archived", "pinned"):
+        if key in given and given[key] is None:
+            raise InvalidInput(key, "cannot be null.")
+    values = await checked(info, given)
+    async with info.context.database.write() as session:
+        owner = info.context.viewer.id
+        if wanted and values:
+            await rows.change(session, owner, wanted, values)
+        changed = await rows.get(session, owner, wanted) if wanted else None
+    if changed is None:
+        raise NotFound(input.id, "conversation")
+    return ConversationPayload(changed)
+
+
+async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
+    """Delete a conversation with its messages, answers and logs; an answer being written is stopped."""
+    wanted = as_uuid(id)
+    if wanted is None or await info.context.conversations.load(wanted) is None:
+        raise NotFound(id, "conversation")
+    for generation in await info.context.unfinished_in.load(wanted) or []:
+        await info.context.generator.stop(generation.id)
+    async with info.context.database.write() as session:
+        left = await generations.unfinished(session, info.context.viewer.id, [wanted])
+        if not await rows.remove(session, info.context.viewer.id, wanted):
+            raise NotFound(id, "conversation")
+    for generation in left.get(wanted, []):
+        # Started while we were deleting: its row is gone, so there is nothing left to save.
+        await info.context.generator.stop(generation.id)
+    return DeletedConversation(str(wanted))
+
+
+async def checked(info: Info, values: dict[str, Any]) -> dict[str, Any]:
+    """Give the values of a conversation back, or raise InvalidInput for the first that cannot be taken."""
+    for key, field, limit in (
+        ("title", "title", MAX_TITLE),
+        ("system_prompt", "systemPrompt", MAX_SYSTEM_PROMPT),
+    ):
+        if values.get(key) is not None:
+            check_text(field, values[key], limit)
+    if values.get("model") is not None:
+        await check_model(info.context, "model", values["model"])
+    return values
+
+
+async def check_model(context: Context, field: str, model_id: str) -> None:
+    """Raise InvalidInput, naming those that may be used, for a model that may not."""
+    if not await context.models.allows(model_id):
+        known = ", ".join(model.id for model in await context.models.list())
+        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {known}.")

@@ -1,0 +1,68 @@
+"""What a caller can cause and handle: raised here, shown by the schema as members of the result unions."""
+
+from datetime import datetime
+
+from db.tables import Generation
+
+
+class ExpectedError(Exception):
+    """An error that is part of the API; `message` is for people."""
+
+    def __init__(self, message: str) -> None:
+        """Take the sentence that is shown."""
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInput(ExpectedError):
+    """A value that cannot be taken; `field` is its path in the input."""
+
+    def __init__(self, field: str, message: str) -> None:
+        """Name the field and say what it takes."""
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+class NotFound(ExpectedError):
+    """There is no such thing, or it is not the caller's: the two look the same."""
+
+    def __init__(self, id: str, kind: str = "object") -> None:
+        """Say which id of what kind was asked for."""
+        super().__init__(f"There is no {kind} with this id.")
+        self.id = id
+
+
+class ConversationBusy(ExpectedError):
+    """The conversation is being answered already, by `generation`."""
+
+    def __init__(self, generation: Generation, message: str = "The conversation is being answered already.") -> None:
+        """Carry the generation to attach to."""
+        super().__init__(message)
+        self.generation = generation
+
+
+class RateLimited(ExpectedError):
+    """Too much in too little time."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        """Say when to come back."""
+        super().__init__("Too many requests.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BudgetExceeded(ExpectedError):
+    """The money of this period is spent."""
+
+    def __init__(self, resets_at: datetime) -> None:
+        """Say when there is new."""
+        super().__init__("The budget of this period is spent.")
+        self.resets_at = resets_at
+
+
+class BadUserInput(ExpectedError):
+    """An argument that cannot be taken where there is no union to say so: a GraphQL error with BAD_USER_INPUT."""
+
+    def __init__(self, argument: str, message: str) -> None:
+        """Name the argument and say what it takes."""
+        super().__init__(f"{argument}: {message}")
+        self.argument = argument

@@ -1,0 +1,147 @@
+"""Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from strawberry import ID
+
+from db import generations, messages
+from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
+from db.tables import Generation, Json, Message, Status
+from resolvers.context import Context, Info, as_uuid
+from resolvers.errors import BadUserInput
+from streams.events import (
+    GenerationCompleted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationStopped,
+    TerminalEvent,
+    fold,
+    merge,
+)
+
+
+class SnapshotReason(StrEnum):
+    """Why a snapshot stands in for events that were asked for."""
+
+    EXPIRED = "expired"
+    UNKNOWN_SEQUENCE = "unknown_sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSnapshot(GenerationEvent):
+    """All that is written up to `sequence`."""
+
+    message: Message
+    reason: SnapshotReason | None = None
+
+
+async def generation_events(info: Info, generation_id: ID, after: int | None = None) -> AsyncIterator[GenerationEvent]:
+    """The token stream of one answer."""
+    context = info.context
+    generation = await _mine(context, generation_id)
+    async for event in follow(context, generation, after):
+        yield event
+
+
+async def follow(context: Context, generation: Generation, after: int | None) -> AsyncIterator[GenerationEvent]:
+    """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end."""
+    written = context.log.events(generation.id)
+    if written is None:
+        for event in await _from_row(context, generation.id, after):
+            yield event
+        return
+    if after is None or not 0 <= after <= len(written):
+        # The terminal event is not part of a snapshot: it always comes by itself, last.
+        seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
+        reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
+        yield await _snapshot(context, generation, len(seen), fold(seen), reason)
+        after = len(seen)
+    async for batch in context.log.follow(generation.id, after):
+        for event in merge(batch):
+            yield event
+
+
+async def events(
+    info: Info, root: Generation, after: int | None = None, first: int | None = None
+) -> Connection[GenerationEvent]:
+    """The stream's events as a list, for those who must poll: the same numbers as `generationEvents`.
+
+    At most 100 a page. Where the log is gone or `after` is unknown, a MessageSnapshot that says why stands first.
+    """
+    size = MAX_PAGE if first is None else first
+    if not 0 <= size <= MAX_PAGE:
+        raise PageError("first", f"takes 0 to {MAX_PAGE}, not {size}")
+    found = await _listed(info.context, root, after)
+    edges = [Edge(str(event.sequence), event) for event in found[:size]]
+    ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+    return Connection(edges, PageInfo(len(found) > size, bool(after), *ends))
+
+
+async def _listed(context: Context, root: Generation, after: int | None) -> Sequence[GenerationEvent]:
+    written = context.log.events(root.id)
+    if written is None:
+        return await _from_row(context, root.id, after or 0)
+    if after is not None and not 0 <= after <= len(written):
+        seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
+        snapshot = await _snapshot(context, root, len(seen), fold(seen), SnapshotReason.UNKNOWN_SEQUENCE)
+        return [snapshot, *written[len(seen) :]]
+    return written[after or 0 :]
+
+
+async def _mine(context: Context, generation_id: str) -> Generation:
+    wanted = as_uuid(generation_id)
+    found = await context.generations.load(wanted) if wanted else None
+    if found is None:
+        raise BadUserInput("generationId", "there is no generation with this id.")
+    return found
+
+
+async def _snapshot(
+    context: Context, generation: Generation, sequence: int, blocks: list[Json], reason: SnapshotReason | None
+) -> MessageSnapshot:
+    message = await context.messages.load(generation.message_id)
+    if message is None:
+        raise BadUserInput("generationId", "there is no generation with this id.")
+    # The row is as old as its last checkpoint; the log is what was really sent.
+    return MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": blocks}), reason)
+
+
+async def _from_row(context: Context, generation_id: UUID, after: int | None) -> list[GenerationEvent]:
+    """Serve an answer whose log is gone: a snapshot that says so, then the terminal event."""
+    async with context.database.read() as session:
+        owner = context.viewer.id
+        generation = (await generations.get_many(session, owner, [generation_id])).get(generation_id)
+        found = await messages.get_many(session, owner, [generation.message_id]) if generation else {}
+    if generation is None or generation.message_id not in found:
+        raise BadUserInput("generationId", "there is no generation with this id.")
+    terminal = _terminal(generation)
+    if after == terminal.sequence:
+        return []
+    if after == terminal.sequence - 1:
+        return [terminal]
+    return [_row_snapshot(terminal, found[generation.message_id], after), terminal]
+
+
+def _row_snapshot(terminal: TerminalEvent, message: Message, after: int | None) -> MessageSnapshot:
+    reason = None
+    if after is not None:
+        known = 0 <= after < terminal.sequence
+        reason = SnapshotReason.EXPIRED if known else SnapshotReason.UNKNOWN_SEQUENCE
+    return MessageSnapshot(terminal.generation_id, terminal.sequence - 1, message, reason)
+
+
+def _terminal(generation: Generation) -> TerminalEvent:
+    sequence = max(generation.sequence, 1)
+    if generation.status is Status.COMPLETED:
+        return GenerationCompleted(generation.id, sequence)
+    if generation.status is Status.STOPPED:
+        return GenerationStopped(generation.id, sequence)
+    return GenerationFailed(generation.id, sequence, generation.error or {})
+
+
+async def event_generation(info: Info, root: GenerationEvent) -> Generation | None:
+    """The generation as it is now."""
+    return await info.context.generations.load(root.generation_id)

@@ -1,0 +1,110 @@
+"""What mutations take, as Python values; the schema gives them their GraphQL names."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from strawberry import ID, UNSET
+
+from resolvers.errors import InvalidInput
+
+MAX_TEXT = 200_000
+"""Characters of one message."""
+MAX_TITLE = 200
+MAX_SYSTEM_PROMPT = 100_000
+
+
+class WhenBusy(StrEnum):
+    """What a send does when its conversation is being answered already."""
+
+    REJECT = "reject"
+    QUEUE = "queue"
+    INTERRUPT = "interrupt"
+
+
+class Effort(StrEnum):
+    """How much work Claude puts into an answer."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+@dataclass
+class Thinking:
+    """Whether Claude thinks before it answers; `budgetTokens` for models that take a budget."""
+
+    enabled: bool
+    budget_tokens: int | None = None
+
+
+@dataclass
+class GenerationOptions:
+    """What a request may set; what is left out comes from the conversation, then from the server."""
+
+    model: str | None = None
+    max_tokens: int | None = None
+    effort: Effort | None = None
+    thinking: Thinking | None = None
+
+
+@dataclass
+class SendMessage:
+    """A message of the user's, and how it is to be answered."""
+
+    text: str
+    conversation_id: ID | None = None
+    attachment_ids: list[ID] | None = None
+    parent_id: ID | None = None
+    options: GenerationOptions | None = None
+    idempotency_key: ID | None = None
+    when_busy: WhenBusy = WhenBusy.REJECT
+
+
+@dataclass
+class CreateConversation:
+    """A new conversation; the model is the server's default unless given."""
+
+    title: str | None = None
+    system_prompt: str | None = None
+    model: str | None = None
+
+
+@dataclass
+class UpdateConversation:
+    """What is left out stays as it is; null takes a title or a system prompt away."""
+
+    id: ID
+    title: str | None = UNSET
+    system_prompt: str | None = UNSET
+    model: str | None = UNSET
+    archived: bool | None = UNSET
+    pinned: bool | None = UNSET
+
+
+@dataclass
+class ConversationFilter:
+    """What a list of conversations is narrowed to."""
+
+    archived: bool | None = None
+    pinned: bool | None = None
+    title_contains: str | None = None
+
+
+def check_text(field: str, text: str, limit: int) -> str:
+    """Give the text back, or raise InvalidInput where it cannot be stored or sent."""
+    if len(text) > limit:
+        raise InvalidInput(field, f"takes at most {limit:,} characters, not {len(text):,}.")
+    if "\0" in text:
+        raise InvalidInput(field, "cannot hold the character U+0000.")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidInput(field, "holds half of a surrogate pair, which is no character.")
+    return text
+
+
+def check_message(field: str, text: str) -> str:
+    """Like check_text, for what is sent to Claude, who takes nothing blank."""
+    if not text.strip():
+        raise InvalidInput(field, "must not be empty or blank.")
+    return check_text(field, text, MAX_TEXT)

@@ -1,0 +1,64 @@
+"""Messages and generations: what hangs on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from claude.errors import GenerationError
+from db import messages as rows
+from db.generations import UsageSum
+from db.tables import Conversation, Generation, Message
+from resolvers.content import ContentBlock, joined_text, show
+from resolvers.context import Info
+
+
+def content(root: Message) -> list[ContentBlock]:
+    """The blocks, in Claude's order. While the answer is being written: as of about a second ago."""
+    return show(root.content)
+
+
+def text(root: Message) -> str:
+    """All text blocks, joined."""
+    return joined_text(root.content)
+
+
+async def conversation(info: Info, root: Message | Generation) -> Conversation | None:
+    """The conversation it stands in."""
+    return await info.context.conversations.load(root.conversation_id)
+
+
+async def parent(info: Info, root: Message) -> Message | None:
+    """The message before it on its branch."""
+    return await info.context.messages.load(root.parent_id) if root.parent_id else None
+
+
+async def siblings(info: Info, root: Message) -> Sequence[Message]:
+    """Other versions of this message, itself included, oldest first."""
+    async with info.context.database.read() as session:
+        return await rows.siblings(session, info.context.viewer.id, root)
+
+
+async def generation(info: Info, root: Message) -> Generation | None:
+    """The answer that wrote it; null for a user's message."""
+    return await info.context.generation_of.load(root.id)
+
+
+async def message(info: Info, root: Generation) -> Message | None:
+    """The assistant's message; it exists, and grows, while the answer is being written."""
+    return await info.context.messages.load(root.message_id)
+
+
+def usage(root: Generation) -> UsageSum | None:
+    """Tokens as Claude's API billed them; null before Claude has said anything of them."""
+    if root.input_tokens is None and root.output_tokens is None:
+        return None
+    return UsageSum(
+        root.input_tokens or 0,
+        root.output_tokens or 0,
+        root.cache_read_tokens or 0,
+        root.cache_write_tokens or 0,
+    )
+
+
+def error(root: Any) -> GenerationError | None:
+    """Why it failed."""
+    return GenerationError.from_json(root.error) if root.error else None

@@ -1,0 +1,65 @@
+"""The viewer, nodes of any kind, models."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from strawberry import ID
+
+from claude.models import Model
+from db import generations
+from db.generations import UsageSum
+from db.tables import Conversation, Generation, Message
+from resolvers.context import Info, Viewer, as_uuid
+from resolvers.errors import BadUserInput
+
+MAX_NODES = 100
+
+AnyNode = Conversation | Message | Generation
+
+
+def viewer(info: Info) -> Viewer:
+    """Who is asking."""
+    return info.context.viewer
+
+
+async def usage(info: Info, since: datetime | None = None) -> UsageSum:
+    """What the viewer has used, of all time or since a moment."""
+    async with info.context.database.read() as session:
+        return await generations.usage_of_owner(session, info.context.viewer.id, since)
+
+
+async def node(info: Info, id: ID) -> AnyNode | None:
+    """Any object of the viewer's by its id."""
+    return await _find(info, as_uuid(id))
+
+
+async def nodes(info: Info, ids: list[ID]) -> Sequence[AnyNode | None]:
+    """Any objects of the viewer's by their ids, in that order; null for what there is not. At most 100."""
+    if len(ids) > MAX_NODES:
+        raise BadUserInput("ids", f"takes at most {MAX_NODES} ids, not {len(ids)}.")
+    return await asyncio.gather(*(_find(info, as_uuid(wanted)) for wanted in ids))
+
+
+async def generation(info: Info, id: ID) -> Generation | None:
+    """The viewer's generation of that id."""
+    wanted = as_uuid(id)
+    return await info.context.generations.load(wanted) if wanted else None
+
+
+async def models(info: Info) -> list[Model]:
+    """The Claude models that this server may use; the default one is marked."""
+    return await info.context.models.list()
+
+
+async def _find(info: Info, wanted: UUID | None) -> AnyNode | None:
+    # Ids are UUIDs, unique over all kinds, so at most one of these finds anything.
+    if wanted is None:
+        return None
+    context = info.context
+    return (
+        await context.conversations.load(wanted)
+        or await context.messages.load(wanted)
+        or await context.generations.load(wanted)
+    )

@@ -1,0 +1,59 @@
+"""The blocks that a message is made of."""
+
+import strawberry
+from strawberry.scalars import JSON
+
+from resolvers import content
+from schema.shows import shows
+
+
+@strawberry.interface
+class ContentBlock:
+    """A part of a message; `index` is its place in it."""
+
+    index: int
+
+
+@shows(content.Citation)
+class Citation:
+    """Where a passage comes from; the indexes count characters, pages or blocks of the source."""
+
+    cited_text: str
+    source: str
+    start_index: int | None
+    end_index: int | None
+
+
+@shows(content.TextBlock)
+class TextBlock(ContentBlock):
+    """Words."""
+
+    text: str
+    citations: list[Citation]
+
+
+@shows(content.ThinkingBlock)
+class ThinkingBlock(ContentBlock):
+    """Claude's thinking, as far as it is shown; empty where it is redacted."""
+
+    text: str
+    redacted: bool
+
+
+@shows(content.ToolUseBlock)
+class ToolUseBlock(ContentBlock):
+    """A call of a tool. While it is being written, `partialJson` is the JSON text of its input so far."""
+
+    tool_use_id: strawberry.ID
+    name: str
+    input: JSON
+    partial_json: str | None
+
+
+@shows(content.ToolResultBlock)
+class ToolResultBlock(ContentBlock):
+    """What a tool gave back."""
+
+    tool_use_id: strawberry.ID
+    output: JSON | None
+    is_error: bool

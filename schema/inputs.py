@@ -1,0 +1,18 @@
+"""The GraphQL names of what mutations take."""
+
+import strawberry
+
+from resolvers import inputs
+
+strawberry.enum(inputs.Effort, name="Effort", description=inputs.Effort.__doc__)
+strawberry.enum(inputs.WhenBusy, name="WhenBusy", description=inputs.WhenBusy.__doc__)
+
+for _source in (
+    inputs.Thinking,
+    inputs.GenerationOptions,
+    inputs.SendMessage,
+    inputs.CreateConversation,
+    inputs.UpdateConversation,
+):
+    strawberry.input(_source, name=f"{_source.__name__}Input", description=_source.__doc__)
+strawberry.input(inputs.ConversationFilter, description=inputs.ConversationFilter.__doc__)

@@ -1,0 +1,103 @@
+"""The roots: the API's table of contents."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from resolvers import conversations, following, sending, viewing
+from schema import inputs
+from schema.content import TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from schema.events import EVENTS, GenerationEvent
+from schema.shows import followed, served, shows
+from schema.types import Conversation, ConversationConnection, Generation, Message, Model, Node, Viewer
+
+__all__ = ["inputs", "schema"]
+
+
+@shows(sending.SendMessagePayload)
+class SendMessagePayload:
+    """What a send gives back at once."""
+
+    conversation: Conversation
+    user_message: Message
+    generation: Generation
+    replayed: bool = strawberry.field(description="True when an idempotency key gave an earlier result back.")
+
+
+@shows(conversations.ConversationPayload)
+class ConversationPayload:
+    """The conversation as it is now."""
+
+    conversation: Conversation
+
+
+@shows(conversations.DeletedConversation)
+class DeletedConversation:
+    """What is gone."""
+
+    deleted_id: strawberry.ID
+
+
+@shows(sending.GenerationPayload)
+class GenerationPayload:
+    """The generation as it is now."""
+
+    generation: Generation
+
+
+SendMessageResult = Annotated[
+    SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
+    strawberry.union("SendMessageResult"),
+]
+CreateConversationResult = Annotated[
+    ConversationPayload | InvalidInput | RateLimited, strawberry.union("CreateConversationResult")
+]
+UpdateConversationResult = Annotated[
+    ConversationPayload | InvalidInput | NotFound, strawberry.union("UpdateConversationResult")
+]
+DeleteConversationResult = Annotated[DeletedConversation | NotFound, strawberry.union("DeleteConversationResult")]
+StopGenerationResult = Annotated[GenerationPayload | NotFound, strawberry.union("StopGenerationResult")]
+
+
+@strawberry.type
+class Query:
+    """Reading. What a caller may not see does not exist for that caller."""
+
+    node: Node | None = served(viewing.node)
+    nodes: list[Node | None] = served(viewing.nodes)
+    viewer: Viewer = served(viewing.viewer)
+    conversation: Conversation | None = served(conversations.conversation)
+    conversations: ConversationConnection = served(conversations.conversations)
+    generation: Generation | None = served(viewing.generation)
+    models: list[Model] = served(viewing.models)
+
+
+@strawberry.type
+class Mutation:
+    """Writing. Errors that a caller can handle are members of the result."""
+
+    create_conversation: CreateConversationResult = served(conversations.create_conversation)
+    update_conversation: UpdateConversationResult = served(conversations.update_conversation)
+    delete_conversation: DeleteConversationResult = served(conversations.delete_conversation)
+    send_message: SendMessageResult = served(sending.send_message)
+    stop_generation: StopGenerationResult = served(sending.stop_generation)
+
+
+@strawberry.type
+class Subscription:
+    """Following."""
+
+    generation_events: AsyncGenerator[GenerationEvent, None] = followed(following.generation_events)
+
+
+schema = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[*EVENTS, Message, TextBlock, ThinkingBlock, ToolUseBlock, ToolResultBlock],
+    exception_handlers=EXPECTED,
+    config=StrawberryConfig(),
+)

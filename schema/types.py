@@ -1,0 +1,188 @@
+"""Conversations, messages, generations, and what hangs on them."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from claude import errors as claude_errors
+from claude import models as claude_models
+from db import generations as usage_rows
+from db import paging, tables
+from resolvers import context, conversations, following, messages, viewing
+from schema.content import ContentBlock
+from schema.shows import served, shows
+
+if TYPE_CHECKING:
+    from schema.events import GenerationEventConnection
+
+strawberry.enum(tables.Role, name="MessageRole", description="Who wrote a message.")
+strawberry.enum(
+    tables.Status, name="GenerationStatus", description="Where a generation stands; the last three are final."
+)
+strawberry.enum(
+    claude_errors.ErrorCode, name="GenerationErrorCode", description="Claude's own failures, as the API names them."
+)
+
+
+@strawberry.enum(description="Why Claude ended, in the Messages API's words.")
+class StopReason(Enum):
+    """The stop reasons of the Messages API."""
+
+    END_TURN = "end_turn"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    TOOL_USE = "tool_use"
+    PAUSE_TURN = "pause_turn"
+    REFUSAL = "refusal"
+    MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
+
+
+@strawberry.interface
+class Node:
+    """Anything with an id that `node` finds."""
+
+    id: strawberry.ID
+
+
+@shows(usage_rows.UsageSum)
+class Usage:
+    """Tokens as Claude's API billed them; cost in US dollars, exact, null where the price is not known."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: Decimal | None
+
+
+@shows(claude_models.Model)
+class Model:
+    """A Claude model; `simulated` when no key is set and the answers are made up here. Limits are in tokens."""
+
+    id: str
+    display_name: str
+    default: bool
+    simulated: bool
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+
+
+@shows(claude_errors.GenerationError)
+class GenerationError:
+    """Claude's own failures, as the Messages API names them."""
+
+    code: claude_errors.ErrorCode
+    message: str
+    retryable: bool
+    request_id: str | None = strawberry.field(description="Claude's request id, for support.")
+    retry_after_seconds: float | None = strawberry.field(description="When Claude said to come back, if it did.")
+
+
+@shows(paging.PageInfo)
+class PageInfo:
+    """What lies around a page."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@shows(tables.Message)
+class Message(Node):
+    """One turn; immutable once finished."""
+
+    conversation: Annotated["Conversation", strawberry.lazy("schema.types")] = served(messages.conversation)
+    role: tables.Role
+    content: list[ContentBlock] = served(messages.content)
+    text: str = served(messages.text)
+    created_at: datetime
+    parent: Annotated["Message", strawberry.lazy("schema.types")] | None = served(messages.parent)
+    siblings: list[Annotated["Message", strawberry.lazy("schema.types")]] = served(messages.siblings)
+    generation: Annotated["Generation", strawberry.lazy("schema.types")] | None = served(messages.generation)
+
+
+@shows(paging.Edge)
+class MessageEdge:
+    """A message in a list."""
+
+    cursor: str
+    node: Message
+
+
+@shows(paging.Connection)
+class MessageConnection:
+    """A page of messages."""
+
+    edges: list[MessageEdge]
+    page_info: PageInfo
+
+
+def _stop_reason(root: tables.Generation) -> StopReason | None:
+    # A reason that is newer than this version has no name in the schema yet.
+    return next((reason for reason in StopReason if reason.value == root.stop_reason), None)
+
+
+@shows(tables.Generation)
+class Generation(Node):
+    """Claude's work on one answer."""
+
+    conversation: Annotated["Conversation", strawberry.lazy("schema.types")] = served(messages.conversation)
+    message: Message = served(messages.message)
+    status: tables.Status
+    model: Model = served(conversations.model)
+    stop_reason: StopReason | None = strawberry.field(
+        resolver=_stop_reason, description="Why Claude ended, in the Messages API's words."
+    )
+    usage: Usage | None = served(messages.usage)
+    error: GenerationError | None = served(messages.error)
+    events: Annotated["GenerationEventConnection", strawberry.lazy("schema.events")] = served(following.events)
+    created_at: datetime
+    started_at: datetime | None
+    first_token_at: datetime | None
+    finished_at: datetime | None
+
+
+@shows(tables.Conversation)
+class Conversation(Node):
+    """An exchange owned by one viewer."""
+
+    title: str | None
+    system_prompt: str | None
+    model: Model = served(conversations.model)
+    created_at: datetime
+    updated_at: datetime = strawberry.field(description="When a message was last added.")
+    archived: bool
+    pinned: bool
+    messages: MessageConnection = served(conversations.messages)
+    last_message: Message | None = served(conversations.last_message)
+    active_generation: Generation | None = served(conversations.active_generation)
+    usage: Usage = served(conversations.usage)
+
+
+@shows(paging.Edge)
+class ConversationEdge:
+    """A conversation in a list."""
+
+    cursor: str
+    node: Conversation
+
+
+@shows(paging.Connection)
+class ConversationConnection:
+    """A page of conversations."""
+
+    edges: list[ConversationEdge]
+    page_info: PageInfo
+
+
+@shows(context.Viewer)
+class Viewer:
+    """Who is asking."""
+
+    id: strawberry.ID
+    name: str
+    usage: Usage = served(viewing.usage)

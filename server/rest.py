@@ -1,0 +1,185 @@
+"""`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from strawberry import ID
+
+from claude.errors import ErrorCode, GenerationError
+from resolvers.content import joined_text
+from resolvers.context import Context
+from resolvers.errors import ConversationBusy, ExpectedError, InvalidInput, NotFound
+from resolvers.following import MessageSnapshot, follow
+from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
+from resolvers.sending import SendMessagePayload, send
+from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta
+
+IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
+
+STATUS = {
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.AUTHENTICATION: 401,
+    ErrorCode.PERMISSION: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.REQUEST_TOO_LARGE: 413,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.OVERLOADED: 503,
+    ErrorCode.CONNECTION: 503,
+    ErrorCode.INTERRUPTED: 503,
+    ErrorCode.TIMEOUT: 504,
+}
+
+
+class ChatRequest(BaseModel):
+    """A message, and where it belongs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(min_length=1, max_length=MAX_TEXT, description="What the user says.")
+    model: str | None = Field(
+        default=None, description="A model's id; the conversation's or the default one if left out."
+    )
+    conversation_id: str | None = Field(default=None, description="Goes on with a conversation; a new one if left out.")
+
+
+class ChatResponse(BaseModel):
+    """Claude's answer."""
+
+    response: str
+    model_used: str
+    conversation_id: str
+
+
+def rest_router(context: Callable[[], Context]) -> APIRouter:
+    """Make the routes; `context` gives each request's."""
+    router = APIRouter(tags=["chat"])
+
+    @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
+    async def chat(
+        body: ChatRequest, with_: Annotated[Context, Depends(context)], idempotency_key: IdempotencyKeyHeader = None
+    ) -> Any:
+        sent = await _send(with_, body, idempotency_key)
+        if isinstance(sent, Response):
+            return sent
+        words = [event async for event in follow(with_, sent.generation, None)]
+        failure = words[-1] if isinstance(words[-1], GenerationFailed) else None
+        if failure is not None:
+            return _claude_failed(GenerationError.from_json(failure.error))
+        return await _answer(with_, sent, "".join(_text(event) for event in words))
+
+    @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
+    async def chat_stream(
+        body: ChatRequest, with_: Annotated[Context, Depends(context)], idempotency_key: IdempotencyKeyHeader = None
+    ) -> Response:
+        sent = await _send(with_, body, idempotency_key)
+        if isinstance(sent, Response):
+            return sent
+        events = follow(with_, sent.generation, None)
+        early = await _until_first_word(events)
+        if early and isinstance(early[-1], GenerationFailed) and not any(_text(event) for event in early):
+            return _claude_failed(GenerationError.from_json(early[-1].error))
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_sse(with_, sent, early, events), media_type="text/event-stream", headers=headers)
+
+    return router
+
+
+async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
+    options = GenerationOptions(model=body.model) if body.model is not None else None
+    conversation = ID(body.conversation_id) if body.conversation_id is not None else None
+    wanted = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
+    try:
+        return await send(context, wanted)
+    except ExpectedError as error:
+        return _refused(error)
+
+
+async def _answer(context: Context, sent: SendMessagePayload, text: str) -> ChatResponse:
+    model = await context.models.get(sent.generation.model)
+    name = f"{model.id} (simulated)" if model.simulated else model.id
+    return ChatResponse(response=text, model_used=name, conversation_id=str(sent.conversation.id))
+
+
+def _text(event: GenerationEvent) -> str:
+    if isinstance(event, MessageSnapshot):
+        return joined_text(event.message.content)
+    return event.text if isinstance(event, TextDelta) else ""
+
+
+async def _until_first_word(events: AsyncIterator[GenerationEvent]) -> list[GenerationEvent]:
+    early: list[GenerationEvent] = []
+    async for event in events:
+        early.append(event)
+        if _text(event) or isinstance(event, TerminalEvent):
+            break
+    return early
+
+
+async def _sse(
+    context: Context,
+    sent: SendMessagePayload,
+    early: list[GenerationEvent],
+    events: AsyncIterator[GenerationEvent],
+) -> AsyncIterator[str]:
+    words: list[str] = []
+    yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
+    async for event in _chained(early, events):
+        if text := _text(event):
+            words.append(text)
+            yield _event("delta", {"text": text})
+        if isinstance(event, GenerationFailed):
+            yield _event("error", _body(GenerationError.from_json(event.error)))
+        elif isinstance(event, TerminalEvent):
+            yield _event("done", (await _answer(context, sent, "".join(words))).model_dump())
+
+
+async def _chained(
+    early: list[GenerationEvent], events: AsyncIterator[GenerationEvent]
+) -> AsyncIterator[GenerationEvent]:
+    for event in early:
+        yield event
+    async for event in events:
+        yield event
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def _body(error: GenerationError) -> dict[str, Any]:
+    shown = {
+        "source": "claude",
+        "code": error.code.name,
+        "message": error.message,
+        "request_id": error.request_id,
+    }
+    return {"error": shown}
+
+
+def _claude_failed(error: GenerationError) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if error.code is ErrorCode.RATE_LIMITED:
+        headers["Retry-After"] = str(int(error.retry_after_seconds or 1))
+    return JSONResponse(_body(error), STATUS.get(error.code, 502), headers)
+
+
+def _refused(error: ExpectedError) -> JSONResponse:
+    match error:
+        case InvalidInput():
+            names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
+            name = names.get(error.field, error.field)
+            message = error.message.removeprefix(f"{error.field}: ")
+            detail = [{"loc": ["body", name], "msg": f"{name}: {message}", "type": "value_error"}]
+            return JSONResponse({"detail": detail}, 422)
+        case NotFound():
+            return JSONResponse({"error": {"source": "tertulia", "code": "NOT_FOUND", "message": error.message}}, 404)
+        case ConversationBusy():
+            shown = {"source": "tertulia", "code": "CONVERSATION_BUSY", "message": error.message}
+            return JSONResponse({"error": {**shown, "generation_id": str(error.generation.id)}}, 409)
+        case _:
+            return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 429)

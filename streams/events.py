@@ -1,0 +1,148 @@
+"""The numbered events of a generation, and the two pure rules on them: merge and fold."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from uuid import UUID
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEvent:
+    """One event; `sequence` counts from 1 without gaps."""
+
+    generation_id: UUID
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStarted(GenerationEvent):
+    """Claude was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentBlockStarted(GenerationEvent):
+    """A block begins; `block` is in the Messages API's words, as far as it is known."""
+
+    index: int
+    block: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Delta(GenerationEvent):
+    """A piece of a block; `offset` is where it begins, in UTF-16 code units."""
+
+    index: int
+    offset: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta(Delta):
+    """A piece of a text block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta(Delta):
+    """A piece of a thinking block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInputDelta(Delta):
+    """A piece of a tool's input, as JSON text."""
+
+    @property
+    def partial_json(self) -> str:
+        """The piece, under the API's name for it."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ContentBlockFinished(GenerationEvent):
+    """A block is whole; `block` is what is stored."""
+
+    index: int
+    block: Json
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalEvent(GenerationEvent):
+    """The last event, of which there is exactly one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationCompleted(TerminalEvent):
+    """Claude came to an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStopped(TerminalEvent):
+    """Somebody stopped it; what was written is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed(TerminalEvent):
+    """It failed; what was written is kept."""
+
+    error: Json
+
+
+AnyDelta = TypeVar("AnyDelta", bound=Delta)
+
+
+def merge(events: Sequence[GenerationEvent]) -> list[GenerationEvent]:
+    """Join neighbouring deltas of one block into one that bears the later sequence; text and order stay."""
+    merged: list[GenerationEvent] = []
+    pieces: list[str] = []
+    for event in events:
+        last = merged[-1] if merged else None
+        if isinstance(event, Delta) and isinstance(last, Delta) and _continues(last, event):
+            pieces.append(event.text)
+            merged[-1] = replace(last, sequence=event.sequence)
+            continue
+        _close(merged, pieces)
+        merged.append(event)
+        pieces = [event.text] if isinstance(event, Delta) else []
+    _close(merged, pieces)
+    return merged
+
+
+def fold(events: Iterable[GenerationEvent]) -> list[Json]:
+    """Give the blocks that the events have written so far, in order; unfinished ones bear `partial`."""
+    blocks: dict[int, Json] = {}
+    pieces: dict[int, list[str]] = {}
+    for event in events:
+        if isinstance(event, ContentBlockStarted):
+            blocks[event.index] = event.block
+        elif isinstance(event, Delta):
+            pieces.setdefault(event.index, []).append(event.text)
+        elif isinstance(event, ContentBlockFinished):
+            blocks[event.index] = event.block
+            pieces.pop(event.index, None)
+    for index, block in blocks.items():
+        if index in pieces:
+            blocks[index] = unfinished_block(block, "".join(pieces[index]))
+    return [blocks[index] for index in sorted(blocks)]
+
+
+def unfinished_block(block: Json, text: str) -> Json:
+    """Show a block that is still being written: what came so far, marked `partial`."""
+    match block.get("type"):
+        case "text":
+            return {**block, "text": block.get("text", "") + text, "partial": True}
+        case "thinking":
+            return {**block, "thinking": block.get("thinking", "") + text, "partial": True}
+        case _:
+            return {**block, "partial_json": text, "partial": True}
+
+
+def _continues(last: Delta, event: Delta) -> bool:
+    return type(last) is type(event) and last.index == event.index
+
+
+def _close(merged: list[GenerationEvent], pieces: list[str]) -> None:
+    if len(pieces) > 1:
+        last = merged[-1]
+        if isinstance(last, Delta):
+            merged[-1] = replace(last, text="".join(pieces))
