@@ -9,8 +9,10 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers import conversations, following, sending, viewing
 from schema import inputs
 from schema.content import TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from schema.documents import Documents, Schema
 from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from schema.events import EVENTS, GenerationEvent
+from schema.failures import Failures
 from schema.shows import followed, served, shows
 from schema.types import Conversation, ConversationConnection, Generation, Message, Model, Node, Viewer
 
@@ -93,11 +95,12 @@ class Subscription:
     generation_events: AsyncGenerator[GenerationEvent, None] = followed(following.generation_events)
 
 
-schema = strawberry.Schema(
+schema = Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
     types=[*EVENTS, Message, TextBlock, ThinkingBlock, ToolUseBlock, ToolResultBlock],
     exception_handlers=EXPECTED,
+    extensions=[Documents, Failures],
     config=StrawberryConfig(),
 )

@@ -1,0 +1,206 @@
+"""The simulated Claude: a Messages API server for machines without a key, and for anybody's tests.
+
+It answers over real HTTP with the real API's shapes, errors and headers (docs.claude.com, "API reference"). What it
+says comes from `claude.simulator_answers`, what it refuses from `claude.simulator_rules`.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from claude.simulator_answers import Failure, Plan, plan
+from claude.simulator_rules import MODELS, Refused, check, count_tokens, model_info
+
+Json = dict[str, Any]
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a request, as the Messages API has it."""
+LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "output-tokens": 2_000_000}
+
+
+def create_simulator(*, pace: float = 1.0) -> Starlette:
+    """Make the server. `pace` scales its human delays: 1 as a person reads, 0 at once."""
+    failures: dict[str, int] = {}
+
+    async def messages(request: Request) -> Response:
+        body = await _read(request)
+        check(body)
+        planned = plan(body)
+        if planned.failure is not None and _still_fails(failures, body, planned.failure):
+            return _failure(planned.failure)
+        await asyncio.sleep(planned.first_delay * pace)
+        if body.get("stream"):
+            return StreamingResponse(_stream(body, planned, pace), media_type="text/event-stream", headers=_headers())
+        await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
+        return JSONResponse(_message(body, planned), headers=_headers())
+
+    async def tokens(request: Request) -> Response:
+        body = await _read(request)
+        check({"max_tokens": 1, **body})
+        return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
+
+    routes = [
+        Route("/v1/messages", messages, methods=["POST"]),
+        Route("/v1/messages/count_tokens", tokens, methods=["POST"]),
+        Route("/v1/models", _models, methods=["GET"]),
+        Route("/v1/models/{model_id}", _model, methods=["GET"]),
+    ]
+    handlers: Any = {Refused: _refused, HTTPException: _http_error}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
+    """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
+    config = uvicorn.Config(app, host, port, log_level="warning", lifespan="off", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    if not server.started:
+        raise OSError(f"The simulated Claude cannot listen on {host}:{port}.")
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await ticking
+        await server.shutdown()
+
+
+async def _read(request: Request) -> Json:
+    _authenticate(request)
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        raise Refused(413, "request_too_large", "Request exceeds the maximum size")
+    try:
+        decoded: object = json.loads(body)
+    except ValueError:
+        raise Refused(400, "invalid_request_error", "The request body is not valid JSON") from None
+    if not isinstance(decoded, dict):
+        raise Refused(400, "invalid_request_error", "Input should be a valid dictionary")
+    return {**decoded}
+
+
+def _authenticate(request: Request) -> None:
+    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+    if not key or key.startswith("sk-ant-invalid"):
+        raise Refused(401, "authentication_error", "invalid x-api-key" if key else "x-api-key header is required")
+    if "anthropic-version" not in request.headers:
+        raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
+
+
+async def _models(request: Request) -> Response:
+    _authenticate(request)
+    listed = [model_info(model_id) for model_id in MODELS]
+    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"], "has_more": False}
+    return JSONResponse({"data": listed, **ends}, headers=_headers())
+
+
+async def _model(request: Request) -> Response:
+    _authenticate(request)
+    model_id = request.path_params["model_id"]
+    if model_id not in MODELS:
+        raise Refused(404, "not_found_error", f"model: {model_id}")
+    return JSONResponse(model_info(model_id), headers=_headers())
+
+
+def _still_fails(failures: dict[str, int], body: Json, failure: Failure) -> bool:
+    """Count the attempts of one request, for scenarios that fail a few times and then succeed."""
+    if failure.times is None:
+        return True
+    request = json.dumps(body, sort_keys=True)
+    failures[request] = failures.get(request, 0) + 1
+    if failures[request] <= failure.times:
+        return True
+    del failures[request]
+    return False
+
+
+def _headers(**more: str) -> dict[str, str]:
+    headers = {"request-id": f"req_{uuid.uuid4().hex[:24]}"}
+    for name, limit in LIMITS.items():
+        headers[f"anthropic-ratelimit-{name}-limit"] = str(limit)
+        headers[f"anthropic-ratelimit-{name}-remaining"] = str(limit - 1)
+        headers[f"anthropic-ratelimit-{name}-reset"] = "2030-01-01T00:00:00Z"
+    return {**headers, **more}
+
+
+def _error(status: int, kind: str, message: str, **more: str) -> JSONResponse:
+    headers = _headers(**more)
+    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": headers["request-id"]}
+    return JSONResponse(body, status, headers)
+
+
+def _failure(failure: Failure) -> JSONResponse:
+    more = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
+    return _error(failure.status, failure.kind, failure.message, **more)
+
+
+async def _refused(_request: Request, refused: Refused) -> Response:
+    return _error(refused.status, refused.kind, refused.message)
+
+
+async def _http_error(_request: Request, error: HTTPException) -> Response:
+    kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"  # noqa: PLR2004 - HTTP's own
+    return _error(error.status_code, kind, error.detail)
+
+
+def _usage(body: Json, output_tokens: int) -> Json:
+    return {
+        "input_tokens": count_tokens(body),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": output_tokens,
+        "service_tier": "standard",
+    }
+
+
+def _message(body: Json, planned: Plan) -> Json:
+    return {
+        "id": f"msg_{uuid.uuid4().hex[:24]}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": planned.blocks,
+        "stop_reason": planned.stop_reason,
+        "stop_sequence": planned.stop_sequence,
+        "stop_details": planned.stop_details,
+        "usage": _usage(body, planned.output_tokens),
+    }
+
+
+async def _stream(body: Json, planned: Plan, pace: float) -> AsyncIterator[str]:
+    begun: Json = {**_message(body, planned), "content": [], "usage": _usage(body, 1)}
+    begun |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    yield _sse({"type": "message_start", "message": begun})
+    yield _sse({"type": "ping"})
+    for step in planned.steps:
+        if step.delay:
+            await asyncio.sleep(step.delay * pace)
+        if step.cut:
+            # The ASGI server cuts the connection without the closing chunk: what a lost network looks like.
+            raise ConnectionAbortedError("cut, as the scenario asks")
+        if step.hang:
+            await asyncio.Event().wait()
+        yield _sse(step.event)
+    if planned.breaks_off:
+        return
+    ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
+    ended |= {"stop_details": planned.stop_details}
+    yield _sse({"type": "message_delta", "delta": ended, "usage": _usage(body, planned.output_tokens)})
+    yield _sse({"type": "message_stop"})
+
+
+def _sse(event: Json) -> str:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"

@@ -1,0 +1,268 @@
+"""What the simulated Claude says: readable answers that remember the conversation, and scenarios on demand.
+
+A scenario is asked for in the message itself: `/simulate NAME [NUMBER]` (docs/simulator.md lists them).
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from claude.simulator_rules import as_blocks, signature
+
+Json = dict[str, Any]
+
+FIRST_TOKEN = 0.4
+"""Seconds at human pace."""
+TOKEN = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a stream, after a delay; `cut` and `hang` stand in for one."""
+
+    event: Json = field(default_factory=dict[str, Any])
+    delay: float = 0.0
+    cut: bool = False
+    hang: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer with a status of failure, always or the first few times."""
+
+    status: int
+    kind: str
+    message: str
+    times: int | None = None
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that one request gets."""
+
+    blocks: list[Json] = field(default_factory=list[Json])
+    steps: list[Step] = field(default_factory=list[Step])
+    first_delay: float = FIRST_TOKEN
+    stop_reason: str = "end_turn"
+    stop_sequence: str | None = None
+    stop_details: Json | None = None
+    output_tokens: int = 1
+    breaks_off: bool = False
+    failure: Failure | None = None
+
+
+def plan(body: Json) -> Plan:
+    """Decide what a checked request gets."""
+    said = last_words(body)
+    asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
+    if asked is None:
+        return _speak(body, _answer(body, said))
+    scenario = SCENARIOS.get(asked[1])
+    if scenario is None:
+        return _speak(body, HELP)
+    return scenario(body, int(asked[2]) if asked[2] else None)
+
+
+def last_words(body: Json) -> str:
+    """Give the text of the latest message."""
+    return _words_of(body["messages"][-1])
+
+
+def _words_of(message: Json) -> str:
+    return " ".join(block["text"] for block in as_blocks(message["content"]) if block["type"] == "text")
+
+
+def _answer(body: Json, said: str) -> str:
+    earlier = [_words_of(message) for message in body["messages"] if message["role"] == "user"][:-1]
+    if re.search(r"\bmy name\b", said, re.IGNORECASE) and "?" in said:
+        return _recall_name(earlier)
+    if re.search(r"(what did i|what have i|do you remember|said first|first message)", said, re.IGNORECASE):
+        return (
+            f"The first thing that you said was: “{earlier[0]}”." if earlier else "You have said nothing before this."
+        )
+    choice = int(hashlib.sha256("\n".join([*earlier, said]).encode()).hexdigest(), 16)
+    opening = OPENINGS[choice % len(OPENINGS)]
+    thought = THOUGHTS[choice // 7 % len(THOUGHTS)]
+    shown = said if len(said) <= 80 else said[:77] + "…"
+    turn = f" This is turn {len(earlier) + 1} of our conversation." if earlier else ""
+    return f"{opening} You wrote: “{shown}”.{turn}\n\n{thought}\n\n{NOTE}"
+
+
+def _recall_name(earlier: list[str]) -> str:
+    for words in reversed(earlier):
+        found = re.search(r"\b(?:my name is|i am|i'm|call me)\s+([^\s.,!?]+)", words, re.IGNORECASE)
+        if found:
+            return f"Your name is {found[1]}."
+    return "You have not told me your name yet."
+
+
+OPENINGS = ("Happy to help.", "Good question.", "Let us look at that together.", "Here is what I think.")
+THOUGHTS = (
+    "Three things matter here:\n\n1. **Say** what you want to reach.\n2. **Try** the smallest step.\n3. **Look** at what happened.",
+    'A small example says more than a paragraph:\n\n```python\ndef greet(name: str) -> str:\n    return f"Hello, {name}!"\n```',
+    "It depends on what you compare it with: *simple* things are easy to change, and *easy* things are not always simple.",
+    "Think of a letter: it belongs to whom it was sent to, not to the postman who carries it. 📬",
+)
+NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` for the real one, or write `/simulate help`.)_"
+HELP = "Write `/simulate` and one of: " + ", ".join(
+    (
+        "`slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, `overloaded 2`, `server-error`, `error`",
+        "`cut`, `no-stop`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`",
+    )
+)
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"\s*\S{1,12}|\s+", text)
+
+
+def _text_steps(index: int, text: str) -> Iterator[Step]:
+    yield Step(_start(index, {"type": "text", "text": ""}))
+    for piece in _pieces(text):
+        yield Step(_delta(index, {"type": "text_delta", "text": piece}), TOKEN)
+    yield Step({"type": "content_block_stop", "index": index})
+
+
+def _start(index: int, block: Json) -> Json:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def _delta(index: int, delta: Json) -> Json:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def _speak(body: Json, text: str) -> Plan:
+    stop_reason, stop_sequence = "end_turn", None
+    for sequence in body.get("stop_sequences") or []:
+        if sequence in text:
+            text, stop_reason, stop_sequence = text[: text.index(sequence)], "stop_sequence", sequence
+    pieces = _pieces(text)
+    if len(pieces) > body["max_tokens"]:
+        text, stop_reason, stop_sequence = "".join(pieces[: body["max_tokens"]]), "max_tokens", None
+    return Plan(
+        blocks=[{"type": "text", "text": text}],
+        steps=list(_text_steps(0, text)),
+        stop_reason=stop_reason,
+        stop_sequence=stop_sequence,
+        output_tokens=max(1, len(_pieces(text))),
+    )
+
+
+def _slow_start(body: Json, seconds: int | None) -> Plan:
+    return replace(_speak(body, "Sorry to keep you waiting. " + NOTE), first_delay=float(seconds or 5))
+
+
+def _long(body: Json, words: int | None) -> Plan:
+    return _speak(body, " ".join(f"word{number}" for number in range(1, (words or 500) + 1)) + ".")
+
+
+def _thinking(body: Json, _number: int | None) -> Plan:
+    thought = "The user wants to see me think. I will count to three, then answer."
+    spoken = _speak(body, "I thought about it, and here is my answer: three.")
+    text = spoken.blocks[0]["text"]
+    signed = signature(body, thought)
+    steps = [Step(_start(0, {"type": "thinking", "thinking": "", "signature": ""}))]
+    steps += [Step(_delta(0, {"type": "thinking_delta", "thinking": piece}), TOKEN) for piece in _pieces(thought)]
+    steps += [Step(_delta(0, {"type": "signature_delta", "signature": signed}))]
+    steps += [Step({"type": "content_block_stop", "index": 0}), *_text_steps(1, text)]
+    blocks = [{"type": "thinking", "thinking": thought, "signature": signed}, *spoken.blocks]
+    return replace(spoken, blocks=blocks, steps=steps)
+
+
+def _tool_use(body: Json, _number: int | None) -> Plan:
+    tools: list[Json] = [tool for tool in body.get("tools") or [] if "input_schema" in tool]
+    if not tools:
+        return _speak(body, "There are no tools in this request, so there is nothing that I could call.")
+    properties: Json = tools[0]["input_schema"].get("properties") or {}
+    arguments = ", ".join(f'"{name}": {_example(shape)}' for name, shape in properties.items())
+    text, call = "{" + arguments + "}", {"type": "tool_use", "id": f"toolu_{abs(hash(last_words(body))):x}"}
+    call = {**call, "name": tools[0]["name"], "input": {}}
+    steps = [Step(_start(0, call)), Step(_delta(0, {"type": "input_json_delta", "partial_json": ""}))]
+    steps += [Step(_delta(0, {"type": "input_json_delta", "partial_json": p}), TOKEN) for p in _pieces(text)]
+    steps += [Step({"type": "content_block_stop", "index": 0})]
+    return Plan(blocks=[call], steps=steps, stop_reason="tool_use", output_tokens=len(_pieces(text)) or 1)
+
+
+def _example(shape: Json) -> str:
+    examples = {"integer": "1", "number": "1.5", "boolean": "true", "array": "[]", "object": "{}"}
+    return examples.get(str(shape.get("type")), '"example"')
+
+
+def _rate_limit(_body: Json, seconds: int | None) -> Plan:
+    words = "This request would exceed your organization's rate limit."
+    return Plan(failure=Failure(429, "rate_limit_error", words, retry_after=30 if seconds is None else seconds))
+
+
+def _overloaded(body: Json, times: int | None) -> Plan:
+    return replace(_speak(body, "It worked after all."), failure=Failure(529, "overloaded_error", "Overloaded", times))
+
+
+def _server_error(body: Json, times: int | None) -> Plan:
+    failure = Failure(500, "api_error", "Internal server error", times)
+    return replace(_speak(body, "It worked after all."), failure=failure)
+
+
+def _half(body: Json) -> tuple[Plan, list[Step]]:
+    whole = _speak(body, "This answer begins as every other, but it will never come to its end, because …")
+    return whole, whole.steps[: len(whole.steps) // 2]
+
+
+def _error(body: Json, _number: int | None) -> Plan:
+    whole, half = _half(body)
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    return replace(whole, steps=[*half, Step(error, TOKEN)], breaks_off=True)
+
+
+def _cut(body: Json, _number: int | None) -> Plan:
+    whole, half = _half(body)
+    return replace(whole, steps=[*half, Step(delay=TOKEN, cut=True)])
+
+
+def _no_stop(body: Json, _number: int | None) -> Plan:
+    whole, half = _half(body)
+    return replace(whole, steps=half, breaks_off=True)
+
+
+def _hang(body: Json, _number: int | None) -> Plan:
+    whole, half = _half(body)
+    return replace(whole, steps=[*half, Step(hang=True)])
+
+
+def _refusal(body: Json, _number: int | None) -> Plan:
+    details = {"type": "refusal", "category": "general_harms", "explanation": "The request was declined."}
+    return replace(_speak(body, "I would rather not."), stop_reason="refusal", stop_details=details)
+
+
+def _max_tokens(body: Json, tokens: int | None) -> Plan:
+    return _long({**body, "max_tokens": min(tokens or 20, body["max_tokens"])}, 500)
+
+
+def _unicode(body: Json, _number: int | None) -> Plan:
+    return _speak(body, "😀 Grüße! 你好 👩‍👩‍👧‍👦 𝒳 مرحبا 🏳️‍🌈 — naïve café. " * 3)
+
+
+def _markdown(body: Json, _number: int | None) -> Plan:
+    table = "| a | b |\n| - | - |\n| 1 | 2 |"
+    return _speak(body, f"# Title\n\nA *list*:\n\n- one\n- **two**\n\n{table}\n\n```sql\nSELECT 1;\n```\n\n> Quoted.")
+
+
+SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
+    "slow-start": _slow_start,
+    "long": _long,
+    "thinking": _thinking,
+    "tool-use": _tool_use,
+    "rate-limit": _rate_limit,
+    "overloaded": _overloaded,
+    "server-error": _server_error,
+    "error": _error,
+    "cut": _cut,
+    "no-stop": _no_stop,
+    "hang": _hang,
+    "refusal": _refusal,
+    "max-tokens": _max_tokens,
+    "unicode": _unicode,
+    "markdown": _markdown,
+}

@@ -1,0 +1,178 @@
+"""What the simulated Claude refuses, in the Messages API's own words."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+Json = dict[str, Any]
+
+# Display name, context window, most output tokens.
+MODELS = {
+    "claude-opus-5-5": ("Claude Opus 5.5", 1_000_000, 128_000),
+    "claude-sonnet-5-5": ("Claude Sonnet 5.5", 1_000_000, 128_000),
+    "claude-haiku-5-5": ("Claude Haiku 5.5", 1_000_000, 128_000),
+    "claude-fable-5-2": ("Claude Fable 5.2", 1_000_000, 128_000),
+    "claude-opus-5": ("Claude Opus 5", 1_000_000, 128_000),
+    "claude-sonnet-5": ("Claude Sonnet 5", 1_000_000, 128_000),
+    "claude-haiku-4-5": ("Claude Haiku 4.5", 200_000, 64_000),
+}
+MIN_BUDGET = 1024
+MAX_BREAKPOINTS = 4
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+TOP_LEVEL = {
+    *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
+    *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
+    *("speed", "user_profile_id", "workspace_id"),
+}
+BLOCK_KEYS = {
+    "text": {"type", "text", "citations", "cache_control"},
+    "thinking": {"type", "thinking", "signature"},
+    "redacted_thinking": {"type", "data"},
+    "tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
+    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
+}
+
+
+class Refused(Exception):
+    """A request that the API refuses."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        """Take the status, the error's type and its words."""
+        super().__init__(message)
+        self.status, self.kind, self.message = status, kind, message
+
+
+def _invalid(message: str) -> Refused:
+    return Refused(400, "invalid_request_error", message)
+
+
+def check(body: Json) -> None:
+    """Raise Refused for what the API would refuse."""
+    for name in body:
+        if name in ("temperature", "top_p", "top_k"):
+            raise _invalid(f"{name}: this parameter is not supported")
+        if name not in TOP_LEVEL:
+            raise _invalid(f"{name}: Extra inputs are not permitted")
+    for name in ("model", "max_tokens", "messages"):
+        if name not in body:
+            raise _invalid(f"{name}: Field required")
+    if body["model"] not in MODELS:
+        raise Refused(404, "not_found_error", f"model: {body['model']}")
+    _check_max_tokens(body)
+    _check_options(body)
+    _check_messages(body)
+    if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
+        raise _invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
+
+
+def model_info(model_id: str) -> Json:
+    """Give a model as `/v1/models` lists it."""
+    name, max_input, max_output = MODELS[model_id]
+    return {
+        "type": "model",
+        "id": model_id,
+        "display_name": f"{name} (simulated)",
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active",
+        "max_input_tokens": max_input,
+        "max_tokens": max_output,
+    }
+
+
+def count_tokens(body: Json) -> int:
+    """Estimate a request's tokens: about four characters each."""
+    counted = [body.get("system") or "", body.get("tools") or [], body["messages"]]
+    return max(1, len(json.dumps(counted, ensure_ascii=False)) // 4)
+
+
+def signature(body: Json, thinking: str) -> str:
+    """Sign a thinking block: bound to its model and system prompt, as the API binds it."""
+    bound = json.dumps([body["model"], body.get("system"), body.get("tools"), thinking])
+    return hashlib.sha256(bound.encode()).hexdigest()
+
+
+def _check_max_tokens(body: Json) -> None:
+    count = body["max_tokens"]
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise _invalid("max_tokens: Input should be a valid integer")
+    if count < 1:
+        raise _invalid("max_tokens: Input should be greater than or equal to 1")
+    most = MODELS[body["model"]][2]
+    if count > most:
+        model = body["model"]
+        raise _invalid(
+            f"max_tokens: {count} > {most}, which is the maximum allowed number of output tokens for {model}"
+        )
+
+
+def _check_options(body: Json) -> None:
+    thinking = body.get("thinking")
+    if thinking is not None:
+        if thinking.get("type") not in ("adaptive", "between_tools", "disabled", "enabled"):
+            raise _invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
+        if thinking["type"] == "enabled":
+            budget = thinking.get("budget_tokens", 0)
+            if budget < MIN_BUDGET:
+                raise _invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
+            if budget >= body["max_tokens"]:
+                raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+    effort = (body.get("output_config") or {}).get("effort")
+    if effort is not None and effort not in EFFORTS:
+        raise _invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
+
+
+def _check_messages(body: Json) -> None:
+    messages: list[Json] = body["messages"]
+    if not messages:
+        raise _invalid("messages: at least one message is required")
+    if messages[0].get("role") != "user":
+        raise _invalid('messages: first message must use the "user" role')
+    waiting: set[str] = set()
+    for place, message in enumerate(messages):
+        _check_message(body, f"messages.{place}", message)
+        blocks = as_blocks(message["content"])
+        answered = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
+        if message["role"] == "user" and waiting - answered:
+            missing = ", ".join(sorted(waiting - answered))
+            raise _invalid(
+                f"messages.{place - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}"
+            )
+        waiting = {block["id"] for block in blocks if block["type"] == "tool_use"}
+    if messages[-1]["role"] != "user":
+        raise _invalid(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
+
+
+def as_blocks(content: str | Sequence[Json]) -> list[Json]:
+    """Give content in its long form."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _check_message(body: Json, path: str, message: Json) -> None:
+    if message.get("role") not in ("user", "assistant"):
+        raise _invalid(f"{path}.role: Input should be 'user' or 'assistant'")
+    if "content" not in message:
+        raise _invalid(f"{path}.content: Field required")
+    for name in message.keys() - {"role", "content"}:
+        raise _invalid(f"{path}.{name}: Extra inputs are not permitted")
+    if message["content"] in ("", []):
+        raise _invalid(f"{path}: all messages must have non-empty content")
+    for place, block in enumerate(as_blocks(message["content"])):
+        _check_block(body, f"{path}.content.{place}", block)
+
+
+def _check_block(body: Json, path: str, block: Json) -> None:
+    kind = block.get("type")
+    for name in block.keys() - BLOCK_KEYS.get(str(kind), set(block)):
+        raise _invalid(f"{path}.{kind}.{name}: Extra inputs are not permitted")
+    if kind == "text":
+        if not block["text"]:
+            raise _invalid("messages: text content blocks must be non-empty")
+        if not block["text"].strip():
+            raise _invalid("messages: text content blocks must contain non-whitespace text")
+    if kind == "thinking" and block.get("signature") != signature(body, block["thinking"]):
+        raise _invalid(
+            f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
+        )

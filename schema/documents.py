@@ -1,0 +1,103 @@
+"""Documents: parsed and validated once, whoever sends them, and the operation that a request means."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+import strawberry
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
+from graphql.validation import specified_rules, validate
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.base import BaseSchema
+from strawberry.types import ExecutionContext
+
+CACHED_DOCUMENTS = 256
+LONGEST_CACHED = 20_000
+"""Characters; a longer document is parsed each time, so that the cache stays small."""
+MAX_TOKENS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document, and what validation found in it."""
+
+    document: DocumentNode
+    errors: list[GraphQLError]
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema, for which a document is prepared once."""
+
+    def prepare(self, query: str) -> Prepared:
+        """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL."""
+        return _cached(self._schema, query) if len(query) <= LONGEST_CACHED else _prepare(self._schema, query)
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Log nothing here: `schema.failures` knows whose fault an error is."""
+
+
+def prepare(schema: BaseSchema, query: str) -> Prepared:
+    """Prepare a document for a schema of ours, where Strawberry only says that it is one."""
+    if not isinstance(schema, Schema):
+        raise TypeError("not a schema of ours")
+    return schema.prepare(query)
+
+
+def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """Give the operation that a request means (GraphQL specification, GetOperation), or raise GraphQLError."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if not operations:
+        raise bad_request("query: the document holds no operation.")
+    if name is None and len(operations) > 1:
+        raise bad_request("operationName: the document holds several operations; say which one.")
+    for operation in operations:
+        if name is None or (operation.name and operation.name.value == name):
+            return operation
+    raise bad_request(f"operationName: the document holds no operation {name[:100]!r}." if name else "operationName")
+
+
+def bad_request(message: str) -> GraphQLError:
+    """Make the error of a request that cannot be understood."""
+    return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+
+
+class Documents(SchemaExtension):
+    """Gives Strawberry what `prepare` already knows, so that nothing is parsed or validated twice."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Hand over the parsed document; a document that is none fails where Strawberry parses it."""
+        context = self.execution_context
+        if context.query:
+            with suppress(GraphQLError):
+                context.graphql_document = prepare(context.schema, context.query).document
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Hand over what validation found."""
+        context = self.execution_context
+        if context.query:
+            context.pre_execution_errors = prepare(context.schema, context.query).errors
+        yield
+
+
+def is_subscription(operation: OperationDefinitionNode) -> bool:
+    """Say whether an operation is followed rather than answered."""
+    return operation.operation is OperationType.SUBSCRIPTION
+
+
+def _prepare(schema: GraphQLSchema, query: str) -> Prepared:
+    try:
+        document = parse(query, max_lexical_tokens=MAX_TOKENS)
+    except GraphQLError as syntax_error:
+        syntax_error.extensions = {"code": "GRAPHQL_PARSE_FAILED"}
+        raise
+    except RecursionError:
+        raise GraphQLError("The document is nested too deeply.", extensions={"code": "GRAPHQL_PARSE_FAILED"}) from None
+    errors = validate(schema, document, specified_rules)
+    for error in errors:
+        error.extensions = {**(error.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
+    return Prepared(document, errors)
+
+
+_cached = lru_cache(maxsize=CACHED_DOCUMENTS)(_prepare)

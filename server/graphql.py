@@ -1,0 +1,217 @@
+"""GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+from graphql import GraphQLError, OperationType
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, Response
+from strawberry.fastapi import GraphQLRouter
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.execution import ExecutionResult
+
+from resolvers.context import Context
+from schema.documents import Schema, bad_request, find_operation, is_subscription
+from schema.failures import internal_error
+from server.accept import preferred
+from server.graphql_ws import SocketHandler
+
+REQUEST_ERROR_STATUS = 400
+"""For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
+MAX_BODY = 2_000_000
+"""Bytes of one request."""
+RESPONSE_TYPE = "application/graphql-response+json"
+JSON_TYPE = "application/json"
+METHODS = ("GET", "POST")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """What a client asks, its parameters checked."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+
+
+class RequestRefused(Exception):
+    """A request that is not executed: a status, and an error that says why."""
+
+    def __init__(self, status: int, message: str, *, code: str = "BAD_USER_INPUT", **headers: str) -> None:
+        """Take the status, the sentence and further headers."""
+        super().__init__(message)
+        self.status = status
+        self.error = GraphQLError(message, extensions={"code": code})
+        self.headers = headers
+
+
+class GraphQLEndpoint(GraphQLRouter[Context, None]):
+    """The one path of the API: POST and GET, the page for browsers, and the socket."""
+
+    graphql_transport_ws_handler_class = SocketHandler
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        path: str,
+        context_getter: Callable[[HTTPConnection], Awaitable[Context]],
+        ide_html: Callable[[Request], str],
+        allowed_origins: Sequence[str] = (),
+    ) -> None:
+        """Take the schema, what makes contexts and the page, and the origins whose pages may open sockets."""
+        super().__init__(
+            schema,
+            path,
+            graphql_ide=None,
+            context_getter=context_getter,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            allowed_origins=allowed_origins,
+        )
+        self._schema = schema
+        self._ide_html = ide_html
+        self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+
+    async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
+        """Serve one HTTP request, or one socket to its end."""
+        if request.scope["type"] == "websocket":
+            return await super().run(request, context, root_value)
+        return await self._serve(request, context)
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Read JSON; orjson refuses what is nested too deeply instead of exhausting the stack."""
+        return orjson.loads(data)
+
+    def encode_json(self, data: object) -> str:
+        """Write JSON; the standard library takes what orjson does not, such as half a surrogate pair."""
+        try:
+            return orjson.dumps(data).decode()
+        except TypeError:
+            return json.dumps(data, separators=(",", ":"))
+
+    async def _serve(self, request: Request, context: Context) -> Response:
+        accept = request.headers.get("accept")
+        if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
+            return HTMLResponse(self._ide_html(request))
+        media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
+        if media_type is None:
+            error = bad_request(f"Accept: this answers with {RESPONSE_TYPE} or {JSON_TYPE}.")
+            return self._respond({"errors": [error.formatted]}, 406, None)
+        try:
+            asked = await read_request(request, self.decode_json)
+            result = await self._execute(request.method, asked, context)
+        except RequestRefused as refused:
+            return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
+        except GraphQLError as error:
+            return self._respond({"errors": [error.formatted]}, _status(media_type), media_type)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
+            shown = internal_error(error)
+            return self._respond({"errors": [shown.formatted]}, 500, media_type)
+        return self._answer(result, media_type)
+
+    async def _execute(self, method: str, asked: GraphQLRequest, context: Context) -> ExecutionResult:
+        prepared = self._schema.prepare(asked.query)
+        operation = find_operation(prepared.document, asked.operation_name)
+        if method == "GET" and operation.operation is not OperationType.QUERY:
+            raise RequestRefused(405, "Only queries are answered over GET; use POST.", Allow="POST")
+        if not prepared.errors and is_subscription(operation):
+            raise bad_request("Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path.")
+        return await self._schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+        )
+
+    def _answer(self, result: ExecutionResult, media_type: str) -> Response:
+        errors = result.errors or []
+        body: dict[str, Any] = {"errors": [error.formatted for error in errors]} if errors else {}
+        # An error with no path is of the whole request, so that nothing was executed: there is no `data` entry.
+        if result.data is None and all(error.path is None for error in errors):
+            return self._respond(body, _status(media_type), media_type)
+        return self._respond({**body, "data": result.data}, 200, media_type)
+
+    def _respond(
+        self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
+    ) -> Response:
+        content_type = f"{media_type or JSON_TYPE}; charset=utf-8"
+        return Response(self.encode_json(body), status, {**(headers or {}), "Content-Type": content_type})
+
+    async def _refuse_method(self, request: Request) -> Response:
+        error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
+        return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+def wants_page(accept: str | None) -> bool:
+    """Say whether a browser asks: it names HTML itself, where programs that take anything do not."""
+    return "text/html" in (accept or "") and preferred(accept, ("text/html", JSON_TYPE, RESPONSE_TYPE)) == "text/html"
+
+
+async def read_request(request: Request, decode: Callable[[bytes], object]) -> GraphQLRequest:
+    """Read the parameters of a request; raise RequestRefused, naming the one that is wrong."""
+    if request.method == "GET":
+        return check_request(_query_parameters(request, decode))
+    _check_content_type(request.headers)
+    return check_request(_decode("The body", await _body(request), decode))
+
+
+def check_request(parameters: object) -> GraphQLRequest:
+    """Check the parameters' types."""
+    if isinstance(parameters, list):
+        raise RequestRefused(400, "Batches are not served: send one operation a request.")
+    if not isinstance(parameters, dict):
+        raise RequestRefused(400, "The body must be a JSON object with `query`.")
+    given = cast("dict[str, Any]", parameters)
+    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise RequestRefused(400, "query: must be a text with a GraphQL document.")
+    if not isinstance(variables, dict | None):
+        raise RequestRefused(400, "variables: must be an object.")
+    if not isinstance(name, str | None):
+        raise RequestRefused(400, "operationName: must be a text.")
+    if not isinstance(given.get("extensions"), dict | None):
+        raise RequestRefused(400, "extensions: must be an object.")
+    return GraphQLRequest(query, given.get("variables"), name or None)
+
+
+def _query_parameters(request: Request, decode: Callable[[bytes], object]) -> dict[str, object]:
+    given: dict[str, object] = {**request.query_params}
+    for name in ("variables", "extensions"):
+        if given.get(name):
+            given[name] = _decode(name, request.query_params[name].encode("utf-8", "surrogatepass"), decode)
+        else:
+            given.pop(name, None)
+    return given
+
+
+def _check_content_type(headers: Headers) -> None:
+    # Only a type that no HTML form can send: a foreign page cannot post it without asking first (CSRF).
+    content_type, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if content_type.strip().lower() != JSON_TYPE or (charset and charset not in ("utf-8", "utf8")):
+        raise RequestRefused(415, f"Content-Type: a request is sent as {JSON_TYPE} in UTF-8.", Accept=JSON_TYPE)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise RequestRefused(413, f"A request has at most {MAX_BODY:,} bytes.")
+    return bytes(body)
+
+
+def _decode(name: str, text: bytes, decode: Callable[[bytes], object]) -> object:
+    try:
+        return decode(text)
+    except ValueError as error:
+        raise RequestRefused(400, f"{name} is not valid JSON: {error}.") from None
+
+
+def _status(media_type: str | None) -> int:
+    # The older media type keeps its older rule: a well-formed GraphQL response has the status 200.
+    return REQUEST_ERROR_STATUS if media_type == RESPONSE_TYPE else 200

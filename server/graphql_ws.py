@@ -1,0 +1,144 @@
+"""GraphQL over WebSocket, to the letter of the `graphql-transport-ws` protocol document.
+
+Source: PROTOCOL.md of the graphql-ws project. Strawberry's handler carries the states; this one checks every message
+before it, keeps errors of an operation inside the operation, and pings a silent socket.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, cast
+
+from graphql import GraphQLError
+from starlette.websockets import WebSocketDisconnect
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+    Operation,
+)
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+
+from resolvers.context import Context
+from schema.documents import find_operation, prepare
+from schema.failures import internal_error, show_error
+
+PING_SECONDS = 15.0
+"""Silence that proxies take for a dead socket begins at 20 s in the field."""
+MAX_REASON = 123
+"""Bytes of a close reason (RFC 6455, section 5.5)."""
+
+logger = logging.getLogger("tertulia.socket")
+
+
+class MalformedMessage(Exception):
+    """A message that the protocol does not know; the reason goes into the close frame."""
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """One socket."""
+
+    ping_seconds = PING_SECONDS
+
+    async def handle(self) -> None:
+        """Serve the socket until it closes; its operations end with it."""
+        pinging = asyncio.create_task(self._keep_pinging())
+        try:
+            with suppress(WebSocketDisconnect):
+                await super().handle()
+        finally:
+            pinging.cancel()
+
+    async def handle_message(self, message: Any) -> None:
+        """Check a message, then let it act."""
+        try:
+            checked = check_message(message)
+        except MalformedMessage as malformed:
+            await self.handle_invalid_message(str(malformed))
+            return
+        if checked["type"] == "ping":
+            await self.send_message(_echo(checked))
+        else:
+            await super().handle_message(cast("Message", checked))
+
+    async def handle_invalid_message(self, error_message: str) -> None:
+        """Close with 4400 and a reason that fits into the frame."""
+        reason = error_message.encode()[:MAX_REASON].decode(errors="ignore")
+        await self.websocket.close(code=4400, reason=reason)
+
+    async def handle_subscribe(self, message: Any) -> None:
+        """Start an operation; reasons that bear its id are cut to fit."""
+        if self.connection_acknowledged and message["id"] in self.operations:
+            shown = message["id"].encode()[: MAX_REASON - 40].decode(errors="ignore")
+            await self.websocket.close(code=4409, reason=f"Subscriber for {shown} already exists")
+            return
+        await super().handle_subscribe(message)
+
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
+        """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
+        try:
+            prepared = prepare(self.schema, operation.query)
+            find_operation(prepared.document, operation.operation_name)
+            await super().run_operation(operation)
+        except WebSocketDisconnected:
+            return
+        except GraphQLError as error:
+            await self._fail(operation, error)
+
+    async def _fail(self, operation: Operation[Context, None], error: GraphQLError) -> None:
+        with suppress(WebSocketDisconnected, RuntimeError):
+            await operation.send_initial_errors([show_error(error)])
+
+    async def handle_task_exception(self, error: Exception) -> None:
+        """Log a fault of ours; a socket that went away is none."""
+        if not isinstance(error, WebSocketDisconnected):
+            internal_error(error)
+
+    async def send_message(self, message: Any) -> None:
+        """Send; a socket that was closed in the meantime counts as gone."""
+        try:
+            await self.websocket.send_json(message)
+        except RuntimeError as error:
+            raise WebSocketDisconnected from error
+
+    async def _keep_pinging(self) -> None:
+        with suppress(WebSocketDisconnected, WebSocketDisconnect):
+            while True:
+                await asyncio.sleep(self.ping_seconds)
+                if self.connection_acknowledged:
+                    await self.send_message({"type": "ping"})
+
+
+def check_message(message: object) -> dict[str, Any]:
+    """Give a message of the protocol back, or raise MalformedMessage."""
+    if not isinstance(message, dict):
+        raise MalformedMessage("A message must be a JSON object")
+    given = cast("dict[str, Any]", message)
+    kind = given.get("type")
+    if kind in ("connection_init", "ping", "pong"):
+        if not isinstance(given.get("payload"), dict | None):
+            raise MalformedMessage(f"{kind}: payload must be an object")
+        return {**given, "payload": given.get("payload") or {}} if kind == "connection_init" else given
+    if kind not in ("subscribe", "complete"):
+        raise MalformedMessage(f"Unknown message type: {str(kind)[:60]}")
+    if not isinstance(given.get("id"), str) or not given["id"]:
+        raise MalformedMessage(f"{kind}: id must be a text that is not empty")
+    if kind == "subscribe":
+        _check_payload(given.get("payload"))
+    return given
+
+
+def _check_payload(payload: object) -> None:
+    if not isinstance(payload, dict):
+        raise MalformedMessage("subscribe: payload must be an object")
+    given = cast("dict[str, Any]", payload)
+    if not isinstance(given.get("query"), str):
+        raise MalformedMessage("subscribe: payload.query must be a text")
+    if not isinstance(given.get("operationName"), str | None):
+        raise MalformedMessage("subscribe: payload.operationName must be a text")
+    for name in ("variables", "extensions"):
+        if not isinstance(given.get(name), dict | None):
+            raise MalformedMessage(f"subscribe: payload.{name} must be an object")
+
+
+def _echo(ping: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "pong", "payload": ping["payload"]} if ping.get("payload") is not None else {"type": "pong"}
