@@ -4,7 +4,9 @@ A scenario is asked for in the message itself: `/simulate NAME [NUMBER]` (docs/s
 """
 
 import hashlib
+import json
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -86,7 +88,7 @@ def _answer(body: Json, said: str) -> str:
     choice = int(hashlib.sha256("\n".join([*earlier, said]).encode()).hexdigest(), 16)
     opening = OPENINGS[choice % len(OPENINGS)]
     thought = THOUGHTS[choice // 7 % len(THOUGHTS)]
-    shown = said if len(said) <= 80 else said[:77] + "…"
+    shown = textwrap.shorten(said, 80, placeholder=" …")
     turn = f" This is turn {len(earlier) + 1} of our conversation." if earlier else ""
     return f"{opening} You wrote: “{shown}”.{turn}\n\n{thought}\n\n{NOTE}"
 
@@ -101,17 +103,18 @@ def _recall_name(earlier: list[str]) -> str:
 
 OPENINGS = ("Happy to help.", "Good question.", "Let us look at that together.", "Here is what I think.")
 THOUGHTS = (
-    "Three things matter here:\n\n1. **Say** what you want to reach.\n2. **Try** the smallest step.\n3. **Look** at what happened.",
-    'A small example says more than a paragraph:\n\n```python\ndef greet(name: str) -> str:\n    return f"Hello, {name}!"\n```',
-    "It depends on what you compare it with: *simple* things are easy to change, and *easy* things are not always simple.",
+    "Three things matter here:\n\n"
+    "1. **Say** what you want to reach.\n2. **Try** the smallest step.\n3. **Look** at what happened.",
+    "A small example says more than a paragraph:\n\n"
+    '```python\ndef greet(name: str) -> str:\n    return f"Hello, {name}!"\n```',
+    "It depends on what you compare it with: *simple* things are easy to change, "
+    "and *easy* things are not always simple.",
     "Think of a letter: it belongs to whom it was sent to, not to the postman who carries it. 📬",
 )
 NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` for the real one, or write `/simulate help`.)_"
-HELP = "Write `/simulate` and one of: " + ", ".join(
-    (
-        "`slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, `overloaded 2`, `server-error`, `error`",
-        "`cut`, `no-stop`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`",
-    )
+HELP = (
+    "Write `/simulate` and one of: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, "
+    "`overloaded 2`, `server-error`, `error`, `cut`, `no-stop`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`."
 )
 
 
@@ -136,7 +139,8 @@ def _delta(index: int, delta: Json) -> Json:
 
 def _speak(body: Json, text: str) -> Plan:
     stop_reason, stop_sequence = "end_turn", None
-    for sequence in body.get("stop_sequences") or []:
+    sequences: list[str] = body.get("stop_sequences") or []
+    for sequence in sequences:
         if sequence in text:
             text, stop_reason, stop_sequence = text[: text.index(sequence)], "stop_sequence", sequence
     pieces = _pieces(text)
@@ -173,17 +177,20 @@ def _thinking(body: Json, _number: int | None) -> Plan:
 
 
 def _tool_use(body: Json, _number: int | None) -> Plan:
-    tools: list[Json] = [tool for tool in body.get("tools") or [] if "input_schema" in tool]
+    offered: list[Json] = body.get("tools") or []
+    tools = [tool for tool in offered if "input_schema" in tool]
     if not tools:
         return _speak(body, "There are no tools in this request, so there is nothing that I could call.")
     properties: Json = tools[0]["input_schema"].get("properties") or {}
     arguments = ", ".join(f'"{name}": {_example(shape)}' for name, shape in properties.items())
-    text, call = "{" + arguments + "}", {"type": "tool_use", "id": f"toolu_{abs(hash(last_words(body))):x}"}
-    call = {**call, "name": tools[0]["name"], "input": {}}
+    text = "{" + arguments + "}"
+    call_id = hashlib.sha256(repr(body["messages"]).encode()).hexdigest()[:24]
+    call: Json = {"type": "tool_use", "id": f"toolu_{call_id}", "name": tools[0]["name"], "input": {}}
     steps = [Step(_start(0, call)), Step(_delta(0, {"type": "input_json_delta", "partial_json": ""}))]
     steps += [Step(_delta(0, {"type": "input_json_delta", "partial_json": p}), TOKEN) for p in _pieces(text)]
     steps += [Step({"type": "content_block_stop", "index": 0})]
-    return Plan(blocks=[call], steps=steps, stop_reason="tool_use", output_tokens=len(_pieces(text)) or 1)
+    blocks = [{**call, "input": json.loads(text)}]
+    return Plan(blocks=blocks, steps=steps, stop_reason="tool_use", output_tokens=len(_pieces(text)) or 1)
 
 
 def _example(shape: Json) -> str:
@@ -241,7 +248,7 @@ def _max_tokens(body: Json, tokens: int | None) -> Plan:
 
 
 def _unicode(body: Json, _number: int | None) -> Plan:
-    return _speak(body, "😀 Grüße! 你好 👩‍👩‍👧‍👦 𝒳 مرحبا 🏳️‍🌈 — naïve café. " * 3)
+    return _speak(body, "😀 Grüße! 你好 👩‍👩‍👧‍👦 𝄞 مرحبا 🏳️‍🌈 — naïve café. " * 3)
 
 
 def _markdown(body: Json, _number: int | None) -> Plan:

@@ -82,7 +82,7 @@ def model_info(model_id: str) -> Json:
 
 def count_tokens(body: Json) -> int:
     """Estimate a request's tokens: about four characters each."""
-    counted = [body.get("system") or "", body.get("tools") or [], body["messages"]]
+    counted: list[Any] = [body.get("system") or "", body.get("tools") or [], body["messages"]]
     return max(1, len(json.dumps(counted, ensure_ascii=False)) // 4)
 
 
@@ -117,7 +117,8 @@ def _check_options(body: Json) -> None:
                 raise _invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
             if budget >= body["max_tokens"]:
                 raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
-    effort = (body.get("output_config") or {}).get("effort")
+    output_config: Json = body.get("output_config") or {}
+    effort = output_config.get("effort")
     if effort is not None and effort not in EFFORTS:
         raise _invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
 
@@ -135,9 +136,8 @@ def _check_messages(body: Json) -> None:
         answered = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
         if message["role"] == "user" and waiting - answered:
             missing = ", ".join(sorted(waiting - answered))
-            raise _invalid(
-                f"messages.{place - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: {missing}"
-            )
+            words = "`tool_use` ids were found without `tool_result` blocks immediately after"
+            raise _invalid(f"messages.{place - 1}: {words}: {missing}")
         waiting = {block["id"] for block in blocks if block["type"] == "tool_use"}
     if messages[-1]["role"] != "user":
         raise _invalid(

@@ -79,7 +79,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
         """Serve one HTTP request, or one socket to its end."""
         if request.scope["type"] == "websocket":
-            return await super().run(request, context, root_value)
+            served: Any = await super().run(request, context, root_value)
+            return served
         return await self._serve(request, context)
 
     def decode_json(self, data: str | bytes) -> object:

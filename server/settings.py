@@ -1,0 +1,134 @@
+"""Settings, from the environment or `.env`; a wrong one stops the start with one line."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "TERTULIA_"
+
+
+class WrongSetting(Exception):
+    """A setting that cannot be taken: one line that names it, what it got and what it takes."""
+
+
+def _named(name: str) -> Any:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """What an operator may set; `.env.example` style names are those of the environment."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_prefix=PREFIX, extra="ignore", populate_by_name=True)
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_named("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str | None = Field(default=None, validation_alias=_named("ANTHROPIC_BASE_URL"))
+    database_url: str = Field(default="sqlite+aiosqlite:///tertulia.db", validation_alias=_named("DATABASE_URL"))
+    redis_url: str | None = Field(default=None, validation_alias=_named("REDIS_URL"))
+    auth: Literal["local", "password", "oidc"] = "local"
+    secret_key: SecretStr | None = None
+    default_model: str = "claude-opus-5-5"
+    models: Annotated[tuple[str, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    simulator_pace: float = Field(default=1.0, ge=0, le=100)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def simulated(self) -> bool:
+        """Whether answers come from the simulated Claude: no key is set."""
+        return self.anthropic_api_key is None
+
+    @field_validator("anthropic_api_key", "anthropic_base_url", "redis_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value.strip() or None if isinstance(value, str) else value
+
+    @field_validator("models", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("anthropic_base_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("takes an address such as https://gateway.example.com")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _normalise_database(cls, value: str) -> str:
+        if value.startswith("sqlite:///"):
+            return value.replace("sqlite:", "sqlite+aiosqlite:", 1)
+        if value.startswith("sqlite+aiosqlite:///"):
+            return value
+        if value.startswith(("postgres://", "postgresql://", "postgresql+asyncpg://")):
+            raise ValueError("PostgreSQL is not available in this version; it takes sqlite+aiosqlite:///FILE")
+        raise ValueError("takes sqlite+aiosqlite:///FILE")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _no_redis_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("Redis is not available in this version; leave it out")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _local_only(cls, value: str) -> str:
+        if value != "local":
+            raise ValueError("only `local` is available in this version")
+        return value
+
+
+def load_settings() -> Settings:
+    """Read the settings; raise WrongSetting for the first that cannot be taken."""
+    _refuse_unknown()
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise WrongSetting(_explain(error)) from None
+
+
+def _refuse_unknown() -> None:
+    known = {variable_name(field) for field in Settings.model_fields} | NOT_YET
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            raise WrongSetting(f"{name}: there is no such setting" + (f"; did you mean {close[0]}?" if close else "."))
+        if name in NOT_YET and os.environ[name]:
+            raise WrongSetting(f"{name}: is not available in this version; leave it out.")
+
+
+NOT_YET = {
+    f"{PREFIX}{name}"
+    for name in (
+        *("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS", "RATE_LIMIT", "MONTHLY_BUDGET_USD"),
+        *("MAX_CONCURRENT_GENERATIONS", "INTROSPECTION", "PERSISTED_QUERIES"),
+    )
+}
+
+
+def variable_name(field: str) -> str:
+    """Give a field's name in the environment."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{field.upper()}"
+
+
+def _explain(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = str(problem["loc"][0])
+    field = place if place in Settings.model_fields else place.lower().removeprefix(PREFIX.lower())
+    name = variable_name(field) if field in Settings.model_fields else place
+    secret = "KEY" in name or "URL" in name
+    got = "" if secret else f" got {problem['input']!r};"
+    return f"{name}:{got} {problem['msg'].removeprefix('Value error, ')}."
+
+
+def database_file(url: str) -> Path | None:
+    """Give the SQLite file behind a URL."""
+    _, _, path = url.partition(":///")
+    return Path(path) if url.startswith("sqlite") and path and path != ":memory:" else None
