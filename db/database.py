@@ -9,6 +9,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.errors import DatabaseUnavailable
@@ -41,6 +42,11 @@ class Database:
         """Open a transaction that writes: committed at the end, rolled back on any exception."""
         async with self._turn, self._writers.begin() as session:
             yield session
+
+    async def check(self) -> None:
+        """Ask the database for nothing; raises where it cannot answer."""
+        async with self._readers.begin() as session:
+            await session.exec(select(1))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,24 +1,24 @@
 """`create_app(settings)`: the one place where parts are made and joined."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from claude.simulator import create_simulator, serving
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from claude.connection import Claude
 from claude.generator import Generator
 from claude.models import Models
+from claude.simulator import create_simulator, serving
 from db import conversations
 from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services, Viewer
 from schema.root import schema
 from server.graphql import GraphQLEndpoint
-from server.pages import graphiql_page, pages_router
+from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
 from server.settings import Settings
 from streams.memory import MemoryLog
@@ -38,13 +38,17 @@ class Parts:
         """Make one request's or one socket's context."""
         return Context(self.services, self.viewer)
 
+    async def check(self) -> None:
+        """Raise where the server could not serve."""
+        await self.services.database.check()
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Make the application; its lifespan opens the database, migrates it, and interrupts what runs at the end."""
     parts = Parts()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await _open(parts, settings, stack)
             yield
@@ -58,12 +62,14 @@ def create_app(settings: Settings) -> FastAPI:
         schema,
         path="/graphql",
         context_getter=context,
-        ide_html=graphiql_page,
+        page=graphiql_page,
         allowed_origins=settings.cors_origins,
     )
     app.include_router(endpoint, include_in_schema=False)
     app.include_router(rest_router(parts.context))
-    app.include_router(pages_router(simulated=settings.simulated))
+    app.include_router(pages_router())
+    app.include_router(health_router(parts.check))
+    mount_assets(app)
     return app
 
 

@@ -9,7 +9,7 @@ import orjson
 from graphql import GraphQLError, OperationType
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult
@@ -60,7 +60,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         *,
         path: str,
         context_getter: Callable[[HTTPConnection], Awaitable[Context]],
-        ide_html: Callable[[Request], str],
+        page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
     ) -> None:
         """Take the schema, what makes contexts and the page, and the origins whose pages may open sockets."""
@@ -73,14 +73,14 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             allowed_origins=allowed_origins,
         )
         self._schema = schema
-        self._ide_html = ide_html
+        self._page = page
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
         """Serve one HTTP request, or one socket to its end."""
         if request.scope["type"] == "websocket":
-            served: Any = await super().run(request, context, root_value)
-            return served
+            endpoint: Any = super()
+            return await endpoint.run(request, context, root_value)
         return await self._serve(request, context)
 
     def decode_json(self, data: str | bytes) -> object:
@@ -97,7 +97,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _serve(self, request: Request, context: Context) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
-            return HTMLResponse(self._ide_html(request))
+            return self._page(request)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         if media_type is None:
             error = bad_request(f"Accept: this answers with {RESPONSE_TYPE} or {JSON_TYPE}.")

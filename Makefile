@@ -1,0 +1,74 @@
+# Tertulia's commands. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install run test check schema requirements bench clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+REQUIREMENTS := run test check
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-13s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "Making .venv with $(PYTHON) ..."
+	@"$(PYTHON)" -m venv .venv
+
+.venv/run.done: requirements/run.txt requirements/pages.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what serving needs (a minute the first time) ..."
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/pages.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test.done: requirements/test.txt .venv/run.done
+	@echo "Installing what the tests need ..."
+	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/check.done: requirements/check.txt .venv/test.done
+	@echo "Installing what the checks need ..."
+	@$(PIP) install --require-hashes -r requirements/check.txt
+	@touch $@
+
+install: .venv/run.done ## Install into .venv, from hash-pinned requirements
+
+run: install ## Migrate and serve on http://127.0.0.1:8000
+	@exec $(BIN)/tertulia serve $(ARGS)
+
+test: .venv/test.done node ## Run all tests; ARGS goes to pytest
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+.PHONY: node
+node:
+	@if command -v npm >/dev/null; then \
+	  test tests/node/node_modules/.package-lock.json -nt tests/node/package-lock.json \
+	    || { echo "Installing the npm clients that some tests use ..."; cd tests/node && npm ci --silent --no-audit --no-fund; }; \
+	else echo "No npm: the tests with npm's clients are skipped."; fi
+
+check: .venv/check.done ## Format, lint, types, import rules, the committed schema
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+	@$(BIN)/tertulia export-schema | diff -u schema/schema.graphql - \
+	  || { echo "schema/schema.graphql is not what the code says: run \`make schema\` and look at the difference."; exit 1; }
+
+schema: .venv/run.done ## Write schema/schema.graphql
+	$(BIN)/tertulia export-schema --output schema/schema.graphql
+
+bench: ## The benchmarks
+	@echo "There are no benchmarks in this version."
+
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+
+requirements: ## Pin the newest versions of everything (needs uv in .venv)
+	$(COMPILE) --upgrade pyproject.toml requirements/run.in -o requirements/run.txt
+	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
+	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
+	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
+
+clean: ## Remove what was installed and cached; data stays
+	rm -rf .venv tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

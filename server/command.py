@@ -1,0 +1,152 @@
+"""The `tertulia` command. What a command needs is imported inside it, so that `--help` is fast."""
+
+import asyncio
+import ipaddress
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+
+app = typer.Typer(
+    help="A self-hosted GraphQL conversational API for Claude.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; more than one need Redis.")] = 1,
+) -> None:
+    """Serve the API and its pages; migrates the database first."""
+    settings = _settings()
+    if not _is_loopback(host):
+        _refuse(f"--host: {host} can be reached by others, and TERTULIA_AUTH=local lets everybody in; use 127.0.0.1.")
+    if workers > 1:
+        _refuse("--workers: more than one process need REDIS_URL, which this version cannot use yet; leave it out.")
+    listening = _listen(host, port)
+    _migrate(settings)
+    from server.serving import run
+
+    run(settings, listening)
+
+
+@app.command()
+def chat(
+    url: Annotated[str, typer.Option(help="A running server.")] = "http://127.0.0.1:8000",
+    conversation: Annotated[str | None, typer.Option(help="Go on with the conversation of this id.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model's id; else the conversation's or the default one.")] = None,
+) -> None:
+    """Talk to Claude in the terminal. Ctrl+C stops an answer; at the prompt it leaves."""
+    from server.terminal import Terminal
+
+    sys.exit(Terminal(url, conversation, model).talk())
+
+
+@app.command()
+def simulator(
+    host: Host = "127.0.0.1",
+    port: Port = 8001,
+    pace: Annotated[float, typer.Option(min=0, max=100, help="1 as a person reads, 0 at once.")] = 1.0,
+) -> None:
+    """Serve the simulated Claude alone: a Messages API server for anybody's tests."""
+    listening = _listen(host, port)
+    from claude.simulator import create_simulator
+    from server.serving import run_simulator
+
+    run_simulator(create_simulator(pace=pace), listening)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+    _migrate(settings)
+    typer.echo("The database is up to date.")
+
+
+@app.command("export-schema")
+def export_schema(
+    output: Annotated[Path | None, typer.Option(help="A file to write; else it is printed.")] = None,
+) -> None:
+    """Print the GraphQL schema."""
+    from schema.root import schema
+
+    text = schema.as_str() + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _refuse(f"--output: cannot write {output}: {error.strerror}.")
+    typer.echo(f"Wrote {output}.")
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, Redis and Claude; say what is wrong in one line each."""
+    from server.doctor import examine
+
+    sys.exit(asyncio.run(examine()))
+
+
+def _settings() -> "Settings":
+    from server.settings import WrongSetting, load_settings
+
+    try:
+        return load_settings()
+    except WrongSetting as wrong:
+        _refuse(str(wrong))
+
+
+def _migrate(settings: "Settings") -> None:
+    from db.errors import DatabaseUnavailable
+    from db.migrate import migrate as run_migrations
+
+    try:
+        asyncio.run(run_migrations(settings.database_url))
+    except DatabaseUnavailable as unavailable:
+        _refuse(str(unavailable))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        _refuse(f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Is another server running there?")
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)

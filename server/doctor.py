@@ -1,0 +1,80 @@
+"""`tertulia doctor`: what is set, whether it works, and what is wrong, in one line each."""
+
+import time
+from collections.abc import AsyncIterator
+
+from rich.console import Console
+
+from claude.connection import Claude
+from claude.errors import CAN_FAIL, describe
+from db.errors import DatabaseUnavailable
+from db.migrate import migrate
+from server.pages import ASSETS
+from server.settings import Settings, WrongSetting, load_settings
+
+Finding = tuple[bool, str]
+
+
+async def examine() -> int:
+    """Print the findings as they come; give the exit status, 0 where all is well."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        settings = load_settings()
+    except WrongSetting as wrong:
+        _show(console, (False, str(wrong)))
+        return 1
+    well = True
+    async for finding in _findings(settings, console):
+        _show(console, finding)
+        well = well and finding[0]
+    return 0 if well else 1
+
+
+async def _findings(settings: Settings, console: Console) -> AsyncIterator[Finding]:
+    yield True, f"settings: auth {settings.auth}, log level {settings.log_level}"
+    yield (
+        True,
+        f"models: default {settings.default_model}; allowed {', '.join(settings.models) or 'all that Claude lists'}",
+    )
+    with console.status("Opening the database …"):
+        finding = await _database(settings)
+    yield finding
+    yield True, "redis: none; one process serves"
+    with console.status("Asking Claude …"):
+        finding = await _claude(settings)
+    yield finding
+    missing = [name for name, folder in ASSETS.items() if folder is None]
+    yield (
+        not missing,
+        f"pages: {', '.join(missing)} not installed; run `make install`" if missing else "pages: installed",
+    )
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        await migrate(settings.database_url)
+    except DatabaseUnavailable as unavailable:
+        return False, str(unavailable)
+    return True, f"database: {settings.database_url.split('@')[-1]} is open, writable and up to date"
+
+
+async def _claude(settings: Settings) -> Finding:
+    if settings.anthropic_api_key is None:
+        return True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
+    claude = Claude(api_key=settings.anthropic_api_key.get_secret_value(), base_url=settings.anthropic_base_url)
+    begun = time.monotonic()
+    try:
+        listed = {model.id async for model in claude.client.models.list(limit=100)}
+    except CAN_FAIL as error:
+        return False, f"claude: {describe(error).message}"
+    finally:
+        await claude.close()
+    wanted = {settings.default_model, *settings.models}
+    if unknown := sorted(wanted - listed):
+        return False, f"TERTULIA_DEFAULT_MODEL, TERTULIA_MODELS: Claude does not list {', '.join(unknown)}"
+    return True, f"claude: {len(listed)} models in {time.monotonic() - begun:.1f} s"
+
+
+def _show(console: Console, finding: Finding) -> None:
+    well, text = finding
+    console.print(f"[green]ok[/green]     {text}" if well else f"[red]wrong[/red]  {text}")

@@ -1,0 +1,85 @@
+"""Running servers: uvicorn with our settings, and what is printed when it is ready."""
+
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from server.app import create_app
+from server.settings import Settings
+
+DRAIN_SECONDS = 10
+"""How long open requests may take to end after Ctrl+C."""
+MAX_MESSAGE = 2_000_000
+"""Bytes of one WebSocket message, as of one HTTP request."""
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Says what to open once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        """Take the configuration and the text."""
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then speak."""
+        await super().startup(sockets)
+        if self.started:
+            print(self._announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+
+
+def run(settings: Settings, listening: socket.socket) -> None:
+    """Serve Tertulia until Ctrl+C."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("httpx2", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if settings.simulated and settings.anthropic_base_url:
+        logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
+    _run(create_app(settings), listening, _announce(settings, address_of(listening)))
+
+
+def run_simulator(app: Any, listening: socket.socket) -> None:
+    """Serve the simulated Claude until Ctrl+C."""
+    address = address_of(listening)
+    text = f"The simulated Claude listens on {address}\n  ANTHROPIC_BASE_URL={address} ANTHROPIC_API_KEY=anything"
+    _run(app, listening, text)
+
+
+def address_of(listening: socket.socket) -> str:
+    """Give the address to open in a browser."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run(app: Any, listening: socket.socket, announcement: str) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    AnnouncingServer(config, announcement).run(sockets=[listening])
+
+
+def _announce(settings: Settings, address: str) -> str:
+    claude = (
+        "The simulated Claude answers, because no ANTHROPIC_API_KEY is set."
+        if settings.simulated
+        else f"Claude answers; the default model is {settings.default_model}."
+    )
+    return f"""
+  Tertulia is ready.
+
+    Chat      {address}
+    GraphiQL  {address}/graphql
+    REST      {address}/docs
+
+  {claude}
+  Stop with Ctrl+C.
+"""

@@ -1,0 +1,189 @@
+"""`tertulia chat`: a client in the terminal, over the public GraphQL API like any other."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+from gql import Client, gql
+from gql.transport.exceptions import TransportError
+from gql.transport.websockets import WebsocketsTransport
+from rich.console import Console
+
+SEND = gql("""
+    mutation Send($input: SendMessageInput!) {
+      sendMessage(input: $input) {
+        ... on SendMessagePayload { conversation { id } generation { id model { displayName } } }
+        ... on Error { message }
+      }
+    }
+""")
+STOP = gql("mutation Stop($id: ID!) { stopGeneration(id: $id) { __typename } }")
+FOLLOW = gql("""
+    subscription Follow($id: ID!, $after: Int) {
+      generationEvents(generationId: $id, after: $after) {
+        __typename
+        sequence
+        ... on MessageSnapshot {
+          message { content { __typename index ... on TextBlock { text } ... on ThinkingBlock { text } } }
+        }
+        ... on TextDelta { index offset text }
+        ... on ThinkingDelta { index offset text }
+        ... on ContentBlockStarted { index block { ... on ToolUseBlock { name } } }
+        ... on GenerationFailed { error { message } }
+      }
+    }
+""")
+ATTEMPTS = 8
+LONGEST_WAIT = 5.0
+LOST = (TransportError, OSError, EOFError)
+
+Event = dict[str, Any]
+
+
+class Refused(Exception):
+    """The server said no; the message is its own."""
+
+
+class Terminal:
+    """One conversation: prompts, answers, and Ctrl+C."""
+
+    def __init__(self, url: str, conversation: str | None, model: str | None) -> None:
+        """Take the server's address, the conversation to go on with, and the model."""
+        self._url = url.rstrip("/").replace("http", "ws", 1) + "/graphql"
+        self._shown_url = url
+        self._conversation = conversation
+        self._model = model
+        self._console = Console(highlight=False, markup=False, soft_wrap=True)
+        self._interactive = sys.stdin.isatty()
+
+    def talk(self) -> int:
+        """Ask and answer until the input ends; give the exit status."""
+        if self._interactive:
+            self._console.print("Ctrl+C stops an answer; at the prompt it leaves.", style="dim")
+        with asyncio.Runner() as runner:
+            try:
+                while (said := self._prompt()) is not None:
+                    if said.strip():
+                        runner.run(self._turn(said))
+            except KeyboardInterrupt:
+                self._console.print()
+            except Refused as refused:
+                self._console.print(str(refused), style="red")
+                return 1
+            except LOST:
+                self._console.print(f"No server answers at {self._shown_url}. Start one with `tertulia serve`.")
+                return 1
+        return 0
+
+    def _prompt(self) -> str | None:
+        try:
+            return input("\n> ") if self._interactive else input()
+        except EOFError:
+            return None
+
+    async def _turn(self, said: str) -> None:
+        sent = await self._send(said)
+        generation = sent["generation"]["id"]
+        self._conversation = sent["conversation"]["id"]
+        try:
+            await self._follow(generation)
+        except asyncio.CancelledError:
+            # Ctrl+C cancels the turn, not the program: the answer is stopped, and the conversation goes on.
+            async with self._connected() as session:
+                await session.execute(STOP, variable_values={"id": generation})
+            self._console.print("\n(stopped)", style="dim")
+
+    async def _send(self, said: str) -> dict[str, Any]:
+        options = {"model": self._model} if self._model else None
+        wanted = {"text": said, "conversationId": self._conversation, "options": options}
+        variables = {"input": {**wanted, "idempotencyKey": str(uuid4())}}
+        async with self._connected() as session:
+            with self._console.status("Sending …"):
+                result = await session.execute(SEND, variable_values=variables)
+        payload: dict[str, Any] = result["sendMessage"]
+        if "generation" not in payload:
+            raise Refused(payload["message"])
+        return payload
+
+    async def _follow(self, generation: str) -> None:
+        writer = Writer(self._console)
+        status = self._console.status("Claude reads …")
+        status.start()
+        try:
+            async for event in self._events(generation):
+                status.stop()
+                writer.write(event)
+        finally:
+            status.stop()
+
+    async def _events(self, generation: str) -> AsyncIterator[Event]:
+        after: int | None = None
+        attempt = 0
+        while True:
+            try:
+                async with self._connected() as session:
+                    variables = {"id": generation, "after": after}
+                    async for result in session.subscribe(FOLLOW, variable_values=variables):
+                        event: Event = result["generationEvents"]
+                        after, attempt = event["sequence"], 0
+                        yield event
+            except LOST:
+                # The answer is written on; what was missed comes behind the last number seen.
+                attempt += 1
+                if attempt > ATTEMPTS:
+                    raise
+                await asyncio.sleep(min(0.25 * 2**attempt, LONGEST_WAIT))
+            else:
+                return
+
+    def _connected(self) -> Any:
+        subprotocols: Any = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
+        return Client(transport=WebsocketsTransport(self._url, subprotocols=subprotocols))
+
+
+class Writer:
+    """Prints what is new of an answer; text that a snapshot repeats is not printed again."""
+
+    def __init__(self, console: Console) -> None:
+        """Begin with nothing shown."""
+        self._console = console
+        self._shown: dict[int, str] = {}
+        self._index: int | None = None
+
+    def write(self, event: Event) -> None:
+        """Print what an event adds."""
+        match event["__typename"]:
+            case "MessageSnapshot":
+                for block in event["message"]["content"]:
+                    if "text" in block:
+                        thinking = block["__typename"] == "ThinkingBlock"
+                        self._show(block["index"], block["text"], thinking=thinking)
+            case "TextDelta" | "ThinkingDelta":
+                before = cut_utf16(self._shown.get(event["index"], ""), event["offset"])
+                thinking = event["__typename"] == "ThinkingDelta"
+                self._show(event["index"], before + event["text"], thinking=thinking)
+            case "ContentBlockStarted" if "name" in event["block"]:
+                self._console.print(f"\n(tool: {event['block']['name']})", style="dim")
+            case "GenerationFailed":
+                self._console.print(f"\n{event['error']['message']}", style="red")
+            case "GenerationCompleted":
+                self._console.print()
+            case _:
+                pass
+
+    def _show(self, index: int, text: str, *, thinking: bool) -> None:
+        new = text[len(self._shown.get(index, "")) :]
+        self._shown[index] = text
+        if not new:
+            return
+        if self._index not in (None, index):
+            self._console.print("\n")
+        self._index = index
+        self._console.print(new, end="", style="dim" if thinking else None)
+
+
+def cut_utf16(text: str, units: int) -> str:
+    """Give the first UTF-16 code units of a text."""
+    return text if text.isascii() and units >= len(text) else text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")

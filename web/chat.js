@@ -1,0 +1,153 @@
+import { apply, nothing, placed } from "./apply.js";
+import { ask, subscribe } from "./client.js";
+
+const BLOCKS = `
+  __typename index
+  ... on TextBlock { text }
+  ... on ThinkingBlock { text redacted }
+  ... on ToolUseBlock { name input partialJson }`;
+const LIST = `{ conversations(first: 50) { edges { node { id title lastMessage { parent { text } } } } }
+  models { default simulated } }`;
+const OPEN = `query ($id: ID!) { conversation(id: $id) { id activeGeneration { id }
+  messages(last: 100) { edges { node { id role content { ${BLOCKS} } generation { id status error { message } } } } } } }`;
+const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
+  ... on SendMessagePayload { conversation { id } generation { id } }
+  ... on ConversationBusy { generation { id } } ... on Error { message } } }`;
+const STOP = `mutation ($id: ID!) { stopGeneration(id: $id) { __typename } }`;
+const FOLLOW = `subscription ($id: ID!) { generationEvents(generationId: $id) { __typename sequence
+  ... on MessageSnapshot { message { content { ${BLOCKS} } } generation { status } }
+  ... on ContentBlockStarted { index block { ${BLOCKS} } }
+  ... on ContentBlockFinished { index block { ${BLOCKS} } }
+  ... on TextDelta { index offset text } ... on ThinkingDelta { index offset text }
+  ... on ToolInputDelta { index offset partialJson }
+  ... on GenerationFailed { error { message } } } }`;
+
+const $ = (id) => document.getElementById(id);
+let conversationId = new URLSearchParams(location.search).get("c");
+let answering = null;
+
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function trouble(message) {
+  $("trouble").hidden = !message;
+  $("trouble").textContent = message ?? "";
+}
+
+function render(item, state) {
+  const atEnd = $("messages").scrollHeight - $("messages").scrollTop - $("messages").clientHeight < 80;
+  item.replaceChildren(...state.blocks.filter((block) => block?.text).map(renderBlock));
+  const note = { STOPPED: "Stopped.", FAILED: state.error?.message ?? "Failed." }[state.status];
+  if (note) item.append(element("span", { className: "note", textContent: note }));
+  item.setAttribute("aria-busy", String(["RUNNING", "QUEUED"].includes(state.status)));
+  if (atEnd) $("messages").scrollTop = $("messages").scrollHeight;
+}
+
+function renderBlock(block) {
+  if (block.kind === "TextBlock") return element("span", { textContent: block.text });
+  const title = block.kind === "ThinkingBlock" ? "Thinking" : `Tool: ${block.name}`;
+  return element("details", { open: true }, element("summary", { textContent: title }), block.text);
+}
+
+function addMessage(role) {
+  const item = element("li", { className: role.toLowerCase() });
+  $("messages").append(item);
+  return item;
+}
+
+function busy(generationId) {
+  answering = generationId;
+  $("stop").hidden = !generationId;
+  $("send").disabled = Boolean(generationId);
+}
+
+function follow(generationId, item) {
+  let state = nothing;
+  busy(generationId);
+  render(item, state);
+  subscribe(FOLLOW, { id: generationId }, {
+    next({ generationEvents: event }) {
+      trouble(null);
+      state = apply(state, event);
+      render(item, state);
+      if (!["RUNNING", "QUEUED", "AWAITING_TOOL_RESULTS"].includes(state.status)) busy(null);
+    },
+    lost: () => trouble("The connection is lost. It is tried again; the answer goes on meanwhile."),
+    failed(message) {
+      trouble(message);
+      busy(null);
+    },
+  });
+}
+
+async function send(text) {
+  const input = { text, conversationId, idempotencyKey: key() };
+  const { sendMessage: sent } = await ask(SEND, { input });
+  if (sent.__typename !== "SendMessagePayload") throw new Error(sent.message);
+  $("text").value = "";
+  render(addMessage("USER"), { blocks: [{ kind: "TextBlock", text }] });
+  if (!conversationId) {
+    conversationId = sent.conversation.id;
+    history.replaceState(null, "", `/?c=${conversationId}`);
+  }
+  follow(sent.generation.id, addMessage("ASSISTANT"));
+  await list();
+}
+
+function key() {
+  // crypto.randomUUID exists only on pages served from this machine or over TLS.
+  return crypto.randomUUID?.() ?? "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
+    (+digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (+digit / 4)))).toString(16));
+}
+
+async function list() {
+  const { conversations, models } = await ask(LIST);
+  $("simulated").hidden = !models.some((model) => model.simulated);
+  $("conversations").replaceChildren(...conversations.edges.map(({ node }) => {
+    const link = element("a", { href: `/?c=${node.id}` });
+    link.textContent = node.title ?? node.lastMessage?.parent?.text?.slice(0, 60) ?? "Empty";
+    if (node.id === conversationId) link.setAttribute("aria-current", "page");
+    return element("li", {}, link);
+  }));
+}
+
+async function open() {
+  if (!conversationId) return;
+  const { conversation } = await ask(OPEN, { id: conversationId });
+  if (!conversation) {
+    conversationId = null;
+    trouble("This conversation is not here any more.");
+    return;
+  }
+  for (const { node } of conversation.messages.edges) {
+    const item = addMessage(node.role);
+    if (node.generation && node.generation.id === conversation.activeGeneration?.id) follow(node.generation.id, item);
+    else render(item, { blocks: placed(node.content), status: node.generation?.status, error: node.generation?.error });
+  }
+}
+
+$("composer").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = $("text").value;
+  if (!text.trim() || answering) return;
+  $("send").disabled = true;
+  try {
+    trouble(null);
+    await send(text);
+  } catch (error) {
+    trouble(error.message);
+  }
+  $("send").disabled = Boolean(answering);
+});
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("composer").requestSubmit();
+  }
+});
+$("stop").addEventListener("click", () => ask(STOP, { id: answering }).catch((error) => trouble(error.message)));
+
+Promise.all([list(), open()]).catch((error) => trouble(error.message));
