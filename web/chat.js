@@ -6,7 +6,7 @@ const BLOCKS = `
   ... on TextBlock { text }
   ... on ThinkingBlock { text redacted }
   ... on ToolUseBlock { name input partialJson }`;
-const LIST = `{ conversations(first: 50) { edges { node { id title lastMessage { parent { text } } } } }
+const LIST = `{ conversations(first: 50) { edges { node { id title messages(first: 1) { edges { node { text } } } } } }
   models { default simulated } }`;
 const OPEN = `query ($id: ID!) { conversation(id: $id) { id activeGeneration { id }
   messages(last: 100) { edges { node { id role content { ${BLOCKS} } generation { id status error { message } } } } } } }`;
@@ -108,7 +108,7 @@ async function list() {
   $("simulated").hidden = !models.some((model) => model.simulated);
   $("conversations").replaceChildren(...conversations.edges.map(({ node }) => {
     const link = element("a", { href: `/?c=${node.id}` });
-    link.textContent = node.title ?? node.lastMessage?.parent?.text?.slice(0, 60) ?? "Empty";
+    link.textContent = node.title ?? node.messages.edges[0]?.node.text.slice(0, 60) ?? "Empty";
     if (node.id === conversationId) link.setAttribute("aria-current", "page");
     return element("li", {}, link);
   }));
