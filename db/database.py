@@ -41,7 +41,12 @@ class Database:
     async def write(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that writes: committed at the end, rolled back on any exception."""
         async with self._turn, self._writers.begin() as session:
-            yield session
+            try:
+                yield session
+            except BaseException:
+                # A rollback would empty the rows that the error carries out.
+                session.expunge_all()
+                raise
 
     async def check(self) -> None:
         """Ask the database for nothing; raises where it cannot answer."""

@@ -84,8 +84,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return await self._serve(request, context)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Read JSON; orjson refuses what is nested too deeply instead of exhausting the stack."""
-        return orjson.loads(data)
+        """Read JSON."""
+        return decode_json(data)
 
     def encode_json(self, data: object) -> str:
         """Write JSON; the standard library takes what orjson does not, such as half a surrogate pair."""
@@ -145,6 +145,21 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+def decode_json(data: str | bytes) -> object:
+    """Read JSON, also with half a surrogate pair in it, which JSON may hold and orjson refuses; raise ValueError."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        try:
+            return json.loads(data, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
 
 
 def wants_page(accept: str | None) -> bool:

@@ -84,6 +84,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except GraphQLError as error:
             await self._fail(operation, error)
 
+    async def _send_result_stream(self, operation: Operation[Context, None], result_source: Any) -> None:
+        async for result in result_source:
+            if result.data is None and all(error.path is None for error in result.errors or ()):
+                # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
+                await operation.send_initial_errors(result.errors)
+                return
+            await operation.send_next(result)
+
     async def _fail(self, operation: Operation[Context, None], error: GraphQLError) -> None:
         with suppress(WebSocketDisconnected, RuntimeError):
             await operation.send_initial_errors([show_error(error)])

@@ -1,0 +1,71 @@
+"""Real servers for the tests: each in a thread of its own, on a free port of this machine."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from server.app import create_app
+from server.settings import Settings
+
+START_SECONDS = 30
+
+
+class ThreadedServer(uvicorn.Server):
+    """A uvicorn server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+
+@contextmanager
+def running(app: Any, *, lifespan: str = "on") -> Generator[str]:
+    """Serve an ASGI application; gives its address."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan=lifespan,  # type: ignore[arg-type]
+        ws_max_size=2_000_000,
+        timeout_graceful_shutdown=2,
+    )
+    server = ThreadedServer(config)
+    thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
+    thread.start()
+    try:
+        assert server.listens.wait(START_SECONDS), "the server did not start"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(START_SECONDS)
+        listening.close()
+
+
+def settings(folder: Path, **more: Any) -> Settings:
+    """Settings of a server whose database is in a folder, with nothing taken from the environment."""
+    values: dict[str, Any] = {
+        "anthropic_api_key": None,
+        "anthropic_base_url": None,
+        "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
+        "redis_url": None,
+        "simulator_pace": 0,
+    }
+    return Settings(_env_file=None, **(values | more))
+
+
+@contextmanager
+def tertulia(folder: Path, **more: Any) -> Generator[str]:
+    """Serve Tertulia; gives its address."""
+    with running(create_app(settings(folder, **more))) as address:
+        yield address

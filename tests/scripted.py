@@ -1,0 +1,143 @@
+"""A Claude whose every byte the test decides, over real HTTP; it keeps what it was asked."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio.to_thread
+from running import running
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+Json = dict[str, Any]
+WAIT = 20.0
+
+
+class Cut(Exception):
+    """Cuts the connection in the middle of the body."""
+
+
+@dataclass
+class Reply:
+    """One answer: a status of failure with a body, or a stream of pieces."""
+
+    pieces: list[Any] = field(default_factory=list[Any])
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Gate:
+    """A place in a stream where Claude waits until the test opens it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+
+class ScriptedClaude:
+    """Answers each request with the next reply; the last one is repeated."""
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.requests: list[Json] = []
+        self.headers: list[dict[str, str]] = []
+        self.address = ""
+        self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[
+            Route("/v1/messages", self._messages, methods=["POST"]),
+            Route("/v1/models", self._models, methods=["GET"]),
+        ])
+
+    async def _models(self, _request: Request) -> Response:
+        if isinstance(self.models, int):
+            return JSONResponse({"type": "error", "error": {"type": "api_error", "message": "no"}}, self.models)
+        return JSONResponse({"data": self.models, "has_more": False, "first_id": None, "last_id": None})
+
+    async def _messages(self, request: Request) -> Response:
+        self.requests.append(await request.json())
+        self.headers.append(dict(request.headers))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        headers = {"request-id": "req_scripted", **reply.headers}
+        if reply.status != 200:
+            body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            return Response(body, reply.status, headers)
+        return StreamingResponse(self._stream(reply.pieces), media_type="text/event-stream", headers=headers)
+
+    async def _stream(self, pieces: list[Any]) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            if isinstance(piece, Gate):
+                piece.reached.set()
+                await anyio.to_thread.run_sync(piece.open.wait, WAIT)
+            elif piece is Cut:
+                raise Cut
+            else:
+                yield piece if isinstance(piece, bytes) else sse(piece)
+
+
+def sse(event: Json) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def model(id: str) -> Json:
+    return {
+        "type": "model",
+        "id": id,
+        "display_name": f"The {id}",
+        "created_at": "2026-10-01T00:00:00Z",
+        "max_input_tokens": 1_000_000,
+        "max_tokens": 128_000,
+    }
+
+
+START: Json = {
+    "type": "message_start",
+    "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-5-5", "content": [],
+        "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 11, "output_tokens": 1},
+    },
+}  # fmt: skip
+STOP: Json = {"type": "message_stop"}
+
+
+def end(stop_reason: str = "end_turn", **usage: int) -> list[Json]:
+    delta = {"stop_reason": stop_reason, "stop_sequence": None}
+    return [{"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7, **usage}}, STOP]
+
+
+def begin(index: int, **block: Any) -> Json:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def delta(index: int, kind: str, **values: Any) -> Json:
+    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **values}}
+
+
+def finish(index: int) -> Json:
+    return {"type": "content_block_stop", "index": index}
+
+
+def text(*pieces: Any, index: int = 0) -> list[Any]:
+    """A text block; gates may stand between its pieces."""
+    deltas = [delta(index, "text_delta", text=piece) if isinstance(piece, str) else piece for piece in pieces]
+    return [begin(index, type="text", text=""), *deltas, finish(index)]
+
+
+def says(*pieces: Any) -> Reply:
+    """A whole answer of one text block."""
+    return Reply([START, *text(*pieces), *end()])
+
+
+@contextmanager
+def scripted(*replies: Reply) -> Generator[ScriptedClaude]:
+    """Serve a scripted Claude."""
+    claude = ScriptedClaude(*replies)
+    with running(claude.app(), lifespan="off") as claude.address:
+        yield claude

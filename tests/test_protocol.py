@@ -1,0 +1,429 @@
+"""PROTOCOL.md, rule by rule, over real sockets. The number in a test's name is the rule's."""
+
+import sqlite3
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from client import TERMINAL, Api, Json, apply
+from conftest import Staged
+from running import tertulia
+from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
+
+
+def numbers(events: list[Json]) -> list[int]:
+    return [event["sequence"] for event in events]
+
+
+def types(events: list[Json]) -> list[str]:
+    return [event["__typename"] for event in events]
+
+
+def test_01_a_generation_is_stored_before_claude_is_asked(staged: Staged, tmp_path: Path) -> None:
+    gate = Gate()
+    stage = staged(says(gate, "late"))
+    sent = stage.api.send("Hello")
+    assert gate.reached.wait(20)
+    with sqlite3.connect(tmp_path / "tertulia.db") as database:
+        stored = database.execute("SELECT status FROM generations").fetchall()
+    gate.open.set()
+    assert len(stored) == 1
+    assert stage.api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+
+
+def test_02_who_sees_the_terminal_event_can_query_the_whole_text(api: Api) -> None:
+    for _ in range(10):
+        sent = api.send("/simulate long 50")
+        with api.socket() as socket:
+            for event in socket.events(sent["generation"]["id"]):
+                if event["__typename"] in TERMINAL:
+                    stored = api.messages(sent["conversation"]["id"])[-1]
+        assert stored["text"].endswith("word50.")
+        assert stored["generation"]["status"] == "COMPLETED"
+
+
+def test_03_a_client_that_leaves_does_not_stop_claude(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("first ", gate, "second"))
+    sent = stage.api.send("Hello")
+    with stage.api.socket() as socket:
+        next(socket.events(sent["generation"]["id"]))
+        socket.connection.socket.close()
+    gate.open.set()
+    assert apply(stage.api.follow(sent["generation"]["id"])) == ["first second"]
+
+
+def test_04_after_stop_returns_no_content_follows_and_the_text_is_kept(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("kept", gate, " never"))
+    sent = stage.api.send("Hello")
+    stage.api.wait_for_text(sent["generation"]["id"], "kept")
+    stopped = stage.api.stop(sent["generation"]["id"])
+    gate.open.set()
+    assert stopped["generation"]["status"] == "STOPPED"
+    assert stopped["generation"]["message"]["text"] == "kept"
+    events = stage.api.follow(sent["generation"]["id"])
+    assert apply(events) == ["kept"]
+    assert types(events)[-1] == "GenerationStopped"
+
+
+def test_04_stopping_twice_or_late_gives_the_final_state(api: Api) -> None:
+    ended = api.answer("Hello")["generation"]
+    assert api.stop(ended["id"])["generation"]["status"] == "COMPLETED"
+    assert api.stop(ended["id"])["generation"] == api.stop(ended["id"])["generation"]
+
+
+def test_04_a_stop_before_the_first_token_ends_as_stopped_and_empty(api: Api) -> None:
+    sent = api.send("/simulate hang")
+    assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
+    assert api.try_send("And now?", conversationId=sent["conversation"]["id"])["__typename"] == "SendMessagePayload"
+
+
+def test_05_sequence_numbers_start_at_one_and_have_no_gaps(api: Api) -> None:
+    sent = api.send("/simulate thinking")
+    api.follow(sent["generation"]["id"])
+    listed = [edge["node"]["sequence"] for edge in all_events(api, sent["generation"]["id"])]
+    assert listed == list(range(1, len(listed) + 1))
+
+
+def test_05_numbers_rise_with_every_event_of_a_stream(api: Api) -> None:
+    seen = numbers(api.follow(api.send("/simulate long 300")["generation"]["id"]))
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("scenario", ["thinking", "error", "cut", "no-stop", "refusal", "max-tokens", "server-error"])
+def test_06_there_is_exactly_one_terminal_event_and_it_is_the_last(api: Api, scenario: str) -> None:
+    sent = api.send(f"/simulate {scenario}")
+    for after in (None, 0):
+        seen = types(api.follow(sent["generation"]["id"], after))
+        assert [name for name in seen if name in TERMINAL] == seen[-1:]
+
+
+def test_06_a_subscription_on_an_ended_answer_completes_at_once(api: Api) -> None:
+    sent = api.send("Hello")
+    whole = api.follow(sent["generation"]["id"])
+    again = api.follow(sent["generation"]["id"])
+    assert types(again) == ["MessageSnapshot", "GenerationCompleted"]
+    assert apply(again) == apply(whole)
+    assert numbers(again) == [whole[-1]["sequence"] - 1, whole[-1]["sequence"]]
+
+
+def test_07_replay_and_live_join_without_a_hole(staged: Staged) -> None:
+    gates = [Gate() for _ in range(4)]
+    pieces = [piece for number, gate in enumerate(gates) for piece in (f"piece{number} ", gate)]
+    stage = staged(says(*pieces, "end"))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    with ExitStack() as stack:
+        readers: list[list[Json]] = []
+        streams = []
+        for gate in gates:
+            assert gate.reached.wait(20)
+            # Each joins at another place; one asks for all, one only for what comes.
+            streams += [stack.enter_context(stage.api.socket()).events(generation, after) for after in (None, 0)]
+            readers += [[next(streams[-2])], [next(streams[-1])]]
+            gate.open.set()
+        for reader, stream in zip(readers, streams, strict=True):
+            reader += list(stream)
+    expected = ["piece0 piece1 piece2 piece3 end"]
+    assert [apply(reader) for reader in readers] == [expected] * 8
+
+
+@pytest.mark.parametrize("scenario", ["long 40", "thinking", "tool-use", "unicode"])
+def test_07_after_gives_exactly_the_events_behind_it(api: Api, scenario: str) -> None:
+    sent = api.send(f"/simulate {scenario}")
+    last = api.follow(sent["generation"]["id"])[-1]["sequence"]
+    whole = [edge["node"] for edge in all_events(api, sent["generation"]["id"])]
+    texts = apply(api.follow(sent["generation"]["id"], 0))
+    for after in range(last + 1):
+        behind = api.follow(sent["generation"]["id"], after)
+        assert all(event["sequence"] > after for event in behind)
+        assert "MessageSnapshot" not in types(behind)
+        assert apply(whole[:after] + behind) == texts
+
+
+def test_07_the_last_number_gives_nothing_and_completes(api: Api) -> None:
+    sent = api.send("Hello")
+    last = api.follow(sent["generation"]["id"])[-1]["sequence"]
+    assert api.follow(sent["generation"]["id"], last) == []
+
+
+@pytest.mark.parametrize("after", [-1, 10_000, 2**31 - 1])
+def test_08_an_unknown_number_gives_a_snapshot_that_says_so(api: Api, after: int) -> None:
+    sent = api.send("Hello")
+    whole = api.follow(sent["generation"]["id"])
+    events = api.follow(sent["generation"]["id"], after)
+    assert types(events) == ["MessageSnapshot", "GenerationCompleted"]
+    assert events[0]["reason"] == "UNKNOWN_SEQUENCE"
+    assert apply(events) == apply(whole)
+
+
+def test_08_events_that_are_no_longer_kept_give_a_snapshot_that_says_so(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as before:
+        sent = before.send("Hello")["generation"]["id"]
+        whole = before.follow(sent)
+    with tertulia(tmp_path) as address, Api(address) as after:
+        events = after.follow(sent, 1)
+        assert types(events) == ["MessageSnapshot", "GenerationCompleted"]
+        assert events[0]["reason"] == "EXPIRED"
+        assert apply(events) == apply(whole)
+        assert numbers(events)[-1] == numbers(whole)[-1]
+        assert after.follow(sent)[0]["reason"] is None
+        assert types(after.follow(sent, numbers(whole)[-2])) == ["GenerationCompleted"]
+        assert after.follow(sent, numbers(whole)[-1]) == []
+
+
+def test_09_applying_events_twice_changes_nothing(api: Api) -> None:
+    sent = api.send("/simulate unicode")
+    events = api.follow(sent["generation"]["id"], 0)
+    twice = [event for event in events for _ in range(2)]
+    assert apply(twice) == apply(events)
+    for begin_again in range(len(events)):
+        assert apply(events[: begin_again + 1] + events[begin_again // 2 :]) == apply(events)
+
+
+def test_09_offsets_count_utf16_code_units(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("a😀", gate, "é", "👩‍👩‍👧"))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    with stage.api.socket() as socket:
+        stream = socket.events(generation, 0)
+        seen = [next(stream)]
+        while seen[-1]["__typename"] != "TextDelta":
+            seen.append(next(stream))
+        gate.open.set()
+        seen += list(stream)
+    deltas = [event for event in seen if event["__typename"] == "TextDelta"]
+    assert [event["offset"] for event in deltas][:2] == [0, 3]
+    assert apply(seen) == ["a😀é👩‍👩‍👧"]
+
+
+def test_10_the_same_key_gives_the_same_answer_and_asks_claude_once(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says(gate, "once"))
+    key = str(uuid4())
+    first = stage.api.send("Hello", idempotencyKey=key)
+    assert gate.reached.wait(20)
+    second = stage.api.send("Hello", idempotencyKey=key)
+    gate.open.set()
+    stage.api.follow(first["generation"]["id"])
+    third = stage.api.send("Hello", idempotencyKey=key)
+    assert [sent["replayed"] for sent in (first, second, third)] == [False, True, True]
+    assert len({sent["generation"]["id"] for sent in (first, second, third)}) == 1
+    assert len({sent["userMessage"]["id"] for sent in (first, second, third)}) == 1
+    assert len(stage.claude.requests) == 1
+
+
+def test_10_a_key_with_other_input_is_refused(api: Api) -> None:
+    key = str(uuid4())
+    sent = api.send("Hello", idempotencyKey=key)
+    refused = api.try_send("Something else", idempotencyKey=key)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "idempotencyKey")
+    api.follow(sent["generation"]["id"])
+
+
+def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: Staged, tmp_path: Path) -> None:
+    gate = Gate()
+    stage = staged(says("first", gate, "second"))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    with stage.api.socket() as socket:
+        stream = socket.events(generation)
+        next(stream)
+        assert gate.reached.wait(20)
+        # A writer that may not wait at all: it succeeds only where nobody holds the file.
+        with sqlite3.connect(tmp_path / "tertulia.db", timeout=5) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.rollback()
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        gate.open.set()
+        assert list(stream)[-1]["__typename"] == "GenerationCompleted"
+
+
+def test_12_text_is_checkpointed_while_it_is_written(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("so far", gate, " and on"))
+    sent = stage.api.send("Hello")
+    assert gate.reached.wait(20)
+    while stage.api.messages(sent["conversation"]["id"])[-1]["text"] != "so far":
+        pass
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+
+
+def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        generation = api.send("Hello")["generation"]["id"]
+        api.follow(generation)
+    # What a crash leaves: a row that says RUNNING, with a text as of the last checkpoint.
+    with sqlite3.connect(tmp_path / "tertulia.db") as database:
+        database.execute("UPDATE generations SET status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL")
+    with tertulia(tmp_path) as address, Api(address) as api:
+        events = api.follow(generation)
+        assert types(events) == ["MessageSnapshot", "GenerationFailed"]
+        assert events[-1]["error"]["code"] == "INTERRUPTED"
+        assert "Hello" in apply(events)[0]
+        conversation = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
+        again = api.try_send("Go on", conversationId=conversation["generation"]["conversation"]["id"])
+        assert again["__typename"] == "SendMessagePayload"
+
+
+def test_13_nothing_is_asked_again_once_content_has_come(staged: Staged) -> None:
+    cut = Reply([START, begin(0, type="text", text=""), delta(0, "text_delta", text="half"), Cut])
+    stage = staged(cut)
+    failed = stage.api.answer("Hello")
+    assert failed["error"]["code"] == "CONNECTION"
+    assert failed["generation"]["message"]["text"] == "half"
+    assert len(stage.claude.requests) == 1
+
+
+def test_13_what_fails_before_the_first_event_is_asked_again(staged: Staged) -> None:
+    busy = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    stage = staged(Reply(status=529, body=busy), says("well"))
+    assert stage.api.answer("Hello")["generation"]["message"]["text"] == "well"
+    assert len(stage.claude.requests) == 2
+
+
+def test_14_a_server_that_shuts_down_interrupts_and_says_so(tmp_path: Path) -> None:
+    with ExitStack() as server:
+        address = server.enter_context(tertulia(tmp_path))
+        api = server.enter_context(Api(address))
+        sent = api.send("/simulate hang")
+    with tertulia(tmp_path) as address, Api(address) as again:
+        events = again.follow(sent["generation"]["id"])
+        assert events[-1]["error"]["code"] == "INTERRUPTED"
+
+
+def test_15_a_busy_conversation_says_which_answer_to_attach_to(api: Api) -> None:
+    sent = api.send("/simulate hang")
+    busy = api.try_send("Me too", conversationId=sent["conversation"]["id"])
+    assert busy["__typename"] == "ConversationBusy"
+    assert busy["generation"]["id"] == sent["generation"]["id"]
+    assert len(api.messages(sent["conversation"]["id"])) == 2
+    api.stop(sent["generation"]["id"])
+
+
+def test_15_queued_messages_are_answered_first_in_first_out(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says(gate, "one"), says("two"), says("three"))
+    first = stage.api.send("1")
+    assert gate.reached.wait(20)
+    conversation = first["conversation"]["id"]
+    waiting = [stage.api.send(said, conversationId=conversation, whenBusy="QUEUE") for said in ("2", "3")]
+    assert [sent["generation"]["status"] for sent in waiting] == ["QUEUED", "QUEUED"]
+    gate.open.set()
+    ended = [stage.api.follow(sent["generation"]["id"])[-1] for sent in (first, *waiting)]
+    assert [event["generation"]["message"]["text"] for event in ended] == ["one", "two", "three"]
+    asked = [[turn["content"][0]["text"] for turn in request["messages"]] for request in stage.claude.requests]
+    assert asked == [["1"], ["1", "one", "2"], ["1", "one", "2", "two", "3"]]
+
+
+def test_15_at_most_ten_wait_and_each_can_be_stopped(api: Api) -> None:
+    first = api.send("/simulate hang")
+    conversation = first["conversation"]["id"]
+    waiting = [api.send(f"{number}", conversationId=conversation, whenBusy="QUEUE") for number in range(10)]
+    assert api.try_send("11", conversationId=conversation, whenBusy="QUEUE")["__typename"] == "ConversationBusy"
+    for sent in reversed(waiting):
+        assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
+    assert api.stop(first["generation"]["id"])["generation"]["status"] == "STOPPED"
+
+
+def test_15_interrupt_keeps_what_was_written_and_goes_on(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate, " never"), says("new"))
+    first = stage.api.send("1")
+    stage.api.wait_for_text(first["generation"]["id"], "half")
+    second = stage.api.send("2", conversationId=first["conversation"]["id"], whenBusy="INTERRUPT")
+    gate.open.set()
+    assert stage.api.follow(second["generation"]["id"])[-1]["generation"]["message"]["text"] == "new"
+    assert stage.api.follow(first["generation"]["id"])[-1]["__typename"] == "GenerationStopped"
+    assert [turn["content"][0]["text"] for turn in stage.claude.requests[1]["messages"]] == ["1", "half", "2"]
+
+
+def test_16_any_number_of_clients_see_the_same(api: Api) -> None:
+    generation = api.send("/simulate long 200")["generation"]["id"]
+    with ExitStack() as stack:
+        streams = [stack.enter_context(api.socket()).events(generation) for _ in range(10)]
+        seen = [apply(list(stream)) for stream in streams]
+    assert seen == [seen[0]] * 10
+
+
+def test_16_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
+    gates = [Gate(), Gate()]
+    stage = staged(says("a", gates[0], "A"), says("b", gates[1], "B"))
+    first = stage.api.send("1")["generation"]["id"]
+    assert gates[0].reached.wait(20)
+    second = stage.api.send("2")["generation"]["id"]
+    assert gates[1].reached.wait(20)
+    with stage.api.socket() as socket:
+        query = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }"
+        socket.subscribe(query, {"id": first}, "first")
+        socket.subscribe(query, {"id": second}, "second")
+        gates[1].open.set()
+        order: list[str] = []
+        while len(order) < 2:
+            message = socket.receive()
+            if message["type"] == "complete":
+                order.append(message["id"])
+                gates[0].open.set()
+    assert order == ["second", "first"]
+
+
+def test_17_the_history_goes_back_byte_for_byte(staged: Staged) -> None:
+    thought = [
+        begin(0, type="thinking", thinking="", signature=""),
+        delta(0, "thinking_delta", thinking="Let me "),
+        delta(0, "thinking_delta", thinking="think."),
+        delta(0, "signature_delta", signature="c2lnbmVk"),
+        finish(0),
+        begin(1, type="redacted_thinking", data="b3BhcXVl"),
+        finish(1),
+    ]
+    stage = staged(Reply([START, *thought, *text("Hé 👋 ", "there", index=2), *end()]), says("again"))
+    sent = stage.api.send("Hello")
+    stage.api.follow(sent["generation"]["id"])
+    stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
+    assert stage.claude.requests[1]["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Let me think.", "signature": "c2lnbmVk"},
+                {"type": "redacted_thinking", "data": "b3BhcXVl"},
+                {"type": "text", "text": "Hé 👋 there"},
+            ],
+        },
+        {"role": "user", "content": [{"type": "text", "text": "Go on"}]},
+    ]
+
+
+EVENTS = """
+  query ($id: ID!, $after: Int, $first: Int) { generation(id: $id) { events(after: $after, first: $first) {
+    edges { cursor node { __typename sequence
+      ... on ContentBlockStarted { index block { __typename ... on TextBlock { text } ... on ThinkingBlock { text }
+        ... on ToolUseBlock { input partialJson } } }
+      ... on ContentBlockFinished { index block { __typename ... on TextBlock { text } ... on ThinkingBlock { text }
+        ... on ToolUseBlock { input partialJson } } }
+      ... on TextDelta { index offset text } ... on ThinkingDelta { index offset text }
+      ... on ToolInputDelta { index offset partialJson } } }
+    pageInfo { hasNextPage endCursor } } } }
+"""
+
+
+def all_events(api: Api, generation: str) -> list[Json]:
+    """Poll the list to its end."""
+    edges: list[Json] = []
+    while True:
+        after = int(edges[-1]["cursor"]) if edges else None
+        page = api.ask(EVENTS, id=generation, after=after, first=7)["generation"]["events"]
+        edges += page["edges"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return edges
+
+
+def test_18_who_must_poll_reads_the_same_events_with_the_same_numbers(api: Api) -> None:
+    generation = api.send("/simulate thinking")["generation"]["id"]
+    streamed = api.follow(generation, 0)
+    polled = [edge["node"] for edge in all_events(api, generation)]
+    assert apply(polled) == apply(streamed)
+    assert numbers(polled)[-1] == numbers(streamed)[-1]
+    assert [edge["cursor"] for edge in all_events(api, generation)] == [str(number) for number in numbers(polled)]

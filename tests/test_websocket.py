@@ -1,0 +1,450 @@
+"""The `graphql-transport-ws` protocol document, sentence by sentence, over a raw socket.
+
+The names of the parts are those of the document (PROTOCOL.md of the graphql-ws project): Communication, ConnectionInit,
+ConnectionAck, Ping, Pong, Subscribe, Next, Error, Complete, Invalid message. Where the document is silent, the last
+part says what we do.
+"""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from client import WAIT, Api, Json, Socket, raw_socket
+from running import settings
+from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
+from websockets.sync.client import ClientConnection
+
+VIEWER = {"query": "{ viewer { name } }"}
+ANSWER = {"data": {"viewer": {"name": "local"}}}
+DEEP = "[" * 20_000 + "]" * 20_000
+
+
+@contextmanager
+def opened(api: Api) -> Generator[Socket]:
+    with raw_socket(api.address) as connection:
+        yield Socket(connection)
+
+
+def closing(connection: ClientConnection) -> tuple[int, str]:
+    """Read until the server closes; give its code and reason."""
+    try:
+        while True:
+            connection.recv(timeout=WAIT)
+    except ConnectionClosed as closed:
+        assert closed.rcvd is not None, "the socket was closed without a close frame (1006)"
+        return closed.rcvd.code, closed.rcvd.reason
+
+
+def subscribe(id: Any = "1", **payload: Any) -> Json:
+    return {"type": "subscribe", "id": id, "payload": payload or VIEWER}
+
+
+# ---- Communication ----------------------------------------------------------------------------
+
+
+def test_the_subprotocol_is_spoken_back(api: Api) -> None:
+    with raw_socket(api.address) as connection:
+        assert connection.subprotocol == "graphql-transport-ws"
+
+
+def test_the_legacy_subprotocol_is_not_served(api: Api) -> None:
+    with pytest.raises((InvalidStatus, NegotiationError, ConnectionClosed)), raw_socket(
+        api.address, subprotocol="graphql-ws"
+    ) as connection:
+        assert connection.subprotocol is None
+        code, _ = closing(connection)
+        assert code == 4406
+        raise ConnectionClosed(None, None)
+
+
+def test_a_client_without_a_subprotocol_is_refused_with_4406(api: Api) -> None:
+    with raw_socket(api.address, subprotocol=None) as connection:
+        assert closing(connection)[0] == 4406
+
+
+def test_a_page_of_another_origin_cannot_open_a_socket(api: Api) -> None:
+    with pytest.raises(InvalidStatus) as refused, raw_socket(api.address, origin="https://evil.example"):
+        pass
+    assert refused.value.response.status_code == 403
+
+
+def test_a_page_of_this_origin_can(api: Api) -> None:
+    with raw_socket(api.address, origin=api.address) as connection:
+        assert connection.subprotocol == "graphql-transport-ws"
+
+
+def test_messages_are_text_frames(api: Api) -> None:
+    with opened(api) as socket:
+        socket.send({"type": "connection_init"})
+        assert isinstance(socket.connection.recv(timeout=WAIT), str)
+
+
+# ---- ConnectionInit and ConnectionAck --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"Authorization": "x", "n": [1]}}])
+def test_the_server_acknowledges(api: Api, payload: Json) -> None:
+    with opened(api) as socket:
+        socket.send({"type": "connection_init", **payload})
+        assert socket.receive()["type"] == "connection_ack"
+
+
+def test_a_second_init_is_refused_with_4429(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send({"type": "connection_init"})
+        assert closing(socket.connection) == (4429, "Too many initialisation requests")
+
+
+def test_a_second_init_before_the_acknowledgement_is_refused_with_4429(api: Api) -> None:
+    with opened(api) as socket:
+        socket.send({"type": "connection_init"})
+        socket.send({"type": "connection_init"})
+        assert closing(socket.connection)[0] == 4429
+
+
+@pytest.mark.parametrize("payload", ["text", 5, [], True, [{}]])
+def test_an_init_whose_payload_is_no_object_is_refused(api: Api, payload: Any) -> None:
+    with opened(api) as socket:
+        socket.send({"type": "connection_init", "payload": payload})
+        assert closing(socket.connection)[0] == 4400
+
+
+def test_subscribing_before_the_acknowledgement_is_refused_with_4401(api: Api) -> None:
+    with opened(api) as socket:
+        socket.send(subscribe())
+        assert closing(socket.connection) == (4401, "Unauthorized")
+
+
+# ---- Ping and Pong ----------------------------------------------------------------------------
+
+
+def test_a_ping_is_answered_with_a_pong(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send({"type": "ping"})
+        assert socket.receive() == {"type": "pong"}
+
+
+def test_a_ping_is_answered_before_the_handshake_too(api: Api) -> None:
+    with opened(api) as socket:
+        socket.send({"type": "ping"})
+        assert socket.receive() == {"type": "pong"}
+
+
+def test_a_pong_bears_the_pings_payload(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send({"type": "ping", "payload": {"at": 1}})
+        assert socket.receive() == {"type": "pong", "payload": {"at": 1}}
+
+
+@pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {"a": 1}}])
+def test_a_pong_that_nobody_asked_for_is_taken(api: Api, payload: Json) -> None:
+    with api.socket() as socket:
+        socket.send({"type": "pong", **payload})
+        socket.send(subscribe())
+        assert socket.receive()["type"] == "next"
+
+
+@pytest.mark.parametrize("kind", ["ping", "pong"])
+@pytest.mark.parametrize("payload", ["text", 5, [], False])
+def test_a_ping_or_pong_whose_payload_is_no_object_is_refused(api: Api, kind: str, payload: Any) -> None:
+    with api.socket() as socket:
+        socket.send({"type": kind, "payload": payload})
+        assert closing(socket.connection)[0] == 4400
+
+
+# ---- Subscribe, Next, Complete ----------------------------------------------------------------------
+
+
+def test_a_query_gives_one_next_and_completes(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send(subscribe())
+        assert socket.receive() == {"type": "next", "id": "1", "payload": ANSWER}
+        assert socket.receive() == {"type": "complete", "id": "1"}
+
+
+def test_a_mutation_is_run_over_the_socket(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send(subscribe(query='mutation { createConversation(input: { title: "t" }) { __typename } }'))
+        made = socket.receive()["payload"]["data"]["createConversation"]
+        assert made == {"__typename": "ConversationPayload"}
+
+
+def test_variables_and_the_operations_name_are_understood(api: Api) -> None:
+    query = "query A { viewer { name } } query B($id: ID!) { conversation(id: $id) { id } }"
+    with api.socket() as socket:
+        socket.send(subscribe(query=query, operationName="B", variables={"id": "x"}, extensions={}))
+        assert socket.receive()["payload"] == {"data": {"conversation": None}}
+
+
+@pytest.mark.parametrize("name", ["operationName", "variables", "extensions"])
+def test_a_field_of_the_payload_may_be_null(api: Api, name: str) -> None:
+    with api.socket() as socket:
+        socket.send(subscribe(**VIEWER, **{name: None}))
+        assert socket.receive()["payload"] == ANSWER
+
+
+def test_operations_run_side_by_side(api: Api) -> None:
+    with api.socket() as socket:
+        for id in "abc":
+            socket.send(subscribe(id))
+        seen = [socket.receive() for _ in range(6)]
+    for id in "abc":
+        assert [message["type"] for message in seen if message["id"] == id] == ["next", "complete"]
+
+
+def test_an_id_that_is_in_use_is_refused_with_4409(api: Api) -> None:
+    generation = api.send("/simulate hang")["generation"]["id"]
+    with api.socket() as socket:
+        query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
+        socket.subscribe(query, {"id": generation}, "same")
+        socket.receive()
+        socket.send(subscribe("same"))
+        assert closing(socket.connection) == (4409, "Subscriber for same already exists")
+    api.stop(generation)
+
+
+def test_an_id_can_be_used_again_once_its_operation_is_over(api: Api) -> None:
+    with api.socket() as socket:
+        for _ in range(3):
+            socket.send(subscribe("same"))
+            assert [socket.receive()["type"] for _ in range(2)] == ["next", "complete"]
+
+
+def test_an_id_can_be_used_again_once_the_client_has_completed_it(api: Api) -> None:
+    generation = api.send("/simulate hang")["generation"]["id"]
+    query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
+    with api.socket() as socket:
+        socket.subscribe(query, {"id": generation}, "same")
+        assert socket.receive()["type"] == "next"
+        socket.send({"type": "complete", "id": "same"})
+        socket.send({"type": "ping"})
+        while socket.receive()["type"] != "pong":
+            pass
+        socket.send(subscribe("same"))
+        assert socket.receive() == {"type": "next", "id": "same", "payload": ANSWER}
+    api.stop(generation)
+
+
+def test_after_the_client_completes_nothing_more_comes(api: Api) -> None:
+    generation = api.send("/simulate hang")["generation"]["id"]
+    query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
+    with api.socket() as socket:
+        socket.subscribe(query, {"id": generation}, "gone")
+        assert socket.receive()["type"] == "next"
+        socket.send({"type": "complete", "id": "gone"})
+        api.stop(generation)
+        socket.send(subscribe("next"))
+        while (message := socket.receive())["type"] != "complete" or message["id"] != "next":
+            assert message["id"] != "gone" or message["type"] == "next"
+
+
+def test_completing_what_does_not_run_is_ignored(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send({"type": "complete", "id": "never"})
+        socket.send(subscribe())
+        assert socket.receive()["type"] == "next"
+
+
+# ---- Error ------------------------------------------------------------------------------------
+
+
+def refused(api: Api, **payload: Any) -> list[Json]:
+    """Subscribe to what cannot be executed; give the errors, and show that the socket lives on."""
+    with api.socket() as socket:
+        socket.send(subscribe("bad", **payload))
+        message = socket.receive()
+        assert (message["type"], message["id"]) == ("error", "bad"), message
+        socket.send(subscribe("good"))
+        assert socket.receive() == {"type": "next", "id": "good", "payload": ANSWER}
+        errors: list[Json] = message["payload"]
+        assert all(error["message"] for error in errors)
+        return errors
+
+
+def test_a_document_that_is_no_graphql_is_an_error_of_its_operation(api: Api) -> None:
+    assert refused(api, query="{ viewer {")[0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
+
+
+def test_an_invalid_document_is_an_error_with_every_reason(api: Api) -> None:
+    errors = refused(api, query="{ one two }")
+    assert [error["extensions"]["code"] for error in errors] == ["GRAPHQL_VALIDATION_FAILED"] * 2
+    assert errors[0]["locations"] == [{"line": 1, "column": 3}]
+
+
+def test_several_operations_without_a_name_are_an_error(api: Api) -> None:
+    errors = refused(api, query="query A { viewer { name } } query B { viewer { name } }")
+    assert "operationName" in errors[0]["message"]
+
+
+def test_an_unknown_operation_is_an_error(api: Api) -> None:
+    assert "'C'" in refused(api, query="query A { viewer { name } }", operationName="C")[0]["message"]
+
+
+def test_a_document_without_an_operation_is_an_error(api: Api) -> None:
+    refused(api, query="fragment F on Viewer { name }")
+
+
+def test_an_empty_query_is_an_error(api: Api) -> None:
+    refused(api, query="")
+
+
+def test_a_missing_variable_is_an_error(api: Api) -> None:
+    errors = refused(api, query="query ($id: ID!) { conversation(id: $id) { id } }", variables={})
+    assert errors[0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_a_variable_of_a_wrong_type_is_an_error(api: Api) -> None:
+    refused(api, query="query ($id: ID!) { conversation(id: $id) { id } }", variables={"id": {}})
+
+
+def test_a_missing_variable_of_a_subscription_is_an_error(api: Api) -> None:
+    refused(api, query="subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }", variables={})
+
+
+def test_following_what_does_not_exist_says_which_argument(api: Api) -> None:
+    with api.socket() as socket:
+        query = 'subscription { generationEvents(generationId: "nothing") { sequence } }'
+        socket.send(subscribe(query=query))
+        message = socket.receive()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+        assert message["payload"][0]["message"].startswith("generationId:")
+
+
+# ---- Invalid message -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "", " ", "{", "text", '"text"', "12", "null", "true", "false", "[]", "[{}]", '[{"type": "ping"}]', "{}", DEEP,
+        '{"type": null}', '{"type": 5}', '{"type": []}', '{"type": {}}', '{"type": ""}', '{"type": "unknown"}',
+        '{"type": "start"}', '{"type": "stop"}', '{"type": "connection_terminate"}', '{"type": "next", "id": "1"}',
+        '{"type": "connection_ack"}', '{"type": "error", "id": "1"}', '{"Type": "ping"}', "\ud83d".encode("utf-8", "replace").decode(),
+        '{"type": "' + "x" * 400 + '"}', '{"type": "' + "é" * 400 + '"}', "NaN", '{"type": "ping", "payload": NaN',
+        '{"type":"ping"}{"type":"ping"}', "\u0000", '{"type": "ping",}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("handshake", [True, False])
+def test_what_is_no_message_closes_with_4400_and_a_reason(api: Api, frame: str, handshake: bool) -> None:
+    with opened(api) as socket:
+        if handshake:
+            socket.send({"type": "connection_init"})
+            socket.receive()
+        socket.connection.send(frame)
+        code, reason = closing(socket.connection)
+        assert code == 4400
+        assert reason
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "subscribe", "payload": VIEWER},
+        {"type": "subscribe", "id": None, "payload": VIEWER},
+        {"type": "subscribe", "id": 1, "payload": VIEWER},
+        {"type": "subscribe", "id": [], "payload": VIEWER},
+        {"type": "subscribe", "id": "", "payload": VIEWER},
+        {"type": "subscribe", "id": "1"},
+        {"type": "subscribe", "id": "1", "payload": None},
+        {"type": "subscribe", "id": "1", "payload": "text"},
+        {"type": "subscribe", "id": "1", "payload": []},
+        {"type": "subscribe", "id": "1", "payload": 5},
+        {"type": "subscribe", "id": "1", "payload": {}},
+        {"type": "subscribe", "id": "1", "payload": {"query": None}},
+        {"type": "subscribe", "id": "1", "payload": {"query": 5}},
+        {"type": "subscribe", "id": "1", "payload": {"query": []}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "variables": "text"}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "variables": []}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "variables": 5}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "operationName": 5}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "operationName": {}}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "extensions": "text"}},
+        {"type": "subscribe", "id": "1", "payload": {**VIEWER, "extensions": []}},
+        {"type": "complete"},
+        {"type": "complete", "id": None},
+        {"type": "complete", "id": 1},
+        {"type": "complete", "id": ""},
+        {"type": "complete", "id": {}},
+    ],
+)
+def test_a_message_of_a_wrong_shape_closes_with_4400_and_says_what_is_wrong(api: Api, message: Json) -> None:
+    with api.socket() as socket:
+        socket.send(message)
+        code, reason = closing(socket.connection)
+        assert code == 4400
+        assert message["type"] in reason
+
+
+def test_a_binary_frame_closes_with_4400(api: Api) -> None:
+    with api.socket() as socket:
+        socket.connection.send(json.dumps({"type": "ping"}).encode())
+        assert closing(socket.connection)[0] == 4400
+
+
+# ---- where the document is silent ------------------------------------------------------------------
+
+
+def test_an_id_of_400_characters_is_served(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send(subscribe("x" * 400))
+        assert socket.receive()["id"] == "x" * 400
+
+
+def test_the_reason_for_a_long_id_fits_into_the_close_frame(api: Api) -> None:
+    generation = api.send("/simulate hang")["generation"]["id"]
+    with api.socket() as socket:
+        query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
+        socket.subscribe(query, {"id": generation}, "é" * 400)
+        socket.receive()
+        socket.send(subscribe("é" * 400))
+        code, reason = closing(socket.connection)
+        assert code == 4409
+        assert reason.endswith("already exists")
+    api.stop(generation)
+
+
+def test_unknown_fields_of_a_message_are_ignored(api: Api) -> None:
+    with api.socket() as socket:
+        socket.send({**subscribe(query="{ viewer { name } }", more=1), "more": {"a": 1}})
+        assert socket.receive()["payload"] == ANSWER
+
+
+def test_a_document_nested_too_deeply_is_an_error_of_its_operation(api: Api) -> None:
+    refused(api, query="{ a" * 5_000 + " }" * 5_000)
+
+
+def test_a_document_of_too_many_tokens_is_an_error_of_its_operation(api: Api) -> None:
+    refused(api, query="{ " + "viewer { name } " * 20_000 + "}")
+
+
+def test_half_a_surrogate_pair_is_served_and_named_where_it_is_text(api: Api) -> None:
+    with api.socket() as socket:
+        query = 'mutation { createConversation(input: { title: \\"\\ud83d\\" }) { ... on InvalidInput { field } } }'
+        socket.send('{"type": "subscribe", "id": "\\ud83d", "payload": {"query": "' + query + '"}}')
+        assert socket.receive()["payload"] == {"data": {"createConversation": {"field": "title"}}}
+
+
+def test_many_operations_on_one_socket_are_bounded_and_say_so(api: Api) -> None:
+    generation = api.send("/simulate hang")["generation"]["id"]
+    query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
+    with api.socket() as socket:
+        for number in range(101):
+            socket.subscribe(query, {"id": generation}, str(number))
+        seen = [socket.receive() for _ in range(101)]
+        assert [message["type"] for message in seen].count("next") >= 100
+    api.stop(generation)
+
+
+def test_the_server_pings_a_silent_socket_within_20_seconds() -> None:
+    # The figure is the rule; test_the_server_pings shows that the pings come.
+    from server.graphql_ws import PING_SECONDS
+
+    assert PING_SECONDS <= 20
+
+
+def test_settings_of_tests_take_nothing_from_the_environment(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-real")
+    assert settings(tmp_path).simulated
