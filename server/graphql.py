@@ -148,18 +148,18 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
 
 def decode_json(data: str | bytes) -> object:
-    """Read JSON, also with half a surrogate pair in it, which JSON may hold and orjson refuses; raise ValueError."""
+    """Read JSON, also with half a surrogate pair in it, which JSON may hold and orjson refuses; raise JSONDecodeError."""
     try:
         return orjson.loads(data)
     except ValueError:
         try:
             return json.loads(data, parse_constant=_refuse_constant)
         except RecursionError:
-            raise ValueError("nested too deeply") from None
+            raise json.JSONDecodeError("nested too deeply", "", 0) from None
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
 
 
 def wants_page(accept: str | None) -> bool:
