@@ -148,7 +148,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
 
 def decode_json(data: str | bytes) -> object:
-    """Read JSON, also with half a surrogate pair in it, which JSON may hold and orjson refuses; raise JSONDecodeError."""
+    """Read JSON, also half a surrogate pair, which JSON may hold and orjson refuses; raise JSONDecodeError."""
     try:
         return orjson.loads(data)
     except ValueError:

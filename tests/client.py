@@ -49,7 +49,9 @@ FOLLOW = f"""
 """
 STOP = f"""
   mutation ($id: ID!) {{ stopGeneration(id: $id) {{
-    __typename ... on GenerationPayload {{ generation {{ {GENERATION} message {{ text }} }} }} ... on Error {{ message }}
+    __typename
+    ... on GenerationPayload {{ generation {{ {GENERATION} message {{ text }} }} }}
+    ... on Error {{ message }}
   }} }}
 """
 CONVERSATION = f"""
@@ -175,7 +177,9 @@ class Socket:
 
 
 @contextmanager
-def raw_socket(address: str, *, subprotocol: str | None = "graphql-transport-ws", **more: Any) -> Generator[ClientConnection]:
+def raw_socket(
+    address: str, *, subprotocol: str | None = "graphql-transport-ws", **more: Any
+) -> Generator[ClientConnection]:
     protocols = [Subprotocol(subprotocol)] if subprotocol else None
     url = address.replace("http", "ws", 1) + "/graphql"
     with connect(url, subprotocols=protocols, open_timeout=WAIT, close_timeout=2, max_size=None, **more) as connection:
@@ -201,6 +205,5 @@ def apply(events: list[Json]) -> list[str]:
 
 def _text(block: Json) -> str:
     if block["__typename"] == "ToolUseBlock":
-        return block["partialJson"] or (json.dumps(block["input"]) if block["input"] else "")
-    text: str = block.get("text", "")
-    return text
+        return str(block["partialJson"] or (json.dumps(block["input"]) if block["input"] else ""))
+    return str(block.get("text", ""))

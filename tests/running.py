@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from pydantic_settings import BaseSettings
 
 from server.app import create_app
 from server.settings import Settings
@@ -52,16 +53,23 @@ def running(app: Any, *, lifespan: str = "on") -> Generator[str]:
         listening.close()
 
 
+class FixedSettings(Settings):
+    """Settings that take nothing from the environment or `.env`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: Any, *_args: Any, **_more: Any
+    ) -> tuple[Any, ...]:
+        return (init_settings,)
+
+
 def settings(folder: Path, **more: Any) -> Settings:
-    """Settings of a server whose database is in a folder, with nothing taken from the environment."""
+    """Settings of a server whose database is in a folder."""
     values: dict[str, Any] = {
-        "anthropic_api_key": None,
-        "anthropic_base_url": None,
         "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
-        "redis_url": None,
         "simulator_pace": 0,
     }
-    return Settings(_env_file=None, **(values | more))
+    return FixedSettings(**(values | more))
 
 
 @contextmanager

@@ -51,10 +51,12 @@ class ScriptedClaude:
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
     def app(self) -> Starlette:
-        return Starlette(routes=[
-            Route("/v1/messages", self._messages, methods=["POST"]),
-            Route("/v1/models", self._models, methods=["GET"]),
-        ])
+        return Starlette(
+            routes=[
+                Route("/v1/messages", self._messages, methods=["POST"]),
+                Route("/v1/models", self._models, methods=["GET"]),
+            ]
+        )
 
     async def _models(self, _request: Request) -> Response:
         if isinstance(self.models, int):

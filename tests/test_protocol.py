@@ -35,6 +35,7 @@ def test_01_a_generation_is_stored_before_claude_is_asked(staged: Staged, tmp_pa
 def test_02_who_sees_the_terminal_event_can_query_the_whole_text(api: Api) -> None:
     for _ in range(10):
         sent = api.send("/simulate long 50")
+        stored: Json = {}
         with api.socket() as socket:
             for event in socket.events(sent["generation"]["id"]):
                 if event["__typename"] in TERMINAL:
@@ -256,7 +257,9 @@ def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path
         api.follow(generation)
     # What a crash leaves: a row that says RUNNING, with a text as of the last checkpoint.
     with sqlite3.connect(tmp_path / "tertulia.db") as database:
-        database.execute("UPDATE generations SET status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL")
+        database.execute(
+            "UPDATE generations SET status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL"
+        )
     with tertulia(tmp_path) as address, Api(address) as api:
         events = api.follow(generation)
         assert types(events) == ["MessageSnapshot", "GenerationFailed"]

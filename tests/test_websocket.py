@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 from client import WAIT, Api, Json, Socket, raw_socket
-from running import settings
-from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
-from websockets.sync.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 VIEWER = {"query": "{ viewer { name } }"}
 ANSWER = {"data": {"viewer": {"name": "local"}}}
@@ -29,12 +28,11 @@ def opened(api: Api) -> Generator[Socket]:
 
 def closing(connection: ClientConnection) -> tuple[int, str]:
     """Read until the server closes; give its code and reason."""
-    try:
-        while True:
-            connection.recv(timeout=WAIT)
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None, "the socket was closed without a close frame (1006)"
-        return closed.rcvd.code, closed.rcvd.reason
+    with pytest.raises(ConnectionClosed) as closed:
+        while connection.recv(timeout=WAIT) is not None:
+            pass
+    assert closed.value.rcvd is not None, "the socket was closed without a close frame (1006)"
+    return closed.value.rcvd.code, closed.value.rcvd.reason
 
 
 def subscribe(id: Any = "1", **payload: Any) -> Json:
@@ -49,14 +47,10 @@ def test_the_subprotocol_is_spoken_back(api: Api) -> None:
         assert connection.subprotocol == "graphql-transport-ws"
 
 
-def test_the_legacy_subprotocol_is_not_served(api: Api) -> None:
-    with pytest.raises((InvalidStatus, NegotiationError, ConnectionClosed)), raw_socket(
-        api.address, subprotocol="graphql-ws"
-    ) as connection:
-        assert connection.subprotocol is None
-        code, _ = closing(connection)
-        assert code == 4406
-        raise ConnectionClosed(None, None)
+def test_the_legacy_subprotocol_is_refused_with_4406(api: Api) -> None:
+    url = api.address.replace("http", "ws", 1) + "/graphql"
+    with connect(url, additional_headers={"Sec-WebSocket-Protocol": "graphql-ws"}) as connection:
+        assert closing(connection)[0] == 4406
 
 
 def test_a_client_without_a_subprotocol_is_refused_with_4406(api: Api) -> None:
@@ -84,7 +78,7 @@ def test_messages_are_text_frames(api: Api) -> None:
 # ---- ConnectionInit and ConnectionAck --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"Authorization": "x", "n": [1]}}])
+@pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"a": "x"}}])
 def test_the_server_acknowledges(api: Api, payload: Json) -> None:
     with opened(api) as socket:
         socket.send({"type": "connection_init", **payload})
@@ -322,15 +316,15 @@ def test_following_what_does_not_exist_says_which_argument(api: Api) -> None:
         "", " ", "{", "text", '"text"', "12", "null", "true", "false", "[]", "[{}]", '[{"type": "ping"}]', "{}", DEEP,
         '{"type": null}', '{"type": 5}', '{"type": []}', '{"type": {}}', '{"type": ""}', '{"type": "unknown"}',
         '{"type": "start"}', '{"type": "stop"}', '{"type": "connection_terminate"}', '{"type": "next", "id": "1"}',
-        '{"type": "connection_ack"}', '{"type": "error", "id": "1"}', '{"Type": "ping"}', "\ud83d".encode("utf-8", "replace").decode(),
+        '{"type": "connection_ack"}', '{"type": "error", "id": "1"}', '{"Type": "ping"}',
         '{"type": "' + "x" * 400 + '"}', '{"type": "' + "é" * 400 + '"}', "NaN", '{"type": "ping", "payload": NaN',
         '{"type":"ping"}{"type":"ping"}', "\u0000", '{"type": "ping",}',
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("handshake", [True, False])
-def test_what_is_no_message_closes_with_4400_and_a_reason(api: Api, frame: str, handshake: bool) -> None:
+@pytest.mark.parametrize("state", ["opened", "acknowledged"])
+def test_what_is_no_message_closes_with_4400_and_a_reason(api: Api, frame: str, state: str) -> None:
     with opened(api) as socket:
-        if handshake:
+        if state == "acknowledged":
             socket.send({"type": "connection_init"})
             socket.receive()
         socket.connection.send(frame)
@@ -443,8 +437,3 @@ def test_the_server_pings_a_silent_socket_within_20_seconds() -> None:
     from server.graphql_ws import PING_SECONDS
 
     assert PING_SECONDS <= 20
-
-
-def test_settings_of_tests_take_nothing_from_the_environment(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-real")
-    assert settings(tmp_path).simulated
