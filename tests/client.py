@@ -197,7 +197,7 @@ def apply(events: list[Json]) -> list[str]:
                 blocks[event["index"]] = _text(event["block"])
             case "TextDelta" | "ThinkingDelta" | "ToolInputDelta":
                 before = blocks[event["index"]].encode("utf-16-le")[: 2 * event["offset"]].decode("utf-16-le")
-                blocks[event["index"]] = before + event.get("text", event.get("partialJson", ""))
+                blocks[event["index"]] = before + str(event.get("text", event.get("partialJson")))
             case _:
                 pass
     return [blocks[index] for index in sorted(blocks)]

@@ -26,11 +26,15 @@ def opened(api: Api) -> Generator[Socket]:
         yield Socket(connection)
 
 
+def drain(connection: ClientConnection) -> None:
+    while True:
+        connection.recv(timeout=WAIT)
+
+
 def closing(connection: ClientConnection) -> tuple[int, str]:
     """Read until the server closes; give its code and reason."""
     with pytest.raises(ConnectionClosed) as closed:
-        while connection.recv(timeout=WAIT) is not None:
-            pass
+        drain(connection)
     assert closed.value.rcvd is not None, "the socket was closed without a close frame (1006)"
     return closed.value.rcvd.code, closed.value.rcvd.reason
 

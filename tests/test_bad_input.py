@@ -1,0 +1,150 @@
+"""Bad input gets an answer that names the field, and loses nothing."""
+
+from uuid import uuid4
+
+import pytest
+from client import Api, Json
+
+LONG = 200_001
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "empty"), ("   \n\t ", "blank"), ("x" * LONG, "200,000"), ("nul \0", "U+0000")],
+)
+def test_text_that_cannot_be_sent_is_refused_and_nothing_is_stored(fresh: Api, text: str, says: str) -> None:
+    refused = fresh.try_send(text)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "text")
+    assert says in refused["message"]
+    assert fresh.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"] == []
+
+
+def test_text_of_the_full_length_is_sent(api: Api) -> None:
+    sent = api.send("x" * (LONG - 1))
+    assert api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.parametrize("id", ["", "x", "0", str(uuid4()), "{" + str(uuid4()) + "}", "é" * 500, "null", "\0"])
+def test_an_unknown_conversation_is_not_found(api: Api, id: str) -> None:
+    assert api.try_send("Hello", conversationId=id)["__typename"] == "NotFound"
+    assert api.conversation(id) is None
+    delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename ... on NotFound { id } } }"
+    assert api.ask(delete, id=id)["deleteConversation"] == {"__typename": "NotFound", "id": id}
+    assert api.stop(id)["__typename"] == "NotFound"
+    update = 'mutation ($id: ID!) { updateConversation(input: { id: $id, title: "x" }) { __typename } }'
+    assert api.ask(update, id=id)["updateConversation"]["__typename"] == "NotFound"
+    assert api.ask(
+        "query ($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } generation(id: $id) { id } }", id=id
+    ) == {
+        "node": None,
+        "nodes": [None],
+        "generation": None,
+    }
+
+
+def test_a_parent_of_another_conversation_is_not_found(api: Api) -> None:
+    one, other = api.send("One"), api.send("Other")
+    for sent in (one, other):
+        api.follow(sent["generation"]["id"])
+    refused = api.try_send("Go on", conversationId=one["conversation"]["id"], parentId=other["userMessage"]["id"])
+    assert refused["__typename"] == "NotFound"
+    assert api.try_send("Hi", parentId=str(uuid4()))["__typename"] == "NotFound"
+    assert len(api.messages(one["conversation"]["id"])) == 2
+
+
+def test_nothing_is_left_of_a_first_message_that_is_refused(fresh: Api) -> None:
+    assert fresh.try_send("Hi", parentId=str(uuid4()))["__typename"] == "NotFound"
+    assert fresh.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"model": "gpt-4"}, "options.model"),
+        ({"model": ""}, "options.model"),
+        ({"maxTokens": 0}, "options.maxTokens"),
+        ({"maxTokens": -5}, "options.maxTokens"),
+        ({"maxTokens": 10_000_000}, "options.maxTokens"),
+        ({"thinking": {"enabled": True, "budgetTokens": 5}}, "options.thinking.budgetTokens"),
+        ({"thinking": {"enabled": False, "budgetTokens": 2048}}, "options.thinking.budgetTokens"),
+        ({"maxTokens": 2048, "thinking": {"enabled": True, "budgetTokens": 2048}}, "options.thinking.budgetTokens"),
+    ],
+)
+def test_an_option_that_cannot_be_taken_is_named(api: Api, options: Json, field: str) -> None:
+    refused = api.try_send("Hello", options=options)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+
+
+def test_an_unknown_model_says_which_there_are(api: Api) -> None:
+    assert "claude-opus-5-5" in api.try_send("Hello", options={"model": "nothing"})["message"]
+
+
+@pytest.mark.parametrize("key", ["", "key", "123"])
+def test_an_idempotency_key_that_is_no_uuid_is_refused(api: Api, key: str) -> None:
+    assert api.try_send("Hello", idempotencyKey=key)["field"] == "idempotencyKey"
+
+
+def test_an_attachment_that_does_not_exist_is_refused(api: Api) -> None:
+    assert api.try_send("Hello", attachmentIds=[str(uuid4())])["field"] == "attachmentIds"
+
+
+CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
+  __typename ... on InvalidInput { field message } ... on ConversationPayload { conversation { id } } } }"""
+UPDATE = """mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) {
+  __typename ... on InvalidInput { field } ... on ConversationPayload { conversation { title systemPrompt archived } } } }"""
+
+
+@pytest.mark.parametrize(
+    ("input", "field"),
+    [
+        ({"title": "x" * 201}, "title"),
+        ({"title": "\0"}, "title"),
+        ({"systemPrompt": "x" * 100_001}, "systemPrompt"),
+        ({"model": "gpt-4"}, "model"),
+    ],
+)
+def test_a_conversations_field_that_cannot_be_taken_is_named(api: Api, input: Json, field: str) -> None:
+    assert api.ask(CREATE, input=input)["createConversation"]["field"] == field
+    made = api.ask(CREATE, input={"title": "kept"})["createConversation"]["conversation"]["id"]
+    assert api.ask(UPDATE, input={"id": made, "archived": True, **input})["updateConversation"]["field"] == field
+    kept = api.conversation(made)
+    assert (kept["title"], kept["archived"]) == ("kept", False)
+
+
+@pytest.mark.parametrize("name", ["model", "archived", "pinned"])
+def test_what_every_conversation_has_cannot_be_taken_away(api: Api, name: str) -> None:
+    made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
+    assert api.ask(UPDATE, input={"id": made, name: None})["updateConversation"]["field"] == name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "first: -1",
+        "first: 101",
+        "last: 101",
+        "first: 1, last: 1",
+        'after: "x"',
+        'before: ""',
+        'first: 1, after: "MTIz"',
+    ],
+)
+@pytest.mark.parametrize("field", ["conversations", "messages"])
+def test_a_page_that_cannot_be_given_names_the_argument(api: Api, field: str, arguments: str) -> None:
+    made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
+    asked = f"{field}({arguments}) {{ edges {{ cursor }} }}"
+    query = f"{{ {asked} }}" if field == "conversations" else f'{{ conversation(id: "{made}") {{ {asked} }} }}'
+    error = api.errors(query)[0]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].split(":")[0].split()[0] in arguments
+
+
+def test_more_nodes_than_a_page_are_refused(api: Api) -> None:
+    ids = ", ".join(f'"{number}"' for number in range(101))
+    assert api.errors(f"{{ nodes(ids: [{ids}]) {{ id }} }}")[0]["message"].startswith("ids")
+
+
+def test_a_number_that_is_no_graphql_int_is_refused(api: Api) -> None:
+    sent = api.send("Hello")
+    query = "query ($id: ID!, $after: Int) { generation(id: $id) { events(after: $after) { edges { cursor } } } }"
+    assert api.errors(query, id=sent["generation"]["id"], after=2**31)[0]["extensions"]["code"] == "BAD_USER_INPUT"

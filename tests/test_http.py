@@ -1,0 +1,203 @@
+"""GraphQL over HTTP, to the letter of its specification, over real requests."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from client import Api
+
+RESPONSE = "application/graphql-response+json"
+JSON = "application/json"
+QUERY = {"query": "{ viewer { name } }"}
+ANSWER = {"data": {"viewer": {"name": "local"}}}
+
+
+def post(api: Api, body: Any, *, accept: str | None = RESPONSE, content_type: str | None = JSON) -> httpx2.Response:
+    headers = {"accept": accept or "", "content-type": content_type or ""}
+    content = body if isinstance(body, bytes | str) else json.dumps(body)
+    return api.http.post("/graphql", content=content, headers={name: value for name, value in headers.items() if value})
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (RESPONSE, RESPONSE),
+        (JSON, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (None, JSON),
+        (f"{RESPONSE}, {JSON};q=0.9", RESPONSE),
+        (f"{JSON}, {RESPONSE};q=0.9", JSON),
+        (f"{RESPONSE}; charset=utf-8, {JSON}; charset=utf-8", JSON),
+        (f"text/event-stream;q=0.1, {RESPONSE}", RESPONSE),
+        # What urql 5 sends with every query.
+        (f"{RESPONSE}, {JSON};q=0.9, text/event-stream, multipart/mixed", RESPONSE),
+        ("text/html;q=0.1, */*", JSON),
+    ],
+)
+def test_the_answer_has_the_type_that_the_client_likes_best(api: Api, accept: str | None, expected: str) -> None:
+    response = post(api, QUERY, accept=accept)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == f"{expected}; charset=utf-8"
+    assert response.json() == ANSWER
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png", "application/xml", f"{JSON};q=0"])
+def test_what_cannot_be_answered_in_an_accepted_type_is_406(api: Api, accept: str) -> None:
+    response = post(api, QUERY, accept=accept)
+    assert response.status_code == 406
+    assert "Accept" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json",
+     "application/jsonp", "application/json; charset=utf-16", "application/graphql"],
+)  # fmt: skip
+def test_what_a_form_of_another_page_could_send_is_415(api: Api, content_type: str | None) -> None:
+    response = post(api, QUERY, content_type=content_type)
+    assert response.status_code == 415
+    assert "Content-Type" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", 'application/json;charset="UTF-8"', "Application/JSON"]
+)
+def test_json_in_utf8_is_taken(api: Api, content_type: str) -> None:
+    assert post(api, QUERY, content_type=content_type).json() == ANSWER
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"text", b"5", b"null", b'"x"', b"true", b"[]", b"[{}]", b"{}", b"\xff\xfe", b'{"query": "\xff"}',
+     b"[" * 50_000, b'{"query":' + b"[" * 20_000 + b"]" * 20_000 + b"}", b"NaN", b'{"query": null}', b'{"query": 5}',
+     b'{"query": ["{ viewer { name } }"]}', b'{"query": ""}', b'{"query": "  "}'],
+)  # fmt: skip
+@pytest.mark.parametrize("accept", [RESPONSE, JSON])
+def test_a_body_that_is_no_request_is_400_and_says_why(api: Api, body: bytes, accept: str) -> None:
+    response = post(api, body, accept=accept)
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith(accept)
+    assert response.json()["errors"][0]["message"]
+    assert "data" not in response.json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name in ("variables", "extensions") for value in ("text", 5, [], True)]
+    + [("operationName", value) for value in (5, {}, [], False)],
+)
+def test_a_parameter_of_a_wrong_type_is_400_and_is_named(api: Api, name: str, value: Any) -> None:
+    response = post(api, {**QUERY, name: value})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"].startswith(name)
+
+
+@pytest.mark.parametrize("name", ["variables", "extensions", "operationName"])
+def test_a_parameter_may_be_null(api: Api, name: str) -> None:
+    assert post(api, {**QUERY, name: None}).json() == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ({"query": "{ viewer {"}, "GRAPHQL_PARSE_FAILED", "Syntax Error"),
+        ({"query": "{ nothing }"}, "GRAPHQL_VALIDATION_FAILED", "nothing"),
+        ({"query": "{ viewer }"}, "GRAPHQL_VALIDATION_FAILED", "viewer"),
+        ({"query": "query A { viewer { name } } query B { viewer { name } }"}, "BAD_USER_INPUT", "operationName"),
+        ({"query": "query A { viewer { name } }", "operationName": "B"}, "BAD_USER_INPUT", "operationName"),
+        ({"query": "fragment F on Viewer { name }"}, "BAD_USER_INPUT", "operation"),
+        ({"query": "query ($id: ID!) { conversation(id: $id) { id } }"}, "BAD_USER_INPUT", "$id"),
+        ({"query": "query ($id: ID!) { conversation(id: $id) { id } }", "variables": {"id": []}}, "BAD_USER_INPUT", "$id"),
+        ({"query": "{" + " a {" * 300 + "}" * 301}, "GRAPHQL_PARSE_FAILED", ""),
+        ({"query": "{ " + "viewer { name } " * 20_000 + "}"}, "GRAPHQL_PARSE_FAILED", "tokens"),
+        ({"query": 'subscription { generationEvents(generationId: "x") { sequence } }'}, "BAD_USER_INPUT", "WebSocket"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_executed_has_its_code_and_no_data(api: Api, body: Any, code: str, says: str) -> None:
+    for accept, status in ((RESPONSE, 400), (JSON, 200)):
+        response = post(api, body, accept=accept)
+        assert response.status_code == status
+        assert "data" not in response.json()
+        error = response.json()["errors"][0]
+        assert error["extensions"]["code"] == code
+        assert says in error["message"]
+
+
+def test_the_named_one_of_several_operations_is_run(api: Api) -> None:
+    query = "query A { viewer { name } } query B { viewer { id } }"
+    assert "id" in post(api, {"query": query, "operationName": "B"}).json()["data"]["viewer"]
+
+
+def test_a_fault_of_one_field_leaves_the_rest_and_is_200(api: Api) -> None:
+    response = post(api, {"query": "{ viewer { name } nodes(ids: []) { id } }"})
+    assert response.json() == {"data": {"viewer": {"name": "local"}, "nodes": []}}
+
+
+def test_an_argument_that_cannot_be_taken_is_named(api: Api) -> None:
+    response = post(api, {"query": "{ conversations(first: -1) { edges { cursor } } viewer { name } }"})
+    assert response.status_code == 200
+    assert response.json()["errors"][0]["message"].startswith("first")
+    assert response.json()["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
+
+
+def test_a_batch_is_refused(api: Api) -> None:
+    assert post(api, [QUERY, QUERY]).status_code == 400
+
+
+def test_too_large_a_body_is_413(api: Api) -> None:
+    response = post(api, {"query": "{ viewer { name } }", "variables": {"x": "y" * 2_100_000}})
+    assert response.status_code == 413
+
+
+def test_a_query_is_answered_over_get(api: Api) -> None:
+    parameters = {
+        "query": "query A($id: ID!) { conversation(id: $id) { id } }",
+        "variables": '{"id": "x"}',
+        "operationName": "A",
+    }
+    assert api.http.get("/graphql", params=parameters).json() == {"data": {"conversation": None}}
+
+
+@pytest.mark.parametrize("accept", [RESPONSE, JSON])
+def test_a_mutation_over_get_is_405(api: Api, accept: str) -> None:
+    query = 'mutation { createConversation(input: { title: "by GET" }) { __typename } }'
+    response = api.http.get("/graphql", params={"query": query}, headers={"accept": accept})
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+    titles = '{ conversations(first: 100, filter: { titleContains: "by GET" }) { edges { cursor } } }'
+    assert api.ask(titles)["conversations"]["edges"] == []
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"query": ""}, {"query": "{ viewer { name } }", "variables": "{"}, {"variables": "{}"}]
+)
+def test_a_get_that_is_no_request_is_400(api: Api, parameters: dict[str, str]) -> None:
+    assert api.http.get("/graphql", params=parameters, headers={"accept": RESPONSE}).status_code == 400
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_are_405_and_say_which_are_served(api: Api, method: str) -> None:
+    response = api.http.request(method, "/graphql", json=QUERY)
+    assert response.status_code == 405
+    assert "POST" in response.headers["allow"]
+
+
+def test_half_a_surrogate_pair_is_answered_with_the_field(api: Api) -> None:
+    body = '{"query": "mutation ($t: String!) { sendMessage(input: {text: $t}) { ... on InvalidInput { field } } }", '
+    response = post(api, body + '"variables": {"t": "broken \\ud83d"}}')
+    assert response.json() == {"data": {"sendMessage": {"field": "text"}}}
+
+
+def test_a_document_is_prepared_once_however_often_it_is_sent(api: Api) -> None:
+    from schema import documents
+
+    cached: Any = vars(documents)["_cached"]
+    query = "query OnlyOfThisTest { viewer { name } }"
+    post(api, {"query": query})
+    before = cached.cache_info()
+    for _ in range(5):
+        assert post(api, {"query": query}).json() == ANSWER
+    assert cached.cache_info().misses == before.misses
+    assert cached.cache_info().hits > before.hits
