@@ -10,6 +10,8 @@ from client import Api
 RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 QUERY = {"query": "{ viewer { name } }"}
+WRONG_OBJECTS: list[Any] = ["text", 5, [], True]
+WRONG_TEXTS: list[Any] = [5, {}, [], False]
 ANSWER = {"data": {"viewer": {"name": "local"}}}
 
 
@@ -85,8 +87,11 @@ def test_a_body_that_is_no_request_is_400_and_says_why(api: Api, body: bytes, ac
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, value) for name in ("variables", "extensions") for value in ("text", 5, [], True)]
-    + [("operationName", value) for value in (5, {}, [], False)],
+    [
+        *[("variables", value) for value in WRONG_OBJECTS],
+        *[("extensions", value) for value in WRONG_OBJECTS],
+        *[("operationName", value) for value in WRONG_TEXTS],
+    ],
 )
 def test_a_parameter_of_a_wrong_type_is_400_and_is_named(api: Api, name: str, value: Any) -> None:
     response = post(api, {**QUERY, name: value})
