@@ -1,0 +1,126 @@
+"""REST: one POST for those who want no GraphQL."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from scripted import Reply, says
+
+
+def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
+    response = api.http.post("/chat/stream", json=body)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    blocks = [block.split("\n") for block in response.text.strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+def test_a_message_gets_its_answer(api: Api) -> None:
+    answer = api.http.post("/chat", json={"message": "Hello, my name is Ada"}).json()
+    assert set(answer) == {"response", "model_used", "conversation_id"}
+    assert "simulated" in answer["model_used"]
+    assert "Ada" in answer["response"]
+
+
+def test_a_conversation_id_remembers_and_is_stored_like_every_other(api: Api) -> None:
+    first = api.http.post("/chat", json={"message": "My name is Ada"}).json()
+    body = {"message": "What is my name?", "conversation_id": first["conversation_id"]}
+    assert "Ada" in api.http.post("/chat", json=body).json()["response"]
+    assert len(api.messages(first["conversation_id"])) == 4
+
+
+def test_the_stream_gives_the_words_and_then_the_whole(api: Api) -> None:
+    events = stream(api, message="/simulate long 20")
+    assert [events[0][0], events[-1][0]] == ["start", "done"]
+    words = "".join(data["text"] for name, data in events if name == "delta")
+    assert words == events[-1][1]["response"]
+    assert words.endswith("word20.")
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "message"), ({"message": ""}, "message"), ({"message": "  "}, "message"), ({"message": 5}, "message"),
+        ({"message": None}, "message"), ({"message": "x" * 200_001}, "message"), ({"message": "\0"}, "message"),
+        ({"message": "Hi", "model": "gpt-4"}, "model"), ({"message": "Hi", "model": 5}, "model"),
+        ({"message": "Hi", "conversation_id": 5}, "conversation_id"), ({"message": "Hi", "more": 1}, "more"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_is_422_and_names_the_field(api: Api, path: str, body: Json, field: str) -> None:
+    response = api.http.post(path, json=body)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"] == ["body", field]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff"])
+def test_a_body_that_is_no_object_is_422(api: Api, body: bytes) -> None:
+    response = api.http.post("/chat", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+
+
+def test_an_unknown_conversation_is_404(api: Api) -> None:
+    for id in (str(uuid4()), "x"):
+        assert api.http.post("/chat", json={"message": "Hi", "conversation_id": id}).status_code == 404
+
+
+def test_a_busy_conversation_is_409_and_says_by_what(api: Api) -> None:
+    sent = api.send("/simulate hang")
+    response = api.http.post("/chat", json={"message": "Hi", "conversation_id": sent["conversation"]["id"]})
+    assert response.status_code == 409
+    assert response.json()["error"]["generation_id"] == sent["generation"]["id"]
+    api.stop(sent["generation"]["id"])
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (400, "invalid_request_error", 400), (401, "authentication_error", 401), (403, "permission_error", 403),
+        (404, "not_found_error", 404), (413, "request_too_large", 413), (429, "rate_limit_error", 429),
+        (500, "api_error", 502), (402, "billing_error", 502), (504, "timeout_error", 504), (529, "overloaded_error", 503),
+    ],
+)  # fmt: skip
+def test_claudes_failures_keep_their_status(staged: Staged, path: str, status: int, kind: str, expected: int) -> None:
+    body = {"type": "error", "error": {"type": kind, "message": "as the test wants"}}
+    headers = {"x-should-retry": "false", "retry-after": "30"}
+    stage = staged(Reply(status=status, body=body, headers=headers))
+    response = stage.api.http.post(path, json={"message": "Hello"})
+    assert response.status_code == expected
+    error = response.json()["error"]
+    assert (error["source"], error["message"], error["request_id"]) == ("claude", "as the test wants", "req_scripted")
+    assert ("retry-after" in response.headers) == (expected == 429)
+    assert "www-authenticate" not in response.headers
+
+
+def test_the_same_key_gives_the_same_answer(staged: Staged) -> None:
+    stage = staged(says("once"))
+    headers = {"Idempotency-Key": str(uuid4())}
+    answers = [stage.api.http.post("/chat", json={"message": "Hi"}, headers=headers).json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(stage.claude.requests) == 1
+
+
+def test_the_root_gives_links_to_programs_and_the_page_to_browsers(api: Api) -> None:
+    links = api.http.get("/", headers={"accept": "*/*"}).json()["links"]
+    assert links["graphql"] == "/graphql"
+    page = api.http.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/graphql", "/"])
+def test_pages_load_nothing_from_elsewhere(api: Api, path: str) -> None:
+    page = api.http.get(path, headers={"accept": "text/html"}).text
+    for part in page.split('"'):
+        if part.startswith("/assets/"):
+            assert api.http.get(part).status_code == 200, part
+    assert "//" not in page.replace("http://www.w3.org", "")
+
+
+def test_health_and_readiness_are_said(api: Api) -> None:
+    assert api.http.get("/healthz").json() == {"status": "ok"}
+    assert api.http.get("/readyz").json() == {"status": "ok", "database": "ok"}

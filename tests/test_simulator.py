@@ -1,0 +1,120 @@
+"""The simulated Claude, asked by the real SDK over real HTTP."""
+
+from collections.abc import Generator
+from typing import Any
+
+import anthropic
+import pytest
+from running import running
+
+from claude.simulator import create_simulator
+
+MODEL = "claude-opus-5-5"
+
+
+@pytest.fixture(scope="module")
+def claude() -> Generator[anthropic.Anthropic]:
+    with running(create_simulator(pace=0), lifespan="off") as address:
+        client = anthropic.Anthropic(api_key="anything", base_url=address, max_retries=0)
+        with client:
+            yield client
+
+
+def say(claude: anthropic.Anthropic, *turns: str, **more: Any) -> anthropic.types.Message:
+    roles = ("user", "assistant")
+    messages: Any = [{"role": roles[number % 2], "content": turn} for number, turn in enumerate(turns)]
+    return claude.messages.create(**({"model": MODEL, "max_tokens": 1000, "messages": messages} | more))
+
+
+def words(message: anthropic.types.Message) -> str:
+    return "".join(block.text for block in message.content if block.type == "text")
+
+
+def test_it_answers_whole_and_remembers(claude: anthropic.Anthropic) -> None:
+    assert "Ada" in words(say(claude, "My name is Ada", "Hello!", "What is my name?"))
+
+
+def test_it_streams_what_it_would_say(claude: anthropic.Anthropic) -> None:
+    turn: Any = [{"role": "user", "content": "/simulate thinking"}]
+    with claude.messages.stream(model=MODEL, max_tokens=1000, messages=turn) as stream:
+        streamed = stream.get_final_message()
+    assert [block.type for block in streamed.content] == ["thinking", "text"]
+    assert words(streamed) == words(say(claude, "/simulate thinking"))
+    assert streamed.usage.output_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"max_tokens": 0}, "max_tokens"), ({"max_tokens": -1}, "max_tokens"), ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": ""}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, "text"),
+        ({"messages": [{"role": "assistant", "content": "hi"}]}, "messages"),
+        ({"messages": [{"role": "nobody", "content": "hi"}]}, "role"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "budget_tokens"),
+    ],
+)  # fmt: skip
+def test_what_the_api_refuses_it_refuses(claude: anthropic.Anthropic, change: Any, says: str) -> None:
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        say(claude, "Hello", **change)
+    assert says in str(refused.value)
+    assert refused.value.request_id
+
+
+def test_an_unknown_model_is_not_found(claude: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="gpt-4"):
+        say(claude, "Hello", model="gpt-4")
+
+
+def test_a_key_that_is_none_is_refused(claude: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.AuthenticationError):
+        say(claude.with_options(api_key="sk-ant-invalid"), "Hello")
+
+
+def test_it_lists_its_models(claude: anthropic.Anthropic) -> None:
+    listed = [model.id for model in claude.models.list()]
+    assert MODEL in listed
+    assert claude.models.retrieve(MODEL).max_tokens
+
+
+def test_it_counts_tokens(claude: anthropic.Anthropic) -> None:
+    short: Any = [{"role": "user", "content": "Hello"}]
+    long: Any = [{"role": "user", "content": "Hello " * 500}]
+    counts = [claude.messages.count_tokens(model=MODEL, messages=turn).input_tokens for turn in (short, long)]
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "error", "status"),
+    [("rate-limit 7", anthropic.RateLimitError, 429), ("overloaded", anthropic.APIStatusError, 529),
+     ("server-error", anthropic.InternalServerError, 500)],
+)  # fmt: skip
+def test_scenarios_that_fail_have_the_apis_status(
+    claude: anthropic.Anthropic, scenario: str, error: type[anthropic.APIStatusError], status: int
+) -> None:
+    with pytest.raises(error) as failed:
+        say(claude, f"/simulate {scenario}")
+    assert failed.value.status_code == status
+    if status == 429:
+        assert failed.value.response.headers["retry-after"] == "7"
+
+
+def test_a_scenario_may_fail_a_few_times_and_then_succeed(claude: anthropic.Anthropic) -> None:
+    for _ in range(2):
+        with pytest.raises(anthropic.APIStatusError):
+            say(claude, "/simulate overloaded 2")
+    assert words(say(claude, "/simulate overloaded 2"))
+
+
+def test_it_calls_the_tool_that_it_is_offered(claude: anthropic.Anthropic) -> None:
+    shape = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
+    message = say(claude, "/simulate tool-use", tools=[{"name": "weather", "input_schema": shape}])
+    call = message.content[0]
+    assert message.stop_reason == "tool_use"
+    assert call.type == "tool_use"
+    assert call.input == {"city": "example", "days": 1}
+
+
+@pytest.mark.parametrize(("scenario", "reason"), [("max-tokens", "max_tokens"), ("refusal", "refusal")])
+def test_scenarios_end_for_their_reason(claude: anthropic.Anthropic, scenario: str, reason: str) -> None:
+    assert say(claude, f"/simulate {scenario}").stop_reason == reason
