@@ -48,7 +48,7 @@ class _Block:
     finished: bool = False
 
     def shown(self) -> Json:
-        return self.block if self.finished else unfinished_block(self.block, "".join(self.pieces))
+        return self.block if self.finished else unfinished_block(self.block, _joined(self.pieces))
 
 
 class Answer:
@@ -132,7 +132,7 @@ class Answer:
 
     def _finish(self, index: int) -> GenerationEvent:
         current = self._blocks[index]
-        current.block = _whole(current.block, "".join(current.pieces))
+        current.block = _whole(current.block, _joined(current.pieces))
         current.finished = True
         return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)
 
@@ -142,6 +142,14 @@ class Answer:
             count = (usage or {}).get(theirs)
             if count is not None:
                 self.usage[ours] = int(count)
+
+
+def _joined(pieces: list[str]) -> str:
+    text = "".join(pieces)
+    if text.isascii():
+        return text
+    # A surrogate pair may be cut in two by JSON's escapes. Half of one that stays alone could never be sent again.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _whole(block: Json, text: str) -> Json:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
@@ -55,6 +56,34 @@ class ToolResultBlock:
     tool_use_id: str
     output: Any
     is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of the user's; its size in bytes."""
+
+    id: str
+    filename: str
+    media_type: str
+    size_bytes: int
+    url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBlock:
+    """A picture."""
+
+    index: int
+    attachment: Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBlock:
+    """A document."""
+
+    index: int
+    attachment: Attachment
 
 
 ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock

@@ -1,10 +1,19 @@
 """The blocks that a message is made of."""
 
+from datetime import datetime
+
 import strawberry
 from strawberry.scalars import JSON
 
 from resolvers import content
 from schema.shows import shows
+
+
+@strawberry.interface
+class Node:
+    """Anything with an id that `node` finds."""
+
+    id: strawberry.ID
 
 
 @strawberry.interface
@@ -57,3 +66,28 @@ class ToolResultBlock(ContentBlock):
     tool_use_id: strawberry.ID
     output: JSON | None
     is_error: bool
+
+
+@shows(content.Attachment)
+class Attachment(Node):
+    """A file of the user's. This version takes none yet."""
+
+    filename: str
+    media_type: str
+    size_bytes: int
+    url: str
+    created_at: datetime
+
+
+@shows(content.ImageBlock)
+class ImageBlock(ContentBlock):
+    """A picture."""
+
+    attachment: Attachment
+
+
+@shows(content.DocumentBlock)
+class DocumentBlock(ContentBlock):
+    """A document."""
+
+    attachment: Attachment

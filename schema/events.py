@@ -4,6 +4,7 @@ A client's whole rule: a snapshot replaces; a delta sets its block to what stand
 an event twice changes nothing.
 """
 
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -12,7 +13,7 @@ from claude.errors import GenerationError as StoredError
 from db import paging
 from resolvers import following
 from resolvers.content import show_block
-from schema.content import ContentBlock
+from schema.content import ContentBlock, ToolUseBlock
 from schema.shows import served, shows
 from schema.types import Generation, GenerationError, Message, PageInfo
 from streams import events
@@ -99,6 +100,18 @@ class ContentBlockFinished(GenerationEvent):
     block: ContentBlock = served(_shown_block)
 
 
+def _tool_uses(root: events.ToolResultsRequired) -> Any:
+    return [show_block(index, block) for index, block in root.tool_uses.items()]
+
+
+@shows(events.ToolResultsRequired)
+class ToolResultsRequired(GenerationEvent):
+    """Claude waits for what the client's own tools give back. This version has no such tools yet."""
+
+    tool_uses: list[ToolUseBlock] = served(_tool_uses)
+    expires_at: datetime
+
+
 @shows(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
     """Claude came to an end; `generation.stopReason` says why. The last event."""
@@ -145,6 +158,7 @@ EVENTS = (
     ThinkingDelta,
     ToolInputDelta,
     ContentBlockFinished,
+    ToolResultsRequired,
     GenerationCompleted,
     GenerationStopped,
     GenerationFailed,

@@ -8,13 +8,13 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers import conversations, following, sending, viewing
 from schema import inputs
-from schema.content import TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from schema.content import DocumentBlock, ImageBlock, Node, TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
 from schema.documents import Documents, Schema
 from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from schema.events import EVENTS, GenerationEvent
 from schema.failures import Failures
 from schema.shows import followed, served, shows
-from schema.types import Conversation, ConversationConnection, Generation, Message, Model, Node, Viewer
+from schema.types import Conversation, ConversationConnection, Generation, Message, Model, Viewer
 
 __all__ = ["inputs", "schema"]
 
@@ -99,7 +99,7 @@ schema = Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[*EVENTS, Message, TextBlock, ThinkingBlock, ToolUseBlock, ToolResultBlock],
+    types=[*EVENTS, Message, TextBlock, ThinkingBlock, ToolUseBlock, ToolResultBlock, ImageBlock, DocumentBlock],
     exception_handlers=EXPECTED,
     extensions=[Documents, Failures],
     config=StrawberryConfig(),

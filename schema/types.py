@@ -12,7 +12,7 @@ from claude import models as claude_models
 from db import generations as usage_rows
 from db import paging, tables
 from resolvers import context, conversations, following, messages, viewing
-from schema.content import ContentBlock
+from schema.content import ContentBlock, Node
 from schema.shows import served, shows
 
 if TYPE_CHECKING:
@@ -38,13 +38,6 @@ class StopReason(Enum):
     PAUSE_TURN = "pause_turn"
     REFUSAL = "refusal"
     MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
-
-
-@strawberry.interface
-class Node:
-    """Anything with an id that `node` finds."""
-
-    id: strawberry.ID
 
 
 @shows(usage_rows.UsageSum)

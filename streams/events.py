@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -64,6 +65,14 @@ class ContentBlockFinished(GenerationEvent):
 
     index: int
     block: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResultsRequired(GenerationEvent):
+    """Claude waits for what the client's own tools give back; `tool_uses` are blocks by their index."""
+
+    tool_uses: dict[int, Json]
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from client import Api
 from running import tertulia
 from scripted import Reply, ScriptedClaude, scripted
+
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
+)
+hypothesis.settings.load_profile("tests")
 
 SECRET = "sk-ant-scripted"
 

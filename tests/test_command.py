@@ -1,0 +1,258 @@
+"""The `tertulia` command, as a process of its own."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from client import Api
+from running import running, tertulia
+
+from claude.simulator import create_simulator
+
+COMMAND = [sys.executable, "-c", "from server.command import main; main()"]
+ROOT = Path(__file__).parent.parent
+
+
+def environment(more: dict[str, str]) -> dict[str, str]:
+    ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "TERTULIA_SIMULATOR_PACE": "0", **more}
+
+
+def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=environment(more), input=stdin,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, **more: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """Start a serving command on a free port; gives the process and what it printed until it listened."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments, "--port", "0"], cwd=folder, env=environment(more), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    printed = ""
+    try:
+        for line in process.stdout:
+            printed += line
+            if "Ctrl+C" in line or "ANTHROPIC_BASE_URL=" in line:
+                break
+        yield process, printed
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def address_in(printed: str) -> str:
+    return next(word for word in printed.split() if word.startswith("http://"))
+
+
+def test_serve_says_what_to_open_and_that_claude_is_simulated(tmp_path: Path) -> None:
+    with started(tmp_path, "serve") as (process, printed):
+        assert "simulated Claude answers" in printed
+        with Api(address_in(printed)) as api:
+            assert api.answer("Hello")["__typename"] == "GenerationCompleted"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
+    assert (tmp_path / "tertulia.db").exists()
+
+
+def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
+    with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
+        sent = api.send("Remember me")
+        api.follow(sent["generation"]["id"])
+        before = api.conversation(sent["conversation"]["id"])
+    with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
+        assert api.conversation(sent["conversation"]["id"]) == before
+
+
+def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -> None:
+    with started(tmp_path, "serve", TERTULIA_SIMULATOR_PACE="1") as (process, printed), Api(address_in(printed)) as api:
+        sent = api.send("/simulate long 2000")
+        while "word5 " not in api.messages(sent["conversation"]["id"])[-1]["text"]:
+            pass
+        process.kill()
+        process.wait(30)
+    with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
+        ended = api.follow(sent["generation"]["id"])[-1]
+        assert ended["error"]["code"] == "INTERRUPTED"
+        assert "word5 " in ended["generation"]["message"]["text"]
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """One line on stderr and no traceback."""
+    assert done.returncode == 2, done
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TERTULIA_AUTH", "nothing", "password"),
+        ("TERTULIA_LOG_LEVEL", "loud", "loud"),
+        ("TERTULIA_SIMULATOR_PACE", "fast", "fast"),
+        ("TERTULIA_SIMULATOR_PACE", "-1", "-1"),
+        ("DATABASE_URL", "mysql://x", "sqlite"),
+        ("DATABASE_URL", "", "sqlite"),
+        ("ANTHROPIC_BASE_URL", "gateway", "https://"),
+        ("REDIS_URL", "redis://127.0.0.1", "not available"),
+        ("TERTULIA_MODLES", "x", "TERTULIA_MODELS"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
+    line = refused(run(tmp_path, "serve", **{name: value}))
+    assert line.startswith(name)
+    assert says in line
+
+
+def test_a_setting_of_the_env_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TERTULIA_LOG_LEVEL=loud\n")
+    assert refused(run(tmp_path, "serve")).startswith("TERTULIA_LOG_LEVEL")
+
+
+def test_a_key_is_never_shown(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", ANTHROPIC_API_KEY="sk-ant-secret", ANTHROPIC_BASE_URL="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "sk-ant-secret" not in done.stdout + done.stderr
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert port in refused(run(tmp_path, "serve", "--port", port))
+
+
+def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
+    assert "TERTULIA_AUTH" in refused(run(tmp_path, "serve", "--host", "0.0.0.0"))
+
+
+def test_two_workers_without_redis_are_refused(tmp_path: Path) -> None:
+    assert "REDIS_URL" in refused(run(tmp_path, "serve", "--workers", "2"))
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
+    assert "DATABASE_URL" in refused(run(tmp_path, "serve", DATABASE_URL="sqlite+aiosqlite:////nowhere/at/all.db"))
+
+
+def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tertulia.db").write_text("this is a letter, not a database" * 100)
+    assert "DATABASE_URL" in refused(run(tmp_path, "serve"))
+
+
+def test_a_locked_database_is_said_in_one_line(tmp_path: Path) -> None:
+    assert run(tmp_path, "migrate").returncode == 0
+    with sqlite3.connect(tmp_path / "tertulia.db") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "locked" in refused(run(tmp_path, "migrate"))
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run(tmp_path, "migrate").stdout.strip() == "The database is up to date."
+
+
+def test_doctor_finds_a_fresh_machine_well(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert "claude: simulated" in done.stdout
+
+
+def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
+    with running(create_simulator(pace=0), lifespan="off") as address:
+        key = {"ANTHROPIC_API_KEY": "sk-ant-fine", "ANTHROPIC_BASE_URL": address}
+        assert run(tmp_path, "doctor", **key).returncode == 0
+        done = run(tmp_path, "doctor", **(key | {"ANTHROPIC_API_KEY": "sk-ant-invalid"}))
+        assert (done.returncode, "wrong" in done.stdout) == (1, True)
+        done = run(tmp_path, "doctor", **key, TERTULIA_DEFAULT_MODEL="gpt-4")
+        assert "gpt-4" in done.stdout
+    assert "DATABASE_URL" in run(tmp_path, "doctor", DATABASE_URL="mysql://x").stdout
+
+
+def test_the_simulator_serves_alone(tmp_path: Path) -> None:
+    with started(tmp_path, "simulator", "--pace", "0") as (_, printed):
+        key = {"anthropic_api_key": "sk-ant-fine", "anthropic_base_url": address_in(printed)}
+        with tertulia(tmp_path, **key) as address, Api(address) as api:
+            assert api.answer("Hello")["__typename"] == "GenerationCompleted"
+
+
+def test_a_key_that_claude_refuses_fails_the_generation_and_keeps_the_conversation(tmp_path: Path) -> None:
+    with running(create_simulator(pace=0), lifespan="off") as claude:
+        key = {"anthropic_api_key": "sk-ant-invalid", "anthropic_base_url": claude}
+        with tertulia(tmp_path, **key) as address, Api(address) as api:
+            sent = api.send("Hello")
+            assert api.follow(sent["generation"]["id"])[-1]["error"]["code"] == "AUTHENTICATION"
+        with tertulia(tmp_path, **(key | {"anthropic_api_key": "sk-ant-fine"})) as address, Api(address) as api:
+            ended = api.answer("Again", conversationId=sent["conversation"]["id"])
+            assert ended["__typename"] == "GenerationCompleted"
+
+
+def test_the_committed_schema_is_what_the_code_says(tmp_path: Path) -> None:
+    assert run(tmp_path, "export-schema").stdout == (ROOT / "schema" / "schema.graphql").read_text()
+    target = tmp_path / "out.graphql"
+    assert run(tmp_path, "export-schema", "--output", str(target)).returncode == 0
+    assert target.read_text() == (ROOT / "schema" / "schema.graphql").read_text()
+    assert "--output" in refused(run(tmp_path, "export-schema", "--output", "/nowhere/at/all"))
+
+
+def test_chat_talks_over_the_public_api(tmp_path: Path, api: Api) -> None:
+    done = run(tmp_path, "chat", "--url", api.address, stdin="My name is Ada\n\nWhat is my name?\n/simulate thinking\n")
+    assert done.returncode == 0, done.stderr
+    assert "Your name is Ada." in done.stdout
+    assert "count to three" in done.stdout
+
+
+def test_chat_shows_why_an_answer_failed_and_goes_on(tmp_path: Path, api: Api) -> None:
+    done = run(tmp_path, "chat", "--url", api.address, stdin="/simulate error\nHello again\n")
+    assert done.returncode == 0
+    assert "Hello again" in done.stdout
+
+
+def test_chat_says_that_no_server_answers(tmp_path: Path) -> None:
+    done = run(tmp_path, "chat", "--url", "http://127.0.0.1:9", stdin="Hello\n")
+    assert done.returncode == 1
+    assert "tertulia serve" in done.stdout
+
+
+def test_chat_says_what_the_server_refuses(tmp_path: Path, api: Api) -> None:
+    done = run(tmp_path, "chat", "--url", api.address, "--model", "gpt-4", stdin="Hello\n")
+    assert done.returncode == 1
+    assert "options.model" in done.stdout
+
+
+def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
+    with tertulia(tmp_path, simulator_pace=1) as address, Api(address) as api:
+        process = subprocess.Popen(
+            [*COMMAND, "chat", "--url", address], cwd=tmp_path, env=environment({"PYTHONUNBUFFERED": "1"}), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("/simulate long 2000\n")
+        seen = ""
+        while "word9 " not in seen:
+            seen += process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        while "(stopped)" not in seen:
+            seen += process.stdout.read(1)
+        rest, _ = process.communicate("What did I say first?\n", timeout=60)
+        assert process.returncode == 0, rest
+        assert "/simulate long 2000" in rest
+        listed = api.ask(
+            "{ conversations { edges { node { messages { edges { node { generation { status } } } } } } } }"
+        )
+        messages = listed["conversations"]["edges"][0]["node"]["messages"]["edges"]
+        assert [edge["node"]["generation"]["status"] for edge in messages[1::2]] == ["STOPPED", "COMPLETED"]
