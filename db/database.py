@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -67,7 +67,7 @@ def open_engine(url: str) -> AsyncEngine:
     return engine
 
 
-def explain(error: OperationalError, url: str) -> DatabaseUnavailable:
+def explain(error: DBAPIError, url: str) -> DatabaseUnavailable:
     """Say in one line what is wrong with the database, without the password."""
     shown = make_url(url).render_as_string(hide_password=True)
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {error.orig}")

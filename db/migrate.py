@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from db.database import explain, open_engine
 
@@ -21,7 +21,7 @@ async def migrate(url: str) -> None:
     try:
         async with engine.execution_options(writes=True).begin() as connection:
             await connection.run_sync(_upgrade)
-    except OperationalError as error:
+    except DBAPIError as error:
         raise explain(error, url) from error
     finally:
         await engine.dispose()

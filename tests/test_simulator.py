@@ -23,7 +23,9 @@ def claude() -> Generator[anthropic.Anthropic]:
 def say(claude: anthropic.Anthropic, *turns: str, **more: Any) -> anthropic.types.Message:
     roles = ("user", "assistant")
     messages: Any = [{"role": roles[number % 2], "content": turn} for number, turn in enumerate(turns)]
-    return claude.messages.create(**({"model": MODEL, "max_tokens": 1000, "messages": messages} | more))
+    body: dict[str, Any] = {"model": MODEL, "max_tokens": 1000, "messages": messages}
+    message: anthropic.types.Message = claude.messages.create(**(body | more))
+    return message
 
 
 def words(message: anthropic.types.Message) -> str:
