@@ -19,7 +19,7 @@ $(BIN)/python:
 	@echo "Installing what serving needs (a minute the first time) ..."
 	@$(PIP) install --require-hashes -r requirements/run.txt
 	@$(PIP) install --require-hashes --no-deps -r requirements/pages.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/test.done: requirements/test.txt .venv/run.done
