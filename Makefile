@@ -62,7 +62,7 @@ schema: .venv/run.done ## Write schema/schema.graphql
 bench: ## The benchmarks
 	@echo "There are no benchmarks in this version."
 
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
 
 requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade pyproject.toml requirements/run.in -o requirements/run.txt

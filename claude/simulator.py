@@ -62,7 +62,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
 @asynccontextmanager
 async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
     """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
-    config = uvicorn.Config(app, host, port, log_level="warning", lifespan="off", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(app, host, port, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
