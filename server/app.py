@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from claude.connection import Claude
@@ -70,6 +71,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages_router())
     app.include_router(health_router(parts.check))
     mount_assets(app)
+    if settings.cors_origins:
+        # Closed unless asked for; it answers preflights itself and does not touch streams.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Retry-After"],
+        )
     return app
 
 
