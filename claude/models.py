@@ -1,5 +1,6 @@
 """The Claude models that this server may use: from the Models API, narrowed to the allow-list."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,9 @@ LIFETIME = 3600.0
 """Seconds for which the Models API's list is kept."""
 RETRY = 60.0
 """Seconds after which a Models API that failed is asked again."""
+
+PATIENCE = 10.0
+"""Seconds for which the Models API is waited for: sends wait with it."""
 
 logger = logging.getLogger("tertulia.claude")
 
@@ -39,6 +43,7 @@ class Models:
         self._simulated = simulated
         self._known: dict[str, Model] = {}
         self._fresh_until = 0.0
+        self._asking = asyncio.Lock()
 
     async def list(self) -> list[Model]:
         """Give the models that may be used, the default one first."""
@@ -55,18 +60,24 @@ class Models:
         return any(model.id == model_id for model in await self.list())
 
     async def _load(self) -> dict[str, Model]:
-        if time.monotonic() >= self._fresh_until:
-            self._fresh_until = time.monotonic() + RETRY
-            try:
-                self._known = {model.id: model async for model in self._ask()}
-                self._fresh_until = time.monotonic() + LIFETIME
-            except CAN_FAIL as error:
-                # A key that is refused, or no network: the configured names still serve, and a send says what is wrong.
-                logger.warning("The Models API could not be asked: %s", error)
+        # One asks and all wait for it: who came second must not find a list that is still empty.
+        async with self._asking:
+            if time.monotonic() >= self._fresh_until:
+                self._fresh_until = time.monotonic() + await self._refresh()
         return self._known
 
+    async def _refresh(self) -> float:
+        try:
+            self._known = {model.id: model async for model in self._ask()}
+        except CAN_FAIL as error:
+            # A key that is refused, or no network: the configured names still serve, and a send says what is wrong.
+            logger.warning("The Models API could not be asked: %s", error)
+            return RETRY
+        return LIFETIME
+
     async def _ask(self) -> AsyncIterator[Model]:
-        async for info in self._claude.client.models.list(limit=100):
+        client = self._claude.client.with_options(timeout=PATIENCE, max_retries=1)
+        async for info in client.models.list(limit=100):
             yield Model(
                 id=info.id,
                 display_name=info.display_name,

@@ -1,0 +1,79 @@
+"""A fault of ours gets a trace id and no detail, and the server stays."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+import pytest
+from client import Api
+from conftest import Staged
+from running import tertulia
+from scripted import Gate, says
+
+
+def break_database(folder: Path) -> None:
+    """Take a table away under a running server."""
+    with sqlite3.connect(folder / "tertulia.db") as database:
+        database.execute("ALTER TABLE conversations RENAME TO hidden")
+
+
+def test_a_fault_of_ours_has_a_trace_id_and_no_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        break_database(tmp_path)
+        with caplog.at_level(logging.ERROR):
+            response = api.post("{ conversations { edges { cursor } } }")
+        assert response.status_code == 200
+        error = response.json()["errors"][0]
+        assert error["message"] == "Internal server error."
+        assert error["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert error["extensions"]["traceId"] in caplog.text
+        assert "no such table" in caplog.text
+        assert "no such table" not in response.text
+        assert api.ask("{ viewer { name } }") == {"viewer": {"name": "local"}}
+
+
+def test_a_fault_over_a_socket_ends_its_operation_alone(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api, api.socket() as socket:
+        break_database(tmp_path)
+        socket.subscribe("{ conversations { edges { cursor } } }", {}, "broken")
+        assert socket.receive()["payload"]["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert socket.receive() == {"type": "complete", "id": "broken"}
+        socket.subscribe("{ viewer { name } }", {}, "whole")
+        assert socket.receive()["payload"] == {"data": {"viewer": {"name": "local"}}}
+
+
+def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_path: Path) -> None:
+    stage = staged(says("hello"))
+    break_database(tmp_path)
+    response = stage.api.http.post("/chat", json={"message": "Hello"})
+    assert response.status_code == 500
+    assert "no such table" not in response.text
+    assert stage.claude.requests == []
+
+
+def test_no_listener_hangs_when_an_answer_cannot_be_saved(staged: Staged, tmp_path: Path) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate))
+    sent = stage.api.send("Hello")["generation"]["id"]
+    with stage.api.socket() as socket:
+        query = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }"
+        socket.subscribe(query, {"id": sent})
+        assert socket.receive()["type"] == "next"
+        with sqlite3.connect(tmp_path / "tertulia.db") as database:
+            database.execute("ALTER TABLE messages RENAME TO hidden")
+        gate.open.set()
+        last = None
+        while (message := socket.receive())["type"] == "next":
+            last = message
+    assert last is not None
+    assert last["payload"]["data"]["generationEvents"]["__typename"] == "GenerationFailed"
+
+
+def test_a_server_whose_database_closed_is_not_ready(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        assert api.http.get("/readyz").status_code == 200
+        for name in ("tertulia.db", "tertulia.db-wal", "tertulia.db-shm"):
+            (tmp_path / name).write_bytes(b"this is a letter, not a database" * 200)
+        response = api.http.get("/readyz")
+        assert response.status_code in (200, 503)
+        assert api.http.get("/healthz").status_code == 200
