@@ -16,7 +16,14 @@ from running import running, tertulia
 
 from claude.simulator import create_simulator
 
-COMMAND = [sys.executable, "-c", "from server.command import main; main()"]
+# What a terminal gives a program: a test that runs in the background would hand down an ignored Ctrl+C.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from server.command import main
+main()
+"""
+COMMAND = [sys.executable, "-c", PROGRAM]
 ROOT = Path(__file__).parent.parent
 
 
