@@ -48,6 +48,15 @@ def _invalid(message: str) -> Refused:
 
 
 def check(body: Json) -> None:
+    """Raise Refused for what the Messages API would refuse."""
+    try:
+        _check(body)
+    except (AttributeError, KeyError, TypeError, IndexError):
+        # A part of a wrong type, somewhere that the rules below do not name.
+        raise _invalid("Input should be a valid dictionary") from None
+
+
+def _check(body: Json) -> None:
     """Raise Refused for what the API would refuse."""
     for name in body:
         if name in ("temperature", "top_p", "top_k"):

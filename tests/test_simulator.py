@@ -4,6 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 from running import running
 
@@ -61,6 +62,26 @@ def test_what_the_api_refuses_it_refuses(claude: anthropic.Anthropic, change: An
         say(claude, "Hello", **change)
     assert says in str(refused.value)
     assert refused.value.request_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"5", b"{}", b'{"model": "claude-opus-5-5"}', b'{"model": 5, "max_tokens": 1, "messages": []}',
+     b'{"model": "claude-opus-5-5", "max_tokens": "x", "messages": []}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": "x"}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": ["x"]}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": 5}]}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": ["x"]}]}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": [{"type": "text"}]}]}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "thinking": "x", "messages": [{"role": "user", "content": "x"}]}'],
+)  # fmt: skip
+def test_a_body_of_a_wrong_shape_is_an_invalid_request(claude: anthropic.Anthropic, body: bytes) -> None:
+    headers = {"authorization": "Bearer anything", "anthropic-version": "2026-10-21"}
+    for path in ("v1/messages", "v1/messages/count_tokens"):
+        response = httpx2.post(str(claude.base_url.join(path)), content=body, headers=headers)
+        assert response.status_code in (400, 404)
+        assert response.json()["type"] == "error"
+        assert response.json()["request_id"] == response.headers["request-id"]
 
 
 def test_an_unknown_model_is_not_found(claude: anthropic.Anthropic) -> None:
