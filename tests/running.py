@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from pydantic_settings import BaseSettings
@@ -30,14 +30,14 @@ class ThreadedServer(uvicorn.Server):
 
 
 @contextmanager
-def running(app: Any, *, lifespan: str = "on") -> Generator[str]:
+def running(app: Any, *, lifespan: Literal["on", "off"] = "on") -> Generator[str]:
     """Serve an ASGI application; gives its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         log_config=None,
-        lifespan=lifespan,  # type: ignore[arg-type]
+        lifespan=lifespan,
         ws_max_size=2_000_000,
         timeout_graceful_shutdown=2,
     )

@@ -152,12 +152,14 @@ def test_two_workers_without_redis_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
-    assert "DATABASE_URL" in refused(run(tmp_path, "serve", DATABASE_URL="sqlite+aiosqlite:////nowhere/at/all.db"))
+    assert "DATABASE_URL" in refused(
+        run(tmp_path, "serve", "--port", "0", DATABASE_URL="sqlite+aiosqlite:////nowhere/at/all.db")
+    )
 
 
 def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "tertulia.db").write_text("this is a letter, not a database" * 100)
-    assert "DATABASE_URL" in refused(run(tmp_path, "serve"))
+    assert "DATABASE_URL" in refused(run(tmp_path, "serve", "--port", "0"))
 
 
 def test_a_locked_database_is_said_in_one_line(tmp_path: Path) -> None:
