@@ -1,7 +1,7 @@
 """How a schema type shows a row: fields read attributes of the same name, and nothing is wrapped or copied."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -16,14 +16,14 @@ def shows(*sources: type, name: str | None = None) -> Callable[[Type], Type]:
             return isinstance(value, sources)
 
         setattr(cls, "is_type_of", staticmethod(is_type_of))  # noqa: B010 - the attribute is Strawberry's hook
-        return cast("Type", strawberry.type(cls, name=name, description=cls.__doc__))
+        return strawberry.type(cls, name=name, description=cls.__doc__)
 
     return declare
 
 
 def described(cls: Type) -> Type:
     """Declare a GraphQL type whose values are made of the type itself; its docstring is the description."""
-    return cast("Type", strawberry.type(cls, description=cls.__doc__))
+    return strawberry.type(cls, description=cls.__doc__)
 
 
 def served(resolver: Callable[..., Any]) -> Any:
