@@ -4,6 +4,7 @@ Pure: events in, events out. Source: "Streaming Messages" in the Claude API docu
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -54,14 +55,14 @@ class _Block:
 class Answer:
     """One answer of Claude's as it comes in."""
 
-    def __init__(self, generation_id: UUID) -> None:
-        """Begin with nothing written."""
+    def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
+        """Begin with nothing written, or behind what another process has left."""
         self.generation_id = generation_id
-        self.sequence = 0
+        self.sequence = sequence
         self.stop_reason: str | None = None
         self.request_id: str | None = None
         self.usage: dict[str, int] = {}
-        self._blocks: dict[int, _Block] = {}
+        self._blocks = {index: _Block(block, 0, finished=True) for index, block in enumerate(content)}
 
     @property
     def content(self) -> list[Json]:

@@ -1,117 +1,183 @@
 """Runs generations: one task writes each answer, whoever listens or leaves.
 
 The order that matters: a task starts only for a committed row; the answer is saved before the terminal event is
-appended; there is exactly one terminal event, whatever happens.
+appended; there is exactly one terminal event, whatever happens. A process writes only what it holds the lease of.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
+from claude.checkpoint import checkpoint
 from claude.connection import Claude
-from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
+from claude.job import Ending, Job, final_values, outcome, terminal
 from claude.models import Models
+from claude.patience import forever, patiently
 from claude.prompt import build_request, prefix_fingerprint
-from db import generations, messages
+from db import changes, generations, leases, messages
 from db.database import Database
-from db.errors import DatabaseError
-from db.tables import Json, Status, now
-from streams.events import (
-    GenerationCompleted,
-    GenerationFailed,
-    GenerationStarted,
-    GenerationStopped,
-    TerminalEvent,
-)
-from streams.log import EventLog
+from db.errors import DATABASE_ERRORS
+from db.tables import UNFINISHED, ChangeKind, Json, Status, now
+from streams.events import GenerationFailed, GenerationStarted, TerminalEvent, fold
+from streams.log import EventLog, Signals
 
 CHECKPOINT_SECONDS = 1.0
-"""What a crash can cost of a text that was already shown."""
+"""What a crash can cost of a text that nobody has seen."""
+LEASE_SECONDS = 10.0
+"""How long the answers of a process that died wait for another."""
+LOOK_AGAIN = 0.03
+"""Seconds after which somebody who waits for another process's answer looks at its row."""
+STOP = "stop"
+CHANGED = "changed"
 
 logger = logging.getLogger("tertulia.generator")
 
 
-@dataclass(slots=True)
-class _Job:
-    answer: Answer
-    behind: Sequence[UUID]
-    message_id: UUID | None = None
-    first_token_at: Any = None
-    interrupted: bool = False
-    writing: asyncio.Task[None] = field(init=False)
-    settling: asyncio.Task[None] = field(init=False)
-
-
 class Generator:
-    """Starts, stops and settles the generations of this process."""
+    """Starts, stops, settles and takes over generations, as one of any number of processes."""
 
-    def __init__(self, database: Database, log: EventLog, claude: Claude, models: Models) -> None:
-        """Take the parts it joins."""
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        signals: Signals,
+        claude: Claude,
+        models: Models,
+        *,
+        process: UUID,
+        lease_seconds: float = LEASE_SECONDS,
+        alone: bool = True,
+    ) -> None:
+        """Take the parts it joins, this process's name, and whether it is the only one by its configuration."""
         self._database = database
         self._log = log
+        self._signals = signals
         self._claude = claude
         self._models = models
-        self._jobs: dict[UUID, _Job] = {}
+        self._process = process
+        self._lease_seconds = lease_seconds
+        self._alone = alone
+        self._jobs: dict[UUID, Job] = {}
+        self._background: list[asyncio.Task[None]] = []
+        self.draining = False
+        signals.on(STOP, self._stop_mine)
 
-    def start(self, generation_id: UUID, *, behind: Sequence[UUID] = ()) -> None:
-        """Begin to write an answer whose row is committed, when those in front of it have ended."""
-        job = _Job(Answer(generation_id), behind)
-        self._jobs[generation_id] = job
-        job.writing = asyncio.create_task(self._write(job), name=f"write {generation_id}")
-        job.settling = asyncio.create_task(self._settle(job), name=f"settle {generation_id}")
+    @property
+    def holder(self) -> UUID:
+        """Who holds what is started here."""
+        return self._process
+
+    def lease_end(self) -> datetime:
+        """The moment until which a lease that is written now holds."""
+        return now() + timedelta(seconds=self._lease_seconds)
+
+    def start(self, generation_id: UUID) -> None:
+        """Begin to write an answer whose row is committed and names this process as its holder."""
+        self._log.open(generation_id)
+        self._run(Answer(generation_id))
 
     async def stop(self, generation_id: UUID) -> None:
-        """Stop an answer and wait until it is saved; nothing is appended afterwards. An ended one stays as it is."""
+        """Stop an answer wherever it runs, and wait until it is saved. An ended one stays as it is."""
         job = self._jobs.get(generation_id)
         if job is not None:
-            job.writing.cancel()
+            job.end(Ending.STOPPED)
             await asyncio.wait([job.settling])
-
-    async def recover(self) -> int:
-        """Fail what an earlier process left unfinished, its text kept; give how many."""
+            return
         async with self._database.write() as session:
-            return await generations.interrupt_unfinished(session, INTERRUPTED.to_json())
+            await leases.request_stop(session, generation_id)
+            claimed = await leases.claim(session, generation_id, self._process, self.lease_end())
+        if claimed:
+            await self._take_over(generation_id)
+        else:
+            self._signals.send(STOP, generation_id)
+        while await self._goes_on(generation_id):
+            await asyncio.sleep(LOOK_AGAIN)
+            await self.sweep()
+
+    async def begin(self) -> None:
+        """Take over what was left behind, and go on looking for it."""
+        await self.sweep(everything=self._alone)
+        self._background = [
+            asyncio.create_task(forever(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
+            asyncio.create_task(forever(self._lease_seconds / 3, self.sweep), name="sweeper"),
+        ]
+
+    async def sweep(self, *, everything: bool = False) -> None:
+        """Take over what lost its process: run what had written nothing, end the rest, text kept."""
+        if self.draining:
+            return
+        async with self._database.write() as session:
+            found = await leases.claim_lapsed(session, self._process, self.lease_end(), everything=everything)
+            await changes.trim(session)
+        for generation_id in found:
+            if generation_id not in self._jobs:
+                logger.info("Taking over generation %s", generation_id)
+                await self._take_over(generation_id)
+
+    async def drain(self, grace: float) -> None:
+        """Begin nothing new, and let what runs end within `grace` seconds."""
+        self.draining = True
+        if self._jobs and grace > 0:
+            await asyncio.wait([job.settling for job in self._jobs.values()], timeout=grace)
 
     async def close(self) -> None:
         """Interrupt all that runs, and wait until it is saved."""
-        for job in self._jobs.values():
-            job.interrupted = True
-            job.writing.cancel()
-        if self._jobs:
-            await asyncio.wait([job.settling for job in self._jobs.values()])
+        self.draining = True
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.end(Ending.INTERRUPTED)
+        if jobs:
+            await asyncio.wait([job.settling for job in jobs])
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def _write(self, job: _Job) -> None:
-        await self._wait_in_line(job)
-        request = await self._begin(job)
-        self._log.append(GenerationStarted(job.answer.generation_id, job.answer.next_sequence()))
+    def _run(self, answer: Answer) -> None:
+        job = Job(answer, time.monotonic() + self._lease_seconds, saved=answer.sequence)
+        self._jobs[answer.generation_id] = job
+        job.writing = asyncio.create_task(self._write(job), name=f"write {answer.generation_id}")
+        job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
+
+    def _stop_mine(self, generation_id: UUID) -> None:
+        job = self._jobs.get(generation_id)
+        if job is not None:
+            job.end(Ending.STOPPED)
+
+    async def _write(self, job: Job) -> None:
+        request = await patiently(lambda: self._begin(job))
+        if job.answer.sequence == 0:
+            self._log.append(GenerationStarted(job.generation_id, job.answer.next_sequence()))
         async with asyncio.timeout(self._claude.deadlines.answer):
             async for event in self._claude.stream(request):
+                if time.monotonic() >= job.held_until:
+                    # Nobody may write without a lease; the checkpoint renews it, or finds that it is lost.
+                    job.renewed.clear()
+                    await job.renewed.wait()
                 ours = job.answer.take(event)
                 if ours is not None:
                     job.first_token_at = job.first_token_at or now()
                     self._log.append(ours)
 
-    async def _wait_in_line(self, job: _Job) -> None:
-        in_front = [self._jobs[other].settling for other in job.behind if other in self._jobs]
-        if in_front:
-            await asyncio.wait(in_front)
-
-    async def _begin(self, job: _Job) -> Json:
+    async def _begin(self, job: Job) -> Json:
         async with self._database.write() as session:
-            found = await generations.unscoped(session, job.answer.generation_id)
-            if found is None:
+            owner = await leases.lock_owner_of(session, job.generation_id)
+            found = await generations.unscoped(session, job.generation_id)
+            if found is None or owner is None:
                 raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
             generation, answer, conversation = found
-            job.message_id = answer.id
+            job.message_id, job.conversation_id = answer.id, conversation.id
             branch = await messages.branch(session, answer.parent_id)
             prefix = prefix_fingerprint(generation.model, conversation.system_prompt)
-            values = {"status": Status.RUNNING, "started_at": now(), "prefix": prefix}
-            await generations.change(session, generation.id, values)
+            values = {"status": Status.RUNNING, "started_at": now(), "prefix": prefix, "lease_until": self.lease_end()}
+            if await leases.renew(session, generation.id, self._process, values) is None:
+                job.end(Ending.LOST)
+                raise asyncio.CancelledError
+            await changes.record(session, owner, ChangeKind.GENERATION_STARTED, conversation.id, generation.id)
+        self._signals.send(CHANGED, owner)
         model = await self._models.get(generation.model)
         return build_request(
             model=generation.model,
@@ -121,63 +187,88 @@ class Generator:
             turns=[(message.role, message.content, written_with) for message, written_with in branch],
         )
 
-    async def _keep_saving(self, job: _Job) -> None:
-        saved = 0
-        while not (await asyncio.wait([job.writing], timeout=CHECKPOINT_SECONDS))[0]:
-            if job.answer.sequence > saved:
-                saved = job.answer.sequence
-                with suppress(DatabaseError):
-                    await self._save(job, {"sequence": saved, "first_token_at": job.first_token_at})
+    async def _checkpoint(self) -> None:
+        jobs = [job for job in self._jobs.values() if not job.writing.done()]
+        if jobs:
+            await checkpoint(self._database, jobs, self._process, self._lease_seconds)
 
-    async def _settle(self, job: _Job) -> None:
-        await self._keep_saving(job)
-        status, error = _outcome(job)
-        terminal = _terminal(job.answer, status, error)
+    async def _settle(self, job: Job) -> None:
+        await asyncio.wait([job.writing])
+        following: UUID | None = None
+        if job.ending is Ending.LOST:
+            self._lose(job)
+            return
+        status, error = outcome(job)
+        last = terminal(job.answer, status, error)
         try:
-            await self._save(job, _final_values(job, status, error))
-        except DatabaseError:
-            # No listener may hang because the database fails; the row is failed when the server starts again.
-            logger.exception("Generation %s could not be saved", job.answer.generation_id)
-            terminal = GenerationFailed(terminal.generation_id, terminal.sequence, INTERRUPTED.to_json())
-        self._jobs.pop(job.answer.generation_id, None)
-        self._log.append(terminal)
+            kept, following = await patiently(lambda: self._finish(job, status, error))
+            if not kept:
+                self._lose(job)
+                return
+        except DATABASE_ERRORS:
+            # No listener may hang because the database fails; the row is failed when its lease has lapsed.
+            logger.exception("Generation %s could not be saved", job.generation_id)
+            last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
+        await self._announce(last)
+        self._jobs.pop(job.generation_id, None)
+        if following is not None:
+            await self._take_over(following)
 
-    async def _save(self, job: _Job, values: dict[str, Any]) -> None:
+    async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, UUID | None]:
+        """Save the end; say whether it was still ours to save, and who is next in line."""
+        following = None
         async with self._database.write() as session:
-            if job.message_id is not None:
-                await generations.write_answer(session, job.message_id, job.answer.content)
-            await generations.change(session, job.answer.generation_id, values)
+            owner = await leases.lock_owner_of(session, job.generation_id)
+            values = final_values(job, status, error)
+            if owner is None or await leases.renew(session, job.generation_id, self._process, values) is None:
+                return owner is None, None
+            found = await generations.unscoped(session, job.generation_id)
+            if found is None:
+                return True, None
+            _, answer, conversation = found
+            if job.answer.content:
+                await leases.write_answer(session, answer.id, job.answer.content)
+            await changes.record(session, owner, ChangeKind.GENERATION_ENDED, conversation.id, job.generation_id)
+            if not self.draining:
+                following = await leases.claim_next(session, conversation.id, self._process, self.lease_end())
+        self._signals.send(CHANGED, owner)
+        return True, following
 
+    async def _take_over(self, generation_id: UUID) -> None:
+        """Go on with a generation that was just claimed."""
+        async with self._database.read() as session:
+            found = await generations.unscoped(session, generation_id)
+        if found is None:
+            return
+        generation, message, _ = found
+        events = [event for event in await self._log.read(generation_id) or () if not isinstance(event, TerminalEvent)]
+        content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
+        last = max(generation.sequence, len(events))
+        if not content and last == 1:
+            events = [GenerationStarted(generation_id, 1)]
+        if len(events) == last:
+            # A log that lost its beginning is not gone on with: its readers see the row.
+            self._log.open(generation_id, events)
+        self._run(Answer(generation_id, last, content))
+        if generation.stop_requested:
+            self._jobs[generation_id].end(Ending.STOPPED)
+        elif content:
+            # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
+            self._jobs[generation_id].end(Ending.INTERRUPTED)
 
-def _outcome(job: _Job) -> tuple[Status, GenerationError | None]:
-    if job.writing.cancelled():
-        return (Status.FAILED, INTERRUPTED) if job.interrupted else (Status.STOPPED, None)
-    failure = job.writing.exception()
-    if failure is None:
-        return Status.COMPLETED, None
-    if not isinstance(failure, (*CAN_FAIL, StreamError)):
-        logger.error("Generation %s failed by a fault of ours", job.answer.generation_id, exc_info=failure)
-        return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
-    return Status.FAILED, describe(failure, job.answer.request_id)
+    async def _announce(self, last: TerminalEvent) -> None:
+        self._log.append(last)
+        await self._log.flush(last.generation_id)
 
+    def _lose(self, job: Job) -> None:
+        logger.warning("Generation %s is another process's now", job.generation_id)
+        self._jobs.pop(job.generation_id, None)
+        self._log.release(job.generation_id)
 
-def _terminal(answer: Answer, status: Status, error: GenerationError | None) -> TerminalEvent:
-    sequence = answer.next_sequence()
-    if error is not None:
-        return GenerationFailed(answer.generation_id, sequence, error.to_json())
-    kind = GenerationCompleted if status is Status.COMPLETED else GenerationStopped
-    return kind(answer.generation_id, sequence)
-
-
-def _final_values(job: _Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
-    answer = job.answer
-    return {
-        "status": status,
-        "sequence": answer.sequence,
-        "stop_reason": answer.stop_reason,
-        "error": error.to_json() if error else None,
-        "request_id": answer.request_id or (error.request_id if error else None),
-        "first_token_at": job.first_token_at,
-        "finished_at": now(),
-        **answer.usage,
-    }
+    async def _goes_on(self, generation_id: UUID) -> bool:
+        """Say whether a generation has not ended yet; wait for it where it is written here."""
+        job = self._jobs.get(generation_id)
+        if job is not None:
+            await asyncio.wait([job.settling])
+        async with self._database.read() as session:
+            return await leases.status_of(session, generation_id) in UNFINISHED

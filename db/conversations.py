@@ -7,11 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import Conversation, User, now
+from db.tables import Conversation, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,11 @@ class Filter:
 
 
 async def ensure_user(session: AsyncSession, name: str) -> User:
-    """Give the user of that name, made at first sight."""
-    found = (await session.exec(select(User).where(User.name == name))).one_or_none()
-    if found is None:
-        found = User(name=name)
-        session.add(found)
-    return found
+    """Give the user of that name, made at first sight; several replicas may do so at once."""
+    user = User(name=name)
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    await session.exec(insert(User).values(**user.model_dump()).on_conflict_do_nothing())
+    return (await session.exec(select(User).where(User.name == name))).one()
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
@@ -41,12 +42,6 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     """Give those of the conversations that are the owner's."""
     mine = select(Conversation).where(Conversation.owner_id == owner, col(Conversation.id).in_(ids))
     return {row.id: row for row in (await session.exec(mine)).all()}
-
-
-async def get_for_update(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
-    """Give the owner's conversation, locked until the transaction ends."""
-    mine = select(Conversation).where(Conversation.owner_id == owner, Conversation.id == conversation_id)
-    return (await session.exec(mine.with_for_update())).one_or_none()
 
 
 async def page(session: AsyncSession, owner: UUID, page: Page, narrowed: Filter) -> Connection[Conversation]:
@@ -72,12 +67,6 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     """Delete the owner's conversation with all that hangs on it; say whether there was one."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
-
-
-async def advance(session: AsyncSession, conversation_id: UUID, leaf_id: UUID) -> None:
-    """Make a message that was just added the end of the active branch."""
-    this = col(Conversation.id) == conversation_id
-    await session.exec(update(Conversation).where(this).values(active_leaf_id=leaf_id, updated_at=now()))
 
 
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:

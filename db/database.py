@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,8 +15,10 @@ from db.errors import DatabaseUnavailable
 
 __all__ = ["AsyncSession", "Database", "explain", "open_engine"]
 
-BUSY_TIMEOUT_MS = 5_000
-"""How long a write waits for another process's lock on the SQLite file."""
+PATIENCE = 20.0
+"""Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
+POOL = 20
+"""Connections to PostgreSQL, at most, from one process."""
 
 
 class Database:
@@ -58,30 +59,40 @@ class Database:
         await self.engine.dispose()
 
 
-def open_engine(url: str) -> AsyncEngine:
-    """Make an engine whose SQLite connections are in WAL mode, check foreign keys and wait for locks."""
+def open_engine(url: str, patience: float = PATIENCE) -> AsyncEngine:
+    """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
+    if not make_url(url).drivername.startswith("sqlite"):
+        # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
+        arguments = {"timeout": patience, "command_timeout": 60, "server_settings": {"application_name": "tertulia"}}
+        return create_async_engine(
+            make_url(url), pool_size=POOL, max_overflow=0, pool_pre_ping=True, connect_args=arguments
+        )
     engine = create_async_engine(make_url(url))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+
+    def prepare(connection: Any, _record: object) -> None:
+        _prepare_sqlite(connection, patience)
+
+    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
-def explain(error: DBAPIError, url: str) -> DatabaseUnavailable:
+def explain(error: BaseException, url: str) -> DatabaseUnavailable:
     """Say in one line what is wrong with the database, without the password."""
     shown = make_url(url).render_as_string(hide_password=True)
-    return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {error.orig}")
+    cause = str(getattr(error, "orig", error) or type(error).__name__).splitlines()[0]
+    return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {cause}")
 
 
 def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, patience: float) -> None:
     # The driver would begin transactions by itself, always deferred; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
     cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -1,9 +1,10 @@
 """What can go wrong with the database itself."""
 
+import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
 
-DatabaseError = SQLAlchemyError
-"""Whatever a query raises."""
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""Whatever a transaction raises: while it connects, the driver's own exceptions come through SQLAlchemy."""
 
 
 class DatabaseUnavailable(Exception):

@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
-from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Json, Message, Status, now
+from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, now
 
 KEY_LIFETIME = timedelta(hours=24)
 
@@ -97,27 +97,11 @@ async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generati
     return (await session.exec(query)).one_or_none()
 
 
-async def change(session: AsyncSession, generation_id: UUID, values: dict[str, Any]) -> None:
-    """Set columns of an unfinished generation. Without an owner: for the generator alone."""
-    this = (col(Generation.id) == generation_id, col(Generation.status).in_(UNFINISHED))
-    await session.exec(update(Generation).where(*this).values(**values))
-
-
-async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
-    """Store what the answer holds so far. Without an owner: for the generator alone."""
-    await session.exec(update(Message).where(col(Message.id) == message_id).values(content=content))
-
-
-async def interrupt_unfinished(session: AsyncSession, error: Json) -> int:
-    """Fail all that a process left unfinished when it died, text kept; give how many."""
-    values = {
-        "status": Status.FAILED,
-        "error": error,
-        "finished_at": now(),
-        "sequence": col(Generation.sequence) + 1,
-    }
-    left = update(Generation).where(col(Generation.status).in_(UNFINISHED)).values(**values)
-    return (await session.exec(left)).rowcount
+async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Sequence[UUID]:
+    """Give the ids of all generations of the owner's conversation."""
+    query = select(Generation.id).join(Conversation)
+    query = query.where(Conversation.owner_id == owner, Generation.conversation_id == conversation_id)
+    return (await session.exec(query)).all()
 
 
 def _owned(owner: UUID) -> SelectOfScalar[Generation]:

@@ -84,6 +84,8 @@ class User(SQLModel, table=True):
 
     id: UUID = Field(default_factory=uuid7, primary_key=True)
     name: str = Field(sa_type=String, unique=True)
+    # The number of the last change to any of the user's conversations: `db.changes` counts here.
+    changes: int = 0
     created_at: datetime = _moment()
 
 
@@ -131,6 +133,7 @@ class Generation(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "generations"
     __table_args__: ClassVar[Any] = (
         Index("generations_by_conversation", "conversation_id", "status"),
+        Index("generations_by_lease", "status", "lease_until"),
         CheckConstraint(
             "status IN ('queued', 'running', 'awaiting_tool_results', 'completed', 'stopped', 'failed')",
             name="generations_status",
@@ -141,6 +144,10 @@ class Generation(SQLModel, table=True):
     conversation_id: UUID = _reference("conversations.id")
     message_id: UUID = _reference("messages.id", unique=True)
     status: Status = Field(default=Status.QUEUED, sa_type=_STATUS)
+    # Which process writes it, and until when nobody else may; none while it waits in line (see db.leases).
+    holder: UUID | None = None
+    lease_until: datetime | None = _later()
+    stop_requested: bool = False
     model: str
     options: Json = Field(default_factory=dict, sa_type=JSON)
     sequence: int = 0
@@ -168,6 +175,33 @@ class IdempotencyKey(SQLModel, table=True):
     key: str = Field(primary_key=True)
     fingerprint: str
     generation_id: UUID = _reference("generations.id")
+    created_at: datetime = _moment()
+
+
+class ChangeKind(StrEnum):
+    """What happened to a conversation."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    GENERATION_STARTED = "generation_started"
+    GENERATION_ENDED = "generation_ended"
+
+
+class ConversationChange(SQLModel, table=True):
+    """One change to one of an owner's conversations, numbered from 1 without gaps; kept for a day.
+
+    It names conversations and generations without foreign keys, because it outlives them.
+    """
+
+    __tablename__: ClassVar[Any] = "conversation_changes"
+    __table_args__: ClassVar[Any] = (Index("conversation_changes_by_age", "created_at"),)
+
+    owner_id: UUID = _reference("users.id", primary_key=True)
+    sequence: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    kind: ChangeKind = Field(sa_type=_words(ChangeKind))
+    conversation_id: UUID
+    generation_id: UUID | None = None
     created_at: datetime = _moment()
 
 

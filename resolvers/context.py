@@ -1,5 +1,6 @@
 """What every resolver gets: who asks, and the parts of the server. No session, and nothing that remembers rows."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,13 +10,14 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
-from claude.generator import Generator
+from claude.generator import CHANGED, Generator
 from claude.models import Models
 from db import conversations, generations, messages
 from db.database import AsyncSession, Database
 from db.generations import UsageSum
 from db.tables import Conversation, Generation, Message
-from streams.log import EventLog
+from streams.bells import Bells
+from streams.log import EventLog, Signals
 
 Row = TypeVar("Row")
 
@@ -36,6 +38,9 @@ class Services:
     log: EventLog
     generator: Generator
     models: Models
+    signals: Signals
+    bells: Bells
+    closing: asyncio.Event
 
 
 class Context(BaseContext):
@@ -53,12 +58,17 @@ class Context(BaseContext):
         self.log = services.log
         self.generator = services.generator
         self.models = services.models
+        self.bells = services.bells
         self.conversations: DataLoader[UUID, Conversation | None] = self._loader(conversations.get_many)
         self.messages: DataLoader[UUID, Message | None] = self._loader(messages.get_many)
         self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
         self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
         self.unfinished_in: DataLoader[UUID, list[Generation] | None] = self._loader(generations.unfinished)
         self.usage_of: DataLoader[UUID, UsageSum | None] = self._loader(generations.usage_of_conversations)
+
+    def changed(self) -> None:
+        """Wake who follows the viewer's conversations, in every process; after the commit."""
+        self.services.signals.send(CHANGED, self.viewer.id)
 
     def _loader(
         self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]

@@ -6,13 +6,13 @@ from typing import Any
 from strawberry import ID, UNSET
 
 from claude.models import Model
+from db import changes, generations, leases
 from db import conversations as rows
-from db import generations
 from db import messages as message_rows
 from db.conversations import Filter
 from db.generations import UsageSum
 from db.paging import Connection, Page
-from db.tables import Conversation, Generation, Message
+from db.tables import ChangeKind, Conversation, Generation, Message
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import (
@@ -101,6 +101,9 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     made = Conversation(owner_id=info.context.viewer.id, **values)
     async with info.context.database.write() as session:
         session.add(made)
+        await session.flush()
+        await changes.record(session, made.owner_id, ChangeKind.CREATED, made.id)
+    info.context.changed()
     return ConversationPayload(made)
 
 
@@ -115,10 +118,13 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
     async with info.context.database.write() as session:
         owner = info.context.viewer.id
         if wanted and values:
-            await rows.change(session, owner, wanted, values)
+            await leases.lock_owner(session, owner)
+            if await rows.change(session, owner, wanted, values):
+                await changes.record(session, owner, ChangeKind.UPDATED, wanted)
         changed = await rows.get(session, owner, wanted) if wanted else None
     if changed is None:
         raise NotFound(input.id, "conversation")
+    info.context.changed()
     return ConversationPayload(changed)
 
 
@@ -127,15 +133,23 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
     wanted = as_uuid(id)
     if wanted is None or await info.context.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
-    for generation in await info.context.unfinished_in.load(wanted) or []:
+    owner = info.context.viewer.id
+    # The last one first: who waits in line must not begin when the one in front is stopped.
+    for generation in reversed(await info.context.unfinished_in.load(wanted) or []):
         await info.context.generator.stop(generation.id)
     async with info.context.database.write() as session:
-        left = await generations.unfinished(session, info.context.viewer.id, [wanted])
-        if not await rows.remove(session, info.context.viewer.id, wanted):
+        await leases.lock_owner(session, owner)
+        gone = await generations.of_conversation(session, owner, wanted)
+        left = await generations.unfinished(session, owner, [wanted])
+        if not await rows.remove(session, owner, wanted):
             raise NotFound(id, "conversation")
-    for generation in left.get(wanted, []):
+        await changes.record(session, owner, ChangeKind.DELETED, wanted)
+    info.context.changed()
+    for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.
-        await info.context.generator.stop(generation.id)
+        await info.context.generator.stop(unfinished.id)
+    for generation_id in gone:
+        await info.context.log.discard(generation_id)
     return DeletedConversation(str(wanted))
 
 

@@ -44,9 +44,9 @@ class ConversationBusy(ExpectedError):
 class RateLimited(ExpectedError):
     """Too much in too little time."""
 
-    def __init__(self, retry_after_seconds: float) -> None:
+    def __init__(self, retry_after_seconds: float, message: str = "Too many requests.") -> None:
         """Say when to come back."""
-        super().__init__("Too many requests.")
+        super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 

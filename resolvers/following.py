@@ -1,6 +1,7 @@
 """Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -9,7 +10,7 @@ from strawberry import ID
 
 from db import generations, messages
 from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
-from db.tables import Generation, Json, Message, Status
+from db.tables import UNFINISHED, Generation, Json, Message, Status
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
 from streams.events import (
@@ -38,30 +39,59 @@ class MessageSnapshot(GenerationEvent):
     reason: SnapshotReason | None = None
 
 
-async def generation_events(info: Info, generation_id: ID, after: int | None = None) -> AsyncIterator[GenerationEvent]:
+async def generation_events(info: Info, generation_id: ID, after: int | None = None) -> AsyncGenerator[GenerationEvent]:
     """The token stream of one answer."""
     context = info.context
     generation = await _mine(context, generation_id)
-    async for event in follow(context, generation, after):
-        yield event
+    async with aclosing(follow(context, generation, after)) as followed:
+        async for event in followed:
+            yield event
 
 
-async def follow(context: Context, generation: Generation, after: int | None) -> AsyncIterator[GenerationEvent]:
+async def follow(context: Context, generation: Generation, after: int | None) -> AsyncGenerator[GenerationEvent]:
     """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end."""
-    written = context.log.events(generation.id)
+    beginning, ended = await _beginning(context, generation, after)
+    seen = 0 if after is None else after
+    for event in beginning:
+        seen = event.sequence
+        yield event
+    while not ended:
+        async with aclosing(context.log.follow(generation.id, seen)) as batches:
+            async for batch in batches:
+                # Silence: another process may have ended it without a word, or the log cannot be reached.
+                fresh, ended = (merge(batch), False) if batch else await _news(context, generation.id, seen)
+                for event in fresh:
+                    seen = event.sequence
+                    yield event
+                if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
+                    return
+
+
+async def _beginning(
+    context: Context, generation: Generation, after: int | None
+) -> tuple[Sequence[GenerationEvent], bool]:
+    """Give what stands before the live events: nothing, or a snapshot; and whether that is all there will be."""
+    written = await context.log.read(generation.id)
     if written is None:
-        for event in await _from_row(context, generation.id, after):
-            yield event
-        return
-    if after is None or not 0 <= after <= len(written):
-        # The terminal event is not part of a snapshot: it always comes by itself, last.
-        seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
-        reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-        yield await _snapshot(context, generation, len(seen), fold(seen), reason)
-        after = len(seen)
-    async for batch in context.log.follow(generation.id, after):
-        for event in merge(batch):
-            yield event
+        return await _from_row(context, generation.id, after)
+    if after is not None and 0 <= after <= len(written):
+        return [], bool(written) and after == len(written) and isinstance(written[-1], TerminalEvent)
+    # The terminal event is not part of a snapshot: it always comes by itself, last.
+    seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
+    reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
+    return [await _snapshot(context, generation, len(seen), fold(seen), reason)], False
+
+
+async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:
+    """Look into the row: what it has that was not seen, and whether that is all there will be."""
+    found = await _rows(context, generation_id)
+    if found is None:
+        raise BadUserInput("generationId", "the conversation was deleted.")
+    generation, message = found
+    if generation.status not in UNFINISHED:
+        return _ended(generation, message, seen), True
+    snapshot = MessageSnapshot(generation.id, generation.sequence, message)
+    return [snapshot] if generation.sequence > seen else [], False
 
 
 async def events(
@@ -81,14 +111,10 @@ async def events(
 
 
 async def _listed(context: Context, root: Generation, after: int | None) -> Sequence[GenerationEvent]:
-    written = context.log.events(root.id)
-    if written is None:
-        return await _from_row(context, root.id, after or 0)
-    if after is not None and not 0 <= after <= len(written):
-        seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
-        snapshot = await _snapshot(context, root, len(seen), fold(seen), SnapshotReason.UNKNOWN_SEQUENCE)
-        return [snapshot, *written[len(seen) :]]
-    return written[after or 0 :]
+    begun = after or 0
+    first, _ = await _beginning(context, root, begun)
+    written = await context.log.read(root.id) or ()
+    return [*first, *written[first[-1].sequence if first else begun :]]
 
 
 async def _mine(context: Context, generation_id: str) -> Generation:
@@ -109,20 +135,39 @@ async def _snapshot(
     return MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": blocks}), reason)
 
 
-async def _from_row(context: Context, generation_id: UUID, after: int | None) -> list[GenerationEvent]:
-    """Serve an answer whose log is gone: a snapshot that says so, then the terminal event."""
-    async with context.database.read() as session:
-        owner = context.viewer.id
-        generation = (await generations.get_many(session, owner, [generation_id])).get(generation_id)
-        found = await messages.get_many(session, owner, [generation.message_id]) if generation else {}
-    if generation is None or generation.message_id not in found:
+async def _from_row(context: Context, generation_id: UUID, after: int | None) -> tuple[Sequence[GenerationEvent], bool]:
+    """Serve an answer whose log is gone, or not to be reached: a snapshot that says so, and the end if it has one."""
+    found = await _rows(context, generation_id)
+    if found is None:
         raise BadUserInput("generationId", "there is no generation with this id.")
+    generation, message = found
+    if generation.status not in UNFINISHED:
+        return _ended(generation, message, after), True
+    if after is not None and after == generation.sequence:
+        return [], False
+    reason = None
+    if after is not None:
+        reason = SnapshotReason.EXPIRED if 0 <= after < generation.sequence else SnapshotReason.UNKNOWN_SEQUENCE
+    return [MessageSnapshot(generation.id, generation.sequence, message, reason)], False
+
+
+def _ended(generation: Generation, message: Message, after: int | None) -> list[GenerationEvent]:
     terminal = _terminal(generation)
     if after == terminal.sequence:
         return []
     if after == terminal.sequence - 1:
         return [terminal]
-    return [_row_snapshot(terminal, found[generation.message_id], after), terminal]
+    return [_row_snapshot(terminal, message, after), terminal]
+
+
+async def _rows(context: Context, generation_id: UUID) -> tuple[Generation, Message] | None:
+    async with context.database.read() as session:
+        owner = context.viewer.id
+        generation = (await generations.get_many(session, owner, [generation_id])).get(generation_id)
+        if generation is None:
+            return None
+        found = await messages.get_many(session, owner, [generation.message_id])
+    return (generation, found[generation.message_id]) if generation.message_id in found else None
 
 
 def _row_snapshot(terminal: TerminalEvent, message: Message, after: int | None) -> MessageSnapshot:

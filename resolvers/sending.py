@@ -10,12 +10,12 @@ from uuid import UUID
 from strawberry import ID
 from uuid_utils.compat import uuid7
 
-from db import conversations, generations, messages
+from db import changes, conversations, generations, leases, messages
 from db.database import AsyncSession
-from db.tables import Conversation, Generation, IdempotencyKey, Json, Message, Role
+from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role
 from resolvers.context import Context, Info, as_uuid
 from resolvers.conversations import check_model
-from resolvers.errors import ConversationBusy, InvalidInput, NotFound
+from resolvers.errors import ConversationBusy, InvalidInput, NotFound, RateLimited
 from resolvers.inputs import GenerationOptions, SendMessage, WhenBusy, check_message
 
 MAX_QUEUE = 10
@@ -71,35 +71,35 @@ async def stop_generation(info: Info, id: ID) -> GenerationPayload:
 
 
 async def _send_once(context: Context, input: SendMessage) -> SendMessagePayload:
-    generation_id = uuid7()
-    # Before the commit: from then on others may find the generation and follow it.
-    context.log.open(generation_id)
-    try:
-        async with context.database.write() as session:
-            payload, behind = await _store(session, context, input, generation_id)
-    except BaseException:
-        context.log.discard(generation_id)
-        raise
-    if payload.replayed:
-        context.log.discard(generation_id)
-    else:
-        context.generator.start(generation_id, behind=behind)
+    if context.generator.draining:
+        raise RateLimited(1.0, "This server is about to stop; send again.")
+    async with context.database.write() as session:
+        await leases.lock_owner(session, context.viewer.id)
+        payload = await _store(session, context, input, uuid7())
+    if not payload.replayed:
+        if payload.generation.holder is not None:
+            context.generator.start(payload.generation.id)
+        context.changed()
     return payload
 
 
 async def _store(
     session: AsyncSession, context: Context, input: SendMessage, generation_id: UUID
-) -> tuple[SendMessagePayload, list[UUID]]:
+) -> SendMessagePayload:
     owner = context.viewer.id
     if input.idempotency_key is not None:
         earlier = await generations.by_key(session, owner, input.idempotency_key)
         if earlier is not None:
-            return await _replay(session, owner, earlier, input), []
+            return await _replay(session, owner, earlier, input)
     conversation = await _conversation(session, context, input)
     in_front = (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id, [])
     _check_busy(in_front, input.when_busy)
     parent = await _parent(session, owner, conversation, input)
     payload = _rows(conversation, parent, input, generation_id)
+    if not in_front:
+        # Who waits in line is claimed by whoever ends the answer in front of it.
+        payload.generation.holder = context.generator.holder
+        payload.generation.lease_until = context.generator.lease_end()
     session.add(payload.user_message)
     await session.flush()
     answer = _answer_to(payload)
@@ -112,7 +112,7 @@ async def _store(
         session.add(IdempotencyKey(owner_id=owner, key=key, fingerprint=mark, generation_id=generation_id))
     conversation.active_leaf_id = answer.id
     conversation.updated_at = payload.user_message.created_at
-    return payload, [generation.id for generation in in_front]
+    return payload
 
 
 async def _replay(session: AsyncSession, owner: UUID, key: IdempotencyKey, input: SendMessage) -> SendMessagePayload:
@@ -134,9 +134,10 @@ async def _conversation(session: AsyncSession, context: Context, input: SendMess
         made = Conversation(owner_id=context.viewer.id, model=model)
         session.add(made)
         await session.flush()
+        await changes.record(session, context.viewer.id, ChangeKind.CREATED, made.id)
         return made
     wanted = as_uuid(input.conversation_id)
-    found = await conversations.get_for_update(session, context.viewer.id, wanted) if wanted else None
+    found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
     if found is None:
         raise NotFound(input.conversation_id, "conversation")
     return found

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import conversations, following, sending, viewing
+from resolvers import changes, conversations, following, sending, viewing
 from schema import inputs
 from schema.content import DocumentBlock, ImageBlock, Node, TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
 from schema.documents import Documents, Schema
@@ -14,7 +14,7 @@ from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInp
 from schema.events import EVENTS, GenerationEvent
 from schema.failures import Failures
 from schema.shows import followed, served, shows
-from schema.types import Conversation, ConversationConnection, Generation, Message, Model, Viewer
+from schema.types import Conversation, ConversationChange, ConversationConnection, Generation, Message, Model, Viewer
 
 __all__ = ["inputs", "schema"]
 
@@ -93,6 +93,7 @@ class Subscription:
     """Following."""
 
     generation_events: AsyncGenerator[GenerationEvent, None] = followed(following.generation_events)
+    conversation_changes: AsyncGenerator[ConversationChange, None] = followed(changes.conversation_changes)
 
 
 schema = Schema(

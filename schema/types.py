@@ -11,7 +11,7 @@ from claude import errors as claude_errors
 from claude import models as claude_models
 from db import generations as usage_rows
 from db import paging, tables
-from resolvers import context, conversations, following, messages, viewing
+from resolvers import changes, context, conversations, following, messages, viewing
 from schema.content import ContentBlock, Node
 from schema.shows import served, shows
 
@@ -170,6 +170,20 @@ class ConversationConnection:
 
     edges: list[ConversationEdge]
     page_info: PageInfo
+
+
+strawberry.enum(tables.ChangeKind, name="ConversationChangeKind", description="What happened to a conversation.")
+
+
+@shows(tables.ConversationChange)
+class ConversationChange:
+    """A change to one of the viewer's conversations."""
+
+    cursor: str = served(changes.cursor)
+    kind: tables.ChangeKind
+    conversation_id: strawberry.ID = served(changes.conversation_id)
+    conversation: Conversation | None = served(changes.conversation)
+    generation: Generation | None = served(changes.generation)
 
 
 @shows(context.Viewer)

@@ -1,16 +1,18 @@
 """`create_app(settings)`: the one place where parts are made and joined."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID, uuid4
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from claude.connection import Claude
-from claude.generator import Generator
+from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.simulator import create_simulator, serving
 from db import conversations
@@ -18,11 +20,16 @@ from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services, Viewer
 from schema.root import schema
+from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
-from server.settings import Settings
+from server.settings import Settings, database_file
+from streams.bells import Bells
+from streams.journal import Journal
+from streams.log import EventLog, LocalSignals, Signals
 from streams.memory import MemoryLog
+from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
 SIMULATED_KEY = "simulated"
@@ -34,14 +41,34 @@ class Parts:
 
     services: Services = field(init=False)
     viewer: Viewer = field(init=False)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def context(self) -> Context:
         """Make one request's or one socket's context."""
         return Context(self.services, self.viewer)
 
-    async def check(self) -> None:
-        """Raise where the server could not serve."""
-        await self.services.database.check()
+    async def check(self) -> dict[str, bool]:
+        """Say of each part whether it serves."""
+        found = {"database": await _answers(self.services.database.check())}
+        if isinstance(self.services.log, RedisLog):
+            found["redis"] = await _answers(self.services.log.check())
+        if self.services.generator.draining:
+            found["draining"] = False
+        return found
+
+    async def drain(self, grace: float) -> None:
+        """Begin nothing new, let answers end, then end the streams."""
+        await self.services.generator.drain(grace)
+        await self.services.generator.close()
+        self.closing.set()
+
+
+async def _answers(check: Awaitable[None]) -> bool:
+    try:
+        await check
+    except Exception:  # noqa: BLE001 - whatever it is, the answer is no
+        return False
+    return True
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -52,6 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await _open(parts, settings, stack)
+            stack.enter_context(drained_on_sigterm(lambda: parts.drain(settings.drain_seconds)))
             yield
 
     app = FastAPI(title="Tertulia", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -90,14 +118,31 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     claude = await _connect(settings, stack)
     stack.push_async_callback(claude.close)
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
-    log = MemoryLog()
-    generator = Generator(database, log, claude, models)
-    await generator.recover()
-    stack.push_async_callback(generator.close)
+    process = uuid4()
+    log, signals = await _open_log(settings, process, stack)
+    bells = Bells()
+    signals.on(CHANGED, bells.ring)
+    alone = settings.redis_url is None
+    generator = Generator(
+        database, log, signals, claude, models, process=process, lease_seconds=settings.lease_seconds, alone=alone
+    )
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)
-    parts.services = Services(database, log, generator, models)
+    parts.services = Services(database, log, generator, models, signals, bells, parts.closing)
+    stack.push_async_callback(generator.close)
+    await generator.begin()
+
+
+async def _open_log(settings: Settings, process: UUID, stack: AsyncExitStack) -> tuple[EventLog, Signals]:
+    if settings.redis_url is None:
+        file = database_file(settings.database_url)
+        journal = Journal(file.with_name(file.name + "-answers")) if file else None
+        return MemoryLog(journal), LocalSignals()
+    log = RedisLog(settings.redis_url, process)
+    await log.start()
+    stack.push_async_callback(log.close)
+    return log, log
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> Claude:

@@ -39,13 +39,13 @@ def serve(
     settings = _settings()
     if not _is_loopback(host):
         _refuse(f"--host: {host} can be reached by others, and TERTULIA_AUTH=local lets everybody in; use 127.0.0.1.")
-    if workers > 1:
-        _refuse("--workers: more than one process need REDIS_URL, which this version cannot use yet; leave it out.")
+    if workers > 1 and settings.redis_url is None:
+        _refuse(f"--workers: {workers} processes need REDIS_URL, through which they share answers; it is not set.")
     listening = _listen(host, port)
     _migrate(settings)
     from server.serving import run
 
-    run(settings, listening)
+    run(settings, listening, workers)
 
 
 @app.command()

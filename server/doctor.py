@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -11,6 +12,8 @@ from db.errors import DatabaseUnavailable
 from db.migrate import migrate
 from server.pages import ASSETS
 from server.settings import Settings, WrongSetting, load_settings
+from streams.redis_log import RedisLog
+from streams.redis_writer import AWAY
 
 Finding = tuple[bool, str]
 
@@ -39,7 +42,7 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     with console.status("Opening the database …"):
         finding = await _database(settings)
     yield finding
-    yield True, "redis: none; one process serves"
+    yield await _redis(settings)
     with console.status("Asking Claude …"):
         finding = await _claude(settings)
     yield finding
@@ -56,6 +59,19 @@ async def _database(settings: Settings) -> Finding:
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
     return True, f"database: {settings.database_url.split('@')[-1]} is open, writable and up to date"
+
+
+async def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return True, "redis: none; one process serves"
+    log = RedisLog(settings.redis_url, uuid4())
+    try:
+        await log.check()
+    except AWAY as error:
+        return False, f"REDIS_URL: Redis does not answer: {error}"
+    finally:
+        await log.close()
+    return True, "redis: answers; any number of processes may serve"
 
 
 async def _claude(settings: Settings) -> Finding:

@@ -74,8 +74,8 @@ def pages_router() -> APIRouter:
     return router
 
 
-def health_router(ready: Callable[[], Awaitable[None]]) -> APIRouter:
-    """Make the routes that a supervisor asks; `ready` raises where the server cannot serve."""
+def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
+    """Make the routes that a supervisor asks; `ready` says of each part whether it serves."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -84,11 +84,10 @@ def health_router(ready: Callable[[], Awaitable[None]]) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        try:
-            await ready()
-        except Exception:  # noqa: BLE001 - whatever it is, the answer is no; the log says more
-            return JSONResponse({"status": "unavailable", "database": "failing"}, 503)
-        return JSONResponse({"status": "ok", "database": "ok"})
+        parts = await ready()
+        well = all(parts.values())
+        shown = {name: "ok" if fine else "failing" for name, fine in parts.items()}
+        return JSONResponse({"status": "ok" if well else "unavailable", **shown}, 200 if well else 503)
 
     return router
 

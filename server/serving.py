@@ -2,12 +2,16 @@
 
 import logging
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from server.app import create_app
-from server.settings import Settings
+from server.settings import Settings, load_settings
 
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
@@ -23,6 +27,13 @@ class AnnouncingServer(uvicorn.Server):
         super().__init__(config)
         self._announcement = announcement
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take SIGTERM and Ctrl+C as what was asked for: all is stored, so the exit status is 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then speak."""
         await super().startup(sockets)
@@ -30,14 +41,30 @@ class AnnouncingServer(uvicorn.Server):
             print(self._announcement, flush=True)  # noqa: T201 - this is what the operator looks for
 
 
-def run(settings: Settings, listening: socket.socket) -> None:
-    """Serve Tertulia until Ctrl+C."""
+def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
+    """Serve Tertulia until Ctrl+C, in this process or in several."""
+    _log(settings)
+    announcement = _announce(settings, address_of(listening))
+    if workers == 1:
+        _run(create_app(settings), listening, announcement)
+        return
+    print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+    Multiprocess(_config(f"{__name__}:worker", factory=True, workers=workers), [listening]).run()
+
+
+def worker() -> FastAPI:
+    """Make the application of one of several processes, from the same environment."""
+    settings = load_settings()
+    _log(settings)
+    return create_app(settings)
+
+
+def _log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.simulated and settings.anthropic_base_url:
         logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
-    _run(create_app(settings), listening, _announce(settings, address_of(listening)))
 
 
 def run_simulator(app: Any, listening: socket.socket) -> None:
@@ -54,7 +81,11 @@ def address_of(listening: socket.socket) -> str:
 
 
 def _run(app: Any, listening: socket.socket, announcement: str) -> None:
-    config = uvicorn.Config(
+    AnnouncingServer(_config(app), announcement).run(sockets=[listening])
+
+
+def _config(app: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         log_config=None,
         log_level="warning",
@@ -63,8 +94,8 @@ def _run(app: Any, listening: socket.socket, announcement: str) -> None:
         ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        **more,
     )
-    AnnouncingServer(config, announcement).run(sockets=[listening])
 
 
 def _announce(settings: Settings, address: str) -> str:

@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
+    lease_seconds: float = Field(default=10.0, ge=1, le=600)
+    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
+    max_subscriptions_per_socket: int = Field(default=100, ge=1)
+    max_subscriptions: int = Field(default=20_000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -65,15 +69,16 @@ class Settings(BaseSettings):
             return value.replace("sqlite:", "sqlite+aiosqlite:", 1)
         if value.startswith("sqlite+aiosqlite:///"):
             return value
-        if value.startswith(("postgres://", "postgresql://", "postgresql+asyncpg://")):
-            raise ValueError("PostgreSQL is not available in this version; it takes sqlite+aiosqlite:///FILE")
-        raise ValueError("takes sqlite+aiosqlite:///FILE")
+        scheme, separator, rest = value.partition("://")
+        if separator and scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
+            return f"postgresql+asyncpg://{rest}"
+        raise ValueError("takes sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME")
 
     @field_validator("redis_url")
     @classmethod
-    def _no_redis_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("Redis is not available in this version; leave it out")
+    def _is_redis(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("takes redis://HOST:PORT/NUMBER, rediss://... or unix://PATH")
         return value
 
     @field_validator("auth")

@@ -1,38 +1,82 @@
-"""What a log of events promises, whatever keeps it."""
+"""What a log of events promises, and what signals promise, whatever carries them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from streams.events import GenerationEvent
+
+SILENCE = 5.0
+"""Seconds after which a reader of another process's log is told that nothing came."""
 
 
 class EventLog(Protocol):
     """The ordered, replayable events of generations.
 
     Order: events are kept as appended; the n-th has the sequence n. Nothing is appended behind a terminal event.
-    Atomicity: an event that one reader has seen, every reader sees, and none is seen before it is kept.
+    Atomicity: an event that one reader has seen, every reader sees, also when the writer's process is killed.
     Readers: any number, from any point; a slow one costs the writer nothing and holds no queue of its own.
     Life: a log lives from `open` until some time after its terminal event, then it is gone; a gone log is not an
     empty one.
     """
 
-    def open(self, generation_id: UUID) -> None:
-        """Begin an empty log; called before the generation's row is committed, so that no reader finds none."""
-        ...
-
-    def discard(self, generation_id: UUID) -> None:
-        """Forget a log at once: the row was never committed, or was deleted."""
+    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
+        """Begin to write a log in this process, behind the events that another one has left."""
         ...
 
     def append(self, event: GenerationEvent) -> None:
         """Keep an event and wake its readers; never waits."""
         ...
 
-    def events(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
-        """Give all events so far, the n-th at index n - 1, or None where the log is gone."""
+    async def flush(self, generation_id: UUID) -> None:
+        """Wait until all that was appended can be seen by everybody, or cannot be for now."""
         ...
 
-    def follow(self, generation_id: UUID, after: int) -> AsyncIterator[Sequence[GenerationEvent]]:
-        """Give what stands behind `after`, then what comes, in batches, and end behind the terminal event."""
+    def release(self, generation_id: UUID) -> None:
+        """Write it no longer here: another process may, and its readers look there."""
         ...
+
+    async def discard(self, generation_id: UUID) -> None:
+        """Forget a log everywhere: the row was never committed, or was deleted."""
+        ...
+
+    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+        """Give all events so far, or None where the log is gone, incomplete, or cannot be reached."""
+        ...
+
+    def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Give what stands behind `after`, then what comes, in batches, and end behind the terminal event.
+
+        An empty batch says that nothing came for a while, or that the log cannot be reached: the reader looks elsewhere
+        whether the generation has ended.
+        """
+        ...
+
+
+class Signals(Protocol):
+    """Doorbells between processes. One may be lost, so whoever waits for one also looks by itself from time to time."""
+
+    def send(self, name: str, subject: UUID) -> None:
+        """Ring in every process, this one included; never waits."""
+        ...
+
+    def on(self, name: str, handler: Callable[[UUID], None]) -> None:
+        """Call a handler for each ring of that name."""
+        ...
+
+
+class LocalSignals:
+    """Signals within one process."""
+
+    def __init__(self) -> None:
+        """Begin with no handlers."""
+        self._handlers: dict[str, list[Callable[[UUID], None]]] = {}
+
+    def on(self, name: str, handler: Callable[[UUID], None]) -> None:
+        """Call a handler for each ring of that name."""
+        self._handlers.setdefault(name, []).append(handler)
+
+    def send(self, name: str, subject: UUID) -> None:
+        """Ring."""
+        for handler in self._handlers.get(name, ()):
+            handler(subject)

@@ -10,6 +10,7 @@ import pytest
 from client import Api
 from running import tertulia
 from scripted import Reply, ScriptedClaude, scripted
+from servers import Servers
 
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
@@ -19,17 +20,55 @@ hypothesis.settings.load_profile("tests")
 SECRET = "sk-ant-scripted"
 
 
+ON_BOTH = {
+    "test_changes",
+    "test_claude",
+    "test_conversation",
+    "test_lists",
+    "test_protocol",
+    "test_rest",
+}
+"""Tests of behaviour that storage and log must not change: they run on either setup."""
+EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "setup" in metafunc.fixturenames:
+        module = metafunc.definition.path.stem
+        both = module in ON_BOTH
+        setups = [JOINED] if module == "test_replicas" else [EMBEDDED, JOINED][: 1 + both]
+        metafunc.parametrize("setup", setups, scope="session")
+
+
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
+    """PostgreSQL and Redis, started at their first use."""
+    found = Servers(tmp_path_factory.mktemp("servers"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Settings that name an empty storage, which outlives the servers that a test starts on it."""
+    if setup == EMBEDDED:
+        return {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+    servers: Servers = request.getfixturevalue("servers")
+    return servers.settings()
+
+
+@pytest.fixture(scope="session")
+def api(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
     """A server with the simulated Claude, shared by all tests of a process: each uses conversations of its own."""
-    with tertulia(tmp_path_factory.mktemp("shared")) as address, Api(address) as client:
+    more = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
+    with tertulia(tmp_path_factory.mktemp("shared"), **more) as address, Api(address) as client:
         yield client
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Generator[Api]:
+def fresh(tmp_path: Path, place: dict[str, Any]) -> Generator[Api]:
     """A server of the test's own, with an empty database."""
-    with tertulia(tmp_path) as address, Api(address) as client:
+    with tertulia(tmp_path, **place) as address, Api(address) as client:
         yield client
 
 
@@ -45,14 +84,14 @@ Staged = Callable[..., Stage]
 
 
 @pytest.fixture
-def staged(tmp_path: Path) -> Generator[Staged]:
+def staged(tmp_path: Path, place: dict[str, Any]) -> Generator[Staged]:
     """Make a server that asks a scripted Claude."""
     with ExitStack() as stack:
 
         def make(*replies: Reply, **more: Any) -> Stage:
             claude = stack.enter_context(scripted(*replies))
             keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
-            address = stack.enter_context(tertulia(tmp_path, **(keyed | more)))
+            address = stack.enter_context(tertulia(tmp_path, **(place | keyed | more)))
             return Stage(claude, stack.enter_context(Api(address)))
 
         yield make

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import redis
 import uvicorn
 from pydantic_settings import BaseSettings
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from server.app import create_app
 from server.settings import Settings
@@ -77,3 +80,25 @@ def tertulia(folder: Path, **more: Any) -> Generator[str]:
     """Serve Tertulia; gives its address."""
     with running(create_app(settings(folder, **more))) as address:
         yield address
+
+
+def execute(place: dict[str, Any], statement: str) -> list[Any]:
+    """Run a statement on a storage, beside the server; gives the rows, if it gives any."""
+
+    async def work() -> list[Any]:
+        engine = create_async_engine(place["database_url"].replace("postgresql://", "postgresql+asyncpg://"))
+        async with engine.begin() as connection:
+            result = await connection.execute(text(statement))
+            rows = list(result.all()) if result.returns_rows else []
+        await engine.dispose()
+        return rows
+
+    return asyncio.run(work())
+
+
+def forget_logs(place: dict[str, Any]) -> None:
+    """Do what time does: no events are kept any more."""
+    if "redis_url" in place:
+        client = redis.Redis.from_url(place["redis_url"])
+        client.flushdb()
+        client.close()

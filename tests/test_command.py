@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -114,7 +114,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         ("DATABASE_URL", "mysql://x", "sqlite"),
         ("DATABASE_URL", "", "sqlite"),
         ("ANTHROPIC_BASE_URL", "gateway", "https://"),
-        ("REDIS_URL", "redis://127.0.0.1", "not available"),
+        ("REDIS_URL", "127.0.0.1:6379", "redis://"),
         ("TERTULIA_MODLES", "x", "TERTULIA_MODELS"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_a_locked_database_is_said_in_one_line(tmp_path: Path) -> None:
     assert run(tmp_path, "migrate").returncode == 0
-    with sqlite3.connect(tmp_path / "tertulia.db") as other:
+    with closing(sqlite3.connect(tmp_path / "tertulia.db")) as other, other:
         other.execute("BEGIN EXCLUSIVE")
         assert "locked" in refused(run(tmp_path, "migrate"))
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from scripted import Gate, says
 
 def break_database(folder: Path) -> None:
     """Take a table away under a running server."""
-    with sqlite3.connect(folder / "tertulia.db") as database:
+    with closing(sqlite3.connect(folder / "tertulia.db")) as database, database:
         database.execute("ALTER TABLE conversations RENAME TO hidden")
 
 
@@ -51,7 +52,10 @@ def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_pa
     assert stage.claude.requests == []
 
 
-def test_no_listener_hangs_when_an_answer_cannot_be_saved(staged: Staged, tmp_path: Path) -> None:
+def test_no_listener_hangs_when_an_answer_cannot_be_saved(
+    staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude.patience.PATIENCE", 1.0)
     gate = Gate()
     stage = staged(says("half", gate))
     sent = stage.api.send("Hello")["generation"]["id"]
@@ -59,7 +63,7 @@ def test_no_listener_hangs_when_an_answer_cannot_be_saved(staged: Staged, tmp_pa
         query = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }"
         socket.subscribe(query, {"id": sent})
         assert socket.receive()["type"] == "next"
-        with sqlite3.connect(tmp_path / "tertulia.db") as database:
+        with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
             database.execute("ALTER TABLE messages RENAME TO hidden")
         gate.open.set()
         last = None

@@ -1,6 +1,5 @@
 """PROTOCOL.md, rule by rule, over real sockets. The number in a test's name is the rule's."""
 
-import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -8,7 +7,7 @@ from uuid import uuid4
 import pytest
 from client import TERMINAL, Api, Json, apply
 from conftest import Staged
-from running import tertulia
+from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
 
 
@@ -20,13 +19,12 @@ def types(events: list[Json]) -> list[str]:
     return [event["__typename"] for event in events]
 
 
-def test_01_a_generation_is_stored_before_claude_is_asked(staged: Staged, tmp_path: Path) -> None:
+def test_01_a_generation_is_stored_before_claude_is_asked(staged: Staged, place: Json) -> None:
     gate = Gate()
     stage = staged(says(gate, "late"))
     sent = stage.api.send("Hello")
     assert gate.reached.wait(20)
-    with sqlite3.connect(tmp_path / "tertulia.db") as database:
-        stored = database.execute("SELECT status FROM generations").fetchall()
+    stored = execute(place, "SELECT status FROM generations")
     gate.open.set()
     assert len(stored) == 1
     assert stage.api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
@@ -159,11 +157,12 @@ def test_08_an_unknown_number_gives_a_snapshot_that_says_so(api: Api, after: int
     assert apply(events) == apply(whole)
 
 
-def test_08_events_that_are_no_longer_kept_give_a_snapshot_that_says_so(tmp_path: Path) -> None:
-    with tertulia(tmp_path) as address, Api(address) as before:
+def test_08_events_that_are_no_longer_kept_give_a_snapshot_that_says_so(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as before:
         sent = before.send("Hello")["generation"]["id"]
         whole = before.follow(sent)
-    with tertulia(tmp_path) as address, Api(address) as after:
+    forget_logs(place)
+    with tertulia(tmp_path, **place) as address, Api(address) as after:
         events = after.follow(sent, 1)
         assert types(events) == ["MessageSnapshot", "GenerationCompleted"]
         assert events[0]["reason"] == "EXPIRED"
@@ -223,7 +222,7 @@ def test_10_a_key_with_other_input_is_refused(api: Api) -> None:
     api.follow(sent["generation"]["id"])
 
 
-def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: Staged, tmp_path: Path) -> None:
+def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: Staged, place: Json) -> None:
     gate = Gate()
     stage = staged(says("first", gate, "second"))
     generation = stage.api.send("Hello")["generation"]["id"]
@@ -231,11 +230,11 @@ def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: 
         stream = socket.events(generation)
         next(stream)
         assert gate.reached.wait(20)
-        # A writer that may not wait at all: it succeeds only where nobody holds the file.
-        with sqlite3.connect(tmp_path / "tertulia.db", timeout=5) as other:
-            other.execute("BEGIN IMMEDIATE")
-            other.rollback()
-            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # It succeeds only where nobody holds the tables.
+        if place["database_url"].startswith("sqlite"):
+            execute(place, "PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            execute(place, "LOCK TABLE generations, messages, conversations, users IN ACCESS EXCLUSIVE MODE")
         gate.open.set()
         assert list(stream)[-1]["__typename"] == "GenerationCompleted"
 
@@ -251,16 +250,15 @@ def test_12_text_is_checkpointed_while_it_is_written(staged: Staged) -> None:
     stage.api.follow(sent["generation"]["id"])
 
 
-def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path: Path) -> None:
-    with tertulia(tmp_path) as address, Api(address) as api:
+def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
         generation = api.send("Hello")["generation"]["id"]
         api.follow(generation)
     # What a crash leaves: a row that says RUNNING, with a text as of the last checkpoint.
-    with sqlite3.connect(tmp_path / "tertulia.db") as database:
-        database.execute(
-            "UPDATE generations SET status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL"
-        )
-    with tertulia(tmp_path) as address, Api(address) as api:
+    crashed = "status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL, lease_until = created_at"
+    execute(place, f"UPDATE generations SET {crashed}")
+    forget_logs(place)
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
         events = api.follow(generation)
         assert types(events) == ["MessageSnapshot", "GenerationFailed"]
         assert events[-1]["error"]["code"] == "INTERRUPTED"
@@ -286,12 +284,12 @@ def test_13_what_fails_before_the_first_event_is_asked_again(staged: Staged) -> 
     assert len(stage.claude.requests) == 2
 
 
-def test_14_a_server_that_shuts_down_interrupts_and_says_so(tmp_path: Path) -> None:
+def test_14_a_server_that_shuts_down_interrupts_and_says_so(tmp_path: Path, place: Json) -> None:
     with ExitStack() as server:
-        address = server.enter_context(tertulia(tmp_path))
+        address = server.enter_context(tertulia(tmp_path, **place))
         api = server.enter_context(Api(address))
         sent = api.send("/simulate hang")
-    with tertulia(tmp_path) as address, Api(address) as again:
+    with tertulia(tmp_path, **place) as address, Api(address) as again:
         events = again.follow(sent["generation"]["id"])
         assert events[-1]["error"]["code"] == "INTERRUPTED"
 

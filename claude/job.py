@@ -1,0 +1,91 @@
+"""One generation that this process writes, and how it ends: pure, but for the clock."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+from claude.answer import Answer
+from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from db.tables import Status, now
+from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
+
+logger = logging.getLogger("tertulia.generator")
+
+
+class Ending(Enum):
+    """Why a job was cancelled."""
+
+    STOPPED = auto()
+    INTERRUPTED = auto()
+    LOST = auto()
+
+
+@dataclass(slots=True)
+class Job:
+    """What a process knows of a generation whose lease it holds; `held_until` is on the monotonic clock."""
+
+    answer: Answer
+    held_until: float
+    conversation_id: UUID | None = None
+    message_id: UUID | None = None
+    first_token_at: datetime | None = None
+    saved: int = 0
+    ending: Ending | None = None
+    renewed: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: asyncio.Task[None] = field(init=False)
+    settling: asyncio.Task[None] = field(init=False)
+
+    @property
+    def generation_id(self) -> UUID:
+        """The generation's id."""
+        return self.answer.generation_id
+
+    def end(self, ending: Ending) -> None:
+        """Cancel the writing; the first reason counts."""
+        if self.ending is None and not self.writing.done():
+            self.ending = ending
+            self.writing.cancel()
+
+
+def outcome(job: Job) -> tuple[Status, GenerationError | None]:
+    """Say how a job that is written ended."""
+    if job.ending is Ending.STOPPED:
+        return Status.STOPPED, None
+    if job.writing.cancelled():
+        return Status.FAILED, INTERRUPTED
+    failure = job.writing.exception()
+    if failure is None:
+        return Status.COMPLETED, None
+    if not isinstance(failure, (*CAN_FAIL, StreamError)):
+        logger.error("Generation %s failed by a fault of ours", job.generation_id, exc_info=failure)
+        return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
+    return Status.FAILED, describe(failure, job.answer.request_id)
+
+
+def terminal(answer: Answer, status: Status, error: GenerationError | None) -> TerminalEvent:
+    """Make the last event."""
+    sequence = answer.next_sequence()
+    if error is not None:
+        return GenerationFailed(answer.generation_id, sequence, error.to_json())
+    kind = GenerationCompleted if status is Status.COMPLETED else GenerationStopped
+    return kind(answer.generation_id, sequence)
+
+
+def final_values(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
+    """Give the columns of a generation that has ended."""
+    answer = job.answer
+    first = {"first_token_at": job.first_token_at} if job.first_token_at else {}
+    return {
+        "status": status,
+        "sequence": answer.sequence,
+        "stop_reason": answer.stop_reason,
+        "error": error.to_json() if error else None,
+        "request_id": answer.request_id or (error.request_id if error else None),
+        "finished_at": now(),
+        **first,
+        **answer.usage,
+    }

@@ -1,0 +1,133 @@
+"""Leases: which process writes a generation, and what happens to those whose process is gone.
+
+A holder writes only where the row still names it: whoever has lost the lease changes nothing. All of these serve the
+generator, so none takes an owner.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, literal, or_, update
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.tables import UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
+
+CLAIMED_AT_ONCE = 50
+STARTING = timedelta(seconds=5)
+"""A generation at the head of its line that nobody began for so long was forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a holder learns when it renews."""
+
+    stop_requested: bool
+
+
+async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
+    """Set columns, the lease's end among them; None where the lease is lost, or the generation has ended."""
+    mine = and_(col(Generation.id) == generation_id, col(Generation.holder) == holder, _unfinished())
+    renewing = update(Generation).where(mine).values(**values).returning(col(Generation.stop_requested))
+    found = (await session.exec(renewing)).one_or_none()
+    return None if found is None else Held(found[0])
+
+
+async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
+    """Store what the answer holds so far; only together with a lease that was just renewed."""
+    await session.exec(update(Message).where(col(Message.id) == message_id).values(content=content))
+
+
+async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
+    """Take an unfinished generation that nobody holds; say whether that succeeded."""
+    free = and_(col(Generation.id) == generation_id, _unfinished(), _unheld())
+    return bool((await session.exec(update(Generation).where(free).values(holder=holder, lease_until=until))).rowcount)
+
+
+async def claim_next(session: AsyncSession, conversation_id: UUID, holder: UUID, until: datetime) -> UUID | None:
+    """Take the first that waits in a conversation's line, where nothing runs in it. The owner is locked."""
+    waiting = (
+        select(Generation)
+        .where(Generation.conversation_id == conversation_id, _unfinished())
+        .order_by(col(Generation.id))
+        .limit(1)
+    )
+    first = (await session.exec(waiting)).one_or_none()
+    if first is None or not await claim(session, first.id, holder, until):
+        return None
+    return first.id
+
+
+async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, everything: bool) -> list[UUID]:
+    """Take what lost its process: leases that have lapsed, and heads of lines that nobody began.
+
+    `everything`: also what another process still holds, for a server that is the only one by its configuration.
+    """
+    lost = and_(col(Generation.holder).is_not(None), or_(literal(everything), col(Generation.lease_until) < now()))
+    forgotten = and_(
+        col(Generation.holder).is_(None),
+        or_(literal(everything), col(Generation.created_at) < now() - STARTING),
+        ~_somebody_in_front(),
+    )
+    query = (
+        select(Generation.id)
+        .where(_unfinished(), or_(lost, forgotten))
+        .order_by(col(Generation.id))
+        .limit(CLAIMED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    found = list((await session.exec(query)).all())
+    if found:
+        taking = update(Generation).where(col(Generation.id).in_(found))
+        await session.exec(taking.values(holder=holder, lease_until=until))
+    return found
+
+
+async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
+    """Leave word for the holder, who reads it when it renews, and for whoever takes over."""
+    await session.exec(
+        update(Generation).where(col(Generation.id) == generation_id, _unfinished()).values(stop_requested=True)
+    )
+
+
+async def lock_owner(session: AsyncSession, owner: UUID) -> None:
+    """Let no other transaction that changes this owner's conversations run beside this one."""
+    await session.exec(select(User.id).where(User.id == owner).with_for_update(key_share=True))
+
+
+async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> UUID | None:
+    """The same, for the owner of a generation; gives the owner, None where the generation is gone."""
+    query = (
+        select(User.id)
+        .join(Conversation, col(Conversation.owner_id) == col(User.id))
+        .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
+        .where(Generation.id == generation_id)
+        .with_for_update(key_share=True, of=User)
+    )
+    return (await session.exec(query)).one_or_none()
+
+
+async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None:
+    """Give where a generation stands; None where it is gone."""
+    found = (await session.exec(select(Generation.status).where(Generation.id == generation_id))).one_or_none()
+    return None if found is None else Status(found)
+
+
+def _unfinished() -> ColumnElement[bool]:
+    return col(Generation.status).in_(UNFINISHED)
+
+
+def _unheld() -> ColumnElement[bool]:
+    return or_(col(Generation.holder).is_(None), col(Generation.lease_until) < now())
+
+
+def _somebody_in_front() -> ColumnElement[bool]:
+    other = aliased(Generation)
+    return exists().where(
+        col(other.conversation_id) == col(Generation.conversation_id),
+        col(other.status).in_(UNFINISHED),
+        col(other.id) < col(Generation.id),
+    )

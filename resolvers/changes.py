@@ -1,0 +1,67 @@
+"""Changes to the viewer's conversations, for lists on several devices and tabs."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from strawberry import ID
+
+from db import changes as rows
+from db.tables import Conversation, ConversationChange, Generation
+from resolvers.context import Context, Info
+from resolvers.errors import BadUserInput
+
+LOOK_AGAIN = 5.0
+"""Seconds after which one looks without a ring: a ring from another process may be lost."""
+
+
+async def conversation_changes(info: Info, after: str | None = None) -> AsyncGenerator[ConversationChange]:
+    """Changes to the viewer's conversations, for lists on several devices and tabs. `after`: resume."""
+    context = info.context
+    seen = await _begin(context, after)
+    while True:
+        # Listening comes before looking: what is changed in between rings.
+        bell = context.bells.listen(context.viewer.id)
+        try:
+            async with context.database.read() as session:
+                found = await rows.behind(session, context.viewer.id, seen)
+            for change in found:
+                seen = change.sequence
+                yield change
+            if not found:
+                await asyncio.wait([bell], timeout=LOOK_AGAIN)
+        finally:
+            context.bells.leave(context.viewer.id, bell)
+
+
+def cursor(root: ConversationChange) -> str:
+    """What `conversationChanges(after)` takes."""
+    return str(root.sequence)
+
+
+def conversation_id(root: ConversationChange) -> ID:
+    """The conversation that changed."""
+    return ID(str(root.conversation_id))
+
+
+async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
+    """The conversation as it is now; null once deleted."""
+    return await info.context.conversations.load(root.conversation_id)
+
+
+async def generation(info: Info, root: ConversationChange) -> Generation | None:
+    """The answer that started or ended."""
+    return await info.context.generations.load(root.generation_id) if root.generation_id else None
+
+
+async def _begin(context: Context, after: str | None) -> int:
+    async with context.database.read() as session:
+        newest = await rows.newest(session, context.viewer.id)
+        oldest = await rows.oldest_kept(session, context.viewer.id)
+    if after is None:
+        return newest
+    known = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - 64 bits
+    if not known:
+        raise BadUserInput("after", "is not a cursor of these changes.")
+    if int(after) + 1 < (oldest if oldest is not None else newest + 1):
+        raise BadUserInput("after", "these changes are no longer kept; load the list, and follow without `after`.")
+    return int(after)

@@ -1,0 +1,56 @@
+"""How events are written down: each as a JSON array of its type's letter and its fields."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from streams import events
+from streams.events import GenerationEvent
+
+_LETTERS: dict[str, type[GenerationEvent]] = {
+    "s": events.GenerationStarted,
+    "b": events.ContentBlockStarted,
+    "t": events.TextDelta,
+    "h": events.ThinkingDelta,
+    "i": events.ToolInputDelta,
+    "f": events.ContentBlockFinished,
+    "r": events.ToolResultsRequired,
+    "C": events.GenerationCompleted,
+    "S": events.GenerationStopped,
+    "F": events.GenerationFailed,
+}
+_LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
+_FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LETTER_OF}
+
+
+def encode(batch: Sequence[GenerationEvent]) -> bytes:
+    """Write events of one generation, without its id, as one line of JSON."""
+    rows = [[_LETTER_OF[type(event)], *(getattr(event, name) for name in _FIELDS[type(event)])] for event in batch]
+    try:
+        return orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Half of a surrogate pair, the other half of which comes with the next delta.
+        return json.dumps(rows, separators=(",", ":"), default=str).encode()
+
+
+def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
+    """Read events back; raise ValueError for what is not ours."""
+    try:
+        rows: list[list[Any]] = orjson.loads(line)
+    except ValueError:
+        rows = json.loads(line)
+    return [_event(generation_id, letter, values) for letter, *values in rows]
+
+
+def _event(generation_id: UUID, letter: str, values: list[Any]) -> GenerationEvent:
+    kind = _LETTERS[letter]
+    if kind is events.ToolResultsRequired:
+        sequence, tool_uses, expires_at = values
+        uses = {int(index): block for index, block in tool_uses.items()}
+        return events.ToolResultsRequired(generation_id, sequence, uses, datetime.fromisoformat(expires_at))
+    return kind(generation_id, *values)

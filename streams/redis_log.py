@@ -1,0 +1,106 @@
+"""The log in Redis, for several processes: what this one writes is read from memory, all else from Redis."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from streams.events import GenerationEvent
+from streams.memory import LIFE_AFTER_END, MemoryLog
+from streams.redis_reader import BLOCK_MS, RedisReader
+from streams.redis_writer import AWAY, RedisWriter, holder_key, stream_key
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
+
+
+class RedisLog:
+    """An EventLog and the Signals for any number of processes that share a Redis."""
+
+    def __init__(self, url: str, process: UUID, life_after_end: float = LIFE_AFTER_END) -> None:
+        """Take the address, this process's name, and the seconds for which a finished log is kept."""
+        self._redis: Any = _connect(url, ANSWER_SECONDS)
+        self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
+        self._memory = MemoryLog(life_after_end=life_after_end)
+        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.append)
+        self._reader = RedisReader(self._blocking, process)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to write and to read; a Redis that is away is waited for."""
+        self._running = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._reader.run())]
+
+    async def close(self) -> None:
+        """Write what is left, and let go."""
+        await self._writer.finish()
+        for task in self._running:
+            task.cancel()
+        for task in self._running:
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._reader.close()
+        await self._redis.aclose()
+        await self._blocking.aclose()
+
+    async def check(self) -> None:
+        """Raise where Redis does not answer."""
+        await self._redis.ping()
+
+    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
+        """Begin to write a log here."""
+        self._memory.open(generation_id, events)
+        self._writer.open(generation_id, events)
+
+    def append(self, event: GenerationEvent) -> None:
+        """Keep an event; its readers see it when Redis has it."""
+        self._writer.append(event)
+
+    async def flush(self, generation_id: UUID) -> None:
+        """Wait until everybody can see all."""
+        await self._writer.flush(generation_id)
+
+    def release(self, generation_id: UUID) -> None:
+        """Write it no longer here."""
+        self._writer.release(generation_id)
+        self._memory.release(generation_id)
+
+    async def discard(self, generation_id: UUID) -> None:
+        """Forget it everywhere."""
+        self.release(generation_id)
+        with suppress(*AWAY):
+            await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
+
+    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+        """Give all events so far, of whoever writes them."""
+        mine = self._memory.events(generation_id)
+        return mine if mine is not None else await self._reader.read(generation_id)
+
+    async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Follow in memory what is written here, all else in Redis."""
+        mine = self._memory.events(generation_id) is not None
+        stream = (self._memory if mine else self._reader).follow(generation_id, after)
+        try:
+            async for batch in stream:
+                yield batch
+                if mine and not batch:
+                    # Released: another process writes it now. What it has is asked for again by the caller.
+                    return
+        finally:
+            await stream.aclose()
+
+    def send(self, name: str, subject: UUID) -> None:
+        """Ring in every process."""
+        self._reader.signal(name, subject)
+
+    def on(self, name: str, handler: Callable[[UUID], None]) -> None:
+        """Call a handler for each ring of that name."""
+        self._reader.handlers.on(name, handler)
+
+
+def _connect(url: str, patience: float) -> Any:
+    # The client's own types are unknown in part, and its replies are anything that any command may give.
+    client: Any = Redis
+    return client.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=patience)

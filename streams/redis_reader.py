@@ -1,0 +1,180 @@
+"""Reading from Redis: one connection for the process, however many follow.
+
+It reads all streams that somebody here follows in one blocking command, and the signals of all processes with them.
+What it reads is mirrored, so that a second follower of the same generation costs nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from streams.bells import Bells
+from streams.encoding import decode
+from streams.events import GenerationEvent, TerminalEvent
+from streams.log import SILENCE, LocalSignals
+from streams.redis_writer import AWAY, stream_key
+
+SIGNALS = "tertulia:signals"
+KEPT_SIGNALS = 1000
+BLOCK_MS = 5_000
+RETRY = 0.3
+
+logger = logging.getLogger("tertulia.redis")
+
+
+@dataclass(slots=True)
+class _Mirror:
+    events: list[GenerationEvent] = field(default_factory=list[GenerationEvent])
+    last: int = 0
+    followers: int = 0
+    ended: bool = False
+
+    def take(self, generation_id: UUID, entries: Sequence[Any]) -> None:
+        for _, fields in entries:
+            # An entry that was sent twice may overlap with the one before it.
+            fresh = [event for event in decode(generation_id, fields[b"e"]) if event.sequence > self.last]
+            if fresh:
+                self.events += fresh
+                self.last = fresh[-1].sequence
+                self.ended = isinstance(fresh[-1], TerminalEvent)
+
+
+class RedisReader:
+    """Follows other processes' streams, and hears their signals."""
+
+    def __init__(self, redis: Redis, process: UUID) -> None:
+        """Take a connection of its own: it blocks."""
+        # Its replies are typed as anything that any command may give.
+        self._redis: Any = redis
+        self._wake = f"tertulia:wake:{process}"
+        self._mirrors: dict[UUID, _Mirror] = {}
+        self._bells = Bells()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._heard = b"0-0"
+        self._woken = b"0-0"
+        self.handlers = LocalSignals()
+        self.away = False
+
+    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+        """Give all events so far; None where the stream is gone, does not begin at 1, or cannot be reached."""
+        mirror = self._mirrors.get(generation_id)
+        if mirror is None or not mirror.events:
+            mirror = _Mirror()
+            try:
+                mirror.take(generation_id, await self._redis.xrange(stream_key(generation_id)))
+            except AWAY:
+                return None
+        return mirror.events if mirror.events and mirror.events[0].sequence == 1 else None
+
+    async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Give what stands behind `after`, then what comes; an empty batch after silence, or when Redis is away."""
+        mirror = self._mirrors.setdefault(generation_id, _Mirror(last=after))
+        if after < mirror.last and (not mirror.events or mirror.events[0].sequence > after + 1):
+            # The mirror began later than this follower asks for: it begins again, and the others see no difference.
+            mirror.events, mirror.last = [], 0
+        mirror.followers += 1
+        self.wake()
+        try:
+            while True:
+                batch = [event for event in mirror.events if event.sequence > after]
+                if batch:
+                    after = batch[-1].sequence
+                    yield batch
+                elif mirror.ended and mirror.last <= after:
+                    return
+                elif not await self._rings(generation_id):
+                    yield []
+        finally:
+            mirror.followers -= 1
+            if not mirror.followers and self._mirrors.get(generation_id) is mirror:
+                del self._mirrors[generation_id]
+
+    def wake(self) -> None:
+        """Let the blocking command begin again, with what is followed now."""
+        self._spawn(self._add(self._wake, {"w": "1"}, 1))
+
+    def signal(self, name: str, subject: UUID) -> None:
+        """Ring in every process."""
+        self._spawn(self._add(SIGNALS, {name: str(subject)}, KEPT_SIGNALS))
+
+    async def run(self) -> None:
+        """Read for as long as the process lives."""
+        await self._catch_up()
+        while True:
+            try:
+                await self._read_once()
+                self.away = False
+            except AWAY as error:
+                if not self.away:
+                    logger.warning("Redis cannot be read: %s", error)
+                self.away = True
+                for found in list(self._mirrors):
+                    self._bells.ring(found)
+                await asyncio.sleep(RETRY)
+
+    async def close(self) -> None:
+        """End what was begun, and leave no key behind."""
+        for task in self._tasks:
+            task.cancel()
+        try:
+            await self._redis.delete(self._wake)
+        except AWAY:
+            return
+
+    async def _catch_up(self) -> None:
+        """Find the place from which signals are heard."""
+        try:
+            newest = await self._redis.xrevrange(SIGNALS, count=1)
+        except AWAY:
+            return
+        if newest:
+            self._heard = newest[0][0]
+
+    async def _read_once(self) -> None:
+        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if not mirror.ended}
+        places: dict[Any, Any] = {SIGNALS: self._heard, self._wake: self._woken}
+        places |= {key: f"{self._mirrors[found].last}-0" for key, found in followed.items()}
+        for key, entries in await self._redis.xread(places, block=BLOCK_MS) or ():
+            name = key.decode()
+            if name == SIGNALS:
+                self._hear(entries)
+            elif name == self._wake:
+                self._woken = entries[-1][0]
+            elif (mirror := self._mirrors.get(followed[name])) is not None:
+                mirror.take(followed[name], entries)
+                self._bells.ring(followed[name])
+
+    def _hear(self, entries: Sequence[Any]) -> None:
+        self._heard = entries[-1][0]
+        for _, fields in entries:
+            for name, subject in fields.items():
+                self.handlers.send(name.decode(), UUID(subject.decode()))
+
+    async def _rings(self, generation_id: UUID) -> bool:
+        """Wait for news; False after silence, or where there can be none."""
+        bell = self._bells.listen(generation_id)
+        try:
+            await asyncio.wait_for(bell, SILENCE / 5 if self.away else SILENCE)
+        except TimeoutError:
+            return False
+        finally:
+            self._bells.leave(generation_id, bell)
+        return not self.away
+
+    async def _add(self, key: str, fields: dict[Any, Any], kept: int) -> None:
+        try:
+            await self._redis.xadd(key, fields, maxlen=kept)
+            if key == self._wake:
+                await self._redis.expire(key, 3600)
+        except AWAY:
+            return
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

