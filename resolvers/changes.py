@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from strawberry import ID
 
@@ -18,6 +19,13 @@ async def conversation_changes(info: Info, after: str | None = None) -> AsyncGen
     """Changes to the viewer's conversations, for lists on several devices and tabs. `after`: resume."""
     context = info.context
     seen = await _begin(context, after)
+    with context.services.subscriptions.one():
+        async with aclosing(_follow(context, seen)) as followed:
+            async for change in followed:
+                yield change
+
+
+async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationChange]:
     while True:
         # Listening comes before looking: what is changed in between rings.
         bell = context.bells.listen(context.viewer.id)

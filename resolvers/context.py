@@ -16,6 +16,7 @@ from db import conversations, generations, messages
 from db.database import AsyncSession, Database
 from db.generations import UsageSum
 from db.tables import Conversation, Generation, Message
+from resolvers.limits import Subscriptions
 from streams.bells import Bells
 from streams.log import EventLog, Signals
 
@@ -41,6 +42,7 @@ class Services:
     signals: Signals
     bells: Bells
     closing: asyncio.Event
+    subscriptions: Subscriptions
 
 
 class Context(BaseContext):

@@ -43,9 +43,10 @@ async def generation_events(info: Info, generation_id: ID, after: int | None = N
     """The token stream of one answer."""
     context = info.context
     generation = await _mine(context, generation_id)
-    async with aclosing(follow(context, generation, after)) as followed:
-        async for event in followed:
-            yield event
+    with context.services.subscriptions.one():
+        async with aclosing(follow(context, generation, after)) as followed:
+            async for event in followed:
+                yield event
 
 
 async def follow(context: Context, generation: Generation, after: int | None) -> AsyncGenerator[GenerationEvent]:

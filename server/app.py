@@ -19,6 +19,7 @@ from db import conversations
 from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services, Viewer
+from resolvers.limits import Subscriptions
 from schema.root import schema
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
@@ -129,7 +130,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)
-    parts.services = Services(database, log, generator, models, signals, bells, parts.closing)
+    subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
+    parts.services = Services(database, log, generator, models, signals, bells, parts.closing, subscriptions)
     stack.push_async_callback(generator.close)
     await generator.begin()
 

@@ -1,7 +1,8 @@
 """GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from schema.documents import Schema, bad_request, find_operation, is_subscriptio
 from schema.failures import internal_error
 from server.accept import preferred
 from server.graphql_ws import SocketHandler
+from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 
 REQUEST_ERROR_STATUS = 400
 """For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
@@ -71,6 +73,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             context_getter=context_getter,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             allowed_origins=allowed_origins,
+            max_subscriptions_per_connection=None,
         )
         self._schema = schema
         self._page = page
@@ -99,12 +102,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             return self._page(request)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
-        if media_type is None:
-            error = bad_request(f"Accept: this answers with {RESPONSE_TYPE} or {JSON_TYPE}.")
-            return self._respond({"errors": [error.formatted]}, 406, None)
         try:
-            asked = await read_request(request, self.decode_json)
-            result = await self._execute(request.method, asked, context)
+            return await self._answer(request, context, media_type, _framing(accept))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
         except GraphQLError as error:
@@ -112,15 +111,35 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
             shown = internal_error(error)
             return self._respond({"errors": [shown.formatted]}, 500, media_type)
-        return self._answer(result, media_type)
 
-    async def _execute(self, method: str, asked: GraphQLRequest, context: Context) -> ExecutionResult:
+    async def _answer(
+        self, request: Request, context: Context, media_type: str | None, framing: Framing | None
+    ) -> Response:
+        if media_type is None and framing is None:
+            raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
+        asked = await read_request(request, self.decode_json)
+        followed = self._is_followed(request.method, asked, streams=framing is not None)
+        # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
+        if framing is not None and (followed or media_type is None):
+            return ResultStream(self._results(asked, context), framing, context.services.closing)
+        body = _response(await self._execute(asked, context))
+        return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
+
+    def _is_followed(self, method: str, asked: GraphQLRequest, *, streams: bool) -> bool:
+        """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
         prepared = self._schema.prepare(asked.query)
         operation = find_operation(prepared.document, asked.operation_name)
-        if method == "GET" and operation.operation is not OperationType.QUERY:
-            raise RequestRefused(405, "Only queries are answered over GET; use POST.", Allow="POST")
-        if not prepared.errors and is_subscription(operation):
-            raise bad_request("Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path.")
+        if method == "GET" and operation.operation is OperationType.MUTATION:
+            raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
+        followed = is_subscription(operation) and not prepared.errors
+        if followed and not streams:
+            raise bad_request(
+                "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
+                f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
+            )
+        return followed
+
+    async def _execute(self, asked: GraphQLRequest, context: Context) -> ExecutionResult:
         return await self._schema.execute(
             asked.query,
             variable_values=asked.variables,
@@ -128,13 +147,16 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             operation_name=asked.operation_name,
         )
 
-    def _answer(self, result: ExecutionResult, media_type: str) -> Response:
-        errors = result.errors or []
-        body: dict[str, Any] = {"errors": [error.formatted for error in errors]} if errors else {}
-        # An error with no path is of the whole request, so that nothing was executed: there is no `data` entry.
-        if result.data is None and all(error.path is None for error in errors):
-            return self._respond(body, _status(media_type), media_type)
-        return self._respond({**body, "data": result.data}, 200, media_type)
+    async def _results(self, asked: GraphQLRequest, context: Context) -> AsyncGenerator[str]:
+        source: Any = await self._schema.stream(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+        )
+        async with aclosing(source):
+            async for result in source:
+                yield self.encode_json(_response(result))
 
     def _respond(
         self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
@@ -145,6 +167,25 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+def _response(result: ExecutionResult) -> dict[str, Any]:
+    errors = result.errors or []
+    body: dict[str, Any] = {"errors": [error.formatted for error in errors]} if errors else {}
+    # An error with no path is of the whole request, so that nothing was executed: there is no `data` entry.
+    if result.data is None and all(error.path is None for error in errors):
+        return body
+    return {**body, "data": result.data}
+
+
+def _framing(accept: str | None) -> Framing | None:
+    """Give the form of a stream that is asked for by name; a wildcard asks for none."""
+    if accept is None:
+        return None
+    named = accept.lower()
+    offered = [media_type for media_type in (SSE_TYPE, MULTIPART_TYPE) if media_type in named]
+    chosen = preferred(accept, offered) if offered else None
+    return {SSE_TYPE: SSE, MULTIPART_TYPE: MULTIPART}.get(chosen or "")
 
 
 def decode_json(data: str | bytes) -> object:

@@ -19,11 +19,16 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
 
 from resolvers.context import Context
+from resolvers.limits import too_many
 from schema.documents import find_operation, prepare
 from schema.failures import internal_error, show_error
 
 PING_SECONDS = 15.0
 """Silence that proxies take for a dead socket begins at 20 s in the field."""
+STALLED_SECONDS = 30.0
+"""How long a client may take to read what it was sent, before it counts as gone."""
+STALLED = 1013
+"""Try again later (IANA's registry of close codes)."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455, section 5.5)."""
 
@@ -71,6 +76,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             shown = message["id"].encode()[: MAX_REASON - 40].decode(errors="ignore")
             await self.websocket.close(code=4409, reason=f"Subscriber for {shown} already exists")
             return
+        per_socket = self.context.services.subscriptions.per_socket
+        if self.connection_acknowledged and len(self.operations) >= per_socket:
+            error = too_many(f"A socket carries at most {per_socket:,} operations at once; complete one first.")
+            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+            return
         await super().handle_subscribe(message)
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
@@ -102,9 +112,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             internal_error(error)
 
     async def send_message(self, message: Any) -> None:
-        """Send; a socket that was closed in the meantime counts as gone."""
+        """Send; a socket that was closed in the meantime, or whose client reads nothing, counts as gone."""
         try:
-            await self.websocket.send_json(message)
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self.websocket.send_json(message)
+        except TimeoutError as error:
+            with suppress(TimeoutError, RuntimeError):
+                async with asyncio.timeout(1):
+                    await self.websocket.close(code=STALLED, reason="Nothing was read for too long")
+            raise WebSocketDisconnected from error
         except RuntimeError as error:
             raise WebSocketDisconnected from error
 

@@ -65,3 +65,11 @@ def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> No
     assert seen["foreign"] == []
     # ReDoc asks for its maker's logo; the page's policy refuses it.
     assert [problem for problem in seen["problems"] if "cdn.redoc.ly" not in problem] == []
+
+
+def test_the_npm_clients_graphql_sse_apollo_and_urql_follow_over_http(api: Api) -> None:
+    found = run("streams.mjs", f"{api.address}/graphql")
+    expected = " ".join(f"word{number}" for number in range(1, 61)) + "."
+    assert {
+        name: (seen["text"].strip(), seen["last"], seen["viewer"]) for name, seen in found.items()
+    } == dict.fromkeys(("sse", "apollo", "urql"), (expected, "GenerationCompleted", "local"))

@@ -1,0 +1,123 @@
+"""Subscriptions over plain HTTP: server-sent events, and Apollo's multipart form.
+
+Sources: PROTOCOL.md of the graphql-sse project, "distinct connections mode"; "Multipart HTTP protocol for GraphQL
+subscriptions" of the Apollo Router documentation.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+HEARTBEAT_SECONDS = 15.0
+"""Silence that proxies take for a dead connection begins at 20 s in the field."""
+STALLED_SECONDS = 30.0
+"""How long a client may take to read what it was sent, before it counts as gone."""
+SSE_TYPE = "text/event-stream"
+MULTIPART_TYPE = "multipart/mixed"
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How results are written to a stream."""
+
+    content_type: str
+    begin: bytes
+    heartbeat: bytes
+    end: bytes
+    result: Callable[[str], bytes]
+
+
+SSE = Framing(
+    content_type=f"{SSE_TYPE}; charset=utf-8",
+    # A comment at once: the headers leave, and a browser's EventSource knows that it is connected.
+    begin=b":\n\n",
+    heartbeat=b":\n\n",
+    end=b"event: complete\ndata:\n\n",
+    result=lambda json: b"event: next\ndata: " + json.encode() + b"\n\n",
+)
+
+
+def _part(json: str) -> bytes:
+    # Each part ends with the delimiter of the next one, so that a client need not wait to see it whole.
+    return b"\r\nContent-Type: application/json\r\n\r\n" + json.encode() + b"\r\n--graphql"
+
+
+MULTIPART = Framing(
+    content_type=f'{MULTIPART_TYPE};boundary="graphql";subscriptionSpec=1.0',
+    begin=b"--graphql",
+    heartbeat=_part("{}"),
+    end=b"--\r\n",
+    result=lambda json: _part(f'{{"payload":{json}}}'),
+)
+
+HEADERS = {
+    # Nothing on the way may keep it back, change it or compress it.
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+
+class ResultStream(Response):
+    """Sends results as they come; ends its source at once when the client goes, stalls, or the server closes."""
+
+    def __init__(self, results: AsyncGenerator[str], framing: Framing, closing: asyncio.Event) -> None:
+        """Take the results as JSON texts, how they are written, and what is set when the server closes."""
+        super().__init__(headers={**HEADERS, "Content-Type": framing.content_type})
+        del self.headers["content-length"]
+        self._results = results
+        self._framing = framing
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve until the results, the client or the server ends."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        leaving: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(self._closing.wait()),
+        ]
+        try:
+            async with aclosing(self._results):
+                with suppress(TimeoutError):
+                    await self._send_all(send, leaving)
+        finally:
+            for task in leaving:
+                task.cancel()
+
+    async def _send_all(self, send: Send, leaving: list[asyncio.Future[Any]]) -> None:
+        await _write(send, self._framing.begin)
+        result = asyncio.ensure_future(anext(self._results, None))
+        try:
+            while True:
+                await asyncio.wait([result, *leaving], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.done() for task in leaving):
+                    break
+                if not result.done():
+                    await _write(send, self._framing.heartbeat)
+                    continue
+                text = result.result()
+                if text is None:
+                    await _write(send, self._framing.end)
+                    break
+                await _write(send, self._framing.result(text))
+                result = asyncio.ensure_future(anext(self._results, None))
+        finally:
+            result.cancel()
+            with suppress(asyncio.CancelledError):
+                await result
+        if not leaving[0].done():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _write(send: Send, piece: bytes) -> None:
+    async with asyncio.timeout(STALLED_SECONDS):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

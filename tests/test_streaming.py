@@ -1,0 +1,186 @@
+"""Subscriptions over plain HTTP, and readers that read too little or ask for too much."""
+
+import json
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from client import FOLLOW, Api, apply, raw_socket
+from conftest import Staged
+from running import tertulia
+from scripted import Gate, says
+
+Json = dict[str, Any]
+SSE = "text/event-stream"
+MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0,application/json'
+
+
+def post(api: Api, query: str, variables: Json, accept: str) -> Any:
+    return api.http.stream(
+        "POST", "/graphql", json={"query": query, "variables": variables}, headers={"accept": accept}
+    )
+
+
+def sse(response: httpx2.Response) -> Iterator[tuple[str, Any]]:
+    """Give the events of a stream: name and data."""
+    name, data = "", ""
+    for line in response.iter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data:"):
+            data = line.removeprefix("data:").strip()
+        elif not line and name:
+            yield name, json.loads(data) if data else None
+            name, data = "", ""
+
+
+def followed_by_sse(api: Api, generation: str, after: int | None = None) -> list[Json]:
+    with post(api, FOLLOW, {"id": generation, "after": after}, SSE) as response:
+        assert response.headers["content-type"].startswith(SSE)
+        events = list(sse(response))
+    assert events[-1] == ("complete", None)
+    return [data["data"]["generationEvents"] for name, data in events[:-1] if name == "next"]
+
+
+def followed_by_multipart(api: Api, generation: str, after: int | None = None) -> list[Json]:
+    with post(api, FOLLOW, {"id": generation, "after": after}, MULTIPART) as response:
+        assert response.headers["content-type"] == 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0'
+        body = response.read().decode()
+    parts = body.removesuffix("--graphql--\r\n").split("--graphql\r\n")[1:]
+    bodies = [json.loads(part.partition("\r\n\r\n")[2]) for part in parts]
+    assert body.endswith("\r\n--graphql--\r\n")
+    return [shown["payload"]["data"]["generationEvents"] for shown in bodies if shown]
+
+
+Follow = Callable[..., list[Json]]
+
+
+@pytest.mark.parametrize("follow", [followed_by_sse, followed_by_multipart])
+def test_every_transport_bears_the_same_events_with_the_same_numbers(api: Api, follow: Follow) -> None:
+    generation = api.send("/simulate thinking")["generation"]["id"]
+    whole = api.follow(generation, 0)
+    for after in (None, 0, 3, whole[-1]["sequence"] - 1, whole[-1]["sequence"]):
+        assert apply(whole[: after or 0] + follow(api, generation, after)) == apply(whole)
+        assert [event["sequence"] for event in follow(api, generation, after)] == [
+            event["sequence"] for event in api.follow(generation, after)
+        ]
+
+
+@pytest.mark.parametrize("accept", [SSE, MULTIPART])
+def test_the_first_words_arrive_while_claude_still_writes(staged: Staged, accept: str) -> None:
+    gate = Gate()
+    stage = staged(says("early", gate, " late"))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    with post(stage.api, FOLLOW, {"id": generation}, accept) as response:
+        seen = ""
+        for piece in response.iter_text():
+            seen += piece
+            if "early" in seen:
+                gate.open.set()
+    assert "late" in seen
+
+
+def test_a_stream_is_kept_from_buffers_and_compression(api: Api) -> None:
+    generation = api.send("Hello")["generation"]["id"]
+    headers = {"accept": SSE, "accept-encoding": "gzip, br"}
+    body = {"query": FOLLOW, "variables": {"id": generation}}
+    with api.http.stream("POST", "/graphql", json=body, headers=headers) as response:
+        assert "content-encoding" not in response.headers
+        assert "no-transform" in response.headers["cache-control"]
+        assert response.headers["x-accel-buffering"] == "no"
+        response.read()
+
+
+URQL = (
+    "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
+)
+
+
+def test_a_query_is_json_for_who_takes_both_and_one_event_for_who_takes_only_a_stream(api: Api) -> None:
+    query = {"query": "{ viewer { name } }"}
+    both = api.http.post("/graphql", json=query, headers={"accept": URQL})
+    assert both.json()["data"]["viewer"]["name"] == "local"
+    with api.http.stream("POST", "/graphql", json=query, headers={"accept": SSE}) as response:
+        assert list(sse(response)) == [("next", {"data": {"viewer": {"name": "local"}}}), ("complete", None)]
+
+
+@pytest.mark.parametrize("accept", [SSE, URQL])
+def test_a_broken_document_is_a_400_on_a_stream_too(api: Api, accept: str) -> None:
+    response = api.http.post("/graphql", json={"query": "subscription {"}, headers={"accept": SSE})
+    assert response.status_code == 400 or response.json()["errors"]
+    assert response.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
+
+
+def test_an_unknown_generation_is_an_error_on_the_stream(api: Api) -> None:
+    with post(api, FOLLOW, {"id": "nothing"}, SSE) as response:
+        (name, data), end = list(sse(response))
+    assert (name, end) == ("next", ("complete", None))
+    assert data["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def test_a_client_that_vanishes_ends_its_subscription(tmp_path: Path) -> None:
+    with tertulia(tmp_path, max_subscriptions=1) as address, Api(address) as api:
+        generation = api.send("/simulate hang")["generation"]["id"]
+        for accept in (SSE, MULTIPART):
+            with post(api, FOLLOW, {"id": generation}, accept) as response:
+                next(response.iter_raw())
+            while "RATE_LIMITED" in str(first_error(api)):
+                pass
+        api.stop(generation)
+
+
+def first_error(api: Api) -> Any:
+    query = "subscription { conversationChanges { cursor } }"
+    with api.socket() as connection:
+        connection.subscribe(query, {}, "one")
+        connection.subscribe("{ viewer { id } }", {}, "two")
+        message = connection.receive()
+    return message if message["id"] == "one" else None
+
+
+def test_a_server_follows_a_bounded_number_of_subscriptions(tmp_path: Path) -> None:
+    with tertulia(tmp_path, max_subscriptions=3) as address, Api(address) as api, api.socket() as first:
+        generation = api.send("/simulate hang")["generation"]["id"]
+        for number in range(4):
+            first.subscribe(FOLLOW, {"id": generation}, str(number))
+        messages = [first.receive() for _ in range(4)]
+        refused = [message for message in messages if message["type"] == "error"]
+        assert [message["payload"][0]["extensions"]["code"] for message in refused] == ["RATE_LIMITED"]
+        api.stop(generation)
+
+
+def test_a_socket_carries_a_bounded_number_of_operations(tmp_path: Path) -> None:
+    with tertulia(tmp_path, max_subscriptions_per_socket=2) as address, Api(address) as api, api.socket() as socket:
+        generation = api.send("/simulate hang")["generation"]["id"]
+        for number in range(3):
+            socket.subscribe(FOLLOW, {"id": generation}, str(number))
+        messages = [socket.receive() for _ in range(3)]
+        refused = [message for message in messages if message["type"] == "error"]
+        assert [message["payload"][0]["extensions"]["code"] for message in refused] == ["RATE_LIMITED"]
+        assert "2 operations" in refused[0]["payload"][0]["message"]
+        api.stop(generation)
+
+
+def test_a_reader_that_stops_reading_is_let_go_and_costs_the_answer_nothing(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 0.3)
+    gate = Gate()
+    stage = staged(says(*["x" * 200_000] * 100, gate))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    host, port = stage.api.address.removeprefix("http://").split(":")
+    small = socket.create_connection((host, int(port)))
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with raw_socket(stage.api.address, sock=small, max_queue=1) as connection:
+        connection.send(json.dumps({"type": "connection_init"}))
+        payload = {"query": FOLLOW, "variables": {"id": generation}}
+        connection.send(json.dumps({"type": "subscribe", "id": "one", "payload": payload}))
+        assert gate.reached.wait(20)
+        gate.open.set()
+        assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
+        # Whoever leaves hard leaves no closing handshake behind.
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
