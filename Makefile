@@ -1,6 +1,6 @@
 # Tertulia's commands. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check schema requirements bench clean
+.PHONY: help install run test chaos check schema requirements bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 BIN := .venv/bin
@@ -39,6 +39,9 @@ run: install ## Migrate and serve on http://127.0.0.1:8000
 
 test: .venv/test.done node ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+chaos: .venv/test.done ## Try each fault twenty times as often as `make test` does
+	@TERTULIA_FAULTS=20 $(BIN)/python -m pytest -n auto -rP -o faulthandler_timeout=3000 tests/test_faults.py $(ARGS)
 
 .PHONY: node
 node:

@@ -22,6 +22,7 @@ from db import changes, generations, leases, messages
 from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.tables import UNFINISHED, ChangeKind, Json, Status, now
+from streams.bells import Bells
 from streams.events import GenerationFailed, GenerationStarted, TerminalEvent, fold
 from streams.log import EventLog, Signals
 
@@ -29,9 +30,10 @@ CHECKPOINT_SECONDS = 1.0
 """What a crash can cost of a text that nobody has seen."""
 LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
-LOOK_AGAIN = 0.03
+LOOK_AGAIN = 0.5
 """Seconds after which somebody who waits for another process's answer looks at its row."""
 STOP = "stop"
+ENDED = "ended"
 CHANGED = "changed"
 
 logger = logging.getLogger("tertulia.generator")
@@ -63,8 +65,11 @@ class Generator:
         self._alone = alone
         self._jobs: dict[UUID, Job] = {}
         self._background: list[asyncio.Task[None]] = []
+        self._quiet_until = 0.0
         self.draining = False
+        self._endings = Bells()
         signals.on(STOP, self._stop_mine)
+        signals.on(ENDED, self._endings.ring)
 
     @property
     def holder(self) -> UUID:
@@ -94,9 +99,7 @@ class Generator:
             await self._take_over(generation_id)
         else:
             self._signals.send(STOP, generation_id)
-        while await self._goes_on(generation_id):
-            await asyncio.sleep(LOOK_AGAIN)
-            await self.sweep()
+        await self._wait_for_end(generation_id)
 
     async def begin(self) -> None:
         """Take over what was left behind, and go on looking for it."""
@@ -108,11 +111,16 @@ class Generator:
 
     async def sweep(self, *, everything: bool = False) -> None:
         """Take over what lost its process: run what had written nothing, end the rest, text kept."""
-        if self.draining:
+        if self.draining or time.monotonic() < self._quiet_until:
             return
-        async with self._database.write() as session:
-            found = await leases.claim_lapsed(session, self._process, self.lease_end(), everything=everything)
-            await changes.trim(session)
+        try:
+            async with self._database.write() as session:
+                found = await leases.claim_lapsed(session, self._process, self.lease_end(), everything=everything)
+                await changes.trim(session)
+        except DATABASE_ERRORS:
+            # Who could not renew because the database was away gets the time of a lease to do so.
+            self._quiet_until = time.monotonic() + self._lease_seconds
+            raise
         for generation_id in found:
             if generation_id not in self._jobs:
                 logger.info("Taking over generation %s", generation_id)
@@ -259,11 +267,22 @@ class Generator:
     async def _announce(self, last: TerminalEvent) -> None:
         self._log.append(last)
         await self._log.flush(last.generation_id)
+        self._signals.send(ENDED, last.generation_id)
 
     def _lose(self, job: Job) -> None:
         logger.warning("Generation %s is another process's now", job.generation_id)
         self._jobs.pop(job.generation_id, None)
         self._log.release(job.generation_id)
+
+    async def _wait_for_end(self, generation_id: UUID) -> None:
+        while True:
+            bell = self._endings.listen(generation_id)
+            try:
+                if not await self._goes_on(generation_id):
+                    return
+                await asyncio.wait([bell], timeout=LOOK_AGAIN)
+            finally:
+                self._endings.leave(generation_id, bell)
 
     async def _goes_on(self, generation_id: UUID) -> bool:
         """Say whether a generation has not ended yet; wait for it where it is written here."""

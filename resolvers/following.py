@@ -43,7 +43,7 @@ async def generation_events(info: Info, generation_id: ID, after: int | None = N
     """The token stream of one answer."""
     context = info.context
     generation = await _mine(context, generation_id)
-    with context.services.subscriptions.one():
+    with context.services.subscriptions.one(ends=True):
         async with aclosing(follow(context, generation, after)) as followed:
             async for event in followed:
                 yield event

@@ -34,6 +34,8 @@ from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
 SIMULATED_KEY = "simulated"
+LAST_WORDS = 2.0
+"""Seconds in which those who follow an answer are told that it was interrupted."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Parts:
         """Begin nothing new, let answers end, then end the streams."""
         await self.services.generator.drain(grace)
         await self.services.generator.close()
+        await self.services.subscriptions.told(LAST_WORDS)
         self.closing.set()
 
 

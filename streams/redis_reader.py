@@ -63,7 +63,8 @@ class RedisReader:
     async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
         """Give all events so far; None where the stream is gone, does not begin at 1, or cannot be reached."""
         mirror = self._mirrors.get(generation_id)
-        if mirror is None or not mirror.events:
+        if mirror is None or not mirror.events or mirror.events[0].sequence > 1:
+            # A mirror may begin where its first follower asked for.
             mirror = _Mirror()
             try:
                 mirror.take(generation_id, await self._redis.xrange(stream_key(generation_id)))

@@ -24,9 +24,9 @@ ON_BOTH = {
     "test_changes",
     "test_claude",
     "test_conversation",
+    "test_faults",
     "test_lists",
     "test_protocol",
-    "test_rest",
 }
 """Tests of behaviour that storage and log must not change: they run on either setup."""
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"

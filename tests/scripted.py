@@ -143,3 +143,20 @@ def scripted(*replies: Reply) -> Generator[ScriptedClaude]:
     claude = ScriptedClaude(*replies)
     with running(claude.app(), lifespan="off") as claude.address:
         yield claude
+
+
+EVERYTHING = [
+    START,
+    begin(0, type="thinking", thinking="", signature=""),
+    delta(0, "thinking_delta", thinking="Let me "),
+    delta(0, "thinking_delta", thinking="think."),
+    delta(0, "signature_delta", signature="c2lnbmVk"),
+    finish(0),
+    *text("Hé ", "👋 ", "there", index=1),
+    begin(2, type="tool_use", id="toolu_1", name="look", input={}),
+    delta(2, "input_json_delta", partial_json='{"at": '),
+    delta(2, "input_json_delta", partial_json='"it"}'),
+    finish(2),
+    *end(),
+]
+"""An answer with thinking, text and a tool use."""

@@ -115,6 +115,14 @@ class Servers:
             self.redis = RedisServer(self.folder)
         return self.redis.url(next(_numbers))
 
+    @property
+    def owns_postgres(self) -> bool:
+        return self._postgres is not None
+
+    def restart_postgres(self) -> None:
+        self._postgres.stop()
+        self._postgres.start()
+
     def close(self) -> None:
         if self.redis is not None:
             self.redis.stop()

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from client import Api
+from conftest import Staged
 from running import tertulia
+from scripted import EVERYTHING, Reply
 
 NODE = Path(__file__).parent / "node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -73,3 +75,15 @@ def test_the_npm_clients_graphql_sse_apollo_and_urql_follow_over_http(api: Api) 
     assert {
         name: (seen["text"].strip(), seen["last"], seen["viewer"]) for name, seen in found.items()
     } == dict.fromkeys(("sse", "apollo", "urql"), (expected, "GenerationCompleted", "local"))
+
+
+def test_the_npm_client_graphql_ws_is_right_after_a_cut_at_every_event(staged: Staged) -> None:
+    stage = staged(Reply(EVERYTHING))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    stage.api.follow(generation)
+    found = run("cuts.mjs", f"{stage.api.address}/graphql", generation)
+    assert len(found["cuts"]) == 2 * (found["whole"]["events"] - 1)
+    for cut in found["cuts"]:
+        assert cut["blocks"] == found["whole"]["blocks"]
+        assert cut["last"] == "GenerationCompleted"
+    assert max(cut["sockets"] for cut in found["cuts"]) > 1

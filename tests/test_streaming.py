@@ -52,7 +52,7 @@ def followed_by_multipart(api: Api, generation: str, after: int | None = None) -
         body = response.read().decode()
     parts = body.removesuffix("--graphql--\r\n").split("--graphql\r\n")[1:]
     bodies = [json.loads(part.partition("\r\n\r\n")[2]) for part in parts]
-    assert body.endswith("\r\n--graphql--\r\n")
+    assert body.endswith("--graphql--\r\n")
     return [shown["payload"]["data"]["generationEvents"] for shown in bodies if shown]
 
 

@@ -1,0 +1,202 @@
+"""What the fault tests share: servers as processes, a Claude that counts, readers that never give up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import websockets.exceptions
+from client import FOLLOW, TERMINAL, Api, apply
+from running import running
+
+from claude.simulator import create_simulator
+
+Json = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+ROUNDS = int(os.environ.get("TERTULIA_FAULTS", "1"))
+"""How often each fault is tried, as a multiple of what `make test` does; `make chaos` sets it."""
+PATIENCE = 90.0
+LOST = (OSError, EOFError, TimeoutError, websockets.exceptions.WebSocketException, httpx2.HTTPError, AssertionError)
+
+
+class CountingClaude:
+    """The simulated Claude, which remembers how often it was asked for each message of the user's."""
+
+    def __init__(self, pace: float) -> None:
+        self.asked: Counter[str] = Counter()
+        self.address = ""
+        self._app = create_simulator(pace=pace)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = bytearray()
+
+        async def listen() -> Any:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            if message["type"] == "http.request" and not message.get("more_body") and body:
+                last = json.loads(body)["messages"][-1]["content"]
+                self.asked[last if isinstance(last, str) else last[-1]["text"]] += 1
+            return message
+
+        await self._app(scope, listen, send)
+
+
+@contextmanager
+def counting(pace: float = 0.3) -> Generator[CountingClaude]:
+    claude = CountingClaude(pace)
+    with running(claude, lifespan="off") as address:
+        claude.address = address
+        yield claude
+
+
+class Server:
+    """`tertulia serve` as a process of its own."""
+
+    def __init__(self, folder: Path, place: Json, claude: CountingClaude, *arguments: str, **more: str) -> None:
+        ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        named = {name.upper(): str(value) for name, value in place.items()}
+        claudes = {"ANTHROPIC_API_KEY": "sk-ant-counted", "ANTHROPIC_BASE_URL": claude.address}
+        self.environment = {**kept, "PYTHONPATH": str(ROOT), "TERTULIA_LEASE_SECONDS": "2", **named, **claudes, **more}
+        self.log = (folder / f"server-{time.monotonic_ns()}.log").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from server.command import main; main()", "serve", "--port", "0", *arguments],
+            cwd=folder, env=self.environment, stdout=self.log, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.address = ""
+        self.api: Api | None = None
+
+    def ready(self) -> Api:
+        deadline = time.monotonic() + 60
+        while not self.address:
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            for line in self.said().splitlines():
+                if "Chat" in line:
+                    self.address = line.split()[-1]
+        api = self.api = Api(self.address)
+        while not self._answers(api):
+            assert time.monotonic() < deadline, self.said()
+        return api
+
+    def said(self) -> str:
+        return Path(self.log.name).read_text()
+
+    def kill(self) -> None:
+        """End it at once, and let go of what was opened for it; more than once is no error."""
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def close(self) -> None:
+        self.kill()
+        if self.api is not None:
+            self.api.http.close()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.kill()
+
+    @staticmethod
+    def _answers(api: Api) -> bool:
+        try:
+            return api.http.get("/readyz").status_code == 200
+        except LOST:
+            return False
+
+
+class Reader(threading.Thread):
+    """Follows an answer to its end, over whichever server lives, and remembers what it has seen."""
+
+    def __init__(self, apis: Sequence[Api], generation: str, *, exact: bool) -> None:
+        super().__init__(daemon=True)
+        self.apis = list(apis)
+        self.generation = generation
+        self.exact = exact
+        self.events: list[Json] = []
+        self.longest = ""
+        self.violations: list[str] = []
+        self.reasons: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        attempt = 0
+        while not self.ended and time.monotonic() < deadline:
+            api = self.apis[attempt % len(self.apis)]
+            attempt += 1
+            try:
+                with api.socket() as socket:
+                    id = socket.subscribe(FOLLOW, {"id": self.generation, "after": self._after()})
+                    while (message := socket.receive())["type"] == "next":
+                        self._take(message["payload"]["data"]["generationEvents"])
+                    assert message == {"type": "complete", "id": id}, message
+            except LOST as error:
+                self.reasons.append(repr(error)[:200])
+        if not self.ended:
+            self.violations.append(f"the subscription hung: {self.reasons[-3:]}")
+
+    def result(self) -> "Reader":
+        self.join(PATIENCE + 30)
+        assert not self.violations, self.violations
+        return self
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and self.events[-1]["__typename"] in TERMINAL
+
+    @property
+    def text(self) -> str:
+        return "".join(apply(self.events))
+
+    def _after(self) -> int | None:
+        return self.events[-1]["sequence"] if self.exact and self.events else None
+
+    def _take(self, event: Json) -> None:
+        last = self.events[-1]["sequence"] if self.events else 0
+        snapshot = event["__typename"] == "MessageSnapshot"
+        if self.ended:
+            self.violations.append(f"{event} came behind the end")
+        if event["sequence"] <= last and not snapshot:
+            self.violations.append(f"{event} came twice, behind {last}")
+        self.events.append(event)
+        text = self.text
+        if not text.startswith(self.longest):
+            self.violations.append(f"{self.longest[-40:]!r} was seen, then {text[-40:]!r} by {event}")
+        self.longest = max(self.longest, text, key=len)
+
+
+def hold(api: Api, claude: CountingClaude, sent: Json, text: str, readers: Sequence[Reader], most: int = 1) -> str:
+    """Assert what must hold after every fault; gives how the answer ended."""
+    generation, conversation = sent["generation"]["id"], sent["conversation"]["id"]
+    for reader in readers:
+        reader.result()
+    stored = api.messages(conversation)[-1]
+    assert stored["generation"]["status"] in ("COMPLETED", "FAILED", "STOPPED"), stored
+    whole = api.follow(generation)
+    assert [event["__typename"] in TERMINAL for event in whole] == [False] * (len(whole) - 1) + [True]
+    for reader in readers:
+        assert stored["text"].startswith(reader.longest), (stored["text"][-60:], reader.longest[-60:])
+        assert reader.events[-1]["__typename"] == whole[-1]["__typename"]
+        assert reader.events[-1]["sequence"] == whole[-1]["sequence"]
+    assert 1 <= claude.asked[text] <= most, claude.asked[text]
+    if stored["generation"]["status"] == "COMPLETED":
+        assert stored["text"].rstrip(".").split() == [
+            f"word{number + 1}" for number in range(len(stored["text"].split()))
+        ]
+    again = api.answer("Are you still there?", conversationId=conversation)
+    assert again["__typename"] == "GenerationCompleted", again
+    return str(whole[-1]["__typename"])

@@ -1,0 +1,247 @@
+"""The promise under faults: real processes are killed, servers restarted, sockets cut; the same must always hold.
+
+`make chaos` tries each fault twenty times as often, at other moments.
+"""
+
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import Api, apply, raw_socket
+from conftest import EMBEDDED, SECRET, Staged
+from faults import ROUNDS, CountingClaude, Reader, Server, counting, hold
+from running import tertulia
+from scripted import EVERYTHING, Reply
+from servers import RedisServer, Servers
+from websockets.exceptions import ConnectionClosed
+
+Json = dict[str, Any]
+ANSWER = "/simulate long 120"
+
+
+@pytest.fixture
+def claude() -> Generator[CountingClaude]:
+    with counting() as found:
+        yield found
+
+
+class Cluster:
+    """Server processes on one place: two replicas where it can be shared, else one that is started again."""
+
+    def __init__(self, folder: Path, place: Json, claude: CountingClaude, stack: ExitStack) -> None:
+        self.folder, self.place, self.claude, self.stack = folder, place, claude, stack
+        self.shared = "redis_url" in place
+        self.servers: list[Server] = []
+        for _ in range(2 if self.shared else 1):
+            self.add()
+        self.apis = [server.ready() for server in self.servers]
+
+    def add(self, **more: str) -> Server:
+        server = Server(self.folder, self.place, self.claude, **more)
+        self.stack.callback(server.close)
+        self.servers.append(server)
+        return server
+
+    def kill(self, number: int) -> None:
+        """Kill a server, and start one in its place at the same address."""
+        self.servers[number].kill()
+        self.again(number)
+
+    def again(self, number: int) -> None:
+        port = self.apis[number].address.rpartition(":")[2]
+        self.servers[number] = Server(self.folder, self.place, self.claude, "--port", port)
+        self.stack.callback(self.servers[number].close)
+        self.servers[number].ready()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, place: Json, claude: CountingClaude) -> Generator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(tmp_path, place, claude, stack)
+
+
+def unique(command: str = ANSWER) -> str:
+    return f"{command} {uuid4().hex}"
+
+
+def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -> None:
+    stage = staged(Reply(EVERYTHING))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    whole = stage.api.follow(generation, 0)
+    for boundary in range(1, len(whole) + 1):
+        with stage.api.socket() as socket:
+            stream = socket.events(generation, 0)
+            seen = [next(stream) for _ in range(boundary)]
+        exact = seen + stage.api.follow(generation, seen[-1]["sequence"])
+        assert [event["sequence"] for event in exact] == [event["sequence"] for event in whole]
+        assert apply(exact) == apply(seen + stage.api.follow(generation)) == apply(whole)
+
+
+def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
+        time.sleep(random.uniform(0, 1.2))
+        cluster.kill(0)
+        # Where nothing was written, another process asks again.
+        hold(cluster.apis[-1], claude, sent, said, readers, most=2)
+
+
+def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
+    if not cluster.shared:
+        pytest.skip("one process both reads and writes")
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        readers = [Reader(cluster.apis[::-1], sent["generation"]["id"], exact=exact) for exact in (True, False)]
+        time.sleep(random.uniform(0, 1.2))
+        cluster.kill(1)
+        assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluster, claude: CountingClaude) -> None:
+    for _ in range(ROUNDS):
+        said = [unique() for _ in range(5)]
+        sent = [cluster.apis[0].send(text) for text in said]
+        readers = [Reader(cluster.apis, one["generation"]["id"], exact=True) for one in sent]
+        time.sleep(random.uniform(0, 1.0))
+        assert cluster.servers[0].end(signal.SIGTERM) == 0, cluster.servers[0].said()
+        cluster.again(0)
+        for one, text_, reader in zip(sent, said, readers, strict=True):
+            assert hold(cluster.apis[0], claude, one, text_, [reader]) == "GenerationCompleted"
+
+
+def test_who_is_not_done_within_the_grace_is_interrupted(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
+    server = Server(tmp_path, place, claude, TERTULIA_DRAIN_SECONDS="0.2")
+    try:
+        api = server.ready()
+        sent = api.send("/simulate hang")
+        reader = Reader([api], sent["generation"]["id"], exact=False)
+        while not reader.events:
+            assert reader.is_alive()
+        with raw_socket(api.address) as idle:
+            assert server.end(signal.SIGTERM) == 0, server.said()
+            with pytest.raises(ConnectionClosed):
+                idle.recv(timeout=20)
+            assert idle.close_code == 1012
+        assert reader.result().events[-1]["__typename"] == "GenerationFailed"
+    finally:
+        server.close()
+
+
+def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
+    if "redis_url" not in place:
+        pytest.skip("several workers need Redis")
+    server = Server(tmp_path, place, claude, "--workers", "2")
+    try:
+        api = server.ready()
+        for _ in range(6):
+            # Each request may reach another worker: a connection of its own each time.
+            said = unique("Hello")
+            with Api(api.address) as sender, Api(api.address) as follower:
+                sent = sender.send(said)
+                assert follower.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+            assert claude.asked[said] == 1
+        assert server.end(signal.SIGTERM) == 0, server.said()
+    finally:
+        server.close()
+
+
+def test_redis_is_stopped_and_started_in_mid_answer(
+    tmp_path: Path, place: Json, claude: CountingClaude, servers: Servers, setup: str
+) -> None:
+    if setup == EMBEDDED:
+        pytest.skip("there is no Redis in this setup")
+    redis = RedisServer(tmp_path / "redis")
+    with ExitStack() as stack:
+        stack.callback(redis.stop)
+        cluster = Cluster(tmp_path, place | {"redis_url": redis.url(0)}, claude, stack)
+        for _ in range(ROUNDS):
+            said = unique()
+            sent = cluster.apis[0].send(said)
+            readers = [
+                Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
+            ]
+            time.sleep(random.uniform(0.2, 0.8))
+            redis.stop()
+            time.sleep(random.uniform(0.1, 0.8))
+            redis.start()
+            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def test_postgresql_is_restarted_in_mid_answer(cluster: Cluster, claude: CountingClaude, servers: Servers) -> None:
+    if not cluster.shared or not servers.owns_postgres:
+        pytest.skip("there is no PostgreSQL of the tests' own in this setup")
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
+        time.sleep(random.uniform(0.2, 0.8))
+        servers.restart_postgres()
+        assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def test_sqlite_is_locked_by_another_process_for_seconds(cluster: Cluster, claude: CountingClaude) -> None:
+    if cluster.shared:
+        pytest.skip("there is no SQLite in this setup")
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        reader = Reader(cluster.apis, sent["generation"]["id"], exact=True)
+        with closing(sqlite3.connect(cluster.folder / "tertulia.db", timeout=20, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(3)
+            other.execute("ROLLBACK")
+        assert hold(cluster.apis[0], claude, sent, said, [reader]) == "GenerationCompleted"
+
+
+def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: CountingClaude) -> None:
+    keys = [(str(uuid4()), unique("Hello")) for _ in range(45 * ROUNDS)]
+    doubled = [*keys, *keys[: 5 * ROUNDS]]
+    random.shuffle(doubled)
+
+    def send(number: int) -> Json:
+        key, said = doubled[number]
+        return cluster.apis[number % len(cluster.apis)].send(said, idempotencyKey=key)
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = list(pool.map(send, range(len(doubled))))
+    assert len({one["generation"]["id"] for one in sent}) == len(keys)
+    assert len({one["userMessage"]["id"] for one in sent}) == len(keys)
+    for one in sent:
+        assert cluster.apis[0].follow(one["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+    assert {said: claude.asked[said] for _, said in keys} == {said: 1 for _, said in keys}
+
+
+def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json) -> None:
+    with ExitStack() as stack:
+        claude = stack.enter_context(counting(pace=0.1))
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+        number = 2 if "redis_url" in place else 1
+        addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed)) for _ in range(number)]
+        apis = [stack.enter_context(Api(address)) for address in addresses]
+        took: list[float] = []
+        for _ in range(10 * ROUNDS):
+            sent = apis[0].send(unique("/simulate long 400"))
+            reader = Reader([apis[0]], sent["generation"]["id"], exact=False)
+            time.sleep(random.uniform(0, 0.4))
+            begun = time.monotonic()
+            stopped = apis[-1].stop(sent["generation"]["id"])["generation"]
+            took.append(time.monotonic() - begun)
+            assert stopped["status"] == "STOPPED"
+            assert reader.result().text == stopped["message"]["text"]
+            assert reader.events[-1]["__typename"] == "GenerationStopped"
+            assert apis[-1].messages(sent["conversation"]["id"])[-1]["text"] == stopped["message"]["text"]
+        took.sort()
+        print(
+            f"\nstop: median {took[len(took) // 2] * 1000:.0f} ms, p99 {took[int(len(took) * 0.99) - 1] * 1000:.0f} ms"
+        )
