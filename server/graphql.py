@@ -271,4 +271,4 @@ def _decode(name: str, text: bytes, decode: Callable[[bytes], object]) -> object
 
 def _status(media_type: str | None) -> int:
     # The older media type keeps its older rule: a well-formed GraphQL response has the status 200.
-    return REQUEST_ERROR_STATUS if media_type == RESPONSE_TYPE else 200
+    return 200 if media_type == JSON_TYPE else REQUEST_ERROR_STATUS
