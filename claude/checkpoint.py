@@ -12,22 +12,21 @@ from db.tables import now
 
 
 async def checkpoint(database: Database, jobs: Sequence[Job], process: UUID, lease_seconds: float) -> None:
-    """Save all jobs; end those whose lease is lost, and those that somebody asked to stop."""
+    """Save all jobs; end those whose lease is lost, and those that somebody asked to stop.
+
+    Those that are written and wait to be saved are among them: nobody else may take them for lost.
+    """
     renewed = time.monotonic() + lease_seconds
     until = now() + timedelta(seconds=lease_seconds)
-    held: list[tuple[Job, int, leases.Held | None]] = []
-    async with database.write() as session:
-        # In one order everywhere, so that no two processes wait for one another.
-        for job in sorted(jobs, key=lambda job: job.generation_id):
-            sequence = job.answer.sequence
-            values = {"sequence": sequence, "first_token_at": job.first_token_at, "lease_until": until}
-            found = await leases.renew(session, job.generation_id, process, values)
-            if found is not None and sequence > job.saved and job.message_id is not None:
-                await leases.write_answer(session, job.message_id, job.answer.content)
-            held.append((job, sequence, found))
-    for job, sequence, found in held:
+    async with database.renew() as session:
+        held = await leases.renew_all(session, [job.generation_id for job in jobs], process, until)
+        progress = [news for job in jobs if job.generation_id in held and (news := job.progress()) is not None]
+        await leases.save_progress(session, progress)
+    saved = {one.generation_id: one.sequence for one in progress}
+    for job in jobs:
+        found = held.get(job.generation_id)
         if found is not None:
-            job.saved, job.held_until = sequence, renewed
+            job.saved, job.held_until = saved.get(job.generation_id, job.saved), renewed
             job.renewed.set()
         if found is None or found.stop_requested:
             job.end(Ending.LOST if found is None else Ending.STOPPED)

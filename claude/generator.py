@@ -32,6 +32,8 @@ LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
 LOOK_AGAIN = 0.5
 """Seconds after which somebody who waits for another process's answer looks at its row."""
+FINISHING_AT_ONCE = 8
+"""Ends that are saved side by side: callers find connections to the database also when a thousand answers end."""
 STOP = "stop"
 ENDED = "ended"
 CHANGED = "changed"
@@ -54,7 +56,7 @@ class Generator:
         lease_seconds: float = LEASE_SECONDS,
         alone: bool = True,
     ) -> None:
-        """Take the parts it joins, this process's name, and whether it is the only one by its configuration."""
+        """Take the parts it joins, this process's name, and whether no other process can hold anything."""
         self._database = database
         self._log = log
         self._signals = signals
@@ -68,6 +70,7 @@ class Generator:
         self._quiet_until = 0.0
         self.draining = False
         self._endings = Bells()
+        self._finishing = asyncio.Semaphore(FINISHING_AT_ONCE)
         signals.on(STOP, self._stop_mine)
         signals.on(ENDED, self._endings.ring)
 
@@ -172,20 +175,20 @@ class Generator:
 
     async def _begin(self, job: Job) -> Json:
         async with self._database.write() as session:
-            owner = await leases.lock_owner_of(session, job.generation_id)
+            place = await leases.lock_owner_of(session, job.generation_id)
             found = await generations.unscoped(session, job.generation_id)
-            if found is None or owner is None:
+            if found is None or place is None:
                 raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
             generation, answer, conversation = found
-            job.message_id, job.conversation_id = answer.id, conversation.id
+            job.message_id = answer.id
             branch = await messages.branch(session, answer.parent_id)
             prefix = prefix_fingerprint(generation.model, conversation.system_prompt)
             values = {"status": Status.RUNNING, "started_at": now(), "prefix": prefix, "lease_until": self.lease_end()}
             if await leases.renew(session, generation.id, self._process, values) is None:
                 job.end(Ending.LOST)
                 raise asyncio.CancelledError
-            await changes.record(session, owner, ChangeKind.GENERATION_STARTED, conversation.id, generation.id)
-        self._signals.send(CHANGED, owner)
+            await changes.record(session, place.owner_id, ChangeKind.GENERATION_STARTED, conversation.id, generation.id)
+        self._signals.send(CHANGED, place.owner_id)
         model = await self._models.get(generation.model)
         return build_request(
             model=generation.model,
@@ -196,9 +199,8 @@ class Generator:
         )
 
     async def _checkpoint(self) -> None:
-        jobs = [job for job in self._jobs.values() if not job.writing.done()]
-        if jobs:
-            await checkpoint(self._database, jobs, self._process, self._lease_seconds)
+        if self._jobs:
+            await checkpoint(self._database, list(self._jobs.values()), self._process, self._lease_seconds)
 
     async def _settle(self, job: Job) -> None:
         await asyncio.wait([job.writing])
@@ -225,21 +227,20 @@ class Generator:
     async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, UUID | None]:
         """Save the end; say whether it was still ours to save, and who is next in line."""
         following = None
-        async with self._database.write() as session:
-            owner = await leases.lock_owner_of(session, job.generation_id)
-            values = final_values(job, status, error)
-            if owner is None or await leases.renew(session, job.generation_id, self._process, values) is None:
-                return owner is None, None
-            found = await generations.unscoped(session, job.generation_id)
-            if found is None:
+        async with self._finishing, self._database.write() as session:
+            place = await leases.lock_owner_of(session, job.generation_id)
+            if place is None:
                 return True, None
-            _, answer, conversation = found
+            values = final_values(job, status, error)
+            if await leases.renew(session, job.generation_id, self._process, values) is None:
+                return False, None
             if job.answer.content:
-                await leases.write_answer(session, answer.id, job.answer.content)
-            await changes.record(session, owner, ChangeKind.GENERATION_ENDED, conversation.id, job.generation_id)
+                await leases.write_answer(session, place.message_id, job.answer.content)
+            ended = ChangeKind.GENERATION_ENDED
+            await changes.record(session, place.owner_id, ended, place.conversation_id, job.generation_id)
             if not self.draining:
-                following = await leases.claim_next(session, conversation.id, self._process, self.lease_end())
-        self._signals.send(CHANGED, owner)
+                following = await leases.claim_next(session, place.conversation_id, self._process, self.lease_end())
+        self._signals.send(CHANGED, place.owner_id)
         return True, following
 
     async def _take_over(self, generation_id: UUID) -> None:

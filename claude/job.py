@@ -10,6 +10,7 @@ from uuid import UUID
 
 from claude.answer import Answer
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from db.leases import Progress
 from db.tables import Status, now
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 
@@ -30,7 +31,6 @@ class Job:
 
     answer: Answer
     held_until: float
-    conversation_id: UUID | None = None
     message_id: UUID | None = None
     first_token_at: datetime | None = None
     saved: int = 0
@@ -43,6 +43,14 @@ class Job:
     def generation_id(self) -> UUID:
         """The generation's id."""
         return self.answer.generation_id
+
+    def progress(self) -> Progress | None:
+        """Give what was written since it was last saved; None where there is nothing, or the end is being saved."""
+        if self.message_id is None or self.writing.done() or self.answer.sequence <= self.saved:
+            return None
+        return Progress(
+            self.generation_id, self.message_id, self.answer.sequence, self.first_token_at, self.answer.content
+        )
 
     def end(self, ending: Ending) -> None:
         """Cancel the writing; the first reason counts."""

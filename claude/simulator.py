@@ -193,7 +193,7 @@ async def _stream(body: Json, planned: Plan, pace: float) -> AsyncIterator[str]:
             raise ConnectionAbortedError("cut, as the scenario asks")
         if step.hang:
             await asyncio.Event().wait()
-        yield _sse(step.event)
+        yield step.raw or _sse(step.event)
     if planned.breaks_off:
         return
     ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}

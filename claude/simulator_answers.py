@@ -22,12 +22,13 @@ TOKEN = 0.025
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of a stream, after a delay; `cut` and `hang` stand in for one."""
+    """One event of a stream, after a delay; `raw`, `cut` and `hang` stand in for one."""
 
     event: Json = field(default_factory=dict[str, Any])
     delay: float = 0.0
     cut: bool = False
     hang: bool = False
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ THOUGHTS = (
 NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` for the real one, or write `/simulate help`.)_"
 HELP = (
     "Write `/simulate` and one of: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, "
-    "`overloaded 2`, `server-error`, `error`, `cut`, `no-stop`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`."
+    "`overloaded 2`, `server-error`, `error`, `cut`, `no-stop`, `garbage`, `hang`, `refusal`, "
+    "`max-tokens`, `unicode`, `markdown`."
 )
 
 
@@ -239,6 +241,11 @@ def _no_stop(body: Json, _number: int | None) -> Plan:
     return replace(whole, steps=half, breaks_off=True)
 
 
+def _garbage(body: Json, _number: int | None) -> Plan:
+    whole, half = _half(body)
+    return replace(whole, steps=[*half, Step(raw='event: content_block_delta\ndata: {"type": "conte\n\n', delay=TOKEN)])
+
+
 def _hang(body: Json, _number: int | None) -> Plan:
     whole, half = _half(body)
     return replace(whole, steps=[*half, Step(hang=True)])
@@ -273,6 +280,7 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "error": _error,
     "cut": _cut,
     "no-stop": _no_stop,
+    "garbage": _garbage,
     "hang": _hang,
     "refusal": _refusal,
     "max-tokens": _max_tokens,

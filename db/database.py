@@ -18,7 +18,7 @@ __all__ = ["AsyncSession", "Database", "explain", "open_engine"]
 PATIENCE = 20.0
 """Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
 POOL = 20
-"""Connections to PostgreSQL, at most, from one process."""
+"""Connections to PostgreSQL from one process, at most; one more is kept for renewing leases."""
 
 
 class Database:
@@ -27,10 +27,13 @@ class Database:
     def __init__(self, url: str) -> None:
         """Take a SQLAlchemy async URL; nothing is opened yet."""
         self.engine = open_engine(url)
+        sqlite = self.engine.dialect.name == "sqlite"
+        self._kept = self.engine if sqlite else open_engine(url, pool=1)
         self._readers = _sessions(self.engine)
         self._writers = _sessions(self.engine.execution_options(writes=True))
+        self._renewers = _sessions(self._kept.execution_options(writes=True))
         # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
-        self._turn: Any = asyncio.Lock() if self.engine.dialect.name == "sqlite" else nullcontext()
+        self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -49,6 +52,12 @@ class Database:
                 session.expunge_all()
                 raise
 
+    @asynccontextmanager
+    async def renew(self) -> AsyncGenerator[AsyncSession]:
+        """Like `write`, for leases: however many callers wait for a connection, it has one of its own."""
+        async with self._turn, self._renewers.begin() as session:
+            yield session
+
     async def check(self) -> None:
         """Ask the database for nothing; raises where it cannot answer."""
         async with self._readers.begin() as session:
@@ -57,15 +66,16 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+        await self._kept.dispose()
 
 
-def open_engine(url: str, patience: float = PATIENCE) -> AsyncEngine:
+def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
     if not make_url(url).drivername.startswith("sqlite"):
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
         arguments = {"timeout": patience, "command_timeout": 60, "server_settings": {"application_name": "tertulia"}}
         return create_async_engine(
-            make_url(url), pool_size=POOL, max_overflow=0, pool_pre_ping=True, connect_args=arguments
+            make_url(url), pool_size=pool, max_overflow=0, pool_pre_ping=True, connect_args=arguments
         )
     engine = create_async_engine(make_url(url))
 

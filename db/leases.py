@@ -4,17 +4,18 @@ A holder writes only where the row still names it: whoever has lost the lease ch
 generator, so none takes an owner.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, literal, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, literal, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
+from db.tables import METADATA, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
 
 CLAIMED_AT_ONCE = 50
 STARTING = timedelta(seconds=5)
@@ -28,12 +29,63 @@ class Held:
     stop_requested: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a generation stands."""
+
+    owner_id: UUID
+    conversation_id: UUID
+    message_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an answer holds so far."""
+
+    generation_id: UUID
+    message_id: UUID
+    sequence: int
+    first_token_at: datetime | None
+    content: list[Json]
+
+
 async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
     """Set columns, the lease's end among them; None where the lease is lost, or the generation has ended."""
     mine = and_(col(Generation.id) == generation_id, col(Generation.holder) == holder, _unfinished())
     renewing = update(Generation).where(mine).values(**values).returning(col(Generation.stop_requested))
     found = (await session.exec(renewing)).one_or_none()
     return None if found is None else Held(found[0])
+
+
+async def renew_all(
+    session: AsyncSession, generation_ids: Sequence[UUID], holder: UUID, until: datetime
+) -> dict[UUID, Held]:
+    """Renew many leases in one statement; those that are lost, or have ended, are missing from what it gives."""
+    mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
+    renewing = update(Generation).where(mine).values(lease_until=until)
+    renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
+    return {generation_id: Held(stop_requested) for generation_id, stop_requested in renewed.all()}
+
+
+async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
+    """Store what many answers hold so far; only together with leases that were just renewed."""
+    if not progress:
+        return
+    connection = await session.connection()
+    generation, message = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
+    await connection.execute(
+        update(generation)
+        .where(generation.c.id == bindparam("of_generation"))
+        .values(sequence=bindparam("written"), first_token_at=bindparam("began")),
+        [
+            {"of_generation": one.generation_id, "written": one.sequence, "began": one.first_token_at}
+            for one in progress
+        ],
+    )
+    await connection.execute(
+        update(message).where(message.c.id == bindparam("of_message")).values(content=bindparam("blocks")),
+        [{"of_message": one.message_id, "blocks": one.content} for one in progress],
+    )
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
@@ -98,16 +150,17 @@ async def lock_owner(session: AsyncSession, owner: UUID) -> None:
     await session.exec(select(User.id).where(User.id == owner).with_for_update(key_share=True))
 
 
-async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> UUID | None:
-    """The same, for the owner of a generation; gives the owner, None where the generation is gone."""
+async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Place | None:
+    """The same, for the owner of a generation; gives where it stands, None where it is gone."""
     query = (
-        select(User.id)
+        select(User.id, Generation.conversation_id, Generation.message_id)
         .join(Conversation, col(Conversation.owner_id) == col(User.id))
         .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
         .where(Generation.id == generation_id)
         .with_for_update(key_share=True, of=User)
     )
-    return (await session.exec(query)).one_or_none()
+    found = (await session.exec(query)).one_or_none()
+    return None if found is None else Place(*found)
 
 
 async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from claude.connection import Claude
+from claude.connection import Claude, Deadlines
 from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.simulator import create_simulator, serving
@@ -123,10 +123,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.push_async_callback(claude.close)
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     process = uuid4()
-    log, signals = await _open_log(settings, process, stack)
+    log, signals, alone = await _open_log(settings, process, stack)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
-    alone = settings.redis_url is None
     generator = Generator(
         database, log, signals, claude, models, process=process, lease_seconds=settings.lease_seconds, alone=alone
     )
@@ -139,19 +138,26 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     await generator.begin()
 
 
-async def _open_log(settings: Settings, process: UUID, stack: AsyncExitStack) -> tuple[EventLog, Signals]:
-    if settings.redis_url is None:
-        file = database_file(settings.database_url)
-        journal = Journal(file.with_name(file.name + "-answers")) if file else None
-        return MemoryLog(journal), LocalSignals()
-    log = RedisLog(settings.redis_url, process)
-    await log.start()
-    stack.push_async_callback(log.close)
-    return log, log
+async def _open_log(settings: Settings, process: UUID, stack: AsyncExitStack) -> tuple[EventLog, Signals, bool]:
+    """Make the log and the signals; say whether no other process shares them, as the file's lock tells."""
+    if settings.redis_url is not None:
+        log = RedisLog(settings.redis_url, process)
+        await log.start()
+        stack.push_async_callback(log.close)
+        return log, log, False
+    file = database_file(settings.database_url)
+    if file is None:
+        return MemoryLog(), LocalSignals(), False
+    journal = Journal(file.with_name(file.name + "-answers"))
+    stack.callback(journal.leave)
+    return MemoryLog(journal), LocalSignals(), journal.take()
 
 
 async def _connect(settings: Settings, stack: AsyncExitStack) -> Claude:
+    deadlines = Deadlines(silence=settings.claude_silence_seconds)
     if settings.anthropic_api_key is not None and not settings.simulated:
-        return Claude(api_key=settings.anthropic_api_key.get_secret_value(), base_url=settings.anthropic_base_url)
+        key = settings.anthropic_api_key.get_secret_value()
+        return Claude(api_key=key, base_url=settings.anthropic_base_url, deadlines=deadlines)
     simulator = create_simulator(pace=settings.simulator_pace)
-    return Claude(api_key=SIMULATED_KEY, base_url=await stack.enter_async_context(serving(simulator)))
+    address = await stack.enter_async_context(serving(simulator))
+    return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)

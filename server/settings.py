@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
+    claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     max_subscriptions_per_socket: int = Field(default=100, ge=1)

@@ -4,6 +4,7 @@ A file for each generation that is being written, one line for each batch of eve
 outlives the process, which may be killed at any moment, and whoever starts next reads it back.
 """
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,22 @@ class Journal:
         """Take the folder; it is made when the first answer is written."""
         self._folder = folder
         self._files: dict[UUID, int] = {}
+        self._lock: int | None = None
+
+    def take(self) -> bool:
+        """Say whether no other living process writes here; from then on this one does, until it ends."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Let another process write here."""
+        if self._lock is not None:
+            os.close(self._lock)
 
     def write(self, event: GenerationEvent) -> None:
         """Write an event down."""

@@ -34,6 +34,10 @@ class _Mirror:
     followers: int = 0
     ended: bool = False
 
+    def behind(self, after: int) -> list[GenerationEvent]:
+        """Give the events behind a number: they are numbered without gaps, wherever the first one stands."""
+        return self.events[max(after + 1 - self.events[0].sequence, 0) :] if self.events else []
+
     def take(self, generation_id: UUID, entries: Sequence[Any]) -> None:
         for _, fields in entries:
             # An entry that was sent twice may overlap with the one before it.
@@ -82,7 +86,7 @@ class RedisReader:
         self.wake()
         try:
             while True:
-                batch = [event for event in mirror.events if event.sequence > after]
+                batch = mirror.behind(after)
                 if batch:
                     after = batch[-1].sequence
                     yield batch

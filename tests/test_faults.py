@@ -15,9 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import Api, apply, raw_socket
+from client import FOLLOW, Api, apply, raw_socket
 from conftest import EMBEDDED, SECRET, Staged
 from faults import ROUNDS, CountingClaude, Reader, Server, counting, hold
+from npm import needs_node, run
 from running import tertulia
 from scripted import EVERYTHING, Reply
 from servers import RedisServer, Servers
@@ -36,12 +37,12 @@ def claude() -> Generator[CountingClaude]:
 class Cluster:
     """Server processes on one place: two replicas where it can be shared, else one that is started again."""
 
-    def __init__(self, folder: Path, place: Json, claude: CountingClaude, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, place: Json, claude: CountingClaude, stack: ExitStack, **more: str) -> None:
         self.folder, self.place, self.claude, self.stack = folder, place, claude, stack
         self.shared = "redis_url" in place
         self.servers: list[Server] = []
         for _ in range(2 if self.shared else 1):
-            self.add()
+            self.add(**more)
         self.apis = [server.ready() for server in self.servers]
 
     def add(self, **more: str) -> Server:
@@ -85,6 +86,19 @@ def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -
         assert apply(exact) == apply(seen + stage.api.follow(generation)) == apply(whole)
 
 
+@needs_node
+def test_the_npm_client_graphql_ws_is_right_after_a_cut_at_every_event(staged: Staged) -> None:
+    stage = staged(Reply(EVERYTHING))
+    generation = stage.api.send("Hello")["generation"]["id"]
+    stage.api.follow(generation)
+    found = run("cuts.mjs", f"{stage.api.address}/graphql", generation)
+    assert len(found["cuts"]) == 2 * (found["whole"]["events"] - 1)
+    for cut in found["cuts"]:
+        assert cut["blocks"] == found["whole"]["blocks"]
+        assert cut["last"] == "GenerationCompleted"
+    assert max(cut["sockets"] for cut in found["cuts"]) > 1
+
+
 def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
         said = unique()
@@ -106,6 +120,52 @@ def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -
         time.sleep(random.uniform(0, 1.2))
         cluster.kill(1)
         assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def test_the_writing_and_the_reading_process_are_killed_at_once(cluster: Cluster, claude: CountingClaude) -> None:
+    if not cluster.shared:
+        pytest.skip("one process both reads and writes")
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
+        time.sleep(random.uniform(0, 1.2))
+        for server in cluster.servers:
+            server.kill()
+        for number in range(2):
+            cluster.again(number)
+        hold(cluster.apis[-1], claude, sent, said, readers, most=2)
+
+
+CLAUDES_FAULTS = {
+    "overloaded 2": ("COMPLETED", None, 3),
+    "server-error 1": ("COMPLETED", None, 2),
+    "rate-limit 0": ("FAILED", "RATE_LIMITED", 3),
+    "error": ("FAILED", "OVERLOADED", 1),
+    "cut": ("FAILED", "CONNECTION", 1),
+    "no-stop": ("FAILED", "CONNECTION", 1),
+    "garbage": ("FAILED", "API_ERROR", 1),
+    "hang": ("FAILED", "TIMEOUT", 1),
+}
+"""Scenario: how the answer ends, and how often Claude is asked for it."""
+
+
+def test_claudes_own_faults_end_as_what_they_are(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, place, claude, stack, TERTULIA_CLAUDE_SILENCE_SECONDS="1.5")
+        for scenario, (status, code, asked) in [*CLAUDES_FAULTS.items()] * ROUNDS:
+            said = unique(f"/simulate {scenario}")
+            sent = cluster.apis[0].send(said)
+            readers = [
+                Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
+            ]
+            hold(cluster.apis[-1], claude, sent, said, readers, most=asked)
+            assert claude.asked[said] == asked
+            stored = cluster.apis[0].messages(sent["conversation"]["id"])[1]
+            assert stored["generation"]["status"] == status
+            assert (stored["generation"]["error"] or {}).get("code") == code
+            assert (stored["generation"]["error"] or {"retryable": True})["retryable"]
+            assert stored["text"] or code == "RATE_LIMITED"
 
 
 def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluster, claude: CountingClaude) -> None:
@@ -245,3 +305,32 @@ def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json)
         print(
             f"\nstop: median {took[len(took) // 2] * 1000:.0f} ms, p99 {took[int(len(took) * 0.99) - 1] * 1000:.0f} ms"
         )
+
+
+def test_idle_subscriptions_are_many_bounded_and_leave_nothing_behind(
+    tmp_path: Path, place: Json, claude: CountingClaude
+) -> None:
+    number = 500 * ROUNDS
+    server = Server(tmp_path, place, claude, TERTULIA_MAX_SUBSCRIPTIONS=str(number))
+    with ExitStack() as stack:
+        stack.callback(server.close)
+        api = server.ready()
+        generation = api.send("/simulate hang")["generation"]["id"]
+        before = server.resident_kilobytes()
+        sockets = [stack.enter_context(api.socket()) for _ in range(number // 100)]
+        for socket in sockets:
+            for _ in range(100):
+                socket.subscribe(FOLLOW, {"id": generation})
+            assert {socket.receive()["type"] for _ in range(100)} == {"next"}
+        with api.socket() as another:
+            another.subscribe(FOLLOW, {"id": generation})
+            refused = another.receive()
+            assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
+        each = (server.resident_kilobytes() - before) / number
+        print(f"\n{number} idle subscriptions on {len(sockets)} sockets: {each:.1f} KB each")
+        api.stop(generation)
+        for socket in sockets:
+            left = 100
+            while left:
+                left -= socket.receive()["type"] == "complete"
+        assert api.answer("Hello")["__typename"] == "GenerationCompleted"

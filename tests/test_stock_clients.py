@@ -1,23 +1,16 @@
 """Clients and audits of other projects, and the pages in a real browser; skipped where Node or Chromium is missing."""
 
-import json
 import shutil
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from client import Api
-from conftest import Staged
+from npm import needs_node, run
 from running import tertulia
-from scripted import EVERYTHING, Reply
 
-NODE = Path(__file__).parent / "node"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or not (NODE / "node_modules").is_dir(), reason="needs Node and `npm ci` in tests/node"
-)
+pytestmark = needs_node
 
 
 @pytest.fixture
@@ -25,14 +18,6 @@ def paced(tmp_path: Path) -> Generator[Api]:
     """A server whose simulated Claude speaks at a human pace, so that there is a middle to stop in."""
     with tertulia(tmp_path, simulator_pace=1) as address, Api(address) as api:
         yield api
-
-
-def run(script: str, *arguments: str) -> Any:
-    done = subprocess.run(
-        ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=150, check=False, cwd=NODE
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 def test_every_audit_of_graphql_http_passes(api: Api) -> None:
@@ -75,15 +60,3 @@ def test_the_npm_clients_graphql_sse_apollo_and_urql_follow_over_http(api: Api) 
     assert {
         name: (seen["text"].strip(), seen["last"], seen["viewer"]) for name, seen in found.items()
     } == dict.fromkeys(("sse", "apollo", "urql"), (expected, "GenerationCompleted", "local"))
-
-
-def test_the_npm_client_graphql_ws_is_right_after_a_cut_at_every_event(staged: Staged) -> None:
-    stage = staged(Reply(EVERYTHING))
-    generation = stage.api.send("Hello")["generation"]["id"]
-    stage.api.follow(generation)
-    found = run("cuts.mjs", f"{stage.api.address}/graphql", generation)
-    assert len(found["cuts"]) == 2 * (found["whole"]["events"] - 1)
-    for cut in found["cuts"]:
-        assert cut["blocks"] == found["whole"]["blocks"]
-        assert cut["last"] == "GenerationCompleted"
-    assert max(cut["sockets"] for cut in found["cuts"]) > 1

@@ -1,0 +1,23 @@
+"""Programs in tests/node, which use the clients of other projects."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NODE = Path(__file__).parent / "node"
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None or not (NODE / "node_modules").is_dir(), reason="needs Node and `npm ci` in tests/node"
+)
+
+
+def run(script: str, *arguments: str) -> Any:
+    """Run one to its end; gives what it printed."""
+    done = subprocess.run(
+        ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=150, check=False, cwd=NODE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
