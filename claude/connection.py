@@ -1,14 +1,16 @@
 """The one connection to Claude: the official SDK, with deadlines of our own."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import anthropic
 import httpx2
+import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after
+from claude.sse import EventReader
 
 Json = dict[str, Any]
 
@@ -43,29 +45,60 @@ class Claude:
             http_client=anthropic.DefaultAioHttpClient(timeout=timeout),
         )
 
-    async def stream(self, request: Json) -> AsyncIterator[Json]:
-        """Ask, and give the Messages API's events as they come, `ping` left out.
+    async def stream(self, request: Json) -> AsyncIterator[list[Json]]:
+        """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
 
         Attempts are repeated only before the first event. Raises what `claude.errors.describe` knows; a body that ends
         without `message_stop` is a StreamError.
         """
         async with self.client.messages.with_streaming_response.create(**request, stream=True) as response:
             request_id = response.headers.get("request-id")
-            async for sse in anthropic.AsyncStream.raw_events(response.http_response):
-                if sse.event == "error":
-                    raise from_error_event(sse.data, request_id)
-                if sse.event in (None, "ping") or not sse.data:
-                    continue
-                event: Json = json.loads(sse.data)
-                event.setdefault("request_id", request_id)
-                yield event
-                if sse.event == "message_stop":
+            reader = EventReader()
+            async for piece in response.http_response.aiter_bytes():
+                events, error = _read(reader.feed(piece), request_id)
+                if events:
+                    yield events
+                if error is not None:
+                    raise error
+                if events and events[-1]["type"] == "message_stop":
                     return
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def close(self) -> None:
         """Close all connections."""
         await self.client.close()
+
+
+def _read(found: Iterable[tuple[bytes, bytes]], request_id: str | None) -> tuple[list[Json], StreamError | None]:
+    """Give the events up to the end or to an error, and the error: what came before it is not lost."""
+    events: list[Json] = []
+    for name, data in found:
+        if name == b"error":
+            return events, from_error_event(data, request_id)
+        if name == b"ping":
+            continue
+        try:
+            event: Json = decode(data)
+            kind = event["type"]
+        except (ValueError, KeyError, TypeError):
+            message = "Claude's answer could not be understood."
+            return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))
+        if kind == "error":
+            return events, from_error_event(data, request_id)
+        if kind == "message_start":
+            event["request_id"] = request_id
+        events.append(event)
+        if kind == "message_stop":
+            break
+    return events, None
+
+
+def decode(data: bytes) -> Any:
+    """Read JSON, also half a surrogate pair, which the API's escapes may cut and orjson refuses; raise ValueError."""
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return json.loads(data)
 
 
 async def _refuse_long_waits(request: anthropic.APIRequest, call_next: Any) -> Any:

@@ -93,7 +93,7 @@ class StreamError(Exception):
         self.error = error
 
 
-def from_error_event(data: str, request_id: str | None) -> StreamError:
+def from_error_event(data: bytes, request_id: str | None) -> StreamError:
     """Read an `event: error` of a stream."""
     try:
         body = json.loads(data)["error"]

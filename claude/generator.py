@@ -7,6 +7,7 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.tables import UNFINISHED, ChangeKind, Json, Status, now
 from streams.bells import Bells
-from streams.events import GenerationFailed, GenerationStarted, TerminalEvent, fold
+from streams.events import GenerationEvent, GenerationFailed, GenerationStarted, TerminalEvent, fold
 from streams.log import EventLog, Signals
 
 CHECKPOINT_SECONDS = 1.0
@@ -161,17 +162,27 @@ class Generator:
     async def _write(self, job: Job) -> None:
         request = await patiently(lambda: self._begin(job))
         if job.answer.sequence == 0:
-            self._log.append(GenerationStarted(job.generation_id, job.answer.next_sequence()))
+            self._log.append(job.generation_id, [GenerationStarted(job.generation_id, job.answer.next_sequence())])
         async with asyncio.timeout(self._claude.deadlines.answer):
-            async for event in self._claude.stream(request):
+            async for events in self._claude.stream(request):
                 if time.monotonic() >= job.held_until:
                     # Nobody may write without a lease; the checkpoint renews it, or finds that it is lost.
                     job.renewed.clear()
                     await job.renewed.wait()
-                ours = job.answer.take(event)
-                if ours is not None:
-                    job.first_token_at = job.first_token_at or now()
-                    self._log.append(ours)
+                self._take(job, events)
+
+    def _take(self, job: Job, events: Sequence[Json]) -> None:
+        """Show what came together together; also what stands before one that makes no sense."""
+        ours: list[GenerationEvent] = []
+        try:
+            for event in events:
+                shown = job.answer.take(event)
+                if shown is not None:
+                    ours.append(shown)
+        finally:
+            if ours:
+                job.first_token_at = job.first_token_at or now()
+                self._log.append(job.generation_id, ours)
 
     async def _begin(self, job: Job) -> Json:
         async with self._database.write() as session:
@@ -250,7 +261,8 @@ class Generator:
         if found is None:
             return
         generation, message, _ = found
-        events = [event for event in await self._log.read(generation_id) or () if not isinstance(event, TerminalEvent)]
+        written = await self._log.read(generation_id)
+        events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
         content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
         last = max(generation.sequence, len(events))
         if not content and last == 1:
@@ -266,7 +278,7 @@ class Generator:
             self._jobs[generation_id].end(Ending.INTERRUPTED)
 
     async def _announce(self, last: TerminalEvent) -> None:
-        self._log.append(last)
+        self._log.append(last.generation_id, [last])
         await self._log.flush(last.generation_id)
         self._signals.send(ENDED, last.generation_id)
 

@@ -20,7 +20,6 @@ from streams.events import (
     GenerationStopped,
     TerminalEvent,
     fold,
-    merge,
 )
 
 
@@ -60,7 +59,7 @@ async def follow(context: Context, generation: Generation, after: int | None) ->
         async with aclosing(context.log.follow(generation.id, seen)) as batches:
             async for batch in batches:
                 # Silence: another process may have ended it without a word, or the log cannot be reached.
-                fresh, ended = (merge(batch), False) if batch else await _news(context, generation.id, seen)
+                fresh, ended = (batch, False) if batch else await _news(context, generation.id, seen)
                 for event in fresh:
                     seen = event.sequence
                     yield event
@@ -75,12 +74,12 @@ async def _beginning(
     written = await context.log.read(generation.id)
     if written is None:
         return await _from_row(context, generation.id, after)
-    if after is not None and 0 <= after <= len(written):
-        return [], bool(written) and after == len(written) and isinstance(written[-1], TerminalEvent)
+    if after is not None and 0 <= after <= written.shown:
+        return [], written.over and after == written.shown
     # The terminal event is not part of a snapshot: it always comes by itself, last.
-    seen = list(written[:-1] if written and isinstance(written[-1], TerminalEvent) else written)
+    seen = [event for event in written.behind(0) if not isinstance(event, TerminalEvent)]
     reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-    return [await _snapshot(context, generation, len(seen), fold(seen), reason)], False
+    return [await _snapshot(context, generation, written.shown - written.over, fold(seen), reason)], False
 
 
 async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:
@@ -114,8 +113,9 @@ async def events(
 async def _listed(context: Context, root: Generation, after: int | None) -> Sequence[GenerationEvent]:
     begun = after or 0
     first, _ = await _beginning(context, root, begun)
-    written = await context.log.read(root.id) or ()
-    return [*first, *written[first[-1].sequence if first else begun :]]
+    written = await context.log.read(root.id)
+    behind = written.each(first[-1].sequence if first else begun) if written else ()
+    return [*first, *behind]
 
 
 async def _mine(context: Context, generation_id: str) -> Generation:

@@ -1,7 +1,7 @@
 """How events are written down: each as a JSON array of its type's letter and its fields."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,7 @@ _LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
 _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LETTER_OF}
 
 
-def encode(batch: Sequence[GenerationEvent]) -> bytes:
+def encode(batch: Iterable[GenerationEvent]) -> bytes:
     """Write events of one generation, without its id, as one line of JSON."""
     rows = [[_LETTER_OF[type(event)], *(getattr(event, name) for name in _FIELDS[type(event)])] for event in batch]
     try:

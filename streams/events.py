@@ -1,9 +1,9 @@
-"""The numbered events of a generation, and the two pure rules on them: merge and fold."""
+"""The numbered events of a generation, and the rule that folds them into blocks."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 Json = dict[str, Any]
@@ -97,26 +97,6 @@ class GenerationFailed(TerminalEvent):
     error: Json
 
 
-AnyDelta = TypeVar("AnyDelta", bound=Delta)
-
-
-def merge(events: Sequence[GenerationEvent]) -> list[GenerationEvent]:
-    """Join neighbouring deltas of one block into one that bears the later sequence; text and order stay."""
-    merged: list[GenerationEvent] = []
-    pieces: list[str] = []
-    for event in events:
-        last = merged[-1] if merged else None
-        if isinstance(event, Delta) and isinstance(last, Delta) and _continues(last, event):
-            pieces.append(event.text)
-            merged[-1] = replace(last, sequence=event.sequence)
-            continue
-        _close(merged, pieces)
-        merged.append(event)
-        pieces = [event.text] if isinstance(event, Delta) else []
-    _close(merged, pieces)
-    return merged
-
-
 def fold(events: Iterable[GenerationEvent]) -> list[Json]:
     """Give the blocks that the events have written so far, in order; unfinished ones bear `partial`."""
     blocks: dict[int, Json] = {}
@@ -144,14 +124,3 @@ def unfinished_block(block: Json, text: str) -> Json:
             return {**block, "thinking": block.get("thinking", "") + text, "partial": True}
         case _:
             return {**block, "partial_json": text, "partial": True}
-
-
-def _continues(last: Delta, event: Delta) -> bool:
-    return type(last) is type(event) and last.index == event.index
-
-
-def _close(merged: list[GenerationEvent], pieces: list[str]) -> None:
-    if len(pieces) > 1:
-        last = merged[-1]
-        if isinstance(last, Delta):
-            merged[-1] = replace(last, text="".join(pieces))

@@ -6,6 +6,7 @@ outlives the process, which may be killed at any moment, and whoever starts next
 
 import fcntl
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -38,12 +39,12 @@ class Journal:
         if self._lock is not None:
             os.close(self._lock)
 
-    def write(self, event: GenerationEvent) -> None:
-        """Write an event down."""
-        file = self._files.get(event.generation_id)
+    def write(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+        """Write events down, in one go."""
+        file = self._files.get(generation_id)
         if file is None:
-            file = self._open(event.generation_id)
-        os.write(file, encode([event]) + b"\n")
+            file = self._open(generation_id)
+        os.write(file, encode(events) + b"\n")
 
     def read(self, generation_id: UUID) -> list[GenerationEvent]:
         """Give what was written of a generation, as far as it is whole."""

@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from streams.events import GenerationEvent
+from streams.stream import Stream
 
 SILENCE = 5.0
 """Seconds after which a reader of another process's log is told that nothing came."""
@@ -20,12 +21,12 @@ class EventLog(Protocol):
     empty one.
     """
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
+    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> object:
         """Begin to write a log in this process, behind the events that another one has left."""
         ...
 
-    def append(self, event: GenerationEvent) -> None:
-        """Keep an event and wake its readers; never waits."""
+    def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+        """Keep events that came together, and wake their readers; never waits."""
         ...
 
     async def flush(self, generation_id: UUID) -> None:
@@ -40,13 +41,14 @@ class EventLog(Protocol):
         """Forget a log everywhere: the row was never committed, or was deleted."""
         ...
 
-    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+    async def read(self, generation_id: UUID) -> Stream | None:
         """Give all events so far, or None where the log is gone, incomplete, or cannot be reached."""
         ...
 
     def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Give what stands behind `after`, then what comes, in batches, and end behind the terminal event.
 
+        A batch is all that has come; neighbouring deltas of one block stand in it as one, with the later number.
         An empty batch says that nothing came for a while, or that the log cannot be reached: the reader looks elsewhere
         whether the generation has ended.
         """

@@ -1,26 +1,22 @@
-"""The log in this process's memory: a list for each generation, and a doorbell for those who wait."""
+"""The log in this process's memory: a stream for each generation, and a doorbell for those who wait."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
 from streams.bells import Bells
 from streams.events import GenerationEvent, TerminalEvent
 from streams.journal import Journal
 from streams.log import SILENCE
+from streams.stream import Stream
 
 LIFE_AFTER_END = 15 * 60.0
 """Seconds for which a finished log can still be read."""
-
-
-@dataclass(slots=True)
-class _Stream:
-    events: list[GenerationEvent] = field(default_factory=list[GenerationEvent])
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
+KEPT_BYTES = 64_000_000
+"""What finished logs may take together; beyond it the oldest go first."""
+SLACK = 0.01
+"""Seconds by which a timer may be early."""
 
 
 class MemoryLog:
@@ -30,28 +26,44 @@ class MemoryLog:
         """Take the journal, if any, and the seconds for which a finished log is kept."""
         self._journal = journal
         self._life_after_end = life_after_end
-        self._streams: dict[UUID, _Stream] = {}
+        self._streams: dict[UUID, Stream] = {}
         self._bells = Bells()
+        self._ended: deque[tuple[float, Stream, int]] = deque()
+        self._ended_bytes = 0
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
+    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> Stream:
         """Begin to write a log, behind the events that are there already."""
-        self._streams[generation_id] = _Stream(list(events))
+        stream = self._streams[generation_id] = Stream(generation_id, events)
         self._bells.ring(generation_id)
+        return stream
 
-    def append(self, event: GenerationEvent) -> None:
-        """Keep an event and wake its readers; a released log swallows it."""
-        stream = self._streams.get(event.generation_id)
-        if stream is None or stream.ended:
+    def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+        """Keep events and wake their readers; a released log swallows them."""
+        if self.keep(generation_id, events):
+            self.show(generation_id, events[-1].sequence)
+
+    def keep(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
+        """Keep events without showing them yet; False where the log is released, or has ended."""
+        stream = self._streams.get(generation_id)
+        if stream is None or stream.ended or not events:
+            return False
+        if self._journal is not None and not isinstance(events[-1], TerminalEvent):
+            self._journal.write(generation_id, events)
+        for event in events:
+            stream.append(event)
+        return True
+
+    def show(self, generation_id: UUID, upto: int) -> None:
+        """Let readers see the events up to a number."""
+        stream = self._streams.get(generation_id)
+        if stream is None or upto <= stream.shown:
             return
-        terminal = isinstance(event, TerminalEvent)
-        if self._journal is not None and not terminal:
-            self._journal.write(event)
-        stream.events.append(event)
-        self._bells.ring(event.generation_id)
-        if terminal:
+        stream.shown = upto
+        self._bells.ring(generation_id)
+        if stream.over:
             if self._journal is not None:
-                self._journal.forget(event.generation_id)
-            asyncio.get_running_loop().call_later(self._life_after_end, self._expire, event.generation_id, stream)
+                self._journal.forget(generation_id)
+            self._retire(stream)
 
     async def flush(self, generation_id: UUID) -> None:
         """Return at once: what was appended is seen."""
@@ -69,40 +81,59 @@ class MemoryLog:
         if self._journal is not None:
             self._journal.forget(generation_id)
 
-    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+    async def read(self, generation_id: UUID) -> Stream | None:
         """Give all events so far, or None where the log is gone."""
-        return self.events(generation_id) or (self._journal.read(generation_id) or None if self._journal else None)
-
-    def events(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
-        """Give what is in memory."""
         stream = self._streams.get(generation_id)
-        return None if stream is None else stream.events
+        if stream is not None or self._journal is None:
+            return stream
+        written = self._journal.read(generation_id)
+        return Stream(generation_id, written) if written else None
+
+    def stream(self, generation_id: UUID) -> Stream | None:
+        """Give what is in memory."""
+        return self._streams.get(generation_id)
 
     async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Give what stands behind `after`, then what comes, and end behind the terminal event."""
         while True:
             stream = self._streams.get(generation_id)
-            # One slice is one look: between it and the wait below nothing else runs.
-            batch = stream.events[after:] if stream else []
-            if batch:
-                after += len(batch)
+            # One look: between it and the wait below nothing else runs.
+            if stream is not None and stream.shown > after:
+                batch = stream.behind(after)
+                after = stream.shown
                 yield batch
-            elif stream is not None and stream.ended:
+            elif stream is not None and stream.over:
                 return
-            elif not await self.rings(generation_id, None if stream else SILENCE / 5):
+            elif not await self._rings(generation_id, None if stream else SILENCE / 5):
                 yield []
 
-    async def rings(self, generation_id: UUID, patience: float | None) -> bool:
+    async def _rings(self, generation_id: UUID, patience: float | None) -> bool:
         """Wait for the next ring; say whether it came in time. Who writes here needs no patience: it always ends."""
         bell = self._bells.listen(generation_id)
         try:
-            await asyncio.wait_for(bell, patience)
+            if patience is None:
+                await bell
+            else:
+                await asyncio.wait_for(bell, patience)
         except TimeoutError:
             return False
         finally:
             self._bells.leave(generation_id, bell)
-        return self._streams.get(generation_id) is not None
+        return generation_id in self._streams
 
-    def _expire(self, generation_id: UUID, stream: _Stream) -> None:
-        if self._streams.get(generation_id) is stream:
-            self.release(generation_id)
+    def _retire(self, stream: Stream) -> None:
+        """Keep an ended log small, and not for ever."""
+        stream.seal()
+        now = asyncio.get_running_loop().time()
+        self._ended.append((now + self._life_after_end, stream, stream.size))
+        self._ended_bytes += stream.size
+        asyncio.get_running_loop().call_later(self._life_after_end, self._expire)
+        self._expire()
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._ended and (self._ended[0][0] <= now + SLACK or self._ended_bytes > KEPT_BYTES):
+            _, stream, size = self._ended.popleft()
+            self._ended_bytes -= size
+            if self._streams.get(stream.generation_id) is stream:
+                self.release(stream.generation_id)

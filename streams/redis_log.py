@@ -12,6 +12,7 @@ from streams.events import GenerationEvent
 from streams.memory import LIFE_AFTER_END, MemoryLog
 from streams.redis_reader import BLOCK_MS, RedisReader
 from streams.redis_writer import AWAY, RedisWriter, holder_key, stream_key
+from streams.stream import Stream
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
@@ -25,7 +26,7 @@ class RedisLog:
         self._redis: Any = _connect(url, ANSWER_SECONDS)
         self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
-        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.append)
+        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.show)
         self._reader = RedisReader(self._blocking, process)
         self._running: list[asyncio.Task[None]] = []
 
@@ -51,12 +52,12 @@ class RedisLog:
 
     def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
         """Begin to write a log here."""
-        self._memory.open(generation_id, events)
-        self._writer.open(generation_id, events)
+        self._writer.open(self._memory.open(generation_id, events))
 
-    def append(self, event: GenerationEvent) -> None:
-        """Keep an event; its readers see it when Redis has it."""
-        self._writer.append(event)
+    def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+        """Keep events; their readers see them when Redis has them."""
+        if self._memory.keep(generation_id, events):
+            self._writer.wrote(generation_id)
 
     async def flush(self, generation_id: UUID) -> None:
         """Wait until everybody can see all."""
@@ -73,14 +74,14 @@ class RedisLog:
         with suppress(*AWAY):
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
-    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+    async def read(self, generation_id: UUID) -> Stream | None:
         """Give all events so far, of whoever writes them."""
-        mine = self._memory.events(generation_id)
+        mine = self._memory.stream(generation_id)
         return mine if mine is not None else await self._reader.read(generation_id)
 
     async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Follow in memory what is written here, all else in Redis."""
-        mine = self._memory.events(generation_id) is not None
+        mine = self._memory.stream(generation_id) is not None
         stream = (self._memory if mine else self._reader).follow(generation_id, after)
         try:
             async for batch in stream:

@@ -7,7 +7,7 @@ What it reads is mirrored, so that a second follower of the same generation cost
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 
 from streams.bells import Bells
 from streams.encoding import decode
-from streams.events import GenerationEvent, TerminalEvent
+from streams.events import GenerationEvent
 from streams.log import SILENCE, LocalSignals
 from streams.redis_writer import AWAY, stream_key
+from streams.stream import Stream
 
 SIGNALS = "tertulia:signals"
 KEPT_SIGNALS = 1000
@@ -29,23 +30,19 @@ logger = logging.getLogger("tertulia.redis")
 
 @dataclass(slots=True)
 class _Mirror:
-    events: list[GenerationEvent] = field(default_factory=list[GenerationEvent])
-    last: int = 0
+    stream: Stream
     followers: int = 0
-    ended: bool = False
 
-    def behind(self, after: int) -> list[GenerationEvent]:
-        """Give the events behind a number: they are numbered without gaps, wherever the first one stands."""
-        return self.events[max(after + 1 - self.events[0].sequence, 0) :] if self.events else []
-
-    def take(self, generation_id: UUID, entries: Sequence[Any]) -> None:
+    def take(self, entries: Sequence[Any], place: int) -> None:
+        """Take what Redis gave behind a place; what was asked for before the mirror began again would leave a hole."""
+        if place != self.stream.last:
+            return
         for _, fields in entries:
-            # An entry that was sent twice may overlap with the one before it.
-            fresh = [event for event in decode(generation_id, fields[b"e"]) if event.sequence > self.last]
-            if fresh:
-                self.events += fresh
-                self.last = fresh[-1].sequence
-                self.ended = isinstance(fresh[-1], TerminalEvent)
+            for event in decode(self.stream.generation_id, fields[b"e"]):
+                # An entry that was sent twice may overlap with the one before it.
+                if event.sequence > self.stream.last:
+                    self.stream.append(event)
+        self.stream.shown = self.stream.last
 
 
 class RedisReader:
@@ -64,33 +61,34 @@ class RedisReader:
         self.handlers = LocalSignals()
         self.away = False
 
-    async def read(self, generation_id: UUID) -> Sequence[GenerationEvent] | None:
+    async def read(self, generation_id: UUID) -> Stream | None:
         """Give all events so far; None where the stream is gone, does not begin at 1, or cannot be reached."""
         mirror = self._mirrors.get(generation_id)
-        if mirror is None or not mirror.events or mirror.events[0].sequence > 1:
-            # A mirror may begin where its first follower asked for.
-            mirror = _Mirror()
+        if mirror is None or not mirror.stream.begins_at_one:
+            # A mirror may begin where its first follower asked for, or have nothing yet.
+            mirror = _Mirror(Stream(generation_id))
             try:
-                mirror.take(generation_id, await self._redis.xrange(stream_key(generation_id)))
+                mirror.take(await self._redis.xrange(stream_key(generation_id)), 0)
             except AWAY:
                 return None
-        return mirror.events if mirror.events and mirror.events[0].sequence == 1 else None
+        return mirror.stream if mirror.stream.begins_at_one else None
 
     async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Give what stands behind `after`, then what comes; an empty batch after silence, or when Redis is away."""
-        mirror = self._mirrors.setdefault(generation_id, _Mirror(last=after))
-        if after < mirror.last and (not mirror.events or mirror.events[0].sequence > after + 1):
+        mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=after)))
+        if after < mirror.stream.before:
             # The mirror began later than this follower asks for: it begins again, and the others see no difference.
-            mirror.events, mirror.last = [], 0
+            mirror.stream = Stream(generation_id)
         mirror.followers += 1
         self.wake()
         try:
             while True:
-                batch = mirror.behind(after)
-                if batch:
-                    after = batch[-1].sequence
+                stream = mirror.stream
+                if stream.shown > after:
+                    batch = stream.behind(after)
+                    after = stream.shown
                     yield batch
-                elif mirror.ended and mirror.last <= after:
+                elif stream.over and stream.last <= after:
                     return
                 elif not await self._rings(generation_id):
                     yield []
@@ -141,9 +139,10 @@ class RedisReader:
             self._heard = newest[0][0]
 
     async def _read_once(self) -> None:
-        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if not mirror.ended}
+        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if not mirror.stream.ended}
+        reached = {key: self._mirrors[found].stream.last for key, found in followed.items()}
         places: dict[Any, Any] = {SIGNALS: self._heard, self._wake: self._woken}
-        places |= {key: f"{self._mirrors[found].last}-0" for key, found in followed.items()}
+        places |= {key: f"{last}-0" for key, last in reached.items()}
         for key, entries in await self._redis.xread(places, block=BLOCK_MS) or ():
             name = key.decode()
             if name == SIGNALS:
@@ -151,7 +150,7 @@ class RedisReader:
             elif name == self._wake:
                 self._woken = entries[-1][0]
             elif (mirror := self._mirrors.get(followed[name])) is not None:
-                mirror.take(followed[name], entries)
+                mirror.take(entries, reached[name])
                 self._bells.ring(followed[name])
 
     def _hear(self, entries: Sequence[Any]) -> None:

@@ -6,7 +6,7 @@ that nobody has seen what is lost when this process is killed. While Redis is aw
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Any
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from streams.encoding import encode
-from streams.events import GenerationEvent, TerminalEvent
+from streams.stream import Stream
 
 INTERVAL = 0.04
 """Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
@@ -55,53 +55,44 @@ def holder_key(generation_id: UUID) -> str:
 
 @dataclass(slots=True)
 class _Writing:
-    events: list[GenerationEvent]
+    stream: Stream
     sent: int
-    taking: bool
+    taking: bool = True
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
 
 
 class RedisWriter:
-    """Carries what this process writes to Redis."""
+    """Carries what this process writes to Redis, and shows it to the readers here when it is there."""
 
-    def __init__(
-        self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[GenerationEvent], None]
-    ) -> None:
-        """Take the connection, this process's name, and what shows an event to the readers here."""
+    def __init__(self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[UUID, int], None]) -> None:
+        """Take the connection, this process's name, and what shows a stream here up to a number."""
         self._redis = redis
         self._holder = str(holder)
         self._life_after_end = int(life_after_end)
         self._show = show
         self._writing: dict[UUID, _Writing] = {}
-        self._shown: dict[UUID, int] = {}
         self._waiting: set[UUID] = set()
         self._bell = asyncio.Event()
         self._away = False
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
+    def open(self, stream: Stream) -> None:
         """Begin to write behind the events that another process has left in the stream."""
-        self._writing[generation_id] = _Writing(list(events), len(events), taking=True)
-        self._shown[generation_id] = len(events)
+        self._writing[stream.generation_id] = _Writing(stream, stream.last)
 
-    def append(self, event: GenerationEvent) -> None:
-        """Take an event; it is shown when Redis has it."""
-        writing = self._writing.get(event.generation_id)
+    def wrote(self, generation_id: UUID) -> None:
+        """Hear that a stream has grown; what is new is shown when Redis has it."""
+        writing = self._writing.get(generation_id)
         if writing is None:
             return
-        writing.events.append(event)
-        self._waiting.add(event.generation_id)
+        self._waiting.add(generation_id)
         self._bell.set()
         if self._away:
-            self._show_all(event.generation_id)
+            self._show(generation_id, writing.stream.last)
 
     async def flush(self, generation_id: UUID) -> None:
         """Wait until Redis has all, or is known to be away."""
         writing = self._writing.get(generation_id)
-        if writing is None or writing.sent >= len(writing.events) or self._away:
+        if writing is None or writing.sent >= writing.stream.last or self._away:
             return
         flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         writing.flushed.append(flushed)
@@ -110,7 +101,6 @@ class RedisWriter:
     def release(self, generation_id: UUID) -> None:
         """Write a stream no more."""
         writing = self._writing.pop(generation_id, None)
-        self._shown.pop(generation_id, None)
         if writing is not None:
             _resolve(writing)
 
@@ -130,7 +120,7 @@ class RedisWriter:
     async def finish(self) -> None:
         """Write what is left, once."""
         try:
-            await self._write({found for found, writing in self._writing.items() if writing.sent < len(writing.events)})
+            await self._write({found for found, writing in self._writing.items() if writing.sent < writing.stream.last})
         except AWAY as error:
             logger.warning("Redis did not take the last events: %s", error)
 
@@ -138,7 +128,7 @@ class RedisWriter:
         batches = {found: self._writing[found] for found in waiting if found in self._writing}
         if not batches:
             return
-        ends = {found: len(writing.events) for found, writing in batches.items()}
+        ends = {found: writing.stream.last for found, writing in batches.items()}
         results = await self._send(batches, ends)
         if any(isinstance(result, NoScriptError) for result in results):
             await self._redis.script_load(APPEND)
@@ -152,8 +142,8 @@ class RedisWriter:
         pipeline = self._redis.pipeline(transaction=False)
         for found, writing in batches.items():
             end = ends[found]
-            life = self._life_after_end if writing.ended else LIFE_WHILE_WRITTEN
-            batch = encode(writing.events[writing.sent : end])
+            life = self._life_after_end if writing.stream.ended else LIFE_WHILE_WRITTEN
+            batch = encode(writing.stream.each(writing.sent, end))
             arguments = (self._holder, life, writing.sent, end, batch, int(writing.taking))
             pipeline.evalsha(SHA, 2, stream_key(found), holder_key(found), *arguments)
         return list(await pipeline.execute(raise_on_error=False))
@@ -166,13 +156,13 @@ class RedisWriter:
             return
         writing.taking = False
         writing.sent = min(last, end)
-        self._show_all(found, writing.sent)
-        if writing.sent < len(writing.events):
+        self._show(found, writing.sent)
+        if writing.sent < writing.stream.last:
             self._waiting.add(found)
             self._bell.set()
             return
         _resolve(writing)
-        if writing.ended:
+        if writing.stream.ended:
             self.release(found)
 
     def _lost(self, waiting: set[UUID], error: BaseException) -> None:
@@ -181,16 +171,9 @@ class RedisWriter:
         self._away = True
         self._waiting |= waiting
         self._bell.set()
-        for found in list(self._writing):
-            self._show_all(found)
-            _resolve(self._writing[found])
-
-    def _show_all(self, found: UUID, end: int | None = None) -> None:
-        writing = self._writing[found]
-        shown = self._shown[found]
-        for event in writing.events[shown:end]:
-            self._show(event)
-        self._shown[found] = max(shown, len(writing.events) if end is None else end)
+        for found, writing in self._writing.items():
+            self._show(found, writing.stream.last)
+            _resolve(writing)
 
 
 def _resolve(writing: _Writing) -> None:

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from claude.answer import utf16_length
+from claude.sse import EventReader
 from resolvers.inputs import MAX_TEXT
 from server.accept import preferred
+from streams.encoding import decode, encode
 from streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -16,8 +18,8 @@ from streams.events import (
     TextDelta,
     ThinkingDelta,
     fold,
-    merge,
 )
+from streams.stream import Stream
 
 ID = UUID(int=1)
 
@@ -41,20 +43,70 @@ def streams(draw: some.DrawFn) -> list[GenerationEvent]:
     return events
 
 
-@given(streams())
-def test_merging_changes_no_text_and_no_order(events: list[GenerationEvent]) -> None:
-    merged = merge(events)
-    assert fold(merged) == fold(events)
-    assert [event.sequence for event in merged] == sorted({event.sequence for event in merged})
-    assert [event.sequence for event in merged][-1:] == [event.sequence for event in events][-1:]
+@given(streams(), some.sampled_from(["open", "sealed"]))
+def test_a_stream_gives_all_events_back_one_by_one(events: list[GenerationEvent], state: str) -> None:
+    stream = Stream(ID, events)
+    if state == "sealed":
+        stream.seal()
+    for after in range(len(events) + 1):
+        assert list(stream.each(after)) == events[after:]
+
+
+@given(streams(), some.sampled_from(["open", "sealed"]))
+def test_merging_changes_no_text_and_no_order(events: list[GenerationEvent], state: str) -> None:
+    stream = Stream(ID, events)
+    if state == "sealed":
+        stream.seal()
+    for after in range(len(events) + 1):
+        merged = stream.behind(after)
+        assert fold([*events[:after], *merged]) == fold(events)
+        assert [event.sequence for event in merged] == sorted({event.sequence for event in merged})
+        assert [event.sequence for event in merged][-1:] == [event.sequence for event in events[after:]][-1:]
+        assert all(event.offset == first_behind(events, after, event) for event in merged if isinstance(event, Delta))
+
+
+def first_behind(events: list[GenerationEvent], after: int, delta: Delta) -> int:
+    """Where the first of the events begins that a merged one stands for."""
+    return min(event.offset for event in events[after:] if isinstance(event, Delta) and event.index == delta.index)
 
 
 @given(streams())
-def test_no_two_neighbours_that_are_merged_could_be_merged_again(events: list[GenerationEvent]) -> None:
-    merged = merge(events)
-    assert merge(merged) == merged
+def test_neighbouring_deltas_of_a_block_are_given_as_one(events: list[GenerationEvent]) -> None:
+    merged = Stream(ID, events).behind(0)
     deltas = [event for event in events if isinstance(event, Delta)]
-    assert len({(event.index) for event in deltas}) == len([event for event in merged if isinstance(event, Delta)])
+    assert len({event.index for event in deltas}) == len([event for event in merged if isinstance(event, Delta)])
+
+
+@given(streams(), some.integers(0, 30))
+def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown: int) -> None:
+    stream = Stream(ID)
+    for event in events:
+        stream.append(event)
+    stream.shown = min(shown, len(events))
+    assert fold(stream.behind(0)) == fold(events[: stream.shown])
+    assert list(stream.each()) == events[: stream.shown]
+    assert list(stream.each(0, len(events))) == events
+
+
+@given(streams(), some.integers(1, 5))
+def test_events_are_read_back_as_they_were_written(events: list[GenerationEvent], number: int) -> None:
+    batches = [events[begin : begin + number] for begin in range(0, len(events), number)]
+    assert [event for batch in batches for event in decode(ID, encode(batch))] == events
+
+
+@given(
+    some.lists(some.tuples(some.sampled_from(["", "ping", "error"]), some.text(alphabet="abc: \u00e9")), max_size=5),
+    some.data(),
+)
+def test_server_sent_events_are_read_however_they_are_cut(sent: list[tuple[str, str]], data: some.DataObject) -> None:
+    newline = data.draw(some.sampled_from(["\n", "\r\n", "\r"]))
+    lines = [f"event: {name}{newline}data: {text}{newline}{newline}" for name, text in sent]
+    body = f": a comment{newline}{newline}".encode() + "".join(lines).encode()
+    cuts = sorted(data.draw(some.lists(some.integers(0, len(body)), max_size=8)))
+    reader = EventReader()
+    pieces = [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    found = [event for piece in [*pieces, b"\n"] for event in reader.feed(piece)]
+    assert found == [(name.encode(), text.encode()) for name, text in sent if text]
 
 
 @given(some.text())

@@ -1,0 +1,44 @@
+"""Reading server-sent events from pieces of bytes: pure, bytes in, events out.
+
+Source: "Server-sent events" in the HTML standard, section 9.2.6, as far as the Messages API uses it. The SDK's own
+reader goes line by line and costs several times as much for each token.
+"""
+
+from collections.abc import Iterator
+
+
+class EventReader:
+    """Cuts a body into its events, wherever its pieces were cut."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give the events that are whole: the name, empty where it has none, and the data."""
+        text = self._rest + piece
+        if b"\r" in text:
+            # A CR at the end may be half of a CRLF.
+            held = text.endswith(b"\r")
+            text = text[: -1 if held else None].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\r" * held
+        *events, self._rest = text.split(b"\n\n")
+        for event in events:
+            name, data = _fields(event)
+            if data:
+                yield name, data
+
+
+def _fields(event: bytes) -> tuple[bytes, bytes]:
+    if event.startswith(b"event: "):
+        # How the API writes nearly all of them: two lines.
+        name, _, data = event.partition(b"\n")
+        if data.startswith(b"data: ") and b"\n" not in data:
+            return name[7:], data[6:]
+    name, lines = b"", list[bytes]()
+    for line in event.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"event":
+            name = value.removeprefix(b" ")
+        elif field == b"data":
+            lines.append(value.removeprefix(b" "))
+    return name, b"\n".join(lines)

@@ -1,0 +1,137 @@
+"""The events of one generation, kept small: neighbouring deltas of one block as their pieces, at the end as a text."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from streams.events import Delta, GenerationEvent, TerminalEvent
+
+
+class _Run:
+    """Neighbouring deltas of one block: `first` is the number of the first one, `offsets` say where each begins."""
+
+    __slots__ = ("first", "index", "kind", "offsets", "pieces", "text")
+
+    def __init__(self, delta: Delta) -> None:
+        self.kind = type(delta)
+        self.index = delta.index
+        self.first = delta.sequence
+        self.offsets = array("I", [delta.offset])
+        self.pieces: list[str] | None = [delta.text]
+        self.text = ""
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.offsets) - 1
+
+    def slice(self, begin: int, end: int) -> str:
+        """Join the pieces from the `begin`-th up to the `end`-th, left out."""
+        if self.pieces is not None:
+            return "".join(self.pieces[begin:end])
+        left = self.offsets[begin] - self.offsets[0]
+        right = self.offsets[end] - self.offsets[0] if end < len(self.offsets) else None
+        if self.text.isascii():
+            return self.text[left:right]
+        units = self.text.encode("utf-16-le", "surrogatepass")
+        return units[2 * left : None if right is None else 2 * right].decode("utf-16-le", "surrogatepass")
+
+    def merged(self, generation_id: UUID, begin: int, end: int) -> Delta:
+        text = self.slice(begin, end)
+        return self.kind(generation_id, self.first + end - 1, self.index, self.offsets[begin], text)
+
+    def seal(self) -> None:
+        """Keep one text instead of the pieces: nothing is added any more."""
+        if self.pieces is not None:
+            self.text = "".join(self.pieces)
+            self.pieces = None
+
+
+class Stream:
+    """What is known of one generation's events: those numbered `before` + 1 to `last`.
+
+    Readers see them up to `shown`. Many answers have many tokens, so no object is kept for a delta.
+    """
+
+    __slots__ = ("_open", "_parts", "before", "ended", "generation_id", "last", "shown")
+
+    def __init__(self, generation_id: UUID, events: Sequence[GenerationEvent] = (), before: int = 0) -> None:
+        """Begin behind the number `before`, with events that are shown already."""
+        self.generation_id = generation_id
+        self.before = self.last = self.shown = before
+        self.ended = False
+        self._parts: list[_Run | GenerationEvent] = []
+        self._open: _Run | None = None
+        for event in events:
+            self.append(event)
+        self.shown = self.last
+
+    @property
+    def over(self) -> bool:
+        """Whether readers have been shown the terminal event."""
+        return self.ended and self.shown == self.last
+
+    @property
+    def begins_at_one(self) -> bool:
+        """Whether nothing is missing at its beginning."""
+        first = self._parts[0] if self._parts else None
+        return first is not None and (first.first if isinstance(first, _Run) else first.sequence) == 1
+
+    def append(self, event: GenerationEvent) -> None:
+        """Keep the next event; a reader sees it when `shown` says so."""
+        self.last = event.sequence
+        if isinstance(event, Delta):
+            run = self._open
+            if run is not None and run.pieces is not None and run.index == event.index and run.kind is type(event):
+                run.pieces.append(event.text)
+                run.offsets.append(event.offset)
+            else:
+                self._open = _Run(event)
+                self._parts.append(self._open)
+            return
+        self._open = None
+        self._parts.append(event)
+        self.ended = isinstance(event, TerminalEvent)
+
+    def behind(self, after: int) -> list[GenerationEvent]:
+        """Give what is shown behind a number; neighbouring deltas of one block as one, with the later number."""
+        found: list[GenerationEvent] = []
+        for part in reversed(self._parts):
+            if not isinstance(part, _Run):
+                if part.sequence <= after:
+                    break
+                if part.sequence <= self.shown:
+                    found.append(part)
+                continue
+            if part.last <= after:
+                break
+            begin, end = max(after + 1 - part.first, 0), min(self.shown + 1 - part.first, len(part.offsets))
+            if begin < end:
+                found.append(part.merged(self.generation_id, begin, end))
+        found.reverse()
+        return found
+
+    def each(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
+        """Give the events behind a number one by one, up to `upto`, or to the last that is shown."""
+        upto = self.shown if upto is None else upto
+        for part in self._parts:
+            if not isinstance(part, _Run):
+                if after < part.sequence <= upto:
+                    yield part
+                continue
+            for place in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
+                yield part.merged(self.generation_id, place, place + 1)
+
+    def seal(self) -> None:
+        """Take less memory: nothing is added any more."""
+        self._open = None
+        for part in self._parts:
+            if isinstance(part, _Run):
+                part.seal()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes once it is sealed."""
+        fixed, each, number = 200, 6, 4
+        return sum(
+            fixed + (each + number) * len(part.offsets) if isinstance(part, _Run) else fixed for part in self._parts
+        )
