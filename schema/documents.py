@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
@@ -11,6 +12,8 @@ from graphql.validation import specified_rules, validate
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionContext
+
+from schema.live import Operation
 
 CACHED_DOCUMENTS = 256
 LONGEST_CACHED = 20_000
@@ -29,19 +32,26 @@ class Prepared:
 class Schema(strawberry.Schema):
     """Strawberry's schema, for which a document is prepared once."""
 
+    execution_context_class: Any  # its declared type is unknown in part
+
     def prepare(self, query: str) -> Prepared:
         """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL."""
         return _cached(self._schema, query) if len(query) <= LONGEST_CACHED else _prepare(self._schema, query)
+
+    def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
+        """Make a subscription, whose document is valid, ready to be followed."""
+        document = self.prepare(query).document
+        return Operation(self._schema, self.execution_context_class, document, name, variables, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Log nothing here: `schema.failures` knows whose fault an error is."""
 
 
-def prepare(schema: BaseSchema, query: str) -> Prepared:
-    """Prepare a document for a schema of ours, where Strawberry only says that it is one."""
+def ours(schema: BaseSchema) -> Schema:
+    """Give a schema of ours, where Strawberry only says that it is one."""
     if not isinstance(schema, Schema):
         raise TypeError("not a schema of ours")
-    return schema.prepare(query)
+    return schema
 
 
 def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
@@ -70,14 +80,14 @@ class Documents(SchemaExtension):
         context = self.execution_context
         if context.query:
             with suppress(GraphQLError):
-                context.graphql_document = prepare(context.schema, context.query).document
+                context.graphql_document = ours(context.schema).prepare(context.query).document
         yield
 
     def on_validate(self) -> Iterator[None]:
         """Hand over what validation found."""
         context = self.execution_context
         if context.query:
-            context.pre_execution_errors = prepare(context.schema, context.query).errors
+            context.pre_execution_errors = ours(context.schema).prepare(context.query).errors
         yield
 
 

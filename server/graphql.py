@@ -18,6 +18,8 @@ from strawberry.types.execution import ExecutionResult
 from resolvers.context import Context
 from schema.documents import Schema, bad_request, find_operation, is_subscription
 from schema.failures import internal_error
+from schema.live import OperationFailed, follow
+from schema.results import encode_json, response
 from server.accept import preferred
 from server.graphql_ws import SocketHandler
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
@@ -91,11 +93,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return decode_json(data)
 
     def encode_json(self, data: object) -> str:
-        """Write JSON; the standard library takes what orjson does not, such as half a surrogate pair."""
-        try:
-            return orjson.dumps(data).decode()
-        except TypeError:
-            return json.dumps(data, separators=(",", ":"))
+        """Write JSON."""
+        return encode_json(data).decode()
 
     async def _serve(self, request: Request, context: Context) -> Response:
         accept = request.headers.get("accept")
@@ -121,7 +120,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         followed = self._is_followed(request.method, asked, streams=framing is not None)
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
-            return ResultStream(self._results(asked, context), framing, context.services.closing)
+            return ResultStream(self._results(asked, context, followed=followed), framing, context.services.closing)
         body = _response(await self._execute(asked, context))
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
 
@@ -147,22 +146,23 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             operation_name=asked.operation_name,
         )
 
-    async def _results(self, asked: GraphQLRequest, context: Context) -> AsyncGenerator[str]:
-        source: Any = await self._schema.stream(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation_name,
-        )
-        async with aclosing(source):
-            async for result in source:
-                yield self.encode_json(_response(result))
+    async def _results(self, asked: GraphQLRequest, context: Context, *, followed: bool) -> AsyncGenerator[bytes]:
+        if not followed:
+            yield encode_json(_response(await self._execute(asked, context)))
+            return
+        operation = self._schema.operation(asked.query, asked.variables, asked.operation_name, context)
+        try:
+            async with aclosing(follow(operation)) as results:
+                async for result in results:
+                    yield result
+        except OperationFailed as failed:
+            yield encode_json(response(None, failed.errors))
 
     def _respond(
         self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
     ) -> Response:
         content_type = f"{media_type or JSON_TYPE}; charset=utf-8"
-        return Response(self.encode_json(body), status, {**(headers or {}), "Content-Type": content_type})
+        return Response(encode_json(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
@@ -170,12 +170,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
 
 def _response(result: ExecutionResult) -> dict[str, Any]:
-    errors = result.errors or []
-    body: dict[str, Any] = {"errors": [error.formatted for error in errors]} if errors else {}
-    # An error with no path is of the whole request, so that nothing was executed: there is no `data` entry.
-    if result.data is None and all(error.path is None for error in errors):
-        return body
-    return {**body, "data": result.data}
+    return response(result.data, result.errors)
 
 
 def _framing(accept: str | None) -> Framing | None:

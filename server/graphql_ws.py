@@ -6,11 +6,12 @@ before it, keeps errors of an operation inside the operation, and pings a silent
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
 from typing import Any, cast
 
 from graphql import GraphQLError
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
@@ -20,8 +21,10 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 
 from resolvers.context import Context
 from resolvers.limits import too_many
-from schema.documents import find_operation, prepare
+from schema.documents import Schema, find_operation, is_subscription, ours
 from schema.failures import internal_error, show_error
+from schema.live import OperationFailed, follow
+from schema.results import encode_json
 
 PING_SECONDS = 15.0
 """Silence that proxies take for a dead socket begins at 20 s in the field."""
@@ -43,6 +46,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket."""
 
     ping_seconds = PING_SECONDS
+
+    @property
+    def _socket(self) -> WebSocket:
+        adapter: Any = self.websocket
+        socket: WebSocket = adapter.ws
+        return socket
 
     async def handle(self) -> None:
         """Serve the socket until it closes; its operations end with it."""
@@ -85,14 +94,28 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
+        schema = ours(self.schema)
         try:
-            prepared = prepare(self.schema, operation.query)
-            find_operation(prepared.document, operation.operation_name)
-            await super().run_operation(operation)
+            prepared = schema.prepare(operation.query)
+            found = find_operation(prepared.document, operation.operation_name)
+            if is_subscription(found) and not prepared.errors:
+                await self._follow(operation, schema)
+            else:
+                await super().run_operation(operation)
         except WebSocketDisconnected:
             return
         except GraphQLError as error:
-            await self._fail(operation, error)
+            await self._fail(operation, [error])
+        except OperationFailed as failed:
+            await self._fail(operation, failed.errors)
+
+    async def _follow(self, operation: Operation[Context, None], schema: Schema) -> None:
+        begin = b'{"id":%b,"type":"next","payload":' % encode_json(operation.id)
+        asked = schema.operation(operation.query, operation.variables, operation.operation_name, self.context)
+        async with aclosing(follow(asked)) as results:
+            async for result in results:
+                await self._send(b"%b%b}" % (begin, result))
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _send_result_stream(self, operation: Operation[Context, None], result_source: Any) -> None:
         async for result in result_source:
@@ -102,9 +125,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 return
             await operation.send_next(result)
 
-    async def _fail(self, operation: Operation[Context, None], error: GraphQLError) -> None:
+    async def _fail(self, operation: Operation[Context, None], errors: Sequence[GraphQLError]) -> None:
         with suppress(WebSocketDisconnected, RuntimeError):
-            await operation.send_initial_errors([show_error(error)])
+            await operation.send_initial_errors([show_error(error) for error in errors])
 
     async def handle_task_exception(self, error: Exception) -> None:
         """Log a fault of ours; a socket that went away is none."""
@@ -112,16 +135,20 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             internal_error(error)
 
     async def send_message(self, message: Any) -> None:
+        """Send a message."""
+        await self._send(encode_json(message))
+
+    async def _send(self, message: bytes) -> None:
         """Send; a socket that was closed in the meantime, or whose client reads nothing, counts as gone."""
         try:
             async with asyncio.timeout(STALLED_SECONDS):
-                await self.websocket.send_json(message)
+                await self._socket.send_text(message.decode())
         except TimeoutError as error:
             with suppress(TimeoutError, RuntimeError):
                 async with asyncio.timeout(1):
                     await self.websocket.close(code=STALLED, reason="Nothing was read for too long")
             raise WebSocketDisconnected from error
-        except RuntimeError as error:
+        except (RuntimeError, WebSocketDisconnect) as error:
             raise WebSocketDisconnected from error
 
     async def _keep_pinging(self) -> None:

@@ -29,7 +29,7 @@ class Framing:
     begin: bytes
     heartbeat: bytes
     end: bytes
-    result: Callable[[str], bytes]
+    result: Callable[[bytes], bytes]
 
 
 SSE = Framing(
@@ -38,21 +38,21 @@ SSE = Framing(
     begin=b":\n\n",
     heartbeat=b":\n\n",
     end=b"event: complete\ndata:\n\n",
-    result=lambda json: b"event: next\ndata: " + json.encode() + b"\n\n",
+    result=lambda json: b"event: next\ndata: " + json + b"\n\n",
 )
 
 
-def _part(json: str) -> bytes:
+def _part(json: bytes) -> bytes:
     # Each part ends with the delimiter of the next one, so that a client need not wait to see it whole.
-    return b"\r\nContent-Type: application/json\r\n\r\n" + json.encode() + b"\r\n--graphql"
+    return b"\r\nContent-Type: application/json\r\n\r\n" + json + b"\r\n--graphql"
 
 
 MULTIPART = Framing(
     content_type=f'{MULTIPART_TYPE};boundary="graphql";subscriptionSpec=1.0',
     begin=b"--graphql",
-    heartbeat=_part("{}"),
+    heartbeat=_part(b"{}"),
     end=b"--\r\n",
-    result=lambda json: _part(f'{{"payload":{json}}}'),
+    result=lambda json: _part(b'{"payload":%b}' % json),
 )
 
 HEADERS = {
@@ -65,8 +65,8 @@ HEADERS = {
 class ResultStream(Response):
     """Sends results as they come; ends its source at once when the client goes, stalls, or the server closes."""
 
-    def __init__(self, results: AsyncGenerator[str], framing: Framing, closing: asyncio.Event) -> None:
-        """Take the results as JSON texts, how they are written, and what is set when the server closes."""
+    def __init__(self, results: AsyncGenerator[bytes], framing: Framing, closing: asyncio.Event) -> None:
+        """Take the results as JSON, how they are written, and what is set when the server closes."""
         super().__init__(headers={**HEADERS, "Content-Type": framing.content_type})
         del self.headers["content-length"]
         self._results = results
@@ -99,11 +99,11 @@ class ResultStream(Response):
                 if not result.done():
                     await _write(send, self._framing.heartbeat)
                     continue
-                text = result.result()
-                if text is None:
+                json = result.result()
+                if json is None:
                     await _write(send, self._framing.end)
                     break
-                await _write(send, self._framing.result(text))
+                await _write(send, self._framing.result(json))
                 result = asyncio.ensure_future(anext(self._results, None))
         finally:
             result.cancel()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Coroutine
@@ -120,7 +121,12 @@ class Servers:
         return self._postgres is not None
 
     def restart_postgres(self) -> None:
-        self._postgres.stop()
+        # The wheel's own stop waits for clients to leave, and kills; SIGINT disconnects them and writes all.
+        os.kill(self._postgres.get_pid(), signal.SIGINT)
+        deadline = time.monotonic() + 20
+        while (self.folder / "postgres" / "postmaster.pid").exists():
+            assert time.monotonic() < deadline, "PostgreSQL did not stop"
+            time.sleep(0.01)
         self._postgres.start()
 
     def close(self) -> None:

@@ -1,0 +1,135 @@
+"""Subscriptions, without executing GraphQL for each token: the one fast path of the API.
+
+A delta's selection holds leaves alone, so it is collected once, by graphql-core itself, and becomes a template that
+each delta fills in. Every other event is executed as always. Both give the same: tests/test_live.py compares them.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLObjectType, GraphQLSchema, execution
+from graphql.execution import Executor
+from graphql.execution.collect_fields import collect_fields, collect_subfields
+
+from schema.failures import show_error
+from schema.results import encode_json, response
+from streams.events import Delta, TextDelta, ThinkingDelta, ToolInputDelta
+
+DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
+Fill = Callable[[Delta], bytes]
+AnyExecutor = Executor[Any]
+core: Any = execution  # its declared types are unknown in part
+
+FIELDS: dict[str, tuple[bytes, Callable[[Delta], Any]]] = {
+    "generationId": (b'"%b"', lambda delta: str(delta.generation_id).encode()),
+    "sequence": (b"%d", lambda delta: delta.sequence),
+    "index": (b"%d", lambda delta: delta.index),
+    "offset": (b"%d", lambda delta: delta.offset),
+    "text": (b"%b", lambda delta: encode_json(delta.text)),
+    "partialJson": (b"%b", lambda delta: encode_json(delta.text)),
+}
+"""How each leaf of a delta is written, and read."""
+
+
+class OperationFailed(Exception):
+    """The whole operation failed; the errors are as a client may see them."""
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        """Take the errors as they were raised."""
+        super().__init__("The operation failed.")
+        self.errors = [show_error(error) for error in errors]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A validated subscription, with all that is needed to execute it."""
+
+    schema: GraphQLSchema
+    executor_class: Any  # a graphql-core Executor's class, whose declared types are unknown in part
+    document: DocumentNode
+    name: str | None
+    variables: dict[str, Any] | None
+    context: object
+
+    def executor(self, event: object = None) -> AnyExecutor:
+        """Make what executes one event. Each gets its own: graphql-core's copies share a cache that only grows."""
+        built: AnyExecutor | list[GraphQLError] = self.executor_class.build(
+            self.schema, self.document, event, self.context, self.variables, self.name
+        )
+        if isinstance(built, list):
+            raise OperationFailed(built)
+        return built
+
+
+async def follow(operation: Operation) -> AsyncGenerator[bytes]:
+    """Give each result as JSON; raise OperationFailed where the operation cannot begin or go on."""
+    executor = operation.executor()
+    source = core.create_source_event_stream(executor)
+    if isawaitable(source):
+        source = await source
+    if isinstance(source, ExecutionResult):
+        raise OperationFailed(source.errors or ())
+    fills: dict[type, Fill] = {kind: fill for kind in DELTAS if (fill := template(executor, kind)) is not None}
+    del executor
+    try:
+        async with aclosing(source):
+            async for event in source:
+                fill = fills.get(event.__class__)
+                yield fill(event) if fill is not None else await execute(operation, event)
+    except Exception as error:
+        raise OperationFailed([_located(error)]) from error
+
+
+async def execute(operation: Operation, event: object) -> bytes:
+    """Execute the operation for one event, as graphql-core does it."""
+    result = core.execute_subscription_event(operation.executor(event))
+    if isawaitable(result):
+        result = await result
+    return encode_json(response(result.data, [show_error(error) for error in result.errors or ()]))
+
+
+def template(executor: AnyExecutor, kind: type[Delta]) -> Fill | None:
+    """Make what writes results for deltas of one kind; None where the selection asks for more than their leaves."""
+    selected = _selected(executor, kind.__name__)
+    if selected is None:
+        return None
+    root, names = selected
+    entries: list[bytes] = []
+    reads: list[Callable[[Delta], Any]] = []
+    for key, name in names.items():
+        written = _quoted(key) + b":"
+        if name == "__typename":
+            entries.append(written + _quoted(kind.__name__))
+        else:
+            hole, read = FIELDS[name]
+            entries.append(written + hole)
+            reads.append(read)
+    pattern = b'{"data":{%b:{%b}}}' % (_quoted(root), b",".join(entries))
+    return lambda delta: pattern % tuple([read(delta) for read in reads])
+
+
+def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str]] | None:
+    """Give the root's response key, and the fields of a type by their response keys."""
+    root_type, shown = executor.schema.subscription_type, executor.schema.get_type(type_name)
+    if root_type is None or not isinstance(shown, GraphQLObjectType):
+        return None
+    common = (executor.schema, executor.fragments, executor.variable_values)
+    roots = collect_fields(*common, root_type, executor.operation).grouped_field_set
+    (root, details), *others = roots.items()
+    if others:
+        return None
+    fields = collect_subfields(*common, executor.operation, shown, details).grouped_field_set
+    names = {key: same[0].node.name.value for key, same in fields.items()}
+    return (root, names) if names.keys() and set(names.values()) <= {*FIELDS, "__typename"} else None
+
+
+def _quoted(text: str) -> bytes:
+    # A name of GraphQL's needs no escapes, neither in JSON nor in a pattern.
+    return b'"%b"' % text.encode()
+
+
+def _located(error: Exception) -> GraphQLError:
+    return error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)

@@ -1,0 +1,114 @@
+"""The fast path of subscriptions gives what graphql-core gives, for any document."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from graphql import ExecutionResult, parse, validate
+from graphql.execution import execute_subscription_event
+from hypothesis import given
+from hypothesis import strategies as some
+
+from schema.live import DELTAS, Operation, execute, template
+from schema.root import schema
+from streams.events import Delta, GenerationCompleted
+
+ID = UUID(int=7)
+CORE = schema._schema
+TYPES = ("TextDelta", "ThinkingDelta", "ToolInputDelta", "GenerationEvent", "MessageSnapshot", "GenerationCompleted")
+
+
+def leaves_of(name: str) -> list[str]:
+    """Fields of a type that have no selection of their own."""
+    texts = {"TextDelta": "text", "ThinkingDelta": "text", "ToolInputDelta": "partialJson"}
+    own = ["index", "offset", texts[name]] if name in texts else []
+    return ["__typename", "generationId", "sequence", *own]
+
+
+NESTED = {
+    "MessageSnapshot": "message { id text content { index ... on TextBlock { text } } }",
+    "GenerationCompleted": "generation { id status usage { inputTokens } }",
+}
+DIRECTIVES = ("", "@include(if: $yes)", "@include(if: $no)", "@skip(if: $yes)", "@skip(if: $no)", "@include(if: true)")
+
+
+@some.composite
+def selections(draw: some.DrawFn, name: str, depth: int = 2) -> str:
+    """Fields, aliases, directives, inline fragments and spreads that are valid on a type."""
+    parts: list[str] = []
+    for _ in range(draw(some.integers(1, 4))):
+        directive = draw(some.sampled_from(DIRECTIVES))
+        match draw(some.integers(0, 3 if depth else 1)):
+            case 0 | 1:
+                field = draw(some.sampled_from(leaves_of(name)))
+                # An alias that bears its field's name can never be in conflict with another.
+                alias = draw(some.sampled_from(["", f"a_{field}: ", f"b_{field}: "]))
+                parts.append(f"{alias}{field} {directive}")
+            case 2:
+                on = draw(some.sampled_from(TYPES)) if name == "GenerationEvent" else name
+                inner = draw(selections(on, depth - 1))
+                parts.append(f"... on {on} {directive} {{ {inner} {NESTED.get(on, '')} }}")
+            case _:
+                parts.append(f"...On{name} {directive}")
+    return " ".join(parts)
+
+
+@some.composite
+def documents(draw: some.DrawFn) -> str:
+    """A subscription to an answer's events."""
+    root = draw(some.sampled_from(["", "events: "]))
+    body = draw(selections("GenerationEvent"))
+    fragments = " ".join(
+        f"fragment On{name} on {name} {{ {draw(selections(name, 0))} }}" for name in TYPES if f"...On{name} " in body
+    )
+    more = ""
+    for name in TYPES:
+        if f"...On{name} " in body and f"fragment On{name} " not in fragments:
+            more += f" fragment On{name} on {name} {{ {draw(selections(name, 0))} }}"
+    again = draw(some.sampled_from(["", f"{root}generationEvents(generationId: $id) {{ sequence }}"]))
+    return (
+        "subscription ($id: ID!, $yes: Boolean!, $no: Boolean!) "
+        f"{{ {root}generationEvents(generationId: $id) {{ {body} }} {again} }} {fragments}{more}"
+    )
+
+
+@some.composite
+def deltas(draw: some.DrawFn) -> Delta:
+    numbers = some.integers(0, 2**31 - 1)
+    text = draw(some.one_of(some.text(), some.text(alphabet='"\\\n\t%{}é👋\x00\u2028')))
+    return draw(some.sampled_from(DELTAS))(ID, draw(numbers), draw(numbers), draw(numbers), text)
+
+
+def operation(document: str) -> Operation:
+    variables = {"id": str(ID), "yes": True, "no": False}
+    return schema.operation(document, variables, None, None)
+
+
+@given(documents(), deltas())
+def test_a_template_gives_what_graphql_core_gives(document: str, delta: Delta) -> None:
+    errors = [error for error in validate(CORE, parse(document)) if "is never used" not in error.message]
+    assert errors == []
+    asked = operation(document)
+    executed = execute_subscription_event(asked.executor(delta))
+    assert isinstance(executed, ExecutionResult)
+    fill = template(asked.executor(), type(delta))
+    if fill is None:
+        # Nothing of a delta is selected.
+        assert not next(iter((executed.data or {}).values()))
+        return
+    filled: Any = json.loads(fill(delta))
+    assert filled == {"data": executed.data}
+    assert json.dumps(filled) == json.dumps({"data": executed.data}), "the order of the fields"
+
+
+def test_deltas_are_filled_in_and_nothing_else() -> None:
+    asked = operation("subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }")
+    assert all(template(asked.executor(), kind) for kind in DELTAS)
+
+
+@pytest.mark.anyio
+async def test_an_event_is_executed_with_an_executor_of_its_own() -> None:
+    asked = operation("subscription ($id: ID!) { e: generationEvents(generationId: $id) { __typename sequence } }")
+    result = await execute(asked, GenerationCompleted(ID, 9))
+    assert json.loads(result) == {"data": {"e": {"__typename": "GenerationCompleted", "sequence": 9}}}
