@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,9 +19,11 @@ from db.generations import UsageSum
 from db.tables import Conversation, Generation, Message
 from resolvers.limits import Subscriptions
 from streams.bells import Bells
+from streams.events import GenerationEvent
 from streams.log import EventLog, Signals
 
 Row = TypeVar("Row")
+Push = Callable[[GenerationEvent], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Context(BaseContext):
         super().__init__()
         self.services = services
         self.viewer = viewer
+        self.push: Push | None = None
         self.database = services.database
         self.log = services.log
         self.generator = services.generator
@@ -67,6 +71,12 @@ class Context(BaseContext):
         self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
         self.unfinished_in: DataLoader[UUID, list[Generation] | None] = self._loader(generations.unfinished)
         self.usage_of: DataLoader[UUID, UsageSum | None] = self._loader(generations.usage_of_conversations)
+
+    def pushing(self, push: Push) -> "Context":
+        """Give the context of one subscription, whose events may be handed on without its task."""
+        made = copy(self)
+        made.push = push
+        return made
 
     def changed(self) -> None:
         """Wake who follows the viewer's conversations, in every process; after the commit."""

@@ -21,6 +21,7 @@ from streams.events import (
     TerminalEvent,
     fold,
 )
+from streams.stream import Follower
 
 
 class SnapshotReason(StrEnum):
@@ -30,7 +31,7 @@ class SnapshotReason(StrEnum):
     UNKNOWN_SEQUENCE = "unknown_sequence"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageSnapshot(GenerationEvent):
     """All that is written up to `sequence`."""
 
@@ -51,18 +52,19 @@ async def generation_events(info: Info, generation_id: ID, after: int | None = N
 async def follow(context: Context, generation: Generation, after: int | None) -> AsyncGenerator[GenerationEvent]:
     """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end."""
     beginning, ended = await _beginning(context, generation, after)
-    seen = 0 if after is None else after
+    follower = Follower(0 if after is None else after, context.push)
     for event in beginning:
-        seen = event.sequence
+        follower.after = event.sequence
         yield event
     while not ended:
-        async with aclosing(context.log.follow(generation.id, seen)) as batches:
+        async with aclosing(context.log.follow(generation.id, follower)) as batches:
             async for batch in batches:
                 # Silence: another process may have ended it without a word, or the log cannot be reached.
-                fresh, ended = (batch, False) if batch else await _news(context, generation.id, seen)
+                fresh, ended = (batch, False) if batch else await _news(context, generation.id, follower.after)
                 for event in fresh:
-                    seen = event.sequence
                     yield event
+                if fresh:
+                    follower.after = fresh[-1].sequence
                 if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
                     return
 

@@ -14,9 +14,10 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLObjectTy
 from graphql.execution import Executor
 from graphql.execution.collect_fields import collect_fields, collect_subfields
 
+from resolvers.context import Context
 from schema.failures import show_error
 from schema.results import encode_json, response
-from streams.events import Delta, TextDelta, ThinkingDelta, ToolInputDelta
+from streams.events import Delta, GenerationEvent, TextDelta, ThinkingDelta, ToolInputDelta
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
 Fill = Callable[[Delta], bytes]
@@ -64,15 +65,21 @@ class Operation:
         return built
 
 
-async def follow(operation: Operation) -> AsyncGenerator[bytes]:
-    """Give each result as JSON; raise OperationFailed where the operation cannot begin or go on."""
+async def follow(operation: Operation, send: Callable[[bytes], bool] | None = None) -> AsyncGenerator[bytes]:
+    """Give each result as JSON; raise OperationFailed where the operation cannot begin or go on.
+
+    `send`, if given, may take the result of a delta at once, where it is shown, so that no task need be woken; where it
+    says that it cannot, the result is given like every other.
+    """
     executor = operation.executor()
+    fills: dict[type, Fill] = {kind: fill for kind in DELTAS if (fill := template(executor, kind)) is not None}
+    if send is not None and isinstance(operation.context, Context):
+        executor.context_value = operation.context.pushing(_pushed(fills, send))
     source = core.create_source_event_stream(executor)
     if isawaitable(source):
         source = await source
     if isinstance(source, ExecutionResult):
         raise OperationFailed(source.errors or ())
-    fills: dict[type, Fill] = {kind: fill for kind in DELTAS if (fill := template(executor, kind)) is not None}
     del executor
     try:
         async with aclosing(source):
@@ -81,6 +88,14 @@ async def follow(operation: Operation) -> AsyncGenerator[bytes]:
                 yield fill(event) if fill is not None else await execute(operation, event)
     except Exception as error:
         raise OperationFailed([_located(error)]) from error
+
+
+def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Callable[[GenerationEvent], bool]:
+    def push(event: GenerationEvent) -> bool:
+        fill = fills.get(event.__class__)
+        return fill is not None and isinstance(event, Delta) and send(fill(event))
+
+    return push
 
 
 async def execute(operation: Operation, event: object) -> bytes:

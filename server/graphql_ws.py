@@ -25,6 +25,7 @@ from schema.documents import Schema, find_operation, is_subscription, ours
 from schema.failures import internal_error, show_error
 from schema.live import OperationFailed, follow
 from schema.results import encode_json
+from server.sockets import SocketProtocol, protocol_of
 
 PING_SECONDS = 15.0
 """Silence that proxies take for a dead socket begins at 20 s in the field."""
@@ -46,6 +47,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket."""
 
     ping_seconds = PING_SECONDS
+    _protocol: SocketProtocol | None = None
 
     @property
     def _socket(self) -> WebSocket:
@@ -53,8 +55,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         socket: WebSocket = adapter.ws
         return socket
 
+    def _write(self, message: bytes) -> bool:
+        return self._protocol is not None and self._protocol.write_text(message)
+
     async def handle(self) -> None:
         """Serve the socket until it closes; its operations end with it."""
+        self._protocol = protocol_of(self._socket)
         pinging = asyncio.create_task(self._keep_pinging())
         try:
             with suppress(WebSocketDisconnect):
@@ -112,7 +118,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _follow(self, operation: Operation[Context, None], schema: Schema) -> None:
         begin = b'{"id":%b,"type":"next","payload":' % encode_json(operation.id)
         asked = schema.operation(operation.query, operation.variables, operation.operation_name, self.context)
-        async with aclosing(follow(asked)) as results:
+
+        def send(result: bytes) -> bool:
+            return self._write(b"%b%b}" % (begin, result))
+
+        async with aclosing(follow(asked, send)) as results:
             async for result in results:
                 await self._send(b"%b%b}" % (begin, result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
@@ -140,6 +150,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def _send(self, message: bytes) -> None:
         """Send; a socket that was closed in the meantime, or whose client reads nothing, counts as gone."""
+        if self._write(message):
+            return
         try:
             async with asyncio.timeout(STALLED_SECONDS):
                 await self._socket.send_text(message.decode())

@@ -1,5 +1,6 @@
 """Running servers: uvicorn with our settings, and what is printed when it is ready."""
 
+import gc
 import logging
 import socket
 from collections.abc import Generator
@@ -12,9 +13,12 @@ from uvicorn.supervisors import Multiprocess
 
 from server.app import create_app
 from server.settings import Settings, load_settings
+from server.sockets import SocketProtocol
 
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
+COLLECTOR = (10_000, 20, 50)
+"""New objects until a first pass, first passes until a second, second ones until a full one."""
 MAX_MESSAGE = 2_000_000
 """Bytes of one WebSocket message, as of one HTTP request."""
 
@@ -46,7 +50,9 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
     _log(settings)
     announcement = _announce(settings, address_of(listening))
     if workers == 1:
-        _run(create_app(settings), listening, announcement)
+        app = create_app(settings)
+        _calm_collector()
+        _run(app, listening, announcement)
         return
     print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
     Multiprocess(_config(f"{__name__}:worker", factory=True, workers=workers), [listening]).run()
@@ -56,7 +62,19 @@ def worker() -> FastAPI:
     """Make the application of one of several processes, from the same environment."""
     settings = load_settings()
     _log(settings)
-    return create_app(settings)
+    app = create_app(settings)
+    _calm_collector()
+    return app
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector leave alone what stays for ever, and look less often for what does not.
+
+    Nearly nothing here is part of a cycle; a full pass over the modules and the schema would be a pause of all answers.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR)
 
 
 def _log(settings: Settings) -> None:
@@ -92,6 +110,7 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws_max_size=MAX_MESSAGE,
+        ws=SocketProtocol,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         **more,

@@ -1,4 +1,8 @@
-"""The numbered events of a generation, and the rule that folds them into blocks."""
+"""The numbered events of a generation, and the rule that folds them into blocks.
+
+Nobody changes an event. They are not frozen because to make a frozen one costs three times as much, and two are made
+for each token.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ from uuid import UUID
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationEvent:
     """One event; `sequence` counts from 1 without gaps."""
 
@@ -17,12 +21,12 @@ class GenerationEvent:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationStarted(GenerationEvent):
     """Claude was asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContentBlockStarted(GenerationEvent):
     """A block begins; `block` is in the Messages API's words, as far as it is known."""
 
@@ -30,7 +34,7 @@ class ContentBlockStarted(GenerationEvent):
     block: Json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delta(GenerationEvent):
     """A piece of a block; `offset` is where it begins, in UTF-16 code units."""
 
@@ -39,17 +43,17 @@ class Delta(GenerationEvent):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TextDelta(Delta):
     """A piece of a text block."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ThinkingDelta(Delta):
     """A piece of a thinking block."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolInputDelta(Delta):
     """A piece of a tool's input, as JSON text."""
 
@@ -59,7 +63,7 @@ class ToolInputDelta(Delta):
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContentBlockFinished(GenerationEvent):
     """A block is whole; `block` is what is stored."""
 
@@ -67,7 +71,7 @@ class ContentBlockFinished(GenerationEvent):
     block: Json
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolResultsRequired(GenerationEvent):
     """Claude waits for what the client's own tools give back; `tool_uses` are blocks by their index."""
 
@@ -75,22 +79,22 @@ class ToolResultsRequired(GenerationEvent):
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TerminalEvent(GenerationEvent):
     """The last event, of which there is exactly one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationCompleted(TerminalEvent):
     """Claude came to an end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationStopped(TerminalEvent):
     """Somebody stopped it; what was written is kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GenerationFailed(TerminalEvent):
     """It failed; what was written is kept."""
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from streams.events import GenerationEvent
-from streams.stream import Stream
+from streams.stream import Follower, Stream
 
 SILENCE = 5.0
 """Seconds after which a reader of another process's log is told that nothing came."""
@@ -45,8 +45,8 @@ class EventLog(Protocol):
         """Give all events so far, or None where the log is gone, incomplete, or cannot be reached."""
         ...
 
-    def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what stands behind `after`, then what comes, in batches, and end behind the terminal event.
+    def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Give what is behind the follower's number, then what comes, in batches, and end behind the terminal event.
 
         A batch is all that has come; neighbouring deltas of one block stand in it as one, with the later number.
         An empty batch says that nothing came for a while, or that the log cannot be reached: the reader looks elsewhere

@@ -9,7 +9,7 @@ from streams.bells import Bells
 from streams.events import GenerationEvent, TerminalEvent
 from streams.journal import Journal
 from streams.log import SILENCE
-from streams.stream import Stream
+from streams.stream import Follower, Stream
 
 LIFE_AFTER_END = 15 * 60.0
 """Seconds for which a finished log can still be read."""
@@ -33,7 +33,10 @@ class MemoryLog:
 
     def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> Stream:
         """Begin to write a log, behind the events that are there already."""
+        before = self._streams.get(generation_id)
         stream = self._streams[generation_id] = Stream(generation_id, events)
+        if before is not None:
+            before.close()
         self._bells.ring(generation_id)
         return stream
 
@@ -58,8 +61,7 @@ class MemoryLog:
         stream = self._streams.get(generation_id)
         if stream is None or upto <= stream.shown:
             return
-        stream.shown = upto
-        self._bells.ring(generation_id)
+        stream.show(upto)
         if stream.over:
             if self._journal is not None:
                 self._journal.forget(generation_id)
@@ -72,8 +74,9 @@ class MemoryLog:
         """Forget it here; its readers look elsewhere."""
         if self._journal is not None:
             self._journal.close(generation_id)
-        self._streams.pop(generation_id, None)
-        self._bells.ring(generation_id)
+        stream = self._streams.pop(generation_id, None)
+        if stream is not None:
+            stream.close()
 
     async def discard(self, generation_id: UUID) -> None:
         """Forget it, and its journal."""
@@ -93,33 +96,37 @@ class MemoryLog:
         """Give what is in memory."""
         return self._streams.get(generation_id)
 
-    async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what stands behind `after`, then what comes, and end behind the terminal event."""
+    async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Give what stands behind the follower's number, then what comes, and end behind the terminal event."""
         while True:
             stream = self._streams.get(generation_id)
+            if stream is None:
+                if not await self._opens(generation_id):
+                    yield []
             # One look: between it and the wait below nothing else runs.
-            if stream is not None and stream.shown > after:
-                batch = stream.behind(after)
-                after = stream.shown
+            elif stream.shown > follower.after:
+                batch = stream.behind(follower.after)
+                follower.after = stream.shown
                 yield batch
-            elif stream is not None and stream.over:
+            elif stream.over:
                 return
-            elif not await self._rings(generation_id, None if stream else SILENCE / 5):
-                yield []
+            else:
+                # Whoever writes here always comes to an end, so there is no need for patience.
+                with stream.followed(follower) as bell:
+                    await bell
+                if stream.closed:
+                    yield []
 
-    async def _rings(self, generation_id: UUID, patience: float | None) -> bool:
-        """Wait for the next ring; say whether it came in time. Who writes here needs no patience: it always ends."""
+    async def _opens(self, generation_id: UUID) -> bool:
+        """Wait a while for a log that is not written here; say whether it is now."""
         bell = self._bells.listen(generation_id)
         try:
-            if patience is None:
-                await bell
-            else:
-                await asyncio.wait_for(bell, patience)
+            await asyncio.wait_for(bell, SILENCE / 5)
         except TimeoutError:
             return False
         finally:
             self._bells.leave(generation_id, bell)
-        return generation_id in self._streams
+        return True
 
     def _retire(self, stream: Stream) -> None:
         """Keep an ended log small, and not for ever."""

@@ -12,7 +12,7 @@ from streams.events import GenerationEvent
 from streams.memory import LIFE_AFTER_END, MemoryLog
 from streams.redis_reader import BLOCK_MS, RedisReader
 from streams.redis_writer import AWAY, RedisWriter, holder_key, stream_key
-from streams.stream import Stream
+from streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
@@ -79,10 +79,10 @@ class RedisLog:
         mine = self._memory.stream(generation_id)
         return mine if mine is not None else await self._reader.read(generation_id)
 
-    async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
+    async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Follow in memory what is written here, all else in Redis."""
         mine = self._memory.stream(generation_id) is not None
-        stream = (self._memory if mine else self._reader).follow(generation_id, after)
+        stream = (self._memory if mine else self._reader).follow(generation_id, follower)
         try:
             async for batch in stream:
                 yield batch

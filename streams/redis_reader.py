@@ -13,12 +13,11 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from streams.bells import Bells
 from streams.encoding import decode
 from streams.events import GenerationEvent
 from streams.log import SILENCE, LocalSignals
 from streams.redis_writer import AWAY, stream_key
-from streams.stream import Stream
+from streams.stream import Follower, Stream
 
 SIGNALS = "tertulia:signals"
 KEPT_SIGNALS = 1000
@@ -42,7 +41,7 @@ class _Mirror:
                 # An entry that was sent twice may overlap with the one before it.
                 if event.sequence > self.stream.last:
                     self.stream.append(event)
-        self.stream.shown = self.stream.last
+        self.stream.show(self.stream.last)
 
 
 class RedisReader:
@@ -54,7 +53,6 @@ class RedisReader:
         self._redis: Any = redis
         self._wake = f"tertulia:wake:{process}"
         self._mirrors: dict[UUID, _Mirror] = {}
-        self._bells = Bells()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._heard = b"0-0"
         self._woken = b"0-0"
@@ -73,24 +71,25 @@ class RedisReader:
                 return None
         return mirror.stream if mirror.stream.begins_at_one else None
 
-    async def follow(self, generation_id: UUID, after: int) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what stands behind `after`, then what comes; an empty batch after silence, or when Redis is away."""
-        mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=after)))
-        if after < mirror.stream.before:
+    async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
+        """Give what is behind the follower's number, then what comes; empty batches after silence, or without Redis."""
+        mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=follower.after)))
+        if follower.after < mirror.stream.before:
             # The mirror began later than this follower asks for: it begins again, and the others see no difference.
-            mirror.stream = Stream(generation_id)
+            before, mirror.stream = mirror.stream, Stream(generation_id)
+            before.close()
         mirror.followers += 1
         self.wake()
         try:
             while True:
                 stream = mirror.stream
-                if stream.shown > after:
-                    batch = stream.behind(after)
-                    after = stream.shown
+                if stream.shown > follower.after:
+                    batch = stream.behind(follower.after)
+                    follower.after = stream.shown
                     yield batch
-                elif stream.over and stream.last <= after:
+                elif stream.over and stream.last <= follower.after:
                     return
-                elif not await self._rings(generation_id):
+                elif not await self._rings(stream, follower):
                     yield []
         finally:
             mirror.followers -= 1
@@ -116,8 +115,8 @@ class RedisReader:
                 if not self.away:
                     logger.warning("Redis cannot be read: %s", error)
                 self.away = True
-                for found in list(self._mirrors):
-                    self._bells.ring(found)
+                for mirror in list(self._mirrors.values()):
+                    mirror.stream.wake()
                 await asyncio.sleep(RETRY)
 
     async def close(self) -> None:
@@ -151,7 +150,6 @@ class RedisReader:
                 self._woken = entries[-1][0]
             elif (mirror := self._mirrors.get(followed[name])) is not None:
                 mirror.take(entries, reached[name])
-                self._bells.ring(followed[name])
 
     def _hear(self, entries: Sequence[Any]) -> None:
         self._heard = entries[-1][0]
@@ -159,15 +157,15 @@ class RedisReader:
             for name, subject in fields.items():
                 self.handlers.send(name.decode(), UUID(subject.decode()))
 
-    async def _rings(self, generation_id: UUID) -> bool:
+    async def _rings(self, stream: Stream, follower: Follower) -> bool:
         """Wait for news; False after silence, or where there can be none."""
-        bell = self._bells.listen(generation_id)
-        try:
-            await asyncio.wait_for(bell, SILENCE / 5 if self.away else SILENCE)
-        except TimeoutError:
-            return False
-        finally:
-            self._bells.leave(generation_id, bell)
+        begun = follower.after
+        with stream.followed(follower) as bell:
+            try:
+                await asyncio.wait_for(bell, SILENCE / 5 if self.away else SILENCE)
+            except TimeoutError:
+                # What was pushed in the meantime was no silence.
+                return follower.after > begun
         return not self.away
 
     async def _add(self, key: str, fields: dict[Any, Any], kept: int) -> None:

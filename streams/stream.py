@@ -1,7 +1,9 @@
 """The events of one generation, kept small: neighbouring deltas of one block as their pieces, at the end as a text."""
 
+import asyncio
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from streams.events import Delta, GenerationEvent, TerminalEvent
@@ -46,21 +48,62 @@ class _Run:
             self.pieces = None
 
 
+class Follower:
+    """Who follows a stream: `after` is the number of the last event that was handed on.
+
+    With `push`, events are handed on at once, where they are shown; it says whether it took one. What it does not take
+    is left to the task that waits for the bell.
+    """
+
+    __slots__ = ("_bell", "after", "push")
+
+    def __init__(self, after: int, push: Callable[[GenerationEvent], bool] | None = None) -> None:
+        """Begin behind a number."""
+        self.after = after
+        self.push = push
+        self._bell: asyncio.Future[None] | None = None
+
+    def listen(self) -> "asyncio.Future[None]":
+        """Give the bell that rings when there is something to take."""
+        self._bell = asyncio.get_running_loop().create_future()
+        return self._bell
+
+    def ring(self, stream: "Stream") -> None:
+        """Hand on what is new, or wake the task."""
+        bell = self._bell
+        if bell is not None and not bell.done() and (self.push is None or not self._pushed(stream, self.push)):
+            bell.set_result(None)
+
+    def wake(self) -> None:
+        """Wake the task, whatever there is."""
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    def _pushed(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
+        for event in stream.behind(self.after):
+            if not push(event):
+                return False
+            self.after = event.sequence
+        return True
+
+
 class Stream:
     """What is known of one generation's events: those numbered `before` + 1 to `last`.
 
     Readers see them up to `shown`. Many answers have many tokens, so no object is kept for a delta.
     """
 
-    __slots__ = ("_open", "_parts", "before", "ended", "generation_id", "last", "shown")
+    __slots__ = ("_followers", "_open", "_parts", "before", "closed", "ended", "generation_id", "last", "shown")
 
     def __init__(self, generation_id: UUID, events: Sequence[GenerationEvent] = (), before: int = 0) -> None:
         """Begin behind the number `before`, with events that are shown already."""
         self.generation_id = generation_id
         self.before = self.last = self.shown = before
         self.ended = False
+        self.closed = False
         self._parts: list[_Run | GenerationEvent] = []
         self._open: _Run | None = None
+        self._followers: list[Follower] = []
         for event in events:
             self.append(event)
         self.shown = self.last
@@ -91,6 +134,31 @@ class Stream:
         self._open = None
         self._parts.append(event)
         self.ended = isinstance(event, TerminalEvent)
+
+    def show(self, upto: int) -> None:
+        """Let readers see the events up to a number."""
+        self.shown = upto
+        for follower in tuple(self._followers):
+            follower.ring(self)
+
+    def wake(self) -> None:
+        """Let all who follow look around: there may be nothing new here."""
+        for follower in self._followers:
+            follower.wake()
+
+    def close(self) -> None:
+        """Tell all who follow that they must look elsewhere."""
+        self.closed = True
+        self.wake()
+
+    @contextmanager
+    def followed(self, follower: Follower) -> "Generator[asyncio.Future[None]]":
+        """Give the bell that rings for a follower who has taken all."""
+        self._followers.append(follower)
+        try:
+            yield follower.listen()
+        finally:
+            self._followers.remove(follower)
 
     def behind(self, after: int) -> list[GenerationEvent]:
         """Give what is shown behind a number; neighbouring deltas of one block as one, with the later number."""

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from server.app import create_app
 from server.settings import Settings
+from server.sockets import SocketProtocol
 
 START_SECONDS = 30
 
@@ -33,7 +34,9 @@ class ThreadedServer(uvicorn.Server):
 
 
 @contextmanager
-def running(app: Any, *, lifespan: Literal["on", "off"] = "on") -> Generator[str]:
+def running(
+    app: Any, *, lifespan: Literal["on", "off"] = "on", ws: type[asyncio.Protocol] = SocketProtocol
+) -> Generator[str]:
     """Serve an ASGI application; gives its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
@@ -41,6 +44,7 @@ def running(app: Any, *, lifespan: Literal["on", "off"] = "on") -> Generator[str
         app,
         log_config=None,
         lifespan=lifespan,
+        ws=ws,
         ws_max_size=2_000_000,
         timeout_graceful_shutdown=2,
     )
