@@ -30,12 +30,19 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LE
 
 def encode(batch: Iterable[GenerationEvent]) -> bytes:
     """Write events of one generation, without its id, as one line of JSON."""
-    rows = [[_LETTER_OF[type(event)], *(getattr(event, name) for name in _FIELDS[type(event)])] for event in batch]
+    rows = [_row(event) for event in batch]
     try:
         return orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # Half of a surrogate pair, the other half of which comes with the next delta.
         return json.dumps(rows, separators=(",", ":"), default=str).encode()
+
+
+def _row(event: GenerationEvent) -> tuple[Any, ...]:
+    kind = type(event)
+    if isinstance(event, events.Delta):
+        return _LETTER_OF[kind], event.sequence, event.index, event.offset, event.text
+    return _LETTER_OF[kind], *(getattr(event, name) for name in _FIELDS[kind])
 
 
 def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
