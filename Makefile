@@ -27,6 +27,11 @@ $(BIN)/python:
 	@$(PIP) install --require-hashes -r requirements/test.txt
 	@touch $@
 
+.venv/bench.done: requirements/bench.txt .venv/test.done
+	@echo "Installing what the benchmarks need ..."
+	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
 .venv/check.done: requirements/check.txt .venv/test.done
 	@echo "Installing what the checks need ..."
 	@$(PIP) install --require-hashes -r requirements/check.txt
@@ -62,8 +67,15 @@ check: .venv/check.done ## Format, lint, types, import rules, the committed sche
 schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
 
-bench: ## The benchmarks
-	@echo "There are no benchmarks in this version."
+bench: .venv/bench.done bench-node ## Measure Tertulia beside its peers; ARGS as bench/README.md says
+	@$(BIN)/python bench/run.py $(ARGS)
+
+.PHONY: bench-node
+bench-node:
+	@if command -v npm >/dev/null; then \
+	  test bench/node/node_modules/.package-lock.json -nt bench/node/package-lock.json \
+	    || { echo "Installing the Node peer ..."; cd bench/node && npm ci --silent --no-audit --no-fund; }; \
+	else echo "No npm: the Node peer is left out."; fi
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
 
@@ -72,6 +84,7 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
+	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays
-	rm -rf .venv tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -1,0 +1,68 @@
+"""Draws a report: how far each check is from its target, and a bar chart for each figure with several candidates."""
+
+import math
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+if TYPE_CHECKING:
+    from report import Check, Report
+
+COLUMNS = 4
+OURS, OTHERS, MISSED = "#c96442", "#9aa0a6", "#b3261e"
+SPREAD = 30.0
+"""From this ratio of the largest to the smallest bar on, the scale is logarithmic."""
+
+
+def draw(report: "Report", path: Path) -> None:
+    """Write the plot; the file's suffix says which kind."""
+    mpl.use("agg")
+    compared = {figure: found for figure, found in report.samples.items() if len(found) > 1}
+    checks = [check for check in report.checks if check.value is not None and check.target > 0]
+    rows = math.ceil(len(compared) / COLUMNS)
+    heights = [0.25 * len(checks) + 0.8, 2.0 * rows + 0.1]
+    canvas = Canvas(figsize=(4.2 * COLUMNS, sum(heights)), layout="constrained")
+    [[above], [below]] = canvas.subfigures(2, 1, squeeze=False, height_ratios=heights)
+    _targets(above.add_subplot(), checks)
+    for place, (figure, candidates) in enumerate(compared.items()):
+        axes = below.add_subplot(rows, COLUMNS, place + 1)
+        _bars(axes, {name: statistics.median(values) for name, values in candidates.items()})
+        axes.set_title(f"{figure.part}: {figure.name}" + (f" ({figure.unit})" if figure.unit else ""), fontsize=8)
+    canvas.savefig(path)
+
+
+def _targets(axes: Axes, checks: "list[Check]") -> None:
+    names = [f"{check.part}: {check.name} ({check.relation} {check.target:g})" for check in checks]
+    values = [check.value or 0.0 for check in checks]
+    # Left of 1 is within the target, whichever way the target points.
+    shares = [
+        value / check.target if check.relation == "<=" else check.target / max(value, 1e-9)
+        for value, check in zip(values, checks, strict=True)
+    ]
+    colours = [OURS if check.verdict == "ok" else MISSED for check in checks]
+    bars = axes.barh(names[::-1], shares[::-1], color=colours[::-1])
+    axes.bar_label(bars, labels=[f"{value:,.3g}" for value in values[::-1]], fontsize=7, padding=2)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_title("Share of the target that is used: left of the line is within it", fontsize=9)
+    _dress(axes, shares)
+
+
+def _bars(axes: Axes, medians: dict[str, float]) -> None:
+    names = list(medians)[::-1]
+    values = [medians[name] for name in names]
+    bars = axes.barh(names, values, color=[OURS if name == "tertulia" else OTHERS for name in names])
+    axes.bar_label(bars, fmt="{:,.4g}", fontsize=7, padding=2)
+    _dress(axes, values)
+
+
+def _dress(axes: Axes, values: list[float]) -> None:
+    positive = [value for value in values if value > 0]
+    if positive and len(positive) == len(values) and max(positive) > SPREAD * min(positive):
+        axes.set_xscale("log")
+    axes.margins(x=0.2)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)

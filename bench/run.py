@@ -1,0 +1,81 @@
+"""Runs the benchmarks: each part alternates its candidates, and all are shown together at the end.
+
+run.py                                         everything, three rounds: about an hour
+run.py --only streams,first --rounds 1 --quick a part, to see that it works
+run.py --only tails --minutes 10               the long run of the collector's pauses
+"""
+
+import argparse
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import part_joined
+import part_memory
+import part_queries
+import part_start
+import part_streams
+import part_tails
+from candidates import Stage, staged
+from options import Options
+from processes import HERE, choose_cores, node
+from report import Report
+
+Part = Callable[[Stage, Report, Options], None]
+PARTS: dict[str, Part] = {
+    "streams": part_streams.streams,
+    "capacity": part_streams.capacity,
+    "flat": part_streams.flat,
+    "first": part_streams.first,
+    "tails": part_tails.tails,
+    "joined": part_joined.joined,
+    "memory": part_memory.memory,
+    "queries": part_queries.queries,
+    "start": part_start.start,
+}
+
+
+def main() -> int:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas: " + ", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=3, help="how often each candidate has its turn")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long the tails are watched")
+    parser.add_argument("--quick", action="store_true", help="short loads: to see that it works, not to measure")
+    given = parser.parse_args()
+    names = given.only.split(",")
+    unknown = sorted(set(names) - set(PARTS))
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are: {', '.join(PARTS)}")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    options, report = Options(given.rounds, given.minutes, given.quick), Report()
+    if options.quick:
+        report.note("A quick run: counts are a tenth and the hundredth page is the tenth. Its figures mean little.")
+    if os.cpu_count() == 1:
+        report.note("This machine has one core: server and load share it, so that no figure holds.")
+    if node() is None:
+        report.note("Node, or its packages in bench/node, are missing: the Node peer was left out.")
+    _run(names, report, options)
+    print(report.show())
+    path = report.write(HERE / "results")
+    print(f"\nWritten: {path.relative_to(HERE.parent)} and the plot beside it.")
+    return 0
+
+
+def _run(names: list[str], report: Report, options: Options) -> None:
+    with staged(choose_cores()) as stage:
+        for name in names:
+            begun = time.monotonic()
+            try:
+                PARTS[name](stage, report, options)
+            except (RuntimeError, OSError) as error:
+                # One candidate that does not start must not cost the other parts' figures.
+                report.note(f"{name} broke off: {error}")
+            print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
