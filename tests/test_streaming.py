@@ -11,8 +11,11 @@ import httpx2
 import pytest
 from client import FOLLOW, Api, apply, raw_socket
 from conftest import Staged
-from running import tertulia
+from running import running, settings, tertulia
 from scripted import Gate, says
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from server.app import create_app
 
 Json = dict[str, Any]
 SSE = "text/event-stream"
@@ -183,3 +186,11 @@ def test_a_reader_that_stops_reading_is_let_go_and_costs_the_answer_nothing(
         assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
         # Whoever leaves hard leaves no closing handshake behind.
         small.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_under_another_servers_sockets_the_ordinary_way_is_taken(tmp_path: Path) -> None:
+    app = create_app(settings(tmp_path))
+    with running(app, ws=WebSocketsSansIOProtocol) as address, Api(address) as api:
+        followed = api.follow(api.send("/simulate long 60")["generation"]["id"])
+        assert apply(followed)[0].endswith("word60.")
+        assert followed[-1]["__typename"] == "GenerationCompleted"
