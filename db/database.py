@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import sqlite
 from db.errors import DatabaseUnavailable
 
 __all__ = ["AsyncSession", "Database", "explain", "open_engine"]
@@ -77,12 +79,8 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
         return create_async_engine(
             make_url(url), pool_size=pool, max_overflow=0, pool_pre_ping=True, connect_args=arguments
         )
-    engine = create_async_engine(make_url(url))
-
-    def prepare(connection: Any, _record: object) -> None:
-        _prepare_sqlite(connection, patience)
-
-    event.listen(engine.sync_engine, "connect", prepare)
+    opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}
+    engine = create_async_engine(make_url(url), connect_args=opening)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -98,19 +96,8 @@ def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
-def _prepare_sqlite(connection: Any, patience: float) -> None:
-    # The driver would begin transactions by itself, always deferred; `_begin_sqlite` does it instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads first and writes later fails at once with "database is locked".
     writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    driver.begin("BEGIN IMMEDIATE" if writes else "BEGIN")
