@@ -58,10 +58,14 @@ def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
         title=f"Conversation {number}",
         model=MODEL,
         active_leaf_id=messages[-1]["id"],
+        **{name: sum(generation[name] for generation in generations) for name in COUNTS},
         created_at=moment,
         updated_at=moment + timedelta(seconds=len(messages)),
     )
     return made.model_dump(), messages, generations
+
+
+COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 def _generation(number: int, answer: Message) -> Row:

@@ -19,7 +19,7 @@ from claude.job import Ending, Job, final_values, outcome, terminal
 from claude.models import Models
 from claude.patience import forever, patiently
 from claude.prompt import build_request, prefix_fingerprint
-from db import changes, generations, leases, messages
+from db import changes, conversations, generations, leases, messages
 from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.tables import UNFINISHED, ChangeKind, Json, Status, now
@@ -247,6 +247,7 @@ class Generator:
                 return False, None
             if job.answer.content:
                 await leases.write_answer(session, place.message_id, job.answer.content)
+            await conversations.add_usage(session, place.conversation_id, job.answer.usage)
             ended = ChangeKind.GENERATION_ENDED
             await changes.record(session, place.owner_id, ended, place.conversation_id, job.generation_id)
             if not self.draining:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.ownership import some_of
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
 from db.tables import Conversation, User
 
@@ -38,10 +39,13 @@ async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conv
     return (await get_many(session, owner, [conversation_id])).get(conversation_id)
 
 
+_BY_IDS = select(Conversation).where(some_of(Conversation.id), col(Conversation.owner_id) == bindparam("owner"))
+
+
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
     """Give those of the conversations that are the owner's."""
-    mine = select(Conversation).where(Conversation.owner_id == owner, col(Conversation.id).in_(ids))
-    return {row.id: row for row in (await session.exec(mine)).all()}
+    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in found.all()}
 
 
 async def page(session: AsyncSession, owner: UUID, page: Page, narrowed: Filter) -> Connection[Conversation]:
@@ -67,6 +71,13 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     """Delete the owner's conversation with all that hangs on it; say whether there was one."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
+
+
+async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int]) -> None:
+    """Add tokens to what a conversation has used, by the names of its columns. Without an owner: for the generator."""
+    counts = {name: col(getattr(Conversation, name)) + count for name, count in used.items()}
+    if counts:
+        await session.exec(update(Conversation).where(col(Conversation.id) == conversation_id).values(**counts))
 
 
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:

@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import Select, SelectOfScalar
+from sqlmodel.sql.expression import Select
 
+from db.ownership import owned, some_of
 from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, now
 
 KEY_LIFETIME = timedelta(hours=24)
@@ -32,23 +33,32 @@ class UsageSum:
         return None
 
 
+_OWNED = select(Generation).where(owned(Generation.conversation_id))
+_BY_IDS = _OWNED.where(some_of(Generation.id))
+_BY_MESSAGES = _OWNED.where(some_of(Generation.message_id))
+_UNFINISHED = (
+    _OWNED.where(some_of(Generation.conversation_id), col(Generation.status).in_(UNFINISHED))
+    # By id is oldest first.
+    .order_by(col(Generation.id))
+)
+
+
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
     """Give those of the generations that stand in the owner's conversations."""
-    query = _owned(owner).where(col(Generation.id).in_(ids))
-    return {row.id: row for row in (await session.exec(query)).all()}
+    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in found.all()}
 
 
 async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
     """Give the generations that wrote those messages, by the message's id."""
-    query = _owned(owner).where(col(Generation.message_id).in_(ids))
-    return {row.message_id: row for row in (await session.exec(query)).all()}
+    found = await session.exec(_BY_MESSAGES, params={"owner": owner, "ids": ids})
+    return {row.message_id: row for row in found.all()}
 
 
 async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Generation]]:
     """Give the generations that run or wait in those conversations, oldest first, by the conversation's id."""
-    query = _owned(owner).where(col(Generation.conversation_id).in_(ids), col(Generation.status).in_(UNFINISHED))
     found: dict[UUID, list[Generation]] = {}
-    for row in (await session.exec(query.order_by(col(Generation.id)))).all():
+    for row in (await session.exec(_UNFINISHED, params={"owner": owner, "ids": ids})).all():
         found.setdefault(row.conversation_id, []).append(row)
     return found
 
@@ -68,14 +78,6 @@ async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey
         await session.flush()
         return None
     return found
-
-
-async def usage_of_conversations(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, UsageSum]:
-    """Sum the usage of those conversations, by id."""
-    conversation_id = col(Generation.conversation_id)
-    query = cast("Select[UUID, int, int, int, int]", Select(conversation_id, *_sums()).join(Conversation))
-    query = query.where(Conversation.owner_id == owner, conversation_id.in_(ids)).group_by(conversation_id)
-    return {found: UsageSum(*sums) for found, *sums in (await session.exec(query)).all()}
 
 
 async def usage_of_owner(session: AsyncSession, owner: UUID, since: datetime | None) -> UsageSum:
@@ -102,10 +104,6 @@ async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: U
     query = select(Generation.id).join(Conversation)
     query = query.where(Conversation.owner_id == owner, Generation.conversation_id == conversation_id)
     return (await session.exec(query)).all()
-
-
-def _owned(owner: UUID) -> SelectOfScalar[Generation]:
-    return select(Generation).join(Conversation).where(Conversation.owner_id == owner)
 
 
 def _sums() -> list[ColumnElement[Any]]:

@@ -8,40 +8,42 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.ownership import owned, some_of
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import Conversation, Generation, Message
+from db.tables import Generation, Message
+
+_BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_id))
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Message]:
     """Give those of the messages that stand in the owner's conversations."""
-    mine = select(Message).join(Conversation).where(Conversation.owner_id == owner, col(Message.id).in_(ids))
-    return {row.id: row for row in (await session.exec(mine)).all()}
+    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in found.all()}
 
 
 async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[Message]:
     """Give a page of the branch that ends in `leaf_id`, oldest first."""
     path = _path(leaf_id)
     depth = col(Message.depth)
-    query = select(Message).join(path, path.c.id == Message.id).join(Conversation)
-    query = query.where(Conversation.owner_id == owner)
+    query = select(Message).join(path, path.c.id == Message.id).where(owned(Message.conversation_id))
     if page.after is not None:
         query = query.where(depth > _depth("after", page.after))
     if page.before is not None:
         query = query.where(depth < _depth("before", page.before))
     query = query.order_by(depth.desc() if page.backward else depth.asc()).limit(page.size + 1)
-    rows = (await session.exec(query)).all()
+    rows = (await session.exec(query, params={"owner": owner})).all()
     return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
 
 
 async def siblings(session: AsyncSession, owner: UUID, message: Message) -> Sequence[Message]:
     """Give all versions of a message, itself included, oldest first."""
-    query = select(Message).join(Conversation).where(Conversation.owner_id == owner)
-    query = query.where(
+    query = select(Message).where(
+        owned(Message.conversation_id),
         Message.conversation_id == message.conversation_id,
         col(Message.parent_id).is_not_distinct_from(message.parent_id),
         Message.role == message.role,
     )
-    return (await session.exec(query.order_by(col(Message.id)))).all()
+    return (await session.exec(query.order_by(col(Message.id)), params={"owner": owner})).all()
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> Sequence[tuple[Message, str | None]]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, Dialect, Enum, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Dialect, Enum, Index, String, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
@@ -72,6 +72,10 @@ def _later() -> Any:
     return Field(default=None, sa_type=UtcDateTime, nullable=True)
 
 
+def _count() -> Any:
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+
+
 def _reference(column: str, *, nullable: bool = False, **options: Any) -> Any:
     default: Any = {"default": None} if nullable else {}
     return Field(foreign_key=column, ondelete="CASCADE", nullable=nullable, **default, **options)
@@ -104,6 +108,11 @@ class Conversation(SQLModel, table=True):
     pinned: bool = False
     # Not a foreign key: messages point at conversations, and SQLite cannot add the other half of a cycle later.
     active_leaf_id: UUID | None = None
+    # What its generations have used, all together: added to when one ends, in the same transaction.
+    input_tokens: int = _count()
+    output_tokens: int = _count()
+    cache_read_tokens: int = _count()
+    cache_write_tokens: int = _count()
     created_at: datetime = _moment()
     updated_at: datetime = _moment()
 

@@ -15,7 +15,6 @@ from claude.generator import CHANGED, Generator
 from claude.models import Models
 from db import conversations, generations, messages
 from db.database import AsyncSession, Database
-from db.generations import UsageSum
 from db.tables import Conversation, Generation, Message
 from resolvers.limits import Subscriptions
 from streams.bells import Bells
@@ -70,7 +69,6 @@ class Context(BaseContext):
         self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
         self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
         self.unfinished_in: DataLoader[UUID, list[Generation] | None] = self._loader(generations.unfinished)
-        self.usage_of: DataLoader[UUID, UsageSum | None] = self._loader(generations.usage_of_conversations)
 
     def pushing(self, push: Push) -> "Context":
         """Give the context of one subscription, whose events may be handed on without its task."""

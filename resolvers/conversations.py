@@ -89,9 +89,9 @@ async def model(info: Info, root: Conversation | Generation) -> Model:
     return await info.context.models.get(root.model)
 
 
-async def usage(info: Info, root: Conversation) -> UsageSum:
+def usage(root: Conversation) -> UsageSum:
     """What all answers of the conversation have used."""
-    return await info.context.usage_of.load(root.id) or UsageSum()
+    return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens)
 
 
 async def create_conversation(info: Info, input: CreateConversation) -> ConversationPayload:

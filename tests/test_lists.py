@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from client import Api, Json
 from conftest import Staged
-from running import tertulia
+from running import execute, tertulia
 from scripted import Gate, says
 
 LIST = """
@@ -190,6 +190,17 @@ def test_the_active_generation_is_what_a_refreshed_page_attaches_to(staged: Stag
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
     assert stage.api.conversation(sent["conversation"]["id"])["activeGeneration"] is None
+
+
+def test_an_upgrade_adds_up_what_conversations_used_before(staged: Staged, place: dict[str, Any]) -> None:
+    stage = staged(says("hello"))
+    sent = stage.api.send("One")
+    stage.api.follow(sent["generation"]["id"])
+    for count in ("input", "output", "cache_read", "cache_write"):
+        execute(place, f"ALTER TABLE conversations DROP COLUMN {count}_tokens")
+    execute(place, "UPDATE alembic_version SET version_num = '0002'")
+    usage = staged().api.conversation(sent["conversation"]["id"])["usage"]
+    assert (usage["inputTokens"], usage["outputTokens"]) == (11, 7)
 
 
 def test_usage_adds_up_over_a_conversation_and_a_viewer(staged: Staged) -> None:
