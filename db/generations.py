@@ -63,6 +63,11 @@ async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) ->
     return found
 
 
+async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
+    """Give the first of those that run or wait in each of those conversations, by the conversation's id."""
+    return {own: line[0] for own, line in (await unfinished(session, owner, ids)).items()}
+
+
 async def count_unfinished(session: AsyncSession, owner: UUID) -> int:
     """Count the owner's generations that run or wait."""
     query = select(func.count()).select_from(Generation).join(Conversation)

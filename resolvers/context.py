@@ -68,7 +68,7 @@ class Context(BaseContext):
         self.messages: DataLoader[UUID, Message | None] = self._loader(messages.get_many)
         self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
         self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
-        self.unfinished_in: DataLoader[UUID, list[Generation] | None] = self._loader(generations.unfinished)
+        self.active_in: DataLoader[UUID, Generation | None] = self._loader(generations.active)
 
     def pushing(self, push: Push) -> "Context":
         """Give the context of one subscription, whose events may be handed on without its task."""

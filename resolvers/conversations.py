@@ -1,5 +1,6 @@
 """Conversations: reading, making, changing, deleting."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,15 +74,14 @@ async def messages(
         return await message_rows.page(session, info.context.viewer.id, root.active_leaf_id, page)
 
 
-async def last_message(info: Info, root: Conversation) -> Message | None:
+def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
     """The end of the active branch."""
-    return await info.context.messages.load(root.active_leaf_id) if root.active_leaf_id else None
+    return info.context.messages.load(root.active_leaf_id) if root.active_leaf_id else None
 
 
-async def active_generation(info: Info, root: Conversation) -> Generation | None:
+def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | None]:
     """The answer being written now: what a refreshed page attaches to. Of several in line, the first."""
-    unfinished = await info.context.unfinished_in.load(root.id)
-    return unfinished[0] if unfinished else None
+    return info.context.active_in.load(root.id)
 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
@@ -134,8 +134,10 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
     if wanted is None or await info.context.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
     owner = info.context.viewer.id
+    async with info.context.database.read() as session:
+        found = await generations.unfinished(session, owner, [wanted])
     # The last one first: who waits in line must not begin when the one in front is stopped.
-    for generation in reversed(await info.context.unfinished_in.load(wanted) or []):
+    for generation in reversed(found.get(wanted, [])):
         await info.context.generator.stop(generation.id)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)

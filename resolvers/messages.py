@@ -1,6 +1,6 @@
 """Messages and generations: what hangs on them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from claude.errors import GenerationError
@@ -21,14 +21,14 @@ def text(root: Message) -> str:
     return joined_text(root.content)
 
 
-async def conversation(info: Info, root: Message | Generation) -> Conversation | None:
+def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:
     """The conversation it stands in."""
-    return await info.context.conversations.load(root.conversation_id)
+    return info.context.conversations.load(root.conversation_id)
 
 
-async def parent(info: Info, root: Message) -> Message | None:
+def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
     """The message before it on its branch."""
-    return await info.context.messages.load(root.parent_id) if root.parent_id else None
+    return info.context.messages.load(root.parent_id) if root.parent_id else None
 
 
 async def siblings(info: Info, root: Message) -> Sequence[Message]:
@@ -37,14 +37,14 @@ async def siblings(info: Info, root: Message) -> Sequence[Message]:
         return await rows.siblings(session, info.context.viewer.id, root)
 
 
-async def generation(info: Info, root: Message) -> Generation | None:
+def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
     """The answer that wrote it; null for a user's message."""
-    return await info.context.generation_of.load(root.id)
+    return info.context.generation_of.load(root.id)
 
 
-async def message(info: Info, root: Generation) -> Message | None:
+def message(info: Info, root: Generation) -> Awaitable[Message | None]:
     """The assistant's message; it exists, and grows, while the answer is being written."""
-    return await info.context.messages.load(root.message_id)
+    return info.context.messages.load(root.message_id)
 
 
 def usage(root: Generation) -> UsageSum | None:

@@ -11,8 +11,9 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefiniti
 from graphql.validation import specified_rules, validate
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
 
+from schema import levels
 from schema.live import Operation
 
 CACHED_DOCUMENTS = 256
@@ -38,8 +39,20 @@ class Schema(strawberry.Schema):
         """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL."""
         return _cached(self._schema, query) if len(query) <= LONGEST_CACHED else _prepare(self._schema, query)
 
+    async def answer(
+        self, query: str, variables: dict[str, Any] | None, name: str | None, context: object
+    ) -> ExecutionResult:
+        """Execute a query or a mutation, whose document may be wrong; give errors as a client may see them."""
+        prepared = self.prepare(query)
+        if not prepared.errors and find_operation(prepared.document, name).operation is OperationType.QUERY:
+            # Reading has no effects, so that it can be begun again where there is anything to tell.
+            with suppress(Exception):
+                executor = self.operation(query, variables, name, context).executor()
+                return ExecutionResult(await levels.execute(executor), errors=None)
+        return await self.execute(query, variables, context, operation_name=name)
+
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
-        """Make a subscription, whose document is valid, ready to be followed."""
+        """Make an operation, whose document is valid, ready to be executed or followed."""
         document = self.prepare(query).document
         return Operation(self._schema, self.execution_context_class, document, name, variables, context)
 

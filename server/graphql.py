@@ -13,7 +13,6 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types.execution import ExecutionResult
 
 from resolvers.context import Context
 from schema.documents import Schema, bad_request, find_operation, is_subscription
@@ -121,7 +120,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
             return ResultStream(self._results(asked, context, followed=followed), framing, context.services.closing)
-        body = _response(await self._execute(asked, context))
+        body = await self._execute(asked, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
 
     def _is_followed(self, method: str, asked: GraphQLRequest, *, streams: bool) -> bool:
@@ -138,17 +137,13 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             )
         return followed
 
-    async def _execute(self, asked: GraphQLRequest, context: Context) -> ExecutionResult:
-        return await self._schema.execute(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation_name,
-        )
+    async def _execute(self, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
+        result = await self._schema.answer(asked.query, asked.variables, asked.operation_name, context)
+        return response(result.data, result.errors)
 
     async def _results(self, asked: GraphQLRequest, context: Context, *, followed: bool) -> AsyncGenerator[bytes]:
         if not followed:
-            yield encode_json(_response(await self._execute(asked, context)))
+            yield encode_json(await self._execute(asked, context))
             return
         operation = self._schema.operation(asked.query, asked.variables, asked.operation_name, context)
         try:
@@ -167,10 +162,6 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
-
-
-def _response(result: ExecutionResult) -> dict[str, Any]:
-    return response(result.data, result.errors)
 
 
 def _framing(accept: str | None) -> Framing | None:

@@ -107,7 +107,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             if is_subscription(found) and not prepared.errors:
                 await self._follow(operation, schema)
             else:
-                await super().run_operation(operation)
+                await self._answer(operation, schema)
         except WebSocketDisconnected:
             return
         except GraphQLError as error:
@@ -127,13 +127,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 await self._send(b"%b%b}" % (begin, result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _send_result_stream(self, operation: Operation[Context, None], result_source: Any) -> None:
-        async for result in result_source:
-            if result.data is None and all(error.path is None for error in result.errors or ()):
-                # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
-                await operation.send_initial_errors(result.errors)
-                return
-            await operation.send_next(result)
+    async def _answer(self, operation: Operation[Context, None], schema: Schema) -> None:
+        result = await schema.answer(operation.query, operation.variables, operation.operation_name, self.context)
+        if result.data is None and all(error.path is None for error in result.errors or ()):
+            # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
+            await operation.send_initial_errors(result.errors or [])
+            return
+        await operation.send_next(result)
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _fail(self, operation: Operation[Context, None], errors: Sequence[GraphQLError]) -> None:
         with suppress(WebSocketDisconnected, RuntimeError):
