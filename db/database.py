@@ -1,11 +1,13 @@
 """The one door to the database: `async with database.read()` or `.write()` is one transaction."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
@@ -77,10 +79,15 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
         arguments = {"timeout": patience, "command_timeout": 60, "server_settings": {"application_name": "tertulia"}}
         return create_async_engine(
-            make_url(url), pool_size=pool, max_overflow=0, pool_pre_ping=True, connect_args=arguments
+            make_url(url),
+            pool_size=pool,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args=arguments,
+            json_serializer=_json,
         )
     opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}
-    engine = create_async_engine(make_url(url), connect_args=opening)
+    engine = create_async_engine(make_url(url), connect_args=opening, json_serializer=_json)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -94,6 +101,15 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
 
 def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+
+
+def _json(value: object) -> str:
+    # Answers are stored once a second while they are written, all of them at once.
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # Half a surrogate pair, or a number of more than 64 bits.
+        return json.dumps(value)
 
 
 def _begin_sqlite(connection: Connection) -> None:

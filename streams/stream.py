@@ -93,7 +93,18 @@ class Stream:
     Readers see them up to `shown`. Many answers have many tokens, so no object is kept for a delta.
     """
 
-    __slots__ = ("_followers", "_open", "_parts", "before", "closed", "ended", "generation_id", "last", "shown")
+    __slots__ = (
+        "_followers",
+        "_newest",
+        "_open",
+        "_parts",
+        "before",
+        "closed",
+        "ended",
+        "generation_id",
+        "last",
+        "shown",
+    )
 
     def __init__(self, generation_id: UUID, events: Sequence[GenerationEvent] = (), before: int = 0) -> None:
         """Begin behind the number `before`, with events that are shown already."""
@@ -103,6 +114,7 @@ class Stream:
         self.closed = False
         self._parts: list[_Run | GenerationEvent] = []
         self._open: _Run | None = None
+        self._newest: GenerationEvent | None = None
         self._followers: list[Follower] = []
         for event in events:
             self.append(event)
@@ -122,6 +134,7 @@ class Stream:
     def append(self, event: GenerationEvent) -> None:
         """Keep the next event; a reader sees it when `shown` says so."""
         self.last = event.sequence
+        self._newest = event
         if isinstance(event, Delta):
             run = self._open
             if run is not None and run.pieces is not None and run.index == event.index and run.kind is type(event):
@@ -162,6 +175,9 @@ class Stream:
 
     def behind(self, after: int) -> list[GenerationEvent]:
         """Give what is shown behind a number; neighbouring deltas of one block as one, with the later number."""
+        if self._newest is not None and after + 1 == self.shown == self._newest.sequence:
+            # What nearly every reader is waiting for needs no search.
+            return [self._newest]
         found: list[GenerationEvent] = []
         for part in reversed(self._parts):
             if not isinstance(part, _Run):
@@ -191,7 +207,7 @@ class Stream:
 
     def seal(self) -> None:
         """Take less memory: nothing is added any more."""
-        self._open = None
+        self._open = self._newest = None
         for part in self._parts:
             if isinstance(part, _Run):
                 part.seal()
