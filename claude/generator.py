@@ -18,7 +18,7 @@ from claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from claude.job import Ending, Job, final_values, outcome, terminal
 from claude.models import Models
 from claude.patience import forever, patiently
-from claude.prompt import build_request, prefix_fingerprint
+from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages
 from db.database import Database
 from db.errors import DATABASE_ERRORS
@@ -84,10 +84,10 @@ class Generator:
         """The moment until which a lease that is written now holds."""
         return now() + timedelta(seconds=self._lease_seconds)
 
-    def start(self, generation_id: UUID) -> None:
-        """Begin to write an answer whose row is committed and names this process as its holder."""
+    def start(self, generation_id: UUID, work: Work) -> None:
+        """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
         self._log.open(generation_id)
-        self._run(Answer(generation_id))
+        self._run(Answer(generation_id), work)
 
     async def stop(self, generation_id: UUID) -> None:
         """Stop an answer wherever it runs, and wait until it is saved. An ended one stays as it is."""
@@ -148,8 +148,8 @@ class Generator:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _run(self, answer: Answer) -> None:
-        job = Job(answer, time.monotonic() + self._lease_seconds, saved=answer.sequence)
+    def _run(self, answer: Answer, work: Work | None = None) -> None:
+        job = Job(answer, time.monotonic() + self._lease_seconds, work, saved=answer.sequence)
         self._jobs[answer.generation_id] = job
         job.writing = asyncio.create_task(self._write(job), name=f"write {answer.generation_id}")
         job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
@@ -160,7 +160,7 @@ class Generator:
             job.end(Ending.STOPPED)
 
     async def _write(self, job: Job) -> None:
-        request = await patiently(lambda: self._begin(job))
+        request = await self._request(job)
         if job.answer.sequence == 0:
             self._log.append(job.generation_id, [GenerationStarted(job.generation_id, job.answer.next_sequence())])
         async with asyncio.timeout(self._claude.deadlines.answer):
@@ -184,30 +184,34 @@ class Generator:
                 job.first_token_at = job.first_token_at or now()
                 self._log.append(job.generation_id, ours)
 
-    async def _begin(self, job: Job) -> Json:
+    async def _request(self, job: Job) -> Json:
+        work, job.work = job.work, None
+        if work is None:
+            work = await patiently(lambda: self._begin(job))
+        job.message_id = work.message_id
+        model = await self._models.get(work.model)
+        return work.request(model.max_output_tokens)
+
+    async def _begin(self, job: Job) -> Work:
+        """Take up what waited in line, or what lost its process."""
         async with self._database.write() as session:
             place = await leases.lock_owner_of(session, job.generation_id)
             found = await generations.unscoped(session, job.generation_id)
             if found is None or place is None:
                 raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
             generation, answer, conversation = found
-            job.message_id = answer.id
             branch = await messages.branch(session, answer.parent_id)
-            prefix = prefix_fingerprint(generation.model, conversation.system_prompt)
-            values = {"status": Status.RUNNING, "started_at": now(), "prefix": prefix, "lease_until": self.lease_end()}
-            if await leases.renew(session, generation.id, self._process, values) is None:
+            work = work_of(generation, conversation, branch)
+            values = {"status": Status.RUNNING, "started_at": now(), "prefix": work.prefix}
+            lease = {"lease_until": self.lease_end()}
+            if await leases.renew(session, generation.id, self._process, values | lease) is None:
                 job.end(Ending.LOST)
                 raise asyncio.CancelledError
-            await changes.record(session, place.owner_id, ChangeKind.GENERATION_STARTED, conversation.id, generation.id)
+            if generation.status is Status.QUEUED:
+                started = ChangeKind.GENERATION_STARTED
+                await changes.record(session, place.owner_id, (started, conversation.id, generation.id))
         self._signals.send(CHANGED, place.owner_id)
-        model = await self._models.get(generation.model)
-        return build_request(
-            model=generation.model,
-            max_output_tokens=model.max_output_tokens,
-            system_prompt=conversation.system_prompt,
-            options=generation.options,
-            turns=[(message.role, message.content, written_with) for message, written_with in branch],
-        )
+        return work
 
     async def _checkpoint(self) -> None:
         if self._jobs:
@@ -249,7 +253,7 @@ class Generator:
                 await leases.write_answer(session, place.message_id, job.answer.content)
             await conversations.add_usage(session, place.conversation_id, job.answer.usage)
             ended = ChangeKind.GENERATION_ENDED
-            await changes.record(session, place.owner_id, ended, place.conversation_id, job.generation_id)
+            await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
             if not self.draining:
                 following = await leases.claim_next(session, place.conversation_id, self._process, self.lease_end())
         self._signals.send(CHANGED, place.owner_id)

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from claude.answer import Answer
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from claude.work import Work
 from db.leases import Progress
 from db.tables import Status, now
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
@@ -31,6 +32,7 @@ class Job:
 
     answer: Answer
     held_until: float
+    work: Work | None = None
     message_id: UUID | None = None
     first_token_at: datetime | None = None
     saved: int = 0

@@ -8,31 +8,40 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import bindparam, delete, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import ChangeKind, ConversationChange, User, now
+from db.inserting import insert
+from db.tables import METADATA, ChangeKind, ConversationChange, User, now
 
+USERS = METADATA.tables["users"]
 KEPT = timedelta(hours=24)
 PAGE = 100
 
 
-async def record(
-    session: AsyncSession, owner: UUID, kind: ChangeKind, conversation_id: UUID, generation_id: UUID | None = None
-) -> None:
-    """Number and keep a change, in the transaction that makes it; locks the owner."""
-    counting = update(User).where(col(User.id) == owner).values(changes=col(User.changes) + 1)
-    sequence = (await session.exec(counting.returning(col(User.changes)))).one()[0]
-    session.add(
+Happened = tuple[ChangeKind, UUID, UUID | None]
+"""What happened, to which conversation, by which generation."""
+
+_COUNT = (
+    update(USERS)
+    .where(USERS.c.id == bindparam("owner"))
+    .values(changes=USERS.c.changes + bindparam("more"))
+    .returning(USERS.c.changes)
+)
+
+
+async def record(session: AsyncSession, owner: UUID, *happened: Happened) -> None:
+    """Number and keep changes, in the transaction that makes them; locks the owner."""
+    connection = await session.connection()
+    last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(happened)})).scalar_one()
+    rows = [
         ConversationChange(
-            owner_id=owner,
-            sequence=sequence,
-            kind=kind,
-            conversation_id=conversation_id,
-            generation_id=generation_id,
+            owner_id=owner, sequence=sequence, kind=kind, conversation_id=conversation_id, generation_id=generation_id
         )
-    )
+        for sequence, (kind, conversation_id, generation_id) in enumerate(happened, last - len(happened) + 1)
+    ]
+    await insert(session, rows)
 
 
 async def newest(session: AsyncSession, owner: UUID) -> int:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, bindparam, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select
@@ -35,6 +35,9 @@ class UsageSum:
 
 _OWNED = select(Generation).where(owned(Generation.conversation_id))
 _BY_IDS = _OWNED.where(some_of(Generation.id))
+_WITH_ANSWERS = select(Generation, Message).where(
+    some_of(Generation.id), Message.id == Generation.message_id, owned(Generation.conversation_id)
+)
 _BY_MESSAGES = _OWNED.where(some_of(Generation.message_id))
 _UNFINISHED = (
     _OWNED.where(some_of(Generation.conversation_id), col(Generation.status).in_(UNFINISHED))
@@ -47,6 +50,14 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     """Give those of the generations that stand in the owner's conversations."""
     found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in found.all()}
+
+
+async def with_answers(
+    session: AsyncSession, owner: UUID, ids: Sequence[UUID]
+) -> dict[UUID, tuple[Generation, Message]]:
+    """Give those of the generations that stand in the owner's conversations, each with its answer."""
+    found = await session.exec(_WITH_ANSWERS, params={"owner": owner, "ids": ids})
+    return {generation.id: (generation, message) for generation, message in found.all()}
 
 
 async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
@@ -94,14 +105,16 @@ async def usage_of_owner(session: AsyncSession, owner: UUID, since: datetime | N
     return UsageSum(*(await session.exec(query)).one())
 
 
+_WHOLE = select(Generation, Message, Conversation).where(
+    Generation.id == bindparam("generation"),
+    Message.id == Generation.message_id,
+    Conversation.id == Generation.conversation_id,
+)
+
+
 async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
     """Give a generation with its answer and conversation. Without an owner: for the generator alone."""
-    query = select(Generation, Message, Conversation).where(
-        Generation.id == generation_id,
-        Message.id == Generation.message_id,
-        Conversation.id == Generation.conversation_id,
-    )
-    return (await session.exec(query)).one_or_none()
+    return (await session.exec(_WHOLE, params={"generation": generation_id})).one_or_none()
 
 
 async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Sequence[UUID]:

@@ -145,21 +145,26 @@ async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
     )
 
 
+_OWNER = select(User.id).where(User.id == bindparam("owner")).with_for_update(key_share=True)
+_PLACE = (
+    select(User.id, Generation.conversation_id, Generation.message_id)
+    .join(Conversation, col(Conversation.owner_id) == col(User.id))
+    .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
+    .where(Generation.id == bindparam("generation"))
+    .with_for_update(key_share=True, of=User)
+)
+
+
 async def lock_owner(session: AsyncSession, owner: UUID) -> None:
     """Let no other transaction that changes this owner's conversations run beside this one."""
-    await session.exec(select(User.id).where(User.id == owner).with_for_update(key_share=True))
+    # SQLite has one writer at a time: whoever writes has locked everything.
+    if session.get_bind().dialect.name != "sqlite":
+        await session.exec(_OWNER, params={"owner": owner})
 
 
 async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Place | None:
     """The same, for the owner of a generation; gives where it stands, None where it is gone."""
-    query = (
-        select(User.id, Generation.conversation_id, Generation.message_id)
-        .join(Conversation, col(Conversation.owner_id) == col(User.id))
-        .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
-        .where(Generation.id == generation_id)
-        .with_for_update(key_share=True, of=User)
-    )
-    found = (await session.exec(query)).one_or_none()
+    found = (await session.exec(_PLACE, params={"generation": generation_id})).one_or_none()
     return None if found is None else Place(*found)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import bindparam
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,15 +24,14 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
 
 async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[Message]:
     """Give a page of the branch that ends in `leaf_id`, oldest first."""
-    path = _path(leaf_id)
     depth = col(Message.depth)
-    query = select(Message).join(path, path.c.id == Message.id).where(owned(Message.conversation_id))
+    query = select(Message).join(_PATH, _PATH.c.id == Message.id).where(owned(Message.conversation_id))
     if page.after is not None:
         query = query.where(depth > _depth("after", page.after))
     if page.before is not None:
         query = query.where(depth < _depth("before", page.before))
     query = query.order_by(depth.desc() if page.backward else depth.asc()).limit(page.size + 1)
-    rows = (await session.exec(query, params={"owner": owner})).all()
+    rows = (await session.exec(query, params={"owner": owner, "leaf": leaf_id})).all()
     return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
 
 
@@ -46,19 +46,28 @@ async def siblings(session: AsyncSession, owner: UUID, message: Message) -> Sequ
     return (await session.exec(query.order_by(col(Message.id)), params={"owner": owner})).all()
 
 
-async def branch(session: AsyncSession, leaf_id: UUID | None) -> Sequence[tuple[Message, str | None]]:
-    """Give the whole branch, oldest first, each with its generation's prefix. Without an owner: for the generator."""
-    path = _path(leaf_id)
-    query = select(Message, Generation.prefix).join(path, path.c.id == Message.id)
-    query = query.outerjoin(Generation, col(Generation.message_id) == col(Message.id)).order_by(col(Message.depth))
-    return [(message, prefix) for message, prefix in (await session.exec(query)).all()]
-
-
-def _path(leaf_id: UUID | None) -> Any:
-    step = select(col(Message.id), col(Message.parent_id)).where(Message.id == leaf_id)
+def _path() -> Any:
+    step = select(col(Message.id), col(Message.parent_id)).where(Message.id == bindparam("leaf"))
     path = step.cte("path", recursive=True)
     parent = aliased(Message)
     return path.union_all(select(col(parent.id), col(parent.parent_id)).join(path, path.c.parent_id == parent.id))
+
+
+_PATH = _path()
+_BRANCH = (
+    select(Message, Generation.prefix)
+    .join(_PATH, _PATH.c.id == Message.id)
+    .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
+    .order_by(col(Message.depth))
+)
+
+
+async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[tuple[Message, str | None]]:
+    """Give the whole branch, oldest first, each with its generation's prefix. Without an owner: for the generator."""
+    if leaf_id is None:
+        return []
+    found = await session.exec(_BRANCH, params={"leaf": leaf_id})
+    return [(message, prefix) for message, prefix in found.all()]
 
 
 MAX_DEPTH_DIGITS = 9

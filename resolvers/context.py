@@ -67,6 +67,7 @@ class Context(BaseContext):
         self.conversations: DataLoader[UUID, Conversation | None] = self._loader(conversations.get_many)
         self.messages: DataLoader[UUID, Message | None] = self._loader(messages.get_many)
         self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
+        self.with_answers: DataLoader[UUID, tuple[Generation, Message] | None] = self._loader(generations.with_answers)
         self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
         self.active_in: DataLoader[UUID, Generation | None] = self._loader(generations.active)
 

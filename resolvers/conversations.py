@@ -12,6 +12,7 @@ from db import conversations as rows
 from db import messages as message_rows
 from db.conversations import Filter
 from db.generations import UsageSum
+from db.inserting import insert
 from db.paging import Connection, Page
 from db.tables import ChangeKind, Conversation, Generation, Message
 from resolvers.context import Context, Info, as_uuid
@@ -100,9 +101,9 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     values["model"] = values["model"] or info.context.models.default_id
     made = Conversation(owner_id=info.context.viewer.id, **values)
     async with info.context.database.write() as session:
-        session.add(made)
-        await session.flush()
-        await changes.record(session, made.owner_id, ChangeKind.CREATED, made.id)
+        await leases.lock_owner(session, made.owner_id)
+        await insert(session, [made])
+        await changes.record(session, made.owner_id, (ChangeKind.CREATED, made.id, None))
     info.context.changed()
     return ConversationPayload(made)
 
@@ -120,7 +121,7 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
         if wanted and values:
             await leases.lock_owner(session, owner)
             if await rows.change(session, owner, wanted, values):
-                await changes.record(session, owner, ChangeKind.UPDATED, wanted)
+                await changes.record(session, owner, (ChangeKind.UPDATED, wanted, None))
         changed = await rows.get(session, owner, wanted) if wanted else None
     if changed is None:
         raise NotFound(input.id, "conversation")
@@ -145,7 +146,7 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
         left = await generations.unfinished(session, owner, [wanted])
         if not await rows.remove(session, owner, wanted):
             raise NotFound(id, "conversation")
-        await changes.record(session, owner, ChangeKind.DELETED, wanted)
+        await changes.record(session, owner, (ChangeKind.DELETED, wanted, None))
     info.context.changed()
     for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.

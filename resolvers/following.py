@@ -8,9 +8,8 @@ from uuid import UUID
 
 from strawberry import ID
 
-from db import generations, messages
 from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
-from db.tables import UNFINISHED, Generation, Json, Message, Status
+from db.tables import UNFINISHED, Generation, Message, Status
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
 from streams.events import (
@@ -22,6 +21,8 @@ from streams.events import (
     fold,
 )
 from streams.stream import Follower
+
+NOT_FOUND = "there is no generation with this id."
 
 
 class SnapshotReason(StrEnum):
@@ -42,16 +43,21 @@ class MessageSnapshot(GenerationEvent):
 async def generation_events(info: Info, generation_id: ID, after: int | None = None) -> AsyncGenerator[GenerationEvent]:
     """The token stream of one answer."""
     context = info.context
-    generation = await _mine(context, generation_id)
+    generation, answer = await _mine(context, generation_id)
     with context.services.subscriptions.one(ends=True):
-        async with aclosing(follow(context, generation, after)) as followed:
+        async with aclosing(follow(context, generation, after, answer)) as followed:
             async for event in followed:
                 yield event
 
 
-async def follow(context: Context, generation: Generation, after: int | None) -> AsyncGenerator[GenerationEvent]:
-    """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end."""
-    beginning, ended = await _beginning(context, generation, after)
+async def follow(
+    context: Context, generation: Generation, after: int | None, answer: Message | None = None
+) -> AsyncGenerator[GenerationEvent]:
+    """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end.
+
+    `answer`: its message, where the caller has it.
+    """
+    beginning, ended = await _beginning(context, generation, after, answer)
     follower = Follower(0 if after is None else after, context.push)
     for event in beginning:
         follower.after = event.sequence
@@ -70,7 +76,7 @@ async def follow(context: Context, generation: Generation, after: int | None) ->
 
 
 async def _beginning(
-    context: Context, generation: Generation, after: int | None
+    context: Context, generation: Generation, after: int | None, answer: Message | None = None
 ) -> tuple[Sequence[GenerationEvent], bool]:
     """Give what stands before the live events: nothing, or a snapshot; and whether that is all there will be."""
     written = await context.log.read(generation.id)
@@ -81,12 +87,18 @@ async def _beginning(
     # The terminal event is not part of a snapshot: it always comes by itself, last.
     seen = [event for event in written.behind(0) if not isinstance(event, TerminalEvent)]
     reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-    return [await _snapshot(context, generation, written.shown - written.over, fold(seen), reason)], False
+    sequence, content = written.shown - written.over, fold(seen)
+    # While this waits, the log goes on: what was seen and its number belong together.
+    message = answer or await context.messages.load(generation.message_id)
+    if message is None:
+        raise BadUserInput("generationId", NOT_FOUND)
+    # The row is as old as its last checkpoint; the log is what was really sent.
+    return [MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": content}), reason)], False
 
 
 async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:
     """Look into the row: what it has that was not seen, and whether that is all there will be."""
-    found = await _rows(context, generation_id)
+    found = await context.with_answers.load(generation_id)
     if found is None:
         raise BadUserInput("generationId", "the conversation was deleted.")
     generation, message = found
@@ -120,29 +132,19 @@ async def _listed(context: Context, root: Generation, after: int | None) -> Sequ
     return [*first, *behind]
 
 
-async def _mine(context: Context, generation_id: str) -> Generation:
+async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:
     wanted = as_uuid(generation_id)
-    found = await context.generations.load(wanted) if wanted else None
+    found = await context.with_answers.load(wanted) if wanted else None
     if found is None:
-        raise BadUserInput("generationId", "there is no generation with this id.")
+        raise BadUserInput("generationId", NOT_FOUND)
     return found
-
-
-async def _snapshot(
-    context: Context, generation: Generation, sequence: int, blocks: list[Json], reason: SnapshotReason | None
-) -> MessageSnapshot:
-    message = await context.messages.load(generation.message_id)
-    if message is None:
-        raise BadUserInput("generationId", "there is no generation with this id.")
-    # The row is as old as its last checkpoint; the log is what was really sent.
-    return MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": blocks}), reason)
 
 
 async def _from_row(context: Context, generation_id: UUID, after: int | None) -> tuple[Sequence[GenerationEvent], bool]:
     """Serve an answer whose log is gone, or not to be reached: a snapshot that says so, and the end if it has one."""
-    found = await _rows(context, generation_id)
+    found = await context.with_answers.load(generation_id)
     if found is None:
-        raise BadUserInput("generationId", "there is no generation with this id.")
+        raise BadUserInput("generationId", NOT_FOUND)
     generation, message = found
     if generation.status not in UNFINISHED:
         return _ended(generation, message, after), True
@@ -161,16 +163,6 @@ def _ended(generation: Generation, message: Message, after: int | None) -> list[
     if after == terminal.sequence - 1:
         return [terminal]
     return [_row_snapshot(terminal, message, after), terminal]
-
-
-async def _rows(context: Context, generation_id: UUID) -> tuple[Generation, Message] | None:
-    async with context.database.read() as session:
-        owner = context.viewer.id
-        generation = (await generations.get_many(session, owner, [generation_id])).get(generation_id)
-        if generation is None:
-            return None
-        found = await messages.get_many(session, owner, [generation.message_id])
-    return (generation, found[generation.message_id]) if generation.message_id in found else None
 
 
 def _row_snapshot(terminal: TerminalEvent, message: Message, after: int | None) -> MessageSnapshot:

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from strawberry import ID
-from uuid_utils.compat import uuid7
 
+from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages
 from db.database import AsyncSession
-from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role
+from db.inserting import insert
+from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from resolvers.context import Context, Info, as_uuid
 from resolvers.conversations import check_model
 from resolvers.errors import ConversationBusy, InvalidInput, NotFound, RateLimited
@@ -75,44 +76,61 @@ async def _send_once(context: Context, input: SendMessage) -> SendMessagePayload
         raise RateLimited(1.0, "This server is about to stop; send again.")
     async with context.database.write() as session:
         await leases.lock_owner(session, context.viewer.id)
-        payload = await _store(session, context, input, uuid7())
+        payload, work = await _store(session, context, input)
+    if work is not None:
+        context.generator.start(payload.generation.id, work)
     if not payload.replayed:
-        if payload.generation.holder is not None:
-            context.generator.start(payload.generation.id)
         context.changed()
     return payload
 
 
-async def _store(
-    session: AsyncSession, context: Context, input: SendMessage, generation_id: UUID
-) -> SendMessagePayload:
+async def _store(session: AsyncSession, context: Context, input: SendMessage) -> tuple[SendMessagePayload, Work | None]:
+    """Store all of a send; give what is to be asked of Claude, where nothing stands in front of it."""
     owner = context.viewer.id
     if input.idempotency_key is not None:
         earlier = await generations.by_key(session, owner, input.idempotency_key)
         if earlier is not None:
-            return await _replay(session, owner, earlier, input)
+            return await _replay(session, owner, earlier, input), None
     conversation = await _conversation(session, context, input)
-    in_front = (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id, [])
-    _check_busy(in_front, input.when_busy)
-    parent = await _parent(session, owner, conversation, input)
-    payload = _rows(conversation, parent, input, generation_id)
+    begun = conversation.active_leaf_id is not None
+    in_front = (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id) if begun else None
+    _check_busy(in_front or [], input.when_busy)
+    branch = await _branch(session, conversation, input)
+    payload, answer = _rows(conversation, branch[-1][0] if branch else None, input)
+    work = None
     if not in_front:
         # Who waits in line is claimed by whoever ends the answer in front of it.
-        payload.generation.holder = context.generator.holder
-        payload.generation.lease_until = context.generator.lease_end()
-    session.add(payload.user_message)
-    await session.flush()
-    answer = _answer_to(payload)
-    session.add(answer)
-    await session.flush()
-    session.add(payload.generation)
-    await session.flush()
+        work = work_of(payload.generation, conversation, [*branch, (payload.user_message, None)])
+        _begin(payload.generation, context, work)
+    await _insert(session, payload, answer, input)
+    created = [] if input.conversation_id else [(ChangeKind.CREATED, conversation.id, None)]
+    started = [(ChangeKind.GENERATION_STARTED, conversation.id, payload.generation.id)] if work else []
+    if created or started:
+        await changes.record(session, owner, *created, *started)
+    return payload, work
+
+
+def _begin(generation: Generation, context: Context, work: Work) -> None:
+    generation.status = Status.RUNNING
+    generation.started_at = now()
+    generation.prefix = work.prefix
+    generation.holder = context.generator.holder
+    generation.lease_until = context.generator.lease_end()
+
+
+async def _insert(session: AsyncSession, payload: SendMessagePayload, answer: Message, input: SendMessage) -> None:
+    conversation, moment = payload.conversation, payload.user_message.created_at
+    conversation.active_leaf_id, conversation.updated_at = answer.id, moment
+    if input.conversation_id is None:
+        await insert(session, [conversation])
+    await insert(session, [payload.user_message, answer])
+    await insert(session, [payload.generation])
     if input.idempotency_key is not None:
         key, mark = str(input.idempotency_key), _fingerprint(input)
-        session.add(IdempotencyKey(owner_id=owner, key=key, fingerprint=mark, generation_id=generation_id))
-    conversation.active_leaf_id = answer.id
-    conversation.updated_at = payload.user_message.created_at
-    return payload
+        made = IdempotencyKey(
+            owner_id=conversation.owner_id, key=key, fingerprint=mark, generation_id=payload.generation.id
+        )
+        await insert(session, [made])
 
 
 async def _replay(session: AsyncSession, owner: UUID, key: IdempotencyKey, input: SendMessage) -> SendMessagePayload:
@@ -129,13 +147,10 @@ async def _replay(session: AsyncSession, owner: UUID, key: IdempotencyKey, input
 
 
 async def _conversation(session: AsyncSession, context: Context, input: SendMessage) -> Conversation:
+    """Give the conversation that is sent to: a new one is made, and stored with the rest."""
     if input.conversation_id is None:
         model = (input.options and input.options.model) or context.models.default_id
-        made = Conversation(owner_id=context.viewer.id, model=model)
-        session.add(made)
-        await session.flush()
-        await changes.record(session, context.viewer.id, ChangeKind.CREATED, made.id)
-        return made
+        return Conversation(owner_id=context.viewer.id, model=model)
     wanted = as_uuid(input.conversation_id)
     found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
     if found is None:
@@ -143,17 +158,18 @@ async def _conversation(session: AsyncSession, context: Context, input: SendMess
     return found
 
 
-async def _parent(session: AsyncSession, owner: UUID, conversation: Conversation, input: SendMessage) -> Message | None:
+async def _branch(
+    session: AsyncSession, conversation: Conversation, input: SendMessage
+) -> Sequence[tuple[Message, str | None]]:
+    """Give the branch that the message goes on, which ends in its parent."""
     wanted = conversation.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
-    found = (await messages.get_many(session, owner, [wanted])).get(wanted) if wanted else None
-    if input.parent_id is not None and (found is None or found.conversation_id != conversation.id):
+    branch = await messages.branch(session, wanted)
+    if input.parent_id is not None and (not branch or branch[-1][0].conversation_id != conversation.id):
         raise NotFound(input.parent_id, "message of this conversation")
-    return found
+    return branch
 
 
-def _rows(
-    conversation: Conversation, parent: Message | None, input: SendMessage, generation_id: UUID
-) -> SendMessagePayload:
+def _rows(conversation: Conversation, parent: Message | None, input: SendMessage) -> tuple[SendMessagePayload, Message]:
     user_message = Message(
         conversation_id=conversation.id,
         parent_id=parent.id if parent else None,
@@ -161,25 +177,19 @@ def _rows(
         depth=parent.depth + 1 if parent else 0,
         content=[{"type": "text", "text": input.text}],
     )
-    generation = Generation(
-        id=generation_id,
+    answer = Message(
         conversation_id=conversation.id,
-        message_id=uuid7(),
+        parent_id=user_message.id,
+        role=Role.ASSISTANT,
+        depth=user_message.depth + 1,
+    )
+    generation = Generation(
+        conversation_id=conversation.id,
+        message_id=answer.id,
         model=(input.options and input.options.model) or conversation.model,
         options=_options(input.options),
     )
-    return SendMessagePayload(conversation, user_message, generation)
-
-
-def _answer_to(payload: SendMessagePayload) -> Message:
-    question = payload.user_message
-    return Message(
-        id=payload.generation.message_id,
-        conversation_id=question.conversation_id,
-        parent_id=question.id,
-        role=Role.ASSISTANT,
-        depth=question.depth + 1,
-    )
+    return SendMessagePayload(conversation, user_message, generation), answer
 
 
 def _check_busy(in_front: Sequence[Generation], when_busy: WhenBusy) -> None:

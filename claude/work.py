@@ -1,0 +1,40 @@
+"""What one generation asks of Claude, as its rows say it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from claude.prompt import build_request, prefix_fingerprint
+from db.tables import Conversation, Generation, Json, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The rows' part of a request; `turns` are those of `claude.prompt`."""
+
+    message_id: UUID
+    model: str
+    system_prompt: str | None
+    options: Json
+    turns: Sequence[tuple[str, list[Json], str | None]]
+
+    @property
+    def prefix(self) -> str:
+        """What Claude binds its thinking to."""
+        return prefix_fingerprint(self.model, self.system_prompt)
+
+    def request(self, max_output_tokens: int | None) -> Json:
+        """Give the body of `POST /v1/messages`."""
+        return build_request(
+            model=self.model,
+            max_output_tokens=max_output_tokens,
+            system_prompt=self.system_prompt,
+            options=self.options,
+            turns=self.turns,
+        )
+
+
+def work_of(generation: Generation, conversation: Conversation, branch: Sequence[tuple[Message, str | None]]) -> Work:
+    """Take what a request needs from rows; `branch` ends in the message that is answered."""
+    turns = [(message.role.value, message.content, prefix) for message, prefix in branch]
+    return Work(generation.message_id, generation.model, conversation.system_prompt, generation.options, turns)
