@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, update
+from sqlalchemy import bindparam, delete, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.inserting import insert
 from db.tables import METADATA, ChangeKind, ConversationChange, User, now
 
 USERS = METADATA.tables["users"]
@@ -29,19 +28,17 @@ _COUNT = (
     .values(changes=USERS.c.changes + bindparam("more"))
     .returning(USERS.c.changes)
 )
+_INSERT = insert(METADATA.tables["conversation_changes"])
 
 
 async def record(session: AsyncSession, owner: UUID, *happened: Happened) -> None:
     """Number and keep changes, in the transaction that makes them; locks the owner."""
     connection = await session.connection()
     last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(happened)})).scalar_one()
-    rows = [
-        ConversationChange(
-            owner_id=owner, sequence=sequence, kind=kind, conversation_id=conversation_id, generation_id=generation_id
-        )
-        for sequence, (kind, conversation_id, generation_id) in enumerate(happened, last - len(happened) + 1)
-    ]
-    await insert(session, rows)
+    keys, created = ("owner_id", "sequence", "created_at", "kind", "conversation_id", "generation_id"), now()
+    first = last - len(happened) + 1
+    rows = [dict(zip(keys, (owner, first + place, created, *one), strict=True)) for place, one in enumerate(happened)]
+    await connection.execute(_INSERT, rows)
 
 
 async def newest(session: AsyncSession, owner: UUID) -> int:

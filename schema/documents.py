@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from schema import levels
-from schema.live import Operation
+from schema.live import Operation, Templates
 
 CACHED_DOCUMENTS = 256
 LONGEST_CACHED = 20_000
@@ -24,10 +24,11 @@ MAX_TOKENS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document, and what validation found in it."""
+    """A document, what validation found in it, and what was made of it since."""
 
     document: DocumentNode
     errors: list[GraphQLError]
+    templates: Templates = field(default_factory=Templates)
 
 
 class Schema(strawberry.Schema):
@@ -53,8 +54,10 @@ class Schema(strawberry.Schema):
 
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
         """Make an operation, whose document is valid, ready to be executed or followed."""
-        document = self.prepare(query).document
-        return Operation(self._schema, self.execution_context_class, document, name, variables, context)
+        prepared = self.prepare(query)
+        executor_class = self.execution_context_class
+        document, templates = prepared.document, prepared.templates
+        return Operation(self._schema, executor_class, document, templates, name, variables, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Log nothing here: `schema.failures` knows whose fault an error is."""

@@ -1,13 +1,15 @@
-"""Subscriptions, without executing GraphQL for each token: the one fast path of the API.
+"""Subscriptions, without executing GraphQL for each token.
 
 A delta's selection holds leaves alone, so it is collected once, by graphql-core itself, and becomes a template that
-each delta fills in. Every other event is executed as always. Both give the same: tests/test_live.py compares them.
+each delta fills in; so does that of a beginning or an end that is asked for its leaves alone. Every other event is
+executed as always. Both give the same: tests/test_live.py compares them.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
+from operator import attrgetter
 from typing import Any
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLObjectType, GraphQLSchema, execution
@@ -17,22 +19,35 @@ from graphql.execution.collect_fields import collect_fields, collect_subfields
 from resolvers.context import Context
 from schema.failures import show_error
 from schema.results import encode_json, response
-from streams.events import Delta, GenerationEvent, TextDelta, ThinkingDelta, ToolInputDelta
+from streams.events import (
+    ContentBlockFinished,
+    ContentBlockStarted,
+    GenerationEvent,
+    GenerationStarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolInputDelta,
+)
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
-Fill = Callable[[Delta], bytes]
+FILLED = (*DELTAS, GenerationStarted, ContentBlockStarted, ContentBlockFinished)
+"""The events whose leaves, as far as FIELDS has them, are attributes."""
+Fill = Callable[[Any], bytes]
+Templates = dict[tuple[Any, ...], dict[type, Fill]]
+MAX_TEMPLATES = 16
+"""Choices of one document that are remembered."""
 AnyExecutor = Executor[Any]
 core: Any = execution  # its declared types are unknown in part
 
-FIELDS: dict[str, tuple[bytes, Callable[[Delta], Any]]] = {
-    "generationId": (b'"%b"', lambda delta: str(delta.generation_id).encode()),
-    "sequence": (b"%d", lambda delta: delta.sequence),
-    "index": (b"%d", lambda delta: delta.index),
-    "offset": (b"%d", lambda delta: delta.offset),
+FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
+    "generationId": (b'"%b"', lambda event: str(event.generation_id).encode()),
+    "sequence": (b"%d", attrgetter("sequence")),
+    "index": (b"%d", attrgetter("index")),
+    "offset": (b"%d", attrgetter("offset")),
     "text": (b"%b", lambda delta: encode_json(delta.text)),
     "partialJson": (b"%b", lambda delta: encode_json(delta.text)),
 }
-"""How each leaf of a delta is written, and read."""
+"""How each leaf of an event is written, and read."""
 
 
 class OperationFailed(Exception):
@@ -51,6 +66,7 @@ class Operation:
     schema: GraphQLSchema
     executor_class: Any  # a graphql-core Executor's class, whose declared types are unknown in part
     document: DocumentNode
+    templates: Templates
     name: str | None
     variables: dict[str, Any] | None
     context: object
@@ -68,11 +84,11 @@ class Operation:
 async def follow(operation: Operation, send: Callable[[bytes], bool] | None = None) -> AsyncGenerator[bytes]:
     """Give each result as JSON; raise OperationFailed where the operation cannot begin or go on.
 
-    `send`, if given, may take the result of a delta at once, where it is shown, so that no task need be woken; where it
-    says that it cannot, the result is given like every other.
+    `send`, if given, may take a result that is filled in at once, where the event is shown, so that no task need be
+    woken; where it says that it cannot, the result is given like every other.
     """
     executor = operation.executor()
-    fills: dict[type, Fill] = {kind: fill for kind in DELTAS if (fill := template(executor, kind)) is not None}
+    fills = _templates(operation, executor)
     if send is not None and isinstance(operation.context, Context):
         executor.context_value = operation.context.pushing(_pushed(fills, send))
     source = core.create_source_event_stream(executor)
@@ -90,10 +106,23 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
         raise OperationFailed([_located(error)]) from error
 
 
+def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
+    """Give the templates, which all who send the same document share: only booleans decide what is selected."""
+    given = executor.variable_values.coerced
+    key = (operation.name, *((name, value) for name, value in given.items() if isinstance(value, bool)))
+    found = operation.templates.get(key)
+    if found is None:
+        if len(operation.templates) >= MAX_TEMPLATES:
+            operation.templates.clear()
+        made = {kind: template(executor, kind) for kind in FILLED}
+        found = operation.templates[key] = {kind: fill for kind, fill in made.items() if fill is not None}
+    return found
+
+
 def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Callable[[GenerationEvent], bool]:
     def push(event: GenerationEvent) -> bool:
         fill = fills.get(event.__class__)
-        return fill is not None and isinstance(event, Delta) and send(fill(event))
+        return fill is not None and send(fill(event))
 
     return push
 
@@ -106,14 +135,14 @@ async def execute(operation: Operation, event: object) -> bytes:
     return encode_json(response(result.data, [show_error(error) for error in result.errors or ()]))
 
 
-def template(executor: AnyExecutor, kind: type[Delta]) -> Fill | None:
-    """Make what writes results for deltas of one kind; None where the selection asks for more than their leaves."""
+def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:
+    """Make what writes results for events of one kind; None where the selection asks for more than their leaves."""
     selected = _selected(executor, kind.__name__)
     if selected is None:
         return None
     root, names = selected
     entries: list[bytes] = []
-    reads: list[Callable[[Delta], Any]] = []
+    reads: list[Callable[[Any], Any]] = []
     for key, name in names.items():
         written = _quoted(key) + b":"
         if name == "__typename":
@@ -123,7 +152,7 @@ def template(executor: AnyExecutor, kind: type[Delta]) -> Fill | None:
             entries.append(written + hole)
             reads.append(read)
     pattern = b'{"data":{%b:{%b}}}' % (_quoted(root), b",".join(entries))
-    return lambda delta: pattern % tuple([read(delta) for read in reads])
+    return lambda event: pattern % tuple([read(event) for read in reads])
 
 
 def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str]] | None:
