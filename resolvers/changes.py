@@ -53,12 +53,12 @@ def conversation_id(root: ConversationChange) -> ID:
 
 async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
     """The conversation as it is now; null once deleted."""
-    return await info.context.conversations.load(root.conversation_id)
+    return await info.context.loaders.conversations.load(root.conversation_id)
 
 
 async def generation(info: Info, root: ConversationChange) -> Generation | None:
     """The answer that started or ended."""
-    return await info.context.generations.load(root.generation_id) if root.generation_id else None
+    return await info.context.loaders.generations.load(root.generation_id) if root.generation_id else None
 
 
 async def _begin(context: Context, after: str | None) -> int:

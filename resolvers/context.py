@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -47,29 +48,73 @@ class Services:
     subscriptions: Subscriptions
 
 
-class Context(BaseContext):
-    """One request's or one socket's context.
+class Loaders:
+    """Loads rows of one viewer's: nothing can be loaded past its owner.
 
-    Its loaders batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
+    They batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
     """
 
+    def __init__(self, database: Database, owner: UUID) -> None:
+        """Make none yet: a socket needs few of them."""
+        self._database = database
+        self._owner = owner
+
+    @cached_property
+    def conversations(self) -> DataLoader[UUID, Conversation | None]:
+        """Conversations by id."""
+        return self._loader(conversations.get_many)
+
+    @cached_property
+    def messages(self) -> DataLoader[UUID, Message | None]:
+        """Messages by id."""
+        return self._loader(messages.get_many)
+
+    @cached_property
+    def generations(self) -> DataLoader[UUID, Generation | None]:
+        """Generations by id."""
+        return self._loader(generations.get_many)
+
+    @cached_property
+    def with_answers(self) -> DataLoader[UUID, tuple[Generation, Message] | None]:
+        """Generations by id, each with the message that it writes."""
+        return self._loader(generations.with_answers)
+
+    @cached_property
+    def generation_of(self) -> DataLoader[UUID, Generation | None]:
+        """Generations by the id of the message that they write."""
+        return self._loader(generations.of_messages)
+
+    @cached_property
+    def active_in(self) -> DataLoader[UUID, Generation | None]:
+        """By conversation: what runs in it, or waits first in its line."""
+        return self._loader(generations.active)
+
+    def _loader(
+        self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]
+    ) -> DataLoader[UUID, Row | None]:
+        async def load(ids: list[UUID]) -> list[Row | None]:
+            async with self._database.read() as session:
+                found = await get_many(session, self._owner, list(set(ids)))
+            return [found.get(wanted) for wanted in ids]
+
+        return DataLoader(load_fn=load, cache=False)
+
+
+class Context(BaseContext):
+    """One request's or one socket's context."""
+
     def __init__(self, services: Services, viewer: Viewer) -> None:
-        """Bind the loaders to the viewer, so that nothing can be loaded past its owner."""
+        """Bind all to the viewer."""
         super().__init__()
         self.services = services
         self.viewer = viewer
         self.push: Push | None = None
         self.database = services.database
+        self.loaders = Loaders(services.database, viewer.id)
         self.log = services.log
         self.generator = services.generator
         self.models = services.models
         self.bells = services.bells
-        self.conversations: DataLoader[UUID, Conversation | None] = self._loader(conversations.get_many)
-        self.messages: DataLoader[UUID, Message | None] = self._loader(messages.get_many)
-        self.generations: DataLoader[UUID, Generation | None] = self._loader(generations.get_many)
-        self.with_answers: DataLoader[UUID, tuple[Generation, Message] | None] = self._loader(generations.with_answers)
-        self.generation_of: DataLoader[UUID, Generation | None] = self._loader(generations.of_messages)
-        self.active_in: DataLoader[UUID, Generation | None] = self._loader(generations.active)
 
     def pushing(self, push: Push) -> "Context":
         """Give the context of one subscription, whose events may be handed on without its task."""
@@ -80,16 +125,6 @@ class Context(BaseContext):
     def changed(self) -> None:
         """Wake who follows the viewer's conversations, in every process; after the commit."""
         self.services.signals.send(CHANGED, self.viewer.id)
-
-    def _loader(
-        self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]
-    ) -> DataLoader[UUID, Row | None]:
-        async def load(ids: list[UUID]) -> list[Row | None]:
-            async with self.database.read() as session:
-                found = await get_many(session, self.viewer.id, list(set(ids)))
-            return [found.get(wanted) for wanted in ids]
-
-        return DataLoader(load_fn=load, cache=False)
 
 
 Info = StrawberryInfo[Context, Any]

@@ -44,7 +44,7 @@ class DeletedConversation:
 async def conversation(info: Info, id: ID) -> Conversation | None:
     """The viewer's conversation of that id."""
     wanted = as_uuid(id)
-    return await info.context.conversations.load(wanted) if wanted else None
+    return await info.context.loaders.conversations.load(wanted) if wanted else None
 
 
 async def conversations(
@@ -77,12 +77,12 @@ async def messages(
 
 def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
     """The end of the active branch."""
-    return info.context.messages.load(root.active_leaf_id) if root.active_leaf_id else None
+    return info.context.loaders.messages.load(root.active_leaf_id) if root.active_leaf_id else None
 
 
 def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | None]:
     """The answer being written now: what a refreshed page attaches to. Of several in line, the first."""
-    return info.context.active_in.load(root.id)
+    return info.context.loaders.active_in.load(root.id)
 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
@@ -132,7 +132,7 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
 async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
     """Delete a conversation with its messages, answers and logs; an answer being written is stopped."""
     wanted = as_uuid(id)
-    if wanted is None or await info.context.conversations.load(wanted) is None:
+    if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
     owner = info.context.viewer.id
     async with info.context.database.read() as session:

@@ -89,7 +89,7 @@ async def _beginning(
     reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
     sequence, content = written.shown - written.over, fold(seen)
     # While this waits, the log goes on: what was seen and its number belong together.
-    message = answer or await context.messages.load(generation.message_id)
+    message = answer or await context.loaders.messages.load(generation.message_id)
     if message is None:
         raise BadUserInput("generationId", NOT_FOUND)
     # The row is as old as its last checkpoint; the log is what was really sent.
@@ -98,7 +98,7 @@ async def _beginning(
 
 async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:
     """Look into the row: what it has that was not seen, and whether that is all there will be."""
-    found = await context.with_answers.load(generation_id)
+    found = await context.loaders.with_answers.load(generation_id)
     if found is None:
         raise BadUserInput("generationId", "the conversation was deleted.")
     generation, message = found
@@ -134,7 +134,7 @@ async def _listed(context: Context, root: Generation, after: int | None) -> Sequ
 
 async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:
     wanted = as_uuid(generation_id)
-    found = await context.with_answers.load(wanted) if wanted else None
+    found = await context.loaders.with_answers.load(wanted) if wanted else None
     if found is None:
         raise BadUserInput("generationId", NOT_FOUND)
     return found
@@ -142,7 +142,7 @@ async def _mine(context: Context, generation_id: str) -> tuple[Generation, Messa
 
 async def _from_row(context: Context, generation_id: UUID, after: int | None) -> tuple[Sequence[GenerationEvent], bool]:
     """Serve an answer whose log is gone, or not to be reached: a snapshot that says so, and the end if it has one."""
-    found = await context.with_answers.load(generation_id)
+    found = await context.loaders.with_answers.load(generation_id)
     if found is None:
         raise BadUserInput("generationId", NOT_FOUND)
     generation, message = found
@@ -184,4 +184,4 @@ def _terminal(generation: Generation) -> TerminalEvent:
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation | None:
     """The generation as it is now."""
-    return await info.context.generations.load(root.generation_id)
+    return await info.context.loaders.generations.load(root.generation_id)

@@ -23,12 +23,12 @@ def text(root: Message) -> str:
 
 def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:
     """The conversation it stands in."""
-    return info.context.conversations.load(root.conversation_id)
+    return info.context.loaders.conversations.load(root.conversation_id)
 
 
 def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
     """The message before it on its branch."""
-    return info.context.messages.load(root.parent_id) if root.parent_id else None
+    return info.context.loaders.messages.load(root.parent_id) if root.parent_id else None
 
 
 async def siblings(info: Info, root: Message) -> Sequence[Message]:
@@ -39,12 +39,12 @@ async def siblings(info: Info, root: Message) -> Sequence[Message]:
 
 def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
     """The answer that wrote it; null for a user's message."""
-    return info.context.generation_of.load(root.id)
+    return info.context.loaders.generation_of.load(root.id)
 
 
 def message(info: Info, root: Generation) -> Awaitable[Message | None]:
     """The assistant's message; it exists, and grows, while the answer is being written."""
-    return info.context.messages.load(root.message_id)
+    return info.context.loaders.messages.load(root.message_id)
 
 
 def usage(root: Generation) -> UsageSum | None:

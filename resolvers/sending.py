@@ -62,10 +62,10 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
 async def stop_generation(info: Info, id: ID) -> GenerationPayload:
     """Stops an answer wherever it runs; what was written so far is kept. Stopping twice is no error."""
     wanted = as_uuid(id)
-    if wanted is None or await info.context.generations.load(wanted) is None:
+    if wanted is None or await info.context.loaders.generations.load(wanted) is None:
         raise NotFound(id, "generation")
     await info.context.generator.stop(wanted)
-    stopped = await info.context.generations.load(wanted)
+    stopped = await info.context.loaders.generations.load(wanted)
     if stopped is None:
         raise NotFound(id, "generation")
     return GenerationPayload(stopped)

@@ -45,7 +45,7 @@ async def nodes(info: Info, ids: list[ID]) -> Sequence[AnyNode | None]:
 async def generation(info: Info, id: ID) -> Generation | None:
     """The viewer's generation of that id."""
     wanted = as_uuid(id)
-    return await info.context.generations.load(wanted) if wanted else None
+    return await info.context.loaders.generations.load(wanted) if wanted else None
 
 
 async def models(info: Info) -> list[Model]:
@@ -59,7 +59,7 @@ async def _find(info: Info, wanted: UUID | None) -> AnyNode | None:
         return None
     context = info.context
     return (
-        await context.conversations.load(wanted)
-        or await context.messages.load(wanted)
-        or await context.generations.load(wanted)
+        await context.loaders.conversations.load(wanted)
+        or await context.loaders.messages.load(wanted)
+        or await context.loaders.generations.load(wanted)
     )

@@ -102,6 +102,7 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
             async for event in source:
                 fill = fills.get(event.__class__)
                 yield fill(event) if fill is not None else await execute(operation, event)
+                del event
     except Exception as error:
         raise OperationFailed([_located(error)]) from error
 

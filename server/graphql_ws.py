@@ -125,6 +125,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         async with aclosing(follow(asked, send)) as results:
             async for result in results:
                 await self._send(b"%b%b}" % (begin, result))
+                # Many sockets hear nothing for long; each would keep what it sent last.
+                del result
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _answer(self, operation: Operation[Context, None], schema: Schema) -> None:
