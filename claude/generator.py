@@ -202,12 +202,14 @@ class Generator:
             generation, answer, conversation = found
             branch = await messages.branch(session, answer.parent_id)
             work = work_of(generation, conversation, branch)
+            # Asked before the update, which the session carries into the row that it holds.
+            waited = generation.status is Status.QUEUED
             values = {"status": Status.RUNNING, "started_at": now(), "prefix": work.prefix}
             lease = {"lease_until": self.lease_end()}
             if await leases.renew(session, generation.id, self._process, values | lease) is None:
                 job.end(Ending.LOST)
                 raise asyncio.CancelledError
-            if generation.status is Status.QUEUED:
+            if waited:
                 started = ChangeKind.GENERATION_STARTED
                 await changes.record(session, place.owner_id, (started, conversation.id, generation.id))
         self._signals.send(CHANGED, place.owner_id)
