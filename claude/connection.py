@@ -10,7 +10,9 @@ import httpx2
 import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after
+from claude.pacing import Pace
 from claude.sse import EventReader
+from claude.transport import BODY, Body, Transport
 
 Json = dict[str, Any]
 
@@ -35,6 +37,7 @@ class Claude:
         """Open nothing yet. Without `base_url`, the SDK's own."""
         self.deadlines = deadlines or Deadlines()
         timeout = httpx2.Timeout(self.deadlines.silence, connect=self.deadlines.connect, pool=self.deadlines.connect)
+        self.pace = Pace()
         self.client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url,
@@ -42,8 +45,7 @@ class Claude:
             max_retries=MAX_RETRIES,
             middleware=[_refuse_long_waits],
             default_headers={"Accept-Encoding": "identity"},
-            # aiohttp's transport costs half of the default's, and its pool does not slow down with its size.
-            http_client=anthropic.DefaultAioHttpClient(timeout=timeout),
+            http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
         )
 
     async def stream(self, request: Json) -> AsyncIterator[list[Json]]:
@@ -55,7 +57,8 @@ class Claude:
         async with self.client.messages.with_streaming_response.create(**request, stream=True) as response:
             request_id = response.headers.get("request-id")
             reader = EventReader()
-            async for piece in _pieces(response.http_response):
+            body: Body = response.http_response.extensions[BODY]
+            while piece := await body.read():
                 events, error = _read(reader.feed(piece), request_id)
                 if events:
                     yield events
@@ -63,19 +66,13 @@ class Claude:
                     raise error
                 if events and events[-1]["type"] == "message_stop":
                     return
+                if self.pace.pause:
+                    await body.rest(self.pace.pause)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def close(self) -> None:
         """Close all connections."""
         await self.client.close()
-
-
-def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Give the body as it comes: as it stands, past two layers that would decode it, where there is nothing to do."""
-    body = response.stream
-    if "content-encoding" in response.headers or not isinstance(body, httpx2.AsyncByteStream):
-        return response.aiter_bytes()
-    return aiter(body)
 
 
 def _read(found: Iterable[tuple[bytes, bytes]], request_id: str | None) -> tuple[list[Json], StreamError | None]:

@@ -110,6 +110,7 @@ class Generator:
         await self.sweep(everything=self._alone)
         self._background = [
             asyncio.create_task(forever(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
+            asyncio.create_task(self._claude.pace.watch(), name="pace"),
             asyncio.create_task(forever(self._lease_seconds / 3, self.sweep), name="sweeper"),
         ]
 

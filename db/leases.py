@@ -17,6 +17,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
 
+# The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
+_GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 CLAIMED_AT_ONCE = 50
 STARTING = timedelta(seconds=5)
 """A generation at the head of its line that nobody began for so long was forgotten."""
@@ -52,7 +54,7 @@ class Progress:
 async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
     """Set columns, the lease's end among them; None where the lease is lost, or the generation has ended."""
     mine = and_(col(Generation.id) == generation_id, col(Generation.holder) == holder, _unfinished())
-    renewing = update(Generation).where(mine).values(**values).returning(col(Generation.stop_requested))
+    renewing = update(_GENERATIONS).where(mine).values(**values).returning(col(Generation.stop_requested))
     found = (await session.exec(renewing)).one_or_none()
     return None if found is None else Held(found[0])
 
@@ -62,7 +64,7 @@ async def renew_all(
 ) -> dict[UUID, Held]:
     """Renew many leases in one statement; those that are lost, or have ended, are missing from what it gives."""
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
-    renewing = update(Generation).where(mine).values(lease_until=until)
+    renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
     return {generation_id: Held(stop_requested) for generation_id, stop_requested in renewed.all()}
 
@@ -72,10 +74,9 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
     if not progress:
         return
     connection = await session.connection()
-    generation, message = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
     await connection.execute(
-        update(generation)
-        .where(generation.c.id == bindparam("of_generation"))
+        update(_GENERATIONS)
+        .where(_GENERATIONS.c.id == bindparam("of_generation"))
         .values(sequence=bindparam("written"), first_token_at=bindparam("began")),
         [
             {"of_generation": one.generation_id, "written": one.sequence, "began": one.first_token_at}
@@ -83,20 +84,22 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
         ],
     )
     await connection.execute(
-        update(message).where(message.c.id == bindparam("of_message")).values(content=bindparam("blocks")),
+        update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message")).values(content=bindparam("blocks")),
         [{"of_message": one.message_id, "blocks": one.content} for one in progress],
     )
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
     """Store what the answer holds so far; only together with a lease that was just renewed."""
-    await session.exec(update(Message).where(col(Message.id) == message_id).values(content=content))
+    await session.exec(update(_MESSAGES).where(col(Message.id) == message_id).values(content=content))
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
     """Take an unfinished generation that nobody holds; say whether that succeeded."""
     free = and_(col(Generation.id) == generation_id, _unfinished(), _unheld())
-    return bool((await session.exec(update(Generation).where(free).values(holder=holder, lease_until=until))).rowcount)
+    return bool(
+        (await session.exec(update(_GENERATIONS).where(free).values(holder=holder, lease_until=until))).rowcount
+    )
 
 
 async def claim_next(session: AsyncSession, conversation_id: UUID, holder: UUID, until: datetime) -> UUID | None:
@@ -133,7 +136,7 @@ async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, 
     )
     found = list((await session.exec(query)).all())
     if found:
-        taking = update(Generation).where(col(Generation.id).in_(found))
+        taking = update(_GENERATIONS).where(col(Generation.id).in_(found))
         await session.exec(taking.values(holder=holder, lease_until=until))
     return found
 
@@ -141,7 +144,7 @@ async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, 
 async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
     """Leave word for the holder, who reads it when it renews, and for whoever takes over."""
     await session.exec(
-        update(Generation).where(col(Generation.id) == generation_id, _unfinished()).values(stop_requested=True)
+        update(_GENERATIONS).where(col(Generation.id) == generation_id, _unfinished()).values(stop_requested=True)
     )
 
 

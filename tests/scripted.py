@@ -47,6 +47,7 @@ class ScriptedClaude:
         self.replies = list(replies)
         self.requests: list[Json] = []
         self.headers: list[dict[str, str]] = []
+        self.clients: list[Any] = []
         self.address = ""
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
@@ -66,6 +67,7 @@ class ScriptedClaude:
     async def _messages(self, request: Request) -> Response:
         self.requests.append(await request.json())
         self.headers.append(dict(request.headers))
+        self.clients.append(request.client)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         headers = {"request-id": "req_scripted", **reply.headers}
         if reply.status != 200:

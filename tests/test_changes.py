@@ -3,6 +3,8 @@
 from typing import Any
 
 from client import Api
+from conftest import Staged
+from scripted import Gate, says
 
 Json = dict[str, Any]
 CHANGES = """
@@ -57,3 +59,17 @@ def test_a_change_to_nothing_is_none(fresh: Api) -> None:
     fresh.ask("mutation ($id: ID!) { updateConversation(input: {id: $id}) { __typename } }", id=id)
     fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
     assert [change["kind"] for change in changes(fresh, 2)] == ["CREATED", "DELETED"]
+
+
+def test_an_answer_that_waited_in_line_says_when_it_begins(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("one", gate), says("two"))
+    first = stage.api.send("1")
+    conversation = first["conversation"]["id"]
+    second = stage.api.send("2", conversationId=conversation, whenBusy="QUEUE")
+    assert second["generation"]["status"] == "QUEUED"
+    gate.open.set()
+    stage.api.follow(second["generation"]["id"])
+    told = [(change["kind"], change["generation"]["id"]) for change in changes(stage.api, 5) if change["generation"]]
+    ids = (first["generation"]["id"], second["generation"]["id"])
+    assert told == [(kind, id) for id in ids for kind in ("GENERATION_STARTED", "GENERATION_ENDED")]
