@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import part_caching
 import part_joined
 import part_memory
 import part_queries
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "memory": part_memory.memory,
     "queries": part_queries.queries,
     "start": part_start.start,
+    "caching": part_caching.caching,
 }
 
 

@@ -62,6 +62,7 @@ class Answer:
         self.stop_reason: str | None = None
         self.request_id: str | None = None
         self.usage: dict[str, int] = {}
+        self.written_for_an_hour = 0
         self._blocks = {index: _Block(block, 0, finished=True) for index, block in enumerate(content)}
 
     @property
@@ -143,6 +144,8 @@ class Answer:
             count = (usage or {}).get(theirs)
             if count is not None:
                 self.usage[ours] = int(count)
+        lifetimes: Json = (usage or {}).get("cache_creation") or {}
+        self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
 
 
 def _joined(pieces: list[str]) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,11 +16,13 @@ from claude.answer import Answer
 from claude.checkpoint import checkpoint
 from claude.connection import Claude
 from claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
-from claude.job import Ending, Job, final_values, outcome, terminal
+from claude.finishing import save_end
+from claude.job import Ending, Job, outcome, terminal
 from claude.models import Models
 from claude.patience import forever, patiently
+from claude.prices import Prices
 from claude.work import Work, work_of
-from db import changes, conversations, generations, leases, messages
+from db import changes, generations, leases, messages
 from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.tables import UNFINISHED, ChangeKind, Json, Status, now
@@ -42,6 +45,16 @@ CHANGED = "changed"
 logger = logging.getLogger("tertulia.generator")
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How generations are run; `alone`: no other process can hold any."""
+
+    prices: Prices
+    caching: bool = True
+    lease_seconds: float = LEASE_SECONDS
+    alone: bool = True
+
+
 class Generator:
     """Starts, stops, settles and takes over generations, as one of any number of processes."""
 
@@ -54,18 +67,16 @@ class Generator:
         models: Models,
         *,
         process: UUID,
-        lease_seconds: float = LEASE_SECONDS,
-        alone: bool = True,
+        terms: Terms,
     ) -> None:
-        """Take the parts it joins, this process's name, and whether no other process can hold anything."""
+        """Take the parts it joins, and this process's name."""
         self._database = database
         self._log = log
         self._signals = signals
         self._claude = claude
         self._models = models
         self._process = process
-        self._lease_seconds = lease_seconds
-        self._alone = alone
+        self._terms = terms
         self._jobs: dict[UUID, Job] = {}
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
@@ -82,7 +93,7 @@ class Generator:
 
     def lease_end(self) -> datetime:
         """The moment until which a lease that is written now holds."""
-        return now() + timedelta(seconds=self._lease_seconds)
+        return now() + timedelta(seconds=self._terms.lease_seconds)
 
     def start(self, generation_id: UUID, work: Work) -> None:
         """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
@@ -107,11 +118,11 @@ class Generator:
 
     async def begin(self) -> None:
         """Take over what was left behind, and go on looking for it."""
-        await self.sweep(everything=self._alone)
+        await self.sweep(everything=self._terms.alone)
         self._background = [
             asyncio.create_task(forever(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
             asyncio.create_task(self._claude.pace.watch(), name="pace"),
-            asyncio.create_task(forever(self._lease_seconds / 3, self.sweep), name="sweeper"),
+            asyncio.create_task(forever(self._terms.lease_seconds / 3, self.sweep), name="sweeper"),
         ]
 
     async def sweep(self, *, everything: bool = False) -> None:
@@ -124,7 +135,7 @@ class Generator:
                 await changes.trim(session)
         except DATABASE_ERRORS:
             # Who could not renew because the database was away gets the time of a lease to do so.
-            self._quiet_until = time.monotonic() + self._lease_seconds
+            self._quiet_until = time.monotonic() + self._terms.lease_seconds
             raise
         for generation_id in found:
             if generation_id not in self._jobs:
@@ -150,7 +161,7 @@ class Generator:
         await asyncio.gather(*self._background, return_exceptions=True)
 
     def _run(self, answer: Answer, work: Work | None = None) -> None:
-        job = Job(answer, time.monotonic() + self._lease_seconds, work, saved=answer.sequence)
+        job = Job(answer, time.monotonic() + self._terms.lease_seconds, work, saved=answer.sequence)
         self._jobs[answer.generation_id] = job
         job.writing = asyncio.create_task(self._write(job), name=f"write {answer.generation_id}")
         job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
@@ -191,7 +202,8 @@ class Generator:
             work = await patiently(lambda: self._begin(job))
         job.message_id = work.message_id
         model = await self._models.get(work.model)
-        return work.request(model.max_output_tokens)
+        job.model = work.model
+        return work.request(model.max_output_tokens, caching=self._terms.caching)
 
     async def _begin(self, job: Job) -> Work:
         """Take up what waited in line, or what lost its process."""
@@ -218,11 +230,11 @@ class Generator:
 
     async def _checkpoint(self) -> None:
         if self._jobs:
-            await checkpoint(self._database, list(self._jobs.values()), self._process, self._lease_seconds)
+            await checkpoint(self._database, list(self._jobs.values()), self._process, self._terms.lease_seconds)
 
     async def _settle(self, job: Job) -> None:
         await asyncio.wait([job.writing])
-        following: UUID | None = None
+        following: list[UUID] = []
         if job.ending is Ending.LOST:
             self._lose(job)
             return
@@ -239,26 +251,18 @@ class Generator:
             last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
         await self._announce(last)
         self._jobs.pop(job.generation_id, None)
-        if following is not None:
-            await self._take_over(following)
+        for generation_id in following:
+            await self._take_over(generation_id)
 
-    async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, UUID | None]:
-        """Save the end; say whether it was still ours to save, and who is next in line."""
-        following = None
+    async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, list[UUID]]:
+        """Save the end; say whether it was still ours to save, and give those that waited for it."""
+        following: list[UUID] = []
         async with self._finishing, self._database.write() as session:
-            place = await leases.lock_owner_of(session, job.generation_id)
+            place, kept = await save_end(session, job, (status, error), self._process, self._terms.prices)
             if place is None:
-                return True, None
-            values = final_values(job, status, error)
-            if await leases.renew(session, job.generation_id, self._process, values) is None:
-                return False, None
-            if job.answer.content:
-                await leases.write_answer(session, place.message_id, job.answer.content)
-            await conversations.add_usage(session, place.conversation_id, job.answer.usage)
-            ended = ChangeKind.GENERATION_ENDED
-            await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
+                return kept, []
             if not self.draining:
-                following = await leases.claim_next(session, place.conversation_id, self._process, self.lease_end())
+                following = await leases.claim_following(session, job.generation_id, self._process, self.lease_end())
         self._signals.send(CHANGED, place.owner_id)
         return True, following
 

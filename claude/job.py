@@ -5,14 +5,13 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 from uuid import UUID
 
 from claude.answer import Answer
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
 from claude.work import Work
 from db.leases import Progress
-from db.tables import Status, now
+from db.tables import Status
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 
 logger = logging.getLogger("tertulia.generator")
@@ -34,6 +33,7 @@ class Job:
     held_until: float
     work: Work | None = None
     message_id: UUID | None = None
+    model: str | None = None
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None
@@ -83,19 +83,3 @@ def terminal(answer: Answer, status: Status, error: GenerationError | None) -> T
         return GenerationFailed(answer.generation_id, sequence, error.to_json())
     kind = GenerationCompleted if status is Status.COMPLETED else GenerationStopped
     return kind(answer.generation_id, sequence)
-
-
-def final_values(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
-    """Give the columns of a generation that has ended."""
-    answer = job.answer
-    first = {"first_token_at": job.first_token_at} if job.first_token_at else {}
-    return {
-        "status": status,
-        "sequence": answer.sequence,
-        "stop_reason": answer.stop_reason,
-        "error": error.to_json() if error else None,
-        "request_id": answer.request_id or (error.request_id if error else None),
-        "finished_at": now(),
-        **first,
-        **answer.usage,
-    }

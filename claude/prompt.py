@@ -6,7 +6,7 @@ that are empty, would be refused and are left out; thinking is bound to its mode
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -43,8 +43,28 @@ def build_request(
     messages = [
         (role, _replayable(blocks, keep_thinking=written_with == prefix)) for role, blocks, written_with in turns
     ]
-    request["messages"] = [{"role": role, "content": content} for role, content in messages if content]
+    request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
     return request
+
+
+def _answered(messages: Sequence[Json]) -> list[Json]:
+    """Let an error stand for each result that a tool never gave: the API refuses a call without one."""
+    found: list[Json] = []
+    waiting: list[str] = []
+    for message in messages:
+        given = {block.get("tool_use_id") for block in message["content"]}
+        missing = [_not_run(id) for id in waiting if id not in given]
+        if missing and message["role"] == "assistant":
+            found.append({"role": "user", "content": missing})
+            missing = []
+        # Results stand in front of everything else that the user says.
+        found.append({**message, "content": [*missing, *message["content"]]})
+        waiting = [block["id"] for block in message["content"] if block.get("type") == "tool_use"]
+    return found
+
+
+def _not_run(tool_use_id: str) -> Json:
+    return {"type": "tool_result", "tool_use_id": tool_use_id, "content": "The tool was not run.", "is_error": True}
 
 
 def _max_tokens(options: Json, max_output_tokens: int | None) -> int:
@@ -70,6 +90,6 @@ def _replayable(blocks: list[Json], *, keep_thinking: bool) -> list[Json]:
         elif kind == "text":
             if block["text"].strip():
                 kept.append({key: value for key, value in block.items() if key != "partial"})
-        elif kind != "tool_use" and not block.get("partial"):
+        elif not block.get("partial"):
             kept.append(block)
     return kept if any(block.get("type") not in ("thinking", "redacted_thinking") for block in kept) else []

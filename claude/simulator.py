@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from claude.simulator_answers import Failure, Plan, plan
-from claude.simulator_rules import MODELS, Refused, check, count_tokens, model_info
+from claude.simulator_cache import PromptCache, count_tokens
+from claude.simulator_rules import MODELS, Refused, check, model_info
 
 Json = dict[str, Any]
 
@@ -31,6 +32,7 @@ LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "ou
 def create_simulator(*, pace: float = 1.0) -> Starlette:
     """Make the server. `pace` scales its human delays: 1 as a person reads, 0 at once."""
     failures: dict[str, int] = {}
+    cache = PromptCache()
 
     async def messages(request: Request) -> Response:
         body = await _read(request)
@@ -38,11 +40,14 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         planned = plan(body)
         if planned.failure is not None and _still_fails(failures, body, planned.failure):
             return _failure(planned.failure)
+        used = cache.use(body).usage()
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
-            return StreamingResponse(_stream(body, planned, pace), media_type="text/event-stream", headers=_headers())
+            return StreamingResponse(
+                _stream(body, planned, used, pace), media_type="text/event-stream", headers=_headers()
+            )
         await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
-        return JSONResponse(_message(body, planned), headers=_headers())
+        return JSONResponse(_message(body, planned, used), headers=_headers())
 
     async def tokens(request: Request) -> Response:
         body = await _read(request)
@@ -156,17 +161,7 @@ async def _http_error(_request: Request, error: HTTPException) -> Response:
     return _error(error.status_code, kind, error.detail)
 
 
-def _usage(body: Json, output_tokens: int) -> Json:
-    return {
-        "input_tokens": count_tokens(body),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": output_tokens,
-        "service_tier": "standard",
-    }
-
-
-def _message(body: Json, planned: Plan) -> Json:
+def _message(body: Json, planned: Plan, used: Json) -> Json:
     return {
         "id": f"msg_{uuid.uuid4().hex[:24]}",
         "type": "message",
@@ -176,12 +171,13 @@ def _message(body: Json, planned: Plan) -> Json:
         "stop_reason": planned.stop_reason,
         "stop_sequence": planned.stop_sequence,
         "stop_details": planned.stop_details,
-        "usage": _usage(body, planned.output_tokens),
+        "usage": {**used, "output_tokens": planned.output_tokens, "service_tier": "standard"},
     }
 
 
-async def _stream(body: Json, planned: Plan, pace: float) -> AsyncIterator[str]:
-    begun: Json = {**_message(body, planned), "content": [], "usage": _usage(body, 1)}
+async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIterator[str]:
+    begun: Json = {**_message(body, planned, used), "content": []}
+    begun |= {"usage": {**begun["usage"], "output_tokens": 1}}
     begun |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     yield _sse({"type": "message_start", "message": begun})
     yield _sse({"type": "ping"})
@@ -198,7 +194,7 @@ async def _stream(body: Json, planned: Plan, pace: float) -> AsyncIterator[str]:
         return
     ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
     ended |= {"stop_details": planned.stop_details}
-    yield _sse({"type": "message_delta", "delta": ended, "usage": _usage(body, planned.output_tokens)})
+    yield _sse({"type": "message_delta", "delta": ended, "usage": {**used, "output_tokens": planned.output_tokens}})
     yield _sse({"type": "message_stop"})
 
 

@@ -89,15 +89,10 @@ def model_info(model_id: str) -> Json:
     }
 
 
-def count_tokens(body: Json) -> int:
-    """Estimate a request's tokens: about four characters each."""
-    counted: list[Any] = [body.get("system") or "", body.get("tools") or [], body["messages"]]
-    return max(1, len(json.dumps(counted, ensure_ascii=False)) // 4)
-
-
 def signature(body: Json, thinking: str) -> str:
     """Sign a thinking block: bound to its model and system prompt, as the API binds it."""
-    bound = json.dumps([body["model"], body.get("system"), body.get("tools"), thinking])
+    system = [block["text"] for block in as_blocks(body.get("system") or [])]
+    bound = json.dumps([body["model"], system, body.get("tools"), thinking])
     return hashlib.sha256(bound.encode()).hexdigest()
 
 

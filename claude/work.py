@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from claude.caching import is_slow, with_breakpoints
 from claude.prompt import build_request, prefix_fingerprint
-from db.tables import Conversation, Generation, Json, Message
+from db.tables import Conversation, Generation, Json, Message, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,24 +18,28 @@ class Work:
     system_prompt: str | None
     options: Json
     turns: Sequence[tuple[str, list[Json], str | None]]
+    slow: bool
+    """Whether the user takes longer to write than a short cache lives."""
 
     @property
     def prefix(self) -> str:
         """What Claude binds its thinking to."""
         return prefix_fingerprint(self.model, self.system_prompt)
 
-    def request(self, max_output_tokens: int | None) -> Json:
+    def request(self, max_output_tokens: int | None, *, caching: bool) -> Json:
         """Give the body of `POST /v1/messages`."""
-        return build_request(
+        request = build_request(
             model=self.model,
             max_output_tokens=max_output_tokens,
             system_prompt=self.system_prompt,
             options=self.options,
             turns=self.turns,
         )
+        return with_breakpoints(request, slow=self.slow) if caching else request
 
 
 def work_of(generation: Generation, conversation: Conversation, branch: Sequence[tuple[Message, str | None]]) -> Work:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
     turns = [(message.role.value, message.content, prefix) for message, prefix in branch]
-    return Work(generation.message_id, generation.model, conversation.system_prompt, generation.options, turns)
+    slow = is_slow([message.created_at for message, _ in branch if message.role is Role.USER])
+    return Work(generation.message_id, generation.model, conversation.system_prompt, generation.options, turns, slow)

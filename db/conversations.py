@@ -73,10 +73,14 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
 
 
-async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int]) -> None:
-    """Add tokens to what a conversation has used, by the names of its columns. Without an owner: for the generator."""
-    counts = {name: col(getattr(Conversation, name)) + count for name, count in used.items()}
+async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int], amount: int | None) -> None:
+    """Add tokens to what a conversation has used, by its columns' names, and what they have cost, if that is known.
+
+    Without an owner: for the generator.
+    """
+    counts: dict[str, Any] = {name: col(getattr(Conversation, name)) + count for name, count in used.items()}
     if counts:
+        counts["amount"] = None if amount is None else col(Conversation.amount) + amount
         await session.exec(update(Conversation).where(col(Conversation.id) == conversation_id).values(**counts))
 
 

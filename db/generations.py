@@ -1,36 +1,17 @@
 """Queries on generations: what callers ask for, and what the generator writes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, cast
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func
+from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import Select
 
 from db.ownership import owned, some_of
 from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, now
 
 KEY_LIFETIME = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class UsageSum:
-    """Tokens as Claude's API billed them, of one or many generations."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-
-    @property
-    def cost_usd(self) -> Decimal | None:
-        """The price is not known here."""
-        return None
 
 
 _OWNED = select(Generation).where(owned(Generation.conversation_id))
@@ -74,9 +55,37 @@ async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) ->
     return found
 
 
+_ACTIVE = (
+    select(Generation, Conversation.active_leaf_id)
+    .join(Conversation)
+    .where(
+        some_of(Generation.conversation_id),
+        col(Generation.status).in_(UNFINISHED),
+        col(Conversation.owner_id) == bindparam("owner"),
+    )
+    .order_by(col(Generation.id))
+)
+
+
 async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Give the first of those that run or wait in each of those conversations, by the conversation's id."""
-    return {own: line[0] for own, line in (await unfinished(session, owner, ids)).items()}
+    """Give what runs in each of those conversations, or waits first in its line, by the conversation's id.
+
+    Of several branches the one that is shown counts, if it is being answered.
+    """
+    lines: dict[UUID, list[Generation]] = {}
+    leaves: dict[UUID, UUID | None] = {}
+    for row, leaf in (await session.exec(_ACTIVE, params={"owner": owner, "ids": ids})).all():
+        lines.setdefault(row.conversation_id, []).append(row)
+        leaves[row.conversation_id] = leaf
+    return {own: _first(line, leaves[own]) for own, line in lines.items()}
+
+
+def _first(line: Sequence[Generation], leaf: UUID | None) -> Generation:
+    by_id = {one.id: one for one in line}
+    found = next((one for one in line if one.message_id == leaf), line[0])
+    while found.waits_for is not None and found.waits_for in by_id:
+        found = by_id[found.waits_for]
+    return found
 
 
 async def count_unfinished(session: AsyncSession, owner: UUID) -> int:
@@ -96,15 +105,6 @@ async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey
     return found
 
 
-async def usage_of_owner(session: AsyncSession, owner: UUID, since: datetime | None) -> UsageSum:
-    """Sum the owner's usage, of all time or since a moment."""
-    query = cast("Select[int, int, int, int]", Select(*_sums()).join(Conversation))
-    query = query.where(Conversation.owner_id == owner)
-    if since is not None:
-        query = query.where(col(Generation.created_at) >= since)
-    return UsageSum(*(await session.exec(query)).one())
-
-
 _WHOLE = select(Generation, Message, Conversation).where(
     Generation.id == bindparam("generation"),
     Message.id == Generation.message_id,
@@ -122,13 +122,3 @@ async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: U
     query = select(Generation.id).join(Conversation)
     query = query.where(Conversation.owner_id == owner, Generation.conversation_id == conversation_id)
     return (await session.exec(query)).all()
-
-
-def _sums() -> list[ColumnElement[Any]]:
-    counts = (
-        col(Generation.input_tokens),
-        col(Generation.output_tokens),
-        col(Generation.cache_read_tokens),
-        col(Generation.cache_write_tokens),
-    )
-    return [func.coalesce(func.sum(count), 0) for count in counts]

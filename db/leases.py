@@ -102,18 +102,27 @@ async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until:
     )
 
 
-async def claim_next(session: AsyncSession, conversation_id: UUID, holder: UUID, until: datetime) -> UUID | None:
-    """Take the first that waits in a conversation's line, where nothing runs in it. The owner is locked."""
-    waiting = (
-        select(Generation)
-        .where(Generation.conversation_id == conversation_id, _unfinished())
-        .order_by(col(Generation.id))
-        .limit(1)
-    )
-    first = (await session.exec(waiting)).one_or_none()
-    if first is None or not await claim(session, first.id, holder, until):
-        return None
-    return first.id
+async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, until: datetime) -> list[UUID]:
+    """Take all that waited for a generation that has ended, oldest first. The owner is locked.
+
+    One that ended while it waited itself leaves its place in the line to them.
+    """
+    behind = and_(col(Generation.waits_for) == ended, _unfinished())
+    waiting = (await session.exec(select(Generation.id).where(behind).order_by(col(Generation.id)))).all()
+    if not waiting:
+        return []
+    front = await _in_front(session, ended)
+    if front is not None:
+        await session.exec(update(_GENERATIONS).where(behind).values(waits_for=front))
+        return []
+    return [one for one in waiting if await claim(session, one, holder, until)]
+
+
+async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
+    front = aliased(Generation)
+    query = select(front.id).join(Generation, col(Generation.waits_for) == col(front.id))
+    query = query.where(Generation.id == generation_id, col(front.status).in_(UNFINISHED))
+    return (await session.exec(query)).one_or_none()
 
 
 async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, everything: bool) -> list[UUID]:
@@ -188,7 +197,6 @@ def _unheld() -> ColumnElement[bool]:
 def _somebody_in_front() -> ColumnElement[bool]:
     other = aliased(Generation)
     return exists().where(
-        col(other.conversation_id) == col(Generation.conversation_id),
+        col(other.id) == col(Generation.waits_for),
         col(other.status).in_(UNFINISHED),
-        col(other.id) < col(Generation.id),
     )

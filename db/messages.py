@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam
+from sqlalchemy import and_, bindparam, exists
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -35,15 +35,28 @@ async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: P
     return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
 
 
-async def siblings(session: AsyncSession, owner: UUID, message: Message) -> Sequence[Message]:
-    """Give all versions of a message, itself included, oldest first."""
-    query = select(Message).where(
-        owned(Message.conversation_id),
-        Message.conversation_id == message.conversation_id,
-        col(Message.parent_id).is_not_distinct_from(message.parent_id),
-        Message.role == message.role,
+_ASKED = aliased(Message)
+_SIBLINGS = (
+    select(_ASKED.id, Message)
+    .join(
+        _ASKED,
+        and_(
+            col(Message.conversation_id) == col(_ASKED.conversation_id),
+            col(Message.parent_id).is_not_distinct_from(_ASKED.parent_id),
+            col(Message.role) == col(_ASKED.role),
+        ),
     )
-    return (await session.exec(query.order_by(col(Message.id)), params={"owner": owner})).all()
+    .where(some_of(_ASKED.id), owned(Message.conversation_id))
+    .order_by(col(Message.id))
+)
+
+
+async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
+    """Give all versions of each of those messages, itself included, oldest first, by the message's id."""
+    found: dict[UUID, list[Message]] = {}
+    for asked, message in (await session.exec(_SIBLINGS, params={"owner": owner, "ids": ids})).all():
+        found.setdefault(asked, []).append(message)
+    return found
 
 
 def _path() -> Any:
@@ -68,6 +81,34 @@ async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[tuple[Mess
         return []
     found = await session.exec(_BRANCH, params={"leaf": leaf_id})
     return [(message, prefix) for message, prefix in found.all()]
+
+
+async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUID) -> bool:
+    """Say whether a message stands on the branch that ends in `leaf_id`. Both are known to be the owner's."""
+    query = select(_PATH.c.id).where(_PATH.c.id == message_id)
+    return (await session.exec(query, params={"leaf": leaf_id})).first() is not None
+
+
+def _below() -> Any:
+    below = select(col(Message.id)).where(Message.id == bindparam("top")).cte("below", recursive=True)
+    child = aliased(Message)
+    return below.union_all(select(col(child.id)).join(below, col(child.parent_id) == below.c.id))
+
+
+_BELOW = _below()
+_CHILD = aliased(Message)
+_NEWEST_LEAF = (
+    select(Message.id)
+    .join(_BELOW, _BELOW.c.id == Message.id)
+    .where(~exists().where(col(_CHILD.parent_id) == col(Message.id)))
+    .order_by(col(Message.id).desc())
+    .limit(1)
+)
+
+
+async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
+    """Give the newest end of the branches that go through a message, itself where it is one."""
+    return (await session.exec(_NEWEST_LEAF, params={"top": message_id})).one()
 
 
 MAX_DEPTH_DIGITS = 9

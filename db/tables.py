@@ -1,11 +1,11 @@
 """The tables: conversations, their append-only tree of messages, and the generations that write answers."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Dialect, Enum, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Date, DateTime, Dialect, Enum, Index, String, Text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
@@ -119,6 +119,8 @@ class Conversation(SQLModel, table=True):
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
+    # In 10^-12 US dollars; none once a price was not known.
+    amount: int | None = Field(default=0, sa_type=BigInteger, nullable=True, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = _moment()
     updated_at: datetime = _moment()
 
@@ -149,6 +151,7 @@ class Generation(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         Index("generations_by_conversation", "conversation_id", "status"),
         Index("generations_by_lease", "status", "lease_until"),
+        Index("generations_by_line", "waits_for"),
         CheckConstraint(
             "status IN ('queued', 'running', 'awaiting_tool_results', 'completed', 'stopped', 'failed')",
             name="generations_status",
@@ -163,6 +166,8 @@ class Generation(SQLModel, table=True):
     holder: UUID | None = None
     lease_until: datetime | None = _later()
     stop_requested: bool = False
+    # The generation in front of it in its line; no foreign key, because it may outlive that one.
+    waits_for: UUID | None = None
     model: str
     options: Json = Field(default={}, sa_type=JSON)
     sequence: int = 0
@@ -175,10 +180,39 @@ class Generation(SQLModel, table=True):
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
+    amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     created_at: datetime = _moment()
     started_at: datetime | None = _later()
     first_token_at: datetime | None = _later()
     finished_at: datetime | None = _later()
+
+
+class Call(SQLModel, table=True):
+    """One call of Claude's API, as it was billed. It outlives the conversation that it was made for."""
+
+    __tablename__: ClassVar[Any] = "calls"
+    __table_args__: ClassVar[Any] = (Index("calls_by_owner", "owner_id", "created_at"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = _reference("users.id")
+    conversation_id: UUID | None = None
+    generation_id: UUID | None = None
+    purpose: str
+    model: str
+    request_id: str | None = None
+    # How it ended, in the words of generations.
+    outcome: Status = Field(sa_type=_STATUS)
+    input_tokens: int = _count()
+    output_tokens: int = _count()
+    cache_read_tokens: int = _count()
+    cache_write_tokens: int = _count()
+    # Of those written to the cache, those that live an hour.
+    cache_write_1h_tokens: int = _count()
+    # In 10^-12 US dollars, by the table of prices of that version; none where the price was not known.
+    amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    prices: str
+    day: date = Field(sa_type=Date)
+    created_at: datetime = _moment()
 
 
 class IdempotencyKey(SQLModel, table=True):

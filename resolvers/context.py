@@ -85,6 +85,11 @@ class Loaders:
         return self._loader(generations.of_messages)
 
     @cached_property
+    def siblings_of(self) -> DataLoader[UUID, list[Message] | None]:
+        """All versions of a message, by its id."""
+        return self._loader(messages.siblings)
+
+    @cached_property
     def active_in(self) -> DataLoader[UUID, Generation | None]:
         """By conversation: what runs in it, or waits first in its line."""
         return self._loader(generations.active)

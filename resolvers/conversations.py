@@ -11,8 +11,8 @@ from db import changes, generations, leases
 from db import conversations as rows
 from db import messages as message_rows
 from db.conversations import Filter
-from db.generations import UsageSum
 from db.inserting import insert
+from db.ledger import UsageSum
 from db.paging import Connection, Page
 from db.tables import ChangeKind, Conversation, Generation, Message
 from resolvers.context import Context, Info, as_uuid
@@ -92,7 +92,7 @@ async def model(info: Info, root: Conversation | Generation) -> Model:
 
 def usage(root: Conversation) -> UsageSum:
     """What all answers of the conversation have used."""
-    return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens)
+    return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens, root.amount)
 
 
 async def create_conversation(info: Info, input: CreateConversation) -> ConversationPayload:

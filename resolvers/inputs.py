@@ -63,6 +63,36 @@ class SendMessage:
 
 
 @dataclass
+class EditMessage:
+    """A new version of a message of the user's."""
+
+    message_id: ID
+    text: str
+    attachment_ids: list[ID] | None = None
+    options: GenerationOptions | None = None
+    idempotency_key: ID | None = None
+    when_busy: WhenBusy = WhenBusy.REJECT
+
+
+@dataclass
+class RegenerateMessage:
+    """A new answer beside an existing one."""
+
+    message_id: ID
+    options: GenerationOptions | None = None
+    idempotency_key: ID | None = None
+    when_busy: WhenBusy = WhenBusy.REJECT
+
+
+@dataclass
+class ForkConversation:
+    """A new conversation that goes on behind a message; its title is the old one's unless given."""
+
+    message_id: ID
+    title: str | None = None
+
+
+@dataclass
 class CreateConversation:
     """A new conversation; the model is the server's default unless given."""
 

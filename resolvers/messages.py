@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from claude.errors import GenerationError
-from db import messages as rows
-from db.generations import UsageSum
+from db.ledger import UsageSum
 from db.tables import Conversation, Generation, Message
 from resolvers.content import ContentBlock, joined_text, show
 from resolvers.context import Info
@@ -33,8 +32,7 @@ def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
 
 async def siblings(info: Info, root: Message) -> Sequence[Message]:
     """Other versions of this message, itself included, oldest first."""
-    async with info.context.database.read() as session:
-        return await rows.siblings(session, info.context.viewer.id, root)
+    return await info.context.loaders.siblings_of.load(root.id) or [root]
 
 
 def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
@@ -56,6 +54,7 @@ def usage(root: Generation) -> UsageSum | None:
         root.output_tokens or 0,
         root.cache_read_tokens or 0,
         root.cache_write_tokens or 0,
+        root.amount,
     )
 
 

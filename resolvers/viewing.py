@@ -8,8 +8,8 @@ from uuid import UUID
 from strawberry import ID
 
 from claude.models import Model
-from db import generations
-from db.generations import UsageSum
+from db import ledger
+from db.ledger import Period, UsageOfDay, UsageSum
 from db.tables import Conversation, Generation, Message
 from resolvers.context import Info, Viewer, as_uuid
 from resolvers.errors import BadUserInput
@@ -24,10 +24,20 @@ def viewer(info: Info) -> Viewer:
     return info.context.viewer
 
 
-async def usage(info: Info, since: datetime | None = None) -> UsageSum:
-    """What the viewer has used, of all time or since a moment."""
+async def usage(
+    info: Info, since: datetime | None = None, until: datetime | None = None, model: str | None = None
+) -> UsageSum:
+    """What the viewer has used, of all time or of a part of it, of all models or of one; also for what is deleted."""
     async with info.context.database.read() as session:
-        return await generations.usage_of_owner(session, info.context.viewer.id, since)
+        return await ledger.usage(session, info.context.viewer.id, Period(since, until, model))
+
+
+async def usage_by_day(
+    info: Info, since: datetime | None = None, until: datetime | None = None, model: str | None = None
+) -> Sequence[UsageOfDay]:
+    """The same, of each day (in UTC) and model that used anything, oldest day first."""
+    async with info.context.database.read() as session:
+        return await ledger.usage_by_day(session, info.context.viewer.id, Period(since, until, model))
 
 
 async def node(info: Info, id: ID) -> AnyNode | None:

@@ -11,6 +11,9 @@ for _source in (
     inputs.Thinking,
     inputs.GenerationOptions,
     inputs.SendMessage,
+    inputs.EditMessage,
+    inputs.RegenerateMessage,
+    inputs.ForkConversation,
     inputs.CreateConversation,
     inputs.UpdateConversation,
 ):

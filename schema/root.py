@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import changes, conversations, following, sending, viewing
+from resolvers import branching, changes, conversations, following, search, sending, viewing
 from schema import inputs
 from schema.content import DocumentBlock, ImageBlock, Node, TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
 from schema.documents import Documents, Schema
@@ -14,7 +14,16 @@ from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInp
 from schema.events import EVENTS, GenerationEvent
 from schema.failures import Failures
 from schema.shows import followed, served, shows
-from schema.types import Conversation, ConversationChange, ConversationConnection, Generation, Message, Model, Viewer
+from schema.types import (
+    Conversation,
+    ConversationChange,
+    ConversationConnection,
+    Generation,
+    Message,
+    MessageSearchConnection,
+    Model,
+    Viewer,
+)
 
 __all__ = ["inputs", "schema"]
 
@@ -61,6 +70,10 @@ UpdateConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound, strawberry.union("UpdateConversationResult")
 ]
 DeleteConversationResult = Annotated[DeletedConversation | NotFound, strawberry.union("DeleteConversationResult")]
+SelectBranchResult = Annotated[ConversationPayload | NotFound, strawberry.union("SelectBranchResult")]
+ForkConversationResult = Annotated[
+    ConversationPayload | InvalidInput | NotFound, strawberry.union("ForkConversationResult")
+]
 StopGenerationResult = Annotated[GenerationPayload | NotFound, strawberry.union("StopGenerationResult")]
 
 
@@ -73,6 +86,7 @@ class Query:
     viewer: Viewer = served(viewing.viewer)
     conversation: Conversation | None = served(conversations.conversation)
     conversations: ConversationConnection = served(conversations.conversations)
+    search_messages: MessageSearchConnection = served(search.search_messages)
     generation: Generation | None = served(viewing.generation)
     models: list[Model] = served(viewing.models)
 
@@ -85,6 +99,10 @@ class Mutation:
     update_conversation: UpdateConversationResult = served(conversations.update_conversation)
     delete_conversation: DeleteConversationResult = served(conversations.delete_conversation)
     send_message: SendMessageResult = served(sending.send_message)
+    edit_message: SendMessageResult = served(sending.edit_message)
+    regenerate_message: SendMessageResult = served(sending.regenerate_message)
+    select_branch: SelectBranchResult = served(branching.select_branch)
+    fork_conversation: ForkConversationResult = served(branching.fork_conversation)
     stop_generation: StopGenerationResult = served(sending.stop_generation)
 
 

@@ -1,6 +1,6 @@
 """Conversations, messages, generations, and what hangs on them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +9,8 @@ import strawberry
 
 from claude import errors as claude_errors
 from claude import models as claude_models
-from db import generations as usage_rows
-from db import paging, tables
-from resolvers import changes, context, conversations, following, messages, viewing
+from db import ledger, paging, tables
+from resolvers import changes, context, conversations, following, messages, search, viewing
 from schema.content import ContentBlock, Node
 from schema.shows import served, shows
 
@@ -40,7 +39,7 @@ class StopReason(Enum):
     MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
 
 
-@shows(usage_rows.UsageSum)
+@shows(ledger.UsageSum)
 class Usage:
     """Tokens as Claude's API billed them; cost in US dollars, exact, null where the price is not known."""
 
@@ -49,6 +48,15 @@ class Usage:
     cache_read_tokens: int
     cache_write_tokens: int
     cost_usd: Decimal | None
+
+
+@shows(ledger.UsageOfDay)
+class UsageOfDay:
+    """What one model has used on one day, in UTC."""
+
+    day: date
+    model: str
+    usage: Usage
 
 
 @shows(claude_models.Model)
@@ -111,6 +119,33 @@ class MessageConnection:
     """A page of messages."""
 
     edges: list[MessageEdge]
+    page_info: PageInfo
+
+
+@shows(search.TextRange)
+class TextRange:
+    """A stretch of a text, in UTF-16 code units; `end` is the first behind it."""
+
+    start: int
+    end: int
+
+
+@shows(search.MessageSearchEdge)
+class MessageSearchEdge:
+    """The best passage of the message, and where the matches stand in it, in UTF-16 code units."""
+
+    cursor: str
+    node: Message
+    excerpt: str
+    highlights: list[TextRange]
+    score: float
+
+
+@shows(search.MessageSearchConnection)
+class MessageSearchConnection:
+    """A page of what was found."""
+
+    edges: list[MessageSearchEdge]
     page_info: PageInfo
 
 
@@ -193,3 +228,4 @@ class Viewer:
     id: strawberry.ID
     name: str
     usage: Usage = served(viewing.usage)
+    usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)

@@ -12,8 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from claude.connection import Claude, Deadlines
-from claude.generator import CHANGED, Generator
+from claude.generator import CHANGED, Generator, Terms
 from claude.models import Models
+from claude.prices import Prices
 from claude.simulator import create_simulator, serving
 from db import conversations
 from db.database import Database
@@ -126,9 +127,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     log, signals, alone = await _open_log(settings, process, stack)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
-    generator = Generator(
-        database, log, signals, claude, models, process=process, lease_seconds=settings.lease_seconds, alone=alone
-    )
+    terms = Terms(Prices(settings.prices), settings.prompt_caching, settings.lease_seconds, alone)
+    generator = Generator(database, log, signals, claude, models, process=process, terms=terms)
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "TERTULIA_"
+PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
 
 
 class WrongSetting(Exception):
@@ -35,6 +36,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
+    prompt_caching: bool = True
+    prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     max_subscriptions_per_socket: int = Field(default=100, ge=1)
@@ -81,6 +84,20 @@ class Settings(BaseSettings):
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("takes redis://HOST:PORT/NUMBER, rediss://... or unix://PATH")
         return value
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _read_prices(cls, value: object) -> object:
+        if not isinstance(value, str) or not value.strip():
+            return value or {}
+        from claude.prices import Prices
+
+        try:
+            read = TypeAdapter(dict[str, dict[str, Any]]).validate_json(Path(value).read_bytes())
+        except (OSError, ValueError):
+            raise ValueError(PRICES_TAKE) from None
+        Prices(read)
+        return read
 
     @field_validator("auth")
     @classmethod

@@ -21,12 +21,14 @@ SECRET = "sk-ant-scripted"
 
 
 ON_BOTH = {
+    "test_branches",
     "test_changes",
     "test_claude",
     "test_conversation",
     "test_faults",
     "test_lists",
     "test_protocol",
+    "test_search",
 }
 """Tests of behaviour that storage and log must not change: they run on either setup."""
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"

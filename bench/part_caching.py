@@ -1,0 +1,79 @@
+"""What a long conversation's input costs with prompt caching and without, by the simulated Claude's cache."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+from candidates import TERTULIA_ITSELF, Stage
+from options import Options
+from processes import HERE, Json
+from report import Report
+from wire import fetch
+
+TURNS = 50
+SYSTEM = "You answer with care, and say where you are not sure. " * 222
+"""About 3,000 tokens."""
+QUESTION = "/simulate long 130\n" + "What else should one know of the history of bridges? " * 15
+"""With its answer, about 400 tokens."""
+CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
+  ... on ConversationPayload { conversation { id } } } }"""
+SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
+  ... on SendMessagePayload { generation { id } } ... on Error { message } } }"""
+GENERATION = """query ($id: ID!) { generation(id: $id) {
+  status usage { inputTokens cacheReadTokens cacheWriteTokens costUsd } } }"""
+WRITE, READ = 1.25, 0.05
+"""Prices of the default model's cache, as a share of its price for input."""
+SHOWN = (1, 10, 25, 50)
+
+
+def caching(stage: Stage, report: Report, options: Options) -> None:
+    """Hold one conversation twice; the simulated Claude's cache decides what is billed."""
+    turns = options.count(TURNS)
+    billed = {name: _billed(stage, turns, caching=name == "cached") for name in ("cached", "uncached")}
+    for name, costs in billed.items():
+        for turn in SHOWN:
+            if turn <= turns:
+                report.add("caching", f"turn {turn}: billed input", name, costs[turn - 1], "uncached tokens")
+        report.add("caching", f"{turns} turns: billed input", name, sum(costs), "uncached tokens")
+        # Without the new text, which costs the same in every turn, nothing should grow but what is read.
+        report.add("caching", "last turn / second turn", name, costs[-1] / costs[1])
+    report.ratio("caching", f"{turns} turns: billed input", ("cached", "uncached"), "<=", 0.20)
+    _draw(billed, HERE / "results" / "caching.svg")
+
+
+def _billed(stage: Stage, turns: int, *, caching: bool) -> list[float]:
+    simulated = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": "", "TERTULIA_SIMULATOR_PACE": "0"}
+    with stage.server(TERTULIA_ITSELF, simulated | {"TERTULIA_PROMPT_CACHING": str(caching)}) as server:
+        ask = partial(_ask, server.port)
+        made = ask(CREATE, {"input": {"systemPrompt": SYSTEM}})["createConversation"]["conversation"]["id"]
+        return [_turn(ask, {"conversationId": made, "text": QUESTION}) for _ in range(turns)]
+
+
+def _turn(ask: "partial[Json]", input: Json) -> float:
+    id = ask(SEND, {"input": input})["sendMessage"]["generation"]["id"]
+    while (found := ask(GENERATION, {"id": id})["generation"])["status"] in ("QUEUED", "RUNNING"):
+        time.sleep(0.02)
+    used = found["usage"]
+    return float(used["inputTokens"] + WRITE * used["cacheWriteTokens"] + READ * used["cacheReadTokens"])
+
+
+def _ask(port: int, query: str, variables: Json) -> Json:
+    answer = fetch(port, "/graphql", {"query": query, "variables": variables})
+    data: Json = answer["data"]
+    return data
+
+
+def _draw(billed: dict[str, list[float]], path: Path) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.use("agg")
+    canvas = Figure(figsize=(7, 4), layout="constrained")
+    axes = canvas.add_subplot()
+    for name, costs in billed.items():
+        axes.plot(range(1, len(costs) + 1), costs, label=name)
+    axes.set_title("Billed input of each turn, in tokens at the uncached price", fontsize=9)
+    axes.set_xlabel("turn")
+    axes.legend()
+    path.parent.mkdir(exist_ok=True)
+    canvas.savefig(path)

@@ -1,0 +1,80 @@
+"""Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction."""
+
+from typing import Any
+from uuid import UUID
+
+from claude.errors import GenerationError
+from claude.job import Job
+from claude.prices import Prices
+from db import changes, conversations, leases, search
+from db.database import AsyncSession
+from db.inserting import insert
+from db.leases import Place
+from db.tables import Call, ChangeKind, Status, now
+
+
+async def save_end(
+    session: AsyncSession, job: Job, end: tuple[Status, GenerationError | None], holder: UUID, prices: Prices
+) -> tuple[Place | None, bool]:
+    """Save an end; give where the answer stood, and say whether it was still the holder's to save.
+
+    There is no place where the conversation is gone, or the lease is lost.
+    """
+    status, error = end
+    place = await leases.lock_owner_of(session, job.generation_id)
+    if place is None:
+        return None, True
+    answer = job.answer
+    counts = answer.usage | {"cache_write_1h_tokens": answer.written_for_an_hour}
+    amount = prices.amount(job.model or "", counts)
+    values = _columns(job, status, error) | {"amount": amount}
+    if await leases.renew(session, job.generation_id, holder, values) is None:
+        return None, False
+    if content := answer.content:
+        await leases.write_answer(session, place.message_id, content)
+        await search.add(session, (place.owner_id, place.message_id, content))
+    await conversations.add_usage(session, place.conversation_id, answer.usage, amount)
+    if call := _call(job, place, status):
+        call.amount, call.prices = amount, prices.version
+        await insert(session, [call])
+    ended = ChangeKind.GENERATION_ENDED
+    await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
+    return place, True
+
+
+def _call(job: Job, place: Place, status: Status) -> Call | None:
+    """Give the bill's row, without its price; None where Claude was not asked from here."""
+    answer, moment = job.answer, now()
+    if job.model is None:
+        return None
+    call = Call(
+        owner_id=place.owner_id,
+        conversation_id=place.conversation_id,
+        generation_id=job.generation_id,
+        purpose="answer",
+        model=job.model,
+        request_id=answer.request_id,
+        outcome=status,
+        cache_write_1h_tokens=answer.written_for_an_hour,
+        prices="",
+        day=moment.date(),
+        created_at=moment,
+    )
+    for name, count in answer.usage.items():
+        setattr(call, name, count)
+    return call
+
+
+def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
+    answer = job.answer
+    first = {"first_token_at": job.first_token_at} if job.first_token_at else {}
+    return {
+        "status": status,
+        "sequence": answer.sequence,
+        "stop_reason": answer.stop_reason,
+        "error": error.to_json() if error else None,
+        "request_id": answer.request_id or (error.request_id if error else None),
+        "finished_at": now(),
+        **first,
+        **answer.usage,
+    }

@@ -1,0 +1,92 @@
+"""Branches: which one is shown, and going on with one elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from strawberry import ID
+
+from db import changes, generations, leases, messages, search
+from db.database import AsyncSession
+from db.inserting import insert
+from db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
+from resolvers.context import Info
+from resolvers.conversations import ConversationPayload
+from resolvers.errors import InvalidInput
+from resolvers.inputs import MAX_TITLE, ForkConversation, check_text
+from resolvers.turns import find_message
+
+KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix")
+MOMENTS = ("created_at", "started_at", "first_token_at", "finished_at")
+
+
+async def select_branch(info: Info, message_id: ID) -> ConversationPayload:
+    """Makes the branch that holds this message the one that `Conversation.messages` shows: of several, the newest."""
+    owner = info.context.viewer.id
+    async with info.context.database.write() as session:
+        await leases.lock_owner(session, owner)
+        message, conversation = await find_message(session, owner, message_id)
+        if not await messages.on_branch(session, conversation.active_leaf_id, message.id):
+            conversation.active_leaf_id = await messages.newest_leaf(session, message.id)
+            await changes.record(session, owner, (ChangeKind.UPDATED, conversation.id, None))
+    info.context.changed()
+    return ConversationPayload(conversation)
+
+
+async def fork_conversation(info: Info, input: ForkConversation) -> ConversationPayload:
+    """Copies the branch that ends in a message into a new conversation, which goes its own way from there.
+
+    What the copied answers have used stays with the old conversation: it was paid once.
+    """
+    if input.title is not None:
+        check_text("title", input.title, MAX_TITLE)
+    owner = info.context.viewer.id
+    async with info.context.database.write() as session:
+        await leases.lock_owner(session, owner)
+        message, conversation = await find_message(session, owner, input.message_id)
+        branch = [one for one, _ in await messages.branch(session, message.id)]
+        written = await generations.of_messages(session, owner, [one.id for one in branch])
+        if any(one.status in UNFINISHED for one in written.values()):
+            raise InvalidInput("messageId", "stands behind an answer that is still being written.")
+        title = conversation.title if input.title is None else input.title
+        made = await _copy(session, conversation, title, branch, written)
+        await changes.record(session, owner, (ChangeKind.CREATED, made.id, None))
+    info.context.changed()
+    return ConversationPayload(made)
+
+
+async def _copy(
+    session: AsyncSession,
+    old: Conversation,
+    title: str | None,
+    branch: Sequence[Message],
+    written: Mapping[UUID, Generation],
+) -> Conversation:
+    ids = {message.id: new_id() for message in branch}
+    made = Conversation(
+        owner_id=old.owner_id,
+        title=title,
+        system_prompt=old.system_prompt,
+        model=old.model,
+        active_leaf_id=ids[branch[-1].id],
+    )
+    await insert(session, [made])
+    copied = [
+        Message(
+            id=ids[one.id],
+            conversation_id=made.id,
+            parent_id=ids[one.parent_id] if one.parent_id else None,
+            **{name: getattr(one, name) for name in ("role", "depth", "content", "created_at")},
+        )
+        for one in branch
+    ]
+    await insert(session, copied)
+    await search.add(session, *((old.owner_id, one.id, one.content) for one in copied))
+    if written:
+        copies = [_copied(written[one.id], made.id, ids[one.id]) for one in branch if one.id in written]
+        await insert(session, copies)
+    return made
+
+
+def _copied(generation: Generation, conversation_id: UUID, message_id: UUID) -> Generation:
+    same = {name: getattr(generation, name) for name in (*KEPT, *MOMENTS)}
+    return Generation(conversation_id=conversation_id, message_id=message_id, **same)

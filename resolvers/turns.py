@@ -1,0 +1,88 @@
+"""Where a turn stands: the message of the user's, and the branch in front of it, for each way to ask for an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from db import conversations, messages
+from db.database import AsyncSession
+from db.tables import Conversation, Json, Message, Role
+from resolvers.context import Context, as_uuid
+from resolvers.errors import InvalidInput, NotFound
+from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage
+
+Branch = Sequence[tuple[Message, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is to be answered: `asked`, the user's message, behind `branch`, oldest first."""
+
+    conversation: Conversation
+    branch: Branch
+    asked: Message
+    new_conversation: bool = False
+    new_message: bool = True
+
+
+async def of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
+    """Go on at the end of the active branch, or where `parentId` says, or in a new conversation."""
+    if input.conversation_id is None:
+        if input.parent_id is not None:
+            raise NotFound(input.parent_id, "message of this conversation")
+        model = (input.options and input.options.model) or context.models.default_id
+        conversation = Conversation(owner_id=context.viewer.id, model=model)
+        return Turn(conversation, [], _asked(conversation.id, None, _text(input.text)), new_conversation=True)
+    wanted = as_uuid(input.conversation_id)
+    found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
+    if found is None:
+        raise NotFound(input.conversation_id, "conversation")
+    leaf = found.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
+    branch = await messages.branch(session, leaf)
+    if input.parent_id is not None and (not branch or branch[-1][0].conversation_id != found.id):
+        raise NotFound(input.parent_id, "message of this conversation")
+    return Turn(found, branch, _asked(found.id, branch[-1][0] if branch else None, _text(input.text)))
+
+
+async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
+    """Ask in other words, beside a message of the user's."""
+    message, conversation = await find_message(session, context.viewer.id, input.message_id)
+    if message.role is not Role.USER:
+        raise InvalidInput("messageId", "is an answer of Claude's: regenerateMessage gives another one.")
+    branch = await messages.branch(session, message.parent_id)
+    return Turn(conversation, branch, _asked(conversation.id, branch[-1][0] if branch else None, _text(input.text)))
+
+
+async def of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
+    """Ask the same again, beside an answer."""
+    answer, conversation = await find_message(session, context.viewer.id, input.message_id)
+    if answer.role is not Role.ASSISTANT:
+        raise InvalidInput("messageId", "is a message of the user's: name the answer behind it, or use editMessage.")
+    branch = await messages.branch(session, answer.parent_id)
+    if not branch:
+        raise InvalidInput("messageId", "answers nothing, so there is nothing to ask again.")
+    return Turn(conversation, branch[:-1], branch[-1][0], new_message=False)
+
+
+async def find_message(session: AsyncSession, owner: UUID, id: str) -> tuple[Message, Conversation]:
+    """Give the owner's message of that id, and its conversation; raise NotFound."""
+    wanted = as_uuid(id)
+    message = (await messages.get_many(session, owner, [wanted])).get(wanted) if wanted else None
+    conversation = await conversations.get(session, owner, message.conversation_id) if message else None
+    if message is None or conversation is None:
+        raise NotFound(id, "message")
+    return message, conversation
+
+
+def _text(text: str) -> list[Json]:
+    return [{"type": "text", "text": text}]
+
+
+def _asked(conversation_id: UUID, parent: Message | None, content: list[Json]) -> Message:
+    return Message(
+        conversation_id=conversation_id,
+        parent_id=parent.id if parent else None,
+        role=Role.USER,
+        depth=parent.depth + 1 if parent else 0,
+        content=content,
+    )

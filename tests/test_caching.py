@@ -1,0 +1,239 @@
+"""Prompt caching and the bill: each turn reads all earlier ones from the cache, and every call has its row."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from running import tertulia
+from scripted import START, Cut, Gate, Reply, end, says, text
+
+from claude.caching import is_slow, with_breakpoints
+from claude.prices import TABLE, Prices
+from claude.simulator_cache import CacheUse, PromptCache
+
+CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
+  ... on ConversationPayload { conversation { id } } } }"""
+USAGE = "inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd"
+GENERATION = f"query ($id: ID!) {{ generation(id: $id) {{ usage {{ {USAGE} }} }} }}"
+VIEWER = f"""query ($since: DateTime, $until: DateTime, $model: String) {{ viewer {{
+  usage(since: $since, until: $until, model: $model) {{ {USAGE} }}
+  usageByDay(since: $since, until: $until, model: $model) {{ day model usage {{ {USAGE} }} }}
+}} }}"""
+SYSTEM = "You are kind, and you say so in as few words as you can. " * 60
+MODEL = "claude-opus-5-5"
+
+
+def usage_of(api: Api, ended: Json) -> Json:
+    found: Json = api.ask(GENERATION, id=ended["generation"]["id"])["generation"]["usage"]
+    return found
+
+
+def whole(usage: Json) -> int:
+    """All tokens of a prompt, wherever they came from."""
+    return int(usage["inputTokens"] + usage["cacheReadTokens"] + usage["cacheWriteTokens"])
+
+
+def conversation(api: Api, **values: Any) -> str:
+    return str(api.ask(CREATE, input=values)["createConversation"]["conversation"]["id"])
+
+
+def test_each_turn_reads_all_earlier_turns_from_the_cache(fresh: Api) -> None:
+    id = conversation(fresh, systemPrompt=SYSTEM)
+    said = ["Hello", "/simulate thinking", "And then?", "/simulate markdown", "/simulate long 200", "Thank you"]
+    used = [usage_of(fresh, fresh.answer(text, conversationId=id)) for text in said]
+    assert (used[0]["cacheReadTokens"], used[0]["cacheWriteTokens"]) == (0, whole(used[0]))
+    for before, now in pairwise(used):
+        assert now["cacheReadTokens"] == whole(before)
+        assert now["inputTokens"] == 0
+
+
+def test_caching_can_be_switched_off(tmp_path: Path, place: dict[str, Any]) -> None:
+    with tertulia(tmp_path, **place, prompt_caching=False) as address, Api(address) as api:
+        used = usage_of(api, api.answer("Hello", conversationId=conversation(api, systemPrompt=SYSTEM)))
+        assert (used["cacheReadTokens"], used["cacheWriteTokens"]) == (0, 0)
+
+
+def turns(*blocks: int) -> list[Json]:
+    """A conversation of turns; each of Claude's has so many blocks."""
+    found: list[Json] = []
+    for place, count in enumerate(blocks):
+        found.append({"role": "user", "content": [{"type": "text", "text": f"question {place}"}]})
+        answer = [{"type": "text", "text": f"answer {place}.{number} " * 40} for number in range(count)]
+        found.append({"role": "assistant", "content": answer})
+    return [*found, {"role": "user", "content": [{"type": "text", "text": "the last question"}]}]
+
+
+def asked(messages: list[Json], *, slow: bool = False, **more: Any) -> Json:
+    return with_breakpoints({"model": MODEL, "system": SYSTEM, "messages": messages, **more}, slow=slow)
+
+
+def test_an_answer_of_many_blocks_hides_nothing_from_the_cache() -> None:
+    cache, messages = PromptCache(), turns(50, 50, 50)
+    uses = [cache.use(asked(messages[: 2 * count + 1])) for count in range(4)]
+    for before, now in pairwise(uses):
+        assert now.read == before.total
+
+
+def test_no_request_has_more_breakpoints_than_the_api_takes() -> None:
+    for count in range(6):
+        request = asked(turns(*[2] * count), tools=[{"name": "look"}])
+        assert json.dumps(request).count('"cache_control"') <= 4
+
+
+def test_blocks_stay_as_they_were() -> None:
+    messages = turns(1, 1)
+    before = json.dumps(messages)
+    asked(messages)
+    assert json.dumps(messages) == before
+
+
+@pytest.mark.parametrize(
+    ("pauses", "slow"),
+    [
+        ([], False),
+        ([60], False),
+        ([60, 400], True),
+        ([7200], False),
+        ([400, *[10] * 5], False),
+        ([400, *[10] * 4], True),
+    ],
+)
+def test_who_takes_long_to_write_gets_a_cache_that_lives_an_hour(pauses: list[int], *, slow: bool) -> None:
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    said_at = [moment]
+    for pause in pauses:
+        said_at.append(said_at[-1] + timedelta(seconds=pause))
+    assert is_slow(said_at) is slow
+
+
+def test_entries_lapse_and_every_hit_renews_them() -> None:
+    clock = [0.0]
+    cache, request = PromptCache(lambda: clock[0]), asked(turns(1))
+    assert cache.use(request).written_5m > 0
+    for clock[0] in (299.0, 598.0):
+        assert cache.use(request).read == cache.use(request).total
+    clock[0] = 900.0
+    assert cache.use(request).read == 0
+    slowly = asked(turns(2), slow=True)
+    assert cache.use(slowly).written_1h > 0
+    clock[0] += 3500.0
+    assert cache.use(slowly).read == cache.use(slowly).total
+
+
+def test_what_is_too_short_is_not_cached() -> None:
+    request = with_breakpoints({"model": MODEL, "messages": turns(1)[-1:]}, slow=False)
+    assert PromptCache().use(request) == CacheUse(total=PromptCache().use(request).total)
+
+
+# ---- the bill ------------------------------------------------------------------------------------------------
+
+
+def billed(usage: Json, **more: int) -> Decimal:
+    price, hour = TABLE[MODEL], more.get("hour", 0)
+    tokens = [
+        (price.input, usage["inputTokens"]),
+        (price.read, usage["cacheReadTokens"]),
+        (price.write, usage["cacheWriteTokens"] - hour),
+        (price.write_1h, hour),
+        (price.output, usage["outputTokens"]),
+    ]
+    return sum((each * Decimal(count) for each, count in tokens), Decimal(0)) / 1_000_000
+
+
+def test_the_cost_is_exact_for_an_answer_its_conversation_and_the_viewer(fresh: Api) -> None:
+    id = conversation(fresh, systemPrompt=SYSTEM)
+    costs: list[Decimal] = []
+    for said in ("Hello", "Go on", "/simulate refusal"):
+        used = usage_of(fresh, fresh.answer(said, conversationId=id))
+        costs.append(Decimal(used["costUsd"]))
+        assert costs[-1] == billed(used)
+    assert Decimal(fresh.conversation(id)["usage"]["costUsd"]) == sum(costs)
+    assert Decimal(fresh.ask(VIEWER)["viewer"]["usage"]["costUsd"]) == sum(costs)
+
+
+def test_tokens_that_live_an_hour_in_the_cache_have_their_own_price(staged: Staged) -> None:
+    usage = {
+        "input_tokens": 3,
+        "output_tokens": 1,
+        "cache_creation_input_tokens": 1000,
+        "cache_read_input_tokens": 7,
+        "cache_creation": {"ephemeral_5m_input_tokens": 400, "ephemeral_1h_input_tokens": 600},
+    }
+    begun = {**START, "message": {**START["message"], "usage": usage}}
+    stage = staged(Reply([begun, *text("Hi"), *end()]))
+    used = usage_of(stage.api, stage.api.answer("Hello"))
+    assert Decimal(used["costUsd"]) == billed(used, hour=600)
+
+
+def test_what_was_stopped_or_broke_off_is_billed(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), Reply([START, *text("half")[:2], Cut]))
+    sent = stage.api.send("Hello")
+    stage.api.wait_for_text(sent["generation"]["id"], "half")
+    stage.api.stop(sent["generation"]["id"])
+    gate.open.set()
+    stage.api.answer("Again")
+    (row,) = stage.api.ask(VIEWER)["viewer"]["usageByDay"]
+    assert row["usage"]["inputTokens"] == 22
+
+
+def test_a_bill_outlives_what_was_deleted(fresh: Api) -> None:
+    sent = fresh.send("Hello")
+    fresh.follow(sent["generation"]["id"])
+    before = fresh.ask(VIEWER)["viewer"]["usage"]
+    fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=sent["conversation"]["id"])
+    assert fresh.ask(VIEWER)["viewer"]["usage"] == before
+
+
+def test_usage_is_told_by_period_model_and_day(fresh: Api) -> None:
+    fresh.answer("Hello")
+    fresh.answer("Hello", options={"model": "claude-haiku-5-5"})
+    today = datetime.now(UTC)
+    viewer = fresh.ask(VIEWER)["viewer"]
+    assert [row["model"] for row in viewer["usageByDay"]] == ["claude-haiku-5-5", MODEL]
+    assert {row["day"] for row in viewer["usageByDay"]} <= {str(today.date()), str((today - timedelta(days=1)).date())}
+    assert sum(row["usage"]["outputTokens"] for row in viewer["usageByDay"]) == viewer["usage"]["outputTokens"]
+    only = fresh.ask(VIEWER, model=MODEL)["viewer"]
+    assert [row["model"] for row in only["usageByDay"]] == [MODEL]
+    past = fresh.ask(VIEWER, until=(today - timedelta(days=2)).isoformat())["viewer"]
+    assert (past["usage"]["outputTokens"], past["usageByDay"]) == (0, [])
+    future = fresh.ask(VIEWER, since=(today + timedelta(days=2)).isoformat())["viewer"]
+    assert future["usage"]["outputTokens"] == 0
+
+
+def test_an_operators_prices_take_the_tables_place(tmp_path: Path, place: dict[str, Any]) -> None:
+    own = {MODEL: {"input": "0", "output": "1000000"}}
+    with tertulia(tmp_path, **place, prices=own) as address, Api(address) as api:
+        used = usage_of(api, api.answer("Hello"))
+        assert Decimal(used["costUsd"]) == used["outputTokens"]
+
+
+def test_a_model_without_a_price_costs_nobody_knows_what(tmp_path: Path, staged: Staged) -> None:
+    stage = staged(says("Hi"), default_model="claude-next-9")
+    ended = stage.api.answer("Hello")
+    assert usage_of(stage.api, ended)["costUsd"] is None
+    viewer = stage.api.ask(VIEWER)["viewer"]
+    assert (viewer["usage"]["costUsd"], viewer["usage"]["inputTokens"]) == (None, 11)
+
+
+@pytest.mark.parametrize("given", [{"m": {}}, {"m": {"input": "x", "output": 1}}, {"m": {"input": -1, "output": 1}}])
+def test_prices_that_are_none_are_refused_by_model(given: Json) -> None:
+    with pytest.raises(ValueError, match=r"^m: takes"):
+        Prices(given)
+
+
+def test_a_price_serves_ids_with_a_date_behind_them() -> None:
+    assert Prices().of("claude-opus-4-5-20251101") == TABLE["claude-opus-4-5"]
+    assert Prices().of("claude-opus-9") is None
+
+
+def test_long_prompts_cost_more_where_the_model_says_so() -> None:
+    short, long = ({"input_tokens": count, "output_tokens": 0} for count in (100_000, 100_001))
+    price = TABLE["claude-haiku-5-5"]
+    assert price.amount(long) == 5 * (price.amount(short) + price.amount({"input_tokens": 1}))

@@ -1,0 +1,204 @@
+"""searchMessages: words, phrases and beginnings, in any language, ranked, with excerpts, and only one's own."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted import START as BEGINS
+from scripted import Reply, end, says, text
+
+from db.words import terms, words
+from resolvers.search import passage
+
+SEARCH = """query ($words: String!, $first: Int, $after: String) {
+  searchMessages(query: $words, first: $first, after: $after) {
+    edges { cursor excerpt score highlights { start end } node { id text conversation { id } } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}"""
+
+
+def search(api: Api, query: str, **more: Any) -> Json:
+    found: Json = api.ask(SEARCH, words=query, **more)["searchMessages"]
+    return found
+
+
+def texts(api: Api, query: str, **more: Any) -> list[str]:
+    return [edge["node"]["text"] for edge in search(api, query, **more)["edges"]]
+
+
+def highlighted(edge: Json) -> list[str]:
+    units = edge["excerpt"].encode("utf-16-le")
+    return [units[2 * one["start"] : 2 * one["end"]].decode("utf-16-le") for one in edge["highlights"]]
+
+
+def test_questions_are_found_at_once_and_answers_when_they_have_ended(staged: Staged) -> None:
+    stage = staged(says("A heron is a wading bird."))
+    sent = stage.api.send("What is a heron?")
+    assert "What is a heron?" in texts(stage.api, "heron")
+    stage.api.follow(sent["generation"]["id"])
+    assert sorted(texts(stage.api, "HERON")) == ["A heron is a wading bird.", "What is a heron?"]
+    assert texts(stage.api, "wading heron") == ["A heron is a wading bird."]
+    assert texts(stage.api, "heron crane") == []
+
+
+def test_a_phrase_asks_for_words_side_by_side(staged: Staged) -> None:
+    stage = staged(says("the night train leaves"))
+    stage.api.answer("train at night")
+    assert texts(stage.api, '"night train"') == ["the night train leaves"]
+    assert texts(stage.api, '"train night"') == []
+    assert len(texts(stage.api, "night train")) == 2
+
+
+def test_a_star_asks_for_a_beginning(staged: Staged) -> None:
+    stage = staged(says("deployments"))
+    stage.api.answer("deploy")
+    assert len(texts(stage.api, "deploy*")) == 2
+    assert texts(stage.api, "deploy") == ["deploy"]
+    assert texts(stage.api, "deploym*") == ["deployments"]
+
+
+@pytest.mark.parametrize(
+    ("said", "query"),
+    [
+        ("Die Straße nach Köln", "strasse koln"),
+        ("Ça marche très bien", "ca TRES"),
+        ("明日は東京へ行きます", "東京"),
+        ("我们在北京开会", "北京"),
+        ("ฉันรักภาษาไทย", "ภาษา"),
+        ("मैं हिन्दी बोलता हूँ", "हिन्दी"),
+        ("Привет, мир", "ПРИВЕТ"),
+        ("أهلا بالعالم", "بالعالم"),
+        ("한국어를 배워요", "한국어*"),
+        ("snake_case and camelCase", "snake_case"),
+        ("it costs 42.50 in v1.2.3", '"v1.2.3"'),
+    ],
+)
+def test_words_of_any_language_are_found(fresh: Api, said: str, query: str) -> None:
+    fresh.answer(said)
+    assert said in texts(fresh, query)
+
+
+def test_the_best_match_comes_first(staged: Staged) -> None:
+    stage = staged(says("otter " * 10), says("a long text in which the otter is named once, " + "and more words " * 40))
+    stage.api.answer("one")
+    stage.api.answer("two")
+    found = search(stage.api, "otter")["edges"]
+    assert found[0]["node"]["text"].startswith("otter otter")
+    assert found[0]["score"] > found[1]["score"]
+
+
+def test_an_excerpt_shows_the_best_passage_and_where_the_matches_stand(staged: Staged) -> None:
+    filler = "nothing of interest stands here, " * 30
+    stage = staged(says(f"{filler} 👋 the quick Fox met a lazy dog 🎉\nand left. {filler}"))
+    stage.api.answer("Tell me")
+    (edge,) = search(stage.api, 'fox "lazy dog"')["edges"]
+    assert highlighted(edge) == ["Fox", "lazy dog"]
+    assert edge["excerpt"].startswith("…")
+    assert edge["excerpt"].endswith("…")
+    assert len(edge["excerpt"]) < 300
+    assert "👋 the quick Fox met a lazy dog 🎉 and left." in edge["excerpt"]
+
+
+def test_pages_hold_everything_once(staged: Staged) -> None:
+    stage = staged(*(says("marmot " * (1 + number % 3)) for number in range(7)))
+    for _ in range(7):
+        stage.api.answer("again")
+    whole = [edge["node"]["id"] for edge in search(stage.api, "marmot")["edges"]]
+    seen: list[str] = []
+    after, more = None, True
+    while more:
+        found = search(stage.api, "marmot", first=2, after=after)
+        seen += [edge["node"]["id"] for edge in found["edges"]]
+        after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+    assert seen == whole
+    assert len(seen) == 7
+
+
+def test_what_is_deleted_is_not_found(fresh: Api) -> None:
+    sent = fresh.send("wolverine")
+    fresh.follow(sent["generation"]["id"])
+    fresh.answer("wolverine, kept")
+    fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=sent["conversation"]["id"])
+    assert "wolverine" not in texts(fresh, "wolverine")
+    assert "wolverine, kept" in texts(fresh, "wolverine")
+
+
+def test_thinking_and_tools_are_not_searched(staged: Staged) -> None:
+    blocks = [
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "thinking", "thinking": "", "signature": ""},
+        },
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "secretly"}},
+        {"type": "content_block_stop", "index": 0},
+    ]
+    stage = staged(Reply([BEGINS, *blocks, *text("openly", index=1), *end()]))
+    stage.api.answer("Say")
+    assert texts(stage.api, "secretly") == []
+    assert texts(stage.api, "openly") == ["openly"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'a" OR "1',
+        "a' & 'b",
+        "words:x",
+        "owner : *",
+        "NEAR(a b)",
+        "a AND NOT b",
+        "x^2",
+        "-x",
+        "{a b}",
+        "a;--",
+        '"',
+        "a:*|b",
+        "\\'x",
+    ],
+)
+def test_a_query_is_words_and_nothing_else(api: Api, query: str) -> None:
+    result = api.post(SEARCH, {"words": query}).json()
+    assert all(error["extensions"]["code"] == "BAD_USER_INPUT" for error in result.get("errors", []))
+
+
+@pytest.mark.parametrize("query", ["", "  ", '""', "*", "?!", "x" * 1001, "a " * 33])
+def test_a_query_without_words_or_with_too_many_is_refused_by_name(api: Api, query: str) -> None:
+    (error,) = api.errors(SEARCH, words=query)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith("query: ")
+
+
+@pytest.mark.parametrize("more", [{"after": "nonsense"}, {"first": -1}, {"first": 101}])
+def test_a_page_that_is_none_is_refused_by_name(api: Api, more: Json) -> None:
+    (error,) = api.errors(SEARCH, words="x", **more)
+    assert error["message"].startswith(next(iter(more)))
+
+
+def test_a_word_that_nobody_has_said_finds_nothing(api: Api) -> None:
+    found = search(api, uuid4().hex)
+    assert found == {
+        "edges": [],
+        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
+    }
+
+
+@given(said=st.text(max_size=400), pick=st.integers(0, 400))
+def test_every_word_of_a_text_is_found_and_highlighted_in_it(said: str, pick: int) -> None:
+    found = list(words(said))
+    if not found:
+        return
+    word = found[pick % len(found)]
+    wanted = terms(said[word.start : word.end])
+    excerpt, highlights = passage([{"type": "text", "text": said}], wanted)
+    units = excerpt.encode("utf-16-le", "surrogatepass")
+    assert len(excerpt) <= len(said) + 2
+    for one in highlights:
+        shown = units[2 * one.start : 2 * one.end].decode("utf-16-le", "surrogatepass")
+        assert [alike.text for alike in words(shown)] == list(wanted[0].words)
+    assert highlights or len(said) > 240
