@@ -78,9 +78,9 @@ def test_a_star_asks_for_a_beginning(staged: Staged) -> None:
         ("it costs 42.50 in v1.2.3", '"v1.2.3"'),
     ],
 )
-def test_words_of_any_language_are_found(fresh: Api, said: str, query: str) -> None:
-    fresh.answer(said)
-    assert said in texts(fresh, query)
+def test_words_of_any_language_are_found(api: Api, said: str, query: str) -> None:
+    api.send(said)
+    assert said in texts(api, query)
 
 
 def test_the_best_match_comes_first(staged: Staged) -> None:
