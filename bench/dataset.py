@@ -1,4 +1,4 @@
-"""Writes a database: so many conversations of the local user's, each with two to four messages and their generations.
+"""Writes a database: so many conversations of the local user's, each with a few messages, words and generations.
 
 Usage: dataset.py FILE COUNT. The tables and the migrations are Tertulia's own; the rows are the same each time.
 """
@@ -16,6 +16,7 @@ from upstream import MODEL
 
 from db.database import open_engine
 from db.migrate import migrate
+from db.search import insertion
 from db.tables import METADATA, Conversation, Generation, Message, Role, Status, User
 
 Row = dict[str, Any]
@@ -39,7 +40,7 @@ def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
     generations: list[Row] = []
     for depth in range(2 + number % 3):
         answer = depth % 2 == 1
-        text = f"{depth}: " + TEXT * (2 if answer else 1)
+        text = f"{depth}: number{number} " + TEXT * (2 if answer else 1)
         message = Message(
             id=identity(2, 4 * number + depth),
             conversation_id=own,
@@ -58,6 +59,7 @@ def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
         title=f"Conversation {number}",
         model=MODEL,
         active_leaf_id=messages[-1]["id"],
+        amount=None,
         **{name: sum(generation[name] for generation in generations) for name in COUNTS},
         created_at=moment,
         updated_at=moment + timedelta(seconds=len(messages)),
@@ -95,8 +97,12 @@ async def write(url: str, count: int) -> None:
     async with engine.execution_options(writes=True).begin() as connection:
         await connection.execute(insert(_table(User)), [User(id=identity(0, 0), name=LOCAL_USER).model_dump()])
         for begin in range(0, count, BATCH):
-            for table, rows in _batch(range(begin, min(begin + BATCH, count))):
+            batch = dict(_batch(range(begin, min(begin + BATCH, count))))
+            for table, rows in batch.items():
                 await connection.execute(insert(table), rows)
+            owner = identity(0, 0)
+            found = ((owner, row["id"], row["content"]) for row in batch[_table(Message)])
+            await connection.execute(*insertion("sqlite", found))
     await engine.dispose()
 
 

@@ -16,6 +16,7 @@ import part_caching
 import part_joined
 import part_memory
 import part_queries
+import part_search
 import part_start
 import part_streams
 import part_tails
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "joined": part_joined.joined,
     "memory": part_memory.memory,
     "queries": part_queries.queries,
+    "search": part_search.search,
     "start": part_start.start,
     "caching": part_caching.caching,
 }

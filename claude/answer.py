@@ -4,7 +4,7 @@ Pure: events in, events out. Source: "Streaming Messages" in the Claude API docu
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -75,10 +75,17 @@ class Answer:
         self.sequence += 1
         return self.sequence
 
-    def take(self, event: Json) -> GenerationEvent | None:
-        """Take one event of Claude's; give ours, where it has one. Raises StreamError for what makes no sense."""
+    def take(self, events: Sequence[Json], shown: list[GenerationEvent]) -> None:
+        """Take events of Claude's that came together, and add ours to `shown`.
+
+        Neighbouring pieces of one block become one delta: whoever writes faster than we read is shown bigger pieces.
+        Raises StreamError for what makes no sense; what stands before it is in `shown`.
+        """
         try:
-            return self._take(event)
+            for event in events if len(events) == 1 else _merged(events):
+                ours = self._take(event)
+                if ours is not None:
+                    shown.append(ours)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             message = "Claude's stream could not be understood."
             raise StreamError(GenerationError(ErrorCode.API_ERROR, message, self.request_id)) from error
@@ -146,6 +153,44 @@ class Answer:
                 self.usage[ours] = int(count)
         lifetimes: Json = (usage or {}).get("cache_creation") or {}
         self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
+
+
+def _merged(events: Sequence[Json]) -> Iterator[Json]:
+    """Give the events, neighbouring pieces of one block as one; what makes no sense is given as it is."""
+    held: Json | None = None
+    pieces: list[str] = []
+    place: Any = None
+    for event in events:
+        found = _piece_in(event)
+        if found is not None and found[0] == place:
+            pieces.append(found[1])
+            continue
+        if held is not None:
+            yield _with_text(held, pieces)
+        if found is None:
+            held = place = None
+            yield event
+        else:
+            held, pieces, place = event, [found[1]], found[0]
+    if held is not None:
+        yield _with_text(held, pieces)
+
+
+def _piece_in(event: Json) -> tuple[tuple[Any, str], str] | None:
+    """Give the block and the kind of a delta's piece, and the piece."""
+    delta: Json = event["delta"] if isinstance(event.get("delta"), dict) else {}
+    kind = delta.get("type")
+    if event["type"] != "content_block_delta" or not isinstance(kind, str) or kind not in _DELTAS:
+        return None
+    text: Any = delta.get(_DELTAS[kind][1])
+    return ((event.get("index"), kind), text) if isinstance(text, str) else None
+
+
+def _with_text(event: Json, pieces: list[str]) -> Json:
+    if len(pieces) == 1:
+        return event
+    delta: Json = event["delta"]
+    return {**event, "delta": {**delta, _DELTAS[delta["type"]][1]: "".join(pieces)}}
 
 
 def _joined(pieces: list[str]) -> str:

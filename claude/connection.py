@@ -1,7 +1,9 @@
 """The one connection to Claude: the official SDK, with deadlines of our own."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +13,12 @@ import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after
 from claude.pacing import Pace
+from claude.prompt import without_thinking
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
 
 Json = dict[str, Any]
+logger = logging.getLogger("tertulia.claude")
 
 MAX_RETRIES = 2
 MAX_RETRY_AFTER = 10.0
@@ -54,7 +58,8 @@ class Claude:
         Attempts are repeated only before the first event. Raises what `claude.errors.describe` knows; a body that ends
         without `message_stop` is a StreamError.
         """
-        async with self.client.messages.with_streaming_response.create(**request, stream=True) as response:
+        async with AsyncExitStack() as stack:
+            response = await self._open(stack, request)
             request_id = response.headers.get("request-id")
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
@@ -69,6 +74,18 @@ class Claude:
                 if self.pace.pause:
                     await body.rest(self.pace.pause)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
+
+    async def _open(self, stack: AsyncExitStack, request: Json) -> anthropic.AsyncAPIResponse[Any]:
+        """Ask; once more without the thinking of earlier turns, where that is what Claude refuses."""
+        create = self.client.messages.with_streaming_response.create
+        try:
+            return await stack.enter_async_context(create(**request, stream=True))
+        except anthropic.BadRequestError as refused:
+            bare = without_thinking(request)
+            if bare is None or "thinking" not in str(refused.body):
+                raise
+            logger.warning("Claude refused earlier thinking, which is left out now: %s", refused.message)
+        return await stack.enter_async_context(create(**bare, stream=True))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -87,6 +87,11 @@ class Generator:
         signals.on(ENDED, self._endings.ring)
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is written here."""
+        return not self._jobs
+
+    @property
     def holder(self) -> UUID:
         """Who holds what is started here."""
         return self._process
@@ -187,10 +192,7 @@ class Generator:
         """Show what came together together; also what stands before one that makes no sense."""
         ours: list[GenerationEvent] = []
         try:
-            for event in events:
-                shown = job.answer.take(event)
-                if shown is not None:
-                    ours.append(shown)
+            job.answer.take(events, ours)
         finally:
             if ours:
                 job.first_token_at = job.first_token_at or now()
@@ -203,7 +205,7 @@ class Generator:
         job.message_id = work.message_id
         model = await self._models.get(work.model)
         job.model = work.model
-        return work.request(model.max_output_tokens, caching=self._terms.caching)
+        return work.request(model, caching=self._terms.caching)
 
     async def _begin(self, job: Job) -> Work:
         """Take up what waited in line, or what lost its process."""

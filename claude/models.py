@@ -6,6 +6,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from anthropic.types import CapabilitySupport
+from pydantic import BaseModel
+
 from claude.connection import Claude
 from claude.errors import CAN_FAIL
 
@@ -30,6 +33,9 @@ class Model:
     simulated: bool
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
+    thinking: frozenset[str] | None = None
+    """The forms of thinking that it takes, in the Messages API's words; None where that is not known."""
+    efforts: frozenset[str] | None = None
 
 
 class Models:
@@ -54,6 +60,10 @@ class Models:
     async def get(self, model_id: str) -> Model:
         """Give a model by its id; one that may no longer be used still has its name."""
         return (await self._load()).get(model_id) or self._unlisted(model_id)
+
+    def known(self, model_id: str) -> Model:
+        """Give what was last heard of a model, without asking."""
+        return self._known.get(model_id) or self._unlisted(model_id)
 
     async def allows(self, model_id: str) -> bool:
         """Say whether a request may ask for it."""
@@ -85,7 +95,18 @@ class Models:
                 simulated=self._simulated,
                 max_input_tokens=info.max_input_tokens,
                 max_output_tokens=info.max_tokens,
+                thinking=_supported(info.capabilities, "thinking", "types"),
+                efforts=_supported(info.capabilities, "effort"),
             )
 
     def _unlisted(self, model_id: str) -> Model:
         return Model(model_id, model_id, default=model_id == self.default_id, simulated=self._simulated)
+
+
+def _supported(group: object, *path: str) -> frozenset[str] | None:
+    """Give the names of what a group of capabilities says is supported; None where it says nothing."""
+    for name in path:
+        group = getattr(group, name, None)
+    if not isinstance(group, BaseModel):
+        return None
+    return frozenset(name for name, value in group if isinstance(value, CapabilitySupport) and value.supported)

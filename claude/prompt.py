@@ -12,6 +12,11 @@ from typing import Any
 Json = dict[str, Any]
 
 DEFAULT_MAX_TOKENS = 32_000
+MIN_BUDGET_TOKENS = 1024
+"""The least that the API takes as a budget for thinking."""
+THINKING = ("thinking", "redacted_thinking")
+ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
+SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 
 
 def prefix_fingerprint(model: str, system_prompt: str | None) -> str:
@@ -25,10 +30,12 @@ def build_request(
     max_output_tokens: int | None,
     system_prompt: str | None,
     options: Json,
+    forms: frozenset[str] | None,
     turns: Iterable[tuple[str, list[Json], str | None]],
 ) -> Json:
     """Give the body of `POST /v1/messages`.
 
+    `forms`: those of thinking that the model takes, None where that is not known.
     `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
     user's).
     """
@@ -36,8 +43,9 @@ def build_request(
     request: Json = {"model": model, "max_tokens": _max_tokens(options, max_output_tokens)}
     if system_prompt:
         request["system"] = system_prompt
-    if options.get("thinking") is not None:
-        request["thinking"] = _thinking(options["thinking"])
+    thinking = _thinking(options.get("thinking"), forms, request["max_tokens"])
+    if thinking is not None:
+        request["thinking"] = thinking
     if options.get("effort") is not None:
         request["output_config"] = {"effort": options["effort"]}
     messages = [
@@ -45,6 +53,17 @@ def build_request(
     ]
     request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
     return request
+
+
+def without_thinking(request: Json) -> Json | None:
+    """Give the request without the thinking of earlier turns, which may all go, but never some; None without any."""
+    kept: list[Json] = []
+    for message in request["messages"]:
+        content = [block for block in message["content"] if block["type"] not in THINKING]
+        if content:
+            kept.append({**message, "content": content})
+    count = sum(len(message["content"]) for message in request["messages"])
+    return {**request, "messages": kept} if sum(len(message["content"]) for message in kept) < count else None
 
 
 def _answered(messages: Sequence[Json]) -> list[Json]:
@@ -72,19 +91,26 @@ def _max_tokens(options: Json, max_output_tokens: int | None) -> int:
     return asked
 
 
-def _thinking(option: Json) -> Json:
+def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
+    """Choose the form: what was asked for as far as the model takes it, and shown in summary."""
+    takes = forms if forms is not None else ALL_FORMS
+    if option is None:
+        # Said, because without a word newer models think and show nothing of it.
+        return SHOWN if forms is not None and "adaptive" in forms else None
     if not option["enabled"]:
-        return {"type": "disabled"}
-    if option.get("budget_tokens") is not None:
-        return {"type": "enabled", "budget_tokens": option["budget_tokens"]}
-    return {"type": "adaptive", "display": "summarized"}
+        off = next((form for form in ("disabled", "between_tools") if form in takes), None)
+        return {"type": off} if off else SHOWN
+    budget: int | None = option.get("budget_tokens")
+    if "enabled" in takes and (budget is not None or "adaptive" not in takes):
+        return {"type": "enabled", "budget_tokens": budget or max(MIN_BUDGET_TOKENS, max_tokens // 2)}
+    return SHOWN if "adaptive" in takes else None
 
 
 def _replayable(blocks: list[Json], *, keep_thinking: bool) -> list[Json]:
     kept: list[Json] = []
     for block in blocks:
         kind = block.get("type")
-        if kind in ("thinking", "redacted_thinking"):
+        if kind in THINKING:
             if keep_thinking and not block.get("partial"):
                 kept.append(block)
         elif kind == "text":
@@ -92,4 +118,4 @@ def _replayable(blocks: list[Json], *, keep_thinking: bool) -> list[Json]:
                 kept.append({key: value for key, value in block.items() if key != "partial"})
         elif not block.get("partial"):
             kept.append(block)
-    return kept if any(block.get("type") not in ("thinking", "redacted_thinking") for block in kept) else []
+    return kept if any(block.get("type") not in THINKING for block in kept) else []

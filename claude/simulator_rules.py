@@ -17,6 +17,14 @@ MODELS = {
     "claude-sonnet-5": ("Claude Sonnet 5", 1_000_000, 128_000),
     "claude-haiku-4-5": ("Claude Haiku 4.5", 200_000, 64_000),
 }
+THINKING = {
+    "claude-sonnet-5-5": ("adaptive", "between_tools"),
+    "claude-opus-5": ("adaptive", "disabled"),
+    "claude-sonnet-5": ("adaptive", "disabled"),
+    "claude-haiku-4-5": ("enabled", "disabled"),
+}
+"""The forms of thinking that a model takes; the others take `adaptive` alone."""
+FORMS = ("adaptive", "between_tools", "disabled", "enabled")
 MIN_BUDGET = 1024
 MAX_BREAKPOINTS = 4
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -86,7 +94,36 @@ def model_info(model_id: str) -> Json:
         "lifecycle": "active",
         "max_input_tokens": max_input,
         "max_tokens": max_output,
+        "capabilities": _capabilities(model_id),
     }
+
+
+def _capabilities(model_id: str) -> Json:
+    efforts = EFFORTS if model_id != "claude-haiku-4-5" else ()
+    tools = {name: _support(answer=False) for name in ("code_execution", "web_search")}
+    return {
+        "batch": _support(answer=False),
+        "citations": _support(answer=False),
+        "code_execution": _support(answer=False),
+        "context_management": {"supported": False},
+        "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
+        "image_input": _support(answer=True),
+        "pdf_input": _support(answer=True),
+        "server_tools": {"supported": False, **tools},
+        "structured_outputs": _support(answer=False),
+        "thinking": {
+            "supported": True,
+            "types": {form: _support(answer=form in _forms(model_id)) for form in FORMS},
+        },
+    }
+
+
+def _support(*, answer: bool) -> Json:
+    return {"supported": answer}
+
+
+def _forms(model_id: str) -> tuple[str, ...]:
+    return THINKING.get(model_id, ("adaptive",))
 
 
 def signature(body: Json, thinking: str) -> str:
@@ -113,8 +150,10 @@ def _check_max_tokens(body: Json) -> None:
 def _check_options(body: Json) -> None:
     thinking = body.get("thinking")
     if thinking is not None:
-        if thinking.get("type") not in ("adaptive", "between_tools", "disabled", "enabled"):
+        if thinking.get("type") not in FORMS:
             raise _invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
+        if thinking["type"] not in _forms(body["model"]):
+            raise _invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
         if thinking["type"] == "enabled":
             budget = thinking.get("budget_tokens", 0)
             if budget < MIN_BUDGET:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from claude.caching import is_slow, with_breakpoints
+from claude.models import Model
 from claude.prompt import build_request, prefix_fingerprint
 from db.tables import Conversation, Generation, Json, Message, Role
 
@@ -26,11 +27,12 @@ class Work:
         """What Claude binds its thinking to."""
         return prefix_fingerprint(self.model, self.system_prompt)
 
-    def request(self, max_output_tokens: int | None, *, caching: bool) -> Json:
-        """Give the body of `POST /v1/messages`."""
+    def request(self, model: Model, *, caching: bool) -> Json:
+        """Give the body of `POST /v1/messages` to a model that bears the same name."""
         request = build_request(
             model=self.model,
-            max_output_tokens=max_output_tokens,
+            max_output_tokens=model.max_output_tokens,
+            forms=model.thinking,
             system_prompt=self.system_prompt,
             options=self.options,
             turns=self.turns,

@@ -110,6 +110,8 @@ class Conversation(SQLModel, table=True):
     title: str | None = None
     system_prompt: str | None = Field(default=None, sa_type=Text)
     model: str
+    # What its answers are asked with, unless a send says otherwise; as in Generation.
+    options: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
     archived: bool = False
     pinned: bool = False
     # Not a foreign key: messages point at conversations, and SQLite cannot add the other half of a cycle later.

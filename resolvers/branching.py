@@ -67,6 +67,7 @@ async def _copy(
         title=title,
         system_prompt=old.system_prompt,
         model=old.model,
+        options=old.options,
         active_leaf_id=ids[branch[-1].id],
     )
     await insert(session, [made])

@@ -15,7 +15,7 @@ from db.inserting import insert
 from db.ledger import UsageSum
 from db.paging import Connection, Page
 from db.tables import ChangeKind, Conversation, Generation, Message
-from resolvers.context import Context, Info, as_uuid
+from resolvers.context import Info, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import (
     MAX_SYSTEM_PROMPT,
@@ -25,6 +25,7 @@ from resolvers.inputs import (
     UpdateConversation,
     check_text,
 )
+from resolvers.options import check_model, of_conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     """Make an empty conversation."""
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
+    values["options"] = await of_conversation(info.context, input.options, values["model"])
     made = Conversation(owner_id=info.context.viewer.id, **values)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, made.owner_id)
@@ -116,6 +118,10 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
         if key in given and given[key] is None:
             raise InvalidInput(key, "cannot be null.")
     values = await checked(info, given)
+    if "options" in values:
+        found = await info.context.loaders.conversations.load(wanted) if wanted else None
+        model_id = values.get("model") or (found.model if found else info.context.models.default_id)
+        values["options"] = await of_conversation(info.context, values["options"], model_id)
     async with info.context.database.write() as session:
         owner = info.context.viewer.id
         if wanted and values:
@@ -167,10 +173,3 @@ async def checked(info: Info, values: dict[str, Any]) -> dict[str, Any]:
     if values.get("model") is not None:
         await check_model(info.context, "model", values["model"])
     return values
-
-
-async def check_model(context: Context, field: str, model_id: str) -> None:
-    """Raise InvalidInput, naming those that may be used, for a model that may not."""
-    if not await context.models.allows(model_id):
-        known = ", ".join(model.id for model in await context.models.list())
-        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {known}.")

@@ -99,11 +99,12 @@ class CreateConversation:
     title: str | None = None
     system_prompt: str | None = None
     model: str | None = None
+    options: GenerationOptions | None = None
 
 
 @dataclass
 class UpdateConversation:
-    """What is left out stays as it is; null takes a title or a system prompt away."""
+    """What is left out stays as it is; null takes a title, a system prompt or options away."""
 
     id: ID
     title: str | None = UNSET
@@ -111,6 +112,7 @@ class UpdateConversation:
     model: str | None = UNSET
     archived: bool | None = UNSET
     pinned: bool | None = UNSET
+    options: GenerationOptions | None = UNSET
 
 
 @dataclass

@@ -1,34 +1,57 @@
-"""The options of a send: checked against what the model takes, and kept with the generation."""
+"""The options of an answer: checked against what the model takes, and kept with the generation."""
 
 from dataclasses import asdict
 
-from db.tables import Json
+from claude.models import Model
+from claude.prompt import MIN_BUDGET_TOKENS
+from db.tables import Conversation, Json
 from resolvers.context import Context
-from resolvers.conversations import check_model
 from resolvers.errors import InvalidInput
-from resolvers.inputs import GenerationOptions
-
-MIN_BUDGET_TOKENS = 1024
+from resolvers.inputs import Effort, GenerationOptions, Thinking
 
 
 async def check_options(context: Context, options: GenerationOptions | None) -> None:
-    """Raise InvalidInput for the first option that cannot be taken."""
+    """Raise InvalidInput for a model that may not be used, and for what no model takes."""
     if options is None:
         return
     if options.model is not None:
         await check_model(context, "options.model", options.model)
-    if options.max_tokens is not None:
-        model = await context.models.get(options.model or context.models.default_id)
-        most = model.max_output_tokens
-        if options.max_tokens < 1 or (most is not None and options.max_tokens > most):
-            raise InvalidInput("options.maxTokens", f"takes 1 to {most or 'what the model takes'}.")
+    else:
+        # What `check_for_model` reads is fetched now: it stands inside a transaction.
+        await context.models.list()
+    if options.max_tokens is not None and options.max_tokens < 1:
+        raise InvalidInput("options.maxTokens", f"takes 1 or more, not {options.max_tokens}.")
     if options.thinking is not None and options.thinking.budget_tokens is not None:
-        budget = options.thinking.budget_tokens
-        if not options.thinking.enabled:
-            raise InvalidInput("options.thinking.budgetTokens", "makes no sense where thinking is not enabled.")
-        if budget < MIN_BUDGET_TOKENS or budget >= (options.max_tokens or budget + 1):
-            field = "options.thinking.budgetTokens"
-            raise InvalidInput(field, f"takes {MIN_BUDGET_TOKENS} or more, and less than maxTokens.")
+        _check_budget(options.thinking, options.max_tokens)
+
+
+def check_for_model(options: Json, model: Model) -> None:
+    """Raise InvalidInput for what this model does not take of stored options, as far as the Models API says it."""
+    most, asked = model.max_output_tokens, options.get("max_tokens")
+    if asked is not None and most is not None and asked > most:
+        raise InvalidInput("options.maxTokens", f"takes 1 to {most} with {model.id}.")
+    if options.get("effort") is not None and model.efforts is not None and options["effort"] not in model.efforts:
+        takes = ", ".join(sorted(model.efforts)).upper()
+        raise InvalidInput("options.effort", f"takes {takes} with {model.id}." if takes else f"{model.id} takes none.")
+    if options.get("thinking") is not None and model.thinking is not None:
+        _check_thinking(options["thinking"], model.id, model.thinking)
+
+
+async def of_conversation(context: Context, options: GenerationOptions | None, model_id: str) -> Json:
+    """Check the options of a conversation, and give what is kept of them."""
+    await check_options(context, options)
+    if options is not None and options.model is not None:
+        raise InvalidInput("options.model", "stands beside the options of a conversation: set `model`.")
+    kept = stored(options)
+    check_for_model(kept, context.models.known(model_id))
+    return kept
+
+
+async def check_model(context: Context, field: str, model_id: str) -> None:
+    """Raise InvalidInput, naming those that may be used, for a model that may not."""
+    if not await context.models.allows(model_id):
+        known = ", ".join(model.id for model in await context.models.list())
+        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {known}.")
 
 
 def stored(options: GenerationOptions | None) -> Json:
@@ -38,3 +61,31 @@ def stored(options: GenerationOptions | None) -> Json:
     given = {"max_tokens": options.max_tokens, "effort": options.effort}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
     return {key: value for key, value in given.items() if value is not None} | thinking
+
+
+def _check_budget(thinking: Thinking, max_tokens: int | None) -> None:
+    field, budget = "options.thinking.budgetTokens", thinking.budget_tokens or 0
+    if not thinking.enabled:
+        raise InvalidInput(field, "makes no sense where thinking is not enabled.")
+    if budget < MIN_BUDGET_TOKENS or budget >= (max_tokens or budget + 1):
+        raise InvalidInput(field, f"takes {MIN_BUDGET_TOKENS} or more, and less than maxTokens.")
+
+
+def _check_thinking(thinking: Json, model: str, forms: frozenset[str]) -> None:
+    if not thinking["enabled"] and not forms & {"disabled", "between_tools"}:
+        raise InvalidInput("options.thinking.enabled", f"{model} always thinks.")
+    if thinking["enabled"] and not forms & {"adaptive", "enabled"}:
+        raise InvalidInput("options.thinking.enabled", f"{model} does not think.")
+    if thinking.get("budget_tokens") is not None and "enabled" not in forms:
+        raise InvalidInput("options.thinking.budgetTokens", f"{model} takes no budget: leave it out.")
+
+
+def shown(root: Conversation) -> GenerationOptions:
+    """What its answers are asked with, unless a send says otherwise."""
+    kept = root.options
+    thinking = kept.get("thinking")
+    return GenerationOptions(
+        max_tokens=kept.get("max_tokens"),
+        effort=Effort(kept["effort"]) if kept.get("effort") else None,
+        thinking=Thinking(thinking["enabled"], thinking.get("budget_tokens")) if thinking else None,
+    )

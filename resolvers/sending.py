@@ -13,11 +13,11 @@ from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages, search
 from db.database import AsyncSession
 from db.inserting import insert
-from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
+from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import ConversationBusy, InvalidInput, NotFound, RateLimited
 from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, WhenBusy, check_message
-from resolvers.options import check_options, stored
+from resolvers.options import check_for_model, check_options, stored
 from resolvers.turns import Turn, of_edit, of_regeneration, of_send
 
 MAX_QUEUE = 10
@@ -119,6 +119,7 @@ async def _store(
             return await _replay(session, owner, earlier, input), None
     turn = await locate(session, context, input)
     conversation = turn.conversation
+    check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
     begun = conversation.active_leaf_id is not None
     unfinished = (
         (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id) if begun else None
@@ -159,6 +160,14 @@ def _in_front(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy)
     return in_front[-1]
 
 
+def _model(turn: Turn, input: Input) -> str:
+    return (input.options and input.options.model) or turn.conversation.model
+
+
+def _options(turn: Turn, input: Input) -> Json:
+    return turn.conversation.options | stored(input.options)
+
+
 def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
     answer = Message(
         conversation_id=turn.conversation.id,
@@ -169,8 +178,8 @@ def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
     generation = Generation(
         conversation_id=turn.conversation.id,
         message_id=answer.id,
-        model=(input.options and input.options.model) or turn.conversation.model,
-        options=stored(input.options),
+        model=_model(turn, input),
+        options=_options(turn, input),
     )
     return answer, generation
 

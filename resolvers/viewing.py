@@ -63,6 +63,16 @@ async def models(info: Info) -> list[Model]:
     return await info.context.models.list()
 
 
+def thinking(root: Model) -> list[str] | None:
+    """The forms of thinking that it takes."""
+    return None if root.thinking is None else sorted(root.thinking)
+
+
+def efforts(root: Model) -> list[str] | None:
+    """The efforts that it takes."""
+    return None if root.efforts is None else sorted(root.efforts)
+
+
 async def _find(info: Info, wanted: UUID | None) -> AnyNode | None:
     # Ids are UUIDs, unique over all kinds, so at most one of these finds anything.
     if wanted is None:

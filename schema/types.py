@@ -10,7 +10,7 @@ import strawberry
 from claude import errors as claude_errors
 from claude import models as claude_models
 from db import ledger, paging, tables
-from resolvers import changes, context, conversations, following, messages, search, viewing
+from resolvers import changes, context, conversations, following, inputs, messages, options, search, viewing
 from schema.content import ContentBlock, Node
 from schema.shows import served, shows
 
@@ -61,7 +61,10 @@ class UsageOfDay:
 
 @shows(claude_models.Model)
 class Model:
-    """A Claude model; `simulated` when no key is set and the answers are made up here. Limits are in tokens."""
+    """A Claude model; `simulated` when no key is set and the answers are made up here. Limits are in tokens.
+
+    `thinking` and `efforts`: what `options` may ask of it, in the Messages API's words; null where that is not known.
+    """
 
     id: str
     display_name: str
@@ -69,6 +72,8 @@ class Model:
     simulated: bool
     max_input_tokens: int | None
     max_output_tokens: int | None
+    thinking: list[str] | None = served(viewing.thinking)
+    efforts: list[str] | None = served(viewing.efforts)
 
 
 @shows(claude_errors.GenerationError)
@@ -174,6 +179,23 @@ class Generation(Node):
     finished_at: datetime | None
 
 
+@shows(inputs.Thinking)
+class ThinkingOptions:
+    """Whether Claude thinks before it answers."""
+
+    enabled: bool
+    budget_tokens: int | None
+
+
+@shows(inputs.GenerationOptions)
+class GenerationOptions:
+    """What answers are asked with; null leaves it to the server."""
+
+    max_tokens: int | None
+    effort: inputs.Effort | None
+    thinking: ThinkingOptions | None
+
+
 @shows(tables.Conversation)
 class Conversation(Node):
     """An exchange owned by one viewer."""
@@ -181,6 +203,7 @@ class Conversation(Node):
     title: str | None
     system_prompt: str | None
     model: Model = served(conversations.model)
+    options: GenerationOptions = served(options.shown)
     created_at: datetime
     updated_at: datetime = strawberry.field(description="When a message was last added.")
     archived: bool

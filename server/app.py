@@ -22,6 +22,7 @@ from db.migrate import migrate
 from resolvers.context import Context, Services, Viewer
 from resolvers.limits import Subscriptions
 from schema.root import schema
+from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
@@ -136,6 +137,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     parts.services = Services(database, log, generator, models, signals, bells, parts.closing, subscriptions)
     stack.push_async_callback(generator.close)
     await generator.begin()
+    collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
+    stack.callback(collecting.cancel)
 
 
 async def _open_log(settings: Settings, process: UUID, stack: AsyncExitStack) -> tuple[EventLog, Signals, bool]:

@@ -1,6 +1,5 @@
 """Running servers: uvicorn with our settings, and what is printed when it is ready."""
 
-import gc
 import logging
 import socket
 from collections.abc import Generator
@@ -12,13 +11,12 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from server.app import create_app
+from server.collecting import calm
 from server.settings import Settings, load_settings
 from server.sockets import SocketProtocol
 
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
-COLLECTOR = (10_000, 20, 50)
-"""New objects until a first pass, first passes until a second, second ones until a full one."""
 MAX_MESSAGE = 2_000_000
 """Bytes of one WebSocket message, as of one HTTP request."""
 
@@ -51,7 +49,7 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
     announcement = _announce(settings, address_of(listening))
     if workers == 1:
         app = create_app(settings)
-        _calm_collector()
+        calm()
         _run(app, listening, announcement)
         return
     print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
@@ -63,18 +61,8 @@ def worker() -> FastAPI:
     settings = load_settings()
     _log(settings)
     app = create_app(settings)
-    _calm_collector()
+    calm()
     return app
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector leave alone what stays for ever, and look less often for what does not.
-
-    Nearly nothing here is part of a cycle; a full pass over the modules and the schema would be a pause of all answers.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR)
 
 
 def _log(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from client import Api, Json
 from conftest import SECRET, Staged
-from scripted import START, Cut, Reply, begin, delta, end, finish, says, sse, text
+from scripted import EVERYTHING, START, Cut, Reply, begin, delta, end, finish, says, sse, text
 
 
 def failure(kind: str, message: str = "as the test wants") -> Json:
@@ -104,6 +104,20 @@ def test_an_answer_in_single_bytes_is_understood(staged: Staged) -> None:
     assert stage.api.answer("Hello")["generation"]["message"]["text"] == "é😀!"
 
 
+def test_pieces_that_come_together_are_shown_together_and_what_follows_a_bad_one_is_not(staged: Staged) -> None:
+    pieces = [delta(0, "text_delta", text=piece) for piece in ("to", "get", "her")]
+    bad = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta"}}
+    together = b"".join(sse(event) for event in [START, begin(0, type="text", text=""), *pieces, bad, *pieces])
+    stage = staged(Reply([together]))
+    ended = stage.api.answer("Hello")
+    assert (ended["error"]["code"], ended["generation"]["message"]["text"]) == ("API_ERROR", "together")
+    polled = (
+        "query ($id: ID!) { generation(id: $id) { events { edges { node { ... on TextDelta { offset text } } } } } }"
+    )
+    events = stage.api.ask(polled, id=ended["generation"]["id"])["generation"]["events"]["edges"]
+    assert [edge["node"] for edge in events if edge["node"]] == [{"offset": 0, "text": "together"}]
+
+
 def test_half_a_surrogate_pair_from_claude_breaks_nothing(staged: Staged) -> None:
     broken = (
         b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, '
@@ -160,6 +174,39 @@ def test_thinking_is_left_out_where_claude_would_refuse_it(staged: Staged) -> No
     stage.api.follow(sent["generation"]["id"])
     stage.api.answer("Go", conversationId=sent["conversation"]["id"], options={"model": "claude-haiku-5-5"})
     assert stage.claude.requests[1]["messages"][1]["content"] == [{"type": "text", "text": "words"}]
+
+
+def test_thinking_that_claude_refuses_is_left_out_and_the_conversation_goes_on(staged: Staged) -> None:
+    message = (
+        "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to another conversation."
+    )
+    refused = Reply(status=400, body=failure("invalid_request_error", message))
+    stage = staged(Reply(EVERYTHING), refused, says("well again"))
+    sent = stage.api.send("Hello")
+    stage.api.follow(sent["generation"]["id"])
+    ended = stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
+    assert ended["generation"]["message"]["text"] == "well again"
+    blocks = [[block["type"] for block in request["messages"][1]["content"]] for request in stage.claude.requests[1:]]
+    assert blocks == [["thinking", "text", "tool_use"], ["text", "tool_use"]]
+
+
+def test_another_refusal_is_not_tried_again(staged: Staged) -> None:
+    refused = Reply(status=400, body=failure("invalid_request_error", "messages: too many"))
+    stage = staged(Reply(EVERYTHING), refused, says("never"))
+    sent = stage.api.send("Hello")
+    stage.api.follow(sent["generation"]["id"])
+    ended = stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
+    assert (ended["error"]["code"], len(stage.claude.requests)) == ("INVALID_REQUEST", 2)
+
+
+def test_a_tool_that_never_answered_goes_back_with_an_error_as_its_result(staged: Staged) -> None:
+    stage = staged(Reply(EVERYTHING), says("well"))
+    sent = stage.api.send("Hello")
+    stage.api.follow(sent["generation"]["id"])
+    stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
+    result, said = stage.claude.requests[1]["messages"][2]["content"]
+    assert (result["type"], result["tool_use_id"], result["is_error"]) == ("tool_result", "toolu_1", True)
+    assert said == {"type": "text", "text": "Go on"}
 
 
 def test_an_answer_with_no_text_leaves_the_conversation_usable(staged: Staged) -> None:

@@ -201,6 +201,7 @@ LATER = (
     "DROP TABLE calls",
     "ALTER TABLE generations DROP COLUMN amount",
     "ALTER TABLE conversations DROP COLUMN amount",
+    "ALTER TABLE conversations DROP COLUMN options",
 )
 """Takes away what revisions behind 0002 have added."""
 

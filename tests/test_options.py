@@ -1,0 +1,163 @@
+"""Options and thinking: what the model takes decides, as the Models API says it, and no table of ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from scripted import model, says
+
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+MODELS = "{ models { id thinking efforts } }"
+
+
+def takes(id: str, forms: Sequence[str], efforts: Sequence[str] = EFFORTS) -> Json:
+    """A model as the Models API lists it, with what it takes."""
+
+    def support(names: Sequence[str], among: Sequence[str]) -> Json:
+        return {name: {"supported": name in names} for name in among}
+
+    no = {"supported": False}
+    others = ("batch", "citations", "code_execution", "image_input", "pdf_input", "structured_outputs")
+    all_forms = ("adaptive", "between_tools", "disabled", "enabled")
+    capabilities = {
+        **dict.fromkeys(others, no),
+        "context_management": no,
+        "server_tools": {**no, "code_execution": no, "web_search": no},
+        "effort": {"supported": bool(efforts), **support(efforts, EFFORTS)},
+        "thinking": {"supported": bool(forms), "types": support(forms, all_forms)},
+    }
+    return {**model(id), "lifecycle": "active", "capabilities": capabilities}
+
+
+def asked(staged: Staged, forms: Sequence[str] | None, **options: Any) -> Json:
+    """Give the request that a send with these options makes of a model that takes these forms."""
+    stage = staged(says("Hi"))
+    known = model("claude-opus-5-5") if forms is None else takes("claude-opus-5-5", forms)
+    stage.claude.models = [known]
+    stage.api.answer("Hello", options=options)
+    return stage.claude.requests[0]
+
+
+SHOWN = {"type": "adaptive", "display": "summarized"}
+
+
+@pytest.mark.parametrize(
+    ("forms", "option", "thinking"),
+    [
+        (["adaptive"], None, SHOWN),
+        (["adaptive", "disabled"], None, SHOWN),
+        (["enabled", "disabled"], None, None),
+        ([], None, None),
+        (None, None, None),
+        (["adaptive"], {"enabled": True}, SHOWN),
+        (["adaptive", "disabled"], {"enabled": False}, {"type": "disabled"}),
+        (["adaptive", "between_tools"], {"enabled": False}, {"type": "between_tools"}),
+        (["enabled", "disabled"], {"enabled": True}, {"type": "enabled", "budget_tokens": 16_000}),
+        (["enabled", "adaptive"], {"enabled": True, "budgetTokens": 2048}, {"type": "enabled", "budget_tokens": 2048}),
+        (None, {"enabled": False}, {"type": "disabled"}),
+        (None, {"enabled": True, "budgetTokens": 2048}, {"type": "enabled", "budget_tokens": 2048}),
+    ],
+)
+def test_thinking_is_asked_for_in_a_form_that_the_model_takes(
+    staged: Staged, forms: Sequence[str] | None, option: Json | None, thinking: Json | None
+) -> None:
+    request = asked(staged, forms, **({} if option is None else {"thinking": option}))
+    assert request.get("thinking") == thinking
+
+
+@pytest.mark.parametrize(
+    ("forms", "options", "field"),
+    [
+        (["adaptive"], {"thinking": {"enabled": False}}, "options.thinking.enabled"),
+        (["disabled"], {"thinking": {"enabled": True}}, "options.thinking.enabled"),
+        (["adaptive"], {"thinking": {"enabled": True, "budgetTokens": 2048}}, "options.thinking.budgetTokens"),
+        (["adaptive"], {"effort": "MAX"}, "options.effort"),
+        (["adaptive"], {"maxTokens": 128_001}, "options.maxTokens"),
+        (["adaptive"], {"maxTokens": 0}, "options.maxTokens"),
+    ],
+)
+def test_what_the_model_does_not_take_is_refused_by_name_and_nothing_is_stored(
+    staged: Staged, forms: Sequence[str], options: Json, field: str
+) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", forms, EFFORTS[:3])]
+    refused = stage.api.try_send("Hello", options=options)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+    listed = stage.api.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"]
+    assert (listed, stage.claude.requests) == ([], [])
+
+
+def test_the_conversations_model_decides_where_a_send_names_none(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"]), takes("claude-haiku-4-5", ["enabled", "disabled"])]
+    sent = stage.api.send("Hello", options={"model": "claude-haiku-4-5"})
+    stage.api.follow(sent["generation"]["id"])
+    id = sent["conversation"]["id"]
+    stage.api.answer("Again", conversationId=id, options={"thinking": {"enabled": False}})
+    assert stage.claude.requests[1]["thinking"] == {"type": "disabled"}
+
+
+CREATE = """mutation ($input: CreateConversationInput!) { made: createConversation(input: $input) {
+  ... on ConversationPayload { conversation { id options { maxTokens effort thinking { enabled budgetTokens } } } }
+  ... on InvalidInput { field }
+} }"""
+UPDATE = CREATE.replace("CreateConversationInput", "UpdateConversationInput").replace("createC", "updateC")
+
+
+def test_a_conversations_options_hold_for_each_send_that_says_nothing_else(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    kept = {"maxTokens": 900, "effort": "HIGH", "thinking": {"enabled": True, "budgetTokens": None}}
+    made = stage.api.ask(CREATE, input={"options": kept})["made"]["conversation"]
+    assert made["options"] == kept
+    stage.api.answer("1", conversationId=made["id"])
+    stage.api.answer("2", conversationId=made["id"], options={"effort": "LOW"})
+    stage.api.ask(UPDATE, input={"id": made["id"], "options": None})
+    stage.api.answer("3", conversationId=made["id"])
+    requests = stage.claude.requests
+    assert [request["max_tokens"] for request in requests] == [900, 900, 32_000]
+    assert [request.get("output_config") for request in requests] == [{"effort": "high"}, {"effort": "low"}, None]
+    assert ["thinking" in request for request in requests] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"effort": "MAX"}, "options.effort"),
+        ({"maxTokens": 0}, "options.maxTokens"),
+        ({"model": "claude-opus-5-5"}, "options.model"),
+        ({"thinking": {"enabled": False}}, "options.thinking.enabled"),
+    ],
+)
+def test_options_that_a_conversation_cannot_have_are_refused_by_name(staged: Staged, options: Json, field: str) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"], ["low"])]
+    assert stage.api.ask(CREATE, input={"options": options})["made"] == {"field": field}
+    made = stage.api.ask(CREATE, input={})["made"]["conversation"]["id"]
+    assert stage.api.ask(UPDATE, input={"id": made, "options": options})["made"] == {"field": field}
+
+
+def test_a_conversations_options_that_another_model_does_not_take_are_refused_at_the_send(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"]), takes("claude-haiku-5-5", ["adaptive"], ["low"])]
+    made = stage.api.ask(CREATE, input={"options": {"effort": "MAX"}})["made"]["conversation"]["id"]
+    refused = stage.api.try_send("Hi", conversationId=made, options={"model": "claude-haiku-5-5"})
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.effort")
+    assert stage.api.messages(made) == []
+
+
+def test_models_say_what_they_take(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"], ["low", "high"]), model("claude-haiku-5-5")]
+    assert stage.api.ask(MODELS)["models"] == [
+        {"id": "claude-opus-5-5", "thinking": ["adaptive"], "efforts": ["high", "low"]},
+        {"id": "claude-haiku-5-5", "thinking": None, "efforts": None},
+    ]
+
+
+def test_a_simulated_model_refuses_a_form_that_it_does_not_take(api: Api) -> None:
+    refused = api.try_send("Hello", options={"thinking": {"enabled": False}})
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.thinking.enabled")
+    ended = api.answer("Hello", options={"model": "claude-haiku-4-5", "thinking": {"enabled": False}})
+    assert ended["__typename"] == "GenerationCompleted"
