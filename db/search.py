@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import messages
 from db.paging import PageError, decode_cursor, encode_cursor
 from db.tables import Json, Message
-from db.words import Term, words
+from db.words import Term, bare_words
 
 RANKED = 1000
 """The newest matches, of which the best come first."""
@@ -64,7 +64,7 @@ def insertion(dialect: str, added: Iterable[Added]) -> tuple[TextClause, list[Js
     """Give what `add` executes, and with what."""
     rows: list[Json] = []
     for owner, message_id, content in added:
-        found = [word.text for block in content if block.get("type") == "text" for word in words(block["text"])]
+        found = [word for block in content if block.get("type") == "text" for word in bare_words(block["text"])]
         if found and dialect == "sqlite":
             rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(found)})
         elif found:

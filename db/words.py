@@ -4,6 +4,7 @@ What is searched are not texts but words made alike: without case and accents, a
 between words, each character by itself, so that a word of theirs is a phrase of characters.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ _PIECES = regex.compile(
     r"|[[\p{L}\p{N}\p{M}]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]+",
     regex.V1,
 )
+_ASCII = re.compile(r"[0-9a-z]+")
 _QUERY = regex.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
 _ACCENTS = regex.compile(r"[\u0300-\u036f]")
 
@@ -44,6 +46,13 @@ def words(text: str) -> Iterator[Word]:
         alike = _alike(found.group())
         if alike:
             yield Word(alike, found.start(), found.end())
+
+
+def bare_words(text: str) -> list[str]:
+    """Give the words of a text without their places: what is stored of each message."""
+    if text.isascii():
+        return [word[:MAX_WORD] for word in _ASCII.findall(text.lower())]
+    return [alike for piece in _PIECES.findall(text) if (alike := _alike(piece))]
 
 
 def terms(query: str) -> list[Term]:

@@ -8,11 +8,14 @@ import asyncio
 import gc
 from collections.abc import Callable
 
-YOUNG = (1_000, 10, 1_000_000)
-"""New objects until a first pass, first passes until a second; a whole one never comes by itself."""
+YOUNG = (5_000, 3, 1_000_000)
+"""New objects until a first pass, first passes until a second; a whole one never comes by itself.
+
+Fewer would be reached by what is alive within one turn, when Claude writes as fast as we read; more would be a pause.
+"""
 LOOK_SECONDS = 10.0
 ENOUGH, TOO_MANY = 20, 20_000
-"""Second passes, of ten thousand objects each, behind which a whole one is worth it, and behind which it must be."""
+"""Second passes, of some ten thousand objects each, behind which a whole one may be, and behind which it must be."""
 
 
 def calm() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scripted import START as BEGINS
 from scripted import Reply, end, says, text
 
-from db.words import terms, words
+from db.words import bare_words, terms, words
 from resolvers.search import passage
 
 SEARCH = """query ($words: String!, $first: Int, $after: String) {
@@ -191,6 +191,7 @@ def test_a_word_that_nobody_has_said_finds_nothing(api: Api) -> None:
 @given(said=st.text(max_size=400), pick=st.integers(0, 400))
 def test_every_word_of_a_text_is_found_and_highlighted_in_it(said: str, pick: int) -> None:
     found = list(words(said))
+    assert bare_words(said) == [word.text for word in found]
     if not found:
         return
     word = found[pick % len(found)]

@@ -12,7 +12,7 @@ depends_on = None
 
 SQLITE = (
     # The tokenizer only parts at spaces: the words are made by db.words.
-    "CREATE VIRTUAL TABLE message_words USING fts5(id, owner, words, tokenize = 'ascii', prefix = '2 3')",
+    "CREATE VIRTUAL TABLE message_words USING fts5(id, owner, words, tokenize = 'ascii')",
     """
     CREATE TRIGGER messages_forget_words AFTER DELETE ON messages BEGIN
       DELETE FROM message_words WHERE rowid IN
