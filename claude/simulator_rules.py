@@ -152,14 +152,14 @@ def _check_options(body: Json) -> None:
     if thinking is not None:
         if thinking.get("type") not in FORMS:
             raise _invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
-        if thinking["type"] not in _forms(body["model"]):
-            raise _invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
         if thinking["type"] == "enabled":
             budget = thinking.get("budget_tokens", 0)
             if budget < MIN_BUDGET:
                 raise _invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
             if budget >= body["max_tokens"]:
                 raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+        if thinking["type"] not in _forms(body["model"]):
+            raise _invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
     output_config: Json = body.get("output_config") or {}
     effort = output_config.get("effort")
     if effort is not None and effort not in EFFORTS:
