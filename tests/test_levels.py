@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from client import Api
 from graphql import GraphQLInterfaceType, GraphQLUnionType, get_named_type, is_leaf_type, parse, validate
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from schema import levels
@@ -103,6 +103,7 @@ def without_traces(result: dict[str, Any]) -> str:
     return json.dumps(result)
 
 
+@settings(max_examples=60)
 @given(bodies())
 def test_a_level_at_a_time_gives_what_graphql_core_gives(api: Api, ids: dict[str, str], asked: tuple[str, str]) -> None:
     body, fragments = asked
