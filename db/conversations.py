@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, update
+from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.ownership import some_of
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import Conversation, User
+from db.tables import METADATA, Conversation, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,24 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
 
 
+_TABLE = METADATA.tables["conversations"]
+COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+_ADD_USAGE = (
+    update(_TABLE)
+    .where(_TABLE.c.id == bindparam("of"))
+    .values({name: _TABLE.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in (*COUNTS, "amount")})
+)
+
+
 async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int], amount: int | None) -> None:
     """Add tokens to what a conversation has used, by its columns' names, and what they have cost, if that is known.
 
     Without an owner: for the generator.
     """
-    counts: dict[str, Any] = {name: col(getattr(Conversation, name)) + count for name, count in used.items()}
-    if counts:
-        counts["amount"] = None if amount is None else col(Conversation.amount) + amount
-        await session.exec(update(Conversation).where(col(Conversation.id) == conversation_id).values(**counts))
+    if used:
+        more = {f"more_{name}": used.get(name, 0) for name in COUNTS}
+        connection = await session.connection()
+        await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **more})
 
 
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy
 from sqlalchemy import ColumnElement, and_, bindparam, exists, literal, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -51,11 +52,25 @@ class Progress:
     content: list[Json]
 
 
+# Statements that each answer executes are built once; the columns that are set are those of the parameters.
+_UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
+_RENEW = (
+    update(_GENERATIONS)
+    .where(_GENERATIONS.c.id == bindparam("renewed"), _GENERATIONS.c.holder == bindparam("by"), _UNFINISHED)
+    .returning(_GENERATIONS.c.stop_requested)
+)
+_WRITE_ANSWER = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
+_BEHIND = (
+    sqlalchemy.select(_GENERATIONS.c.id)
+    .where(_GENERATIONS.c.waits_for == bindparam("ended"), _UNFINISHED)
+    .order_by(_GENERATIONS.c.id)
+)
+
+
 async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
     """Set columns, the lease's end among them; None where the lease is lost, or the generation has ended."""
-    mine = and_(col(Generation.id) == generation_id, col(Generation.holder) == holder, _unfinished())
-    renewing = update(_GENERATIONS).where(mine).values(**values).returning(col(Generation.stop_requested))
-    found = (await session.exec(renewing)).one_or_none()
+    connection = await session.connection()
+    found = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
     return None if found is None else Held(found[0])
 
 
@@ -91,7 +106,8 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
     """Store what the answer holds so far; only together with a lease that was just renewed."""
-    await session.exec(update(_MESSAGES).where(col(Message.id) == message_id).values(content=content))
+    connection = await session.connection()
+    await connection.execute(_WRITE_ANSWER, {"of_message": message_id, "content": content})
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
@@ -107,13 +123,13 @@ async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, unti
 
     One that ended while it waited itself leaves its place in the line to them.
     """
-    behind = and_(col(Generation.waits_for) == ended, _unfinished())
-    waiting = (await session.exec(select(Generation.id).where(behind).order_by(col(Generation.id)))).all()
+    connection = await session.connection()
+    waiting = (await connection.execute(_BEHIND, {"ended": ended})).scalars().all()
     if not waiting:
         return []
     front = await _in_front(session, ended)
     if front is not None:
-        await session.exec(update(_GENERATIONS).where(behind).values(waits_for=front))
+        await session.exec(update(_GENERATIONS).where(col(Generation.id).in_(waiting)).values(waits_for=front))
         return []
     return [one for one in waiting if await claim(session, one, holder, until)]
 
