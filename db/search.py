@@ -20,6 +20,9 @@ RANKED = 1000
 """The newest matches, of which the best come first."""
 MAX_PLACES = 250
 """Of one word in one message: PostgreSQL keeps no more."""
+MAX_BYTES = 900_000
+"""Of one message's words: PostgreSQL refuses a megabyte. What stands behind them is not found."""
+WORD_BYTES, PLACE_BYTES = 8, 2
 
 _INSERT = {
     "sqlite": text("INSERT INTO message_words (id, owner, words) VALUES (:id, :owner, :words)"),
@@ -121,7 +124,11 @@ def _postgresql_query(owner: UUID, wanted: Sequence[Term]) -> str:
 
 def _vector(owner: UUID, found: Sequence[str]) -> str:
     places: dict[str, list[str]] = {}
+    size = 0
     for place, word in enumerate(found, 1):
+        size += PLACE_BYTES if word in places else len(word.encode()) + WORD_BYTES
+        if size > MAX_BYTES:
+            break
         held = places.setdefault(word, [])
         if len(held) < MAX_PLACES:
             held.append(str(min(place, 16_383)))

@@ -119,6 +119,14 @@ def test_pages_hold_everything_once(staged: Staged) -> None:
     assert len(seen) == 7
 
 
+def test_an_answer_with_more_words_than_an_index_takes_is_saved_all_the_same(staged: Staged) -> None:
+    letters = [chr(0x10330 + number) for number in range(20)]
+    many = " ".join("".join(letters[number // 20**place % 20] for place in range(4)) for number in range(120_000))
+    stage = staged(says(f"pangolin {many}"))
+    assert stage.api.answer("Say much")["__typename"] == "GenerationCompleted"
+    assert len(texts(stage.api, "pangolin")) == 1
+
+
 def test_what_is_deleted_is_not_found(fresh: Api) -> None:
     sent = fresh.send("wolverine")
     fresh.follow(sent["generation"]["id"])
