@@ -4,8 +4,9 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import anthropic
 import httpx2
@@ -13,7 +14,6 @@ import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after
 from claude.pacing import Pace
-from claude.prompt import without_thinking
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
 
@@ -21,8 +21,33 @@ Json = dict[str, Any]
 logger = logging.getLogger("tertulia.claude")
 
 MAX_RETRIES = 2
+REFUSALS = (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError)
+FAILURES = 400
+"""Statuses from here on are failures."""
 MAX_RETRY_AFTER = 10.0
 """Seconds of Retry-After that we wait for ourselves; the SDK would honour weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call of Claude's API that failed before it answered."""
+
+    request_id: str | None
+
+
+class Asking(Protocol):
+    """What is asked for, and how to ask for it otherwise."""
+
+    async def body(self) -> Json:
+        """Give the body of `POST /v1/messages`."""
+        ...
+
+    async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
+        """Give another body where Claude refuses one; None where there is none."""
+        ...
+
+
+_attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +72,19 @@ class Claude:
             base_url=base_url,
             timeout=timeout,
             max_retries=MAX_RETRIES,
-            middleware=[_refuse_long_waits],
+            middleware=[_watch_attempts],
             default_headers={"Accept-Encoding": "identity"},
             http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
         )
 
-    async def stream(self, request: Json) -> AsyncIterator[list[Json]]:
+    async def stream(self, asking: Asking, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
         """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
 
-        Attempts are repeated only before the first event. Raises what `claude.errors.describe` knows; a body that ends
-        without `message_stop` is a StreamError.
+        Attempts are repeated only before the first event; those that fail are added to `failed`. Raises what
+        `claude.errors.describe` knows; a body that ends without `message_stop` is a StreamError.
         """
         async with AsyncExitStack() as stack:
-            response = await self._open(stack, request)
+            response = await self._open(stack, asking, failed)
             request_id = response.headers.get("request-id")
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
@@ -75,17 +100,22 @@ class Claude:
                     await body.rest(self.pace.pause)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
-    async def _open(self, stack: AsyncExitStack, request: Json) -> anthropic.AsyncAPIResponse[Any]:
-        """Ask; once more without the thinking of earlier turns, where that is what Claude refuses."""
-        create = self.client.messages.with_streaming_response.create
-        try:
-            return await stack.enter_async_context(create(**request, stream=True))
-        except anthropic.BadRequestError as refused:
-            bare = without_thinking(request)
-            if bare is None or "thinking" not in str(refused.body):
-                raise
-            logger.warning("Claude refused earlier thinking, which is left out now: %s", refused.message)
-        return await stack.enter_async_context(create(**bare, stream=True))
+    async def _open(
+        self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
+    ) -> anthropic.AsyncAPIResponse[Any]:
+        """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
+        _attempts.set(failed)
+        body = await asking.body()
+        while True:
+            try:
+                create = self.client.messages.with_streaming_response.create
+                return await stack.enter_async_context(create(**body, stream=True))
+            except REFUSALS as refused:
+                other = await asking.instead(refused)
+                if other is None:
+                    raise
+                logger.warning("Claude refused a request, which is asked otherwise now: %s", refused.message)
+                body = other
 
     async def close(self) -> None:
         """Close all connections."""
@@ -124,8 +154,17 @@ def decode(data: bytes) -> Any:
         return json.loads(data)
 
 
-async def _refuse_long_waits(request: anthropic.APIRequest, call_next: Any) -> Any:
-    response = await call_next(request)
+async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:
+    """Note each call that fails, and let nobody wait for weeks."""
+    failed = _attempts.get()
+    try:
+        response = await call_next(request)
+    except Exception:
+        if failed is not None:
+            failed.append(Attempt(None))
+        raise
+    if failed is not None and response.status_code >= FAILURES:
+        failed.append(Attempt(response.headers.get("request-id")))
     wait = retry_after(response.headers.get("retry-after"))
     if wait is not None and wait > MAX_RETRY_AFTER:
         response.headers["x-should-retry"] = "false"

@@ -68,6 +68,7 @@ def _call(job: Job, place: Place, status: Status) -> Call | None:
 def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = job.answer
     first = {"first_token_at": job.first_token_at} if job.first_token_at else {}
+    left_out = {"left_out": dict(job.asking.left_out)} if job.asking and job.asking.left_out else {}
     return {
         "status": status,
         "sequence": answer.sequence,
@@ -76,5 +77,6 @@ def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[st
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),
         **first,
+        **left_out,
         **answer.usage,
     }

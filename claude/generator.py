@@ -13,19 +13,22 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
+from claude.asking import AskingForAnswer
+from claude.beginning import take_up
 from claude.checkpoint import checkpoint
 from claude.connection import Claude
-from claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
+from claude.errors import INTERRUPTED, GenerationError
+from claude.files import Files
 from claude.finishing import save_end
 from claude.job import Ending, Job, outcome, terminal
 from claude.models import Models
 from claude.patience import forever, patiently
 from claude.prices import Prices
-from claude.work import Work, work_of
-from db import changes, generations, leases, messages
+from claude.work import Work
+from db import changes, generations, leases
 from db.database import Database
 from db.errors import DATABASE_ERRORS
-from db.tables import UNFINISHED, ChangeKind, Json, Status, now
+from db.tables import UNFINISHED, Json, Status, now
 from streams.bells import Bells
 from streams.events import GenerationEvent, GenerationFailed, GenerationStarted, TerminalEvent, fold
 from streams.log import EventLog, Signals
@@ -65,6 +68,7 @@ class Generator:
         signals: Signals,
         claude: Claude,
         models: Models,
+        files: Files,
         *,
         process: UUID,
         terms: Terms,
@@ -75,6 +79,7 @@ class Generator:
         self._signals = signals
         self._claude = claude
         self._models = models
+        self._files = files
         self._process = process
         self._terms = terms
         self._jobs: dict[UUID, Job] = {}
@@ -177,11 +182,11 @@ class Generator:
             job.end(Ending.STOPPED)
 
     async def _write(self, job: Job) -> None:
-        request = await self._request(job)
+        asking = await self._asking(job)
         if job.answer.sequence == 0:
             self._log.append(job.generation_id, [GenerationStarted(job.generation_id, job.answer.next_sequence())])
         async with asyncio.timeout(self._claude.deadlines.answer):
-            async for events in self._claude.stream(request):
+            async for events in self._claude.stream(asking, job.failed):
                 if time.monotonic() >= job.held_until:
                     # Nobody may write without a lease; the checkpoint renews it, or finds that it is lost.
                     job.renewed.clear()
@@ -198,37 +203,17 @@ class Generator:
                 job.first_token_at = job.first_token_at or now()
                 self._log.append(job.generation_id, ours)
 
-    async def _request(self, job: Job) -> Json:
+    async def _asking(self, job: Job) -> AskingForAnswer:
         work, job.work = job.work, None
         if work is None:
-            work = await patiently(lambda: self._begin(job))
+            found = await patiently(lambda: take_up(self._database, job, self._process, self.lease_end))
+            work = found.work
+            self._signals.send(CHANGED, found.owner_id)
         job.message_id = work.message_id
         model = await self._models.get(work.model)
         job.model = work.model
-        return work.request(model, caching=self._terms.caching)
-
-    async def _begin(self, job: Job) -> Work:
-        """Take up what waited in line, or what lost its process."""
-        async with self._database.write() as session:
-            place = await leases.lock_owner_of(session, job.generation_id)
-            found = await generations.unscoped(session, job.generation_id)
-            if found is None or place is None:
-                raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
-            generation, answer, conversation = found
-            branch = await messages.branch(session, answer.parent_id)
-            work = work_of(generation, conversation, branch)
-            # Asked before the update, which the session carries into the row that it holds.
-            waited = generation.status is Status.QUEUED
-            values = {"status": Status.RUNNING, "started_at": now(), "prefix": work.prefix}
-            lease = {"lease_until": self.lease_end()}
-            if await leases.renew(session, generation.id, self._process, values | lease) is None:
-                job.end(Ending.LOST)
-                raise asyncio.CancelledError
-            if waited:
-                started = ChangeKind.GENERATION_STARTED
-                await changes.record(session, place.owner_id, (started, conversation.id, generation.id))
-        self._signals.send(CHANGED, place.owner_id)
-        return work
+        job.asking = work.asking(model, self._files, caching=self._terms.caching)
+        return job.asking
 
     async def _checkpoint(self) -> None:
         if self._jobs:

@@ -8,6 +8,8 @@ from enum import Enum, auto
 from uuid import UUID
 
 from claude.answer import Answer
+from claude.asking import AskingForAnswer
+from claude.connection import Attempt
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
 from claude.work import Work
 from db.leases import Progress
@@ -27,13 +29,18 @@ class Ending(Enum):
 
 @dataclass(slots=True)
 class Job:
-    """What a process knows of a generation whose lease it holds; `held_until` is on the monotonic clock."""
+    """What a process knows of a generation whose lease it holds; `held_until` is on the monotonic clock.
+
+    `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered.
+    """
 
     answer: Answer
     held_until: float
     work: Work | None = None
     message_id: UUID | None = None
     model: str | None = None
+    asking: AskingForAnswer | None = None
+    failed: list[Attempt] = field(default_factory=list[Attempt])
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None

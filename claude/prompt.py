@@ -6,7 +6,9 @@ that are empty, would be refused and are left out; thinking is bound to its mode
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Any
 
 Json = dict[str, Any]
@@ -15,8 +17,20 @@ DEFAULT_MAX_TOKENS = 32_000
 MIN_BUDGET_TOKENS = 1024
 """The least that the API takes as a budget for thinking."""
 THINKING = ("thinking", "redacted_thinking")
+ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
+OURS = ("partial",)
+"""Keys of stored blocks that are not Claude's."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
+
+
+class LeftOut(StrEnum):
+    """Why blocks of earlier messages were not sent to Claude."""
+
+    THINKING_OF_ANOTHER_PREFIX = "thinking_of_another_prefix"
+    THINKING_REFUSED = "thinking_refused"
+    UNFINISHED = "unfinished"
+    ATTACHMENT_REFUSED = "attachment_refused"
 
 
 def prefix_fingerprint(model: str, system_prompt: str | None) -> str:
@@ -32,8 +46,8 @@ def build_request(
     options: Json,
     forms: frozenset[str] | None,
     turns: Iterable[tuple[str, list[Json], str | None]],
-) -> Json:
-    """Give the body of `POST /v1/messages`.
+) -> tuple[Json, Counter[LeftOut]]:
+    """Give the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
 
     `forms`: those of thinking that the model takes, None where that is not known.
     `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
@@ -48,22 +62,38 @@ def build_request(
         request["thinking"] = thinking
     if options.get("effort") is not None:
         request["output_config"] = {"effort": options["effort"]}
+    left_out: Counter[LeftOut] = Counter()
     messages = [
-        (role, _replayable(blocks, keep_thinking=written_with == prefix)) for role, blocks, written_with in turns
+        (role, _replayable(blocks, left_out, keep_thinking=written_with == prefix))
+        for role, blocks, written_with in turns
     ]
     request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
-    return request
+    return request, left_out
 
 
-def without_thinking(request: Json) -> Json | None:
-    """Give the request without the thinking of earlier turns, which may all go, but never some; None without any."""
+def without_thinking(request: Json) -> tuple[Json, int]:
+    """Give the request without the thinking of earlier turns, which may all go, but never some; and their number."""
     kept: list[Json] = []
     for message in request["messages"]:
         content = [block for block in message["content"] if block["type"] not in THINKING]
         if content:
             kept.append({**message, "content": content})
     count = sum(len(message["content"]) for message in request["messages"])
-    return {**request, "messages": kept} if sum(len(message["content"]) for message in kept) < count else None
+    return {**request, "messages": kept}, count - sum(len(message["content"]) for message in kept)
+
+
+def without_earlier_attachments(request: Json) -> tuple[Json, int]:
+    """Give the request with words in place of all attachments but the last message's; and their number."""
+    *earlier, last = request["messages"]
+    count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
+    spoken = [{**message, "content": [_spoken(block) for block in message["content"]]} for message in earlier]
+    return {**request, "messages": [*spoken, last]}, count
+
+
+def _spoken(block: Json) -> Json:
+    if block["type"] not in ATTACHED:
+        return block
+    return {"type": "text", "text": f"[Left out, because it could not be read: {block.get('title', 'an image')}]"}
 
 
 def _answered(messages: Sequence[Json]) -> list[Json]:
@@ -106,16 +136,17 @@ def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int
     return SHOWN if "adaptive" in takes else None
 
 
-def _replayable(blocks: list[Json], *, keep_thinking: bool) -> list[Json]:
+def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking: bool) -> list[Json]:
     kept: list[Json] = []
     for block in blocks:
         kind = block.get("type")
-        if kind in THINKING:
-            if keep_thinking and not block.get("partial"):
-                kept.append(block)
-        elif kind == "text":
+        if kind == "text":
             if block["text"].strip():
-                kept.append({key: value for key, value in block.items() if key != "partial"})
-        elif not block.get("partial"):
+                kept.append({key: value for key, value in block.items() if key not in OURS})
+        elif block.get("partial"):
+            left_out[LeftOut.UNFINISHED] += 1
+        elif kind in THINKING and not keep_thinking:
+            left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
+        else:
             kept.append(block)
     return kept if any(block.get("type") not in THINKING for block in kept) else []

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from claude.simulator_answers import Failure, Plan, plan
 from claude.simulator_cache import PromptCache, count_tokens
+from claude.simulator_media import FileStore, look_at
 from claude.simulator_rules import MODELS, Refused, check, model_info
 
 Json = dict[str, Any]
@@ -33,10 +34,12 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     """Make the server. `pace` scales its human delays: 1 as a person reads, 0 at once."""
     failures: dict[str, int] = {}
     cache = PromptCache()
+    files = FileStore()
 
     async def messages(request: Request) -> Response:
         body = await _read(request)
         check(body)
+        body = await asyncio.to_thread(look_at, body, files)
         planned = plan(body)
         if planned.failure is not None and _still_fails(failures, body, planned.failure):
             return _failure(planned.failure)
@@ -52,16 +55,57 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     async def tokens(request: Request) -> Response:
         body = await _read(request)
         check({"max_tokens": 1, **body})
+        body = await asyncio.to_thread(look_at, body, files)
         return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
 
     routes = [
         Route("/v1/messages", messages, methods=["POST"]),
         Route("/v1/messages/count_tokens", tokens, methods=["POST"]),
+        *_file_routes(files),
         Route("/v1/models", _models, methods=["GET"]),
         Route("/v1/models/{model_id}", _model, methods=["GET"]),
     ]
     handlers: Any = {Refused: _refused, HTTPException: _http_error}
     return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _file_routes(files: FileStore) -> list[Route]:
+    async def listed(request: Request) -> Response:
+        _authenticate(request)
+        data = files.listed()
+        return JSONResponse({"data": data, "has_more": False, "first_id": None, "last_id": None}, headers=_headers())
+
+    async def upload(request: Request) -> Response:
+        _authenticate(request)
+        async with request.form(max_files=1) as form:
+            part = form.get("file")
+            if part is None or isinstance(part, str):
+                raise Refused(400, "invalid_request_error", "file: Field required")
+            kept = files.add(part.filename or "unnamed", part.content_type or "", await part.read())
+        return JSONResponse(kept, headers=_headers())
+
+    async def metadata(request: Request) -> Response:
+        return JSONResponse(_kept(request, files), headers=_headers())
+
+    async def delete(request: Request) -> Response:
+        kept = _kept(request, files)
+        files.remove(kept["id"])
+        return JSONResponse({"type": "file_deleted", "id": kept["id"]}, headers=_headers())
+
+    return [
+        Route("/v1/files", listed, methods=["GET"]),
+        Route("/v1/files", upload, methods=["POST"]),
+        Route("/v1/files/{file_id}", metadata, methods=["GET"]),
+        Route("/v1/files/{file_id}", delete, methods=["DELETE"]),
+    ]
+
+
+def _kept(request: Request, files: FileStore) -> Json:
+    _authenticate(request)
+    found = files.get(request.path_params["file_id"])
+    if found is None:
+        raise Refused(404, "not_found_error", f"File not found: {request.path_params['file_id']}")
+    return found[0]
 
 
 @asynccontextmanager

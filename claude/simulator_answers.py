@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from claude.simulator_rules import as_blocks, signature
+from claude.simulator_words import HELP, NOTE, OPENINGS, THOUGHTS
 
 Json = dict[str, Any]
 
@@ -62,7 +63,7 @@ def plan(body: Json) -> Plan:
     said = last_words(body)
     asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
     if asked is None:
-        return _speak(body, _answer(body, said))
+        return _look(body) or _speak(body, _answer(body, said))
     scenario = SCENARIOS.get(asked[1])
     if scenario is None:
         return _speak(body, HELP)
@@ -102,30 +103,6 @@ def _recall_name(earlier: list[str]) -> str:
     return "You have not told me your name yet."
 
 
-OPENINGS = ("Happy to help.", "Good question.", "Let us look at that together.", "Here is what I think.")
-THOUGHTS = (
-    (
-        "Three things matter here:\n\n"
-        "1. **Say** what you want to reach.\n2. **Try** the smallest step.\n3. **Look** at what happened."
-    ),
-    (
-        "A small example says more than a paragraph:\n\n"
-        '```python\ndef greet(name: str) -> str:\n    return f"Hello, {name}!"\n```'
-    ),
-    (
-        "It depends on what you compare it with: *simple* things are easy to change, "
-        "and *easy* things are not always simple."
-    ),
-    "Think of a letter: it belongs to whom it was sent to, not to the postman who carries it. 📬",
-)
-NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` for the real one, or write `/simulate help`.)_"
-HELP = (
-    "Write `/simulate` and one of: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, "
-    "`overloaded 2`, `server-error`, `error`, `cut`, `no-stop`, `garbage`, `hang`, `refusal`, "
-    "`max-tokens`, `unicode`, `markdown`."
-)
-
-
 def _pieces(text: str) -> list[str]:
     return re.findall(r"\s*\S{1,12}|\s+", text)
 
@@ -161,6 +138,43 @@ def _speak(body: Json, text: str) -> Plan:
         stop_sequence=stop_sequence,
         output_tokens=max(1, len(_pieces(text))),
     )
+
+
+def _look(body: Json) -> Plan | None:
+    """Say what the last message shows, and quote its documents with citations; None where it shows nothing."""
+    shown = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] in ("image", "document")]
+    if not shown:
+        return None
+    spoken = _speak(body, "I see " + " and ".join(_seen(block) for block in shown) + ". " + NOTE)
+    quoted = [block for block in shown if block["source"]["words"] and _cites(block)]
+    for number, block in enumerate(quoted):
+        index = len(spoken.blocks)
+        words = block["source"]["words"]
+        citation = {
+            "type": "page_location",
+            "cited_text": words,
+            "document_index": number,
+            "document_title": block.get("title"),
+            "start_page_number": 1,
+            "end_page_number": 2,
+        }
+        opened, *rest, closed = _text_steps(index, f" It begins: “{words}”")
+        steps = [*spoken.steps, opened, Step(_delta(index, {"type": "citations_delta", "citation": citation}))]
+        text = {"type": "text", "text": f" It begins: “{words}”", "citations": [citation]}
+        spoken = replace(spoken, blocks=[*spoken.blocks, text], steps=[*steps, *rest, closed])
+    return spoken
+
+
+def _cites(block: Json) -> bool:
+    citations: Json = block.get("citations") or {}
+    return bool(citations.get("enabled"))
+
+
+def _seen(block: Json) -> str:
+    width, height, pages = block["source"]["size"]
+    if block["type"] == "image":
+        return f"an image of {width} x {height} pixels"
+    return f"a document of {pages} {'page' if pages == 1 else 'pages'}, “{block.get('title') or 'without a title'}”"
 
 
 def _slow_start(body: Json, seconds: int | None) -> Plan:

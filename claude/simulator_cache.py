@@ -116,7 +116,13 @@ def _blocks(body: Json) -> Iterator[_Block]:
         bare = {key: value for key, value in block.items() if key != "cache_control"}
         text = json.dumps([role, bare], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
-        yield _Block(max(len(text) // 4, 1), name, control.get("ttl", "5m") if control else None)
+        tokens = _tokens_of_source(bare) or max(len(text) // 4, 1)
+        yield _Block(tokens, name, control.get("ttl", "5m") if control else None)
+
+
+def _tokens_of_source(block: Json) -> int | None:
+    source: Json = block.get("source") or {}
+    return source.get("tokens")
 
 
 def _flat(role: str, content: Any) -> list[tuple[str, Json]]:

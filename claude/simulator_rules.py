@@ -38,6 +38,8 @@ BLOCK_KEYS = {
     "thinking": {"type", "thinking", "signature"},
     "redacted_thinking": {"type", "data"},
     "tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
+    "image": {"type", "source", "cache_control"},
+    "document": {"type", "source", "title", "context", "citations", "cache_control"},
     "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
 }
 
@@ -51,7 +53,8 @@ class Refused(Exception):
         self.status, self.kind, self.message = status, kind, message
 
 
-def _invalid(message: str) -> Refused:
+def invalid(message: str) -> Refused:
+    """Make the refusal of a request that is not as the API wants it."""
     return Refused(400, "invalid_request_error", message)
 
 
@@ -61,26 +64,26 @@ def check(body: Json) -> None:
         _check(body)
     except (AttributeError, KeyError, TypeError, IndexError):
         # A part of a wrong type, somewhere that the rules below do not name.
-        raise _invalid("Input should be a valid dictionary") from None
+        raise invalid("Input should be a valid dictionary") from None
 
 
 def _check(body: Json) -> None:
     """Raise Refused for what the API would refuse."""
     for name in body:
         if name in ("temperature", "top_p", "top_k"):
-            raise _invalid(f"{name}: this parameter is not supported")
+            raise invalid(f"{name}: this parameter is not supported")
         if name not in TOP_LEVEL:
-            raise _invalid(f"{name}: Extra inputs are not permitted")
+            raise invalid(f"{name}: Extra inputs are not permitted")
     for name in ("model", "max_tokens", "messages"):
         if name not in body:
-            raise _invalid(f"{name}: Field required")
+            raise invalid(f"{name}: Field required")
     if body["model"] not in MODELS:
         raise Refused(404, "not_found_error", f"model: {body['model']}")
     _check_max_tokens(body)
     _check_options(body)
     _check_messages(body)
     if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
-        raise _invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
+        raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
 
 
 def model_info(model_id: str) -> Json:
@@ -103,7 +106,7 @@ def _capabilities(model_id: str) -> Json:
     tools = {name: _support(answer=False) for name in ("code_execution", "web_search")}
     return {
         "batch": _support(answer=False),
-        "citations": _support(answer=False),
+        "citations": _support(answer=True),
         "code_execution": _support(answer=False),
         "context_management": {"supported": False},
         "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
@@ -136,42 +139,40 @@ def signature(body: Json, thinking: str) -> str:
 def _check_max_tokens(body: Json) -> None:
     count = body["max_tokens"]
     if not isinstance(count, int) or isinstance(count, bool):
-        raise _invalid("max_tokens: Input should be a valid integer")
+        raise invalid("max_tokens: Input should be a valid integer")
     if count < 1:
-        raise _invalid("max_tokens: Input should be greater than or equal to 1")
+        raise invalid("max_tokens: Input should be greater than or equal to 1")
     most = MODELS[body["model"]][2]
     if count > most:
         model = body["model"]
-        raise _invalid(
-            f"max_tokens: {count} > {most}, which is the maximum allowed number of output tokens for {model}"
-        )
+        raise invalid(f"max_tokens: {count} > {most}, which is the maximum allowed number of output tokens for {model}")
 
 
 def _check_options(body: Json) -> None:
     thinking = body.get("thinking")
     if thinking is not None:
         if thinking.get("type") not in FORMS:
-            raise _invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
+            raise invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
         if thinking["type"] == "enabled":
             budget = thinking.get("budget_tokens", 0)
             if budget < MIN_BUDGET:
-                raise _invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
+                raise invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
             if budget >= body["max_tokens"]:
-                raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+                raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
         if thinking["type"] not in _forms(body["model"]):
-            raise _invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
+            raise invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
     output_config: Json = body.get("output_config") or {}
     effort = output_config.get("effort")
     if effort is not None and effort not in EFFORTS:
-        raise _invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
+        raise invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
 
 
 def _check_messages(body: Json) -> None:
     messages: list[Json] = body["messages"]
     if not messages:
-        raise _invalid("messages: at least one message is required")
+        raise invalid("messages: at least one message is required")
     if messages[0].get("role") != "user":
-        raise _invalid('messages: first message must use the "user" role')
+        raise invalid('messages: first message must use the "user" role')
     waiting: set[str] = set()
     for place, message in enumerate(messages):
         _check_message(body, f"messages.{place}", message)
@@ -180,10 +181,10 @@ def _check_messages(body: Json) -> None:
         if message["role"] == "user" and waiting - answered:
             missing = ", ".join(sorted(waiting - answered))
             words = "`tool_use` ids were found without `tool_result` blocks immediately after"
-            raise _invalid(f"messages.{place - 1}: {words}: {missing}")
+            raise invalid(f"messages.{place - 1}: {words}: {missing}")
         waiting = {block["id"] for block in blocks if block["type"] == "tool_use"}
     if messages[-1]["role"] != "user":
-        raise _invalid(
+        raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
 
@@ -195,27 +196,29 @@ def as_blocks(content: str | Sequence[Json]) -> list[Json]:
 
 def _check_message(body: Json, path: str, message: Json) -> None:
     if message.get("role") not in ("user", "assistant"):
-        raise _invalid(f"{path}.role: Input should be 'user' or 'assistant'")
+        raise invalid(f"{path}.role: Input should be 'user' or 'assistant'")
     if "content" not in message:
-        raise _invalid(f"{path}.content: Field required")
+        raise invalid(f"{path}.content: Field required")
     for name in message.keys() - {"role", "content"}:
-        raise _invalid(f"{path}.{name}: Extra inputs are not permitted")
+        raise invalid(f"{path}.{name}: Extra inputs are not permitted")
     if message["content"] in ("", []):
-        raise _invalid(f"{path}: all messages must have non-empty content")
+        raise invalid(f"{path}: all messages must have non-empty content")
     for place, block in enumerate(as_blocks(message["content"])):
-        _check_block(body, f"{path}.content.{place}", block)
+        _check_block(body, message["role"], f"{path}.content.{place}", block)
 
 
-def _check_block(body: Json, path: str, block: Json) -> None:
+def _check_block(body: Json, role: str, path: str, block: Json) -> None:
     kind = block.get("type")
     for name in block.keys() - BLOCK_KEYS.get(str(kind), set(block)):
-        raise _invalid(f"{path}.{kind}.{name}: Extra inputs are not permitted")
+        raise invalid(f"{path}.{kind}.{name}: Extra inputs are not permitted")
     if kind == "text":
         if not block["text"]:
-            raise _invalid("messages: text content blocks must be non-empty")
+            raise invalid("messages: text content blocks must be non-empty")
         if not block["text"].strip():
-            raise _invalid("messages: text content blocks must contain non-whitespace text")
+            raise invalid("messages: text content blocks must contain non-whitespace text")
+    if kind in ("image", "document") and role == "assistant":
+        raise invalid(f"{path}: `{kind}` blocks are not permitted within assistant turns.")
     if kind == "thinking" and block.get("signature") != signature(body, block["thinking"]):
-        raise _invalid(
+        raise invalid(
             f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
         )

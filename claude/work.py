@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from claude.caching import is_slow, with_breakpoints
+from claude.asking import AskingForAnswer
+from claude.caching import is_slow
+from claude.files import Files
 from claude.models import Model
 from claude.prompt import build_request, prefix_fingerprint
 from db.tables import Conversation, Generation, Json, Message, Role
@@ -27,9 +29,9 @@ class Work:
         """What Claude binds its thinking to."""
         return prefix_fingerprint(self.model, self.system_prompt)
 
-    def request(self, model: Model, *, caching: bool) -> Json:
-        """Give the body of `POST /v1/messages` to a model that bears the same name."""
-        request = build_request(
+    def asking(self, model: Model, files: Files, *, caching: bool) -> AskingForAnswer:
+        """Give what is asked of a model that bears the same name."""
+        request, left_out = build_request(
             model=self.model,
             max_output_tokens=model.max_output_tokens,
             forms=model.thinking,
@@ -37,7 +39,7 @@ class Work:
             options=self.options,
             turns=self.turns,
         )
-        return with_breakpoints(request, slow=self.slow) if caching else request
+        return AskingForAnswer(request, left_out, files, slow=self.slow if caching else None)
 
 
 def work_of(generation: Generation, conversation: Conversation, branch: Sequence[tuple[Message, str | None]]) -> Work:

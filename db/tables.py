@@ -178,6 +178,8 @@ class Generation(SQLModel, table=True):
     request_id: str | None = None
     # A hash of model, system prompt and tools: Claude binds its thinking to them (see claude.prompt).
     prefix: str | None = None
+    # How many blocks of earlier messages Claude was not shown, by reason; words of claude.prompt.
+    left_out: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
@@ -214,6 +216,41 @@ class Call(SQLModel, table=True):
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     prices: str
     day: date = Field(sa_type=Date)
+    created_at: datetime = _moment()
+
+
+class Blob(SQLModel, table=True):
+    """Bytes of an upload, kept in the store under this id for as long as an attachment names it."""
+
+    __tablename__: ClassVar[Any] = "blobs"
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    # Its id in Claude's Files API, once it was sent there.
+    file_id: str | None = None
+    created_at: datetime = _moment()
+
+
+class Attachment(SQLModel, table=True):
+    """A file of the user's, checked by its content; of a conversation from the first message on that shows it."""
+
+    __tablename__: ClassVar[Any] = "attachments"
+    __table_args__: ClassVar[Any] = (
+        Index("attachments_by_conversation", "conversation_id"),
+        Index("attachments_by_blob", "blob_id"),
+        Index("attachments_by_owner", "owner_id"),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = _reference("users.id")
+    conversation_id: UUID | None = _reference("conversations.id", nullable=True)
+    blob_id: UUID = Field(foreign_key="blobs.id")
+    filename: str
+    media_type: str
+    size_bytes: int = _count()
+    # Pixels of an image, pages of a document: Claude takes only so many.
+    width: int | None = None
+    height: int | None = None
+    pages: int | None = None
     created_at: datetime = _moment()
 
 

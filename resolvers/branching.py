@@ -5,17 +5,18 @@ from uuid import UUID
 
 from strawberry import ID
 
-from db import changes, generations, leases, messages, search
+from claude.files import attachment_of, attachments_in
+from db import attachments, changes, generations, leases, messages, search
 from db.database import AsyncSession
 from db.inserting import insert
-from db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
+from db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Json, Message, new_id
 from resolvers.context import Info
 from resolvers.conversations import ConversationPayload
 from resolvers.errors import InvalidInput
 from resolvers.inputs import MAX_TITLE, ForkConversation, check_text
 from resolvers.turns import find_message
 
-KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix")
+KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix", "left_out")
 MOMENTS = ("created_at", "started_at", "first_token_at", "finished_at")
 
 
@@ -71,12 +72,14 @@ async def _copy(
         active_leaf_id=ids[branch[-1].id],
     )
     await insert(session, [made])
+    attached = await _attached_again(session, old, made.id, branch)
     copied = [
         Message(
             id=ids[one.id],
             conversation_id=made.id,
             parent_id=ids[one.parent_id] if one.parent_id else None,
-            **{name: getattr(one, name) for name in ("role", "depth", "content", "created_at")},
+            content=[_renamed(block, attached) for block in one.content],
+            **{name: getattr(one, name) for name in ("role", "depth", "created_at")},
         )
         for one in branch
     ]
@@ -86,6 +89,25 @@ async def _copy(
         copies = [_copied(written[one.id], made.id, ids[one.id]) for one in branch if one.id in written]
         await insert(session, copies)
     return made
+
+
+async def _attached_again(
+    session: AsyncSession, old: Conversation, made_id: UUID, branch: Sequence[Message]
+) -> dict[UUID, UUID]:
+    """Give the new conversation attachments of its own, of the same bytes; gives the new ids by the old ones."""
+    shown = attachments_in(message.content for message in branch)
+    found = await attachments.get_many(session, old.owner_id, shown) if shown else {}
+    again = {id: attachments.again(one, made_id) for id, one in found.items()}
+    if again:
+        await insert(session, list(again.values()))
+    return {id: one.id for id, one in again.items()}
+
+
+def _renamed(block: Json, attached: Mapping[UUID, UUID]) -> Json:
+    shown = attachment_of(block)
+    if shown is None or shown not in attached:
+        return block
+    return {**block, "source": {**block["source"], "attachment_id": str(attached[shown])}}
 
 
 def _copied(generation: Generation, conversation_id: UUID, message_id: UUID) -> Generation:

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from claude.files import attachment_of
 
 Json = dict[str, Any]
 
@@ -59,23 +61,11 @@ class ToolResultBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file of the user's; its size in bytes."""
-
-    id: str
-    filename: str
-    media_type: str
-    size_bytes: int
-    url: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ImageBlock:
     """A picture."""
 
     index: int
-    attachment: Attachment
+    attachment_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +73,11 @@ class DocumentBlock:
     """A document."""
 
     index: int
-    attachment: Attachment
+    attachment_id: UUID
 
 
-ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock
+AttachmentBlock = ImageBlock | DocumentBlock
+ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | AttachmentBlock
 
 
 def show(blocks: Sequence[Json]) -> list[ContentBlock]:
@@ -101,16 +92,23 @@ def show_block(index: int, block: Json) -> ContentBlock | None:
         case "text":
             citations: list[Json] = block.get("citations") or []
             return TextBlock(index, block.get("text", ""), [_citation(item) for item in citations])
-        case "thinking":
-            return ThinkingBlock(index, block.get("thinking", ""), redacted=False)
-        case "redacted_thinking":
-            return ThinkingBlock(index, "", redacted=True)
+        case "thinking" | "redacted_thinking":
+            return ThinkingBlock(index, block.get("thinking", ""), redacted="data" in block)
         case "tool_use" | "server_tool_use":
             return ToolUseBlock(index, block["id"], block["name"], block.get("input"), block.get("partial_json"))
         case str(kind) if kind.endswith("tool_result"):
             return ToolResultBlock(index, block["tool_use_id"], block.get("content"), bool(block.get("is_error")))
+        case "image" | "document":
+            return _show_attachment(index, block)
         case _:
             return None
+
+
+def _show_attachment(index: int, block: Json) -> AttachmentBlock | None:
+    attachment_id = attachment_of(block)
+    if attachment_id is None:
+        return None
+    return ImageBlock(index, attachment_id) if block["type"] == "image" else DocumentBlock(index, attachment_id)
 
 
 def joined_text(blocks: Sequence[Json]) -> str:

@@ -12,11 +12,12 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
+from claude.files import Files
 from claude.generator import CHANGED, Generator
 from claude.models import Models
-from db import conversations, generations, messages
+from db import attachments, conversations, generations, messages
 from db.database import AsyncSession, Database
-from db.tables import Conversation, Generation, Message
+from db.tables import Attachment, Conversation, Generation, Message
 from resolvers.limits import Subscriptions
 from streams.bells import Bells
 from streams.events import GenerationEvent
@@ -42,6 +43,7 @@ class Services:
     log: EventLog
     generator: Generator
     models: Models
+    files: Files
     signals: Signals
     bells: Bells
     closing: asyncio.Event
@@ -88,6 +90,11 @@ class Loaders:
     def siblings_of(self) -> DataLoader[UUID, list[Message] | None]:
         """All versions of a message, by its id."""
         return self._loader(messages.siblings)
+
+    @cached_property
+    def attachments(self) -> DataLoader[UUID, Attachment | None]:
+        """Attachments by id."""
+        return self._loader(attachments.get_many)
 
     @cached_property
     def active_in(self) -> DataLoader[UUID, Generation | None]:

@@ -7,7 +7,7 @@ from typing import Any
 from strawberry import ID, UNSET
 
 from claude.models import Model
-from db import changes, generations, leases
+from db import attachments, changes, generations, leases
 from db import conversations as rows
 from db import messages as message_rows
 from db.conversations import Filter
@@ -136,7 +136,7 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
 
 
 async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
-    """Delete a conversation with its messages, answers and logs; an answer being written is stopped."""
+    """Delete a conversation with its messages, attachments and logs; an answer being written is stopped."""
     wanted = as_uuid(id)
     if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
@@ -150,6 +150,7 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
         await leases.lock_owner(session, owner)
         gone = await generations.of_conversation(session, owner, wanted)
         left = await generations.unfinished(session, owner, [wanted])
+        blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, wanted)]
         if not await rows.remove(session, owner, wanted):
             raise NotFound(id, "conversation")
         await changes.record(session, owner, (ChangeKind.DELETED, wanted, None))
@@ -159,6 +160,7 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
         await info.context.generator.stop(unfinished.id)
     for generation_id in gone:
         await info.context.log.discard(generation_id)
+    await info.context.services.files.discard(blobs)
     return DeletedConversation(str(wanted))
 
 

@@ -135,8 +135,6 @@ def check_text(field: str, text: str, limit: int) -> str:
     return text
 
 
-def check_message(field: str, text: str) -> str:
-    """Like check_text, for what is sent to Claude, who takes nothing blank."""
-    if not text.strip():
-        raise InvalidInput(field, "must not be empty or blank.")
-    return check_text(field, text, MAX_TEXT)
+def blank(field: str) -> InvalidInput:
+    """Make the error of a message that says nothing: Claude takes none."""
+    return InvalidInput(field, "must not be empty or blank.")

@@ -1,13 +1,23 @@
 """Messages and generations: what hangs on them."""
 
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from claude.errors import GenerationError
+from claude.prompt import LeftOut as Reason
 from db.ledger import UsageSum
 from db.tables import Conversation, Generation, Message
 from resolvers.content import ContentBlock, joined_text, show
 from resolvers.context import Info
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Blocks of earlier messages that Claude was not shown."""
+
+    reason: Reason
+    blocks: int
 
 
 def content(root: Message) -> list[ContentBlock]:
@@ -18,6 +28,12 @@ def content(root: Message) -> list[ContentBlock]:
 def text(root: Message) -> str:
     """All text blocks, joined."""
     return joined_text(root.content)
+
+
+async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
+    """What of earlier messages Claude was not shown when it wrote this one, and why. Set when the answer has ended."""
+    found = await info.context.loaders.generation_of.load(root.id)
+    return [] if found is None else [LeftOut(Reason(reason), count) for reason, count in found.left_out.items()]
 
 
 def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:

@@ -16,7 +16,7 @@ from db.inserting import insert
 from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import ConversationBusy, InvalidInput, NotFound, RateLimited
-from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, WhenBusy, check_message
+from resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
 from resolvers.options import check_for_model, check_options, stored
 from resolvers.turns import Turn, of_edit, of_regeneration, of_send
 
@@ -197,6 +197,7 @@ async def _insert(session: AsyncSession, turn: Turn, answer: Message, generation
     conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
     if turn.new_conversation:
         await insert(session, [conversation])
+    await turn.attached.keep(session, conversation.id)
     await insert(session, [turn.asked, answer] if turn.new_message else [answer])
     if turn.new_message:
         await search.add(session, (conversation.owner_id, turn.asked.id, turn.asked.content))
@@ -222,9 +223,9 @@ async def _replay(session: AsyncSession, owner: UUID, key: IdempotencyKey, input
 
 
 def _check_content(input: SendMessage | EditMessage) -> None:
-    check_message("text", input.text)
-    if input.attachment_ids:
-        raise InvalidInput("attachmentIds", f"there is no attachment {input.attachment_ids[0]!r}.")
+    if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
+        raise blank("text")
+    check_text("text", input.text, MAX_TEXT)
 
 
 def _fingerprint(input: Input) -> str:

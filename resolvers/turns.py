@@ -1,16 +1,20 @@
 """Where a turn stands: the message of the user's, and the branch in front of it, for each way to ask for an answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
+
+from strawberry import ID
 
 from db import conversations, messages
 from db.database import AsyncSession
 from db.tables import Conversation, Json, Message, Role
+from resolvers.attachments import Attached, attach, attachment_ids
 from resolvers.context import Context, as_uuid
 from resolvers.errors import InvalidInput, NotFound
-from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage
+from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
 
+NOTHING = Attached()
 Branch = Sequence[tuple[Message, str | None]]
 
 
@@ -21,6 +25,7 @@ class Turn:
     conversation: Conversation
     branch: Branch
     asked: Message
+    attached: Attached = NOTHING
     new_conversation: bool = False
     new_message: bool = True
 
@@ -32,7 +37,8 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
         conversation = Conversation(owner_id=context.viewer.id, model=model)
-        return Turn(conversation, [], _asked(conversation.id, None, _text(input.text)), new_conversation=True)
+        turn = await _said(session, context, conversation, [], input)
+        return replace(turn, new_conversation=True)
     wanted = as_uuid(input.conversation_id)
     found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
     if found is None:
@@ -41,7 +47,7 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
     branch = await messages.branch(session, leaf)
     if input.parent_id is not None and (not branch or branch[-1][0].conversation_id != found.id):
         raise NotFound(input.parent_id, "message of this conversation")
-    return Turn(found, branch, _asked(found.id, branch[-1][0] if branch else None, _text(input.text)))
+    return await _said(session, context, found, branch, input)
 
 
 async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
@@ -50,7 +56,10 @@ async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -
     if message.role is not Role.USER:
         raise InvalidInput("messageId", "is an answer of Claude's: regenerateMessage gives another one.")
     branch = await messages.branch(session, message.parent_id)
-    return Turn(conversation, branch, _asked(conversation.id, branch[-1][0] if branch else None, _text(input.text)))
+    if input.attachment_ids is None:
+        # What is left out stays as it is.
+        input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
+    return await _said(session, context, conversation, branch, input)
 
 
 async def of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
@@ -74,8 +83,22 @@ async def find_message(session: AsyncSession, owner: UUID, id: str) -> tuple[Mes
     return message, conversation
 
 
-def _text(text: str) -> list[Json]:
-    return [{"type": "text", "text": text}]
+async def _said(
+    session: AsyncSession,
+    context: Context,
+    conversation: Conversation,
+    branch: Branch,
+    input: SendMessage | EditMessage,
+) -> Turn:
+    """Give the turn of a new message of the user's: what it shows stands in front of its words, as Claude likes it."""
+    model = context.models.known((input.options and input.options.model) or conversation.model)
+    earlier = [message for message, _ in branch]
+    attached = await attach(session, context, conversation, earlier, input.attachment_ids, model)
+    text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []
+    if not attached.blocks and not text:
+        raise blank("text")
+    asked = _asked(conversation.id, earlier[-1] if earlier else None, [*attached.blocks, *text])
+    return Turn(conversation, branch, asked, attached)
 
 
 def _asked(conversation_id: UUID, parent: Message | None, content: list[Json]) -> Message:

@@ -10,13 +10,13 @@ from strawberry import ID
 from claude.models import Model
 from db import ledger
 from db.ledger import Period, UsageOfDay, UsageSum
-from db.tables import Conversation, Generation, Message
+from db.tables import Attachment, Conversation, Generation, Message
 from resolvers.context import Info, Viewer, as_uuid
 from resolvers.errors import BadUserInput
 
 MAX_NODES = 100
 
-AnyNode = Conversation | Message | Generation
+AnyNode = Conversation | Message | Generation | Attachment
 
 
 def viewer(info: Info) -> Viewer:
@@ -82,4 +82,5 @@ async def _find(info: Info, wanted: UUID | None) -> AnyNode | None:
         await context.loaders.conversations.load(wanted)
         or await context.loaders.messages.load(wanted)
         or await context.loaders.generations.load(wanted)
+        or await context.loaders.attachments.load(wanted)
     )

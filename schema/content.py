@@ -5,8 +5,9 @@ from datetime import datetime
 import strawberry
 from strawberry.scalars import JSON
 
-from resolvers import content
-from schema.shows import shows
+from db import tables
+from resolvers import attachments, content
+from schema.shows import served, shows
 
 
 @strawberry.interface
@@ -68,14 +69,17 @@ class ToolResultBlock(ContentBlock):
     is_error: bool
 
 
-@shows(content.Attachment)
+@shows(tables.Attachment)
 class Attachment(Node):
-    """A file of the user's. This version takes none yet."""
+    """A file of the user's. `url` stands on this server, and is for its owner alone. `pages` are a document's."""
 
     filename: str
     media_type: str
     size_bytes: int
-    url: str
+    url: str = served(attachments.url)
+    width: int | None
+    height: int | None
+    pages: int | None
     created_at: datetime
 
 
@@ -83,11 +87,11 @@ class Attachment(Node):
 class ImageBlock(ContentBlock):
     """A picture."""
 
-    attachment: Attachment
+    attachment: Attachment = served(attachments.attachment)
 
 
 @shows(content.DocumentBlock)
 class DocumentBlock(ContentBlock):
     """A document."""
 
-    attachment: Attachment
+    attachment: Attachment = served(attachments.attachment)

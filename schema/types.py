@@ -9,6 +9,7 @@ import strawberry
 
 from claude import errors as claude_errors
 from claude import models as claude_models
+from claude import prompt
 from db import ledger, paging, tables
 from resolvers import changes, context, conversations, following, inputs, messages, options, search, viewing
 from schema.content import ContentBlock, Node
@@ -97,6 +98,17 @@ class PageInfo:
     end_cursor: str | None
 
 
+strawberry.enum(prompt.LeftOut, name="LeftOutReason", description=prompt.LeftOut.__doc__)
+
+
+@shows(messages.LeftOut)
+class LeftOut:
+    """Blocks of earlier messages that Claude was not shown."""
+
+    reason: prompt.LeftOut
+    blocks: int
+
+
 @shows(tables.Message)
 class Message(Node):
     """One turn; immutable once finished."""
@@ -105,6 +117,7 @@ class Message(Node):
     role: tables.Role
     content: list[ContentBlock] = served(messages.content)
     text: str = served(messages.text)
+    left_out: list[LeftOut] = served(messages.left_out)
     created_at: datetime
     parent: Annotated["Message", strawberry.lazy("schema.types")] | None = served(messages.parent)
     siblings: list[Annotated["Message", strawberry.lazy("schema.types")]] = served(messages.siblings)

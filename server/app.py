@@ -12,16 +12,20 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
 from claude.connection import Claude, Deadlines
+from claude.files import Files
 from claude.generator import CHANGED, Generator, Terms
 from claude.models import Models
+from claude.patience import forever
 from claude.prices import Prices
 from claude.simulator import create_simulator, serving
 from db import conversations
+from db.blobs import Blobs
 from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services, Viewer
 from resolvers.limits import Subscriptions
 from schema.root import schema
+from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
@@ -36,6 +40,8 @@ from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
 SIMULATED_KEY = "simulated"
+SWEEP_SECONDS = 600.0
+"""How often what nobody needs any more is looked for."""
 LAST_WORDS = 2.0
 """Seconds in which those who follow an answer are told that it was interrupted."""
 
@@ -102,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.include_router(endpoint, include_in_schema=False)
     app.include_router(rest_router(parts.context))
+    app.include_router(attachments_router(parts.context, settings.cors_origins))
     app.include_router(pages_router())
     app.include_router(health_router(parts.check))
     mount_assets(app)
@@ -129,14 +136,18 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     bells = Bells()
     signals.on(CHANGED, bells.ring)
     terms = Terms(Prices(settings.prices), settings.prompt_caching, settings.lease_seconds, alone)
-    generator = Generator(database, log, signals, claude, models, process=process, terms=terms)
+    blobs = Blobs(settings.attachments_place)
+    files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
+    generator = Generator(database, log, signals, claude, models, files, process=process, terms=terms)
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
-    parts.services = Services(database, log, generator, models, signals, bells, parts.closing, subscriptions)
+    parts.services = Services(database, log, generator, models, files, signals, bells, parts.closing, subscriptions)
     stack.push_async_callback(generator.close)
     await generator.begin()
+    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, files.sweep), name="attachments")
+    stack.callback(sweeping.cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)
 

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
+    attachments: str | None = None
+    files_api: bool = True
     prompt_caching: bool = True
     prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
@@ -49,7 +51,13 @@ class Settings(BaseSettings):
         """Whether answers come from the simulated Claude: no key is set."""
         return self.anthropic_api_key is None
 
-    @field_validator("anthropic_api_key", "anthropic_base_url", "redis_url", mode="before")
+    @property
+    def attachments_place(self) -> str:
+        """Where the bytes of attachments are: as it is set, or in a folder beside the database."""
+        file = database_file(self.database_url)
+        return self.attachments or str(file.with_name("tertulia-attachments") if file else "tertulia-attachments")
+
+    @field_validator("anthropic_api_key", "anthropic_base_url", "redis_url", "attachments", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value.strip() or None if isinstance(value, str) else value
@@ -98,6 +106,18 @@ class Settings(BaseSettings):
             raise ValueError(PRICES_TAKE) from None
         Prices(read)
         return read
+
+    @field_validator("attachments")
+    @classmethod
+    def _is_a_store(cls, value: str | None) -> str | None:
+        if value is not None:
+            from db.blobs import Blobs
+
+            try:
+                Blobs(value)
+            except ValueError as error:
+                raise ValueError(f"takes a folder or a store such as s3://BUCKET/PREFIX: {error}") from None
+        return value
 
     @field_validator("auth")
     @classmethod

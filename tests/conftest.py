@@ -21,6 +21,7 @@ SECRET = "sk-ant-scripted"
 
 
 ON_BOTH = {
+    "test_attachments",
     "test_branches",
     "test_changes",
     "test_claude",

@@ -74,6 +74,7 @@ def settings(folder: Path, **more: Any) -> Settings:
     """Settings of a server whose database is in a folder."""
     values: dict[str, Any] = {
         "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
+        "attachments": str(folder / "files"),
         "simulator_pace": 0,
     }
     return FixedSettings(**(values | more))

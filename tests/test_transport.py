@@ -13,11 +13,19 @@ from claude.connection import Claude, Deadlines
 from claude.errors import ErrorCode, describe
 from claude.pacing import LATE, LONGEST, Pace
 
-REQUEST: dict[str, Any] = {
-    "model": "claude-opus-5-5",
-    "max_tokens": 100,
-    "messages": [{"role": "user", "content": "Hello"}],
-}
+
+class Hello:
+    """Asks for an answer, and for nothing else instead."""
+
+    async def body(self) -> dict[str, Any]:
+        hello = [{"role": "user", "content": "Hello"}]
+        return {"model": "claude-opus-5-5", "max_tokens": 100, "messages": hello}
+
+    async def instead(self, refused: Exception) -> None:
+        return None
+
+
+REQUEST = Hello()
 PIECES = [str(number) for number in range(100)]
 
 

@@ -1,0 +1,58 @@
+"""What one answer asks of Claude, and what it asks otherwise where Claude would refuse the conversation for good."""
+
+import re
+from collections import Counter
+from typing import Any
+
+import anthropic
+
+from claude.caching import with_breakpoints
+from claude.files import Files
+from claude.prompt import LeftOut, without_earlier_attachments, without_thinking
+
+Json = dict[str, Any]
+
+TOO_LARGE = 413
+_OF_FILES = re.compile(r"\bfile[_ ]", re.IGNORECASE)
+_OF_ATTACHMENTS = re.compile(r"\b(image|document|pdf)", re.IGNORECASE)
+
+
+class AskingForAnswer:
+    """A request, with what was left out of it; its attachments are still named, not filled in."""
+
+    def __init__(self, request: Json, left_out: Counter[LeftOut], files: Files, *, slow: bool | None) -> None:
+        """Take a request as `claude.prompt` builds it. `slow`: as `claude.caching` has it; None without caching."""
+        self.left_out = left_out
+        self._request = request
+        self._files = files
+        self._slow = slow
+        self._inline = False
+
+    async def body(self) -> Json:
+        """Give the body of `POST /v1/messages`."""
+        request = self._request if self._slow is None else with_breakpoints(self._request, slow=self._slow)
+        return await self._files.fill(request, inline=self._inline)
+
+    async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
+        """Leave out what Claude refuses of earlier turns: nobody can take it back any more, so it would stay refused.
+
+        What is refused of the last message itself is for its sender to know.
+        """
+        words = str(refused.body)
+        bare, count = without_thinking(self._request)
+        if count and "thinking" in words:
+            return await self._without(bare, LeftOut.THINKING_REFUSED, count)
+        if _OF_FILES.search(words) and not self._inline:
+            # Another key's workspace, or a file that has expired there: we still have the bytes.
+            await self._files.forget(self._request)
+            self._inline = True
+            return await self.body()
+        bare, count = without_earlier_attachments(self._request)
+        if count and (refused.status_code == TOO_LARGE or _OF_ATTACHMENTS.search(words)):
+            return await self._without(bare, LeftOut.ATTACHMENT_REFUSED, count)
+        return None
+
+    async def _without(self, request: Json, reason: LeftOut, count: int) -> Json:
+        self._request = request
+        self.left_out[reason] += count
+        return await self.body()

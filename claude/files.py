@@ -1,0 +1,151 @@
+"""The bytes of attachments in requests: by Claude's Files API, or in the request itself, as base64."""
+
+import base64
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from claude.connection import Claude
+from claude.errors import CAN_FAIL
+from db import attachments
+from db.blobs import STORE_ERRORS, Blobs
+from db.database import Database
+from db.tables import Blob
+
+Json = dict[str, Any]
+
+ATTACHMENT = "attachment"
+"""The kind of a source that names an attachment; Claude never sees it."""
+ASK_AGAIN = 3600.0
+"""Seconds for which a Files API that was not there is not asked again: gateways often have none."""
+LOST = "[An attachment that is no longer there: {}]"
+
+logger = logging.getLogger("tertulia.claude")
+
+
+def source_of(attachment_id: UUID, media_type: str) -> Json:
+    """Give the source of a block that shows an attachment, as it is stored."""
+    return {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
+
+
+def attachment_of(block: Json) -> UUID | None:
+    """Give the attachment that a stored block shows."""
+    source: Json = block.get("source") or {}
+    return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
+
+
+class Files:
+    """Fills the bytes into requests, and removes what nobody names any more."""
+
+    def __init__(self, database: Database, blobs: Blobs, claude: Claude, *, files_api: bool) -> None:
+        """Take the parts; `files_api`: whether Claude may be asked to keep files."""
+        self.blobs = blobs
+        self._database = database
+        self._claude = claude
+        self._files_api = files_api
+        self._not_before = 0.0
+
+    @property
+    def inline(self) -> bool:
+        """Whether bytes travel in each request."""
+        return not self._files_api or time.monotonic() < self._not_before
+
+    async def fill(self, request: Json, *, inline: bool = False) -> Json:
+        """Give the request with sources that Claude knows; `inline`: all of them as base64."""
+        shown = {attachment_of(block) for message in request["messages"] for block in message["content"]}
+        wanted = [one for one in shown if one is not None]
+        if not wanted:
+            return request
+        async with self._database.read() as session:
+            found = await attachments.sources(session, wanted)
+        filled: list[Json] = []
+        for message in request["messages"]:
+            content = [await self._filled(block, found, inline=inline) for block in message["content"]]
+            filled.append({**message, "content": content})
+        return {**request, "messages": filled}
+
+    async def forget(self, request: Json) -> None:
+        """Forget the files of a request: Claude no longer has them."""
+        shown = {attachment_of(block) for message in request["messages"] for block in message["content"]}
+        async with self._database.write() as session:
+            for blob, _ in (await attachments.sources(session, [one for one in shown if one])).values():
+                await attachments.remember_file(session, blob.id, None)
+
+    async def discard(self, ids: Sequence[UUID]) -> None:
+        """Remove the bytes of blobs that no attachment names any more; what fails is left to the sweep."""
+        if ids:
+            async with self._database.read() as session:
+                gone = await attachments.unused(session, ids)
+            await self._remove(gone)
+
+    async def sweep(self) -> None:
+        """Remove uploads that were never sent, and bytes that were left behind."""
+        async with self._database.write() as session:
+            await attachments.forget_unsent(session)
+            gone = await attachments.unused(session)
+        await self._remove(gone)
+
+    async def _filled(self, block: Json, found: dict[UUID, tuple[Blob, str]], *, inline: bool) -> Json:
+        wanted = attachment_of(block)
+        if wanted is None:
+            return block
+        if wanted not in found:
+            return {"type": "text", "text": LOST.format(block.get("title", "image"))}
+        blob, filename = found[wanted]
+        media_type: str = block["source"]["media_type"]
+        if blob.file_id is not None and self._files_api and not inline:
+            return {**block, "source": {"type": "file", "file_id": blob.file_id}}
+        try:
+            data = await self.blobs.get(blob.id)
+        except FileNotFoundError:
+            logger.exception("The bytes of %s are no longer there", blob.id)
+            return {"type": "text", "text": LOST.format(filename)}
+        file_id = None if inline else await self._send(blob, (filename, data, media_type))
+        if file_id is not None:
+            return {**block, "source": {"type": "file", "file_id": file_id}}
+        encoded = base64.b64encode(data).decode()
+        return {**block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
+
+    async def _send(self, blob: Blob, file: tuple[str, bytes, str]) -> str | None:
+        """Give a file to Claude, and its id; None where there is no Files API."""
+        if self.inline:
+            return None
+        try:
+            sent = await self._claude.client.with_options(max_retries=0).files.upload(file=file)
+        except CAN_FAIL as error:
+            logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
+            self._not_before = time.monotonic() + ASK_AGAIN
+            return None
+        async with self._database.write() as session:
+            await attachments.remember_file(session, blob.id, sent.id)
+        return sent.id
+
+    async def _remove(self, gone: Sequence[Blob]) -> None:
+        removed: list[UUID] = []
+        for blob in gone:
+            try:
+                await self.blobs.delete([blob.id])
+            except STORE_ERRORS as error:
+                logger.warning("The bytes of %s could not be removed yet: %s", blob.id, error)
+                continue
+            await self._remove_file(blob)
+            removed.append(blob.id)
+        if removed:
+            async with self._database.write() as session:
+                await attachments.remove_blobs(session, removed)
+
+    async def _remove_file(self, blob: Blob) -> None:
+        if blob.file_id is None or not self._files_api:
+            return
+        try:
+            await self._claude.client.files.delete(blob.file_id)
+        except CAN_FAIL as error:
+            logger.warning("Claude's file %s could not be removed: %s", blob.file_id, error)
+
+
+def attachments_in(contents: Iterator[Sequence[Json]]) -> list[UUID]:
+    """Give the attachments that messages show, in order, each once."""
+    found = (attachment_of(block) for content in contents for block in content)
+    return list(dict.fromkeys(one for one in found if one is not None))

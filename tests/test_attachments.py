@@ -1,0 +1,272 @@
+"""Attachments: images and PDFs, told by their content, shown to Claude, and gone with their conversation."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from client import Api, Json
+from conftest import Staged
+from media import image, pdf
+from running import execute, running
+from scripted import Reply, model, says
+
+from claude.simulator import create_simulator
+
+SHOWN = """
+  query ($id: ID!) { conversation(id: $id) { messages { edges { node {
+    id role text leftOut { reason blocks } content { __typename index
+      ... on TextBlock { text citations { citedText source startIndex endIndex } }
+      ... on ImageBlock { attachment { ...A } } ... on DocumentBlock { attachment { ...A } }
+    }
+  } } } } }
+  fragment A on Attachment { id filename mediaType sizeBytes url width height pages createdAt }
+"""
+EDIT = """
+  mutation ($input: EditMessageInput!) { editMessage(input: $input) { __typename
+    ... on SendMessagePayload { userMessage { id } generation { id } } ... on Error { message } } }
+"""
+FORK = """
+  mutation ($id: ID!) { forkConversation(input: {messageId: $id}) {
+    __typename ... on ConversationPayload { conversation { id } } } }
+"""
+DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
+NODE = "query ($id: ID!) { node(id: $id) { __typename id ... on Attachment { filename } } }"
+
+
+def upload(api: Api, content: bytes, filename: str = "a.png", declared: str = "application/octet-stream") -> Any:
+    return api.http.post("/attachments", files={"file": (filename, content, declared)})
+
+
+def uploaded(api: Api, content: bytes, filename: str = "a.png") -> str:
+    sent = upload(api, content, filename)
+    assert sent.status_code == 201, sent.text
+    return str(sent.json()["id"])
+
+
+def shown(api: Api, conversation: str) -> list[Json]:
+    edges: list[Json] = api.ask(SHOWN, id=conversation)["conversation"]["messages"]["edges"]
+    return [edge["node"] for edge in edges]
+
+
+def say(api: Api, text: str, *ids: str, **more: Any) -> Json:
+    sent = api.send(text, attachmentIds=list(ids), **more)
+    api.follow(sent["generation"]["id"])
+    return sent
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_an_image_is_told_by_its_content_and_comes_back_byte_for_byte(api: Api, kind: str) -> None:
+    content = image(kind, 30, 20)
+    sent = upload(api, content, "holiday.txt", "text/plain")
+    assert sent.status_code == 201
+    told = sent.json()
+    assert (told["media_type"], told["width"], told["height"]) == (f"image/{kind.lower()}", 30, 20)
+    assert (told["filename"], told["size_bytes"], told["pages"]) == ("holiday.txt", len(content), None)
+    got = api.http.get(told["url"])
+    assert (got.status_code, got.content) == (200, content)
+    assert (got.headers["content-type"], got.headers["x-content-type-options"]) == (told["media_type"], "nosniff")
+    assert "sandbox" in got.headers["content-security-policy"]
+
+
+def test_a_message_shows_its_attachments_in_front_of_its_words(api: Api) -> None:
+    first, second = uploaded(api, image(), "red.png"), uploaded(api, pdf("Tea is ready", "Bread"), "menu.pdf")
+    sent = say(api, "What are these?", first, second)
+    asked, answer = shown(api, sent["conversation"]["id"])
+    kinds = [block["__typename"] for block in asked["content"]]
+    assert kinds == ["ImageBlock", "DocumentBlock", "TextBlock"]
+    menu = asked["content"][1]["attachment"]
+    assert (menu["id"], menu["filename"], menu["pages"]) == (second, "menu.pdf", 2)
+    assert asked["text"] == "What are these?"
+    assert "8 x 6 pixels" in answer["text"]
+    cited = answer["content"][1]["citations"]
+    assert cited == [{"citedText": "Tea is ready", "source": "menu.pdf", "startIndex": 1, "endIndex": 2}]
+    assert api.ask(NODE, id=second)["node"] == {"__typename": "Attachment", "id": second, "filename": "menu.pdf"}
+
+
+def test_an_image_needs_no_words(api: Api) -> None:
+    sent = say(api, "", uploaded(api, image()))
+    assert [block["__typename"] for block in shown(api, sent["conversation"]["id"])[0]["content"]] == ["ImageBlock"]
+    assert api.try_send(" ", attachmentIds=[])["__typename"] == "InvalidInput"
+
+
+BROKEN = image()[:40]
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "status", "words"),
+    [
+        (b"just words", "photo.png", 415, "PNG, JPEG, GIF and WebP"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", 415, "PNG"),
+        (b"", "empty.png", 415, "PNG"),
+        (BROKEN, "cut.png", 415, "PNG"),
+        (image("BMP"), "a.png", 415, "PNG"),
+        (b"%PDF-1.7 and nothing else", "a.pdf", 422, "damaged"),
+        (image("PNG", 8001, 1), "wide.png", 422, "8000 x 8000"),
+        (image() + b"\0" * 4_000_000, "big.png", 422, "3.75 MB"),
+        (b"%PDF-1.7" + b"\0" * (22 << 20), "big.pdf", 422, "22 MB"),
+        (b"\0" * (23 << 20), "huge.png", 413, "22 MB"),
+    ],
+)
+def test_what_claude_would_not_take_is_refused_in_words(
+    api: Api, content: bytes, filename: str, status: int, words: str
+) -> None:
+    refused = upload(api, content, filename, "image/png")
+    assert (refused.status_code, refused.json()["error"]["source"]) == (status, "tertulia")
+    assert words in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"json": {"file": "x"}}, 415),
+        ({"content": b"no form", "headers": {"content-type": "multipart/form-data"}}, 422),
+        ({"content": b"--x\r\nnonsense", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422),
+        ({"files": {"other": ("a.png", image())}}, 422),
+        ({"files": [("file", ("a.png", image())), ("file", ("b.png", image()))]}, 422),
+        ({"files": {"file": ("a.png", image())}, "headers": {"origin": "https://elsewhere.example"}}, 403),
+    ],
+)
+def test_a_request_that_is_no_upload_is_refused(api: Api, request_: Json, status: int) -> None:
+    refused = api.http.post("/attachments", **request_)
+    assert (refused.status_code, refused.json()["error"]["source"]) == (status, "tertulia")
+
+
+@pytest.mark.parametrize("id", ["0198f3b0-7c1e-7000-8000-000000000000", "nonsense", "../../etc/passwd", "a%00b"])
+def test_what_is_not_there_is_not_found(api: Api, id: str) -> None:
+    assert api.http.get(f"/attachments/{id}").status_code == 404
+    refused = api.try_send("Look", attachmentIds=[id])
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\temp\\passwd", "passwd\u202e", "passwd" * 100])
+def test_a_filename_is_never_a_path(api: Api, name: str) -> None:
+    shown = upload(api, image(), name).json()["filename"]
+    assert shown.startswith("passwd")
+    assert "/" not in shown
+    assert len(shown) <= 200
+
+
+def test_an_edit_keeps_what_it_does_not_name(api: Api) -> None:
+    picture, other = uploaded(api, image()), uploaded(api, image("JPEG"))
+    sent = say(api, "Look", picture)
+    conversation, message = sent["conversation"]["id"], sent["userMessage"]["id"]
+    for ids, left in ((None, [picture]), ([other], [other]), ([], [])):
+        edited = api.ask(EDIT, input={"messageId": message, "text": "Look again", "attachmentIds": ids})["editMessage"]
+        assert edited["__typename"] == "SendMessagePayload", edited
+        api.follow(edited["generation"]["id"])
+        blocks = shown(api, conversation)[0]["content"]
+        assert [block["attachment"]["id"] for block in blocks if "attachment" in block] == left
+
+
+def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: dict[str, Any], tmp_path: Path) -> None:
+    content = image()
+    picture = uploaded(fresh, content)
+    first = say(fresh, "Look", picture)["conversation"]["id"]
+    answer = shown(fresh, first)[-1]["id"]
+    forked = fresh.ask(FORK, id=answer)["forkConversation"]["conversation"]["id"]
+    third = say(fresh, "And here", picture)["conversation"]["id"]
+    copies = [shown(fresh, id)[0]["content"][0]["attachment"] for id in (first, forked, third)]
+    assert len({copy["id"] for copy in copies}) == 3
+    for id in (first, forked):
+        fresh.ask(DELETE, id=id)
+        assert fresh.http.get(copies[2]["url"]).content == content
+    fresh.ask(DELETE, id=third)
+    assert [fresh.http.get(copy["url"]).status_code for copy in copies] == [404] * 3
+    assert execute(place, "SELECT count(*) FROM blobs")[0][0] == 0
+    assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
+
+
+def test_nobody_reads_what_is_anothers(fresh: Api, place: dict[str, Any]) -> None:
+    picture = uploaded(fresh, image())
+    other = "INSERT INTO users (id, name, changes, created_at) VALUES ('{}', 'other', 0, '2026-01-01 00:00:00+00:00')"
+    owner = "0198f3b07c1e70008000000000000000"
+    execute(place, other.format(owner))
+    execute(place, f"UPDATE attachments SET owner_id = '{owner}'")
+    assert fresh.http.get(f"/attachments/{picture}").status_code == 404
+    assert fresh.ask(NODE, id=picture)["node"] is None
+    assert fresh.try_send("Look", attachmentIds=[picture])["field"] == "attachmentIds"
+
+
+def test_too_many_pages_together_are_refused_before_claude_would(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [{**model("claude-opus-5-5"), "max_input_tokens": 200_000}]
+    long = uploaded(stage.api, pdf(*["A page"] * 60), "long.pdf")
+    sent = say(stage.api, "Read", long)
+    other = uploaded(stage.api, pdf(*["A page"] * 41), "other.pdf")
+    refused = stage.api.try_send("And", attachmentIds=[other], conversationId=sent["conversation"]["id"])
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
+    assert "100 pages" in refused["message"]
+    assert len(stage.claude.requests) == 1
+
+
+def sources(request: Json) -> list[Json]:
+    blocks = [block for message in request["messages"] for block in message["content"]]
+    return [block["source"] for block in blocks if "source" in block]
+
+
+def test_where_claude_keeps_no_files_bytes_travel_in_the_request(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    content = pdf("Tea")
+    say(stage.api, "Read", uploaded(stage.api, content, "tea.pdf"))
+    encoded = base64.b64encode(content).decode()
+    block = stage.claude.requests[0]["messages"][0]["content"][0]
+    assert block["source"] == {"type": "base64", "media_type": "application/pdf", "data": encoded}
+    assert (block["title"], block["citations"]) == ("tea.pdf", {"enabled": True})
+
+
+def refuses(words: str) -> Reply:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": words}}
+    return Reply(status=400, body=body)
+
+
+def test_an_earlier_attachment_that_claude_refuses_leaves_the_conversation_usable(staged: Staged) -> None:
+    stage = staged(
+        says("A cat."), refuses("messages.0.content.0.image.source.base64: Could not process image"), says("4")
+    )
+    first = say(stage.api, "What is this?", uploaded(stage.api, image()))
+    id = first["conversation"]["id"]
+    assert stage.api.answer("2 + 2?", conversationId=id)["__typename"] == "GenerationCompleted"
+    assert sources(stage.claude.requests[2]) == []
+    assert shown(stage.api, id)[-1]["leftOut"] == [{"reason": "ATTACHMENT_REFUSED", "blocks": 1}]
+
+
+def test_an_attachment_that_claude_refuses_at_once_is_an_error_for_its_sender(staged: Staged) -> None:
+    stage = staged(refuses("messages.0.content.0.image.source.base64: Could not process image"))
+    ended = stage.api.answer("Look", attachmentIds=[uploaded(stage.api, image())])
+    assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "INVALID_REQUEST")
+    assert len(stage.claude.requests) == 1
+
+
+@pytest.fixture
+def keeping(tmp_path: Path, place: dict[str, Any], staged: Staged) -> Any:
+    """A server with a key, whose Claude keeps files."""
+    with running(create_simulator(pace=0), lifespan="off") as address:
+        yield staged(says("unused"), anthropic_base_url=address).api, address
+
+
+def kept(address: str) -> Sequence[Json]:
+    headers = {"x-api-key": "any", "anthropic-version": "2026-10-21"}
+    listed: list[Json] = httpx2.get(f"{address}/v1/files", headers=headers).json()["data"]
+    return listed
+
+
+def test_with_a_key_claude_keeps_the_file_once_and_forgets_it_with_the_conversation(keeping: Any) -> None:
+    api, address = keeping
+    sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
+    id = sent["conversation"]["id"]
+    say(api, "Read it again", conversationId=id)
+    assert [(file["filename"], file["mime_type"]) for file in kept(address)] == [("tea.pdf", "application/pdf")]
+    api.ask(DELETE, id=id)
+    assert kept(address) == []
+
+
+def test_a_file_that_claude_no_longer_has_is_sent_again(keeping: Any, place: dict[str, Any]) -> None:
+    api, _ = keeping
+    sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
+    execute(place, "UPDATE blobs SET file_id = 'file_of_another_workspace'")
+    ended = api.answer("Read it again", conversationId=sent["conversation"]["id"])
+    assert ended["__typename"] == "GenerationCompleted"
+    assert execute(place, "SELECT file_id FROM blobs")[0][0] is None
