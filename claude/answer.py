@@ -34,6 +34,8 @@ _USAGE = {
     "cache_read_input_tokens": "cache_read_tokens",
     "cache_creation_input_tokens": "cache_write_tokens",
 }
+CHARACTERS_OF_TOKEN = 4
+"""Roughly; for what Claude was not heard to count."""
 
 
 def utf16_length(text: str) -> int:
@@ -62,6 +64,9 @@ class Answer:
         self.stop_reason: str | None = None
         self.request_id: str | None = None
         self.usage: dict[str, int] = {}
+        self.counted = False
+        """Whether Claude has said what the whole answer was."""
+        self._written = 0
         self.written_for_an_hour = 0
         self._blocks = {index: _Block(block, 0, finished=True) for index, block in enumerate(content)}
 
@@ -69,6 +74,13 @@ class Answer:
     def content(self) -> list[Json]:
         """All blocks, in Claude's words and order; those that are not whole bear `partial`."""
         return [self._blocks[index].shown() for index in sorted(self._blocks)]
+
+    def billed(self) -> dict[str, int]:
+        """Give the usage, the output guessed from what was written where Claude was not heard to the end."""
+        if self.counted or not (self.usage or self._written):
+            return self.usage
+        guessed = -(-self._written // CHARACTERS_OF_TOKEN)
+        return self.usage | {"output_tokens": max(self.usage.get("output_tokens", 0), guessed)}
 
     def next_sequence(self) -> int:
         """Give the next event's number."""
@@ -104,6 +116,7 @@ class Answer:
             case "message_delta":
                 self.stop_reason = event["delta"].get("stop_reason") or self.stop_reason
                 self._count(event.get("usage"))
+                self.counted = self.stop_reason is not None
             case _:
                 pass  # New kinds of events may appear at any time, says the documentation.
         return None
@@ -137,6 +150,7 @@ class Answer:
         offset = current.offset
         current.offset += utf16_length(text)
         current.pieces.append(text)
+        self._written += len(text)
         return kind(self.generation_id, self.next_sequence(), index, offset, text)
 
     def _finish(self, index: int) -> GenerationEvent:

@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import anthropic
@@ -30,9 +30,10 @@ MAX_RETRY_AFTER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A call of Claude's API that failed before it answered."""
+    """A call of Claude's API from which no answer came."""
 
-    request_id: str | None
+    request_id: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class Asking(Protocol):
@@ -161,7 +162,7 @@ async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:
         response = await call_next(request)
     except Exception:
         if failed is not None:
-            failed.append(Attempt(None))
+            failed.append(Attempt())
         raise
     if failed is not None and response.status_code >= FAILURES:
         failed.append(Attempt(response.headers.get("request-id")))

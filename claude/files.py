@@ -25,9 +25,10 @@ LOST = "[An attachment that is no longer there: {}]"
 logger = logging.getLogger("tertulia.claude")
 
 
-def source_of(attachment_id: UUID, media_type: str) -> Json:
+def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
     """Give the source of a block that shows an attachment, as it is stored."""
-    return {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
+    source = {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
+    return source if pages is None else {**source, "pages": pages}
 
 
 def attachment_of(block: Json) -> UUID | None:

@@ -1,5 +1,6 @@
 """Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -25,44 +26,55 @@ async def save_end(
     if place is None:
         return None, True
     answer = job.answer
-    counts = answer.usage | {"cache_write_1h_tokens": answer.written_for_an_hour}
-    amount = prices.amount(job.model or "", counts)
-    values = _columns(job, status, error) | {"amount": amount}
+    used = answer.billed()
+    amount = prices.amount(job.model or "", used | {"cache_write_1h_tokens": answer.written_for_an_hour})
+    values = _columns(job, status, error) | used | {"amount": amount, "reserved": None}
     if await leases.renew(session, job.generation_id, holder, values) is None:
         return None, False
     if content := answer.content:
         await leases.write_answer(session, place.message_id, content)
         await search.add(session, (place.owner_id, place.message_id, content))
-    await conversations.add_usage(session, place.conversation_id, answer.usage, amount)
-    if call := _call(job, place, status):
-        call.amount, call.prices = amount, prices.version
-        await insert(session, [call])
+    await conversations.add_usage(session, place.conversation_id, used, amount)
+    if calls := _calls(job, place, status, prices):
+        await insert(session, calls)
     ended = ChangeKind.GENERATION_ENDED
     await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
     return place, True
 
 
-def _call(job: Job, place: Place, status: Status) -> Call | None:
-    """Give the bill's row, without its price; None where Claude was not asked from here."""
-    answer, moment = job.answer, now()
+def _calls(job: Job, place: Place, status: Status, prices: Prices) -> list[Call]:
+    """Give the bill's rows: one for each call, the one that answered last; none where Claude was never asked."""
     if job.model is None:
-        return None
-    call = Call(
+        return []
+    answer, failed = job.answer, list(job.failed)
+    answered = bool(answer.usage or answer.content or answer.request_id) or not failed
+    rows = [_call(job, place, prices, Status.FAILED, attempt.request_id, attempt.usage) for attempt in failed]
+    if answered:
+        used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
+        rows.append(_call(job, place, prices, status, answer.request_id, used))
+        rows[-1].estimated = not answer.counted
+    return rows
+
+
+def _call(
+    job: Job, place: Place, prices: Prices, outcome: Status, request_id: str | None, used: Mapping[str, int]
+) -> Call:
+    moment, model = now(), job.model or ""
+    counts: dict[str, Any] = {**used}
+    return Call(
         owner_id=place.owner_id,
         conversation_id=place.conversation_id,
         generation_id=job.generation_id,
         purpose="answer",
-        model=job.model,
-        request_id=answer.request_id,
-        outcome=status,
-        cache_write_1h_tokens=answer.written_for_an_hour,
-        prices="",
+        model=model,
+        request_id=request_id,
+        outcome=outcome,
+        amount=prices.amount(model, used),
+        prices=prices.version,
         day=moment.date(),
         created_at=moment,
+        **counts,
     )
-    for name, count in answer.usage.items():
-        setattr(call, name, count)
-    return call
 
 
 def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
@@ -78,5 +90,4 @@ def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[st
         "finished_at": now(),
         **first,
         **left_out,
-        **answer.usage,
     }

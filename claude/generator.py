@@ -7,17 +7,18 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
 from claude.asking import AskingForAnswer
-from claude.beginning import take_up
+from claude.beginning import TakenUp, left_behind, take_up
+from claude.budget import EXCEEDED, Budget
 from claude.checkpoint import checkpoint
-from claude.connection import Claude
-from claude.errors import INTERRUPTED, GenerationError
+from claude.connection import Attempt, Claude
+from claude.errors import INTERRUPTED, GenerationError, StreamError
 from claude.files import Files
 from claude.finishing import save_end
 from claude.job import Ending, Job, outcome, terminal
@@ -28,9 +29,9 @@ from claude.work import Work
 from db import changes, generations, leases
 from db.database import Database
 from db.errors import DATABASE_ERRORS
-from db.tables import UNFINISHED, Json, Status, now
+from db.tables import UNFINISHED, Generation, Json, Status, now
 from streams.bells import Bells
-from streams.events import GenerationEvent, GenerationFailed, GenerationStarted, TerminalEvent, fold
+from streams.events import GenerationEvent, GenerationFailed, GenerationStarted, TerminalEvent
 from streams.log import EventLog, Signals
 
 CHECKPOINT_SECONDS = 1.0
@@ -53,6 +54,7 @@ class Terms:
     """How generations are run; `alone`: no other process can hold any."""
 
     prices: Prices
+    budget: Budget
     caching: bool = True
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
@@ -105,10 +107,10 @@ class Generator:
         """The moment until which a lease that is written now holds."""
         return now() + timedelta(seconds=self._terms.lease_seconds)
 
-    def start(self, generation_id: UUID, work: Work) -> None:
+    def start(self, generation: Generation, work: Work) -> None:
         """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
-        self._log.open(generation_id)
-        self._run(Answer(generation_id), work)
+        self._log.open(generation.id)
+        self._run(Answer(generation.id), work, generation.reserved)
 
     async def stop(self, generation_id: UUID) -> None:
         """Stop an answer wherever it runs, and wait until it is saved. An ended one stays as it is."""
@@ -170,11 +172,13 @@ class Generator:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _run(self, answer: Answer, work: Work | None = None) -> None:
-        job = Job(answer, time.monotonic() + self._terms.lease_seconds, work, saved=answer.sequence)
+    def _run(self, answer: Answer, work: Work | None = None, allowance: int | None = None) -> Job:
+        held_until = time.monotonic() + self._terms.lease_seconds
+        job = Job(answer, held_until, work, saved=answer.sequence, allowance=allowance)
         self._jobs[answer.generation_id] = job
         job.writing = asyncio.create_task(self._write(job), name=f"write {answer.generation_id}")
         job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
+        return job
 
     def _stop_mine(self, generation_id: UUID) -> None:
         job = self._jobs.get(generation_id)
@@ -192,6 +196,15 @@ class Generator:
                     job.renewed.clear()
                     await job.renewed.wait()
                 self._take(job, events)
+                self._watch_cost(job)
+
+    def _watch_cost(self, job: Job) -> None:
+        """Break off what costs more than was reserved for it."""
+        if job.allowance is not None:
+            answer = job.answer
+            used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
+            if (self._terms.prices.amount(job.model or "", used) or 0) > job.allowance:
+                raise StreamError(EXCEEDED)
 
     def _take(self, job: Job, events: Sequence[Json]) -> None:
         """Show what came together together; also what stands before one that makes no sense."""
@@ -206,14 +219,18 @@ class Generator:
     async def _asking(self, job: Job) -> AskingForAnswer:
         work, job.work = job.work, None
         if work is None:
-            found = await patiently(lambda: take_up(self._database, job, self._process, self.lease_end))
-            work = found.work
+            found = await patiently(self._taking_up(job))
+            work, job.allowance = found.work, found.allowance
             self._signals.send(CHANGED, found.owner_id)
         job.message_id = work.message_id
         model = await self._models.get(work.model)
         job.model = work.model
         job.asking = work.asking(model, self._files, caching=self._terms.caching)
         return job.asking
+
+    def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
+        terms = self._terms
+        return lambda: take_up(self._database, job, self._process, self.lease_end(), (terms.budget, self._models))
 
     async def _checkpoint(self) -> None:
         if self._jobs:
@@ -260,21 +277,17 @@ class Generator:
         if found is None:
             return
         generation, message, _ = found
-        written = await self._log.read(generation_id)
-        events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
-        content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
-        last = max(generation.sequence, len(events))
-        if not content and last == 1:
-            events = [GenerationStarted(generation_id, 1)]
-        if len(events) == last:
-            # A log that lost its beginning is not gone on with: its readers see the row.
-            self._log.open(generation_id, events)
-        self._run(Answer(generation_id, last, content))
+        job = self._run(await left_behind(self._log, generation, message))
+        if job.answer.content:
+            job.model = generation.model
+        elif job.answer.usage:
+            job.failed.append(Attempt(usage=job.answer.usage))
+            job.answer.usage = {}
         if generation.stop_requested:
-            self._jobs[generation_id].end(Ending.STOPPED)
-        elif content:
+            job.end(Ending.STOPPED)
+        elif job.answer.content:
             # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
-            self._jobs[generation_id].end(Ending.INTERRUPTED)
+            job.end(Ending.INTERRUPTED)
 
     async def _announce(self, last: TerminalEvent) -> None:
         self._log.append(last.generation_id, [last])

@@ -31,7 +31,8 @@ class Ending(Enum):
 class Job:
     """What a process knows of a generation whose lease it holds; `held_until` is on the monotonic clock.
 
-    `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered.
+    `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered;
+    `allowance`: what the answer may cost, in units, None for as much as it will.
     """
 
     answer: Answer
@@ -41,6 +42,7 @@ class Job:
     model: str | None = None
     asking: AskingForAnswer | None = None
     failed: list[Attempt] = field(default_factory=list[Attempt])
+    allowance: int | None = None
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None
@@ -57,8 +59,14 @@ class Job:
         """Give what was written since it was last saved; None where there is nothing, or the end is being saved."""
         if self.message_id is None or self.writing.done() or self.answer.sequence <= self.saved:
             return None
+        answer = self.answer
         return Progress(
-            self.generation_id, self.message_id, self.answer.sequence, self.first_token_at, self.answer.content
+            self.generation_id,
+            self.message_id,
+            answer.sequence,
+            self.first_token_at,
+            answer.content,
+            answer.billed(),
         )
 
     def end(self, ending: Ending) -> None:

@@ -54,7 +54,7 @@ def build_request(
     user's).
     """
     prefix = prefix_fingerprint(model, system_prompt)
-    request: Json = {"model": model, "max_tokens": _max_tokens(options, max_output_tokens)}
+    request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
     if system_prompt:
         request["system"] = system_prompt
     thinking = _thinking(options.get("thinking"), forms, request["max_tokens"])
@@ -116,7 +116,8 @@ def _not_run(tool_use_id: str) -> Json:
     return {"type": "tool_result", "tool_use_id": tool_use_id, "content": "The tool was not run.", "is_error": True}
 
 
-def _max_tokens(options: Json, max_output_tokens: int | None) -> int:
+def max_tokens(options: Json, max_output_tokens: int | None) -> int:
+    """Give the most tokens that an answer may have."""
     asked: int = options.get("max_tokens") or min(DEFAULT_MAX_TOKENS, max_output_tokens or DEFAULT_MAX_TOKENS)
     return asked
 

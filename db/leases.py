@@ -50,7 +50,10 @@ class Progress:
     sequence: int
     first_token_at: datetime | None
     content: list[Json]
+    usage: dict[str, int]
 
+
+COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 # Statements that each answer executes are built once; the columns that are set are those of the parameters.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
@@ -92,9 +95,18 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
     await connection.execute(
         update(_GENERATIONS)
         .where(_GENERATIONS.c.id == bindparam("of_generation"))
-        .values(sequence=bindparam("written"), first_token_at=bindparam("began")),
+        .values(
+            sequence=bindparam("written"),
+            first_token_at=bindparam("began"),
+            **{name: bindparam(f"used_{name}") for name in COUNTS},
+        ),
         [
-            {"of_generation": one.generation_id, "written": one.sequence, "began": one.first_token_at}
+            {
+                "of_generation": one.generation_id,
+                "written": one.sequence,
+                "began": one.first_token_at,
+                **{f"used_{name}": one.usage.get(name) for name in COUNTS},
+            }
             for one in progress
         ],
     )

@@ -5,7 +5,7 @@ Amounts are whole numbers of 10^-12 US dollars, so that their sums are exact on 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,11 +13,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA
+from db.tables import METADATA, UNFINISHED
 
 _CALLS = METADATA.tables["calls"].c
+_GENERATIONS = METADATA.tables["generations"].c
+_CONVERSATIONS = METADATA.tables["conversations"]
 UNIT = Decimal("1e-12")
 """US dollars of one unit of an amount."""
+
+
+def dollars(amount: int) -> Decimal:
+    """Give units in US dollars."""
+    return Decimal(f"{(amount * UNIT).normalize():f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class UsageSum:
     @property
     def cost_usd(self) -> Decimal | None:
         """The amount in US dollars."""
-        return None if self.amount is None else Decimal(f"{(self.amount * UNIT).normalize():f}")
+        return None if self.amount is None else dollars(self.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,35 @@ async def usage_by_day(session: AsyncSession, owner: UUID, period: Period) -> Se
     query = query.group_by(_CALLS.day, _CALLS.model).order_by(_CALLS.day, _CALLS.model)
     connection = await session.connection()
     return [UsageOfDay(row.day, row.model, _usage(row)) for row in await connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What an owner has spent since a moment, and what running answers may still cost; in units."""
+
+    spent: int
+    reserved: int
+
+
+async def committed(session: AsyncSession, owner: UUID, since: datetime) -> Committed:
+    """Sum it; calls of an unknown price count nothing."""
+    spent = select(func.coalesce(func.sum(_CALLS.amount), 0)).where(
+        _CALLS.owner_id == owner, _CALLS.created_at >= since
+    )
+    running = (
+        select(func.coalesce(func.sum(_GENERATIONS.reserved), 0))
+        .join(_CONVERSATIONS, _CONVERSATIONS.c.id == _GENERATIONS.conversation_id)
+        .where(_CONVERSATIONS.c.owner_id == owner, _GENERATIONS.status.in_(UNFINISHED))
+    )
+    connection = await session.connection()
+    row = (await connection.execute(select(spent.scalar_subquery(), running.scalar_subquery()))).one()
+    return Committed(int(row[0]), int(row[1]))
+
+
+def month_of(moment: datetime) -> tuple[datetime, datetime]:
+    """Give the beginning of a moment's month and of the next one, in UTC."""
+    begun = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return begun, (begun + timedelta(days=32)).replace(day=1)
 
 
 def _usage(row: Any) -> UsageSum:

@@ -185,6 +185,8 @@ class Generation(SQLModel, table=True):
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
+    # What it may cost at most, of the owner's budget, while it is not settled.
+    reserved: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     created_at: datetime = _moment()
     started_at: datetime | None = _later()
     first_token_at: datetime | None = _later()
@@ -210,6 +212,8 @@ class Call(SQLModel, table=True):
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
+    # Whether Claude was not heard to the end, so that its output was counted here.
+    estimated: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     # Of those written to the cache, those that live an hour.
     cache_write_1h_tokens: int = _count()
     # In 10^-12 US dollars, by the table of prices of that version; none where the price was not known.

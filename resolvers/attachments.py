@@ -143,7 +143,7 @@ def _of(attachment: Attachment, conversation: Conversation) -> Attachment:
 
 
 def _block(attachment: Attachment) -> Json:
-    source = source_of(attachment.id, attachment.media_type)
+    source = source_of(attachment.id, attachment.media_type, attachment.pages)
     if attachment.media_type != PDF:
         return {"type": "image", "source": source}
     return {"type": "document", "source": source, "title": attachment.filename, "citations": {"enabled": True}}

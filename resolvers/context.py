@@ -12,6 +12,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
+from claude.budget import Budget
 from claude.files import Files
 from claude.generator import CHANGED, Generator
 from claude.models import Models
@@ -44,6 +45,7 @@ class Services:
     generator: Generator
     models: Models
     files: Files
+    budget: Budget
     signals: Signals
     bells: Bells
     closing: asyncio.Event

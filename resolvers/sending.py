@@ -9,13 +9,14 @@ from uuid import UUID
 
 from strawberry import ID
 
+from claude.budget import BudgetSpent, PriceUnknown
 from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages, search
 from db.database import AsyncSession
 from db.inserting import insert
 from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from resolvers.context import Context, Info, as_uuid
-from resolvers.errors import ConversationBusy, InvalidInput, NotFound, RateLimited
+from resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
 from resolvers.options import check_for_model, check_options, stored
 from resolvers.turns import Turn, of_edit, of_regeneration, of_send
@@ -102,7 +103,7 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
         await leases.lock_owner(session, context.viewer.id)
         payload, work = await _store(session, context, input, locate)
     if work is not None:
-        context.generator.start(payload.generation.id, work)
+        context.generator.start(payload.generation, work)
     if not payload.replayed:
         context.changed()
     return payload
@@ -129,6 +130,7 @@ async def _store(
     work = None
     if front is None:
         work = work_of(generation, conversation, [*turn.branch, (turn.asked, None)])
+        generation.reserved = await _reserve(session, context, work)
         _begin(generation, context, work)
     else:
         # It is claimed by whoever ends the one in front.
@@ -182,6 +184,16 @@ def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
         options=_options(turn, input),
     )
     return answer, generation
+
+
+async def _reserve(session: AsyncSession, context: Context, work: Work) -> int | None:
+    model = context.models.known(work.model)
+    try:
+        return await context.services.budget.reserve(session, context.viewer.id, work, model)
+    except BudgetSpent as spent:
+        raise BudgetExceeded(spent.resets_at) from None
+    except PriceUnknown:
+        raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
 
 
 def _begin(generation: Generation, context: Context, work: Work) -> None:

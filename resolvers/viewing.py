@@ -7,6 +7,7 @@ from uuid import UUID
 
 from strawberry import ID
 
+from claude.budget import Standing
 from claude.models import Model
 from db import ledger
 from db.ledger import Period, UsageOfDay, UsageSum
@@ -38,6 +39,12 @@ async def usage_by_day(
     """The same, of each day (in UTC) and model that used anything, oldest day first."""
     async with info.context.database.read() as session:
         return await ledger.usage_by_day(session, info.context.viewer.id, Period(since, until, model))
+
+
+async def budget(info: Info) -> Standing | None:
+    """How much of the month's budget is used; null where there is none."""
+    async with info.context.database.read() as session:
+        return await info.context.services.budget.standing(session, info.context.viewer.id)
 
 
 async def node(info: Info, id: ID) -> AnyNode | None:

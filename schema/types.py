@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from claude import budget as claude_budget
 from claude import errors as claude_errors
 from claude import models as claude_models
 from claude import prompt
@@ -257,6 +258,16 @@ class ConversationChange:
     generation: Generation | None = served(changes.generation)
 
 
+@shows(claude_budget.Standing)
+class Budget:
+    """A calendar month's budget, in UTC. What running answers may still cost is reserved."""
+
+    limit_usd: Decimal
+    spent_usd: Decimal
+    reserved_usd: Decimal
+    resets_at: datetime
+
+
 @shows(context.Viewer)
 class Viewer:
     """Who is asking."""
@@ -265,3 +276,4 @@ class Viewer:
     name: str
     usage: Usage = served(viewing.usage)
     usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)
+    budget: Budget | None = served(viewing.budget)

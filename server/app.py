@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
+from claude.budget import Budget
 from claude.connection import Claude, Deadlines
 from claude.files import Files
 from claude.generator import CHANGED, Generator, Terms
@@ -135,7 +136,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     log, signals, alone = await _open_log(settings, process, stack)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
-    terms = Terms(Prices(settings.prices), settings.prompt_caching, settings.lease_seconds, alone)
+    prices = Prices(settings.prices)
+    budget = Budget(settings.monthly_budget_usd, prices)
+    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     generator = Generator(database, log, signals, claude, models, files, process=process, terms=terms)
@@ -143,7 +146,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
-    parts.services = Services(database, log, generator, models, files, signals, bells, parts.closing, subscriptions)
+    parts.services = Services(
+        database, log, generator, models, files, budget, signals, bells, parts.closing, subscriptions
+    )
     stack.push_async_callback(generator.close)
     await generator.begin()
     sweeping = asyncio.create_task(forever(SWEEP_SECONDS, files.sweep), name="attachments")

@@ -13,7 +13,7 @@ from strawberry import ID
 from claude.errors import ErrorCode, GenerationError
 from resolvers.content import joined_text
 from resolvers.context import Context
-from resolvers.errors import ConversationBusy, ExpectedError, InvalidInput, NotFound
+from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound
 from resolvers.following import MessageSnapshot, follow
 from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from resolvers.sending import SendMessagePayload, send
@@ -24,6 +24,7 @@ IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", des
 STATUS = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.AUTHENTICATION: 401,
+    ErrorCode.BUDGET_EXCEEDED: 402,
     ErrorCode.PERMISSION: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.REQUEST_TOO_LARGE: 413,
@@ -181,5 +182,8 @@ def _refused(error: ExpectedError) -> JSONResponse:
         case ConversationBusy():
             shown = {"source": "tertulia", "code": "CONVERSATION_BUSY", "message": error.message}
             return JSONResponse({"error": {**shown, "generation_id": str(error.generation.id)}}, 409)
+        case BudgetExceeded():
+            shown = {"source": "tertulia", "code": "BUDGET_EXCEEDED", "message": error.message}
+            return JSONResponse({"error": {**shown, "resets_at": error.resets_at.isoformat()}}, 402)
         case _:
             return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 429)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     files_api: bool = True
     prompt_caching: bool = True
     prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
+    monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     max_subscriptions_per_socket: int = Field(default=100, ge=1)
@@ -57,7 +59,9 @@ class Settings(BaseSettings):
         file = database_file(self.database_url)
         return self.attachments or str(file.with_name("tertulia-attachments") if file else "tertulia-attachments")
 
-    @field_validator("anthropic_api_key", "anthropic_base_url", "redis_url", "attachments", mode="before")
+    @field_validator(
+        "anthropic_api_key", "anthropic_base_url", "redis_url", "attachments", "monthly_budget_usd", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value.strip() or None if isinstance(value, str) else value
@@ -149,7 +153,7 @@ def _refuse_unknown() -> None:
 NOT_YET = {
     f"{PREFIX}{name}"
     for name in (
-        *("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS", "RATE_LIMIT", "MONTHLY_BUDGET_USD"),
+        *("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS", "RATE_LIMIT"),
         *("MAX_CONCURRENT_GENERATIONS", "INTROSPECTION", "PERSISTED_QUERIES"),
     )
 }

@@ -22,6 +22,7 @@ SECRET = "sk-ant-scripted"
 
 ON_BOTH = {
     "test_attachments",
+    "test_bill",
     "test_branches",
     "test_changes",
     "test_claude",

@@ -1,0 +1,144 @@
+"""The bill and the budget: a row for each call of Claude, and nobody spends more than there is."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from running import execute, forget_logs, tertulia
+from scripted import START, Cut, Gate, Reply, end, says, text
+
+BUDGET = "{ viewer { usage { costUsd } budget { limitUsd spentUsd reservedUsd resetsAt } } }"
+ROWS = "SELECT purpose, outcome, input_tokens, output_tokens, estimated, amount FROM calls ORDER BY id"
+OVERLOADED = Reply(status=529, body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+INPUT, OUTPUT = 4_000_000, 20_000_000
+"""The default model's price of a token, in units."""
+
+
+def rows(place: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(*row[:4], bool(row[4]), row[5]) for row in execute(place, ROWS)]
+
+
+def budget(api: Api) -> Json:
+    found: Json = api.ask(BUDGET)["viewer"]["budget"]
+    return found
+
+
+def test_each_attempt_has_its_row(staged: Staged, place: dict[str, Any]) -> None:
+    stage = staged(OVERLOADED, OVERLOADED, says("Hi"))
+    stage.api.answer("Hello")
+    failed = ("answer", "failed", 0, 0, False, 0)
+    answered = ("answer", "completed", 11, 7, False, 11 * INPUT + 7 * OUTPUT)
+    assert rows(place) == [failed, failed, answered]
+
+
+def test_a_refused_answer_has_one_row(staged: Staged, place: dict[str, Any]) -> None:
+    stage = staged(
+        Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})
+    )
+    stage.api.answer("Hello")
+    assert rows(place) == [("answer", "failed", 0, 0, False, 0)]
+
+
+def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged: Staged, place: dict[str, Any]) -> None:
+    gate = Gate()
+    stage = staged(says("x" * 4000, gate), Reply([START, *text("y" * 4000)[:2], Cut]))
+    sent = stage.api.send("Hello")
+    stage.api.wait_for_text(sent["generation"]["id"], "x" * 4000)
+    stage.api.stop(sent["generation"]["id"])
+    gate.open.set()
+    stage.api.answer("Again")
+    cost = 11 * INPUT + 1000 * OUTPUT
+    assert rows(place) == [("answer", "stopped", 11, 1000, True, cost), ("answer", "failed", 11, 1000, True, cost)]
+    usage = stage.api.conversation(sent["conversation"]["id"])["usage"]
+    assert (usage["outputTokens"], Decimal(usage["costUsd"])) == (1000, Decimal(cost) / 10**12)
+
+
+def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.5"))
+    sent = stage.api.send("Hello", options={"maxTokens": 1000})
+    gate.reached.wait(20)
+    running = budget(stage.api)
+    # A thousand tokens of output are two cents, and the question is little.
+    assert Decimal("0.02") < Decimal(running["reservedUsd"]) < Decimal("0.021")
+    assert [Decimal(running[name]) for name in ("limitUsd", "spentUsd")] == [Decimal("0.5"), Decimal(0)]
+    assert running["resetsAt"].endswith("-01T00:00:00+00:00")
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+    settled = budget(stage.api)
+    assert Decimal(settled["reservedUsd"]) == 0
+    assert Decimal(settled["spentUsd"]) == Decimal(11 * INPUT + 7 * OUTPUT) / 10**12
+
+
+def test_what_is_reserved_cannot_be_spent_twice(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.03"))
+    sent = stage.api.send("Hello", options={"maxTokens": 32_000})
+    gate.reached.wait(20)
+    refused = stage.api.try_send("And another")
+    assert refused["__typename"] == "BudgetExceeded"
+    assert stage.api.http.post("/chat", json={"message": "Hi"}).status_code == 402
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+    assert stage.api.answer("Now")["__typename"] == "GenerationCompleted"
+    assert len(stage.claude.requests) == 2
+
+
+def test_an_answer_that_costs_more_than_is_left_is_broken_off_and_kept(staged: Staged) -> None:
+    # A tenth of a cent: fifty tokens of output.
+    gate = Gate()
+    long = Reply([START, *text("a" * 100, "b" * 400, gate, "c"), *end()])
+    stage = staged(long, says("Hi"), monthly_budget_usd=Decimal("0.001"))
+    ended = stage.api.answer("Hello")
+    gate.open.set()
+    assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "BUDGET_EXCEEDED")
+    assert ended["generation"]["message"]["text"] == "a" * 100 + "b" * 400
+    assert stage.api.try_send("Again")["__typename"] == "BudgetExceeded"
+    assert len(stage.claude.requests) == 1
+
+
+def test_who_waits_in_line_finds_the_budget_as_it_is_then(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(
+        Reply([START, *text("a" * 500, gate), *end(output_tokens=1000)]), monthly_budget_usd=Decimal("0.015")
+    )
+    sent = stage.api.send("Hello")
+    gate.reached.wait(20)
+    waits = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
+    gate.open.set()
+    ended = stage.api.follow(waits["generation"]["id"])[-1]
+    assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "BUDGET_EXCEEDED")
+    assert len(stage.claude.requests) == 1
+
+
+def test_a_budget_needs_prices(staged: Staged) -> None:
+    stage = staged(says("Hi"), default_model="claude-next-9", monthly_budget_usd=Decimal(1))
+    refused = stage.api.try_send("Hello")
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.model")
+
+
+@pytest.mark.parametrize("replies", [[says("Hi")]])
+def test_without_a_budget_there_is_none(staged: Staged, replies: list[Reply]) -> None:
+    assert budget(staged(*replies).api) is None
+
+
+def test_an_answer_whose_process_died_is_billed_by_whoever_ends_it(tmp_path: Path, place: dict[str, Any]) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        sent = api.send("/simulate long 100")
+        api.follow(sent["generation"]["id"])
+    before = rows(place)
+    forget_logs(place)
+    execute(place, "DELETE FROM calls")
+    # As the last checkpoint of a process that was killed would have left it.
+    execute(
+        place, "UPDATE generations SET status = 'running', lease_until = '2026-01-01 00:00:00+00:00', amount = NULL"
+    )
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        assert api.follow(sent["generation"]["id"])[-1]["error"]["code"] == "INTERRUPTED"
+    (row,) = rows(place)
+    assert (row[0], row[1], row[4]) == ("answer", "failed", True)
+    assert row[2:4] == before[0][2:4]
+    assert row[5] == row[2] * INPUT + row[3] * OUTPUT
