@@ -58,7 +58,8 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     """Give this process's environment without settings of candidates, and some of our own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    return {**kept, "NODE_ENV": "production", **more}
+    # No peer gives titles, so none is asked for here.
+    return {**kept, "NODE_ENV": "production", "TERTULIA_TITLE_MODEL": "", **more}
 
 
 class Process:

@@ -43,6 +43,12 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
+def usage_of(usage: Json | None) -> dict[str, int]:
+    """Give Claude's counts under our names, as far as they are told."""
+    found = ((ours, (usage or {}).get(theirs)) for theirs, ours in _USAGE.items())
+    return {ours: int(count) for ours, count in found if count is not None}
+
+
 @dataclass(slots=True)
 class _Block:
     block: Json
@@ -161,10 +167,7 @@ class Answer:
 
     def _count(self, usage: Json | None) -> None:
         # Claude's counts are cumulative: a later one takes the place of an earlier one.
-        for theirs, ours in _USAGE.items():
-            count = (usage or {}).get(theirs)
-            if count is not None:
-                self.usage[ours] = int(count)
+        self.usage |= usage_of(usage)
         lifetimes: Json = (usage or {}).get("cache_creation") or {}
         self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
 

@@ -101,6 +101,13 @@ class Claude:
                     await body.rest(self.pace.pause)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
+    async def ask(self, request: Json, failed: list[Attempt]) -> Json:
+        """Ask for a short answer as a whole, and give it in the API's words; else as `stream`."""
+        _attempts.set(failed)
+        create: Any = self.client.messages.create
+        answer: Json = (await create(**request)).to_dict()
+        return answer
+
     async def _open(
         self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
     ) -> anthropic.AsyncAPIResponse[Any]:

@@ -1,9 +1,9 @@
 """Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from claude.billing import Payer, call
 from claude.errors import GenerationError
 from claude.job import Job
 from claude.prices import Prices
@@ -46,35 +46,18 @@ def _calls(job: Job, place: Place, status: Status, prices: Prices) -> list[Call]
     """Give the bill's rows: one for each call, the one that answered last; none where Claude was never asked."""
     if job.model is None:
         return []
-    answer, failed = job.answer, list(job.failed)
-    answered = bool(answer.usage or answer.content or answer.request_id) or not failed
-    rows = [_call(job, place, prices, Status.FAILED, attempt.request_id, attempt.usage) for attempt in failed]
-    if answered:
+    payer = Payer(place.owner_id, place.conversation_id, job.generation_id)
+    answer, rows = job.answer, list[Call]()
+    for attempt in job.failed:
+        row = call(payer, prices, job.model, Status.FAILED, attempt.usage)
+        row.request_id = attempt.request_id
+        rows.append(row)
+    if answer.usage or answer.content or answer.request_id or not rows:
         used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
-        rows.append(_call(job, place, prices, status, answer.request_id, used))
-        rows[-1].estimated = not answer.counted
+        row = call(payer, prices, job.model, status, used)
+        row.request_id, row.estimated = answer.request_id, not answer.counted
+        rows.append(row)
     return rows
-
-
-def _call(
-    job: Job, place: Place, prices: Prices, outcome: Status, request_id: str | None, used: Mapping[str, int]
-) -> Call:
-    moment, model = now(), job.model or ""
-    counts: dict[str, Any] = {**used}
-    return Call(
-        owner_id=place.owner_id,
-        conversation_id=place.conversation_id,
-        generation_id=job.generation_id,
-        purpose="answer",
-        model=model,
-        request_id=request_id,
-        outcome=outcome,
-        amount=prices.amount(model, used),
-        prices=prices.version,
-        day=moment.date(),
-        created_at=moment,
-        **counts,
-    )
 
 
 def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:

@@ -8,23 +8,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
 from claude.asking import AskingForAnswer
 from claude.beginning import TakenUp, left_behind, take_up
-from claude.budget import EXCEEDED, Budget
+from claude.billing import Payer
+from claude.budget import EXCEEDED
 from claude.checkpoint import checkpoint
-from claude.connection import Attempt, Claude
+from claude.connection import Attempt
 from claude.errors import INTERRUPTED, GenerationError, StreamError
-from claude.files import Files
 from claude.finishing import save_end
 from claude.job import Ending, Job, outcome, terminal
-from claude.models import Models
 from claude.patience import forever, patiently
-from claude.prices import Prices
+from claude.terms import Terms, Upstream
 from claude.work import Work
 from db import changes, generations, leases
 from db.database import Database
@@ -36,8 +34,6 @@ from streams.log import EventLog, Signals
 
 CHECKPOINT_SECONDS = 1.0
 """What a crash can cost of a text that nobody has seen."""
-LEASE_SECONDS = 10.0
-"""How long the answers of a process that died wait for another."""
 LOOK_AGAIN = 0.5
 """Seconds after which somebody who waits for another process's answer looks at its row."""
 FINISHING_AT_ONCE = 8
@@ -49,17 +45,6 @@ CHANGED = "changed"
 logger = logging.getLogger("tertulia.generator")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How generations are run; `alone`: no other process can hold any."""
-
-    prices: Prices
-    budget: Budget
-    caching: bool = True
-    lease_seconds: float = LEASE_SECONDS
-    alone: bool = True
-
-
 class Generator:
     """Starts, stops, settles and takes over generations, as one of any number of processes."""
 
@@ -68,9 +53,7 @@ class Generator:
         database: Database,
         log: EventLog,
         signals: Signals,
-        claude: Claude,
-        models: Models,
-        files: Files,
+        upstream: Upstream,
         *,
         process: UUID,
         terms: Terms,
@@ -79,9 +62,10 @@ class Generator:
         self._database = database
         self._log = log
         self._signals = signals
-        self._claude = claude
-        self._models = models
-        self._files = files
+        self._claude = upstream.claude
+        self._models = upstream.models
+        self._files = upstream.files
+        self._titles = upstream.titles
         self._process = process
         self._terms = terms
         self._jobs: dict[UUID, Job] = {}
@@ -268,6 +252,9 @@ class Generator:
             if not self.draining:
                 following = await leases.claim_following(session, job.generation_id, self._process, self.lease_end())
         self._signals.send(CHANGED, place.owner_id)
+        if status is Status.COMPLETED:
+            payer = Payer(place.owner_id, place.conversation_id, job.generation_id)
+            self._titles.name(payer, (self._signals, CHANGED))
         return True, following
 
     async def _take_over(self, generation_id: UUID) -> None:

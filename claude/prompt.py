@@ -122,6 +122,12 @@ def max_tokens(options: Json, max_output_tokens: int | None) -> int:
     return asked
 
 
+def thinking_off(forms: frozenset[str] | None) -> Json | None:
+    """Give the form in which a model that takes these does not think; None where there is none, or nobody knows."""
+    off = next((form for form in ("disabled", "between_tools") if form in (forms or ())), None)
+    return {"type": off} if off else None
+
+
 def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
     """Choose the form: what was asked for as far as the model takes it, and shown in summary."""
     takes = forms if forms is not None else ALL_FORMS
@@ -129,8 +135,7 @@ def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int
         # Said, because without a word newer models think and show nothing of it.
         return SHOWN if forms is not None and "adaptive" in forms else None
     if not option["enabled"]:
-        off = next((form for form in ("disabled", "between_tools") if form in takes), None)
-        return {"type": off} if off else SHOWN
+        return thinking_off(takes) or SHOWN
     budget: int | None = option.get("budget_tokens")
     if "enabled" in takes and (budget is not None or "adaptive" not in takes):
         return {"type": "enabled", "budget_tokens": budget or max(MIN_BUDGET_TOKENS, max_tokens // 2)}

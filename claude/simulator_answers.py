@@ -61,6 +61,8 @@ class Plan:
 def plan(body: Json) -> Plan:
     """Decide what a checked request gets."""
     said = last_words(body)
+    if _asks_for_title(body):
+        return _speak(body, _title(said))
     asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
     if asked is None:
         return _look(body) or _speak(body, _answer(body, said))
@@ -68,6 +70,16 @@ def plan(body: Json) -> Plan:
     if scenario is None:
         return _speak(body, HELP)
     return scenario(body, int(asked[2]) if asked[2] else None)
+
+
+def _asks_for_title(body: Json) -> bool:
+    system = " ".join(block["text"] for block in as_blocks(body.get("system") or []))
+    return "Give a title" in system
+
+
+def _title(said: str) -> str:
+    words = re.sub(r"^.*?user:|assistant:.*", "", said, flags=re.DOTALL).split()[:6]
+    return " ".join(words).rstrip(".,:;!?") or "A conversation"
 
 
 def last_words(body: Json) -> str:

@@ -67,6 +67,13 @@ async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, valu
     return bool(changed.rowcount)
 
 
+async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool:
+    """Give a conversation a title that has none; say whether it had none. Without an owner: for the generator."""
+    naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
+    connection = await session.connection()
+    return bool((await connection.execute(naming.values(title=title))).rowcount)
+
+
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
     """Delete the owner's conversation with all that hangs on it; say whether there was one."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)

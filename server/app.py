@@ -14,11 +14,13 @@ from starlette.requests import HTTPConnection
 from claude.budget import Budget
 from claude.connection import Claude, Deadlines
 from claude.files import Files
-from claude.generator import CHANGED, Generator, Terms
+from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
 from claude.simulator import create_simulator, serving
+from claude.terms import Terms, Upstream
+from claude.titles import Titles
 from db import conversations
 from db.blobs import Blobs
 from db.database import Database
@@ -141,7 +143,10 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
-    generator = Generator(database, log, signals, claude, models, files, process=process, terms=terms)
+    titles = Titles(database, claude, models, (prices, budget), model=settings.title_model or None)
+    stack.push_async_callback(titles.close)
+    upstream = Upstream(claude, models, files, titles)
+    generator = Generator(database, log, signals, upstream, process=process, terms=terms)
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
         parts.viewer = Viewer(user.id, user.name)

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     default_model: str = "claude-opus-5-5"
     models: Annotated[tuple[str, ...], NoDecode] = ()
+    title_model: str = "claude-haiku-5-5"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)

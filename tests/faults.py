@@ -66,7 +66,15 @@ class Server:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         named = {name.upper(): str(value) for name, value in place.items()}
         claudes = {"ANTHROPIC_API_KEY": "sk-ant-counted", "ANTHROPIC_BASE_URL": claude.address}
-        self.environment = {**kept, "PYTHONPATH": str(ROOT), "TERTULIA_LEASE_SECONDS": "2", **named, **claudes, **more}
+        self.environment = {
+            **kept,
+            "PYTHONPATH": str(ROOT),
+            "TERTULIA_LEASE_SECONDS": "2",
+            "TERTULIA_TITLE_MODEL": "",
+            **named,
+            **claudes,
+            **more,
+        }
         self.log = (folder / f"server-{time.monotonic_ns()}.log").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from server.command import main; main()", "serve", "--port", "0", *arguments],

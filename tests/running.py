@@ -76,6 +76,8 @@ def settings(folder: Path, **more: Any) -> Settings:
         "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
         "attachments": str(folder / "files"),
         "simulator_pace": 0,
+        # A scripted Claude's replies are for answers.
+        "title_model": "",
     }
     return FixedSettings(**(values | more))
 

@@ -24,7 +24,7 @@ class Cut(Exception):
 
 @dataclass
 class Reply:
-    """One answer: a status of failure with a body, or a stream of pieces."""
+    """One answer: a body, with a status, or a stream of pieces."""
 
     pieces: list[Any] = field(default_factory=list[Any])
     status: int = 200
@@ -70,7 +70,8 @@ class ScriptedClaude:
         self.clients.append(request.client)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         headers = {"request-id": "req_scripted", **reply.headers}
-        if reply.status != 200:
+        if reply.status != 200 or reply.body is not None:
+            headers["content-type"] = "application/json"
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             return Response(body, reply.status, headers)
         return StreamingResponse(self._stream(reply.pieces), media_type="text/event-stream", headers=headers)

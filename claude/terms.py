@@ -1,0 +1,34 @@
+"""What the generator is given: who is asked, and on which terms."""
+
+from dataclasses import dataclass
+
+from claude.budget import Budget
+from claude.connection import Claude
+from claude.files import Files
+from claude.models import Models
+from claude.prices import Prices
+from claude.titles import Titles
+
+LEASE_SECONDS = 10.0
+"""How long the answers of a process that died wait for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Claude, and what asking needs."""
+
+    claude: Claude
+    models: Models
+    files: Files
+    titles: Titles
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How generations are run; `alone`: no other process can hold any."""
+
+    prices: Prices
+    budget: Budget
+    caching: bool = True
+    lease_seconds: float = LEASE_SECONDS
+    alone: bool = True

@@ -1,0 +1,132 @@
+"""Titles: given by a small model behind the first answer, billed, bounded, and never over one of the user's."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import WAIT, Api, Json
+from conftest import Staged
+from running import execute, tertulia
+from scripted import Reply, says
+
+from claude.titles import MAX_TITLE, title_in
+
+CHANGES = "subscription { conversationChanges { kind conversation { id title } } }"
+SMALL = "claude-haiku-5-5"
+
+
+def named(text: str, **more: Any) -> Reply:
+    """A whole message, not streamed."""
+    usage = {"input_tokens": 50, "output_tokens": 5}
+    content = [{"type": "text", "text": text}]
+    body = {
+        "id": "msg_2", "type": "message", "role": "assistant", "model": SMALL, "content": content,
+        "stop_reason": "end_turn", "stop_sequence": None, "usage": usage, **more,
+    }  # fmt: skip
+    return Reply(body=body)
+
+
+def until(found: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT
+    while not (value := found()):
+        assert time.monotonic() < deadline
+    return value
+
+
+def title_of(api: Api, id: str) -> str | None:
+    title: str | None = api.conversation(id)["title"]
+    return title
+
+
+def test_a_conversation_is_named_behind_its_first_answer_and_its_list_is_told(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, title_model=SMALL) as address, Api(address) as api, api.socket() as socket:
+        socket.subscribe(CHANGES, {})
+        sent = api.send("How do I bake a bread without any yeast?")
+        while not (title := change(socket.receive())):
+            pass
+        assert title == "How do I bake a bread"
+        assert title_of(api, sent["conversation"]["id"]) == title
+        rows = execute(place, "SELECT purpose, model, outcome, output_tokens > 0 FROM calls ORDER BY id")
+        assert [tuple(row) for row in rows] == [
+            ("answer", "claude-opus-5-5", "completed", True),
+            ("title", SMALL, "completed", True),
+        ]
+
+
+def change(message: Json) -> str | None:
+    found: Json = message["payload"]["data"]["conversationChanges"]
+    return found["conversation"]["title"] if found["kind"] == "UPDATED" else None
+
+
+def test_the_small_model_is_shown_what_was_said_and_does_not_think(staged: Staged) -> None:
+    stage = staged(says("Four."), named("**A sum.**"), title_model=SMALL)
+    sent = stage.api.send("2 + 2?")
+    id = sent["conversation"]["id"]
+    assert until(lambda: title_of(stage.api, id)) == "A sum"
+    request = stage.claude.requests[1]
+    assert (request["model"], "stream" in request) == (SMALL, False)
+    shown = request["messages"][0]["content"][0]["text"]
+    assert "user: 2 + 2?" in shown
+    assert "assistant: Four." in shown
+    usage = stage.api.conversation(id)["usage"]
+    assert (usage["inputTokens"], usage["outputTokens"]) == (61, 12)
+
+
+def test_a_title_of_the_users_stays(staged: Staged) -> None:
+    stage = staged(says("Hi"), says("Again"), named("Not mine"), title_model=SMALL)
+    made = (
+        'mutation { createConversation(input: {title: "Mine"}) { ... on ConversationPayload { conversation { id } } } }'
+    )
+    id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
+    stage.api.answer("Hello", conversationId=id)
+    other = stage.api.send("Hello")
+    until(lambda: title_of(stage.api, other["conversation"]["id"]))
+    assert title_of(stage.api, id) == "Mine"
+    assert len(stage.claude.requests) == 3
+
+
+FAILURES = [
+    Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}),
+    Reply(body=b"no JSON"),
+    named("I cannot help with that.", stop_reason="refusal"),
+    named(" \n "),
+    named("", content=[]),
+]
+
+
+@pytest.mark.parametrize("reply", FAILURES)
+def test_a_title_that_fails_is_tried_again_behind_the_next_answer(staged: Staged, reply: Reply) -> None:
+    stage = staged(says("Hi"), reply, says("Hi"), named("At last"), title_model=SMALL)
+    id = stage.api.send("Hello")["conversation"]["id"]
+    until(lambda: len(stage.claude.requests) == 2)
+    stage.api.answer("Again", conversationId=id)
+    assert until(lambda: title_of(stage.api, id)) == "At last"
+
+
+def test_where_the_small_model_is_not_there_the_answers_own_gives_the_title(staged: Staged) -> None:
+    stage = staged(says("Hi"), named("A greeting"), title_model="claude-tiny-1")
+    id = stage.api.send("Hello")["conversation"]["id"]
+    assert until(lambda: title_of(stage.api, id)) == "A greeting"
+    assert stage.claude.requests[1]["model"] == "claude-opus-5-5"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Plain words", "Plain words"),
+        ('"In quotes."', "In quotes"),
+        ("# Heading\n\nand more", "Heading"),
+        ("Title: Bread", "Bread"),
+        ("„Brot ohne Hefe“", "Brot ohne Hefe"),
+        ("a\u202eb\tc\x07d", "a b c d"),
+        ("half \ud800 pair", "half pair"),
+        ("word " * 40, "word " * 14 + "word…"),
+        ("x" * 300, "x" * (MAX_TITLE - 1) + "…"),
+    ],
+)
+def test_a_title_is_one_bounded_line(text: str, title: str) -> None:
+    found = title_in({"content": [{"type": "text", "text": text}]})
+    assert found == title
+    assert len(title) <= MAX_TITLE
