@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from claude.errors import ErrorCode, GenerationError, StreamError
+from claude.structured import answer_problem
 from streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -34,6 +35,8 @@ _USAGE = {
     "cache_read_input_tokens": "cache_read_tokens",
     "cache_creation_input_tokens": "cache_write_tokens",
 }
+JSON_MARK = "json"
+"""The key of ours that stored text blocks bear which are to be JSON."""
 CHARACTERS_OF_TOKEN = 4
 """Roughly; for what Claude was not heard to count."""
 
@@ -69,6 +72,8 @@ class Answer:
         self.sequence = sequence
         self.stop_reason: str | None = None
         self.request_id: str | None = None
+        self.schema: Json | None = None
+        """What its text must be, where that was asked for."""
         self.usage: dict[str, int] = {}
         self.counted = False
         """Whether Claude has said what the whole answer was."""
@@ -129,6 +134,8 @@ class Answer:
 
     def _start(self, index: int, block: Json) -> GenerationEvent:
         written = block.get("text") or block.get("thinking") or ""
+        if self.schema is not None and block.get("type") == "text":
+            block = {**block, JSON_MARK: {}}
         self._blocks[index] = _Block(block, utf16_length(written))
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
 
@@ -162,6 +169,9 @@ class Answer:
     def _finish(self, index: int) -> GenerationEvent:
         current = self._blocks[index]
         current.block = _whole(current.block, _joined(current.pieces))
+        if self.schema is not None and JSON_MARK in current.block:
+            problem = answer_problem(self.schema, current.block["text"])
+            current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}
         current.finished = True
         return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)
 

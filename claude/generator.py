@@ -208,7 +208,7 @@ class Generator:
             self._signals.send(CHANGED, found.owner_id)
         job.message_id = work.message_id
         model = await self._models.get(work.model)
-        job.model = work.model
+        job.model, job.answer.schema = work.model, work.options.get("output_schema")
         job.asking = work.asking(model, self._files, caching=self._terms.caching)
         return job.asking
 

@@ -36,6 +36,8 @@ class Model:
     thinking: frozenset[str] | None = None
     """The forms of thinking that it takes, in the Messages API's words; None where that is not known."""
     efforts: frozenset[str] | None = None
+    structured: bool | None = None
+    """Whether it writes JSON by a schema; None where that is not known."""
 
 
 class Models:
@@ -97,6 +99,7 @@ class Models:
                 max_output_tokens=info.max_tokens,
                 thinking=_supported(info.capabilities, "thinking", "types"),
                 efforts=_supported(info.capabilities, "effort"),
+                structured=_flag(info.capabilities, "structured_outputs"),
             )
 
     def _unlisted(self, model_id: str) -> Model:
@@ -110,3 +113,8 @@ def _supported(group: object, *path: str) -> frozenset[str] | None:
     if not isinstance(group, BaseModel):
         return None
     return frozenset(name for name, value in group if isinstance(value, CapabilitySupport) and value.supported)
+
+
+def _flag(group: object, name: str) -> bool | None:
+    found = getattr(group, name, None)
+    return found.supported if isinstance(found, CapabilitySupport) else None

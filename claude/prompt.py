@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from claude.structured import output_format
+
 Json = dict[str, Any]
 
 DEFAULT_MAX_TOKENS = 32_000
@@ -19,7 +21,7 @@ MIN_BUDGET_TOKENS = 1024
 THINKING = ("thinking", "redacted_thinking")
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
-OURS = ("partial",)
+OURS = ("partial", "json")
 """Keys of stored blocks that are not Claude's."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 
@@ -60,11 +62,11 @@ def build_request(
     thinking = _thinking(options.get("thinking"), forms, request["max_tokens"])
     if thinking is not None:
         request["thinking"] = thinking
-    if options.get("effort") is not None:
-        request["output_config"] = {"effort": options["effort"]}
+    if output_config := _output_config(options):
+        request["output_config"] = output_config
     left_out: Counter[LeftOut] = Counter()
     messages = [
-        (role, _replayable(blocks, left_out, keep_thinking=written_with == prefix))
+        (role, _replayable(_without_citations(blocks, options), left_out, keep_thinking=written_with == prefix))
         for role, blocks, written_with in turns
     ]
     request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
@@ -88,6 +90,19 @@ def without_earlier_attachments(request: Json) -> tuple[Json, int]:
     count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
     spoken = [{**message, "content": [_spoken(block) for block in message["content"]]} for message in earlier]
     return {**request, "messages": [*spoken, last]}, count
+
+
+def _output_config(options: Json) -> Json:
+    effort = {"effort": options["effort"]} if options.get("effort") is not None else {}
+    schema = options.get("output_schema")
+    return effort if schema is None else {**effort, "format": output_format(schema)}
+
+
+def _without_citations(blocks: list[Json], options: Json) -> list[Json]:
+    # The API cites in prose alone, and refuses to do both.
+    if options.get("output_schema") is None:
+        return blocks
+    return [{key: value for key, value in block.items() if key != "citations"} for block in blocks]
 
 
 def _spoken(block: Json) -> Json:

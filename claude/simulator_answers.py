@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from claude.simulator_json import example, schema_in
 from claude.simulator_rules import as_blocks, signature
 from claude.simulator_words import HELP, NOTE, OPENINGS, THOUGHTS
 
@@ -64,6 +65,9 @@ def plan(body: Json) -> Plan:
     if _asks_for_title(body):
         return _speak(body, _title(said))
     asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
+    schema = schema_in(body)
+    if schema is not None:
+        return _speak(body, json.dumps(example(schema, schema), indent=2))
     if asked is None:
         return _look(body) or _speak(body, _answer(body, said))
     scenario = SCENARIOS.get(asked[1])
@@ -216,7 +220,7 @@ def _tool_use(body: Json, _number: int | None) -> Plan:
     if not tools:
         return _speak(body, "There are no tools in this request, so there is nothing that I could call.")
     properties: Json = tools[0]["input_schema"].get("properties") or {}
-    arguments = ", ".join(f'"{name}": {_example(shape)}' for name, shape in properties.items())
+    arguments = ", ".join(f'"{name}": {json.dumps(example(shape, shape))}' for name, shape in properties.items())
     text = "{" + arguments + "}"
     call_id = hashlib.sha256(repr(body["messages"]).encode()).hexdigest()[:24]
     call: Json = {"type": "tool_use", "id": f"toolu_{call_id}", "name": tools[0]["name"], "input": {}}
@@ -225,11 +229,6 @@ def _tool_use(body: Json, _number: int | None) -> Plan:
     steps += [Step({"type": "content_block_stop", "index": 0})]
     blocks = [{**call, "input": json.loads(text)}]
     return Plan(blocks=blocks, steps=steps, stop_reason="tool_use", output_tokens=len(_pieces(text)) or 1)
-
-
-def _example(shape: Json) -> str:
-    examples = {"integer": "1", "number": "1.5", "boolean": "true", "array": "[]", "object": "{}"}
-    return examples.get(str(shape.get("type")), '"example"')
 
 
 def _rate_limit(_body: Json, seconds: int | None) -> Plan:

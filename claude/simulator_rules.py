@@ -113,7 +113,7 @@ def _capabilities(model_id: str) -> Json:
         "image_input": _support(answer=True),
         "pdf_input": _support(answer=True),
         "server_tools": {"supported": False, **tools},
-        "structured_outputs": _support(answer=False),
+        "structured_outputs": _support(answer=True),
         "thinking": {
             "supported": True,
             "types": {form: _support(answer=form in _forms(model_id)) for form in FORMS},
@@ -162,9 +162,26 @@ def _check_options(body: Json) -> None:
         if thinking["type"] not in _forms(body["model"]):
             raise invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
     output_config: Json = body.get("output_config") or {}
+    if "format" in output_config:
+        check_schema(output_config["format"].get("schema"))
+        if any(block.get("citations") for message in body["messages"] for block in as_blocks(message["content"])):
+            raise invalid("output_config.format: citations cannot be enabled together with structured outputs")
     effort = output_config.get("effort")
     if effort is not None and effort not in EFFORTS:
         raise invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
+
+
+def check_schema(schema: Any, path: str = "output_config.format.schema") -> None:
+    """Raise Refused for a schema with an object that is not closed."""
+    parts: Json = schema
+    if parts.get("type") == "object" and parts.get("additionalProperties") is not False:
+        raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
+    for name in ("properties", "$defs"):
+        named: Json = parts.get(name) or {}
+        for key, inside in named.items():
+            check_schema(inside, f"{path}.{name}.{key}")
+    if "items" in parts:
+        check_schema(parts["items"], f"{path}.items")
 
 
 def _check_messages(body: Json) -> None:

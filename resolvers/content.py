@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from claude.answer import JSON_MARK
 from claude.files import attachment_of
 
 Json = dict[str, Any]
@@ -28,6 +29,16 @@ class TextBlock:
     index: int
     text: str
     citations: list[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBlock:
+    """JSON by a schema."""
+
+    index: int
+    text: str
+    value: Any
+    problem: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class DocumentBlock:
 
 
 AttachmentBlock = ImageBlock | DocumentBlock
-ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | AttachmentBlock
+ContentBlock = TextBlock | JsonBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | AttachmentBlock
 
 
 def show(blocks: Sequence[Json]) -> list[ContentBlock]:
@@ -90,8 +101,7 @@ def show_block(index: int, block: Json) -> ContentBlock | None:
     """Show one stored block."""
     match block.get("type"):
         case "text":
-            citations: list[Json] = block.get("citations") or []
-            return TextBlock(index, block.get("text", ""), [_citation(item) for item in citations])
+            return _show_text(index, block)
         case "thinking" | "redacted_thinking":
             return ThinkingBlock(index, block.get("thinking", ""), redacted="data" in block)
         case "tool_use" | "server_tool_use":
@@ -102,6 +112,19 @@ def show_block(index: int, block: Json) -> ContentBlock | None:
             return _show_attachment(index, block)
         case _:
             return None
+
+
+def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
+    if JSON_MARK in block:
+        return _show_json(index, block)
+    citations: list[Json] = block.get("citations") or []
+    return TextBlock(index, block.get("text", ""), [_citation(item) for item in citations])
+
+
+def _show_json(index: int, block: Json) -> JsonBlock:
+    mark: Json = block[JSON_MARK]
+    whole = mark.get("checked") and mark["problem"] is None
+    return JsonBlock(index, block["text"], json.loads(block["text"]) if whole else None, mark.get("problem"))
 
 
 def _show_attachment(index: int, block: Json) -> AttachmentBlock | None:

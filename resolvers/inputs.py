@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from strawberry import ID, UNSET
+from strawberry.scalars import JSON
 
 from resolvers.errors import InvalidInput
 
@@ -41,12 +42,16 @@ class Thinking:
 
 @dataclass
 class GenerationOptions:
-    """What a request may set; what is left out comes from the conversation, then from the server."""
+    """What a request may set; what is left out comes from the conversation, then from the server.
+
+    `outputSchema`: a JSON schema; the answer's text is then a JsonBlock, which says whether it fits.
+    """
 
     model: str | None = None
     max_tokens: int | None = None
     effort: Effort | None = None
     thinking: Thinking | None = None
+    output_schema: JSON | None = None
 
 
 @dataclass

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from claude.models import Model
 from claude.prompt import MIN_BUDGET_TOKENS
+from claude.structured import schema_problem
 from db.tables import Conversation, Json
 from resolvers.context import Context
 from resolvers.errors import InvalidInput
@@ -21,6 +22,8 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
         await context.models.list()
     if options.max_tokens is not None and options.max_tokens < 1:
         raise InvalidInput("options.maxTokens", f"takes 1 or more, not {options.max_tokens}.")
+    if options.output_schema is not None and (problem := schema_problem(options.output_schema)) is not None:
+        raise InvalidInput("options.outputSchema", problem)
     if options.thinking is not None and options.thinking.budget_tokens is not None:
         _check_budget(options.thinking, options.max_tokens)
 
@@ -33,6 +36,8 @@ def check_for_model(options: Json, model: Model) -> None:
     if options.get("effort") is not None and model.efforts is not None and options["effort"] not in model.efforts:
         takes = ", ".join(sorted(model.efforts)).upper()
         raise InvalidInput("options.effort", f"takes {takes} with {model.id}." if takes else f"{model.id} takes none.")
+    if options.get("output_schema") is not None and model.structured is False:
+        raise InvalidInput("options.outputSchema", f"{model.id} takes none.")
     if options.get("thinking") is not None and model.thinking is not None:
         _check_thinking(options["thinking"], model.id, model.thinking)
 
@@ -58,7 +63,7 @@ def stored(options: GenerationOptions | None) -> Json:
     """Give what is kept of them: what was given, under the names of columns."""
     if options is None:
         return {}
-    given = {"max_tokens": options.max_tokens, "effort": options.effort}
+    given = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
     return {key: value for key, value in given.items() if value is not None} | thinking
 
@@ -88,4 +93,5 @@ def shown(root: Conversation) -> GenerationOptions:
         max_tokens=kept.get("max_tokens"),
         effort=Effort(kept["effort"]) if kept.get("effort") else None,
         thinking=Thinking(thinking["enabled"], thinking.get("budget_tokens")) if thinking else None,
+        output_schema=kept.get("output_schema"),
     )

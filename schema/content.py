@@ -42,6 +42,18 @@ class TextBlock(ContentBlock):
     citations: list[Citation]
 
 
+@shows(content.JsonBlock)
+class JsonBlock(ContentBlock):
+    """What `outputSchema` asked for. It is written as text; once whole, `value` is what fits the schema.
+
+    Where it does not, `value` is null and `problem` says why; while it is written, both are null.
+    """
+
+    text: str
+    value: JSON | None
+    problem: str | None
+
+
 @shows(content.ThinkingBlock)
 class ThinkingBlock(ContentBlock):
     """Claude's thinking, as far as it is shown; empty where it is redacted."""

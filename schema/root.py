@@ -8,7 +8,16 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers import branching, changes, conversations, following, search, sending, viewing
 from schema import inputs
-from schema.content import DocumentBlock, ImageBlock, Node, TextBlock, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from schema.content import (
+    DocumentBlock,
+    ImageBlock,
+    JsonBlock,
+    Node,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+)
 from schema.documents import Documents, Schema
 from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from schema.events import EVENTS, GenerationEvent
@@ -118,7 +127,17 @@ schema = Schema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[*EVENTS, Message, TextBlock, ThinkingBlock, ToolUseBlock, ToolResultBlock, ImageBlock, DocumentBlock],
+    types=[
+        *EVENTS,
+        Message,
+        TextBlock,
+        JsonBlock,
+        ThinkingBlock,
+        ToolUseBlock,
+        ToolResultBlock,
+        ImageBlock,
+        DocumentBlock,
+    ],
     exception_handlers=EXPECTED,
     extensions=[Documents, Failures],
     config=StrawberryConfig(),

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry.scalars import JSON
 
 from claude import budget as claude_budget
 from claude import errors as claude_errors
@@ -208,6 +209,7 @@ class GenerationOptions:
     max_tokens: int | None
     effort: inputs.Effort | None
     thinking: ThinkingOptions | None
+    output_schema: JSON | None
 
 
 @shows(tables.Conversation)

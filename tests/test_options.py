@@ -1,5 +1,6 @@
 """Options and thinking: what the model takes decides, as the Models API says it, and no table of ours."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,3 +162,82 @@ def test_a_simulated_model_refuses_a_form_that_it_does_not_take(api: Api) -> Non
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.thinking.enabled")
     ended = api.answer("Hello", options={"model": "claude-haiku-4-5", "thinking": {"enabled": False}})
     assert ended["__typename"] == "GenerationCompleted"
+
+
+SCHEMA: Json = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "people": {"type": "integer", "minimum": 1}},
+    "required": ["city", "people"],
+}
+STRUCTURED = """
+  query ($id: ID!) { generation(id: $id) { message { text content { __typename index
+    ... on JsonBlock { text value problem } } } conversation { options { outputSchema } } } }
+"""
+
+
+def block_of(api: Api, generation: str) -> Json:
+    found: Json = api.ask(STRUCTURED, id=generation)["generation"]["message"]["content"][0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "value", "problem"),
+    [
+        ('{"city": "Ávila", "people": 58000}', {"city": "Ávila", "people": 58000}, None),
+        ('{"city": "Ávila", "people": 0}', None, "['people']: 0 is less than the minimum of 1"),
+        ('{"city": "Ávila"}', None, '"people" is a required property'),
+        ('{"city": "Áv', None, "This is not JSON"),
+        ("[" * 5000, None, "This is not JSON"),
+    ],
+)
+def test_what_a_schema_asked_for_is_checked(staged: Staged, said: str, value: Json | None, problem: str | None) -> None:
+    stage = staged(says(said[:5], said[5:]), says("Hi"))
+    sent = stage.api.send("Tell me of Ávila", options={"outputSchema": SCHEMA})
+    events = stage.api.follow(sent["generation"]["id"], 0)
+    kinds = [event["block"]["__typename"] for event in events if "block" in event]
+    assert kinds == ["JsonBlock", "JsonBlock"]
+    block = block_of(stage.api, sent["generation"]["id"])
+    assert (block["text"], block["value"]) == (said, value)
+    assert block["problem"] is None if problem is None else problem in block["problem"]
+    asked_for = stage.claude.requests[0]["output_config"]["format"]
+    assert (asked_for["type"], asked_for["schema"]["additionalProperties"]) == ("json_schema", False)
+    stage.api.answer("And now in prose", conversationId=sent["conversation"]["id"])
+    assert stage.claude.requests[1]["messages"][1]["content"] == [{"type": "text", "text": said}]
+    assert "output_config" not in stage.claude.requests[1]
+
+
+def test_a_schema_may_belong_to_the_conversation(api: Api) -> None:
+    made = api.ask(CREATE, input={"options": {"outputSchema": SCHEMA}})["made"]["conversation"]["id"]
+    sent = api.send("Anything", conversationId=made)
+    api.follow(sent["generation"]["id"])
+    assert block_of(api, sent["generation"]["id"])["value"] == {"city": "example", "people": 1}
+    found = api.ask(STRUCTURED, id=sent["generation"]["id"])["generation"]["conversation"]["options"]["outputSchema"]
+    assert found == SCHEMA
+
+
+DEEP: Json = json.loads('{"not":' * 70 + "{}" + "}" * 70)
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("text", "an object"),
+        ([], "an object"),
+        ({"type": "banana"}, "no JSON schema"),
+        ({"type": "string", "pattern": "("}, "no JSON schema"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "stands elsewhere"),
+        ({"type": "string", "description": "x" * 70_000}, "65,536 bytes"),
+        (DEEP, "64 levels"),
+    ],
+)
+def test_what_is_no_schema_is_refused(api: Api, schema: Any, words: str) -> None:
+    refused = api.try_send("Hello", options={"outputSchema": schema})
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.outputSchema")
+    assert words in refused["message"]
+
+
+def test_a_model_that_writes_no_json_by_a_schema_is_asked_for_none(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"])]
+    refused = stage.api.try_send("Hello", options={"outputSchema": SCHEMA})
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.outputSchema")
