@@ -41,15 +41,32 @@ CHARACTERS_OF_TOKEN = 4
 """Roughly; for what Claude was not heard to count."""
 
 
+def _without(values: Json, name: str) -> Json:
+    return {key: value for key, value in values.items() if key != name}
+
+
 def utf16_length(text: str) -> int:
     """Count UTF-16 code units: a JavaScript string's length."""
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def usage_of(usage: Json | None) -> dict[str, int]:
-    """Give Claude's counts under our names, as far as they are told."""
-    found = ((ours, (usage or {}).get(theirs)) for theirs, ours in _USAGE.items())
-    return {ours: int(count) for ours, count in found if count is not None}
+    """Give Claude's counts under our names, as far as they are told; those of compaction among them."""
+    told: Json = usage or {}
+    found = {ours: int(told[theirs]) for theirs, ours in _USAGE.items() if told.get(theirs) is not None}
+    rounds: list[Json] = told.get("iterations") or []
+    for compacting in (one for one in rounds if one.get("type") == "compaction"):
+        for theirs, ours in _USAGE.items():
+            found[ours] = found.get(ours, 0) + int(compacting.get(theirs) or 0)
+    return found
+
+
+def context_of(usage: Json | None) -> int | None:
+    """Give how many tokens of the window are in use behind an answer; None where nothing is told."""
+    told: Json = usage or {}
+    rounds: list[Json] = told.get("iterations") or []
+    last = next((one for one in reversed(rounds) if one.get("type") == "message"), told)
+    return sum(int(last.get(name) or 0) for name in _USAGE) if "input_tokens" in last else None
 
 
 @dataclass(slots=True)
@@ -74,9 +91,11 @@ class Answer:
         self.request_id: str | None = None
         self.schema: Json | None = None
         """What its text must be, where that was asked for."""
+        self.context_tokens: int | None = None
         self.usage: dict[str, int] = {}
         self.counted = False
         """Whether Claude has said what the whole answer was."""
+        self._told: Json = {}
         self._written = 0
         self.written_for_an_hour = 0
         self._blocks = {index: _Block(block, 0, finished=True) for index, block in enumerate(content)}
@@ -150,6 +169,9 @@ class Answer:
                 **current.block,
                 "signature": current.block.get("signature", "") + delta["signature"],
             }
+        elif kind == "compaction_delta":
+            summary = (current.block.get("content") or "") + (delta.get("content") or "")
+            current.block = {**current.block, **_without(delta, "type"), "content": summary or None}
         elif kind == "citations_delta":
             current.block = {
                 **current.block,
@@ -177,8 +199,10 @@ class Answer:
 
     def _count(self, usage: Json | None) -> None:
         # Claude's counts are cumulative: a later one takes the place of an earlier one.
-        self.usage |= usage_of(usage)
-        lifetimes: Json = (usage or {}).get("cache_creation") or {}
+        self._told |= {name: count for name, count in (usage or {}).items() if count is not None}
+        self.usage |= usage_of(self._told)
+        self.context_tokens = context_of(self._told) or self.context_tokens
+        lifetimes: Json = self._told.get("cache_creation") or {}
         self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
 
 

@@ -20,9 +20,15 @@ _OF_ATTACHMENTS = re.compile(r"\b(image|document|pdf)", re.IGNORECASE)
 class AskingForAnswer:
     """A request, with what was left out of it; its attachments are still named, not filled in."""
 
-    def __init__(self, request: Json, left_out: Counter[LeftOut], files: Files, *, slow: bool | None) -> None:
-        """Take a request as `claude.prompt` builds it. `slow`: as `claude.caching` has it; None without caching."""
+    def __init__(
+        self, request: Json, left_out: Counter[LeftOut], files: Files, *, slow: bool | None, context_tokens: int
+    ) -> None:
+        """Take a request as `claude.prompt` builds it. `slow`: as `claude.caching` has it; None without caching.
+
+        `context_tokens`: how much of the window was in use before.
+        """
         self.left_out = left_out
+        self.context_tokens = context_tokens
         self._request = request
         self._files = files
         self._slow = slow

@@ -22,6 +22,7 @@ logger = logging.getLogger("tertulia.claude")
 
 MAX_RETRIES = 2
 REFUSALS = (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError)
+BETA_PARTS = ("betas", "context_management")
 FAILURES = 400
 """Statuses from here on are failures."""
 MAX_RETRY_AFTER = 10.0
@@ -40,7 +41,7 @@ class Asking(Protocol):
     """What is asked for, and how to ask for it otherwise."""
 
     async def body(self) -> Json:
-        """Give the body of `POST /v1/messages`."""
+        """Give the body of `POST /v1/messages`; `betas` are those of its header."""
         ...
 
     async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
@@ -117,7 +118,7 @@ class Claude:
         while True:
             try:
                 create = self.client.messages.with_streaming_response.create
-                return await stack.enter_async_context(create(**body, stream=True))
+                return await stack.enter_async_context(create(**_arguments(body), stream=True))
             except REFUSALS as refused:
                 other = await asking.instead(refused)
                 if other is None:
@@ -128,6 +129,15 @@ class Claude:
     async def close(self) -> None:
         """Close all connections."""
         await self.client.close()
+
+
+def _arguments(body: Json) -> Json:
+    """Give the SDK's arguments: what is beta, its typed signature does not know."""
+    rest = {name: value for name, value in body.items() if name not in BETA_PARTS}
+    if "betas" in body:
+        rest["extra_headers"] = {"anthropic-beta": ",".join(body["betas"])}
+        rest["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
+    return rest
 
 
 def _read(found: Iterable[tuple[bytes, bytes]], request_id: str | None) -> tuple[list[Json], StreamError | None]:

@@ -73,4 +73,5 @@ def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[st
         "finished_at": now(),
         **first,
         **left_out,
+        "context_tokens": answer.context_tokens or (job.asking.context_tokens if job.asking else None),
     }

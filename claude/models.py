@@ -36,6 +36,8 @@ class Model:
     thinking: frozenset[str] | None = None
     """The forms of thinking that it takes, in the Messages API's words; None where that is not known."""
     efforts: frozenset[str] | None = None
+    compacts: bool = False
+    """Whether it can sum up what was said, when its window nears its end."""
     structured: bool | None = None
     """Whether it writes JSON by a schema; None where that is not known."""
 
@@ -99,6 +101,7 @@ class Models:
                 max_output_tokens=info.max_tokens,
                 thinking=_supported(info.capabilities, "thinking", "types"),
                 efforts=_supported(info.capabilities, "effort"),
+                compacts=bool(_flag(getattr(info.capabilities, "context_management", None), "compact_20260112")),
                 structured=_flag(info.capabilities, "structured_outputs"),
             )
 

@@ -19,6 +19,7 @@ DEFAULT_MAX_TOKENS = 32_000
 MIN_BUDGET_TOKENS = 1024
 """The least that the API takes as a budget for thinking."""
 THINKING = ("thinking", "redacted_thinking")
+SUMMARY = "compaction"
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
 OURS = ("partial", "json")
@@ -33,6 +34,7 @@ class LeftOut(StrEnum):
     THINKING_REFUSED = "thinking_refused"
     UNFINISHED = "unfinished"
     ATTACHMENT_REFUSED = "attachment_refused"
+    SUMMARY_OF_ANOTHER_MODEL = "summary_of_another_model"
 
 
 def prefix_fingerprint(model: str, system_prompt: str | None) -> str:
@@ -48,12 +50,15 @@ def build_request(
     options: Json,
     forms: frozenset[str] | None,
     turns: Iterable[tuple[str, list[Json], str | None]],
+    compaction: Json | None = None,
+    near: bool = False,
 ) -> tuple[Json, Counter[LeftOut]]:
     """Give the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
 
     `forms`: those of thinking that the model takes, None where that is not known.
     `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
     user's).
+    `compaction`: what a request bears that lets Claude compact, None where the model cannot; `near`: whether it may.
     """
     prefix = prefix_fingerprint(model, system_prompt)
     request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
@@ -69,8 +74,12 @@ def build_request(
         (role, _replayable(_without_citations(blocks, options), left_out, keep_thinking=written_with == prefix))
         for role, blocks, written_with in turns
     ]
+    if compaction is None:
+        messages = [(role, _without_summaries(blocks, left_out)) for role, blocks in messages]
+    elif near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
+        request |= compaction
     request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
-    return request, left_out
+    return request, +left_out
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:
@@ -90,6 +99,13 @@ def without_earlier_attachments(request: Json) -> tuple[Json, int]:
     count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
     spoken = [{**message, "content": [_spoken(block) for block in message["content"]]} for message in earlier]
     return {**request, "messages": [*spoken, last]}, count
+
+
+def _without_summaries(blocks: list[Json], left_out: Counter[LeftOut]) -> list[Json]:
+    # What they sum up still stands in front of them.
+    kept = [block for block in blocks if block.get("type") != SUMMARY]
+    left_out[LeftOut.SUMMARY_OF_ANOTHER_MODEL] += len(blocks) - len(kept)
+    return kept
 
 
 def _output_config(options: Json) -> Json:

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from claude.simulator_answers import Failure, Plan, plan
 from claude.simulator_cache import PromptCache, count_tokens
+from claude.simulator_compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
 from claude.simulator_media import FileStore, look_at
 from claude.simulator_rules import MODELS, Refused, check, model_info
 
@@ -39,11 +40,15 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     async def messages(request: Request) -> Response:
         body = await _read(request)
         check(body)
-        body = await asyncio.to_thread(look_at, body, files)
+        check_compaction(body, request.headers.get("anthropic-beta", ""))
+        body = after_summary(await asyncio.to_thread(look_at, body, files))
         planned = plan(body)
         if planned.failure is not None and _still_fails(failures, body, planned.failure):
             return _failure(planned.failure)
         used = cache.use(body).usage()
+        if is_due(body):
+            planned = with_summary(planned, body)
+            used["iterations"] = summary_usage(body, dict(used), planned.output_tokens)
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
             return StreamingResponse(

@@ -119,13 +119,14 @@ def _recall_name(earlier: list[str]) -> str:
     return "You have not told me your name yet."
 
 
-def _pieces(text: str) -> list[str]:
+def pieces(text: str) -> list[str]:
+    """Cut a text into what stands for its tokens."""
     return re.findall(r"\s*\S{1,12}|\s+", text)
 
 
 def _text_steps(index: int, text: str) -> Iterator[Step]:
     yield Step(_start(index, {"type": "text", "text": ""}))
-    for piece in _pieces(text):
+    for piece in pieces(text):
         yield Step(_delta(index, {"type": "text_delta", "text": piece}), TOKEN)
     yield Step({"type": "content_block_stop", "index": index})
 
@@ -144,15 +145,15 @@ def _speak(body: Json, text: str) -> Plan:
     for sequence in sequences:
         if sequence in text:
             text, stop_reason, stop_sequence = text[: text.index(sequence)], "stop_sequence", sequence
-    pieces = _pieces(text)
-    if len(pieces) > body["max_tokens"]:
-        text, stop_reason, stop_sequence = "".join(pieces[: body["max_tokens"]]), "max_tokens", None
+    cut = pieces(text)
+    if len(cut) > body["max_tokens"]:
+        text, stop_reason, stop_sequence = "".join(cut[: body["max_tokens"]]), "max_tokens", None
     return Plan(
         blocks=[{"type": "text", "text": text}],
         steps=list(_text_steps(0, text)),
         stop_reason=stop_reason,
         stop_sequence=stop_sequence,
-        output_tokens=max(1, len(_pieces(text))),
+        output_tokens=max(1, len(pieces(text))),
     )
 
 
@@ -207,7 +208,7 @@ def _thinking(body: Json, _number: int | None) -> Plan:
     text = spoken.blocks[0]["text"]
     signed = signature(body, thought)
     steps = [Step(_start(0, {"type": "thinking", "thinking": "", "signature": ""}))]
-    steps += [Step(_delta(0, {"type": "thinking_delta", "thinking": piece}), TOKEN) for piece in _pieces(thought)]
+    steps += [Step(_delta(0, {"type": "thinking_delta", "thinking": piece}), TOKEN) for piece in pieces(thought)]
     steps += [Step(_delta(0, {"type": "signature_delta", "signature": signed}))]
     steps += [Step({"type": "content_block_stop", "index": 0}), *_text_steps(1, text)]
     blocks = [{"type": "thinking", "thinking": thought, "signature": signed}, *spoken.blocks]
@@ -225,10 +226,10 @@ def _tool_use(body: Json, _number: int | None) -> Plan:
     call_id = hashlib.sha256(repr(body["messages"]).encode()).hexdigest()[:24]
     call: Json = {"type": "tool_use", "id": f"toolu_{call_id}", "name": tools[0]["name"], "input": {}}
     steps = [Step(_start(0, call)), Step(_delta(0, {"type": "input_json_delta", "partial_json": ""}))]
-    steps += [Step(_delta(0, {"type": "input_json_delta", "partial_json": p}), TOKEN) for p in _pieces(text)]
+    steps += [Step(_delta(0, {"type": "input_json_delta", "partial_json": p}), TOKEN) for p in pieces(text)]
     steps += [Step({"type": "content_block_stop", "index": 0})]
     blocks = [{**call, "input": json.loads(text)}]
-    return Plan(blocks=blocks, steps=steps, stop_reason="tool_use", output_tokens=len(_pieces(text)) or 1)
+    return Plan(blocks=blocks, steps=steps, stop_reason="tool_use", output_tokens=len(pieces(text)) or 1)
 
 
 def _rate_limit(_body: Json, seconds: int | None) -> Plan:

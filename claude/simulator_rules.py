@@ -31,7 +31,7 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 TOP_LEVEL = {
     *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
     *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
-    *("speed", "user_profile_id", "workspace_id"),
+    *("speed", "user_profile_id", "workspace_id", "context_management"),
 }
 BLOCK_KEYS = {
     "text": {"type", "text", "citations", "cache_control"},
@@ -40,6 +40,7 @@ BLOCK_KEYS = {
     "tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
     "image": {"type", "source", "cache_control"},
     "document": {"type", "source", "title", "context", "citations", "cache_control"},
+    "compaction": {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"},
     "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
 }
 
@@ -108,7 +109,7 @@ def _capabilities(model_id: str) -> Json:
         "batch": _support(answer=False),
         "citations": _support(answer=True),
         "code_execution": _support(answer=False),
-        "context_management": {"supported": False},
+        "context_management": {"supported": True, "compact_20260112": _support(answer=True)},
         "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
         "image_input": _support(answer=True),
         "pdf_input": _support(answer=True),

@@ -88,7 +88,7 @@ class Titles:
             generation, answer, _ = found
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
-        return _request(model, _shown([branch[0][0], answer]))
+        return _request(model, _shown([branch[0].message, answer]))
 
     async def _small_model(self, answered_with: str) -> Model:
         """Give the small model; where the Models API does not know it, the one that has just answered."""

@@ -8,6 +8,7 @@ aiohttp's.
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
+from io import BytesIO
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -16,6 +17,8 @@ import httpx2
 BODY = "tertulia.body"
 UNDONE = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers of what aiohttp undoes."""
+LARGE = 256 * 1024
+"""Bytes of a request."""
 
 
 class Body(httpx2.AsyncByteStream):
@@ -63,12 +66,14 @@ class Transport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, and give its response when the head has come."""
         session = self._session = self._session or _session(request.url)
+        data = await request.aread()
         with _translating():
             response = await session.request(
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=await request.aread() or None,
+                # aiohttp writes a file in pieces, and gives way between them.
+                data=BytesIO(data) if len(data) > LARGE else data or None,
                 allow_redirects=False,
                 timeout=_timeout(request),
             )

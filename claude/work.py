@@ -6,10 +6,12 @@ from uuid import UUID
 
 from claude.asking import AskingForAnswer
 from claude.caching import is_slow
+from claude.compaction import edits, is_near
 from claude.files import Files
 from claude.models import Model
 from claude.prompt import build_request, prefix_fingerprint
-from db.tables import Conversation, Generation, Json, Message, Role
+from db.messages import OnBranch
+from db.tables import Conversation, Generation, Json, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Work:
     turns: Sequence[tuple[str, list[Json], str | None]]
     slow: bool
     """Whether the user takes longer to write than a short cache lives."""
+    context_tokens: int
+    """How much of the window was in use behind the last answer."""
 
     @property
     def prefix(self) -> str:
@@ -38,12 +42,25 @@ class Work:
             system_prompt=self.system_prompt,
             options=self.options,
             turns=self.turns,
+            compaction=edits(model),
+            near=is_near(self.context_tokens, model),
         )
-        return AskingForAnswer(request, left_out, files, slow=self.slow if caching else None)
+        return AskingForAnswer(
+            request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
+        )
 
 
-def work_of(generation: Generation, conversation: Conversation, branch: Sequence[tuple[Message, str | None]]) -> Work:
+def work_of(generation: Generation, conversation: Conversation, branch: Sequence[OnBranch]) -> Work:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
-    turns = [(message.role.value, message.content, prefix) for message, prefix in branch]
-    slow = is_slow([message.created_at for message, _ in branch if message.role is Role.USER])
-    return Work(generation.message_id, generation.model, conversation.system_prompt, generation.options, turns, slow)
+    turns = [(one.message.role.value, one.message.content, one.prefix) for one in branch]
+    said_at = [one.message.created_at for one in branch if one.message.role is Role.USER]
+    known = [one.context_tokens for one in branch if one.context_tokens is not None]
+    return Work(
+        generation.message_id,
+        generation.model,
+        conversation.system_prompt,
+        generation.options,
+        turns,
+        slow=is_slow(said_at),
+        context_tokens=known[-1] if known else 0,
+    )

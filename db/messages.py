@@ -1,10 +1,10 @@
 """Queries on messages: a conversation's branch is the path from a leaf up to its root."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, exists
+from sqlalchemy import and_, bindparam, exists, func
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -68,19 +68,45 @@ def _path() -> Any:
 
 _PATH = _path()
 _BRANCH = (
-    select(Message, Generation.prefix)
+    select(Message, Generation.prefix, Generation.context_tokens)
     .join(_PATH, _PATH.c.id == Message.id)
     .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
     .order_by(col(Message.depth))
 )
 
 
-async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[tuple[Message, str | None]]:
-    """Give the whole branch, oldest first, each with its generation's prefix. Without an owner: for the generator."""
+class OnBranch(NamedTuple):
+    """A message of a branch, with what its generation says of it."""
+
+    message: Message
+    prefix: str | None = None
+    context_tokens: int | None = None
+
+
+async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
+    """Give the whole branch, oldest first. Without an owner: for the generator."""
     if leaf_id is None:
         return []
     found = await session.exec(_BRANCH, params={"leaf": leaf_id})
-    return [(message, prefix) for message, prefix in found.all()]
+    return [OnBranch(*row) for row in found.all()]
+
+
+_PARENT, _BEFORE = aliased(Message), aliased(Message)
+_LAST, _EARLIER = aliased(Generation), aliased(Generation)
+_CONTEXT = (
+    select(Message.id, func.coalesce(_LAST.context_tokens, _EARLIER.context_tokens))
+    .outerjoin(_LAST, col(_LAST.message_id) == col(Message.id))
+    .outerjoin(_PARENT, col(_PARENT.id) == col(Message.parent_id))
+    .outerjoin(_BEFORE, col(_BEFORE.id) == col(_PARENT.parent_id))
+    .outerjoin(_EARLIER, col(_EARLIER.message_id) == col(_BEFORE.id))
+    .where(some_of(Message.id), owned(Message.conversation_id))
+)
+
+
+async def context_tokens(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Give how many tokens were in use behind each of those answers; of one that is being written, before it."""
+    rows: Any = await session.exec(_CONTEXT, params={"owner": owner, "ids": ids})
+    return {message_id: count for message_id, count in rows.all() if count is not None}
 
 
 async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUID) -> bool:

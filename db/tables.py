@@ -178,6 +178,8 @@ class Generation(SQLModel, table=True):
     request_id: str | None = None
     # A hash of model, system prompt and tools: Claude binds its thinking to them (see claude.prompt).
     prefix: str | None = None
+    # How many tokens of the model's window were in use behind it; of one that failed, what was known before.
+    context_tokens: int | None = None
     # How many blocks of earlier messages Claude was not shown, by reason; words of claude.prompt.
     left_out: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
     input_tokens: int | None = None

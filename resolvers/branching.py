@@ -16,7 +16,7 @@ from resolvers.errors import InvalidInput
 from resolvers.inputs import MAX_TITLE, ForkConversation, check_text
 from resolvers.turns import find_message
 
-KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix", "left_out")
+KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix", "left_out", "context_tokens")
 MOMENTS = ("created_at", "started_at", "first_token_at", "finished_at")
 
 
@@ -44,7 +44,7 @@ async def fork_conversation(info: Info, input: ForkConversation) -> Conversation
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         message, conversation = await find_message(session, owner, input.message_id)
-        branch = [one for one, _ in await messages.branch(session, message.id)]
+        branch = [one.message for one in await messages.branch(session, message.id)]
         written = await generations.of_messages(session, owner, [one.id for one in branch])
         if any(one.status in UNFINISHED for one in written.values()):
             raise InvalidInput("messageId", "stands behind an answer that is still being written.")

@@ -1,7 +1,7 @@
 """What clients see of content: derived from the blocks as Claude gave them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,14 @@ class JsonBlock:
     text: str
     value: Any
     problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionBlock:
+    """Claude's summary of all that stands before it."""
+
+    index: int
+    summary: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,9 @@ class DocumentBlock:
 
 
 AttachmentBlock = ImageBlock | DocumentBlock
-ContentBlock = TextBlock | JsonBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | AttachmentBlock
+ContentBlock = (
+    TextBlock | JsonBlock | CompactionBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | AttachmentBlock
+)
 
 
 def show(blocks: Sequence[Json]) -> list[ContentBlock]:
@@ -99,19 +109,9 @@ def show(blocks: Sequence[Json]) -> list[ContentBlock]:
 
 def show_block(index: int, block: Json) -> ContentBlock | None:
     """Show one stored block."""
-    match block.get("type"):
-        case "text":
-            return _show_text(index, block)
-        case "thinking" | "redacted_thinking":
-            return ThinkingBlock(index, block.get("thinking", ""), redacted="data" in block)
-        case "tool_use" | "server_tool_use":
-            return ToolUseBlock(index, block["id"], block["name"], block.get("input"), block.get("partial_json"))
-        case str(kind) if kind.endswith("tool_result"):
-            return ToolResultBlock(index, block["tool_use_id"], block.get("content"), bool(block.get("is_error")))
-        case "image" | "document":
-            return _show_attachment(index, block)
-        case _:
-            return None
+    kind = str(block.get("type"))
+    show_kind = _show_tool_result if kind.endswith("tool_result") else _KINDS.get(kind)
+    return None if show_kind is None else show_kind(index, block)
 
 
 def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
@@ -127,11 +127,39 @@ def _show_json(index: int, block: Json) -> JsonBlock:
     return JsonBlock(index, block["text"], json.loads(block["text"]) if whole else None, mark.get("problem"))
 
 
+def _show_thinking(index: int, block: Json) -> ThinkingBlock:
+    return ThinkingBlock(index, block.get("thinking", ""), redacted=block["type"] == "redacted_thinking")
+
+
+def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
+    return ToolUseBlock(index, block["id"], block["name"], block.get("input"), block.get("partial_json"))
+
+
+def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
+    return ToolResultBlock(index, block["tool_use_id"], block.get("content"), bool(block.get("is_error")))
+
+
+def _show_summary(index: int, block: Json) -> CompactionBlock:
+    return CompactionBlock(index, block.get("content"))
+
+
 def _show_attachment(index: int, block: Json) -> AttachmentBlock | None:
     attachment_id = attachment_of(block)
     if attachment_id is None:
         return None
     return ImageBlock(index, attachment_id) if block["type"] == "image" else DocumentBlock(index, attachment_id)
+
+
+_KINDS: dict[str, Callable[[int, Json], ContentBlock | None]] = {
+    "text": _show_text,
+    "thinking": _show_thinking,
+    "redacted_thinking": _show_thinking,
+    "tool_use": _show_tool_use,
+    "server_tool_use": _show_tool_use,
+    "image": _show_attachment,
+    "document": _show_attachment,
+    "compaction": _show_summary,
+}
 
 
 def joined_text(blocks: Sequence[Json]) -> str:

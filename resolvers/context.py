@@ -99,6 +99,11 @@ class Loaders:
         return self._loader(attachments.get_many)
 
     @cached_property
+    def context_tokens(self) -> DataLoader[UUID, int | None]:
+        """How much of the window is in use behind an answer, by its message's id."""
+        return self._loader(messages.context_tokens)
+
+    @cached_property
     def active_in(self) -> DataLoader[UUID, Generation | None]:
         """By conversation: what runs in it, or waits first in its line."""
         return self._loader(generations.active)

@@ -36,6 +36,15 @@ class ConversationPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextWindow:
+    """How full a model's window is, in tokens."""
+
+    used_tokens: int
+    limit: int | None
+    compacts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeletedConversation:
     """What is gone."""
 
@@ -89,6 +98,14 @@ def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | 
 async def model(info: Info, root: Conversation | Generation) -> Model:
     """The Claude model that answers."""
     return await info.context.models.get(root.model)
+
+
+async def context(info: Info, root: Conversation) -> ContextWindow:
+    """How full the model's window is on the active branch."""
+    known = await info.context.models.get(root.model)
+    leaf = root.active_leaf_id
+    used = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
+    return ContextWindow(used or 0, known.max_input_tokens, known.compacts)
 
 
 def usage(root: Conversation) -> UsageSum:

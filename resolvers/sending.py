@@ -14,6 +14,7 @@ from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages, search
 from db.database import AsyncSession
 from db.inserting import insert
+from db.messages import OnBranch
 from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
@@ -129,7 +130,7 @@ async def _store(
     answer, generation = _rows(turn, input)
     work = None
     if front is None:
-        work = work_of(generation, conversation, [*turn.branch, (turn.asked, None)])
+        work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)])
         generation.reserved = await _reserve(session, context, work)
         _begin(generation, context, work)
     else:
@@ -147,7 +148,7 @@ async def _store(
 
 def _in_front(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
     """Give whom it has to wait for, where it may wait: an answer on its branch, or the last where too many run."""
-    branch = {message.id for message, _ in turn.branch}
+    branch = {one.message.id for one in turn.branch}
     waiting = [one for one in unfinished if one.status is Status.QUEUED]
     crowded = len(unfinished) - len(waiting) >= MAX_SIDE_BY_SIDE
     # Who interrupts wants no other answer beside the new one.

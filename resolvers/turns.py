@@ -8,6 +8,7 @@ from strawberry import ID
 
 from db import conversations, messages
 from db.database import AsyncSession
+from db.messages import OnBranch
 from db.tables import Conversation, Json, Message, Role
 from resolvers.attachments import Attached, attach, attachment_ids
 from resolvers.context import Context, as_uuid
@@ -15,7 +16,7 @@ from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
 
 NOTHING = Attached()
-Branch = Sequence[tuple[Message, str | None]]
+Branch = Sequence[OnBranch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
         raise NotFound(input.conversation_id, "conversation")
     leaf = found.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
     branch = await messages.branch(session, leaf)
-    if input.parent_id is not None and (not branch or branch[-1][0].conversation_id != found.id):
+    if input.parent_id is not None and (not branch or branch[-1].message.conversation_id != found.id):
         raise NotFound(input.parent_id, "message of this conversation")
     return await _said(session, context, found, branch, input)
 
@@ -70,7 +71,7 @@ async def of_regeneration(session: AsyncSession, context: Context, input: Regene
     branch = await messages.branch(session, answer.parent_id)
     if not branch:
         raise InvalidInput("messageId", "answers nothing, so there is nothing to ask again.")
-    return Turn(conversation, branch[:-1], branch[-1][0], new_message=False)
+    return Turn(conversation, branch[:-1], branch[-1].message, new_message=False)
 
 
 async def find_message(session: AsyncSession, owner: UUID, id: str) -> tuple[Message, Conversation]:
@@ -92,7 +93,7 @@ async def _said(
 ) -> Turn:
     """Give the turn of a new message of the user's: what it shows stands in front of its words, as Claude likes it."""
     model = context.models.known((input.options and input.options.model) or conversation.model)
-    earlier = [message for message, _ in branch]
+    earlier = [one.message for one in branch]
     attached = await attach(session, context, conversation, earlier, input.attachment_ids, model)
     text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []
     if not attached.blocks and not text:

@@ -54,6 +54,16 @@ class JsonBlock(ContentBlock):
     problem: str | None
 
 
+@shows(content.CompactionBlock)
+class CompactionBlock(ContentBlock):
+    """Claude's summary of all that stands before it, from which it goes on; null where it could not sum it up.
+
+    Nothing is deleted: the messages before it stay, and are only not read by Claude any more.
+    """
+
+    summary: str | None
+
+
 @shows(content.ThinkingBlock)
 class ThinkingBlock(ContentBlock):
     """Claude's thinking, as far as it is shown; empty where it is redacted."""

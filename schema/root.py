@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers import branching, changes, conversations, following, search, sending, viewing
 from schema import inputs
 from schema.content import (
+    CompactionBlock,
     DocumentBlock,
     ImageBlock,
     JsonBlock,
@@ -132,6 +133,7 @@ schema = Schema(
         Message,
         TextBlock,
         JsonBlock,
+        CompactionBlock,
         ThinkingBlock,
         ToolUseBlock,
         ToolResultBlock,

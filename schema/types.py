@@ -212,6 +212,19 @@ class GenerationOptions:
     output_schema: JSON | None
 
 
+@shows(conversations.ContextWindow)
+class ContextWindow:
+    """How full the model's window is, in tokens: what is in use behind the last answer, and the most there is room for.
+
+    `limit` is null where it is not known. Where `compacts`, Claude sums up what was said when the end is near, as a
+    CompactionBlock says then. Where not, it says MODEL_CONTEXT_WINDOW_EXCEEDED or refuses: go on in a new conversation.
+    """
+
+    used_tokens: int
+    limit: int | None
+    compacts: bool
+
+
 @shows(tables.Conversation)
 class Conversation(Node):
     """An exchange owned by one viewer."""
@@ -228,6 +241,7 @@ class Conversation(Node):
     last_message: Message | None = served(conversations.last_message)
     active_generation: Generation | None = served(conversations.active_generation)
     usage: Usage = served(conversations.usage)
+    context: ContextWindow = served(conversations.context)
 
 
 @shows(paging.Edge)

@@ -112,7 +112,7 @@ START: Json = {
 STOP: Json = {"type": "message_stop"}
 
 
-def end(stop_reason: str = "end_turn", **usage: int) -> list[Json]:
+def end(stop_reason: str = "end_turn", **usage: Any) -> list[Json]:
     delta = {"stop_reason": stop_reason, "stop_sequence": None}
     return [{"type": "message_delta", "delta": delta, "usage": {"output_tokens": 7, **usage}}, STOP]
 

@@ -1,0 +1,132 @@
+"""The model's window: how full it is, and what happens near its end; nothing goes without a word."""
+
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from running import running
+from scripted import START, Reply, begin, delta, end, finish, says, text
+from test_options import takes
+
+from claude.simulator import create_simulator
+
+CONTEXT = """query ($id: ID!) { conversation(id: $id) {
+  context { usedTokens limit compacts }
+  messages(first: 100) { edges { node {
+    role leftOut { reason blocks } content { __typename ... on CompactionBlock { summary } ... on TextBlock { text } }
+  } } }
+} }"""
+MODEL = "claude-opus-5-5"
+SUMMARY = {"type": "compaction", "content": "They said hello.", "signature": "c2ln", "encrypted_content": "ZW5j"}
+COMPACTED = Reply(
+    [
+        START,
+        begin(0, type="compaction", content=None, signature="c2ln"),
+        delta(0, "compaction_delta", content="They said hello.", encrypted_content="ZW5j"),
+        finish(0),
+        *text("Hi again", index=1),
+        *end(
+            iterations=[
+                {"type": "compaction", "input_tokens": 90_000, "output_tokens": 500},
+                {"type": "message", "input_tokens": 600, "output_tokens": 7},
+            ]
+        ),
+    ]
+)
+
+
+def compacting(id: str = MODEL, window: int = 100_000) -> Json:
+    known = takes(id, ["adaptive"])
+    known["capabilities"]["context_management"] = {"supported": True, "compact_20260112": {"supported": True}}
+    return {**known, "max_input_tokens": window}
+
+
+def context(api: Api, id: str) -> Json:
+    found: Json = api.ask(CONTEXT, id=id)["conversation"]
+    return found
+
+
+def used(tokens: int) -> Reply:
+    usage = {"input_tokens": tokens, "output_tokens": 1}
+    return Reply([{**START, "message": {**START["message"], "usage": usage}}, *text("Hi"), *end()])
+
+
+def test_the_window_is_as_full_as_the_last_answer_left_it(staged: Staged) -> None:
+    stage = staged(used(1000), used(2000))
+    made = "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
+    id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
+    assert context(stage.api, id)["context"] == {"usedTokens": 0, "limit": 1_000_000, "compacts": False}
+    for tokens in (1007, 2007):
+        stage.api.answer("Hello", conversationId=id)
+        assert context(stage.api, id)["context"]["usedTokens"] == tokens
+
+
+def test_an_answer_that_failed_leaves_the_window_as_it_was(staged: Staged) -> None:
+    refused = Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})
+    stage = staged(used(1000), refused)
+    id = stage.api.send("Hello")["conversation"]["id"]
+    stage.api.answer("Again", conversationId=id, whenBusy="QUEUE")
+    assert context(stage.api, id)["context"]["usedTokens"] == 1007
+
+
+def test_claude_sums_up_when_the_end_is_near_and_the_summary_goes_back_as_it_came(staged: Staged) -> None:
+    stage = staged(says("Hi"), used(60_000), COMPACTED, says("Bye"))
+    stage.claude.models = [compacting()]
+    id = stage.api.send("Hello")["conversation"]["id"]
+    for said in ("Go on", "And on"):
+        stage.api.answer(said, conversationId=id, whenBusy="QUEUE")
+    first, second, third = stage.claude.requests
+    assert "context_management" not in first
+    assert "context_management" not in second
+    trigger = {"type": "input_tokens", "value": 80_000}
+    assert third["context_management"] == {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
+    assert stage.claude.headers[2]["anthropic-beta"] == "compact-2026-01-12"
+    shown = context(stage.api, id)
+    assert shown["context"] == {"usedTokens": 607, "limit": 100_000, "compacts": True}
+    blocks = shown["messages"]["edges"][-1]["node"]["content"]
+    assert blocks[0] == {"__typename": "CompactionBlock", "summary": "They said hello."}
+    usage = stage.api.conversation(id)["usage"]
+    assert usage["inputTokens"] == 11 + 60_000 + 11 + 90_000
+    stage.api.answer("Bye", conversationId=id)
+    last = stage.claude.requests[3]
+    assert last["messages"][5]["content"][0] == SUMMARY
+    assert "context_management" in last
+    assert len(last["messages"]) == 7
+
+
+def test_a_model_that_cannot_compact_is_shown_all_that_was_said(staged: Staged) -> None:
+    stage = staged(used(60_000), COMPACTED, says("Bye"))
+    stage.claude.models = [compacting(), {**takes("claude-haiku-5-5", ["adaptive"]), "max_input_tokens": 200_000}]
+    id = stage.api.send("Hello")["conversation"]["id"]
+    stage.api.answer("Go on", conversationId=id, whenBusy="QUEUE")
+    stage.api.answer("Bye", conversationId=id, options={"model": "claude-haiku-5-5"})
+    last = stage.claude.requests[2]
+    assert "context_management" not in last
+    assert "anthropic-beta" not in stage.claude.headers[2]
+    assert [block["type"] for message in last["messages"] for block in message["content"]] == ["text"] * 5
+    left_out = context(stage.api, id)["messages"]["edges"][-1]["node"]["leftOut"]
+    assert left_out == [{"reason": "SUMMARY_OF_ANOTHER_MODEL", "blocks": 1}]
+
+
+@pytest.fixture
+def simulated(staged: Staged) -> Any:
+    with running(create_simulator(pace=0), lifespan="off") as address:
+        yield staged(says("unused"), anthropic_base_url=address).api
+
+
+def test_a_conversation_outlives_its_window(simulated: Api) -> None:
+    """Eight long messages are more than the 200,000 tokens of this model."""
+    long = "Many words. " * 16_000
+    haiku = {"options": {"model": "claude-haiku-4-5"}}
+    id = simulated.send("My name is Ada.", **haiku)["conversation"]["id"]
+    full: list[int] = []
+    for _ in range(8):
+        ended = simulated.answer(long, conversationId=id, whenBusy="QUEUE", **haiku)
+        assert ended["__typename"] == "GenerationCompleted", ended
+        full.append(context(simulated, id)["context"]["usedTokens"])
+    shown = [edge["node"]["content"] for edge in context(simulated, id)["messages"]["edges"]]
+    summaries = [block["summary"] for blocks in shown for block in blocks if block["__typename"] == "CompactionBlock"]
+    assert summaries
+    assert max(full) < 200_000
+    assert len(shown) == 18
