@@ -33,7 +33,8 @@ async def save_end(
         return None, False
     if content := answer.content:
         await leases.write_answer(session, place.message_id, content)
-        await search.add(session, (place.owner_id, place.message_id, content))
+        if not place.temporary:
+            await search.add(session, (place.owner_id, place.message_id, content))
     await conversations.add_usage(session, place.conversation_id, used, amount)
     if calls := _calls(job, place, status, prices):
         await insert(session, calls)

@@ -142,7 +142,7 @@ def title_in(answer: Json) -> str | None:
 
 
 def _wants_title(_generation: Generation, answer: Message, conversation: Conversation) -> bool:
-    return conversation.title is None and answer.depth <= LAST_DEPTH
+    return conversation.title is None and not conversation.temporary and answer.depth <= LAST_DEPTH
 
 
 def _shown(said: Sequence[Message]) -> str:

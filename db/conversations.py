@@ -3,18 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
+from urllib.parse import quote, unquote
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, and_, bindparam, delete, func, or_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.ownership import some_of
-from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import METADATA, Conversation, User
+from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
+from db.tables import METADATA, UNFINISHED, Conversation, Generation, User, UtcDateTime
+
+SWEPT_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,7 @@ class Filter:
     archived: bool | None = None
     pinned: bool | None = None
     title_contains: str | None = None
+    temporary: bool = False
 
 
 async def ensure_user(session: AsyncSession, name: str) -> User:
@@ -48,16 +66,43 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     return {row.id: row for row in found.all()}
 
 
-async def page(session: AsyncSession, owner: UUID, page: Page, narrowed: Filter) -> Connection[Conversation]:
-    """Give a page of the owner's conversations, most recently active first."""
-    query = select(Conversation).where(Conversation.owner_id == owner, *_conditions(narrowed))
-    for argument, cursor, older in (("after", page.after, True), ("before", page.before, False)):
+class Order(StrEnum):
+    """What a list of conversations is ordered by."""
+
+    LAST_ACTIVE = "last_active"
+    LEAST_ACTIVE = "least_active"
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    TITLE = "title"
+
+
+_TITLE = func.coalesce(func.lower(col(Conversation.title)), "")
+_KEYS: dict[Order, tuple[Any, bool]] = {
+    Order.LAST_ACTIVE: (col(Conversation.updated_at), True),
+    Order.LEAST_ACTIVE: (col(Conversation.updated_at), False),
+    Order.NEWEST: (col(Conversation.created_at), True),
+    Order.OLDEST: (col(Conversation.created_at), False),
+    Order.TITLE: (_TITLE, False),
+}
+"""By what, and whether the greatest comes first."""
+
+
+async def page(
+    session: AsyncSession, owner: UUID, page: Page, narrowed: Filter, order: Order = Order.LAST_ACTIVE
+) -> Connection[Conversation]:
+    """Give a page of the owner's conversations."""
+    key, descending = _KEYS[order]
+    query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(narrowed))
+    for argument, cursor, behind in (("after", page.after, True), ("before", page.before, False)):
         if cursor is not None:
-            query = query.where(_beyond(*_place(argument, cursor), older=older))
-    keys = (col(Conversation.updated_at), col(Conversation.id))
-    query = query.order_by(*(key.asc() if page.backward else key.desc() for key in keys))
+            place = tuple_(*_place(argument, cursor, order))
+            keys = tuple_(key, col(Conversation.id))
+            query = query.where(keys < place if behind == descending else keys > place)
+    downwards = descending != page.backward
+    query = query.order_by(*(one.desc() if downwards else one.asc() for one in (key, col(Conversation.id))))
     rows = (await session.exec(query.limit(page.size + 1))).all()
-    return connect(rows, page, lambda row: encode_cursor(row.updated_at.isoformat(), str(row.id)))
+    found = connect(rows, page, lambda row: encode_cursor(quote(_written(row[1]), safe=""), str(row[0].id)))
+    return Connection([Edge(edge.cursor, edge.node[0]) for edge in found.edges], found.page_info)
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
@@ -72,6 +117,23 @@ async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool
     naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
     connection = await session.connection()
     return bool((await connection.execute(naming.values(title=title))).rowcount)
+
+
+async def unused_since(
+    session: AsyncSession, before: datetime | None, temporary_before: datetime
+) -> Sequence[tuple[UUID, UUID]]:
+    """Give conversations that nobody has used since then, with their owners; some at a time. For the sweeper.
+
+    Those that are being answered stay.
+    """
+    running = exists().where(
+        col(Generation.conversation_id) == col(Conversation.id), col(Generation.status).in_(UNFINISHED)
+    )
+    old = and_(col(Conversation.temporary), col(Conversation.updated_at) < temporary_before)
+    if before is not None:
+        old = or_(old, col(Conversation.updated_at) < before)
+    query = select(Conversation.id, Conversation.owner_id).where(old, ~running)
+    return (await session.exec(query.order_by(col(Conversation.updated_at)).limit(SWEPT_AT_ONCE))).all()
 
 
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
@@ -101,7 +163,7 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str
 
 
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == narrowed.temporary]
     if narrowed.archived is not None:
         conditions.append(col(Conversation.archived) == narrowed.archived)
     if narrowed.pinned is not None:
@@ -112,16 +174,14 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _place(argument: str, cursor: str) -> tuple[datetime, UUID]:
-    moment, row_id = decode_cursor(argument, cursor, 2)
+def _place(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
+    value, row_id = decode_cursor(argument, cursor, 2)
     try:
-        return datetime.fromisoformat(moment), UUID(row_id)
+        read = unquote(value) if order is Order.TITLE else datetime.fromisoformat(unquote(value))
+        return literal(read, String() if order is Order.TITLE else UtcDateTime()), UUID(row_id)
     except ValueError:
         raise PageError(argument, "is not a cursor of this list") from None
 
 
-def _beyond(moment: datetime, row_id: UUID, *, older: bool) -> ColumnElement[bool]:
-    updated, identity = col(Conversation.updated_at), col(Conversation.id)
-    if older:
-        return or_(updated < moment, and_(updated == moment, identity < row_id))
-    return or_(updated > moment, and_(updated == moment, identity > row_id))
+def _written(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

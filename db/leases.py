@@ -39,6 +39,7 @@ class Place:
     owner_id: UUID
     conversation_id: UUID
     message_id: UUID
+    temporary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
 
 _OWNER = select(User.id).where(User.id == bindparam("owner")).with_for_update(key_share=True)
 _PLACE = (
-    select(User.id, Generation.conversation_id, Generation.message_id)
+    select(User.id, Generation.conversation_id, Generation.message_id, Conversation.temporary)
     .join(Conversation, col(Conversation.owner_id) == col(User.id))
     .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
     .where(Generation.id == bindparam("generation"))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Date, DateTime, Dialect, Enum, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Date, DateTime, Dialect, Enum, Index, String, Text, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
@@ -103,7 +103,12 @@ class Conversation(SQLModel, table=True):
     """An exchange owned by one viewer; the active leaf says which branch of its tree is shown."""
 
     __tablename__: ClassVar[Any] = "conversations"
-    __table_args__: ClassVar[Any] = (Index("conversations_by_activity", "owner_id", "updated_at", "id"),)
+    __table_args__: ClassVar[Any] = (
+        Index("conversations_by_activity", "owner_id", "updated_at", "id"),
+        Index("conversations_by_creation", "owner_id", "created_at", "id"),
+        Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
+        Index("conversations_by_age", "updated_at"),
+    )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     owner_id: UUID = _reference("users.id")
@@ -114,6 +119,8 @@ class Conversation(SQLModel, table=True):
     options: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
     archived: bool = False
     pinned: bool = False
+    # In no list and no search, and gone a day after its last message.
+    temporary: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     # Not a foreign key: messages point at conversations, and SQLite cannot add the other half of a cycle later.
     active_leaf_id: UUID | None = None
     # What its generations have used, all together: added to when one ends, in the same transaction.

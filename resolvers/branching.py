@@ -69,6 +69,7 @@ async def _copy(
         system_prompt=old.system_prompt,
         model=old.model,
         options=old.options,
+        temporary=old.temporary,
         active_leaf_id=ids[branch[-1].id],
     )
     await insert(session, [made])
@@ -84,7 +85,8 @@ async def _copy(
         for one in branch
     ]
     await insert(session, copied)
-    await search.add(session, *((old.owner_id, one.id, one.content) for one in copied))
+    if not made.temporary:
+        await search.add(session, *((old.owner_id, one.id, one.content) for one in copied))
     if written:
         copies = [_copied(written[one.id], made.id, ids[one.id]) for one in branch if one.id in written]
         await insert(session, copies)

@@ -7,10 +7,11 @@ from typing import Any
 from strawberry import ID, UNSET
 
 from claude.models import Model
-from db import attachments, changes, generations, leases
+from claude.removing import remove
+from db import changes, generations, leases
 from db import conversations as rows
 from db import messages as message_rows
-from db.conversations import Filter
+from db.conversations import Filter, Order
 from db.inserting import insert
 from db.ledger import UsageSum
 from db.paging import Connection, Page
@@ -64,11 +65,15 @@ async def conversations(
     last: int | None = None,
     before: str | None = None,
     filter: ConversationFilter | None = None,
+    order: Order = Order.LAST_ACTIVE,
 ) -> Connection[Conversation]:
-    """The viewer's conversations, most recently active first. Pages hold at most 100, and 50 unless asked."""
-    narrowed = Filter() if filter is None else Filter(filter.archived, filter.pinned, filter.title_contains)
+    """The viewer's conversations, most recently active first unless asked. Pages hold at most 100, else 50.
+
+    A cursor belongs to its order.
+    """
+    narrowed = Filter(**vars(filter)) if filter is not None else Filter()
     async with info.context.database.read() as session:
-        return await rows.page(session, info.context.viewer.id, Page(first, after, last, before), narrowed)
+        return await rows.page(session, info.context.viewer.id, Page(first, after, last, before), narrowed, order)
 
 
 async def messages(
@@ -118,7 +123,7 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
-    made = Conversation(owner_id=info.context.viewer.id, **values)
+    made = Conversation(owner_id=info.context.viewer.id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, made.owner_id)
         await insert(session, [made])
@@ -165,19 +170,15 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
         await info.context.generator.stop(generation.id)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
-        gone = await generations.of_conversation(session, owner, wanted)
         left = await generations.unfinished(session, owner, [wanted])
-        blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, wanted)]
-        if not await rows.remove(session, owner, wanted):
+        removed = await remove(session, owner, wanted)
+        if removed is None:
             raise NotFound(id, "conversation")
-        await changes.record(session, owner, (ChangeKind.DELETED, wanted, None))
     info.context.changed()
     for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.
         await info.context.generator.stop(unfinished.id)
-    for generation_id in gone:
-        await info.context.log.discard(generation_id)
-    await info.context.services.files.discard(blobs)
+    await removed.clean_up(info.context.log, info.context.services.files)
     return DeletedConversation(str(wanted))
 
 

@@ -56,7 +56,7 @@ class GenerationOptions:
 
 @dataclass
 class SendMessage:
-    """A message of the user's, and how it is to be answered."""
+    """A message of the user's, and how it is to be answered. `temporary`: of a conversation that is made by it."""
 
     text: str
     conversation_id: ID | None = None
@@ -65,6 +65,7 @@ class SendMessage:
     options: GenerationOptions | None = None
     idempotency_key: ID | None = None
     when_busy: WhenBusy = WhenBusy.REJECT
+    temporary: bool = False
 
 
 @dataclass
@@ -99,12 +100,16 @@ class ForkConversation:
 
 @dataclass
 class CreateConversation:
-    """A new conversation; the model is the server's default unless given."""
+    """A new conversation; the model is the server's default unless given.
+
+    A temporary one is in no list and no search, gets no title, and is deleted a day after its last message.
+    """
 
     title: str | None = None
     system_prompt: str | None = None
     model: str | None = None
     options: GenerationOptions | None = None
+    temporary: bool = False
 
 
 @dataclass
@@ -122,11 +127,12 @@ class UpdateConversation:
 
 @dataclass
 class ConversationFilter:
-    """What a list of conversations is narrowed to."""
+    """What a list of conversations is narrowed to. Temporary ones stand in a list of their own."""
 
     archived: bool | None = None
     pinned: bool | None = None
     title_contains: str | None = None
+    temporary: bool = False
 
 
 def check_text(field: str, text: str, limit: int) -> str:

@@ -212,7 +212,7 @@ async def _insert(session: AsyncSession, turn: Turn, answer: Message, generation
         await insert(session, [conversation])
     await turn.attached.keep(session, conversation.id)
     await insert(session, [turn.asked, answer] if turn.new_message else [answer])
-    if turn.new_message:
+    if turn.new_message and not conversation.temporary:
         await search.add(session, (conversation.owner_id, turn.asked.id, turn.asked.content))
     await insert(session, [generation])
 

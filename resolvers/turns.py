@@ -37,9 +37,11 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
-        conversation = Conversation(owner_id=context.viewer.id, model=model)
+        conversation = Conversation(owner_id=context.viewer.id, model=model, temporary=input.temporary)
         turn = await _said(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
+    if input.temporary:
+        raise InvalidInput("temporary", "is said of a new conversation, so not beside conversationId.")
     wanted = as_uuid(input.conversation_id)
     found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
     if found is None:

@@ -2,9 +2,11 @@
 
 import strawberry
 
+from db import conversations
 from resolvers import inputs
 
 strawberry.enum(inputs.Effort, name="Effort", description=inputs.Effort.__doc__)
+strawberry.enum(conversations.Order, name="ConversationOrder", description=conversations.Order.__doc__)
 strawberry.enum(inputs.WhenBusy, name="WhenBusy", description=inputs.WhenBusy.__doc__)
 
 for _source in (

@@ -237,6 +237,9 @@ class Conversation(Node):
     updated_at: datetime = strawberry.field(description="When a message was last added.")
     archived: bool
     pinned: bool
+    temporary: bool = strawberry.field(
+        description="In no list and no search; deleted a day after its last message, unless the server says otherwise."
+    )
     messages: MessageConnection = served(conversations.messages)
     last_message: Message | None = served(conversations.last_message)
     active_generation: Generation | None = served(conversations.active_generation)

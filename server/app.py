@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
+from claude.removing import Retention
 from claude.simulator import create_simulator, serving
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
@@ -156,7 +158,10 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     )
     stack.push_async_callback(generator.close)
     await generator.begin()
-    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, files.sweep), name="attachments")
+    retention = Retention(database, log, files, days=settings.retention_days, temporary_hours=settings.temporary_hours)
+    sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
+    await sweep()
+    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, sweep), name="retention")
     stack.callback(sweeping.cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)

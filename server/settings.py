@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     prompt_caching: bool = True
     prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
     monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    retention_days: float | None = Field(default=None, gt=0)
+    temporary_hours: float = Field(default=24.0, gt=0)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     max_subscriptions_per_socket: int = Field(default=100, ge=1)
@@ -61,7 +63,13 @@ class Settings(BaseSettings):
         return self.attachments or str(file.with_name("tertulia-attachments") if file else "tertulia-attachments")
 
     @field_validator(
-        "anthropic_api_key", "anthropic_base_url", "redis_url", "attachments", "monthly_budget_usd", mode="before"
+        "anthropic_api_key",
+        "anthropic_base_url",
+        "redis_url",
+        "attachments",
+        "monthly_budget_usd",
+        "retention_days",
+        mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:

@@ -30,6 +30,7 @@ ON_BOTH = {
     "test_faults",
     "test_lists",
     "test_protocol",
+    "test_retention",
     "test_search",
 }
 """Tests of behaviour that storage and log must not change: they run on either setup."""

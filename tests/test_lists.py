@@ -202,6 +202,11 @@ LATER = (
     "ALTER TABLE generations DROP COLUMN amount",
     "ALTER TABLE conversations DROP COLUMN amount",
     "ALTER TABLE conversations DROP COLUMN options",
+    "DROP TABLE attachments",
+    "DROP TABLE blobs",
+    *(f"ALTER TABLE generations DROP COLUMN {name}" for name in ("left_out", "reserved", "context_tokens")),
+    *(f"DROP INDEX conversations_by_{name}" for name in ("creation", "title", "age")),
+    "ALTER TABLE conversations DROP COLUMN temporary",
 )
 """Takes away what revisions behind 0002 have added."""
 
@@ -248,3 +253,48 @@ def test_a_form_of_another_page_cannot_chat(api: Api) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded"):
         response = api.http.post("/chat", content='{"message": "Hello"}', headers={"content-type": content_type})
         assert response.status_code in (415, 422)
+
+
+ORDERED = """query ($order: ConversationOrder!, $after: String, $before: String, $first: Int, $last: Int) {
+  conversations(order: $order, after: $after, before: $before, first: $first, last: $last) {
+    edges { node { title } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("LAST_ACTIVE", ["b|", "C", None, "a"]),
+        ("LEAST_ACTIVE", ["a", None, "C", "b|"]),
+        ("NEWEST", ["C", None, "a", "b|"]),
+        ("OLDEST", ["b|", "a", None, "C"]),
+        ("TITLE", [None, "a", "b|", "C"]),
+    ],
+)
+def test_a_list_comes_in_the_order_that_is_asked_for(fresh: Api, order: str, expected: list[str | None]) -> None:
+    made = [create(fresh, "b|"), create(fresh, "a")]
+    made.append(
+        fresh.ask(
+            "mutation { made: createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
+        )["made"]["conversation"]["id"]
+    )
+    create(fresh, "C")
+    fresh.answer("Hello", conversationId=made[0])
+    assert titles(fresh.ask(ORDERED, order=order)["conversations"]) == expected
+    for arguments, start in (({"first": 1}, "after"), ({"last": 1}, "before")):
+        seen: list[str | None] = []
+        more: Json = {}
+        while True:
+            found = fresh.ask(ORDERED, order=order, **arguments, **more)["conversations"]
+            seen += titles(found)
+            ends = found["pageInfo"]
+            if not ends["hasNextPage" if start == "after" else "hasPreviousPage"]:
+                break
+            more = {start: ends["endCursor" if start == "after" else "startCursor"]}
+        assert seen == (expected if start == "after" else expected[::-1])
+
+
+def test_a_cursor_of_another_order_is_refused(fresh: Api) -> None:
+    create(fresh, "a")
+    cursor = fresh.ask(ORDERED, order="TITLE")["conversations"]["pageInfo"]["endCursor"]
+    (error,) = fresh.errors(ORDERED, order="NEWEST", after=cursor)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"

@@ -1,0 +1,82 @@
+"""Retention: what is older than a setting goes, and temporary conversations leave nothing behind."""
+
+from pathlib import Path
+from typing import Any
+
+from client import Api, Json
+from media import image
+from running import execute, tertulia
+
+LISTED = "{ conversations { edges { node { id } } } }"
+TEMPORARY = "{ conversations(filter: {temporary: true}) { edges { node { id temporary } } } }"
+FOUND = '{ searchMessages(query: "parsnip") { edges { node { id } } } }'
+CHANGES = 'subscription { conversationChanges(after: "0") { kind conversationId } }'
+TABLES = ("conversations", "messages", "generations", "attachments", "blobs", "idempotency_keys", "message_words")
+
+
+def ids(api: Api, query: str) -> list[str]:
+    (connection,) = api.ask(query).values()
+    return [edge["node"]["id"] for edge in connection["edges"]]
+
+
+def say(api: Api, text: str, **more: Any) -> str:
+    sent = api.send(text, **more)
+    api.follow(sent["generation"]["id"])
+    return str(sent["conversation"]["id"])
+
+
+def grow_old(place: Json, id: str, days: int) -> None:
+    moment = f"{2026 - days // 365}-01-01 00:00:00+00:00" if days > 365 else "2026-01-01 00:00:00+00:00"
+    execute(place, f"UPDATE conversations SET updated_at = '{moment}' WHERE id = '{stored(place, id)}'")
+
+
+def stored(place: Json, id: str) -> str:
+    return id if "redis_url" in place else id.replace("-", "")
+
+
+def test_what_nobody_has_used_for_the_time_of_the_setting_is_removed(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        old, new = say(api, "An old parsnip"), say(api, "A new parsnip")
+    grow_old(place, old, 30)
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        assert set(ids(api, LISTED)) == {old, new}
+    with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as api:
+        assert ids(api, LISTED) == [new]
+        assert len(ids(api, FOUND)) == 2
+        with api.socket() as socket:
+            socket.subscribe(CHANGES, {})
+            changes = [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(7)]
+        assert changes[-1] == {"kind": "DELETED", "conversationId": old}
+
+
+def test_a_temporary_conversation_is_nowhere_and_leaves_nothing_behind(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        picture = api.http.post("/attachments", files={"file": ("a.png", image())}).json()["id"]
+        id = say(
+            api,
+            "A secret parsnip",
+            temporary=True,
+            attachmentIds=[picture],
+            idempotencyKey="0198f3b0-7c1e-7000-8000-000000000000",
+        )
+        assert say(api, "And more", conversationId=id) == id
+        assert (ids(api, LISTED), ids(api, FOUND), ids(api, TEMPORARY)) == ([], [], [id])
+        assert len(api.messages(id)) == 4
+        other = api.try_send("No", conversationId=id, temporary=True)
+        assert (other["__typename"], other["field"]) == ("InvalidInput", "temporary")
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        assert ids(api, TEMPORARY) == [id]
+    grow_old(place, id, 2)
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        assert ids(api, TEMPORARY) == []
+    assert {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES} == dict.fromkeys(
+        TABLES, 0
+    )
+    assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
+
+
+def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
+    made = "mutation { createConversation(input: {temporary: true}) { ... on ConversationPayload { conversation { id temporary } } } }"
+    conversation = fresh.ask(made)["createConversation"]["conversation"]
+    assert conversation["temporary"]
+    assert ids(fresh, LISTED) == []
