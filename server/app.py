@@ -37,6 +37,7 @@ from server.graphql import GraphQLEndpoint
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
 from server.settings import Settings, database_file
+from server.transfer import transfer_router
 from streams.bells import Bells
 from streams.journal import Journal
 from streams.log import EventLog, LocalSignals, Signals
@@ -114,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(endpoint, include_in_schema=False)
     app.include_router(rest_router(parts.context))
     app.include_router(attachments_router(parts.context, settings.cors_origins))
+    app.include_router(transfer_router(parts.context, settings.cors_origins))
     app.include_router(pages_router())
     app.include_router(health_router(parts.check))
     mount_assets(app)

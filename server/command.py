@@ -101,6 +101,23 @@ def export_schema(
 
 
 @app.command()
+def export(
+    user: Annotated[str, typer.Argument(help="Whose conversations: a user's name; `local` where there is one user.")],
+    *,
+    output: Annotated[Path | None, typer.Option(help="A file to write; else they are printed.")] = None,
+    markdown: Annotated[bool, typer.Option(help="To read, and not to put in again.")] = False,
+) -> None:
+    """Write all conversations of a user, as lines of JSON that can be put in again."""
+    settings = _settings()
+    _migrate(settings)
+    from server.exporting import write_export
+
+    problem = asyncio.run(write_export(settings, user, output, markdown=markdown))
+    if problem is not None:
+        _refuse(problem)
+
+
+@app.command()
 def doctor() -> None:
     """Check settings, database, Redis and Claude; say what is wrong in one line each."""
     from server.doctor import examine

@@ -32,6 +32,7 @@ ON_BOTH = {
     "test_protocol",
     "test_retention",
     "test_search",
+    "test_transfer",
 }
 """Tests of behaviour that storage and log must not change: they run on either setup."""
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
@@ -80,9 +81,11 @@ def fresh(tmp_path: Path, place: dict[str, Any]) -> Generator[Api]:
 class Stage:
     """A Claude that says what the test wants, and a server that asks it."""
 
-    def __init__(self, claude: ScriptedClaude, api: Api) -> None:
+    def __init__(self, claude: ScriptedClaude, api: Api, keyed: dict[str, Any]) -> None:
         self.claude = claude
         self.api = api
+        self.keyed = keyed
+        """Settings of a server that asks the same Claude."""
 
 
 Staged = Callable[..., Stage]
@@ -97,6 +100,6 @@ def staged(tmp_path: Path, place: dict[str, Any]) -> Generator[Staged]:
             claude = stack.enter_context(scripted(*replies))
             keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
             address = stack.enter_context(tertulia(tmp_path, **(place | keyed | more)))
-            return Stage(claude, stack.enter_context(Api(address)))
+            return Stage(claude, stack.enter_context(Api(address)), keyed)
 
         yield make

@@ -1,0 +1,43 @@
+"""Whole conversations, for taking them out and putting them in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db import attachments, conversations
+from db.tables import Attachment, Conversation, Generation, Message, User
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A conversation with all that hangs on it; messages of all branches, oldest first."""
+
+    conversation: Conversation
+    messages: Sequence[tuple[Message, Generation | None]]
+    attachments: Sequence[Attachment]
+
+
+async def user_named(session: AsyncSession, name: str) -> User | None:
+    """Give the user of that name. For operators."""
+    return (await session.exec(select(User).where(User.name == name))).one_or_none()
+
+
+async def all_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
+    """Give the ids of an owner's conversations, oldest first; without temporary ones."""
+    query = select(Conversation.id).where(Conversation.owner_id == owner, ~col(Conversation.temporary))
+    return (await session.exec(query.order_by(col(Conversation.created_at), col(Conversation.id)))).all()
+
+
+async def whole(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Whole | None:
+    """Give a conversation of the owner's with all that hangs on it."""
+    conversation = await conversations.get(session, owner, conversation_id)
+    if conversation is None:
+        return None
+    query = select(Message, Generation).outerjoin(Generation, col(Generation.message_id) == col(Message.id))
+    query = query.where(Message.conversation_id == conversation.id).order_by(col(Message.depth), col(Message.id))
+    rows = (await session.exec(query)).all()
+    attached = await attachments.of_conversation(session, owner, conversation_id)
+    return Whole(conversation, [(message, generation) for message, generation in rows], attached)

@@ -1,0 +1,68 @@
+"""Conversations as Markdown: the active branch, for people to read."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from claude.files import attachment_of
+from db.tables import Message, Role
+from db.transfer import Whole
+
+Json = dict[str, Any]
+
+SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
+
+
+def as_markdown(whole: Whole) -> str:
+    """Give the branch that is shown, under a heading."""
+    conversation = whole.conversation
+    names = {str(one.id): one.filename for one in whole.attachments}
+    said = "\n\n".join(_message(message, names) for message in _active(whole))
+    begun = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
+    return f"# {_line(conversation.title or 'Untitled')}\n\n_{begun}_\n\n{said}\n\n"
+
+
+def _active(whole: Whole) -> list[Message]:
+    messages = {message.id: message for message, _ in whole.messages}
+    branch: list[Message] = []
+    place = whole.conversation.active_leaf_id
+    while place is not None and place in messages:
+        branch.append(messages[place])
+        place = messages[place].parent_id
+    return branch[::-1]
+
+
+def _message(message: Message, names: dict[str, str]) -> str:
+    heading = f"## {SPEAKERS[message.role]}, {message.created_at:%Y-%m-%d %H:%M}"
+    return "\n\n".join([heading, *_blocks(message.content, names)])
+
+
+def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
+    for block in content:
+        kind = str(block.get("type"))
+        if kind == "text":
+            yield block["text"].strip()
+            cited: list[Json] = block.get("citations") or []
+            yield from (f"> {_line(one.get('cited_text', ''))}" for one in cited)
+        elif kind == "thinking" and block.get("thinking"):
+            yield f"<details><summary>Thinking</summary>\n\n{block['thinking'].strip()}\n\n</details>"
+        elif kind == "compaction" and block.get("content"):
+            yield f"<details><summary>Summary of what was said before</summary>\n\n{block['content']}\n\n</details>"
+        elif kind in ("image", "document"):
+            yield f"_Attached: {_line(names.get(str(attachment_of(block)), kind))}_"
+        elif kind.endswith("tool_use"):
+            yield f"Called `{_line(block.get('name', ''))}`:\n\n{_fenced(block.get('input'))}"
+        elif kind.endswith("tool_result"):
+            yield f"Result:\n\n{_fenced(block.get('content'))}"
+
+
+def _fenced(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

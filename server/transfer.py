@@ -1,0 +1,88 @@
+"""`/export` and `/import`: conversations of one's own, out and in."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from resolvers.context import Context, as_uuid
+from resolvers.errors import InvalidInput
+from resolvers.exporting import Format, export
+from resolvers.importing import import_file
+from resolvers.reading import MAX_FILE
+from server.uploads import FORM, Refused, check_origin, received
+
+TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}
+Wanted = Annotated[Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")]
+ENDINGS = {Format.JSONL: "jsonl", Format.MARKDOWN: "md"}
+
+
+class ImportedFile(BaseModel):
+    """What was put in. `blocks_left_out`: of kinds that only the other service knows."""
+
+    conversation_ids: list[str]
+    messages: int
+    attachments: int
+    blocks_left_out: int
+
+
+def transfer_router(context: Callable[[], Context], allowed_origins: Sequence[str]) -> APIRouter:
+    """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
+    router = APIRouter(tags=["export and import"])
+
+    @router.get("/export", summary="All conversations of one's own", response_class=Response)
+    async def everything(with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
+        return _streamed(_exported(with_, None, form), "conversations", form)
+
+    @router.get("/export/{id}", summary="One conversation", response_class=Response)
+    async def one(id: str, with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
+        wanted = as_uuid(id)
+        if wanted is None or await with_.loaders.conversations.load(wanted) is None:
+            return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
+        return _streamed(_exported(with_, id, form), f"conversation-{wanted}", form)
+
+    @router.post(
+        "/import",
+        summary="Put an export in, or Claude's own data export, as the part `file` of a form",
+        status_code=201,
+        response_model=ImportedFile,
+        openapi_extra=FORM,
+    )
+    async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+        try:
+            check_origin(request, allowed_origins)
+            with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
+                _, file = await received(request, Path(folder), MAX_FILE)
+                done = await import_file(with_, file)
+        except Refused as refused:
+            return refused.response()
+        except InvalidInput as error:
+            return Refused(422, "INVALID_INPUT", error.message).response()
+        return ImportedFile(
+            conversation_ids=[str(one) for one in done.conversation_ids],
+            messages=done.messages,
+            attachments=done.attachments,
+            blocks_left_out=done.blocks_left_out,
+        )
+
+    return router
+
+
+def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
+    wanted = as_uuid(id) if id else None
+    ids = None if wanted is None else [wanted]
+    return export(context.database, context.services.files.blobs, context.viewer.id, ids, form)
+
+
+def _streamed(pieces: AsyncIterator[bytes], name: str, form: Format) -> Response:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}.{ENDINGS[form]}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(pieces, media_type=TYPES[form], headers=headers)

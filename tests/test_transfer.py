@@ -1,0 +1,257 @@
+"""Export and import: conversations go out and come in again without loss, and Claude's own exports come in."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from media import image, pdf
+from running import tertulia
+from scripted import START, Cut, Reply, begin, delta, end, finish, says, text
+from test_attachments import uploaded
+from test_command import run
+
+EVERY_BLOCK = Reply(
+    [
+        START,
+        begin(0, type="thinking", thinking="", signature=""),
+        delta(0, "thinking_delta", thinking="Let me think 🤔."),
+        delta(0, "signature_delta", signature="c2lnbmVk/+="),
+        finish(0),
+        begin(1, type="redacted_thinking", data="b3BhcXVl"),
+        finish(1),
+        begin(2, type="compaction", content=None, signature="c3Vt"),
+        delta(2, "compaction_delta", content="All that was said."),
+        finish(2),
+        begin(3, type="text", text=""),
+        delta(3, "text_delta", text="Grüße, "),
+        delta(3, "citations_delta", citation={"type": "page_location", "cited_text": "Tea", "document_index": 0,
+                                              "document_title": "tea.pdf", "start_page_number": 1, "end_page_number": 2}),
+        delta(3, "text_delta", text="😀"),
+        finish(3),
+        begin(4, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
+        delta(4, "input_json_delta", partial_json='{"query": "tea", "b": 1, "a": 123456789012345678901234567890}'),
+        finish(4),
+        begin(5, type="web_search_tool_result", tool_use_id="srvtoolu_1",
+              content=[{"type": "web_search_result", "url": "https://example.com", "title": "Tea", "encrypted_content": "eA=="}]),
+        finish(5),
+        begin(6, type="container_upload", file_id="file_new"),
+        finish(6),
+        begin(7, type="tool_use", id="toolu_1", name="look", input={}),
+        delta(7, "input_json_delta", partial_json='{"z": 1.50, "a": [null, true]}'),
+        finish(7),
+        *end("tool_use", cache_read_input_tokens=3),
+    ]
+)  # fmt: skip
+"""Every kind of block that Claude writes, and one that nobody knows yet."""
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+EDIT = "mutation ($input: EditMessageInput!) { editMessage(input: $input) { ... on SendMessagePayload { generation { id } } } }"
+DETAILS = "mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) { __typename } }"
+REPLIES = (EVERY_BLOCK, Reply([START, *text("half")[:2], Cut]), says('{"n": 1}'), says("last"))
+
+
+def conversation_of_all_kinds(api: Api) -> str:
+    files = [uploaded(api, image(), "red.png"), uploaded(api, pdf("Tea"), "tea.pdf")]
+    first = api.send("What are these?", attachmentIds=files)
+    id, asked = first["conversation"]["id"], first["userMessage"]["id"]
+    api.follow(first["generation"]["id"])
+    api.answer("This breaks off", conversationId=id)
+    api.answer("And in JSON", conversationId=id, options={"outputSchema": SCHEMA, "effort": "LOW"})
+    edited = api.ask(EDIT, input={"messageId": asked, "text": "Asked otherwise"})["editMessage"]
+    api.follow(edited["generation"]["id"])
+    api.ask("mutation ($id: ID!) { selectBranch(messageId: $id) { __typename } }", id=asked)
+    values = {"title": "All kinds", "systemPrompt": "Be brief.", "pinned": True, "options": {"maxTokens": 900}}
+    api.ask(DETAILS, input={"id": id, **values})
+    return str(id)
+
+
+def export(api: Api, path: str = "/export") -> bytes:
+    found = api.http.get(path)
+    assert found.status_code == 200
+    return found.content
+
+
+def put_in(api: Api, content: bytes) -> Any:
+    return api.http.post("/import", files={"file": ("export", content)})
+
+
+def imported(api: Api, content: bytes) -> Json:
+    answered = put_in(api, content)
+    assert answered.status_code == 201, answered.text
+    told: Json = answered.json()
+    return told
+
+
+def without_ids(exported: bytes) -> list[Json]:
+    """The lines with each id as the number of its first appearance."""
+    numbers: dict[str, str] = {}
+    lines = exported.decode().splitlines()[1:]
+    uuid = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+    return [
+        json.loads(uuid.sub(lambda found: numbers.setdefault(found[0], f"id{len(numbers)}"), line)) for line in lines
+    ]
+
+
+def test_what_goes_out_comes_in_again_without_loss(staged: Staged, tmp_path: Path, servers_place: Json) -> None:
+    stage = staged(*REPLIES)
+    stage.claude.models = [{**model, "capabilities": None} for model in stage.claude.models]
+    id = conversation_of_all_kinds(stage.api)
+    before = export(stage.api)
+    assert {block["type"] for line in without_ids(before) for block in line.get("content", [])} == {
+        "text", "image", "document", "thinking", "redacted_thinking", "compaction", "server_tool_use",
+        "web_search_tool_result", "container_upload", "tool_use",
+    }  # fmt: skip
+    with tertulia(tmp_path / "other", **servers_place, **stage.keyed) as address, Api(address) as other:
+        told = imported(other, before)
+        assert (told["messages"], told["attachments"], told["blocks_left_out"]) == (8, 2, 0)
+        assert without_ids(export(other)) == without_ids(before)
+        same = [api.conversation(one) for api, one in ((stage.api, id), (other, told["conversation_ids"][0]))]
+        assert [shown(one) for one in same[:1]] == [shown(one) for one in same[1:]]
+        # What Claude is shown of it is the same to the byte.
+        stage.claude.requests.clear()
+        stage.api.answer("Go on", conversationId=id)
+        other.answer("Go on", conversationId=told["conversation_ids"][0])
+        first, second = stage.claude.requests
+        assert json.dumps(first) == json.dumps(second)
+        found = other.ask('{ searchMessages(query: "otherwise") { edges { node { id } } } }')["searchMessages"]["edges"]
+        assert len(found) == 1
+
+
+def shown(conversation: Json) -> list[Any]:
+    messages = [edge["node"] for edge in conversation["messages"]["edges"]]
+    return [conversation["title"], conversation["usage"], *((one["role"], one["content"]) for one in messages)]
+
+
+@pytest.fixture
+def servers_place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Json:
+    """Another storage than that of the first server."""
+    (tmp_path / "other").mkdir()
+    return {} if setup == "sqlite+memory" else request.getfixturevalue("servers").settings()
+
+
+def test_one_conversation_goes_out_alone(api: Api) -> None:
+    ids = [api.send(f"Number {number}")["conversation"]["id"] for number in range(2)]
+    lines = without_ids(export(api, f"/export/{ids[1]}"))
+    assert [line["type"] for line in lines] == ["conversation", "message", "message"]
+    assert lines[1]["content"] == [{"type": "text", "text": "Number 1"}]
+    assert api.http.get("/export/0198f3b0-7c1e-7000-8000-000000000000").status_code == 404
+    assert api.http.get(f"/export/{ids[1]}?format=pdf").status_code == 422
+
+
+def test_markdown_is_the_branch_that_is_shown(staged: Staged) -> None:
+    stage = staged(*REPLIES)
+    id = conversation_of_all_kinds(stage.api)
+    written = export(stage.api, f"/export/{id}?format=markdown").decode()
+    assert written.startswith("# All kinds\n")
+    for part in (
+        "What are these?",
+        "_Attached: tea.pdf_",
+        "Grüße, 😀",
+        "> Tea",
+        "<summary>Thinking",
+        "Called `look`",
+        "half",
+    ):
+        assert part in written
+    assert "Asked otherwise" not in written
+
+
+def test_an_import_says_what_it_cannot_take_and_takes_nothing(fresh: Api) -> None:
+    fresh.answer("Hello")
+    whole = export(fresh).decode().splitlines()
+    spoilt: list[tuple[list[str], str]] = [
+        ([], "empty"),
+        (["nonsense"], "line 1: is not JSON"),
+        (whole[1:], "line 1: the header"),
+        ([whole[0], whole[2]], "line 2: stands in front of its conversation"),
+        ([*whole[:2], whole[3]], "line 3: parent_id"),
+        ([*whole, whole[2]], "line 5: id: stands twice"),
+        ([*whole[:3], whole[3].replace('"assistant"', '"system"')], "line 4: role"),
+        ([*whole[:3], whole[3].replace('"text": "', '"txt": "')], "line 4: content.0: text"),
+        ([whole[0], whole[1].replace('"model"', '"modell"')], "line 2: "),
+        ([whole[0].replace("1", "9", 1), *whole[1:]], "line 1: version"),
+        ([*whole[:2], whole[2].replace('"type": "text"', '"type": "image", "source": {"type": "attachment"}')], "no such attachment"),
+        ([*whole, '{"type": "attachment", "id": "a", "filename": "a", "data": "AAAA", "created_at": "2026-01-01T00:00:00Z"}'], "attachment a"),
+    ]  # fmt: skip
+    for lines, words in spoilt:
+        refused = put_in(fresh, "\n".join(lines).encode())
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "INVALID_INPUT"), lines
+        assert words in refused.json()["error"]["message"], refused.json()
+    assert len(fresh.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"]) == 1
+    assert fresh.http.post("/import", json={}).status_code == 415
+
+
+CLAUDES = [
+    {
+        "uuid": "c1", "name": "Bread", "created_at": "2025-03-01T10:00:00.000000Z", "updated_at": "2025-03-02T10:00:00Z",
+        "account": {"uuid": "a1"},
+        "chat_messages": [
+            {"uuid": "m1", "sender": "human", "text": "How do I bake?", "created_at": "2025-03-01T10:00:00Z",
+             "content": [{"type": "text", "text": "How do I bake?", "citations": []}],
+             "attachments": [{"file_name": "flour.txt", "file_size": 5, "file_type": "txt", "extracted_content": "Flour."}],
+             "files": [{"file_name": "oven.png"}], "parent_message_uuid": "00000000-0000-4000-8000-000000000000"},
+            {"uuid": "m2", "sender": "assistant", "text": "So.", "created_at": "2025-03-01T10:00:05Z",
+             "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "So."}, {"type": "voice_note", "text": "?"}],
+             "attachments": [], "files": [], "parent_message_uuid": "m1"},
+            {"uuid": "m3", "sender": "assistant", "text": "Or so.", "created_at": "2025-03-01T10:01:05Z",
+             "content": [], "attachments": [], "files": [], "parent_message_uuid": "m1"},
+        ],
+    },
+    {"uuid": "c2", "name": "", "created_at": "2024-03-01T10:00:00Z", "updated_at": "2024-03-01T10:00:00Z",
+     "chat_messages": [
+         {"uuid": "n1", "sender": "human", "text": "Hi", "created_at": "2024-03-01T10:00:00Z"},
+         {"uuid": "n2", "sender": "assistant", "text": "Hello", "created_at": "2024-03-01T10:00:01Z"},
+     ]},
+]  # fmt: skip
+
+
+def archived(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data/users.json", "[]")
+        archive.writestr("data/conversations.json", content)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("wrap", [bytes, archived])
+def test_claudes_own_export_comes_in(staged: Staged, wrap: Callable[[bytes], bytes]) -> None:
+    stage = staged(says("Sourdough."))
+    told = imported(stage.api, wrap(json.dumps(CLAUDES).encode()))
+    assert (told["messages"], told["blocks_left_out"]) == (5, 1)
+    bread, plain = (stage.api.conversation(id) for id in told["conversation_ids"])
+    assert (bread["title"], bread["createdAt"], plain["title"]) == ("Bread", "2025-03-01T10:00:00+00:00", None)
+    asked, answer = (edge["node"] for edge in bread["messages"]["edges"])
+    assert asked["text"] == "[flour.txt]\n\nFlour.[oven.png]How do I bake?"
+    assert (answer["text"], len(answer["siblings"])) == ("Or so.", 2)
+    assert [edge["node"]["text"] for edge in plain["messages"]["edges"]] == ["Hi", "Hello"]
+    assert stage.api.answer("Which bread?", conversationId=bread["id"])["__typename"] == "GenerationCompleted"
+    found = stage.api.ask('{ searchMessages(query: "flour") { edges { node { id } } } }')["searchMessages"]["edges"]
+    assert len(found) == 1
+
+
+NO_EXPORTS = [b"{}", b"[1]", b'[{"uuid": "x"}]', b"[", archived(b"")[:50], archived(b"["), b"PK\x03\x04"]
+
+
+@pytest.mark.parametrize("content", NO_EXPORTS, ids=range(len(NO_EXPORTS)))
+def test_what_is_no_export_is_refused(api: Api, content: bytes) -> None:
+    refused = put_in(api, content)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "INVALID_INPUT")
+
+
+def test_the_command_exports_a_user(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        api.answer("Hello")
+        whole = export(api)
+    done = run(tmp_path, "export", "local")
+    assert done.stdout.splitlines()[1:] == whole.decode().splitlines()[1:]
+    written = tmp_path / "all.md"
+    assert run(tmp_path, "export", "local", "--markdown", "--output", str(written)).returncode == 0
+    assert written.read_text().startswith("# Untitled")
+    missing = run(tmp_path, "export", "nobody")
+    assert (missing.returncode, "nobody" in missing.stderr) == (2, True)
