@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQUIREMENTS := run test check
+# Half as many again as there are cores: tests wait a good part of their time.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 3 // 2, 12))')
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -43,7 +45,7 @@ run: install ## Migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/tertulia serve $(ARGS)
 
 test: .venv/test.done node ## Run all tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 chaos: .venv/test.done ## Try each fault twenty times as often as `make test` does
 	@TERTULIA_FAULTS=20 $(BIN)/python -m pytest -n auto -rP -o faulthandler_timeout=3000 tests/test_faults.py $(ARGS)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import part_caching
 import part_joined
+import part_lists
 import part_memory
 import part_queries
 import part_search
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "memory": part_memory.memory,
     "queries": part_queries.queries,
     "search": part_search.search,
+    "lists": part_lists.lists,
     "start": part_start.start,
     "caching": part_caching.caching,
 }

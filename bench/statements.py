@@ -1,10 +1,12 @@
 """Counts the SQL statements of a request, by asking the application inside of this process.
 
-Usage: statements.py DATABASE_FILE, the JSON body of a POST /graphql on standard input. Prints the number; transactions'
-BEGIN and COMMIT are not counted. The request is made twice, and the second one counts: nothing is cached by chance.
+Usage: statements.py DATABASE_FILE [--steps], the JSON body of a POST /graphql on standard input. Prints the number;
+transactions' BEGIN and COMMIT are not counted. The request is made twice, and the second one counts: nothing is cached
+by chance. With --steps, prints how many instructions SQLite's machine executes for them.
 """
 
 import asyncio
+import sqlite3
 import sys
 from typing import Any
 
@@ -14,13 +16,13 @@ from sqlalchemy.engine import Engine
 from server.app import create_app
 from server.settings import Settings
 
-seen: list[str] = []
+seen: list[tuple[str, Any]] = []
 
 
-def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-    """Remember a statement."""
+def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+    """Remember a statement, and what it was executed with."""
     if not statement.startswith("BEGIN"):
-        seen.append(statement)
+        seen.append((statement, parameters))
 
 
 async def ask(app: Any, body: bytes) -> bytes:
@@ -50,19 +52,37 @@ async def ask(app: Any, body: bytes) -> bytes:
     return b"".join(sent)
 
 
-async def count(file: str, body: bytes) -> int:
-    """Ask twice on an open application."""
+async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
+    """Ask twice on an open application; give what the second request has executed."""
     event.listen(Engine, "before_cursor_execute", note)
     app = create_app(Settings(database_url=f"sqlite+aiosqlite:///{file}", simulator_pace=0))
     async with app.router.lifespan_context(app):
         await ask(app, body)
         seen.clear()
         answer = await ask(app, body)
-        statements = list(seen)
+        executed = list(seen)
     assert b'"errors"' not in answer, answer[:500]
-    print("\n\n".join(statements), file=sys.stderr)
-    return len(statements)
+    print("\n\n".join(statement for statement, _ in executed), file=sys.stderr)
+    return executed
+
+
+def steps(file: str, executed: list[tuple[str, Any]]) -> int:
+    """Execute the statements again, and count the instructions of SQLite's machine."""
+    connection = sqlite3.connect(file)
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(step, 1)
+    for statement, parameters in executed:
+        connection.execute(statement, parameters).fetchall()
+    connection.close()
+    return count
 
 
 if __name__ == "__main__":
-    print(asyncio.run(count(sys.argv[1], sys.stdin.buffer.read())))
+    found = asyncio.run(statements(sys.argv[1], sys.stdin.buffer.read()))
+    print(steps(sys.argv[1], found) if "--steps" in sys.argv else len(found))

@@ -36,6 +36,9 @@ class Model:
     thinking: frozenset[str] | None = None
     """The forms of thinking that it takes, in the Messages API's words; None where that is not known."""
     efforts: frozenset[str] | None = None
+    takes_images: bool | None = None
+    takes_documents: bool | None = None
+    """Whether it reads images and PDFs; None where that is not known."""
     compacts: bool = False
     """Whether it can sum up what was said, when its window nears its end."""
     structured: bool | None = None
@@ -101,6 +104,8 @@ class Models:
                 max_output_tokens=info.max_tokens,
                 thinking=_supported(info.capabilities, "thinking", "types"),
                 efforts=_supported(info.capabilities, "effort"),
+                takes_images=_flag(info.capabilities, "image_input"),
+                takes_documents=_flag(info.capabilities, "pdf_input"),
                 compacts=bool(_flag(getattr(info.capabilities, "context_management", None), "compact_20260112")),
                 structured=_flag(info.capabilities, "structured_outputs"),
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import obstore
 from obstore.exceptions import BaseError
@@ -24,6 +24,12 @@ class Blobs:
             self._store: ObjectStore = from_url(place) if "://" in place else LocalStore(Path(place), mkdir=True)
         except STORE_ERRORS as error:
             raise ValueError(str(error).partition("\n")[0]) from error
+
+    async def check(self) -> None:
+        """Write something and remove it; raises one of STORE_ERRORS where that fails."""
+        name = f"check-{uuid4().hex}"
+        await obstore.put_async(self._store, name, b"tertulia")
+        await obstore.delete_async(self._store, name)
 
     async def put(self, blob_id: UUID, file: Path) -> None:
         """Keep a file's bytes; all of them or none are there afterwards."""

@@ -114,12 +114,19 @@ async def attach(
     if len(wanted) > MAX_ATTACHED:
         raise InvalidInput("attachmentIds", f"takes at most {MAX_ATTACHED} attachments, not {len(wanted)}.")
     asked = [_of(found[one], conversation) for one in wanted if one]
+    _check_taken(asked, model)
     shown = attachments_in(message.content for message in branch)
     earlier = await rows.get_many(session, conversation.owner_id, shown) if shown else {}
     _check_together([*earlier.values(), *asked], model, inline=context.services.files.inline)
     waiting = [one.id for one in asked if one.conversation_id is None]
     made = [one for one in asked if one.id not in found]
     return Attached([_block(one) for one in asked], waiting, made)
+
+
+def _check_taken(asked: Sequence[Attachment], model: Model) -> None:
+    for kind, taken in (("images", model.takes_images), ("documents", model.takes_documents)):
+        if taken is False and any((one.media_type == PDF) == (kind == "documents") for one in asked):
+            raise InvalidInput("attachmentIds", f"{model.id} takes no {kind}.")
 
 
 def _check_together(every: Sequence[Attachment], model: Model, *, inline: bool) -> None:

@@ -75,6 +75,9 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
         raise InvalidInput("idempotencyKey", "must be a UUID.")
     await check_options(context, input.options)
+    if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
+        # What the model takes of attachments is fetched now: it is looked at inside a transaction.
+        await context.models.list()
     for _ in range(MAX_INTERRUPTS):
         try:
             return await _ask_once(context, input, locate)

@@ -75,6 +75,10 @@ class Model:
     simulated: bool
     max_input_tokens: int | None
     max_output_tokens: int | None
+    takes_images: bool | None
+    takes_documents: bool | None
+    structured: bool | None = strawberry.field(description="Whether it writes JSON by an `outputSchema`.")
+    compacts: bool = strawberry.field(description="Whether it sums up what was said when its window nears its end.")
     thinking: list[str] | None = served(viewing.thinking)
     efforts: list[str] | None = served(viewing.efforts)
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL, describe
+from db.blobs import STORE_ERRORS, Blobs
 from db.errors import DatabaseUnavailable
 from db.migrate import migrate
 from server.pages import ASSETS
@@ -43,6 +44,7 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
         finding = await _database(settings)
     yield finding
     yield await _redis(settings)
+    yield await _attachments(settings)
     with console.status("Asking Claude …"):
         finding = await _claude(settings)
     yield finding
@@ -72,6 +74,15 @@ async def _redis(settings: Settings) -> Finding:
     finally:
         await log.close()
     return True, "redis: answers; any number of processes may serve"
+
+
+async def _attachments(settings: Settings) -> Finding:
+    place = settings.attachments_place
+    try:
+        await Blobs(place).check()
+    except (*STORE_ERRORS, ValueError) as error:
+        return False, f"TERTULIA_ATTACHMENTS: {place} cannot be written: {str(error).partition(chr(10))[0]}"
+    return True, f"attachments: {place} is writable"
 
 
 async def _claude(settings: Settings) -> Finding:

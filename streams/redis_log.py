@@ -16,6 +16,8 @@ from streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
+CANCEL_AGAIN = 0.1
+"""Seconds."""
 
 
 class RedisLog:
@@ -37,11 +39,12 @@ class RedisLog:
     async def close(self) -> None:
         """Write what is left, and let go."""
         await self._writer.finish()
-        for task in self._running:
-            task.cancel()
-        for task in self._running:
-            with suppress(asyncio.CancelledError):
-                await task
+        going = set(self._running)
+        while going:
+            # Again and again: a cancellation that meets Redis's answer may get lost on its way.
+            for task in going:
+                task.cancel()
+            _, going = await asyncio.wait(going, timeout=CANCEL_AGAIN)
         await self._reader.close()
         await self._redis.aclose()
         await self._blocking.aclose()

@@ -21,8 +21,6 @@ SECRET = "sk-ant-scripted"
 
 
 ON_BOTH = {
-    "test_attachments",
-    "test_bill",
     "test_branches",
     "test_changes",
     "test_claude",
@@ -32,16 +30,15 @@ ON_BOTH = {
     "test_protocol",
     "test_retention",
     "test_search",
-    "test_transfer",
 }
-"""Tests of behaviour that storage and log must not change: they run on either setup."""
+"""Tests of behaviour that storage and log must not change: they run on either setup, as do those marked `both`."""
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "setup" in metafunc.fixturenames:
         module = metafunc.definition.path.stem
-        both = module in ON_BOTH
+        both = module in ON_BOTH or metafunc.definition.get_closest_marker("both") is not None
         setups = [JOINED] if module == "test_replicas" else [EMBEDDED, JOINED][: 1 + both]
         metafunc.parametrize("setup", setups, scope="session")
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ START_SECONDS = 30
 
 
 class ThreadedServer(uvicorn.Server):
-    """A uvicorn server that says when it listens."""
+    """A uvicorn server that says when it listens, and leaves at once when it is told to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -30,7 +30,19 @@ class ThreadedServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self.loop, self.left = asyncio.get_running_loop(), asyncio.Event()
         self.listens.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.left.wait(), 1.0)
+
+    def leave(self) -> None:
+        self.should_exit = True
+        if self.listens.is_set():
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self.left.set)
 
 
 @contextmanager
@@ -55,7 +67,7 @@ def running(
         assert server.listens.wait(START_SECONDS), "the server did not start"
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.leave()
         thread.join(START_SECONDS)
         listening.close()
 

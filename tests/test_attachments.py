@@ -12,6 +12,7 @@ from conftest import Staged
 from media import image, pdf
 from running import execute, running
 from scripted import Reply, model, says
+from test_options import takes
 
 from claude.simulator import create_simulator
 
@@ -149,6 +150,7 @@ def test_a_filename_is_never_a_path(api: Api, name: str) -> None:
     assert len(shown) <= 200
 
 
+@pytest.mark.both
 def test_an_edit_keeps_what_it_does_not_name(api: Api) -> None:
     picture, other = uploaded(api, image()), uploaded(api, image("JPEG"))
     sent = say(api, "Look", picture)
@@ -161,6 +163,7 @@ def test_an_edit_keeps_what_it_does_not_name(api: Api) -> None:
         assert [block["attachment"]["id"] for block in blocks if "attachment" in block] == left
 
 
+@pytest.mark.both
 def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: dict[str, Any], tmp_path: Path) -> None:
     content = image()
     picture = uploaded(fresh, content)
@@ -179,6 +182,7 @@ def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: 
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
 
 
+@pytest.mark.both
 def test_nobody_reads_what_is_anothers(fresh: Api, place: dict[str, Any]) -> None:
     picture = uploaded(fresh, image())
     other = "INSERT INTO users (id, name, changes, created_at) VALUES ('{}', 'other', 0, '2026-01-01 00:00:00+00:00')"
@@ -200,6 +204,15 @@ def test_too_many_pages_together_are_refused_before_claude_would(staged: Staged)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
     assert "100 pages" in refused["message"]
     assert len(stage.claude.requests) == 1
+
+
+def test_a_model_that_reads_no_images_is_shown_none(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.claude.models = [takes("claude-opus-5-5", ["adaptive"])]
+    refused = stage.api.try_send("Look", attachmentIds=[uploaded(stage.api, image())])
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
+    assert "takes no images" in refused["message"]
+    assert stage.claude.requests == []
 
 
 def sources(request: Json) -> list[Json]:
@@ -253,6 +266,7 @@ def kept(address: str) -> Sequence[Json]:
     return listed
 
 
+@pytest.mark.both
 def test_with_a_key_claude_keeps_the_file_once_and_forgets_it_with_the_conversation(keeping: Any) -> None:
     api, address = keeping
     sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
@@ -263,6 +277,7 @@ def test_with_a_key_claude_keeps_the_file_once_and_forgets_it_with_the_conversat
     assert kept(address) == []
 
 
+@pytest.mark.both
 def test_a_file_that_claude_no_longer_has_is_sent_again(keeping: Any, place: dict[str, Any]) -> None:
     api, _ = keeping
     sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))

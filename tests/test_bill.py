@@ -26,6 +26,7 @@ def budget(api: Api) -> Json:
     return found
 
 
+@pytest.mark.both
 def test_each_attempt_has_its_row(staged: Staged, place: dict[str, Any]) -> None:
     stage = staged(OVERLOADED, OVERLOADED, says("Hi"))
     stage.api.answer("Hello")
@@ -42,6 +43,7 @@ def test_a_refused_answer_has_one_row(staged: Staged, place: dict[str, Any]) -> 
     assert rows(place) == [("answer", "failed", 0, 0, False, 0)]
 
 
+@pytest.mark.both
 def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged: Staged, place: dict[str, Any]) -> None:
     gate = Gate()
     stage = staged(says("x" * 4000, gate), Reply([START, *text("y" * 4000)[:2], Cut]))
@@ -56,6 +58,7 @@ def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged:
     assert (usage["outputTokens"], Decimal(usage["costUsd"])) == (1000, Decimal(cost) / 10**12)
 
 
+@pytest.mark.both
 def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.5"))
@@ -100,6 +103,7 @@ def test_an_answer_that_costs_more_than_is_left_is_broken_off_and_kept(staged: S
     assert len(stage.claude.requests) == 1
 
 
+@pytest.mark.both
 def test_who_waits_in_line_finds_the_budget_as_it_is_then(staged: Staged) -> None:
     gate = Gate()
     stage = staged(
@@ -125,6 +129,7 @@ def test_without_a_budget_there_is_none(staged: Staged, replies: list[Reply]) ->
     assert budget(staged(*replies).api) is None
 
 
+@pytest.mark.both
 def test_an_answer_whose_process_died_is_billed_by_whoever_ends_it(tmp_path: Path, place: dict[str, Any]) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         sent = api.send("/simulate long 100")

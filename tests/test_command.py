@@ -30,7 +30,14 @@ ROOT = Path(__file__).parent.parent
 def environment(more: dict[str, str]) -> dict[str, str]:
     ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "TERTULIA_SIMULATOR_PACE": "0", **more}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+        "TERTULIA_SIMULATOR_PACE": "0",
+        "TERTULIA_TITLE_MODEL": "",
+        **more,
+    }
 
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:

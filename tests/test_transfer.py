@@ -98,6 +98,7 @@ def without_ids(exported: bytes) -> list[Json]:
     ]
 
 
+@pytest.mark.both
 def test_what_goes_out_comes_in_again_without_loss(staged: Staged, tmp_path: Path, servers_place: Json) -> None:
     stage = staged(*REPLIES)
     stage.claude.models = [{**model, "capabilities": None} for model in stage.claude.models]
@@ -219,6 +220,7 @@ def archived(content: bytes) -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("wrap", [bytes, archived])
 def test_claudes_own_export_comes_in(staged: Staged, wrap: Callable[[bytes], bytes]) -> None:
     stage = staged(says("Sourdough."))
