@@ -1,5 +1,6 @@
 """The `tertulia` command, as a process of its own."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from client import Api
 from running import running, tertulia
+from typer.testing import CliRunner, Result
 
 from claude.simulator import create_simulator
+from server.command import app
 
 # What a terminal gives a program: a test that runs in the background would hand down an ignored Ctrl+C.
 PROGRAM = """
@@ -38,6 +41,14 @@ def environment(more: dict[str, str]) -> dict[str, str]:
         "TERTULIA_TITLE_MODEL": "",
         **more,
     }
+
+
+def run_here(folder: Path, *arguments: str, **more: str) -> Result:
+    """The same without a process of its own, where another one has shown the way: starting one takes seconds."""
+    given = environment(more)
+    gone = dict.fromkeys(name for name in os.environ if name not in given)
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(app, arguments, env=gone | given)
 
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
@@ -191,11 +202,14 @@ def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     with running(create_simulator(pace=0), lifespan="off") as address:
         key = {"ANTHROPIC_API_KEY": "sk-ant-fine", "ANTHROPIC_BASE_URL": address}
         assert run(tmp_path, "doctor", **key).returncode == 0
-        done = run(tmp_path, "doctor", **(key | {"ANTHROPIC_API_KEY": "sk-ant-invalid"}))
-        assert (done.returncode, "wrong" in done.stdout) == (1, True)
-        done = run(tmp_path, "doctor", **key, TERTULIA_DEFAULT_MODEL="gpt-4")
+        done = run_here(tmp_path, "doctor", **(key | {"ANTHROPIC_API_KEY": "sk-ant-invalid"}))
+        assert (done.exit_code, "wrong" in done.stdout) == (1, True)
+        done = run_here(tmp_path, "doctor", **key, TERTULIA_DEFAULT_MODEL="gpt-4")
         assert "gpt-4" in done.stdout
-    assert "DATABASE_URL" in run(tmp_path, "doctor", DATABASE_URL="mysql://x").stdout
+    assert "DATABASE_URL" in run_here(tmp_path, "doctor", DATABASE_URL="mysql://x").stdout
+    (tmp_path / "taken").write_text("a file is no folder")
+    done = run_here(tmp_path, "doctor", TERTULIA_ATTACHMENTS=str(tmp_path / "taken"))
+    assert (done.exit_code, "TERTULIA_ATTACHMENTS" in done.stdout) == (1, True)
 
 
 def test_the_simulator_serves_alone(tmp_path: Path) -> None:
@@ -219,9 +233,10 @@ def test_a_key_that_claude_refuses_fails_the_generation_and_keeps_the_conversati
 def test_the_committed_schema_is_what_the_code_says(tmp_path: Path) -> None:
     assert run(tmp_path, "export-schema").stdout == (ROOT / "schema" / "schema.graphql").read_text()
     target = tmp_path / "out.graphql"
-    assert run(tmp_path, "export-schema", "--output", str(target)).returncode == 0
+    assert run_here(tmp_path, "export-schema", "--output", str(target)).exit_code == 0
     assert target.read_text() == (ROOT / "schema" / "schema.graphql").read_text()
-    assert "--output" in refused(run(tmp_path, "export-schema", "--output", "/nowhere/at/all"))
+    done = run_here(tmp_path, "export-schema", "--output", "/nowhere/at/all")
+    assert (done.exit_code, "--output" in done.stderr) == (2, True)
 
 
 def test_chat_talks_over_the_public_api(tmp_path: Path, api: Api) -> None:

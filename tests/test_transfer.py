@@ -15,7 +15,7 @@ from media import image, pdf
 from running import tertulia
 from scripted import START, Cut, Reply, begin, delta, end, finish, says, text
 from test_attachments import uploaded
-from test_command import run
+from test_command import run, run_here
 
 EVERY_BLOCK = Reply(
     [
@@ -253,7 +253,7 @@ def test_the_command_exports_a_user(tmp_path: Path) -> None:
     done = run(tmp_path, "export", "local")
     assert done.stdout.splitlines()[1:] == whole.decode().splitlines()[1:]
     written = tmp_path / "all.md"
-    assert run(tmp_path, "export", "local", "--markdown", "--output", str(written)).returncode == 0
+    assert run_here(tmp_path, "export", "local", "--markdown", "--output", str(written)).exit_code == 0
     assert written.read_text().startswith("# Untitled")
-    missing = run(tmp_path, "export", "nobody")
-    assert (missing.returncode, "nobody" in missing.stderr) == (2, True)
+    missing = run_here(tmp_path, "export", "nobody")
+    assert (missing.exit_code, "nobody" in missing.stderr) == (2, True)
