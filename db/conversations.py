@@ -18,6 +18,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     tuple_,
     update,
@@ -76,7 +77,8 @@ class Order(StrEnum):
     TITLE = "title"
 
 
-_TITLE = func.coalesce(func.lower(col(Conversation.title)), "")
+# Word for word as the index has it: with a parameter in it, neither database would use that.
+_TITLE = func.coalesce(func.lower(col(Conversation.title)), literal_column("''"))
 _KEYS: dict[Order, tuple[Any, bool]] = {
     Order.LAST_ACTIVE: (col(Conversation.updated_at), True),
     Order.LEAST_ACTIVE: (col(Conversation.updated_at), False),
