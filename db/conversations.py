@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     tuple_,
     update,
 )
@@ -131,11 +130,12 @@ async def unused_since(
     running = exists().where(
         col(Generation.conversation_id) == col(Conversation.id), col(Generation.status).in_(UNFINISHED)
     )
-    old = and_(col(Conversation.temporary), col(Conversation.updated_at) < temporary_before)
-    if before is not None:
-        old = or_(old, col(Conversation.updated_at) < before)
-    query = select(Conversation.id, Conversation.owner_id).where(old, ~running)
-    return (await session.exec(query.order_by(col(Conversation.updated_at)).limit(SWEPT_AT_ONCE))).all()
+    due = and_(col(Conversation.temporary), col(Conversation.updated_at) < temporary_before)
+    found: list[tuple[UUID, UUID]] = []
+    for old in [due] if before is None else [due, col(Conversation.updated_at) < before]:
+        query = select(Conversation.id, Conversation.owner_id).where(old, ~running)
+        found += (await session.exec(query.order_by(col(Conversation.updated_at)).limit(SWEPT_AT_ONCE))).all()
+    return list(dict.fromkeys(found))
 
 
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:

@@ -107,7 +107,9 @@ class Conversation(SQLModel, table=True):
         Index("conversations_by_activity", "owner_id", "updated_at", "id"),
         Index("conversations_by_creation", "owner_id", "created_at", "id"),
         Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
-        Index("conversations_by_age", "updated_at"),
+        Index(
+            "conversations_by_age", "updated_at", sqlite_where=text("temporary = 1"), postgresql_where=text("temporary")
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
