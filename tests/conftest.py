@@ -23,7 +23,6 @@ SECRET = "sk-ant-scripted"
 ON_BOTH = {
     "test_branches",
     "test_changes",
-    "test_claude",
     "test_conversation",
     "test_faults",
     "test_lists",

@@ -85,6 +85,7 @@ def test_a_stream_that_breaks_keeps_what_was_written_and_says_why(staged: Staged
     assert [turn["content"][0]["text"] for turn in stage.claude.requests[1]["messages"]] == ["Hello", "half", "Go on"]
 
 
+@pytest.mark.both
 def test_new_kinds_of_events_and_blocks_are_no_failure(staged: Staged) -> None:
     odd: list[Any] = [
         {"type": "a_new_event", "x": 1},
@@ -118,6 +119,7 @@ def test_pieces_that_come_together_are_shown_together_and_what_follows_a_bad_one
     assert [edge["node"] for edge in events if edge["node"]] == [{"offset": 0, "text": "together"}]
 
 
+@pytest.mark.both
 def test_half_a_surrogate_pair_from_claude_breaks_nothing(staged: Staged) -> None:
     broken = (
         b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, '
@@ -137,6 +139,7 @@ def test_the_key_goes_where_the_api_wants_it_and_nowhere_else(staged: Staged) ->
     assert headers["anthropic-version"]
 
 
+@pytest.mark.both
 def test_usage_stop_reason_and_request_id_are_stored(staged: Staged) -> None:
     stage = staged(Reply([START, *text("words"), *end("stop_sequence", cache_read_input_tokens=3)]))
     sent = stage.api.send("Hello")
@@ -209,6 +212,7 @@ def test_a_tool_that_never_answered_goes_back_with_an_error_as_its_result(staged
     assert said == {"type": "text", "text": "Go on"}
 
 
+@pytest.mark.both
 def test_an_answer_with_no_text_leaves_the_conversation_usable(staged: Staged) -> None:
     stage = staged(Reply([START, *end("refusal")]), says("on"))
     sent = stage.api.send("Hello")
