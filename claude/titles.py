@@ -151,8 +151,8 @@ def _shown(said: Sequence[Message]) -> str:
 
 
 def _words(message: Message) -> str:
-    kinds = [block["text"] if block["type"] == "text" else f"({block['type']})" for block in message.content]
-    return " ".join(kinds)
+    said = [block["text"] for block in message.content if block["type"] == "text"]
+    return " ".join([*said, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
 
 
 def _request(model: Model, shown: str) -> Json:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from client import Api, Json
 from conftest import Staged
 from media import image, pdf
-from running import execute, running
+from running import execute, running, tertulia
 from scripted import Reply, model, says
 from test_options import takes
 
@@ -135,6 +136,13 @@ def test_a_request_that_is_no_upload_is_refused(api: Api, request_: Json, status
     assert (refused.status_code, refused.json()["error"]["source"]) == (status, "tertulia")
 
 
+def test_an_upload_that_does_not_say_its_length_is_cut_off_where_it_is_too_large(api: Api) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n%PDF-1.7'
+    pieces = chain([head], repeat(b"\0" * 65536, 23 * 16), [b"\r\n--x--\r\n"])
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    assert api.http.post("/attachments", content=pieces, headers=form).status_code == 413
+
+
 @pytest.mark.parametrize("id", ["0198f3b0-7c1e-7000-8000-000000000000", "nonsense", "../../etc/passwd", "a%00b"])
 def test_what_is_not_there_is_not_found(api: Api, id: str) -> None:
     assert api.http.get(f"/attachments/{id}").status_code == 404
@@ -180,6 +188,20 @@ def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: 
     assert [fresh.http.get(copy["url"]).status_code for copy in copies] == [404] * 3
     assert execute(place, "SELECT count(*) FROM blobs")[0][0] == 0
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.both
+def test_an_upload_that_no_message_shows_goes_after_a_day(tmp_path: Path, place: dict[str, Any]) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        forgotten, waiting = uploaded(api, image()), uploaded(api, image("GIF"))
+    old = "created_at = '2026-01-01 00:00:00+00:00'"
+    stored = forgotten if "redis_url" in place else forgotten.replace("-", "")
+    execute(place, f"UPDATE blobs SET {old} WHERE id = (SELECT blob_id FROM attachments WHERE id = '{stored}')")
+    execute(place, f"UPDATE attachments SET {old} WHERE id = '{stored}'")
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        found = [api.http.get(f"/attachments/{id}").status_code for id in (forgotten, waiting)]
+    assert found == [404, 200]
+    assert len([file for file in (tmp_path / "files").rglob("*") if file.is_file()]) == 1
 
 
 @pytest.mark.both
@@ -243,6 +265,14 @@ def test_an_earlier_attachment_that_claude_refuses_leaves_the_conversation_usabl
     id = first["conversation"]["id"]
     assert stage.api.answer("2 + 2?", conversationId=id)["__typename"] == "GenerationCompleted"
     assert sources(stage.claude.requests[2]) == []
+    assert shown(stage.api, id)[-1]["leftOut"] == [{"reason": "ATTACHMENT_REFUSED", "blocks": 1}]
+
+
+def test_earlier_attachments_are_left_out_where_a_request_would_be_too_large(staged: Staged) -> None:
+    error = {"type": "request_too_large", "message": "Request exceeds the maximum size"}
+    stage = staged(says("A cat."), Reply(status=413, body={"type": "error", "error": error}), says("4"))
+    id = say(stage.api, "What is this?", uploaded(stage.api, image()))["conversation"]["id"]
+    assert stage.api.answer("2 + 2?", conversationId=id)["__typename"] == "GenerationCompleted"
     assert shown(stage.api, id)[-1]["leftOut"] == [{"reason": "ATTACHMENT_REFUSED", "blocks": 1}]
 
 

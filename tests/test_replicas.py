@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from client import Api, apply
 from conftest import SECRET
-from running import tertulia
+from running import execute, tertulia
 from scripted import Gate, Reply, ScriptedClaude, says, scripted
 
 Json = dict[str, Any]
@@ -130,3 +130,16 @@ def test_changes_are_seen_on_every_replica(replicas: Any) -> None:
         kinds = [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(3)]
     assert [change["kind"] for change in kinds] == ["CREATED", "GENERATION_STARTED", "GENERATION_ENDED"]
     assert {change["conversationId"] for change in kinds} == {sent["conversation"]["id"]}
+
+
+def test_retention_waits_for_an_answer_that_is_being_written(replicas: Any, tmp_path: Path, place: Json) -> None:
+    gate = Gate()
+    two = replicas(says("One ", gate, "two"), number=1)
+    (api,) = two.apis
+    sent = api.send("An old question")
+    assert gate.reached.wait(20)
+    execute(place, "UPDATE conversations SET updated_at = '2026-01-01 00:00:00+00:00'")
+    with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as other:
+        gate.open.set()
+        assert other.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+        assert len(other.messages(sent["conversation"]["id"])) == 2

@@ -1,5 +1,6 @@
 """Titles: given by a small model behind the first answer, billed, bounded, and never over one of the user's."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from client import WAIT, Api, Json
 from conftest import Staged
 from running import execute, tertulia
-from scripted import Reply, says
+from scripted import Gate, Reply, says
 
 from claude.titles import MAX_TITLE, title_in
 
@@ -84,6 +85,26 @@ def test_a_title_of_the_users_stays(staged: Staged) -> None:
     other = stage.api.send("Hello")
     until(lambda: title_of(stage.api, other["conversation"]["id"]))
     assert title_of(stage.api, id) == "Mine"
+    assert len(stage.claude.requests) == 3
+
+
+def test_a_title_that_the_user_gives_meanwhile_stays(staged: Staged, place: Json) -> None:
+    gate = Gate()
+    slow = Reply([gate, json.dumps(named("Not mine").body).encode()], headers={"content-type": "application/json"})
+    stage = staged(says("Hi"), slow, title_model=SMALL)
+    id = stage.api.send("Hello")["conversation"]["id"]
+    assert gate.reached.wait(WAIT)
+    stage.api.ask('mutation ($id: ID!) { updateConversation(input: {id: $id, title: "Mine"}) { __typename } }', id=id)
+    gate.open.set()
+    until(lambda: execute(place, "SELECT id FROM calls WHERE purpose = 'title'"))
+    assert title_of(stage.api, id) == "Mine"
+
+
+def test_a_temporary_conversation_gets_no_title(staged: Staged) -> None:
+    stage = staged(says("Hi"), says("Again"), named("A greeting"), title_model=SMALL)
+    stage.api.answer("Hello", temporary=True)
+    other = stage.api.send("Hello")["conversation"]["id"]
+    assert until(lambda: title_of(stage.api, other)) == "A greeting"
     assert len(stage.claude.requests) == 3
 
 

@@ -145,6 +145,13 @@ def test_one_conversation_goes_out_alone(api: Api) -> None:
     assert api.http.get(f"/export/{ids[1]}?format=pdf").status_code == 422
 
 
+def test_temporary_conversations_stay_out_of_an_export_of_all(fresh: Api) -> None:
+    fresh.answer("A secret", temporary=True)
+    fresh.answer("No secret")
+    assert "secret" in fresh.http.get("/export").text
+    assert "A secret" not in fresh.http.get("/export").text
+
+
 def test_markdown_is_the_branch_that_is_shown(staged: Staged) -> None:
     stage = staged(*REPLIES)
     id = conversation_of_all_kinds(stage.api)
