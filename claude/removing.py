@@ -7,8 +7,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from claude.files import Files
-from db import attachments, changes, conversations, generations, leases
+from db import accounts, attachments, changes, conversations, generations, leases
 from db.database import AsyncSession, Database
+from db.identities import Action
 from db.tables import ChangeKind, now
 from streams.log import EventLog
 
@@ -37,6 +38,17 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> R
         return None
     await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
     return Removed(gone, blobs)
+
+
+async def remove_user(session: AsyncSession, user_id: UUID) -> tuple[Removed, dict[str, int]] | None:
+    """Remove a user with all that is theirs, and say how much that was; None where there is none."""
+    await leases.lock_owner(session, user_id)
+    generation_ids, blob_ids = await accounts.left_outside(session, user_id)
+    counted = await accounts.count(session, user_id)
+    if not await accounts.remove_user(session, user_id):
+        return None
+    await accounts.audit(session, Action.USER_DELETED, user_id)
+    return Removed(generation_ids, blob_ids), counted
 
 
 class Retention:

@@ -1,6 +1,7 @@
 """Inserting rows whose ids are known, in one statement and without the session's bookkeeping."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy
@@ -9,12 +10,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import METADATA
 
-_INSERT: dict[Any, sqlalchemy.Insert] = {name: sqlalchemy.insert(table) for name, table in METADATA.tables.items()}
-
 
 async def insert(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
     """Insert rows of one table, in their order. They are not the session's: what is set later must be stored later."""
     model: Any = type(rows[0])
     connection = await session.connection()
     values = [{name: getattr(row, name) for name in model.model_fields} for row in rows]
-    await connection.execute(_INSERT[model.__tablename__], values)
+    await connection.execute(_into(model.__tablename__), values)
+
+
+@cache
+def _into(table: str) -> sqlalchemy.Insert:
+    return sqlalchemy.insert(METADATA.tables[table])

@@ -91,9 +91,15 @@ class User(SQLModel, table=True):
     """Somebody who owns conversations."""
 
     __tablename__: ClassVar[Any] = "users"
+    __table_args__: ClassVar[Any] = (Index("users_by_subject", "issuer", "subject", unique=True),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     name: str = Field(sa_type=String, unique=True)
+    # By Argon2; none for those who sign in elsewhere, and for the one of the mode `local`.
+    password_hash: str | None = None
+    # Who somebody is for an identity provider.
+    issuer: str | None = None
+    subject: str | None = None
     # The number of the last change to any of the user's conversations: `db.changes` counts here.
     changes: int = 0
     created_at: datetime = _moment()

@@ -122,11 +122,12 @@ class Loaders:
 class Context(BaseContext):
     """One request's or one socket's context."""
 
-    def __init__(self, services: Services, viewer: Viewer) -> None:
-        """Bind all to the viewer."""
+    def __init__(self, services: Services, viewer: Viewer, address: str | None = None) -> None:
+        """Bind all to the viewer; `address`: where they ask from, for the audit log."""
         super().__init__()
         self.services = services
         self.viewer = viewer
+        self.address = address
         self.push: Push | None = None
         self.database = services.database
         self.loaders = Loaders(services.database, viewer.id)

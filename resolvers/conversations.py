@@ -8,10 +8,11 @@ from strawberry import ID, UNSET
 
 from claude.models import Model
 from claude.removing import remove
-from db import changes, generations, leases
+from db import accounts, changes, generations, leases
 from db import conversations as rows
 from db import messages as message_rows
 from db.conversations import Filter, Order
+from db.identities import Action
 from db.inserting import insert
 from db.ledger import UsageSum
 from db.paging import Connection, Page
@@ -174,6 +175,8 @@ async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
         removed = await remove(session, owner, wanted)
         if removed is None:
             raise NotFound(id, "conversation")
+        told = {"conversation": str(wanted)}
+        await accounts.audit(session, Action.CONVERSATION_DELETED, owner, info.context.address, **told)
     info.context.changed()
     for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.

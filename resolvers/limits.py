@@ -1,11 +1,97 @@
-"""Limits on how much one server follows at once."""
+"""Limits: on what one viewer does in a time, over all replicas, and on how much one server follows at once."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from graphql import GraphQLError
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from redis.exceptions import RedisError
+
+STORE_PATIENCE = 0.5
+"""Seconds that the store of limits may take to answer."""
+STORE_REST = 2.0
+"""Seconds for which a store that failed is not asked."""
+
+logger = logging.getLogger("tertulia.limits")
+
+
+class Rate:
+    """So much in so long, as `60/minute`; a number alone is for a minute."""
+
+    def __init__(self, name: str, notation: str) -> None:
+        """Take the name that clients see, and the notation of the library `limits`; raise ValueError for another."""
+        self.name = name
+        self.item: RateLimitItem = parse(f"{notation}/minute" if notation.strip().isdecimal() else notation)
+
+    @property
+    def amount(self) -> int:
+        """How much."""
+        return self.item.amount
+
+    @property
+    def seconds(self) -> int:
+        """In how long."""
+        return self.item.get_expiry()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a viewer stands with a rate: what is left, and when there is more, in seconds."""
+
+    rate: Rate
+    remaining: int
+    resets_in: float
+
+
+class Rates:
+    """Counts what somebody does within moving windows. A store that is down lets everything pass, and is logged."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        """Count in Redis, for all replicas, or in this process."""
+        self._windows = MovingWindowRateLimiter(_storage(redis_url))
+        self._not_before = 0.0
+
+    async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
+        """Count `amount`; None where that is within the rate, else the seconds after which it would be."""
+        if time.monotonic() < self._not_before:
+            return None
+        try:
+            async with asyncio.timeout(STORE_PATIENCE):
+                if await self._windows.hit(rate.item, rate.name, key, cost=amount):
+                    return None
+                stats = await self._windows.get_window_stats(rate.item, rate.name, key)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+            return None
+        return max(stats.reset_time - time.time(), 0.01)
+
+    async def window(self, rate: Rate, key: str) -> Window:
+        """Say how somebody stands, without counting anything."""
+        try:
+            async with asyncio.timeout(STORE_PATIENCE):
+                stats = await self._windows.get_window_stats(rate.item, rate.name, key)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+            return Window(rate, rate.amount, 0.0)
+        resets_in = max(stats.reset_time - time.time(), 0.0) if stats.remaining < rate.amount else 0.0
+        return Window(rate, stats.remaining, resets_in)
+
+    def _failed(self, error: Exception) -> None:
+        self._not_before = time.monotonic() + STORE_REST
+        logger.error("Limits are not held, because their store is away: %s", error)
+
+
+def _storage(redis_url: str | None) -> MemoryStorage | RedisStorage:
+    if redis_url is None:
+        return MemoryStorage()
+    scheme = "async+redis+" if redis_url.startswith("unix:") else "async+"
+    return RedisStorage(scheme + redis_url, implementation="redispy")
 
 
 @dataclass(slots=True)

@@ -6,46 +6,46 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import HTTPConnection
+from starlette.requests import Request
 
 from claude.budget import Budget
-from claude.connection import Claude, Deadlines
 from claude.files import Files
 from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
-from claude.removing import Retention
-from claude.simulator import create_simulator, serving
+from claude.removing import Removed, Retention
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
 from db import conversations
 from db.blobs import Blobs
 from db.database import Database
 from db.migrate import migrate
-from resolvers.context import Context, Services, Viewer
-from resolvers.limits import Subscriptions
+from resolvers.context import Context, Services
+from resolvers.limits import Rates, Subscriptions
 from schema.root import schema
+from server.accounts import accounts_router
+from server.admission import SIGNED_OUT, Door, refuse_unknown
 from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
+from server.identities import Alone, Identities, SignedIn, Unauthenticated, viewer_of
+from server.opening import connect, open_log
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
-from server.settings import Settings, database_file
+from server.settings import Settings, secret_of
+from server.sign_in import SignIns
+from server.tokens import Tokens
 from server.transfer import transfer_router
 from streams.bells import Bells
-from streams.journal import Journal
-from streams.log import EventLog, LocalSignals, Signals
-from streams.memory import MemoryLog
 from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
-SIMULATED_KEY = "simulated"
 SWEEP_SECONDS = 600.0
 """How often what nobody needs any more is looked for."""
 LAST_WORDS = 2.0
@@ -57,12 +57,13 @@ class Parts:
     """What lives as long as the process serves."""
 
     services: Services = field(init=False)
-    viewer: Viewer = field(init=False)
+    door: Door = field(init=False)
+    sign_ins: SignIns = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def context(self) -> Context:
-        """Make one request's or one socket's context."""
-        return Context(self.services, self.viewer)
+    async def context(self, request: Request) -> Context:
+        """Make one request's context; raise Unauthenticated."""
+        return await self.door.context(request)
 
     async def check(self) -> dict[str, bool]:
         """Say of each part whether it serves."""
@@ -102,13 +103,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Tertulia", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
 
-    async def context(_connection: HTTPConnection) -> Context:
-        return parts.context()
-
     endpoint: Any = GraphQLEndpoint(
         schema,
         path="/graphql",
-        context_getter=context,
+        door=lambda: parts.door,
         page=graphiql_page,
         allowed_origins=settings.cors_origins,
     )
@@ -116,9 +114,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(rest_router(parts.context))
     app.include_router(attachments_router(parts.context, settings.cors_origins))
     app.include_router(transfer_router(parts.context, settings.cors_origins))
+    if settings.auth == "password":
+        app.include_router(accounts_router(lambda: parts.sign_ins))
     app.include_router(pages_router())
     app.include_router(health_router(parts.check))
     mount_assets(app)
+    app.add_exception_handler(Unauthenticated, refuse_unknown)
     if settings.cors_origins:
         # Closed unless asked for; it answers preflights itself and does not touch streams.
         app.add_middleware(
@@ -135,11 +136,11 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     await migrate(settings.database_url)
     database = Database(settings.database_url)
     stack.push_async_callback(database.close)
-    claude = await _connect(settings, stack)
+    claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     process = uuid4()
-    log, signals, alone = await _open_log(settings, process, stack)
+    log, signals, alone = await open_log(settings, process, stack)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
     prices = Prices(settings.prices)
@@ -151,9 +152,14 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.push_async_callback(titles.close)
     upstream = Upstream(claude, models, files, titles)
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
-    async with database.write() as session:
-        user = await conversations.ensure_user(session, LOCAL_USER)
-        parts.viewer = Viewer(user.id, user.name)
+    rates = Rates(settings.redis_url)
+    parts.door = Door(await _identities(settings, database), lambda: parts.services)
+    signals.on(SIGNED_OUT, parts.door.bells.ring)
+    if settings.auth == "password":
+        tokens = Tokens(secret_of(settings))
+        open_to_all = settings.registration == "open"
+        clean_up = partial(Removed.clean_up, log=log, files=files)
+        parts.sign_ins = SignIns(database, tokens, rates, parts.door, clean_up, open_to_all=open_to_all)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     parts.services = Services(
         database, log, generator, models, files, budget, signals, bells, parts.closing, subscriptions
@@ -169,26 +175,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(collecting.cancel)
 
 
-async def _open_log(settings: Settings, process: UUID, stack: AsyncExitStack) -> tuple[EventLog, Signals, bool]:
-    """Make the log and the signals; say whether no other process shares them, as the file's lock tells."""
-    if settings.redis_url is not None:
-        log = RedisLog(settings.redis_url, process)
-        await log.start()
-        stack.push_async_callback(log.close)
-        return log, log, False
-    file = database_file(settings.database_url)
-    if file is None:
-        return MemoryLog(), LocalSignals(), False
-    journal = Journal(file.with_name(file.name + "-answers"))
-    stack.callback(journal.leave)
-    return MemoryLog(journal), LocalSignals(), journal.take()
-
-
-async def _connect(settings: Settings, stack: AsyncExitStack) -> Claude:
-    deadlines = Deadlines(silence=settings.claude_silence_seconds)
-    if settings.anthropic_api_key is not None and not settings.simulated:
-        key = settings.anthropic_api_key.get_secret_value()
-        return Claude(api_key=key, base_url=settings.anthropic_base_url, deadlines=deadlines)
-    simulator = create_simulator(pace=settings.simulator_pace)
-    address = await stack.enter_async_context(serving(simulator))
-    return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
+async def _identities(settings: Settings, database: Database) -> Identities:
+    if settings.auth == "password":
+        return SignedIn(database, Tokens(secret_of(settings)))
+    async with database.write() as session:
+        user = await conversations.ensure_user(session, LOCAL_USER)
+    return Alone(viewer_of(user))

@@ -1,7 +1,7 @@
 """`/attachments`: uploads as multipart, and their bytes for whoever owns them."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -41,7 +41,7 @@ class Uploaded(BaseModel):
     created_at: str
 
 
-def attachments_router(context: Callable[[], Context], allowed_origins: Sequence[str]) -> APIRouter:
+def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
     """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
     router = APIRouter(tags=["attachments"])
 

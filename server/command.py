@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from server.settings import Settings
 
 
@@ -20,6 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+users = typer.Typer(help="Accounts of the mode `password`.", no_args_is_help=True)
+app.add_typer(users, name="user")
+
+Password = Annotated[str | None, typer.Option(help="Others on this machine may see it; better leave it out.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
@@ -37,7 +43,7 @@ def serve(
 ) -> None:
     """Serve the API and its pages; migrates the database first."""
     settings = _settings()
-    if not _is_loopback(host):
+    if settings.auth == "local" and not _is_loopback(host):
         _refuse(f"--host: {host} can be reached by others, and TERTULIA_AUTH=local lets everybody in; use 127.0.0.1.")
     if workers > 1 and settings.redis_url is None:
         _refuse(f"--workers: {workers} processes need REDIS_URL, through which they share answers; it is not set.")
@@ -118,11 +124,105 @@ def export(
 
 
 @app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    label: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    days: Annotated[float | None, typer.Option(min=0, help="How long it is good; for good if left out.")] = None,
+    *,
+    show: Annotated[bool, typer.Option("--list", help="List the user's tokens.")] = False,
+    revoke: Annotated[str | None, typer.Option(help="The id of a token to end.")] = None,
+) -> None:
+    """Make a personal access token, which is shown once; or list them, or end one."""
+    from server.operating import list_tokens, make_token, revoke_token
+
+    settings = _settings()
+    _migrate(settings)
+    if show:
+        _do(list_tokens(settings, name))
+    elif revoke is not None:
+        _do(revoke_token(settings, name, revoke))
+    else:
+        _do(make_token(settings, name, label, days))
+
+
+@users.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    password: Annotated[
+        str | None, typer.Option(help="Visible to others on this machine; better leave it out.")
+    ] = None,
+) -> None:
+    """Make an account. The password is asked for, or read from standard input; with neither, one is made and shown."""
+    from server.operating import add
+
+    settings = _settings()
+    _migrate(settings)
+    _do(add(settings, name, password or _asked_password()))
+
+
+@users.command("password")
+def set_password(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    password: Annotated[
+        str | None, typer.Option(help="Visible to others on this machine; better leave it out.")
+    ] = None,
+) -> None:
+    """Set a user's password, and sign them out everywhere."""
+    from server.operating import change
+
+    settings = _settings()
+    _migrate(settings)
+    _do(change(settings, name, password or _asked_password()))
+
+
+@users.command("list")
+def list_users() -> None:
+    """List all users."""
+    from server.operating import everybody
+
+    settings = _settings()
+    _migrate(settings)
+    _do(everybody(settings))
+
+
+@users.command("remove")
+def remove_user(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a user with all that is theirs, for good."""
+    from server.operating import remove
+
+    settings = _settings()
+    _migrate(settings)
+    if not yes:
+        typer.confirm(f"Delete {name}, and every conversation, file and bill of theirs?", abort=True)
+    _do(remove(settings, name))
+
+
+@app.command()
 def doctor() -> None:
     """Check settings, database, Redis and Claude; say what is wrong in one line each."""
     from server.doctor import examine
 
     sys.exit(asyncio.run(examine()))
+
+
+def _do(work: "Coroutine[None, None, str]") -> None:
+    """Do an operator's work, and print what came of it."""
+    from server.operating import Impossible
+
+    try:
+        typer.echo(asyncio.run(work))
+    except Impossible as impossible:
+        _refuse(str(impossible))
+
+
+def _asked_password() -> str | None:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n") or None
 
 
 def _settings() -> "Settings":

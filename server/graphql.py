@@ -1,7 +1,7 @@
 """GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,10 +9,12 @@ from typing import Any, cast
 import orjson
 from graphql import GraphQLError, OperationType
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.unset import UNSET
 
 from resolvers.context import Context
 from schema.documents import Schema, bad_request, find_operation, is_subscription
@@ -20,7 +22,9 @@ from schema.failures import internal_error
 from schema.live import OperationFailed, follow
 from schema.results import encode_json, response
 from server.accept import preferred
+from server.admission import Admitted, AtTheDoor, Door, challenge
 from server.graphql_ws import SocketHandler
+from server.identities import Unauthenticated
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 
 REQUEST_ERROR_STATUS = 400
@@ -62,16 +66,20 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         schema: Schema,
         *,
         path: str,
-        context_getter: Callable[[HTTPConnection], Awaitable[Context]],
+        door: Callable[[], Door],
         page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
     ) -> None:
-        """Take the schema, what makes contexts and the page, and the origins whose pages may open sockets."""
+        """Take the schema, what lets people in, the page, and the origins whose pages may open sockets."""
+
+        async def at_the_door() -> Any:
+            return AtTheDoor(door())
+
         super().__init__(
             schema,
             path,
             graphql_ide=None,
-            context_getter=context_getter,
+            context_getter=at_the_door,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             allowed_origins=allowed_origins,
             max_subscriptions_per_connection=None,
@@ -85,7 +93,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if request.scope["type"] == "websocket":
             endpoint: Any = super()
             return await endpoint.run(request, context, root_value)
-        return await self._serve(request, context)
+        return await self._serve(request, context.door)
 
     def decode_json(self, data: str | bytes) -> object:
         """Read JSON."""
@@ -95,13 +103,23 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         """Write JSON."""
         return encode_json(data).decode()
 
-    async def _serve(self, request: Request, context: Context) -> Response:
+    async def on_ws_connect(self, context: Any) -> Any:
+        """Refuse a socket of nobody's with 4403; the handler knows who it is."""
+        if not isinstance(context, Context):
+            raise ConnectionRejectionError
+        return UNSET
+
+    async def _serve(self, request: Request, door: Door) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             return self._page(request)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
-            return await self._answer(request, context, media_type, _framing(accept))
+            admitted = await door.admit(request)
+            return await self._answer(request, admitted, media_type, _framing(accept))
+        except Unauthenticated as error:
+            shown = GraphQLError(error.message, extensions={"code": "UNAUTHENTICATED"})
+            return self._respond({"errors": [shown.formatted]}, 401, media_type, challenge(error))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
         except GraphQLError as error:
@@ -111,15 +129,17 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._respond({"errors": [shown.formatted]}, 500, media_type)
 
     async def _answer(
-        self, request: Request, context: Context, media_type: str | None, framing: Framing | None
+        self, request: Request, admitted: Admitted, media_type: str | None, framing: Framing | None
     ) -> Response:
+        context = admitted.context
         if media_type is None and framing is None:
             raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
         asked = await read_request(request, self.decode_json)
         followed = self._is_followed(request.method, asked, streams=framing is not None)
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
-            return ResultStream(self._results(asked, context, followed=followed), framing, context.services.closing)
+            results = self._results(asked, context, followed=followed)
+            return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
         body = await self._execute(asked, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
 

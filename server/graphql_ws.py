@@ -19,18 +19,23 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 )
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
 
+from db.errors import DATABASE_ERRORS
 from resolvers.context import Context
 from resolvers.limits import too_many
 from schema.documents import Schema, find_operation, is_subscription, ours
 from schema.failures import internal_error, show_error
 from schema.live import OperationFailed, follow
 from schema.results import encode_json
+from server.admission import Admitted, AtTheDoor, Door
+from server.identities import Unauthenticated
 from server.sockets import SocketProtocol, protocol_of
 
 PING_SECONDS = 15.0
 """Silence that proxies take for a dead socket begins at 20 s in the field."""
 STALLED_SECONDS = 30.0
 """How long a client may take to read what it was sent, before it counts as gone."""
+FORBIDDEN = 4403
+"""Who it was opened by is nobody, or no longer: sign in or refresh, then open another."""
 STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
 MAX_REASON = 123
@@ -48,6 +53,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     ping_seconds = PING_SECONDS
     _protocol: SocketProtocol | None = None
+    _tasks: list[asyncio.Task[None]]
 
     @property
     def _socket(self) -> WebSocket:
@@ -61,12 +67,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle(self) -> None:
         """Serve the socket until it closes; its operations end with it."""
         self._protocol = protocol_of(self._socket)
-        pinging = asyncio.create_task(self._keep_pinging())
+        self._tasks = [asyncio.create_task(self._keep_pinging())]
         try:
             with suppress(WebSocketDisconnect):
                 await super().handle()
         finally:
-            pinging.cancel()
+            for task in self._tasks:
+                task.cancel()
 
     async def handle_message(self, message: Any) -> None:
         """Check a message, then let it act."""
@@ -80,6 +87,25 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         else:
             await super().handle_message(cast("Message", checked))
 
+    async def handle_connection_init(self, message: Any) -> None:
+        """Let somebody in by the token in the payload, or else by the header of the handshake."""
+        here: Any = self.context
+        if isinstance(here, AtTheDoor):
+            try:
+                await self._enter(here.door, message["payload"])
+            except DATABASE_ERRORS as error:
+                logger.warning("A socket cannot be opened, because the database is away: %s", error)
+                await self.websocket.close(code=STALLED, reason="Try again later")
+                return
+        await super().handle_connection_init(message)
+
+    async def _enter(self, door: Door, payload: dict[str, Any]) -> None:
+        with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
+            admitted = await door.admit(self._socket, _token(payload))
+            self.context = admitted.context
+            if admitted.identity.revocable:
+                self._tasks.append(asyncio.create_task(self._leave_when(admitted)))
+
     async def handle_invalid_message(self, error_message: str) -> None:
         """Close with 4400 and a reason that fits into the frame."""
         reason = error_message.encode()[:MAX_REASON].decode(errors="ignore")
@@ -87,12 +113,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def handle_subscribe(self, message: Any) -> None:
         """Start an operation; reasons that bear its id are cut to fit."""
-        if self.connection_acknowledged and message["id"] in self.operations:
+        if not self.connection_acknowledged:
+            await super().handle_subscribe(message)  # which closes with 4401
+            return
+        if message["id"] in self.operations:
             shown = message["id"].encode()[: MAX_REASON - 40].decode(errors="ignore")
             await self.websocket.close(code=4409, reason=f"Subscriber for {shown} already exists")
             return
         per_socket = self.context.services.subscriptions.per_socket
-        if self.connection_acknowledged and len(self.operations) >= per_socket:
+        if len(self.operations) >= per_socket:
             error = too_many(f"A socket carries at most {per_socket:,} operations at once; complete one first.")
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
@@ -166,6 +195,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except (RuntimeError, WebSocketDisconnect) as error:
             raise WebSocketDisconnected from error
 
+    async def _leave_when(self, admitted: Admitted) -> None:
+        await admitted.lapsed()
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self.websocket.close(code=FORBIDDEN, reason="Forbidden")
+
     async def _keep_pinging(self) -> None:
         with suppress(WebSocketDisconnected, WebSocketDisconnect):
             while True:
@@ -191,6 +225,12 @@ def check_message(message: object) -> dict[str, Any]:
     if kind == "subscribe":
         _check_payload(given.get("payload"))
     return given
+
+
+def _token(payload: dict[str, Any]) -> str | None:
+    """Give the payload's `Authorization`, however the name is written; `token` alone is none."""
+    found = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
+    return found if isinstance(found, str) else None
 
 
 def _check_payload(payload: object) -> None:

@@ -1,12 +1,13 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 from starlette.responses import Response
 from strawberry import ID
 
@@ -56,7 +57,7 @@ class ChatResponse(BaseModel):
     conversation_id: str
 
 
-def rest_router(context: Callable[[], Context]) -> APIRouter:
+def rest_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
     """Make the routes; `context` gives each request's."""
     router = APIRouter(tags=["chat"])
 

@@ -69,6 +69,8 @@ def _log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    if settings.auth == "password" and settings.registration == "open":
+        logging.getLogger("tertulia").warning("Anybody may register; TERTULIA_REGISTRATION=closed ends that.")
     if settings.simulated and settings.anthropic_base_url:
         logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import secrets
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,8 @@ from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationErro
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "TERTULIA_"
+SHORTEST_SECRET = 32
+SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
 PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
 
 
@@ -32,6 +35,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, validation_alias=_named("REDIS_URL"))
     auth: Literal["local", "password", "oidc"] = "local"
     secret_key: SecretStr | None = None
+    registration: Literal["open", "closed"] = "open"
     default_model: str = "claude-opus-5-5"
     models: Annotated[tuple[str, ...], NoDecode] = ()
     title_model: str = "claude-haiku-5-5"
@@ -66,6 +70,7 @@ class Settings(BaseSettings):
         "anthropic_api_key",
         "anthropic_base_url",
         "redis_url",
+        "secret_key",
         "attachments",
         "monthly_budget_usd",
         "retention_days",
@@ -74,6 +79,13 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value.strip() or None if isinstance(value, str) else value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(SIGNED_WITH)
+        return value
 
     @field_validator("models", "cors_origins", mode="before")
     @classmethod
@@ -132,21 +144,34 @@ class Settings(BaseSettings):
                 raise ValueError(f"takes a folder or a store such as s3://BUCKET/PREFIX: {error}") from None
         return value
 
-    @field_validator("auth")
-    @classmethod
-    def _local_only(cls, value: str) -> str:
-        if value != "local":
-            raise ValueError("only `local` is available in this version")
-        return value
-
 
 def load_settings() -> Settings:
     """Read the settings; raise WrongSetting for the first that cannot be taken."""
     _refuse_unknown()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise WrongSetting(_explain(error)) from None
+    if settings.auth == "password" and settings.secret_key is None and database_file(settings.database_url) is None:
+        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+    return settings
+
+
+def secret_of(settings: Settings) -> str:
+    """Give what signs tokens: as it is set, or made at first sight and kept beside the database's file."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    file = database_file(settings.database_url)
+    if file is None:
+        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+    kept = file.with_name(file.name + "-secret")
+    try:
+        # Only its owner may read it, from the first moment on; whoever comes second takes what is there.
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return kept.read_text(encoding="ascii")
 
 
 def _refuse_unknown() -> None:

@@ -5,7 +5,7 @@ subscriptions" of the Apollo Router documentation.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -63,22 +63,24 @@ HEADERS = {
 
 
 class ResultStream(Response):
-    """Sends results as they come; ends its source at once when the client goes, stalls, or the server closes."""
+    """Sends results as they come; ends its source at once when the client goes or stalls, or something else ends it."""
 
-    def __init__(self, results: AsyncGenerator[bytes], framing: Framing, closing: asyncio.Event) -> None:
-        """Take the results as JSON, how they are written, and what is set when the server closes."""
+    def __init__(
+        self, results: AsyncGenerator[bytes], framing: Framing, ends: Sequence[Callable[[], Awaitable[object]]]
+    ) -> None:
+        """Take the results as JSON, how they are written, and what to wait for that ends them."""
         super().__init__(headers={**HEADERS, "Content-Type": framing.content_type})
         del self.headers["content-length"]
         self._results = results
         self._framing = framing
-        self._closing = closing
+        self._ends = ends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the results, the client or the server ends."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         leaving: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(_gone(receive)),
-            asyncio.ensure_future(self._closing.wait()),
+            *(asyncio.ensure_future(end()) for end in self._ends),
         ]
         try:
             async with aclosing(self._results):

@@ -1,7 +1,7 @@
 """`/export` and `/import`: conversations of one's own, out and in."""
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from db import accounts
+from db.identities import Action
 from resolvers.context import Context, as_uuid
 from resolvers.errors import InvalidInput
 from resolvers.exporting import Format, export
@@ -31,12 +33,13 @@ class ImportedFile(BaseModel):
     blocks_left_out: int
 
 
-def transfer_router(context: Callable[[], Context], allowed_origins: Sequence[str]) -> APIRouter:
+def transfer_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
     """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
     router = APIRouter(tags=["export and import"])
 
     @router.get("/export", summary="All conversations of one's own", response_class=Response)
     async def everything(with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
+        await _audited(with_, "all")
         return _streamed(_exported(with_, None, form), "conversations", form)
 
     @router.get("/export/{id}", summary="One conversation", response_class=Response)
@@ -44,6 +47,7 @@ def transfer_router(context: Callable[[], Context], allowed_origins: Sequence[st
         wanted = as_uuid(id)
         if wanted is None or await with_.loaders.conversations.load(wanted) is None:
             return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
+        await _audited(with_, str(wanted))
         return _streamed(_exported(with_, id, form), f"conversation-{wanted}", form)
 
     @router.post(
@@ -71,6 +75,11 @@ def transfer_router(context: Callable[[], Context], allowed_origins: Sequence[st
         )
 
     return router
+
+
+async def _audited(context: Context, what: str) -> None:
+    async with context.database.write() as session:
+        await accounts.audit(session, Action.EXPORTED, context.viewer.id, context.address, conversations=what)
 
 
 def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:

@@ -20,6 +20,8 @@ from streams.redis_writer import AWAY, stream_key
 from streams.stream import Follower, Stream
 
 SIGNALS = "tertulia:signals"
+LAST_SIGNALS = 1.0
+"""Seconds that signals may take to go out at the end."""
 KEPT_SIGNALS = 1000
 BLOCK_MS = 5_000
 RETRY = 0.3
@@ -120,7 +122,9 @@ class RedisReader:
                 await asyncio.sleep(RETRY)
 
     async def close(self) -> None:
-        """End what was begun, and leave no key behind."""
+        """Let the last signals out, end what else was begun, and leave no key behind."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_SIGNALS)
         for task in self._tasks:
             task.cancel()
         try:

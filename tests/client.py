@@ -71,9 +71,10 @@ TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 class Api:
     """What a frontend does with Tertulia."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, token: str | None = None) -> None:
         self.address = address
-        self.http = httpx2.Client(base_url=address, timeout=WAIT)
+        self.signed = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx2.Client(base_url=address, timeout=WAIT, headers=self.signed)
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +142,7 @@ class Api:
         """Open a socket and shake hands."""
         with raw_socket(self.address) as connection:
             socket = Socket(connection)
-            socket.send({"type": "connection_init"})
+            socket.send({"type": "connection_init"} | ({"payload": self.signed} if self.signed else {}))
             assert socket.receive() == {"type": "connection_ack"}
             yield socket
 

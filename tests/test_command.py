@@ -43,12 +43,12 @@ def environment(more: dict[str, str]) -> dict[str, str]:
     }
 
 
-def run_here(folder: Path, *arguments: str, **more: str) -> Result:
+def run_here(folder: Path, *arguments: str, stdin: str = "", **more: str) -> Result:
     """The same without a process of its own, where another one has shown the way: starting one takes seconds."""
     given = environment(more)
     gone = dict.fromkeys(name for name in os.environ if name not in given)
     with contextlib.chdir(folder):
-        return CliRunner().invoke(app, arguments, env=gone | given)
+        return CliRunner().invoke(app, arguments, input=stdin, env=gone | given)
 
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:

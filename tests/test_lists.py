@@ -206,6 +206,9 @@ LATER = (
     *(f"ALTER TABLE generations DROP COLUMN {name}" for name in ("left_out", "reserved", "context_tokens")),
     *(f"DROP INDEX conversations_by_{name}" for name in ("creation", "title", "age")),
     "ALTER TABLE conversations DROP COLUMN temporary",
+    "DROP INDEX users_by_subject",
+    *(f"ALTER TABLE users DROP COLUMN {name}" for name in ("password_hash", "issuer", "subject")),
+    *(f"DROP TABLE {name}" for name in ("sign_ins", "personal_tokens", "audit")),
 )
 """Takes away what revisions behind 0002 have added."""
 

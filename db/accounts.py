@@ -1,0 +1,158 @@
+"""Queries on users, and on what lets them in. For `server`, before anybody is known: most take no owner."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.identities import Action, AuditEntry, PersonalToken, SignIn
+from db.inserting import insert
+from db.tables import METADATA, Attachment, Call, Conversation, Generation, Json, Message, User, now
+
+_USERS = METADATA.tables["users"]
+_SIGN_INS = METADATA.tables["sign_ins"]
+
+
+async def by_name(session: AsyncSession, name: str) -> User | None:
+    """Give the user of that name."""
+    return (await session.exec(select(User).where(User.name == name))).one_or_none()
+
+
+async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
+    """Give the user of that id."""
+    return (await session.exec(select(User).where(User.id == user_id))).one_or_none()
+
+
+async def add(session: AsyncSession, user: User) -> bool:
+    """Add a user; say whether the name, and the subject, were free."""
+    adding = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    done = await session.exec(adding(User).values(**user.model_dump()).on_conflict_do_nothing())
+    return bool(done.rowcount)
+
+
+async def by_subject(session: AsyncSession, issuer: str, subject: str) -> User | None:
+    """Give the user whom an identity provider calls so."""
+    return (await session.exec(select(User).where(User.issuer == issuer, User.subject == subject))).one_or_none()
+
+
+async def everybody(session: AsyncSession) -> Sequence[User]:
+    """Give all users, by name."""
+    return (await session.exec(select(User).order_by(User.name))).all()
+
+
+async def set_password(session: AsyncSession, user_id: UUID, password_hash: str) -> None:
+    """Set a user's password, as its hash."""
+    await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
+
+
+async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime) -> SignIn:
+    """Let a device in, until a moment that each refresh moves on."""
+    made = SignIn(owner_id=owner, expires_at=expires_at)
+    await insert(session, [made])
+    return made
+
+
+async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
+    """Give whose sign-in that is; None where it was revoked, or has expired."""
+    query = select(User).join(SignIn).where(SignIn.id == sign_in_id, _alive())
+    return (await session.exec(query)).one_or_none()
+
+
+async def rotate(session: AsyncSession, sign_in_id: UUID, rotation: int, expires_at: datetime) -> bool:
+    """Exchange a refresh token for the next one; say whether it was the newest of a sign-in that lives."""
+    newest = and_(_SIGN_INS.c.id == sign_in_id, _SIGN_INS.c.rotation == rotation, _alive())
+    done = await session.exec(update(_SIGN_INS).where(newest).values(rotation=rotation + 1, expires_at=expires_at))
+    return bool(done.rowcount)
+
+
+async def revoke(session: AsyncSession, *, sign_in_id: UUID | None = None, owner: UUID | None = None) -> bool:
+    """End one sign-in, or all of an owner's; say whether there was one."""
+    which = _SIGN_INS.c.id == sign_in_id if sign_in_id else _SIGN_INS.c.owner_id == owner
+    done = await session.exec(update(_SIGN_INS).where(which, _alive()).values(revoked_at=now()))
+    return bool(done.rowcount)
+
+
+async def forget_ended(session: AsyncSession, before: datetime) -> None:
+    """Delete sign-ins that ended before then."""
+    ended = or_(col(SignIn.expires_at) < before, col(SignIn.revoked_at) < before)
+    await session.exec(delete(SignIn).where(ended))
+
+
+async def add_token(session: AsyncSession, token: PersonalToken) -> None:
+    """Keep a personal access token."""
+    await insert(session, [token])
+
+
+async def by_digest(session: AsyncSession, digest: str) -> tuple[User, datetime | None] | None:
+    """Give whose personal access token that is, and until when; None where there is none that is still good."""
+    good = or_(col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > now())
+    query = select(User, PersonalToken.expires_at).join(PersonalToken).where(PersonalToken.digest == digest, good)
+    found = (await session.exec(query)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+async def tokens_of(session: AsyncSession, owner: UUID) -> Sequence[PersonalToken]:
+    """Give an owner's personal access tokens, oldest first."""
+    query = select(PersonalToken).where(PersonalToken.owner_id == owner).order_by(col(PersonalToken.id))
+    return (await session.exec(query)).all()
+
+
+async def remove_token(session: AsyncSession, owner: UUID, token_id: UUID) -> bool:
+    """Delete a token of the owner's; say whether there was one."""
+    mine = and_(col(PersonalToken.owner_id) == owner, col(PersonalToken.id) == token_id)
+    return bool((await session.exec(delete(PersonalToken).where(mine))).rowcount)
+
+
+async def remove_digest(session: AsyncSession, digest: str) -> User | None:
+    """Delete the token of that digest; give whose it was, None where there is none."""
+    query = select(User).join(PersonalToken).where(PersonalToken.digest == digest)
+    owner = (await session.exec(query)).one_or_none()
+    if owner is not None:
+        await session.exec(delete(PersonalToken).where(col(PersonalToken.digest) == digest))
+    return owner
+
+
+async def left_outside(session: AsyncSession, owner: UUID) -> tuple[Sequence[UUID], Sequence[UUID]]:
+    """Give what a user has outside of the database: generations that have logs, and blobs."""
+    generations = select(Generation.id).join(Conversation, _stands_in(Generation)).where(Conversation.owner_id == owner)
+    blobs = select(Attachment.blob_id).where(Attachment.owner_id == owner)
+    return (await session.exec(generations)).all(), (await session.exec(blobs)).all()
+
+
+async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
+    """Say how much of what is a user's."""
+    mine = Conversation.owner_id == owner
+    queries = {
+        "conversations": select(func.count()).select_from(Conversation).where(mine),
+        "messages": select(func.count()).select_from(Message).join(Conversation, _stands_in(Message)).where(mine),
+        "attachments": select(func.count()).select_from(Attachment).where(Attachment.owner_id == owner),
+        "calls": select(func.count()).select_from(Call).where(Call.owner_id == owner),
+    }
+    return {name: (await session.exec(query)).one() for name, query in queries.items()}
+
+
+async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
+    """Delete a user with all that is theirs, the audit log's lines on them too; say whether there was one."""
+    await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
+    return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
+
+
+async def audit(
+    session: AsyncSession, action: Action, user_id: UUID | None, address: str | None = None, **detail: str
+) -> None:
+    """Write a line of the audit log. Never a secret, and nothing that was said to Claude."""
+    told: Json = {**detail}
+    await insert(session, [AuditEntry(action=action.value, user_id=user_id, address=address, detail=told)])
+
+
+def _stands_in(model: type[Message] | type[Generation]) -> ColumnElement[bool]:
+    return col(model.conversation_id) == col(Conversation.id)
+
+
+def _alive() -> ColumnElement[bool]:
+    return and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > now())

@@ -1,0 +1,80 @@
+"""The tables of who may ask: sign-ins, personal access tokens, and the audit log."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from db.tables import Json, UtcDateTime, new_id, now
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    default: Any = {"default": None} if nullable else {"default_factory": now}
+    return Field(sa_type=UtcDateTime, nullable=nullable, **default)
+
+
+def _owner() -> Any:
+    return Field(foreign_key="users.id", ondelete="CASCADE", nullable=False, index=False)
+
+
+class SignIn(SQLModel, table=True):
+    """One device on which a user has signed in. No secret is kept: its tokens are signed, and name this row."""
+
+    __tablename__: ClassVar[Any] = "sign_ins"
+    __table_args__: ClassVar[Any] = (Index("sign_ins_by_owner", "owner_id"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = _owner()
+    # How often its refresh token was exchanged: only the newest one is good.
+    rotation: int = Field(default=0, sa_type=BigInteger)
+    expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
+    revoked_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _moment()
+
+
+class PersonalToken(SQLModel, table=True):
+    """A personal access token, kept as its SHA-256: it is random and long, so that nothing slower is needed."""
+
+    __tablename__: ClassVar[Any] = "personal_tokens"
+    __table_args__: ClassVar[Any] = (Index("personal_tokens_by_owner", "owner_id"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = _owner()
+    label: str
+    digest: str = Field(unique=True)
+    expires_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _moment()
+
+
+class Action(StrEnum):
+    """What the audit log tells."""
+
+    REGISTERED = "registered"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGNED_OUT = "signed_out"
+    REFRESH_REUSED = "refresh_reused"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
+    TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
+    CONVERSATION_DELETED = "conversation_deleted"
+    EXPORTED = "exported"
+    USER_DELETED = "user_deleted"
+
+
+class AuditEntry(SQLModel, table=True):
+    """One line of the audit log. It names users without a foreign key, because the last of them outlives its user."""
+
+    __tablename__: ClassVar[Any] = "audit"
+    __table_args__: ClassVar[Any] = (Index("audit_by_user", "user_id", "created_at"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    user_id: UUID | None = None
+    action: str
+    # Where it came from; none where the operator's command did it.
+    address: str | None = None
+    detail: Json = Field(default_factory=dict, sa_type=JSON)
+    created_at: datetime = _moment()

@@ -1,0 +1,119 @@
+"""The door: from a header to a context, and for what lasts long, until when that holds."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from strawberry.fastapi import BaseContext
+
+from db.errors import DATABASE_ERRORS
+from resolvers.context import Context, Services, Viewer
+from server.identities import Identities, Identity, Unauthenticated
+from streams.bells import Bells
+
+logger = logging.getLogger("tertulia.admission")
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a socket is looked at, should the bell of a revocation have been lost."""
+SIGNED_OUT = "signed_out"
+"""The signal that something of a user's was revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Somebody who was let in, and by what."""
+
+    context: Context
+    identity: Identity
+    authorization: str | None
+    door: "Door"
+
+    async def lapsed(self) -> None:
+        """Wait until what they were let in by expires or is revoked."""
+        await self.door.lapsed(self)
+
+
+class Door:
+    """Lets people in, and says when to show them out."""
+
+    def __init__(self, identities: Identities, services: Callable[[], Services]) -> None:
+        """Take who knows people, and what gives the parts of the server."""
+        self._identities = identities
+        self._services = services
+        self.bells = Bells()
+
+    async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Admitted:
+        """Let somebody in, by a header of that connection's or by what it said later; raise Unauthenticated."""
+        given = authorization or connection.headers.get("authorization")
+        identity = await self._identities.of(given)
+        address = connection.client.host if connection.client else None
+        return Admitted(Context(self._services(), identity.viewer, address), identity, given, self)
+
+    async def context(self, connection: HTTPConnection) -> Context:
+        """Give a request's context; raise Unauthenticated."""
+        return (await self.admit(connection)).context
+
+    async def lapsed(self, admitted: Admitted) -> None:
+        """Wait until what somebody was let in by expires or is revoked."""
+        if not admitted.identity.revocable:
+            await asyncio.Event().wait()
+        while True:
+            bell = self.bells.listen(admitted.identity.viewer.id)
+            try:
+                if not await self._holds(admitted):
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(bell), _patience(admitted.identity))
+            finally:
+                self.bells.leave(admitted.identity.viewer.id, bell)
+
+    async def _holds(self, admitted: Admitted) -> bool:
+        if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
+            return False
+        try:
+            await self._identities.of(admitted.authorization)
+        except Unauthenticated:
+            return False
+        except DATABASE_ERRORS as error:
+            # It held before; what has expired ends all the same.
+            logger.warning("Whether a sign-in holds cannot be seen: %s", error)
+        return True
+
+    def ring(self, viewer: Viewer) -> None:
+        """Look again at what is open of somebody's, in every process."""
+        self._services().signals.send(SIGNED_OUT, viewer.id)
+
+
+async def refuse_unknown(_request: Request, error: Exception) -> Response:
+    """Answer a request of nobody's (RFC 6750, section 3)."""
+    if not isinstance(error, Unauthenticated):
+        raise error
+    shown = {"source": "tertulia", "code": "UNAUTHENTICATED", "message": error.message}
+    return JSONResponse({"error": shown}, 401, challenge(error))
+
+
+def challenge(error: Unauthenticated) -> dict[str, str]:
+    """Give the header that says how to come in."""
+    told = ', error="invalid_token"' if error.given else ""
+    return {"WWW-Authenticate": f'Bearer realm="tertulia"{told}'}
+
+
+class AtTheDoor(BaseContext):
+    """The context of a connection before anybody is known."""
+
+    def __init__(self, door: Door) -> None:
+        """Take the door."""
+        super().__init__()
+        self.door = door
+
+
+def _patience(identity: Identity) -> float:
+    if identity.expires_at is None:
+        return LOOK_AGAIN
+    left = (identity.expires_at - datetime.now(UTC)).total_seconds()
+    return min(LOOK_AGAIN, max(left, 0) + 0.01)

@@ -1,0 +1,106 @@
+"""Who a request is from: by nothing (`local`), by our own tokens (`password`), by a provider's (`server/oidc.py`)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from db import accounts
+from db.database import Database
+from db.tables import User
+from resolvers.context import Viewer
+from server.tokens import ACCESS, PERSONAL, BadToken, Tokens, digest_of
+
+SCHEME = "bearer"
+NO_TOKEN = "Sign in: send a token as `Authorization: Bearer ...`, over a socket in the payload of connection_init."  # noqa: S105 - a sentence
+
+
+class Unauthenticated(Exception):
+    """Nobody whom this server knows; `given`: a token was sent, which is not, or no longer, good."""
+
+    def __init__(self, message: str = NO_TOKEN, *, given: bool = False) -> None:
+        """Take the sentence that is shown."""
+        super().__init__(message)
+        self.message = message
+        self.given = given
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose token it is, and until when it lasts; None for good. `revocable`: it may end before."""
+
+    viewer: Viewer
+    expires_at: datetime | None = None
+    revocable: bool = True
+
+
+class Identities(Protocol):
+    """Knows people by what they send."""
+
+    async def of(self, authorization: str | None) -> Identity:
+        """Say who sends a header like that; raise Unauthenticated. Asked again, it sees what was revoked meanwhile."""
+        ...
+
+
+class Alone:
+    """The one user of the mode `local`."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        """Take the user."""
+        self._identity = Identity(viewer, revocable=False)
+
+    async def of(self, authorization: str | None) -> Identity:
+        """Whatever is sent, it is from the one user."""
+        return self._identity
+
+
+class SignedIn:
+    """People with tokens of ours."""
+
+    def __init__(self, database: Database, tokens: Tokens) -> None:
+        """Take where sign-ins are, and what reads tokens."""
+        self._database = database
+        self._tokens = tokens
+
+    async def of(self, authorization: str | None) -> Identity:
+        """Say whose token it is; one statement looks whether its sign-in still holds."""
+        token = bearer(authorization)
+        if token.startswith(PERSONAL):
+            return await personal(self._database, token)
+        try:
+            claims = self._tokens.read(token, ACCESS)
+        except BadToken:
+            raise expired() from None
+        async with self._database.read() as session:
+            user = await accounts.signed_in(session, claims.sign_in_id)
+        if user is None or user.id != claims.user_id:
+            raise expired()
+        return Identity(viewer_of(user), claims.expires_at)
+
+
+async def personal(database: Database, token: str) -> Identity:
+    """Say whose personal access token it is; raise Unauthenticated."""
+    async with database.read() as session:
+        found = await accounts.by_digest(session, digest_of(token))
+    if found is None:
+        raise expired()
+    return Identity(viewer_of(found[0]), found[1])
+
+
+def bearer(authorization: str | None) -> str:
+    """Give the token of a header; raise Unauthenticated."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if not authorization:
+        raise Unauthenticated
+    if scheme.lower() != SCHEME or not token.strip():
+        raise Unauthenticated(given=True)
+    return token.strip()
+
+
+def viewer_of(user: User) -> Viewer:
+    """Give a user as resolvers know them."""
+    return Viewer(user.id, user.name)
+
+
+def expired() -> Unauthenticated:
+    """Make the error of a token that is not good: why not is nobody's business."""
+    return Unauthenticated("The token is not good, or no longer: refresh it, or sign in again.", given=True)

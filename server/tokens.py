@@ -1,0 +1,96 @@
+"""The tokens of the mode `password`: short signed access tokens, refresh tokens that change, and personal ones.
+
+Sources: RFC 9068 (access tokens as JWT), RFC 9700 (rotation of refresh tokens), RFC 8725 (one algorithm, types).
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+ALGORITHM = "HS256"
+ISSUER = "tertulia"
+ACCESS_LIFETIME = timedelta(minutes=10)
+REFRESH_LIFETIME = timedelta(days=30)
+"""Since the last refresh."""
+ACCESS, REFRESH = "at+jwt", "rt+jwt"
+PERSONAL = "tertulia_"
+"""How a personal access token begins, so that scanners of leaked secrets know it."""
+
+
+class BadToken(Exception):
+    """A token that is none of ours, is changed, or has expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token of ours says."""
+
+    user_id: UUID
+    sign_in_id: UUID
+    rotation: int
+    expires_at: datetime
+
+
+class Tokens:
+    """Signs and reads."""
+
+    def __init__(self, secret: str) -> None:
+        """Take the secret that all replicas share."""
+        # One key for each kind, so that neither can ever be taken for the other.
+        self._keys = {kind: hashlib.sha256(f"{kind} {secret}".encode()).digest() for kind in (ACCESS, REFRESH)}
+
+    def access(self, user_id: UUID, sign_in_id: UUID) -> str:
+        """Make an access token."""
+        return self._sign(ACCESS, user_id, sign_in_id, ACCESS_LIFETIME)
+
+    def refresh(self, user_id: UUID, sign_in_id: UUID, rotation: int) -> str:
+        """Make the refresh token of that rotation."""
+        return self._sign(REFRESH, user_id, sign_in_id, REFRESH_LIFETIME, rotation=rotation)
+
+    def read(self, token: str, kind: str) -> Claims:
+        """Give what a token says; raise BadToken."""
+        try:
+            if jwt.get_unverified_header(token).get("typ") != kind:
+                raise BadToken
+            required = ["exp", "sub", "sid", "iss", "aud"]
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._keys[kind],
+                algorithms=[ALGORITHM],
+                issuer=ISSUER,
+                audience=ISSUER,
+                options={"require": required},
+            )
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), int(claims.get("rotation", 0)), expires_at)
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
+            raise BadToken from error
+
+    def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **more: int) -> str:
+        moment = datetime.now(UTC)
+        claims = {
+            "iss": ISSUER,
+            "aud": ISSUER,
+            "sub": str(user_id),
+            "sid": str(sign_in_id),
+            "iat": moment,
+            "exp": moment + lifetime,
+            "jti": secrets.token_hex(8),
+            **more,
+        }
+        return jwt.encode(claims, self._keys[kind], ALGORITHM, headers={"typ": kind})
+
+
+def new_personal_token() -> str:
+    """Make a personal access token: 256 random bits."""
+    return PERSONAL + secrets.token_urlsafe(32)
+
+
+def digest_of(token: str) -> str:
+    """Give what is kept of a personal access token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,28 @@
+"""People who sign in: accounts on a server of the mode `password`, and what they send."""
+
+from typing import Any
+
+import httpx2
+from client import WAIT, Api, Json
+
+PASSWORD = "a long enough one"
+SECRET = "a secret of the tests, which is long enough"
+MODE: dict[str, Any] = {"auth": "password", "secret_key": SECRET}
+
+
+def post(address: str, path: str, **form: str) -> httpx2.Response:
+    """Send a form to /auth."""
+    return httpx2.post(f"{address}/auth/{path}", data=form, timeout=WAIT)
+
+
+def register(address: str, name: str, password: str = PASSWORD) -> Json:
+    """Make an account; gives the tokens."""
+    made = post(address, "register", username=name, password=password)
+    assert made.status_code == 201, made.text
+    tokens: Json = made.json()
+    return tokens
+
+
+def signed(address: str, tokens: Json) -> Api:
+    """A client of somebody who has signed in."""
+    return Api(address, tokens["access_token"])

@@ -1,0 +1,339 @@
+"""Signing in: accounts, tokens that expire, change and are revoked, and sockets that close with them."""
+
+import base64
+import json
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+from client import WAIT, Api, Json, Socket, raw_socket
+from media import image
+from people import MODE, PASSWORD, SECRET, post, register, signed
+from running import execute, tertulia
+from test_websocket import closing
+
+from server.tokens import ACCESS, Tokens
+
+VIEWER = "{ viewer { id name } }"
+SEND = 'mutation { sendMessage(input: {text: "Hello"}) { __typename } }'
+OPEN = 'subscription { conversationChanges(after: "0") { kind } }'
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with tertulia(tmp_path_factory.mktemp("people"), **MODE) as found:
+        yield found
+
+
+@contextmanager
+def socket(address: str, payload: Json | None, **more: Any) -> Generator[Socket]:
+    with raw_socket(address, **more) as connection:
+        opened = Socket(connection)
+        opened.send({"type": "connection_init", "payload": payload})
+        yield opened
+
+
+def test_who_registers_is_signed_in(address: str) -> None:
+    tokens = register(address, "Ada")
+    assert (tokens["token_type"], tokens["expires_in"], tokens["username"]) == ("Bearer", 600, "ada")
+    with signed(address, tokens) as api:
+        assert api.ask(VIEWER)["viewer"] == {"id": tokens["id"], "name": "ada"}
+
+
+def test_an_account_may_be_made_by_json_too(address: str) -> None:
+    made = httpx2.post(f"{address}/auth/register", json={"username": "json", "password": PASSWORD})
+    assert made.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "status", "field"),
+    [
+        ("", PASSWORD, 400, "username"),
+        ("a b", PASSWORD, 422, "username"),
+        ("_", PASSWORD, 422, "username"),
+        ("x" * 101, PASSWORD, 422, "username"),
+        ("<script>", PASSWORD, 422, "username"),
+        ("eve", "", 400, "password"),
+        ("eve", "short", 422, "password"),
+        ("eve", "aaaaaaaaaa", 422, "password"),
+        ("evelyn-evelyn", "Evelyn-Evelyn", 422, "password"),
+        ("eve", "x" * 1001, 422, "password"),
+        ("local", PASSWORD, 409, "username"),
+    ],
+)
+def test_what_cannot_be_an_account_is_refused_by_name(
+    address: str, name: str, password: str, status: int, field: str
+) -> None:
+    refused = post(address, "register", username=name, password=password)
+    assert refused.status_code == status
+    assert refused.json()["error_description"].startswith(f"{field}: ")
+
+
+def test_a_name_is_taken_however_it_is_written(address: str) -> None:
+    register(address, "Grace")
+    assert post(address, "register", username=" GRACE ", password=PASSWORD).status_code == 409
+    assert post(address, "token", grant_type="password", username="gRaCe", password=PASSWORD).status_code == 200
+
+
+def test_registration_may_be_closed(tmp_path: Path) -> None:
+    with tertulia(tmp_path, **MODE, registration="closed") as address:
+        refused = post(address, "register", username="ada", password=PASSWORD)
+    assert (refused.status_code, refused.json()["error"]) == (403, "access_denied")
+
+
+def test_a_wrong_password_and_an_unknown_name_look_the_same(address: str) -> None:
+    register(address, "barbara")
+    wrong = post(address, "token", grant_type="password", username="barbara", password="not her password")
+    unknown = post(address, "token", grant_type="password", username="nobody", password="not her password")
+    assert (wrong.status_code, wrong.json()) == (unknown.status_code, unknown.json())
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({}, "invalid_request"),
+        ({"grant_type": "password"}, "invalid_request"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token", "refresh_token": "nonsense"}, "invalid_grant"),
+        ({"grant_type": "password", "username": "\0", "password": "\0"}, "invalid_grant"),
+    ],
+)
+def test_a_grant_that_is_none_is_refused_in_oauths_words(address: str, form: Json, error: str) -> None:
+    refused = post(address, "token", **form)
+    assert (refused.status_code, refused.json()["error"]) == (400, error)
+    assert refused.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"grant_type=password&grant_type=password", "application/x-www-form-urlencoded"),
+        (b"a=%ff", "application/x-www-form-urlencoded"),
+        (b"\xff", "application/x-www-form-urlencoded"),
+        (b"[1]", "application/json"),
+        (b'{"grant_type": 1}', "application/json"),
+        (b"{" * 5000, "application/json"),
+        (b"x" * 20_000, "application/json"),
+        (b"grant_type=password", "text/plain"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_refused(address: str, content: bytes, media_type: str) -> None:
+    refused = httpx2.post(f"{address}/auth/token", content=content, headers={"content-type": media_type})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+
+
+def test_who_guesses_is_slowed_down(tmp_path: Path) -> None:
+    with tertulia(tmp_path, **MODE) as address:
+        register(address, "ada")
+        tries = [
+            post(address, "token", grant_type="password", username="ada", password=f"guess {n}") for n in range(11)
+        ]
+        assert [one.status_code for one in tries] == [400] * 10 + [429]
+        assert int(tries[-1].headers["retry-after"]) in range(1, 61)
+        # Also with the right one, or guessing would show which it is.
+        assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 429
+
+
+def test_a_refresh_gives_new_tokens(address: str) -> None:
+    first = register(address, "katherine")
+    second = post(address, "refresh", refresh_token=first["refresh_token"]).json()
+    third = post(address, "token", grant_type="refresh_token", refresh_token=second["refresh_token"]).json()
+    assert len({one["refresh_token"] for one in (first, second, third)}) == 3
+    with signed(address, third) as api:
+        assert api.ask(VIEWER)["viewer"]["name"] == "katherine"
+
+
+def test_a_refresh_token_that_is_used_twice_ends_the_sign_in(address: str) -> None:
+    stolen = register(address, "mary")
+    newer = post(address, "refresh", refresh_token=stolen["refresh_token"]).json()
+    other = post(address, "token", grant_type="password", username="mary", password=PASSWORD).json()
+    refused = post(address, "refresh", refresh_token=stolen["refresh_token"])
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    assert post(address, "refresh", refresh_token=newer["refresh_token"]).status_code == 400
+    with signed(address, newer) as api:
+        assert api.post(VIEWER).status_code == 401
+    with signed(address, other) as api:
+        assert api.ask(VIEWER)
+
+
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_who_signs_out_is_out_at_once_with_every_token_of_the_sign_in(address: str, kind: str) -> None:
+    tokens = register(address, f"signs-out-by-{kind}".replace("_", "-"))
+    assert post(address, "revoke", token=tokens[kind], token_type_hint=kind).status_code == 200
+    assert post(address, "refresh", refresh_token=tokens["refresh_token"]).status_code == 400
+    with signed(address, tokens) as api:
+        assert api.post(VIEWER).status_code == 401
+    assert post(address, "revoke", token=tokens[kind]).status_code == 200
+
+
+def test_a_password_is_changed_and_all_other_devices_are_out(address: str) -> None:
+    first = register(address, "radia")
+    other = post(address, "token", grant_type="password", username="radia", password=PASSWORD).json()
+    change = {"password": PASSWORD, "new_password": "another long one"}
+    url = f"{address}/auth/password"
+    bearer = {"authorization": f"Bearer {first['access_token']}"}
+    wrong = httpx2.post(url, data={**change, "password": "not the one"}, headers=bearer)
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
+    weak = httpx2.post(url, data={**change, "new_password": "short"}, headers=bearer)
+    assert (weak.status_code, weak.json()["error_description"][:13]) == (422, "new_password:")
+    changed = httpx2.post(url, data=change, headers=bearer).json()
+    with signed(address, other) as out, signed(address, changed) as kept:
+        assert (out.post(VIEWER).status_code, kept.post(VIEWER).status_code) == (401, 200)
+    for password, status in ((PASSWORD, 400), ("another long one", 200)):
+        again = post(address, "token", grant_type="password", username="radia", password=password)
+        assert again.status_code == status
+
+
+# ---- what is no token ---------------------------------------------------------------------------
+
+
+def forged(address: str, name: str) -> dict[str, str]:
+    """Tokens that somebody might try, made from a good one."""
+    tokens = register(address, name)
+    good = tokens["access_token"]
+    claims = jwt.decode(good, options={"verify_signature": False})
+    head, body, mark = good.split(".")
+    none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"at+jwt"}').rstrip(b"=").decode()
+    other = Tokens("another secret")
+    changed = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "0" * 32}).encode()).rstrip(b"=").decode()
+    key = Tokens(SECRET)._keys[ACCESS]
+    late = {**claims, "exp": int(time.time()) - 1}
+    return {
+        "nonsense": "nonsense",
+        "no algorithm": f"{none}.{body}.",
+        "changed": f"{head}.{changed}.{mark}",
+        "cut": good[:-4],
+        "of another secret": other.access(tokens["id"], claims["sid"]),
+        "a refresh token": tokens["refresh_token"],
+        "expired": jwt.encode(late, key, "HS256", headers={"typ": ACCESS}),
+        "of another type": jwt.encode(claims, key, "HS256"),
+        "of another algorithm": jwt.encode(claims, key + key, "HS512", headers={"typ": ACCESS}),
+        "for another audience": jwt.encode({**claims, "aud": "x"}, key, "HS256", headers={"typ": ACCESS}),
+        "without an end": jwt.encode(
+            {name: claims[name] for name in claims if name != "exp"}, key, "HS256", headers={"typ": ACCESS}
+        ),
+        "of an unknown sign-in": jwt.encode({**claims, "sid": tokens["id"]}, key, "HS256", headers={"typ": ACCESS}),
+        "a personal one": "tertulia_nonsense",
+        "long": "x" * 5000,
+    }
+
+
+def test_what_is_no_token_lets_nobody_in_anywhere(address: str) -> None:
+    for kind, token in forged(address, "forger").items():
+        header = {"authorization": f"Bearer {token}"}
+        answers = [
+            httpx2.post(f"{address}/graphql", json={"query": SEND}, headers=header),
+            httpx2.post(f"{address}/chat", json={"message": "Hello"}, headers=header),
+            httpx2.get(f"{address}/export", headers=header),
+            httpx2.post(f"{address}/attachments", files={"file": b"x"}, headers=header),
+            httpx2.request("DELETE", f"{address}/auth/user", data={"password": PASSWORD}, headers=header),
+        ]
+        assert [one.status_code for one in answers] == [401] * 5, kind
+        assert all(one.headers["www-authenticate"].startswith("Bearer ") for one in answers), kind
+        with socket(address, {"Authorization": f"Bearer {token}"}) as opened:
+            assert closing(opened.connection) == (4403, "Forbidden"), kind
+
+
+@pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "Token x"])
+def test_another_scheme_is_no_token(address: str, value: str) -> None:
+    refused = httpx2.post(f"{address}/graphql", json={"query": VIEWER}, headers={"authorization": value})
+    assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_nobody_gets_nothing_but_pages_and_health(address: str) -> None:
+    page = {"accept": "text/html"}
+    with Api(address) as api:
+        client = api.http
+        refused = client.post("/graphql", json={"query": "{ __typename }"})
+        assert refused.headers["www-authenticate"] == 'Bearer realm="tertulia"'
+        assert client.get("/graphql", params={"query": "{ __typename }"}).status_code == 401
+        assert client.get("/attachments/x").status_code == 401
+        assert [client.get(path, headers=page).status_code for path in ("/", "/graphql", "/readyz")] == [200] * 3
+
+
+# ---- sockets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"token": "x"}, {"Authorization": 5}, {"Authorization": None}])
+def test_a_socket_of_nobodys_is_closed_with_4403(address: str, payload: Json | None) -> None:
+    with socket(address, payload) as opened:
+        assert closing(opened.connection) == (4403, "Forbidden")
+
+
+def test_a_socket_is_opened_by_the_header_of_its_handshake_too(address: str) -> None:
+    tokens = register(address, "header")
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    with socket(address, None, additional_headers=header) as opened:
+        assert opened.receive()["type"] == "connection_ack"
+
+
+def test_a_socket_is_closed_when_its_token_expires(address: str) -> None:
+    tokens = register(address, "expiring")
+    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    soon = {**claims, "exp": int(time.time()) + 2}
+    token = jwt.encode(soon, Tokens(SECRET)._keys[ACCESS], "HS256", headers={"typ": ACCESS})
+    with Api(address, token) as api, api.socket() as opened:
+        opened.subscribe(OPEN, {})
+        assert closing(opened.connection) == (4403, "Forbidden")
+
+
+@pytest.mark.both
+def test_revoking_closes_the_sockets_of_that_sign_in_alone(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        one = register(address, "ada")
+        two = post(address, "token", grant_type="password", username="ada", password=PASSWORD).json()
+        with (
+            signed(address, one) as leaves,
+            signed(address, two) as stays,
+            leaves.socket() as shut,
+            stays.socket() as kept,
+        ):
+            shut.subscribe(OPEN, {})
+            post(address, "revoke", token=one["refresh_token"])
+            assert closing(shut.connection) == (4403, "Forbidden")
+            kept.send({"type": "ping"})
+            assert kept.receive() == {"type": "pong"}
+
+
+def test_revoking_ends_a_stream_over_http(address: str) -> None:
+    tokens = register(address, "streamer")
+    header = {"authorization": f"Bearer {tokens['access_token']}", "accept": "text/event-stream"}
+    with httpx2.stream("POST", f"{address}/graphql", json={"query": OPEN}, headers=header, timeout=WAIT) as stream:
+        pieces = stream.iter_bytes()
+        next(pieces)
+        post(address, "revoke", token=tokens["access_token"])
+        assert b"complete" not in b"".join(pieces)
+
+
+# ---- deletion -----------------------------------------------------------------------------------
+
+
+@pytest.mark.both
+def test_who_deletes_their_account_leaves_nothing_behind(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        tokens = register(address, "ada")
+        with signed(address, tokens) as api, api.socket() as open_still:
+            picture = api.http.post("/attachments", files={"file": ("a.png", image())}).json()["id"]
+            api.answer("A secret parsnip", attachmentIds=[picture])
+            url, bearer = "/auth/user", {"password": PASSWORD}
+            assert api.http.request("DELETE", url, data={"password": "not the one"}).status_code == 400
+            deleted = api.http.request("DELETE", url, data=bearer).json()["deleted"]
+            assert deleted == {"conversations": 1, "messages": 2, "attachments": 1, "calls": 1}
+            assert closing(open_still.connection) == (4403, "Forbidden")
+            assert api.post(VIEWER).status_code == 401
+        assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 400
+    tables = (
+        *("users", "conversations", "messages", "generations", "attachments", "blobs", "calls", "message_words"),
+        *("sign_ins", "personal_tokens", "conversation_changes", "idempotency_keys"),
+    )
+    assert {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in tables} == dict.fromkeys(
+        tables, 0
+    )
+    assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
+    assert [row[0] for row in execute(place, "SELECT action FROM audit WHERE user_id IS NOT NULL")] == ["user_deleted"]

@@ -1,0 +1,137 @@
+"""What operators do with users and tokens, while the server serves."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from people import MODE, PASSWORD, SECRET, post, register, signed
+from running import execute, tertulia
+from test_command import run_here
+from test_websocket import closing
+
+VIEWER = "{ viewer { name } }"
+
+
+def command(folder: Path, place: Json, *arguments: str, stdin: str = "") -> Any:
+    """Run an operator's command on the same storage."""
+    more = {name.upper(): value for name, value in place.items()}
+    more |= {"TERTULIA_AUTH": "password", "TERTULIA_SECRET_KEY": SECRET, "TERTULIA_ATTACHMENTS": str(folder / "files")}
+    return run_here(folder, *arguments, stdin=stdin, **more)
+
+
+@pytest.mark.both
+def test_an_operator_adds_users_gives_tokens_and_takes_them_back(tmp_path: Path, place: Json) -> None:
+    assert command(tmp_path, place, "user", "add", "Ada", stdin=f"{PASSWORD}\n").output == "Added ada.\n"
+    made = command(tmp_path, place, "user", "add", "grace").output
+    chosen = re.fullmatch(r"Added grace. The password is (\S+)\n", made)
+    assert chosen
+    with tertulia(tmp_path, **place, **MODE, registration="closed") as address:
+        for name, password in (("ada", PASSWORD), ("grace", chosen[1])):
+            assert post(address, "token", grant_type="password", username=name, password=password).status_code == 200
+        token = command(tmp_path, place, "token", "ada", "--label", "my script").output.strip()
+        assert token.startswith("tertulia_")
+        listed = command(tmp_path, place, "token", "ada", "--list").output
+        assert ("my script" in listed, token in listed) == (True, False)
+        with Api(address, token) as api, api.socket() as open_still:
+            assert api.ask(VIEWER)["viewer"]["name"] == "ada"
+            revoked = command(tmp_path, place, "token", "ada", "--revoke", listed.split()[0])
+            assert (revoked.exit_code, revoked.output) == (0, "Revoked.\n")
+            assert api.post(VIEWER).status_code == 401
+            if "redis_url" in place:
+                assert closing(open_still.connection) == (4403, "Forbidden")
+    assert token not in str(execute(place, "SELECT * FROM personal_tokens"))
+
+
+def test_a_token_may_be_good_for_some_time_alone(tmp_path: Path, place: Json) -> None:
+    command(tmp_path, place, "user", "add", "ada")
+    short = command(tmp_path, place, "token", "ada", "--days", "0").output.strip()
+    good = command(tmp_path, place, "token", "ada", "--days", "1").output.strip()
+    with tertulia(tmp_path, **place, **MODE) as address, Api(address, short) as out, Api(address, good) as api:
+        assert (out.post(VIEWER).status_code, api.post(VIEWER).status_code) == (401, 200)
+        assert post(address, "revoke", token=good).status_code == 200
+        assert api.post(VIEWER).status_code == 401
+
+
+def test_a_new_password_signs_out_everywhere(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        tokens = register(address, "ada")
+        assert command(tmp_path, place, "user", "password", "ada", stdin="another long one\n").exit_code == 0
+        with signed(address, tokens) as api:
+            assert api.post(VIEWER).status_code == 401
+        for password, status in ((PASSWORD, 400), ("another long one", 200)):
+            again = post(address, "token", grant_type="password", username="ada", password=password)
+            assert again.status_code == status
+
+
+@pytest.mark.both
+def test_an_operator_deletes_a_user_with_all_that_is_theirs(tmp_path: Path, place: Json) -> None:
+    with (
+        tertulia(tmp_path, **place, **MODE) as address,
+        signed(address, register(address, "ada")) as api,
+        signed(address, register(address, "grace")) as other,
+    ):
+        api.answer("A secret parsnip")
+        other.answer("Another parsnip")
+        removed = command(tmp_path, place, "user", "remove", "ada", "--yes")
+        assert (
+            removed.output
+            == "Deleted ada and all that was theirs: 1 conversations, 2 messages, 0 attachments, 1 calls.\n"
+        )
+        assert api.post(VIEWER).status_code == 401
+        assert other.ask(VIEWER)["viewer"]["name"] == "grace"
+    assert execute(place, "SELECT count(*) FROM messages")[0][0] == 2
+    assert "grace  password" in command(tmp_path, place, "user", "list").output
+
+
+def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        api.answer("Hello")
+    assert command(tmp_path, place, "user", "add", "local", stdin=f"{PASSWORD}\n").output == "Added local.\n"
+    with tertulia(tmp_path, **place, **MODE) as address:
+        tokens = post(address, "token", grant_type="password", username="local", password=PASSWORD).json()
+        with signed(address, tokens) as api:
+            assert len(api.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("user", "add", "a b"), "username: takes"),
+        (("user", "add", "ada", "--password", "short"), "password: takes"),
+        (("user", "password", "nobody"), "NAME: there is no user"),
+        (("user", "remove", "nobody", "--yes"), "NAME: there is no user"),
+        (("token", "nobody"), "NAME: there is no user"),
+        (("token", "nobody", "--list"), "NAME: there is no user"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, place: Json, arguments: Any, said: str) -> None:
+    refused = command(tmp_path, place, *arguments)
+    assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
+    assert refused.output.startswith(said)
+
+
+def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        tokens = register(address, "ada")
+        post(address, "token", grant_type="password", username="ada", password="wrong one")
+        post(address, "token", grant_type="password", username="nobody", password="wrong one")
+        with signed(address, tokens) as api:
+            id = api.send("Hello")["conversation"]["id"]
+            api.http.get("/export")
+            api.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
+        post(address, "refresh", refresh_token=tokens["refresh_token"])
+        post(address, "refresh", refresh_token=tokens["refresh_token"])
+    rows = execute(place, "SELECT action, user_id IS NOT NULL, address, detail FROM audit ORDER BY id")
+    assert [(row[0], bool(row[1]), row[2]) for row in rows] == [
+        ("registered", True, "127.0.0.1"),
+        ("signed_in", True, "127.0.0.1"),
+        ("sign_in_failed", True, "127.0.0.1"),
+        ("sign_in_failed", False, "127.0.0.1"),
+        ("exported", True, "127.0.0.1"),
+        ("conversation_deleted", True, "127.0.0.1"),
+        ("refresh_reused", True, "127.0.0.1"),
+    ]
+    assert "Hello" not in str(rows)
+    assert PASSWORD not in str(rows)
