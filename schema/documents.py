@@ -8,18 +8,22 @@ from typing import Any
 
 import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
-from graphql.validation import specified_rules, validate
+from graphql.validation import NoSchemaIntrospectionCustomRule, recommended_rules, specified_rules, validate
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from schema import levels
 from schema.live import Operation, Templates
+from schema.shape import shape_problem
 
+BAD_USER_INPUT = "BAD_USER_INPUT"
 CACHED_DOCUMENTS = 256
 LONGEST_CACHED = 20_000
 """Characters; a longer document is parsed each time, so that the cache stays small."""
-MAX_TOKENS = 10_000
+MAX_TOKENS = 5_000
+MAX_ERRORS = 20
+"""After which validation gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,18 @@ class Schema(strawberry.Schema):
 
     execution_context_class: Any  # its declared type is unknown in part
 
-    def prepare(self, query: str) -> Prepared:
-        """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL."""
-        return _cached(self._schema, query) if len(query) <= LONGEST_CACHED else _prepare(self._schema, query)
+    @property
+    def core(self) -> GraphQLSchema:
+        """The schema as graphql-core knows it."""
+        return self._schema
+
+    def prepare(self, query: str, *, closed: bool = False) -> Prepared:
+        """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL.
+
+        `closed`: without introspection, and without errors that tell what there is.
+        """
+        prepare = _cached if len(query) <= LONGEST_CACHED else _prepare
+        return prepare(self._schema, query, closed)
 
     async def answer(
         self, query: str, variables: dict[str, Any] | None, name: str | None, context: object
@@ -85,7 +98,7 @@ def find_operation(document: DocumentNode, name: str | None) -> OperationDefinit
 
 def bad_request(message: str) -> GraphQLError:
     """Make the error of a request that cannot be understood."""
-    return GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+    return GraphQLError(message, extensions={"code": BAD_USER_INPUT})
 
 
 class Documents(SchemaExtension):
@@ -112,7 +125,7 @@ def is_subscription(operation: OperationDefinitionNode) -> bool:
     return operation.operation is OperationType.SUBSCRIPTION
 
 
-def _prepare(schema: GraphQLSchema, query: str) -> Prepared:
+def _prepare(schema: GraphQLSchema, query: str, closed: bool) -> Prepared:  # noqa: FBT001 - a cache knows places alone
     try:
         document = parse(query, max_lexical_tokens=MAX_TOKENS)
     except GraphQLError as syntax_error:
@@ -120,7 +133,12 @@ def _prepare(schema: GraphQLSchema, query: str) -> Prepared:
         raise
     except RecursionError:
         raise GraphQLError("The document is nested too deeply.", extensions={"code": "GRAPHQL_PARSE_FAILED"}) from None
-    errors = validate(schema, document, specified_rules)
+    problem = shape_problem(document)
+    if problem is not None:
+        # Not validated: rules take longer than reading does.
+        return Prepared(document, [GraphQLError(problem, extensions={"code": "QUERY_TOO_COMPLEX"})])
+    rules = [*specified_rules, *recommended_rules, *([NoSchemaIntrospectionCustomRule] if closed else [])]
+    errors = validate(schema, document, rules, MAX_ERRORS, hide_suggestions=closed)
     for error in errors:
         error.extensions = {**(error.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
     return Prepared(document, errors)

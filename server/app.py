@@ -27,6 +27,7 @@ from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services
 from resolvers.limits import Rates, Subscriptions
+from schema.gate import Gate
 from schema.root import schema
 from server.accounts import accounts_router
 from server.admission import SIGNED_OUT, Door, refuse_unknown
@@ -104,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Tertulia", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
 
     endpoint: Any = GraphQLEndpoint(
-        schema,
+        Gate(schema, introspection=settings.introspection, trusted=settings.persisted_queries),
         path="/graphql",
         door=lambda: parts.door,
         page=graphiql_page,

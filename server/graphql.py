@@ -17,8 +17,9 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UNSET
 
 from resolvers.context import Context
-from schema.documents import Schema, bad_request, find_operation, is_subscription
+from schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from schema.failures import internal_error
+from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import encode_json, response
 from server.accept import preferred
@@ -48,7 +49,7 @@ class GraphQLRequest:
 class RequestRefused(Exception):
     """A request that is not executed: a status, and an error that says why."""
 
-    def __init__(self, status: int, message: str, *, code: str = "BAD_USER_INPUT", **headers: str) -> None:
+    def __init__(self, status: int, message: str, *, code: str = BAD_USER_INPUT, **headers: str) -> None:
         """Take the status, the sentence and further headers."""
         super().__init__(message)
         self.status = status
@@ -63,20 +64,20 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     def __init__(
         self,
-        schema: Schema,
+        gate: Gate,
         *,
         path: str,
         door: Callable[[], Door],
         page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
     ) -> None:
-        """Take the schema, what lets people in, the page, and the origins whose pages may open sockets."""
+        """Take what admits documents, what lets people in, the page, and the origins whose pages may open sockets."""
 
         async def at_the_door() -> Any:
             return AtTheDoor(door())
 
         super().__init__(
-            schema,
+            gate.schema,
             path,
             graphql_ide=None,
             context_getter=at_the_door,
@@ -84,7 +85,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             allowed_origins=allowed_origins,
             max_subscriptions_per_connection=None,
         )
-        self._schema = schema
+        self._schema = gate.schema
+        self.gate = gate
         self._page = page
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
@@ -122,8 +124,9 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._respond({"errors": [shown.formatted]}, 401, media_type, challenge(error))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
-        except GraphQLError as error:
-            return self._respond({"errors": [error.formatted]}, _status(media_type), media_type)
+        except (GraphQLError, OperationFailed) as error:
+            errors = error.errors if isinstance(error, OperationFailed) else [error]
+            return self._respond(response(None, errors), _status(media_type), media_type)
         except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
             shown = internal_error(error)
             return self._respond({"errors": [shown.formatted]}, 500, media_type)
@@ -134,7 +137,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         context = admitted.context
         if media_type is None and framing is None:
             raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
-        asked = await read_request(request, self.decode_json)
+        asked = await self._read(request)
         followed = self._is_followed(request.method, asked, streams=framing is not None)
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
@@ -145,17 +148,31 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     def _is_followed(self, method: str, asked: GraphQLRequest, *, streams: bool) -> bool:
         """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
-        prepared = self._schema.prepare(asked.query)
-        operation = find_operation(prepared.document, asked.operation_name)
+        operation = self.gate.admit(asked.query, asked.variables, asked.operation_name).operation
         if method == "GET" and operation.operation is OperationType.MUTATION:
             raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
-        followed = is_subscription(operation) and not prepared.errors
+        followed = is_subscription(operation)
         if followed and not streams:
             raise bad_request(
                 "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
                 f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
             )
         return followed
+
+    async def _read(self, request: Request) -> GraphQLRequest:
+        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
+        if request.method == "GET":
+            given = check_request(_query_parameters(request, self.decode_json))
+        else:
+            _check_content_type(request.headers)
+            given = check_request(_decode("The body", await _body(request), self.decode_json))
+        try:
+            query = self.gate.document(given.get("query"), given.get("extensions"), given.get("documentId"))
+        except GraphQLError as error:
+            if error.extensions == {"code": BAD_USER_INPUT}:
+                raise RequestRefused(400, error.message) from None
+            raise
+        return GraphQLRequest(query, given.get("variables"), given.get("operationName") or None)
 
     async def _execute(self, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
         result = await self._schema.answer(asked.query, asked.variables, asked.operation_name, context)
@@ -180,7 +197,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return Response(encode_json(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
-        error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": "BAD_USER_INPUT"})
+        error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
 
 
@@ -214,31 +231,21 @@ def wants_page(accept: str | None) -> bool:
     return "text/html" in (accept or "") and preferred(accept, ("text/html", JSON_TYPE, RESPONSE_TYPE)) == "text/html"
 
 
-async def read_request(request: Request, decode: Callable[[bytes], object]) -> GraphQLRequest:
-    """Read the parameters of a request; raise RequestRefused, naming the one that is wrong."""
-    if request.method == "GET":
-        return check_request(_query_parameters(request, decode))
-    _check_content_type(request.headers)
-    return check_request(_decode("The body", await _body(request), decode))
-
-
-def check_request(parameters: object) -> GraphQLRequest:
+def check_request(parameters: object) -> dict[str, Any]:
     """Check the parameters' types."""
     if isinstance(parameters, list):
         raise RequestRefused(400, "Batches are not served: send one operation a request.")
     if not isinstance(parameters, dict):
         raise RequestRefused(400, "The body must be a JSON object with `query`.")
     given = cast("dict[str, Any]", parameters)
-    query, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
-    if not isinstance(query, str) or not query.strip():
-        raise RequestRefused(400, "query: must be a text with a GraphQL document.")
+    variables, name = given.get("variables"), given.get("operationName")
     if not isinstance(variables, dict | None):
         raise RequestRefused(400, "variables: must be an object.")
     if not isinstance(name, str | None):
         raise RequestRefused(400, "operationName: must be a text.")
     if not isinstance(given.get("extensions"), dict | None):
         raise RequestRefused(400, "extensions: must be an object.")
-    return GraphQLRequest(query, given.get("variables"), name or None)
+    return given
 
 
 def _query_parameters(request: Request, decode: Callable[[bytes], object]) -> dict[str, object]:

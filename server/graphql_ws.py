@@ -22,8 +22,9 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 from db.errors import DATABASE_ERRORS
 from resolvers.context import Context
 from resolvers.limits import too_many
-from schema.documents import Schema, find_operation, is_subscription, ours
+from schema.documents import Schema, is_subscription, ours
 from schema.failures import internal_error, show_error
+from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import encode_json
 from server.admission import Admitted, AtTheDoor, Door
@@ -60,6 +61,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         adapter: Any = self.websocket
         socket: WebSocket = adapter.ws
         return socket
+
+    @property
+    def _gate(self) -> Gate:
+        endpoint: Any = self.view
+        gate: Gate = endpoint.gate
+        return gate
 
     def _write(self, message: bytes) -> bool:
         return self._protocol is not None and self._protocol.write_text(message)
@@ -125,15 +132,21 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             error = too_many(f"A socket carries at most {per_socket:,} operations at once; complete one first.")
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
+        payload = message["payload"]
+        try:
+            text = self._gate.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
+        except GraphQLError as error:
+            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+            return
+        payload["query"] = text
         await super().handle_subscribe(message)
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
         """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
         schema = ours(self.schema)
         try:
-            prepared = schema.prepare(operation.query)
-            found = find_operation(prepared.document, operation.operation_name)
-            if is_subscription(found) and not prepared.errors:
+            admitted = self._gate.admit(operation.query, operation.variables, operation.operation_name)
+            if is_subscription(admitted.operation):
                 await self._follow(operation, schema)
             else:
                 await self._answer(operation, schema)
@@ -237,13 +250,21 @@ def _check_payload(payload: object) -> None:
     if not isinstance(payload, dict):
         raise MalformedMessage("subscribe: payload must be an object")
     given = cast("dict[str, Any]", payload)
-    if not isinstance(given.get("query"), str):
+    if not isinstance(given.get("query"), str) and not _is_known(given):
         raise MalformedMessage("subscribe: payload.query must be a text")
     if not isinstance(given.get("operationName"), str | None):
         raise MalformedMessage("subscribe: payload.operationName must be a text")
     for name in ("variables", "extensions"):
         if not isinstance(given.get(name), dict | None):
             raise MalformedMessage(f"subscribe: payload.{name} must be an object")
+
+
+def _is_known(payload: dict[str, Any]) -> bool:
+    """Say whether a document is named that the server may have."""
+    if payload.get("query") is not None:
+        return False
+    extensions = payload.get("extensions")
+    return "documentId" in payload or (isinstance(extensions, dict) and "persistedQuery" in extensions)
 
 
 def _echo(ping: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "TERTULIA_"
 SHORTEST_SECRET = 32
 SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
+DOCUMENTS_TAKE = 'takes a JSON file of documents by id: {"ID": "query ..."}, or a manifest of Apollo\'s'
 PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
 
 
@@ -40,6 +41,8 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode] = ()
     title_model: str = "claude-haiku-5-5"
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    introspection: bool = True
+    persisted_queries: Annotated[dict[str, str] | None, NoDecode] = None
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
     attachments: str | None = None
@@ -132,6 +135,20 @@ class Settings(BaseSettings):
         Prices(read)
         return read
 
+    @field_validator("persisted_queries", mode="before")
+    @classmethod
+    def _read_documents(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return None
+        try:
+            read = TypeAdapter(dict[str, Any]).validate_json(Path(value).read_bytes())
+            documents = {one["id"]: one["body"] for one in read["operations"]} if "operations" in read else read
+            return TypeAdapter(dict[str, str]).validate_python(documents)
+        except (OSError, ValueError, TypeError, KeyError):
+            raise ValueError(DOCUMENTS_TAKE) from None
+
     @field_validator("attachments")
     @classmethod
     def _is_a_store(cls, value: str | None) -> str | None:
@@ -188,7 +205,7 @@ NOT_YET = {
     f"{PREFIX}{name}"
     for name in (
         *("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS", "RATE_LIMIT"),
-        *("MAX_CONCURRENT_GENERATIONS", "INTROSPECTION", "PERSISTED_QUERIES"),
+        "MAX_CONCURRENT_GENERATIONS",
     )
 }
 

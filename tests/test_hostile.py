@@ -1,0 +1,207 @@
+"""Documents that would cost too much, tell too much, or are not known: refused before anything is done for them."""
+
+import hashlib
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from graphql import get_introspection_query
+from running import tertulia
+
+from server.settings import Settings
+
+ME = "{ viewer { id } }"
+CODE = "QUERY_TOO_COMPLEX"
+
+
+def doubling(levels: int) -> str:
+    """Fragments that each spread the next one twice."""
+    chain = "".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }} " for n in range(levels))
+    return f"{{ ...f0 }} {chain} fragment f{levels} on Query {{ viewer {{ id }} }}"
+
+
+def deep(levels: int) -> str:
+    inner = "id"
+    for _ in range(levels):
+        inner = f"lastMessage {{ conversation {{ {inner} }} }}"
+    return f"{{ conversations(first: 1) {{ edges {{ node {{ {inner} }} }} }} }}"
+
+
+TOO_MUCH = {
+    "depth": deep(10),
+    "depth by fragments": "{ node(id: 1) { ...a } }"
+    + "".join(
+        f" fragment {a} on Conversation {{ lastMessage {{ conversation {{ ...{b} }} }} }}"
+        for a, b in zip("abcdefghij", "bcdefghijk", strict=True)
+    )
+    + " fragment k on Conversation { id }",
+    "aliases": "{" + " ".join(f"a{n}: viewer {{ id }}" for n in range(101)) + "}",
+    "aliases of mutations": "mutation {"
+    + " ".join(f'a{n}: deleteConversation(id: "x") {{ __typename }}' for n in range(101))
+    + "}",
+    "repeats": "{" + "__typename " * 500 + "}",
+    "directives": "{ viewer { id " + "@skip(if: false) " * 10 + "} }",
+    "unknown directives": "{ __typename " + "@aa" * 10 + " }",
+    "directives all over": "{"
+    + " ".join(f"a{n}: __typename @skip(if: false) @include(if: true)" for n in range(60))
+    + "}",
+    "fields": doubling(10),
+    "fields by very many fragments": doubling(60),
+    "cost": "{ conversations(first: 100) { edges { node { messages(first: 100) { edges { node { id role text createdAt } } } } } } }",
+    "cost by default sizes": "{ conversations { edges { node { messages { edges { node { siblings { siblings { siblings { id } } } } } } } } } }",
+    "cost of ids": "{ nodes(ids: ["
+    + '"x",' * 100
+    + "]) { ... on Conversation { messages(first: 100) { edges { node { id text role createdAt siblings { id } } } } } } }",
+}
+
+
+@pytest.mark.parametrize("document", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_a_document_that_asks_for_too_much_is_refused_in_words(api: Api, document: str) -> None:
+    refused = api.post(document)
+    (error,) = refused.json()["errors"]
+    assert (refused.status_code, error["extensions"]["code"]) == (400, CODE)
+    assert "at most" in error["message"]
+    assert "data" not in refused.json()
+
+
+@pytest.mark.parametrize("size", [{"n": 100}, {}])
+def test_sizes_in_variables_count_as_they_are_given(api: Api, size: Json) -> None:
+    document = """query ($n: Int = 100) { conversations(first: $n) { edges { node {
+        messages(first: 100) { edges { node { id text role createdAt } } } } } } }"""
+    (error,) = api.errors(document, **size)
+    assert error["extensions"]["code"] == CODE
+    assert "data" in api.post(document, {"n": 1}).json()
+
+
+def test_over_a_socket_the_operation_is_refused_and_the_socket_stays(api: Api) -> None:
+    with api.socket() as socket:
+        id = socket.subscribe(TOO_MUCH["cost"], {})
+        refused = socket.receive()
+        assert (refused["type"], refused["id"], refused["payload"][0]["extensions"]["code"]) == ("error", id, CODE)
+        socket.send({"type": "ping"})
+        assert socket.receive() == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }",
+        "{ ...a } fragment a on Query { ...a }",
+        "{ ...missing }",
+        "{" * 150,
+        "{ viewer { id } } " + "#" * 100_000,
+        "query (" + "$a: Int " * 2000 + ") { __typename }",
+        "{ viewer(a: " + "[" * 150 + "]" * 150 + ") { id } }",
+        "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }",
+    ],
+)
+def test_a_document_that_makes_no_sense_is_an_error_of_its_own(api: Api, document: str) -> None:
+    answered = api.post(document)
+    codes = {error["extensions"]["code"] for error in answered.json().get("errors", [])}
+    assert codes <= {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
+    assert answered.status_code in (200, 400)
+
+
+def test_what_people_ask_is_far_from_any_limit(api: Api) -> None:
+    assert "__schema" in api.ask(get_introspection_query(descriptions=True, input_value_deprecation=True))
+    assert api.conversation(api.send("Hello")["conversation"]["id"])
+
+
+# ---- without introspection ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
+    with tertulia(tmp_path_factory.mktemp("closed"), introspection=False) as address, Api(address) as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        ("{ viewr { id } }", {}),
+        ("{ viewer { nam } }", {}),
+        ('{ conversation(idd: "x") { id } }', {}),
+        ("{ conversations(order: OLDES) { edges { cursor } } }", {}),
+        (
+            "query ($order: ConversationOrder!) { conversations(order: $order) { edges { cursor } } }",
+            {"order": "OLDES"},
+        ),
+        ("mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename } }", {"input": {"txt": "x"}}),
+        ("{ ... on Conversatio { id } }", {}),
+    ],
+)
+def test_where_introspection_is_off_nothing_is_suggested(api: Api, closed: Api, document: str, variables: Json) -> None:
+    assert "Did you mean" in json.dumps(api.errors(document, **variables))
+    assert "Did you mean" not in json.dumps(closed.errors(document, **variables))
+
+
+def test_introspection_may_be_off(closed: Api) -> None:
+    for document in ("{ __schema { types { name } } }", '{ __type(name: "Query") { name } }'):
+        assert closed.errors(document)[0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert closed.ask("{ __typename viewer { __typename } }")["__typename"] == "Query"
+
+
+# ---- persisted documents ------------------------------------------------------------------------
+
+
+def persisted(text: str) -> Json:
+    return {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
+
+
+def test_apollos_automatic_form_is_understood(fresh: Api) -> None:
+    unknown = fresh.http.post("/graphql", json={"extensions": persisted(ME)})
+    (error,) = unknown.json()["errors"]
+    assert (error["message"], error["extensions"]["code"]) == ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+    assert "data" in fresh.http.post("/graphql", json={"query": ME, "extensions": persisted(ME)}).json()
+    assert "data" in fresh.http.post("/graphql", json={"extensions": persisted(ME)}).json()
+    by_get = fresh.http.get("/graphql", params={"extensions": json.dumps(persisted(ME))})
+    assert "data" in by_get.json()
+    with fresh.socket() as socket:
+        socket.send({"type": "subscribe", "id": "1", "payload": {"extensions": persisted(ME)}})
+        assert socket.receive()["type"] == "next"
+        assert socket.receive()["type"] == "complete"
+        socket.send({"type": "subscribe", "id": "2", "payload": {"extensions": persisted("{ x }")}})
+        assert socket.receive()["payload"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}},
+        {"persistedQuery": {"version": 2, "sha256Hash": "0" * 64}},
+        {"persistedQuery": {"version": 1, "sha256Hash": 5}},
+        {"persistedQuery": {"version": 1, "sha256Hash": "short"}},
+        {"persistedQuery": "x"},
+    ],
+)
+def test_a_hash_that_is_wrong_is_refused(api: Api, extensions: Any) -> None:
+    refused = api.http.post("/graphql", json={"query": ME, "extensions": extensions})
+    assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"viewer-1": ME},
+        {"format": "apollo-persisted-query-manifest", "version": 1,
+         "operations": [{"id": "viewer-1", "body": ME, "name": "Viewer", "type": "query"}]},
+    ],
+)  # fmt: skip
+def test_only_trusted_documents_are_executed_where_there_is_a_file_of_them(tmp_path: Path, file: Json) -> None:
+    documents = tmp_path / "documents.json"
+    documents.write_text(json.dumps(file))
+    trusted = Settings.model_validate({"persisted_queries": str(documents)}).persisted_queries
+    with tertulia(tmp_path, persisted_queries=trusted) as address, Api(address) as api:
+        for asked in ({"documentId": "viewer-1"}, {"query": ME}, {"extensions": persisted(ME)}):
+            assert "data" in api.http.post("/graphql", json=asked).json(), asked
+        other = "{ viewer { name } }"
+        for refused in ({"query": other}, {"query": other, "extensions": persisted(other)}, {"documentId": "x"}):
+            (error,) = api.http.post("/graphql", json=refused).json()["errors"]
+            assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+        with api.socket() as socket:
+            socket.subscribe(other, {})
+            assert socket.receive()["type"] == "error"
