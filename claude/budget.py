@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from claude.prompt import max_tokens
 from claude.work import Work
 from db import ledger
 from db.database import AsyncSession
-from db.ledger import UNIT
+from db.ledger import UNIT, Period
 from db.tables import now
 
 BYTES_OF_TOKEN = 3
@@ -50,8 +50,9 @@ class Standing:
 class Budget:
     """What each user may spend in a calendar month, in UTC; no limit where `monthly` is None."""
 
-    def __init__(self, monthly: Decimal | None, prices: Prices) -> None:
-        """Take US dollars, and what things cost."""
+    def __init__(self, monthly: Decimal | None, prices: Prices, tokens_a_day: int | None = None) -> None:
+        """Take US dollars, what things cost, and how many tokens a day (in UTC) each user may have, of all kinds."""
+        self._tokens_a_day = tokens_a_day
         self._limit = None if monthly is None else int(monthly / UNIT)
         self._prices = prices
 
@@ -60,6 +61,7 @@ class Budget:
 
         Raises BudgetSpent, and PriceUnknown.
         """
+        await self._check_tokens(session, owner)
         if self._limit is None:
             return None
         price = self._prices.of(work.model)
@@ -78,6 +80,15 @@ class Budget:
         if left <= 0:
             raise BudgetSpent(resets_at)
         return min(most, left)
+
+    async def _check_tokens(self, session: AsyncSession, owner: UUID) -> None:
+        """Raise BudgetSpent where the day's tokens are used; the answer that crosses the line is still given whole."""
+        if self._tokens_a_day is None:
+            return
+        today = now().replace(hour=0, minute=0, second=0, microsecond=0)
+        used = await ledger.usage(session, owner, Period(today))
+        if used.tokens >= self._tokens_a_day:
+            raise BudgetSpent(today + timedelta(days=1))
 
     async def is_spent(self, session: AsyncSession, owner: UUID) -> bool:
         """Say whether nothing is left for small things."""

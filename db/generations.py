@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.ownership import owned, some_of
-from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, now
+from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
 
 KEY_LIFETIME = timedelta(hours=24)
 
@@ -31,6 +31,13 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     """Give those of the generations that stand in the owner's conversations."""
     found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in found.all()}
+
+
+async def count_running(session: AsyncSession, owner: UUID) -> int:
+    """Count an owner's answers that are being written, or wait for tools."""
+    running = (Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
+    mine = select(func.count()).where(owned(Generation.conversation_id), col(Generation.status).in_(running))
+    return (await session.exec(mine, params={"owner": owner})).one()
 
 
 async def with_answers(

@@ -38,6 +38,11 @@ class UsageSum:
     amount: int | None = 0
 
     @property
+    def tokens(self) -> int:
+        """All of them, of whatever kind."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
     def cost_usd(self) -> Decimal | None:
         """The amount in US dollars."""
         return None if self.amount is None else dollars(self.amount)

@@ -63,6 +63,7 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
     except UnfitMedia as unfit:
         raise NotTaken(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
+    await context.services.limits.check_upload(context.viewer.id, size)
     blob = Blob()
     # First of all the row, by which the bytes are found and removed should anything fail behind it.
     async with context.database.write() as session:

@@ -19,7 +19,7 @@ from claude.models import Models
 from db import attachments, conversations, generations, messages
 from db.database import AsyncSession, Database
 from db.tables import Attachment, Conversation, Generation, Message
-from resolvers.limits import Subscriptions
+from resolvers.limits import Limits, Subscriptions
 from streams.bells import Bells
 from streams.events import GenerationEvent
 from streams.log import EventLog, Signals
@@ -50,6 +50,7 @@ class Services:
     bells: Bells
     closing: asyncio.Event
     subscriptions: Subscriptions
+    limits: Limits
 
 
 class Loaders:

@@ -124,6 +124,7 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
+    await info.context.services.limits.check_send(info.context.viewer.id)
     made = Conversation(owner_id=info.context.viewer.id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, made.owner_id)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from graphql import GraphQLError
 from limits import RateLimitItem, parse
@@ -13,6 +15,10 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
+from resolvers.errors import RateLimited
+from streams.occupancy import LASTS, Occupancy, new_place
+
+MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
 """Seconds that the store of limits may take to answer."""
 STORE_REST = 2.0
@@ -28,6 +34,10 @@ class Rate:
         """Take the name that clients see, and the notation of the library `limits`; raise ValueError for another."""
         self.name = name
         self.item: RateLimitItem = parse(f"{notation}/minute" if notation.strip().isdecimal() else notation)
+
+    def __str__(self) -> str:
+        """Give it in words."""
+        return str(self.item)
 
     @property
     def amount(self) -> int:
@@ -85,6 +95,88 @@ class Rates:
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + STORE_REST
         logger.error("Limits are not held, because their store is away: %s", error)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How a viewer stands with a limit; `window_seconds` and `resets_in_seconds` are those of rates."""
+
+    name: str
+    limit: int
+    remaining: int
+    window_seconds: int | None = None
+    resets_in_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What each viewer may do; None where something has no limit."""
+
+    rates: Rates
+    occupancy: Occupancy
+    requests: Rate | None = None
+    sends: Rate | None = None
+    uploads: Rate | None = None
+    generations: int | None = None
+    sockets: int | None = None
+
+    async def check_request(self, viewer_id: UUID) -> None:
+        """Count a request; raise RateLimited."""
+        await self._check(self.requests, viewer_id, 1, "requests")
+
+    async def check_send(self, viewer_id: UUID) -> None:
+        """Count a send, or another that makes something; raise RateLimited."""
+        await self._check(self.sends, viewer_id, 1, "messages")
+
+    async def check_upload(self, viewer_id: UUID, size_bytes: int) -> None:
+        """Count an upload, in megabytes that are begun; raise RateLimited."""
+        await self._check(self.uploads, viewer_id, math.ceil(size_bytes / MEGABYTE), "megabytes of uploads")
+
+    async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, things: str) -> None:
+        seconds = None if rate is None else await self.rates.hit(rate, str(viewer_id), amount)
+        if rate is not None and seconds is not None:
+            words = f"{rate.amount:,} {things} in {rate.seconds:,} s"
+            raise RateLimited(seconds, f"At most {words}: come back in {math.ceil(seconds):,} s.")
+
+    @asynccontextmanager
+    async def seated(self, viewer_id: UUID) -> AsyncGenerator[None]:
+        """Hold a place for a long connection; raise RateLimited where the viewer has too many."""
+        if self.sockets is None:
+            yield
+            return
+        place, most = new_place(), self.sockets
+        if not await self.occupancy.take(viewer_id, place, most):
+            raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
+        holding = asyncio.create_task(self._hold(viewer_id, place, most))
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await self.occupancy.leave(viewer_id, place)
+
+    async def _hold(self, viewer_id: UUID, place: UUID, most: int) -> None:
+        while True:
+            await asyncio.sleep(LASTS / 3)
+            await self.occupancy.take(viewer_id, place, most)
+
+    async def windows(self, viewer_id: UUID) -> list[Window]:
+        """Say how a viewer stands with the rates of requests and of sends."""
+        rates = [rate for rate in (self.requests, self.sends) if rate is not None]
+        return [await self.rates.window(rate, str(viewer_id)) for rate in rates]
+
+    async def standing(self, viewer_id: UUID, running: int) -> list[Limit]:
+        """Say how a viewer stands with each limit; `running`: their answers that are being written."""
+        found: list[Limit] = []
+        for rate in (self.requests, self.sends, self.uploads):
+            if rate is not None:
+                window = await self.rates.window(rate, str(viewer_id))
+                found.append(Limit(rate.name, rate.amount, window.remaining, rate.seconds, window.resets_in))
+        if self.generations is not None:
+            found.append(Limit("generations", self.generations, max(self.generations - running, 0)))
+        if self.sockets is not None:
+            taken = await self.occupancy.count(viewer_id)
+            found.append(Limit("sockets", self.sockets, max(self.sockets - taken, 0)))
+        return found
 
 
 def _storage(redis_url: str | None) -> MemoryStorage | RedisStorage:

@@ -25,6 +25,8 @@ from resolvers.turns import Turn, of_edit, of_regeneration, of_send
 MAX_QUEUE = 10
 MAX_SIDE_BY_SIDE = 4
 """Branches of one conversation that are answered at once."""
+FINISHING_SECONDS = 5.0
+"""After which an answer may have ended."""
 MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
 
 Input = SendMessage | EditMessage | RegenerateMessage
@@ -130,9 +132,11 @@ async def _store(
         (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id) if begun else None
     )
     front = _in_front(unfinished or [], turn, input.when_busy)
+    await context.services.limits.check_send(owner)
     answer, generation = _rows(turn, input)
     work = None
     if front is None:
+        await _check_running(session, context)
         work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)])
         generation.reserved = await _reserve(session, context, work)
         _begin(generation, context, work)
@@ -188,6 +192,12 @@ def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
         options=_options(turn, input),
     )
     return answer, generation
+
+
+async def _check_running(session: AsyncSession, context: Context) -> None:
+    most = context.services.limits.generations
+    if most is not None and await generations.count_running(session, context.viewer.id) >= most:
+        raise RateLimited(FINISHING_SECONDS, f"At most {most:,} answers at once: wait for one to end, or stop one.")
 
 
 async def _reserve(session: AsyncSession, context: Context, work: Work) -> int | None:

@@ -9,11 +9,12 @@ from strawberry import ID
 
 from claude.budget import Standing
 from claude.models import Model
-from db import ledger
+from db import generations, ledger
 from db.ledger import Period, UsageOfDay, UsageSum
 from db.tables import Attachment, Conversation, Generation, Message
 from resolvers.context import Info, Viewer, as_uuid
 from resolvers.errors import BadUserInput
+from resolvers.limits import Limit
 
 MAX_NODES = 100
 
@@ -45,6 +46,14 @@ async def budget(info: Info) -> Standing | None:
     """How much of the month's budget is used; null where there is none."""
     async with info.context.database.read() as session:
         return await info.context.services.budget.standing(session, info.context.viewer.id)
+
+
+async def limits(info: Info) -> list[Limit]:
+    """How the viewer stands with each limit; what has none is missing."""
+    context = info.context
+    async with context.database.read() as session:
+        running = await generations.count_running(session, context.viewer.id)
+    return await context.services.limits.standing(context.viewer.id, running)
 
 
 async def node(info: Info, id: ID) -> AnyNode | None:

@@ -13,7 +13,7 @@ from claude import errors as claude_errors
 from claude import models as claude_models
 from claude import prompt
 from db import ledger, paging, tables
-from resolvers import changes, context, conversations, following, inputs, messages, options, search, viewing
+from resolvers import changes, context, conversations, following, inputs, limits, messages, options, search, viewing
 from schema.content import ContentBlock, Node
 from schema.shows import served, shows
 
@@ -291,6 +291,17 @@ class Budget:
     resets_at: datetime
 
 
+@shows(limits.Limit)
+class Limit:
+    """What is left of a limit: requests, messages (`sends`), uploads in megabytes, answers at once, sockets at once."""
+
+    name: str
+    limit: int
+    remaining: int
+    window_seconds: int | None = strawberry.field(description="Within how long so many are taken; null for at once.")
+    resets_in_seconds: float | None = strawberry.field(description="When there are more; 0 where nothing is used.")
+
+
 @shows(context.Viewer)
 class Viewer:
     """Who is asking."""
@@ -300,3 +311,4 @@ class Viewer:
     usage: Usage = served(viewing.usage)
     usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)
     budget: Budget | None = served(viewing.budget)
+    limits: list[Limit] = served(viewing.limits)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from strawberry.fastapi import BaseContext
 
 from db.errors import DATABASE_ERRORS
 from resolvers.context import Context, Services, Viewer
+from resolvers.errors import RateLimited
+from schema.failures import internal_error
+from server.headers import note_viewer
 from server.identities import Identities, Identity, Unauthenticated
 from streams.bells import Bells
 
@@ -55,8 +59,11 @@ class Door:
         return Admitted(Context(self._services(), identity.viewer, address), identity, given, self)
 
     async def context(self, connection: HTTPConnection) -> Context:
-        """Give a request's context; raise Unauthenticated."""
-        return (await self.admit(connection)).context
+        """Give a request's context; raise Unauthenticated, RateLimited."""
+        context = (await self.admit(connection)).context
+        note_viewer(connection.scope, context.services.limits, context.viewer.id)
+        await context.services.limits.check_request(context.viewer.id)
+        return context
 
     async def lapsed(self, admitted: Admitted) -> None:
         """Wait until what somebody was let in by expires or is revoked."""
@@ -95,6 +102,26 @@ async def refuse_unknown(_request: Request, error: Exception) -> Response:
         raise error
     shown = {"source": "tertulia", "code": "UNAUTHENTICATED", "message": error.message}
     return JSONResponse({"error": shown}, 401, challenge(error))
+
+
+async def refuse_fault(_request: Request, error: Exception) -> Response:
+    """Answer what is our fault: a trace id, and no detail."""
+    shown = internal_error(error)
+    told = {"source": "tertulia", "code": "INTERNAL_SERVER_ERROR", "message": shown.message}
+    return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500)
+
+
+async def refuse_too_many(_request: Request, error: Exception) -> Response:
+    """Answer a request over a limit (RFC 6585, section 4)."""
+    if not isinstance(error, RateLimited):
+        raise error
+    shown = {"source": "tertulia", "code": "RATE_LIMITED", "message": error.message}
+    return JSONResponse({"error": shown}, 429, retry_after(error))
+
+
+def retry_after(error: RateLimited) -> dict[str, str]:
+    """Give the header that says when to come back, in whole seconds."""
+    return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
 
 
 def challenge(error: Unauthenticated) -> dict[str, str]:

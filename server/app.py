@@ -26,17 +26,19 @@ from db.blobs import Blobs
 from db.database import Database
 from db.migrate import migrate
 from resolvers.context import Context, Services
+from resolvers.errors import RateLimited
 from resolvers.limits import Rates, Subscriptions
 from schema.gate import Gate
 from schema.root import schema
 from server.accounts import accounts_router
-from server.admission import SIGNED_OUT, Door, refuse_unknown
+from server.admission import SIGNED_OUT, Door, refuse_fault, refuse_too_many, refuse_unknown
 from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
+from server.headers import LoopbackHosts, SecureHeaders
 from server.identities import Alone, Identities, SignedIn, Unauthenticated, viewer_of
-from server.opening import connect, open_log
+from server.opening import connect, open_limits, open_log
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
 from server.settings import Settings, secret_of
@@ -121,14 +123,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health_router(parts.check))
     mount_assets(app)
     app.add_exception_handler(Unauthenticated, refuse_unknown)
+    app.add_exception_handler(RateLimited, refuse_too_many)
+    app.add_exception_handler(Exception, refuse_fault)
+    app.add_middleware(SecureHeaders)
+    if settings.auth == "local":
+        app.add_middleware(LoopbackHosts, settings.cors_origins)
     if settings.cors_origins:
         # Closed unless asked for; it answers preflights itself and does not touch streams.
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy"],
         )
     return app
 
@@ -145,7 +152,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     bells = Bells()
     signals.on(CHANGED, bells.ring)
     prices = Prices(settings.prices)
-    budget = Budget(settings.monthly_budget_usd, prices)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens)
     terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
@@ -153,7 +160,12 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.push_async_callback(titles.close)
     upstream = Upstream(claude, models, files, titles)
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
+    subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
+    limits = open_limits(settings, rates, stack)
+    parts.services = Services(
+        database, log, generator, models, files, budget, signals, bells, parts.closing, subscriptions, limits
+    )
     parts.door = Door(await _identities(settings, database), lambda: parts.services)
     signals.on(SIGNED_OUT, parts.door.bells.ring)
     if settings.auth == "password":
@@ -161,10 +173,6 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
         open_to_all = settings.registration == "open"
         clean_up = partial(Removed.clean_up, log=log, files=files)
         parts.sign_ins = SignIns(database, tokens, rates, parts.door, clean_up, open_to_all=open_to_all)
-    subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
-    parts.services = Services(
-        database, log, generator, models, files, budget, signals, bells, parts.closing, subscriptions
-    )
     stack.push_async_callback(generator.close)
     await generator.begin()
     retention = Retention(database, log, files, days=settings.retention_days, temporary_hours=settings.temporary_hours)

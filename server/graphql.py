@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,13 +17,14 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UNSET
 
 from resolvers.context import Context
+from resolvers.errors import RateLimited
 from schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from schema.failures import internal_error
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import encode_json, response
 from server.accept import preferred
-from server.admission import Admitted, AtTheDoor, Door, challenge
+from server.admission import Admitted, AtTheDoor, Door, challenge, retry_after
 from server.graphql_ws import SocketHandler
 from server.identities import Unauthenticated
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
@@ -117,11 +118,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._page(request)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
-            admitted = await door.admit(request)
+            admitted = await _admit(request, door)
             return await self._answer(request, admitted, media_type, _framing(accept))
-        except Unauthenticated as error:
-            shown = GraphQLError(error.message, extensions={"code": "UNAUTHENTICATED"})
-            return self._respond({"errors": [shown.formatted]}, 401, media_type, challenge(error))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
         except (GraphQLError, OperationFailed) as error:
@@ -142,6 +140,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
             results = self._results(asked, context, followed=followed)
+            if followed:
+                results = await _seated(results, context)
             return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
         body = await self._execute(asked, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
@@ -199,6 +199,37 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+async def _admit(request: Request, door: Door) -> Admitted:
+    try:
+        admitted = await door.admit(request)
+        await admitted.context.services.limits.check_request(admitted.context.viewer.id)
+    except Unauthenticated as error:
+        raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
+    except RateLimited as limited:
+        raise _too_many(limited) from None
+    return admitted
+
+
+def _too_many(limited: RateLimited) -> RequestRefused:
+    return RequestRefused(429, limited.message, code="RATE_LIMITED", **retry_after(limited))
+
+
+async def _seated(results: AsyncGenerator[bytes], context: Context) -> AsyncGenerator[bytes]:
+    """Let a stream hold one of the viewer's places; raise RequestRefused before it begins."""
+    stack = AsyncExitStack()
+    try:
+        await stack.enter_async_context(context.services.limits.seated(context.viewer.id))
+    except RateLimited as limited:
+        raise _too_many(limited) from None
+
+    async def sitting() -> AsyncGenerator[bytes]:
+        async with stack, aclosing(results):
+            async for result in results:
+                yield result
+
+    return sitting()
 
 
 def _framing(accept: str | None) -> Framing | None:

@@ -7,7 +7,7 @@ before it, keeps errors of an operation inside the operation, and pings a silent
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, cast
 
 from graphql import GraphQLError
@@ -21,6 +21,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 
 from db.errors import DATABASE_ERRORS
 from resolvers.context import Context
+from resolvers.errors import RateLimited
 from resolvers.limits import too_many
 from schema.documents import Schema, is_subscription, ours
 from schema.failures import internal_error, show_error
@@ -55,6 +56,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     ping_seconds = PING_SECONDS
     _protocol: SocketProtocol | None = None
     _tasks: list[asyncio.Task[None]]
+    _seat: AsyncExitStack
 
     @property
     def _socket(self) -> WebSocket:
@@ -74,6 +76,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle(self) -> None:
         """Serve the socket until it closes; its operations end with it."""
         self._protocol = protocol_of(self._socket)
+        self._seat = AsyncExitStack()
         self._tasks = [asyncio.create_task(self._keep_pinging())]
         try:
             with suppress(WebSocketDisconnect):
@@ -81,6 +84,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         finally:
             for task in self._tasks:
                 task.cancel()
+            await self._seat.aclose()
 
     async def handle_message(self, message: Any) -> None:
         """Check a message, then let it act."""
@@ -100,6 +104,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if isinstance(here, AtTheDoor):
             try:
                 await self._enter(here.door, message["payload"])
+            except RateLimited as limited:
+                await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
+                return
             except DATABASE_ERRORS as error:
                 logger.warning("A socket cannot be opened, because the database is away: %s", error)
                 await self.websocket.close(code=STALLED, reason="Try again later")
@@ -109,6 +116,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _enter(self, door: Door, payload: dict[str, Any]) -> None:
         with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
             admitted = await door.admit(self._socket, _token(payload))
+            limits = admitted.context.services.limits
+            await self._seat.enter_async_context(limits.seated(admitted.context.viewer.id))
             self.context = admitted.context
             if admitted.identity.revocable:
                 self._tasks.append(asyncio.create_task(self._leave_when(admitted)))
@@ -134,8 +143,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             return
         payload = message["payload"]
         try:
+            await self.context.services.limits.check_request(self.context.viewer.id)
             text = self._gate.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
-        except GraphQLError as error:
+        except (GraphQLError, RateLimited) as found:
+            error = too_many(found.message) if isinstance(found, RateLimited) else found
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
         payload["query"] = text

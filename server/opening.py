@@ -5,12 +5,16 @@ from uuid import UUID
 
 from claude.connection import Claude, Deadlines
 from claude.simulator import create_simulator, serving
+from resolvers.limits import Limits, Rate, Rates
 from server.settings import Settings, database_file
 from streams.journal import Journal
 from streams.log import EventLog, LocalSignals, Signals
 from streams.memory import MemoryLog
+from streams.occupancy import LocalOccupancy, Occupancy, RedisOccupancy
 from streams.redis_log import RedisLog
 
+REQUESTS, SENDS, UPLOADS = "1200/minute", "60/minute", "1000/day"
+GENERATIONS, SOCKETS = 20, 50
 SIMULATED_KEY = "simulated"
 
 
@@ -43,3 +47,26 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     simulator = create_simulator(pace=settings.simulator_pace)
     address = await stack.enter_async_context(serving(simulator))
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
+
+
+def open_limits(settings: Settings, rates: Rates, stack: AsyncExitStack) -> Limits:
+    """Make the limits of each user: as they are set, and sensible ones where there are many users."""
+    occupancy: Occupancy = LocalOccupancy()
+    if settings.redis_url is not None:
+        occupancy = shared = RedisOccupancy(settings.redis_url)
+        stack.push_async_callback(shared.close)
+    many = settings.auth != "local"
+
+    def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
+        chosen = notation or (otherwise if many else None)
+        return None if chosen is None else Rate(name, chosen)
+
+    return Limits(
+        rates,
+        occupancy,
+        requests=rate("requests", settings.request_limit, REQUESTS),
+        sends=rate("sends", settings.rate_limit, SENDS),
+        uploads=rate("uploads", settings.upload_limit, UPLOADS),
+        generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
+        sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
+    )

@@ -14,10 +14,11 @@ from strawberry import ID
 from claude.errors import ErrorCode, GenerationError
 from resolvers.content import joined_text
 from resolvers.context import Context
-from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound
+from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound, RateLimited
 from resolvers.following import MessageSnapshot, follow
 from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from resolvers.sending import SendMessagePayload, send
+from server.admission import retry_after
 from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta
 
 IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
@@ -186,5 +187,8 @@ def _refused(error: ExpectedError) -> JSONResponse:
         case BudgetExceeded():
             shown = {"source": "tertulia", "code": "BUDGET_EXCEEDED", "message": error.message}
             return JSONResponse({"error": {**shown, "resets_at": error.resets_at.isoformat()}}, 402)
+        case RateLimited():
+            shown = {"source": "tertulia", "code": "RATE_LIMITED", "message": error.message}
+            return JSONResponse({"error": shown}, 429, retry_after(error))
         case _:
-            return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 429)
+            return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 400)

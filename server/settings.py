@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     prompt_caching: bool = True
     prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
     monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    rate_limit: str | None = None
+    request_limit: str | None = None
+    upload_limit: str | None = None
+    max_concurrent_generations: int | None = Field(default=None, ge=1)
+    max_sockets_per_user: int | None = Field(default=None, ge=1)
+    daily_tokens: int | None = Field(default=None, ge=1)
     retention_days: float | None = Field(default=None, gt=0)
     temporary_hours: float = Field(default=24.0, gt=0)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
@@ -76,6 +82,12 @@ class Settings(BaseSettings):
         "secret_key",
         "attachments",
         "monthly_budget_usd",
+        "rate_limit",
+        "request_limit",
+        "upload_limit",
+        "max_concurrent_generations",
+        "max_sockets_per_user",
+        "daily_tokens",
         "retention_days",
         mode="before",
     )
@@ -119,6 +131,18 @@ class Settings(BaseSettings):
     def _is_redis(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("takes redis://HOST:PORT/NUMBER, rediss://... or unix://PATH")
+        return value
+
+    @field_validator("rate_limit", "request_limit", "upload_limit")
+    @classmethod
+    def _is_a_rate(cls, value: str | None) -> str | None:
+        if value is not None:
+            from resolvers.limits import Rate
+
+            try:
+                Rate("", value)
+            except ValueError:
+                raise ValueError("takes a number for a minute, or such as 60/minute, 5/second, 2000/day") from None
         return value
 
     @field_validator("prices", mode="before")
@@ -201,13 +225,7 @@ def _refuse_unknown() -> None:
             raise WrongSetting(f"{name}: is not available in this version; leave it out.")
 
 
-NOT_YET = {
-    f"{PREFIX}{name}"
-    for name in (
-        *("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS", "RATE_LIMIT"),
-        "MAX_CONCURRENT_GENERATIONS",
-    )
-}
+NOT_YET = {f"{PREFIX}{name}" for name in ("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS")}
 
 
 def variable_name(field: str) -> str:

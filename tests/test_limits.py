@@ -1,0 +1,143 @@
+"""Limits of each user: of requests, messages, answers at once, uploads, sockets and tokens, over all replicas."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json, raw_socket
+from conftest import Staged
+from media import image
+from people import MODE, register, signed
+from running import tertulia
+from scripted import Gate, says
+from test_websocket import closing
+
+LIMITS = "{ viewer { limits { name limit remaining windowSeconds resetsInSeconds } } }"
+VIEWER = "{ viewer { id } }"
+SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
+  ... on RateLimited { message retryAfterSeconds } ... on BudgetExceeded { resetsAt } } }"""
+KEY = "0198f3b0-7c1e-7000-8000-000000000001"
+OPEN = 'subscription { conversationChanges(after: "0") { kind } }'
+
+
+def left(api: Api) -> dict[str, int]:
+    return {one["name"]: one["remaining"] for one in api.ask(LIMITS)["viewer"]["limits"]}
+
+
+@pytest.mark.both
+def test_messages_have_a_rate_that_repeated_keys_pass(tmp_path: Path, place: Json) -> None:
+    with ExitStack() as stack:
+        number = 2 if "redis_url" in place else 1
+        addresses = [stack.enter_context(tertulia(tmp_path, **place, rate_limit="3/minute")) for _ in range(number)]
+        apis = [stack.enter_context(Api(address)) for address in addresses]
+        for count in range(3):
+            sent = apis[count % number].try_send("Hello", idempotencyKey=KEY if count == 0 else None)
+            assert sent["__typename"] == "SendMessagePayload"
+        for api in apis:
+            limited = api.ask(SEND, input={"text": "Hello"})["sendMessage"]
+            assert limited["__typename"] == "RateLimited"
+            assert 0 < limited["retryAfterSeconds"] <= 60
+            assert api.send("Hello", idempotencyKey=KEY)["replayed"]
+            assert left(api)["sends"] == 0
+            refused = api.http.post("/chat", json={"message": "Hello"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMITED")
+            assert 0 < int(refused.headers["retry-after"]) <= 60
+
+
+def test_what_is_refused_for_another_reason_counts_nothing(tmp_path: Path) -> None:
+    with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
+        assert api.try_send(" ")["__typename"] == "InvalidInput"
+        assert api.try_send("Hello", conversationId="x")["__typename"] == "NotFound"
+        assert left(api)["sends"] == 3
+
+
+def test_requests_have_a_rate_whatever_carries_them(tmp_path: Path) -> None:
+    with tertulia(tmp_path, request_limit="4/minute") as address, Api(address) as api, api.socket() as socket:
+        assert api.post(VIEWER).status_code == 200
+        chat = api.http.get("/export")
+        assert chat.headers["ratelimit-policy"] == '"requests";q=4;w=60'
+        assert chat.headers["ratelimit"].startswith('"requests";r=2;t=')
+        for _ in range(2):
+            id = socket.subscribe(VIEWER, {})
+            assert [socket.receive()["type"], socket.receive()["type"]] == ["next", "complete"]
+        id = socket.subscribe(VIEWER, {})
+        refused = socket.receive()
+        assert (refused["type"], refused["id"]) == ("error", id)
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        by_http = api.post(VIEWER)
+        assert (by_http.status_code, by_http.json()["errors"][0]["extensions"]["code"]) == (429, "RATE_LIMITED")
+        by_rest = api.http.get("/export")
+        assert (by_rest.status_code, by_rest.json()["error"]["code"]) == (429, "RATE_LIMITED")
+        assert all(0 < int(one.headers["retry-after"]) <= 60 for one in (by_http, by_rest))
+
+
+def test_answers_at_once_are_limited(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("One ", gate, "two"), says("Three"), max_concurrent_generations=1)
+    first = stage.api.send("Hello")
+    limited = stage.api.ask(SEND, input={"text": "Hello"})["sendMessage"]
+    assert limited["__typename"] == "RateLimited"
+    assert left(stage.api)["generations"] == 0
+    gate.open.set()
+    stage.api.follow(first["generation"]["id"])
+    assert stage.api.answer("Hello")["__typename"] == "GenerationCompleted"
+
+
+def test_uploads_are_limited_by_size(tmp_path: Path) -> None:
+    with tertulia(tmp_path, upload_limit="2/day") as address, Api(address) as api:
+        sent = [api.http.post("/attachments", files={"file": ("a.png", image())}) for _ in range(3)]
+        assert [one.status_code for one in sent] == [201, 201, 429]
+        assert int(sent[-1].headers["retry-after"]) > 0
+
+
+def test_tokens_of_a_day_are_limited(staged: Staged) -> None:
+    stage = staged(says("Hello"), daily_tokens=10)
+    assert stage.api.answer("Hello")["__typename"] == "GenerationCompleted"
+    limited = stage.api.ask(SEND, input={"text": "Hello"})["sendMessage"]
+    assert limited["__typename"] == "BudgetExceeded"
+    assert limited["resetsAt"].endswith("T00:00:00+00:00")
+
+
+@pytest.mark.both
+def test_sockets_and_streams_are_limited_over_all_replicas(tmp_path: Path, place: Json) -> None:
+    with ExitStack() as stack:
+        number = 2 if "redis_url" in place else 1
+        addresses = [stack.enter_context(tertulia(tmp_path, **place, max_sockets_per_user=2)) for _ in range(number)]
+        api, other = (stack.enter_context(Api(addresses[n % number])) for n in range(2))
+        with api.socket(), other.socket():
+            assert left(api)["sockets"] == 0
+            with raw_socket(other.address) as third:
+                third.send('{"type": "connection_init"}')
+                code, reason = closing(third)
+                assert (code, "at once" in reason) == (1013, True)
+            stream = {"accept": "text/event-stream"}
+            refused = api.http.post("/graphql", json={"query": OPEN}, headers=stream)
+            assert refused.status_code == 429
+        with api.socket():
+            assert left(other)["sockets"] == 1
+
+
+def test_each_user_has_limits_of_their_own(tmp_path: Path) -> None:
+    with (
+        tertulia(tmp_path, **MODE, rate_limit="1") as address,
+        signed(address, register(address, "ada")) as one,
+        signed(address, register(address, "grace")) as two,
+    ):
+        assert [one.try_send("Hello")["__typename"] for _ in range(2)] == ["SendMessagePayload", "RateLimited"]
+        assert two.try_send("Hello")["__typename"] == "SendMessagePayload"
+        assert set(left(one)) == {"requests", "sends", "uploads", "generations", "sockets"}
+
+
+def test_a_limiter_whose_store_is_away_lets_everybody_pass_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, request: Any
+) -> None:
+    from servers import RedisServer, Servers
+
+    servers: Servers = request.getfixturevalue("servers")
+    own = RedisServer(tmp_path / "redis")
+    place = {"database_url": servers.settings()["database_url"], "redis_url": own.url(0)}
+    with tertulia(tmp_path, **place, rate_limit="1") as address, Api(address) as api:
+        own.stop()
+        assert [api.try_send("Hello")["__typename"] for _ in range(2)] == ["SendMessagePayload"] * 2
+    assert "Limits are not held" in caplog.text
