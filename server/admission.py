@@ -17,13 +17,14 @@ from resolvers.context import Context, Services, Viewer
 from resolvers.errors import RateLimited
 from schema.failures import internal_error
 from server.headers import note_viewer
-from server.identities import Identities, Identity, Unauthenticated
+from server.identities import Identities, Identity, Unauthenticated, Unavailable
 from streams.bells import Bells
 
 logger = logging.getLogger("tertulia.admission")
 
 LOOK_AGAIN = 60.0
 """Seconds after which a socket is looked at, should the bell of a revocation have been lost."""
+COME_BACK = {"Retry-After": "5"}
 SIGNED_OUT = "signed_out"
 """The signal that something of a user's was revoked."""
 
@@ -86,7 +87,7 @@ class Door:
             await self._identities.of(admitted.authorization)
         except Unauthenticated:
             return False
-        except DATABASE_ERRORS as error:
+        except (*DATABASE_ERRORS, Unavailable) as error:
             # It held before; what has expired ends all the same.
             logger.warning("Whether a sign-in holds cannot be seen: %s", error)
         return True
@@ -102,6 +103,12 @@ async def refuse_unknown(_request: Request, error: Exception) -> Response:
         raise error
     shown = {"source": "tertulia", "code": "UNAUTHENTICATED", "message": error.message}
     return JSONResponse({"error": shown}, 401, challenge(error))
+
+
+async def refuse_for_now(_request: Request, error: Exception) -> Response:
+    """Answer a request whose sender cannot be told for now."""
+    shown = {"source": "tertulia", "code": "UNAVAILABLE", "message": str(error)}
+    return JSONResponse({"error": shown}, 503, COME_BACK)
 
 
 async def refuse_fault(_request: Request, error: Exception) -> Response:

@@ -31,13 +31,14 @@ from resolvers.limits import Rates, Subscriptions
 from schema.gate import Gate
 from schema.root import schema
 from server.accounts import accounts_router
-from server.admission import SIGNED_OUT, Door, refuse_fault, refuse_too_many, refuse_unknown
+from server.admission import SIGNED_OUT, Door, refuse_fault, refuse_for_now, refuse_too_many, refuse_unknown
 from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
 from server.headers import LoopbackHosts, SecureHeaders
-from server.identities import Alone, Identities, SignedIn, Unauthenticated, viewer_of
+from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unavailable, viewer_of
+from server.oidc import FromProvider
 from server.opening import connect, open_limits, open_log
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
 from server.rest import rest_router
@@ -123,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health_router(parts.check))
     mount_assets(app)
     app.add_exception_handler(Unauthenticated, refuse_unknown)
+    app.add_exception_handler(Unavailable, refuse_for_now)
     app.add_exception_handler(RateLimited, refuse_too_many)
     app.add_exception_handler(Exception, refuse_fault)
     app.add_middleware(SecureHeaders)
@@ -187,6 +189,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
 async def _identities(settings: Settings, database: Database) -> Identities:
     if settings.auth == "password":
         return SignedIn(database, Tokens(secret_of(settings)))
+    if settings.auth == "oidc":
+        issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
+        return FromProvider(database, issuer=issuer, audience=audience)
     async with database.write() as session:
         user = await conversations.ensure_user(session, LOCAL_USER)
     return Alone(viewer_of(user))

@@ -24,9 +24,9 @@ from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import encode_json, response
 from server.accept import preferred
-from server.admission import Admitted, AtTheDoor, Door, challenge, retry_after
+from server.admission import COME_BACK, Admitted, AtTheDoor, Door, challenge, retry_after
 from server.graphql_ws import SocketHandler
-from server.identities import Unauthenticated
+from server.identities import Unauthenticated, Unavailable
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 
 REQUEST_ERROR_STATUS = 400
@@ -207,6 +207,8 @@ async def _admit(request: Request, door: Door) -> Admitted:
         await admitted.context.services.limits.check_request(admitted.context.viewer.id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
+    except Unavailable as away:
+        raise RequestRefused(503, str(away), code="INTERNAL_SERVER_ERROR", **COME_BACK) from None
     except RateLimited as limited:
         raise _too_many(limited) from None
     return admitted

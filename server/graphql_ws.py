@@ -29,7 +29,7 @@ from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import encode_json
 from server.admission import Admitted, AtTheDoor, Door
-from server.identities import Unauthenticated
+from server.identities import Unauthenticated, Unavailable
 from server.sockets import SocketProtocol, protocol_of
 
 PING_SECONDS = 15.0
@@ -107,8 +107,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             except RateLimited as limited:
                 await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
                 return
-            except DATABASE_ERRORS as error:
-                logger.warning("A socket cannot be opened, because the database is away: %s", error)
+            except (*DATABASE_ERRORS, Unavailable) as error:
+                logger.warning("A socket cannot be opened for now: %s", error)
                 await self.websocket.close(code=STALLED, reason="Try again later")
                 return
         await super().handle_connection_init(message)

@@ -24,6 +24,10 @@ class Unauthenticated(Exception):
         self.given = given
 
 
+class Unavailable(Exception):
+    """Who it is cannot be told for now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whose token it is, and until when it lasts; None for good. `revocable`: it may end before."""

@@ -6,6 +6,7 @@ import secrets
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     auth: Literal["local", "password", "oidc"] = "local"
     secret_key: SecretStr | None = None
     registration: Literal["open", "closed"] = "open"
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
     default_model: str = "claude-opus-5-5"
     models: Annotated[tuple[str, ...], NoDecode] = ()
     title_model: str = "claude-haiku-5-5"
@@ -80,6 +83,8 @@ class Settings(BaseSettings):
         "anthropic_base_url",
         "redis_url",
         "secret_key",
+        "oidc_issuer",
+        "oidc_audience",
         "attachments",
         "monthly_budget_usd",
         "rate_limit",
@@ -94,6 +99,14 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value.strip() or None if isinstance(value, str) else value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_an_issuer(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is not None and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("takes an address such as https://login.example.com/realm")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -195,6 +208,9 @@ def load_settings() -> Settings:
         raise WrongSetting(_explain(error)) from None
     if settings.auth == "password" and settings.secret_key is None and database_file(settings.database_url) is None:
         raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+    for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
+        if getattr(settings, name) is None:
+            raise WrongSetting(f"{variable_name(name)}: is needed where TERTULIA_AUTH=oidc.")
     return settings
 
 
@@ -225,7 +241,7 @@ def _refuse_unknown() -> None:
             raise WrongSetting(f"{name}: is not available in this version; leave it out.")
 
 
-NOT_YET = {f"{PREFIX}{name}" for name in ("OIDC_ISSUER", "OIDC_AUDIENCE", "MCP_CONFIG", "TOOLS")}
+NOT_YET = {f"{PREFIX}{name}" for name in ("MCP_CONFIG", "TOOLS")}
 
 
 def variable_name(field: str) -> str:

@@ -1,0 +1,182 @@
+"""People who come with tokens of an identity provider."""
+
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from client import Api, Json
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from running import running, tertulia
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from test_auth import socket
+from test_websocket import closing
+
+VIEWER = "{ viewer { id name } }"
+AUDIENCE = "tertulia-tests"
+
+
+class Provider:
+    """An identity provider: its documents, and the keys behind them."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Any] = {}
+        self.address = ""
+        self.fetched = 0
+        self.issuer: str | None = None
+        self.status = 200
+        self.extra: list[Json] = []
+        self.add("one")
+
+    def add(self, id: str) -> None:
+        self.keys[id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/.well-known/openid-configuration", self._found), Route("/keys", self._keys)])
+
+    async def _found(self, _request: Request) -> Response:
+        return JSONResponse({"issuer": self.issuer or self.address, "jwks_uri": f"{self.address}/keys"}, self.status)
+
+    async def _keys(self, _request: Request) -> Response:
+        self.fetched += 1
+        shown = [
+            {
+                **json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())),
+                "kid": id,
+                "use": "sig",
+                "alg": "RS256",
+            }
+            for id, key in self.keys.items()
+        ]
+        return JSONResponse({"keys": [*shown, *self.extra]})
+
+    def token(self, subject: str, key: Any = None, algorithm: str = "RS256", kid: str = "one", **more: Any) -> str:
+        moment = int(time.time())
+        claims = {"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": moment, "exp": moment + 300, **more}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(claims, key or self.keys[kid], algorithm, headers={"kid": kid})
+
+
+@pytest.fixture
+def provider() -> Generator[Provider]:
+    made = Provider()
+    with running(made.app(), lifespan="off") as made.address:
+        yield made
+
+
+@pytest.fixture
+def address(provider: Provider, tmp_path: Path) -> Generator[str]:
+    mode = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
+    with tertulia(tmp_path, **mode) as found:
+        yield found
+
+
+def viewer(address: str, token: str) -> Json:
+    with Api(address, token) as api:
+        found: Json = api.ask(VIEWER)["viewer"]
+        return found
+
+
+def test_a_user_is_made_at_first_sight_and_known_ever_after(provider: Provider, address: str) -> None:
+    first = viewer(address, provider.token("1", preferred_username="Ada"))
+    assert first["name"] == "ada"
+    assert viewer(address, provider.token("1", email="other@example.com")) == first
+    other = viewer(address, provider.token("2", preferred_username="ada"))
+    assert other["id"] != first["id"]
+    assert other["name"].startswith("ada-")
+    assert viewer(address, provider.token("3"))["name"].startswith("user-")
+    assert provider.fetched == 1
+
+
+def test_a_socket_is_opened_by_such_a_token_too(provider: Provider, address: str) -> None:
+    with Api(address, provider.token("1")) as api, api.socket() as opened:
+        opened.send({"type": "ping"})
+        assert opened.receive() == {"type": "pong"}
+    with socket(address, {"Authorization": "Bearer nonsense"}) as opened:
+        assert closing(opened.connection) == (4403, "Forbidden")
+
+
+def test_what_is_no_token_of_the_providers_lets_nobody_in(provider: Provider, address: str) -> None:
+    public = provider.keys["one"].public_key()
+    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    late = int(time.time()) - 60
+    bad = {
+        "of another issuer": provider.token("1", iss="https://elsewhere.example"),
+        "for another audience": provider.token("1", aud="somebody else"),
+        "for nobody": provider.token("1", aud=None),
+        "expired": provider.token("1", exp=late),
+        "without an end": provider.token("1", exp=None),
+        "of nobody": provider.token("1", sub=None),
+        "not yet": provider.token("1", nbf=int(time.time()) + 600),
+        "signed by a stranger": provider.token("1", stranger),
+        "unsigned": jwt.encode({"sub": "1"}, "", "none", headers={"kid": "one"}),
+        "signed with the public key as a secret": _by_secret(provider, pem),
+        "by another algorithm": provider.token("1", ec.generate_private_key(ec.SECP256R1()), "ES256"),
+        "nonsense": "a.b.c",
+    }
+    for kind, token in bad.items():
+        with Api(address, token) as api:
+            refused = api.post(VIEWER)
+        assert (refused.status_code, "www-authenticate" in refused.headers) == (401, True), kind
+
+
+def _by_secret(provider: Provider, pem: bytes) -> str:
+    import base64
+    import hashlib
+    import hmac
+
+    def part(value: Any) -> str:
+        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    claims = {"iss": provider.address, "aud": AUDIENCE, "sub": "1", "exp": int(time.time()) + 300}
+    said = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims)}"
+    return f"{said}.{part(hmac.new(pem, said.encode(), hashlib.sha256).digest())}"
+
+
+def test_new_keys_are_found_and_unknown_ones_are_not_asked_for_without_end(provider: Provider, address: str) -> None:
+    assert viewer(address, provider.token("1"))
+    provider.add("two")
+    assert viewer(address, provider.token("1", kid="two"))
+    assert provider.fetched == 2
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    for number in range(20):
+        with Api(address, provider.token("1", stranger, kid=f"unknown {number}")) as api:
+            assert api.post(VIEWER).status_code == 401
+    assert provider.fetched == 5
+
+
+def test_keys_that_are_no_keys_of_signatures_are_passed_over(provider: Provider, address: str) -> None:
+    secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"
+    provider.extra = [{"kty": "oct", "k": secret, "kid": "secret", "alg": "HS256"}, {"kty": "x"}, {}]
+    assert viewer(address, provider.token("1"))
+    with Api(address, provider.token("1", secret.encode(), "HS256", kid="secret")) as api:
+        assert api.post(VIEWER).status_code == 401
+
+
+@pytest.mark.parametrize("fault", ["status", "issuer"])
+def test_while_the_provider_is_away_nobody_is_sent_away_for_good(provider: Provider, address: str, fault: str) -> None:
+    provider.status, provider.issuer = (500, None) if fault == "status" else (200, "https://elsewhere.example")
+    token = provider.token("1")
+    with Api(address, token) as api:
+        refused = [api.post(VIEWER), api.http.get("/export")]
+        assert [one.status_code for one in refused] == [503, 503]
+        assert all(one.headers["retry-after"] == "5" for one in refused)
+        with socket(address, {"Authorization": f"Bearer {token}"}) as opened:
+            assert closing(opened.connection) == (1013, "Try again later")
+        provider.status, provider.issuer = 200, None
+        assert api.ask(VIEWER)
+
+
+def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, address: str) -> None:
+    assert viewer(address, provider.token("1"))
+    provider.status = 500
+    assert viewer(address, provider.token("2"))
