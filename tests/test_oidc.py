@@ -11,6 +11,7 @@ import pytest
 from client import Api, Json
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import RSAAlgorithm
 from running import running, tertulia
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -48,7 +49,7 @@ class Provider:
         self.fetched += 1
         shown = [
             {
-                **json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())),
+                **json.loads(RSAAlgorithm.to_jwk(key.public_key())),
                 "kid": id,
                 "use": "sig",
                 "alg": "RS256",
