@@ -48,7 +48,8 @@ class SecureHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in (ALWAYS | (OVER_TLS if scope["scheme"] == "https" else {})).items():
                     headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", PRIVATE)
+                if "etag" not in headers:
+                    headers.setdefault("Cache-Control", PRIVATE)
                 headers.update(await _rates(scope))
             await send(message)
 

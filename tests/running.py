@@ -55,6 +55,7 @@ def running(
     config = uvicorn.Config(
         app,
         log_config=None,
+        server_header=False,
         lifespan=lifespan,
         ws=ws,
         ws_max_size=2_000_000,

@@ -206,3 +206,28 @@ def test_a_document_is_prepared_once_however_often_it_is_sent(api: Api) -> None:
         assert post(api, {"query": query}).json() == ANSWER
     assert cached.cache_info().misses == before.misses
     assert cached.cache_info().hits > before.hits
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "10.0.0.1", ""])
+def test_another_name_than_this_machines_is_not_answered_to(api: Api, host: str) -> None:
+    for path in ("/", "/graphql", "/export", "/readyz"):
+        refused = api.http.get(path, headers={"host": host})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN_HOST")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "[::1]:8000", "127.0.0.1", "app.localhost"])
+def test_each_name_of_this_machine_is_answered_to(api: Api, host: str) -> None:
+    assert api.http.get("/readyz", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/graphql", "/docs", "/readyz", "/export", "/openapi.json", "/nowhere", "/assets/web/chat.js"]
+)
+def test_every_answer_says_what_a_browser_may_do_with_it(api: Api, path: str) -> None:
+    headers = api.http.get(path, headers={"accept": "text/html"}).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    policy = headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "default-src 'none'" in policy or ("script-src 'self'" in policy and "unsafe-eval" not in policy)
+    assert "server" not in headers
