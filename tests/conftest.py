@@ -37,8 +37,9 @@ EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "setup" in metafunc.fixturenames:
         module = metafunc.definition.path.stem
-        both = module in ON_BOTH or metafunc.definition.get_closest_marker("both") is not None
-        setups = [JOINED] if module == "test_replicas" else [EMBEDDED, JOINED][: 1 + both]
+        both, joined = (metafunc.definition.get_closest_marker(name) is not None for name in ("both", "joined"))
+        joined = joined or module == "test_replicas"
+        setups = [JOINED] if joined else [EMBEDDED, JOINED][: 1 + (both or module in ON_BOTH)]
         metafunc.parametrize("setup", setups, scope="session")
 
 

@@ -150,6 +150,7 @@ CLAUDES_FAULTS = {
 """Scenario: how the answer ends, and how often Claude is asked for it."""
 
 
+@pytest.mark.joined
 def test_claudes_own_faults_end_as_what_they_are(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place, claude, stack, TERTULIA_CLAUDE_SILENCE_SECONDS="1.5")
@@ -307,6 +308,7 @@ def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json)
         )
 
 
+@pytest.mark.joined
 def test_idle_subscriptions_are_many_bounded_and_leave_nothing_behind(
     tmp_path: Path, place: Json, claude: CountingClaude
 ) -> None:
