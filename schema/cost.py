@@ -2,8 +2,8 @@
 
 A field costs 1, and what is selected inside of it as much as it may give: as many times as `first` or `last` says, or a
 page where neither does; as many as `ids` names; 5 times for any other list. Of fragments on different object types the
-most expensive one counts, because an object has one type. A mutation costs 10 more. Introspection costs 1 a field.
-Fragments are walked once.
+most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Introspection costs 1
+a field. Fragments are walked once.
 """
 
 from collections import Counter
@@ -32,12 +32,13 @@ from graphql import (
 
 from db.paging import DEFAULT_PAGE, MAX_PAGE
 
-MAX_COST = 50_000
+MAX_COST = 30_000
 OF_LIST = 5
 """What a list counts as that nobody bounds."""
 OF_MUTATION = 10
+OF_SEARCH = 100
 PAGED = ("first", "last")
-MANY = "ids"
+MANY, SEARCHED = "ids", "query"
 
 
 def cost_of(
@@ -111,7 +112,8 @@ class _Counting:
             return 1
         of_type = cast("GraphQLNamedType", get_named_type(field.type))
         inner = self.of_set(node.selection_set, of_type)
-        return 1 + self._factor(node, field, parent) * inner
+        itself = OF_SEARCH if SEARCHED in field.args else 1
+        return itself + self._factor(node, field, parent) * inner
 
     def _factor(self, node: FieldNode, field: Any, parent: GraphQLNamedType | None) -> int:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}

@@ -36,7 +36,7 @@ class Gate:
     def __init__(self, schema: Schema, *, introspection: bool = True, trusted: Mapping[str, str] | None = None) -> None:
         """Take the schema; whether clients may read it, and the only documents that are executed, by id, if any."""
         self.schema = schema
-        self._closed = not introspection
+        self.closed = not introspection
         self._trusted = dict(trusted) if trusted is not None else None
         self._known = {digest(text): text for text in (trusted or {}).values()}
         self._kept: OrderedDict[str, str] = OrderedDict()
@@ -67,12 +67,12 @@ class Gate:
 
     def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> Admitted:
         """Let a document pass; raise GraphQLError or OperationFailed for one that is not executed."""
-        prepared = self.schema.prepare(query, closed=self._closed)
+        prepared = self.schema.prepare(query, closed=self.closed)
         operation = find_operation(prepared.document, name)
         if prepared.errors:
             raise OperationFailed(prepared.errors)
         given = dict(variables or {})
-        if self._closed:
+        if self.closed:
             # Looked at here too, because execution would name what it takes instead.
             found = get_variable_values(
                 self.schema.core, operation.variable_definitions or (), given, hide_suggestions=True

@@ -1,14 +1,10 @@
 """GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
 
-import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import orjson
 from graphql import GraphQLError, OperationType
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from strawberry.exceptions import ConnectionRejectionError
@@ -25,37 +21,25 @@ from schema.live import OperationFailed, follow
 from schema.results import encode_json, response
 from server.accept import preferred
 from server.admission import COME_BACK, Admitted, AtTheDoor, Door, challenge, retry_after
+from server.graphql_requests import (
+    JSON_TYPE,
+    GraphQLRequest,
+    RequestRefused,
+    check_content_type,
+    check_request,
+    decode_json,
+    decoded,
+    query_parameters,
+    read_body,
+)
 from server.graphql_ws import SocketHandler
 from server.identities import Unauthenticated, Unavailable
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 
 REQUEST_ERROR_STATUS = 400
 """For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
-MAX_BODY = 2_000_000
-"""Bytes of one request."""
 RESPONSE_TYPE = "application/graphql-response+json"
-JSON_TYPE = "application/json"
 METHODS = ("GET", "POST")
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """What a client asks, its parameters checked."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
-
-
-class RequestRefused(Exception):
-    """A request that is not executed: a status, and an error that says why."""
-
-    def __init__(self, status: int, message: str, *, code: str = BAD_USER_INPUT, **headers: str) -> None:
-        """Take the status, the sentence and further headers."""
-        super().__init__(message)
-        self.status = status
-        self.error = GraphQLError(message, extensions={"code": code})
-        self.headers = headers
 
 
 class GraphQLEndpoint(GraphQLRouter[Context, None]):
@@ -115,7 +99,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _serve(self, request: Request, door: Door) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
-            return self._page(request)
+            # Without introspection the page could show nothing.
+            return self._page(request) if not self.gate.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
             admitted = await _admit(request, door)
@@ -162,10 +147,10 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _read(self, request: Request) -> GraphQLRequest:
         """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
         if request.method == "GET":
-            given = check_request(_query_parameters(request, self.decode_json))
+            given = check_request(query_parameters(request, self.decode_json))
         else:
-            _check_content_type(request.headers)
-            given = check_request(_decode("The body", await _body(request), self.decode_json))
+            check_content_type(request.headers)
+            given = check_request(decoded("The body", await read_body(request), self.decode_json))
         try:
             query = self.gate.document(given.get("query"), given.get("extensions"), given.get("documentId"))
         except GraphQLError as error:
@@ -244,75 +229,9 @@ def _framing(accept: str | None) -> Framing | None:
     return {SSE_TYPE: SSE, MULTIPART_TYPE: MULTIPART}.get(chosen or "")
 
 
-def decode_json(data: str | bytes) -> object:
-    """Read JSON, also half a surrogate pair, which JSON may hold and orjson refuses; raise JSONDecodeError."""
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        try:
-            return json.loads(data, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise json.JSONDecodeError("nested too deeply", "", 0) from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
-
-
 def wants_page(accept: str | None) -> bool:
     """Say whether a browser asks: it names HTML itself, where programs that take anything do not."""
     return "text/html" in (accept or "") and preferred(accept, ("text/html", JSON_TYPE, RESPONSE_TYPE)) == "text/html"
-
-
-def check_request(parameters: object) -> dict[str, Any]:
-    """Check the parameters' types."""
-    if isinstance(parameters, list):
-        raise RequestRefused(400, "Batches are not served: send one operation a request.")
-    if not isinstance(parameters, dict):
-        raise RequestRefused(400, "The body must be a JSON object with `query`.")
-    given = cast("dict[str, Any]", parameters)
-    variables, name = given.get("variables"), given.get("operationName")
-    if not isinstance(variables, dict | None):
-        raise RequestRefused(400, "variables: must be an object.")
-    if not isinstance(name, str | None):
-        raise RequestRefused(400, "operationName: must be a text.")
-    if not isinstance(given.get("extensions"), dict | None):
-        raise RequestRefused(400, "extensions: must be an object.")
-    return given
-
-
-def _query_parameters(request: Request, decode: Callable[[bytes], object]) -> dict[str, object]:
-    given: dict[str, object] = {**request.query_params}
-    for name in ("variables", "extensions"):
-        if given.get(name):
-            given[name] = _decode(name, request.query_params[name].encode("utf-8", "surrogatepass"), decode)
-        else:
-            given.pop(name, None)
-    return given
-
-
-def _check_content_type(headers: Headers) -> None:
-    # Only a type that no HTML form can send: a foreign page cannot post it without asking first (CSRF).
-    content_type, _, parameters = headers.get("content-type", "").partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if content_type.strip().lower() != JSON_TYPE or (charset and charset not in ("utf-8", "utf8")):
-        raise RequestRefused(415, f"Content-Type: a request is sent as {JSON_TYPE} in UTF-8.", Accept=JSON_TYPE)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise RequestRefused(413, f"A request has at most {MAX_BODY:,} bytes.")
-    return bytes(body)
-
-
-def _decode(name: str, text: bytes, decode: Callable[[bytes], object]) -> object:
-    try:
-        return decode(text)
-    except ValueError as error:
-        raise RequestRefused(400, f"{name} is not valid JSON: {error}.") from None
 
 
 def _status(media_type: str | None) -> int:

@@ -120,6 +120,6 @@ def test_any_accept_header_is_read(header: str) -> None:
 
 
 def test_the_longest_text_fits_into_a_request() -> None:
-    from server.graphql import MAX_BODY
+    from server.graphql_requests import MAX_BODY
 
     assert MAX_TEXT * 6 < MAX_BODY

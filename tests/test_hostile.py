@@ -52,6 +52,9 @@ TOO_MUCH = {
     "fields by very many fragments": doubling(60),
     "cost": "{ conversations(first: 100) { edges { node { messages(first: 100) { edges { node { id role text createdAt } } } } } } }",
     "cost by default sizes": "{ conversations { edges { node { messages { edges { node { siblings { siblings { siblings { id } } } } } } } } } }",
+    "cost of searches": "{"
+    + " ".join(f'a{n}: searchMessages(query: "x", first: 100) {{ edges {{ excerpt score }} }}' for n in range(90))
+    + "}",
     "cost of ids": "{ nodes(ids: ["
     + '"x",' * 100
     + "]) { ... on Conversation { messages(first: 100) { edges { node { id text role createdAt siblings { id } } } } } } }",
@@ -142,6 +145,7 @@ def test_where_introspection_is_off_nothing_is_suggested(api: Api, closed: Api, 
 def test_introspection_may_be_off(closed: Api) -> None:
     for document in ("{ __schema { types { name } } }", '{ __type(name: "Query") { name } }'):
         assert closed.errors(document)[0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert closed.http.get("/graphql", headers={"accept": "text/html"}).status_code == 404
     assert closed.ask("{ __typename viewer { __typename } }")["__typename"] == "Query"
 
 
