@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 
@@ -41,7 +42,7 @@ from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unav
 from server.oidc import FromProvider
 from server.opening import connect, open_limits, open_log
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
-from server.rest import rest_router
+from server.rest import refuse_invalid, rest_router
 from server.settings import Settings, secret_of
 from server.sign_in import SignIns
 from server.tokens import Tokens
@@ -124,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health_router(parts.check))
     mount_assets(app)
     app.add_exception_handler(Unauthenticated, refuse_unknown)
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_exception_handler(Unavailable, refuse_for_now)
     app.add_exception_handler(RateLimited, refuse_too_many)
     app.add_exception_handler(Exception, refuse_fault)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -56,6 +57,14 @@ class ChatResponse(BaseModel):
     response: str
     model_used: str
     conversation_id: str
+
+
+async def refuse_invalid(_request: Request, error: Exception) -> Response:
+    """Say what of a request is wrong, in FastAPI's form; what was sent is not sent back: JSON may not even hold it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [{name: problem[name] for name in ("loc", "msg", "type")} for problem in error.errors()]
+    return JSONResponse({"detail": found}, 422)
 
 
 def rest_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
