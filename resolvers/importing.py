@@ -35,6 +35,8 @@ class Imported:
 
 async def import_file(context: Context, file: Path) -> Imported:
     """Put all conversations of a file in; raise InvalidInput, with nothing put in, for the first line that is wrong."""
+    size = (await asyncio.to_thread(file.stat)).st_size
+    await context.services.limits.check_upload(context.viewer.id, size)
     await context.models.list()
     fallback = context.models.default_id
     await asyncio.to_thread(_check, file, fallback)

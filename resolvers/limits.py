@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from graphql import GraphQLError
 from limits import RateLimitItem, parse
@@ -16,7 +16,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
 from resolvers.errors import RateLimited
-from streams.occupancy import LASTS, Occupancy, new_place
+from streams.occupancy import LASTS, Occupancy
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
@@ -34,10 +34,6 @@ class Rate:
         """Take the name that clients see, and the notation of the library `limits`; raise ValueError for another."""
         self.name = name
         self.item: RateLimitItem = parse(f"{notation}/minute" if notation.strip().isdecimal() else notation)
-
-    def __str__(self) -> str:
-        """Give it in words."""
-        return str(self.item)
 
     @property
     def amount(self) -> int:
@@ -83,6 +79,8 @@ class Rates:
 
     async def window(self, rate: Rate, key: str) -> Window:
         """Say how somebody stands, without counting anything."""
+        if time.monotonic() < self._not_before:
+            return Window(rate, rate.amount, 0.0)
         try:
             async with asyncio.timeout(STORE_PATIENCE):
                 stats = await self._windows.get_window_stats(rate.item, rate.name, key)
@@ -144,7 +142,7 @@ class Limits:
         if self.sockets is None:
             yield
             return
-        place, most = new_place(), self.sockets
+        place, most = uuid4(), self.sockets
         if not await self.occupancy.take(viewer_id, place, most):
             raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
         holding = asyncio.create_task(self._hold(viewer_id, place, most))

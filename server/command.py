@@ -148,9 +148,7 @@ def token(
 @users.command("add")
 def add_user(
     name: Annotated[str, typer.Argument(help="The name to sign in with.")],
-    password: Annotated[
-        str | None, typer.Option(help="Visible to others on this machine; better leave it out.")
-    ] = None,
+    password: Password = None,
 ) -> None:
     """Make an account. The password is asked for, or read from standard input; with neither, one is made and shown."""
     from server.operating import add
@@ -163,9 +161,7 @@ def add_user(
 @users.command("password")
 def set_password(
     name: Annotated[str, typer.Argument(help="A user's name.")],
-    password: Annotated[
-        str | None, typer.Option(help="Visible to others on this machine; better leave it out.")
-    ] = None,
+    password: Password = None,
 ) -> None:
     """Set a user's password, and sign them out everywhere."""
     from server.operating import change

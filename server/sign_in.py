@@ -108,8 +108,9 @@ class SignIns:
             await self._failed(user, address)
             raise _wrong()
         if user.password_hash is not None and outdated(user.password_hash):
+            hashed = await self._passwords.hash(password)
             async with self._database.write() as session:
-                await accounts.set_password(session, user.id, await self._passwords.hash(password))
+                await accounts.set_password(session, user.id, hashed)
         return await self._begin(user, address)
 
     async def refresh(self, token: str, address: str) -> Signed:

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -100,11 +100,6 @@ class RedisOccupancy:
     async def close(self) -> None:
         """Close the connection."""
         await self._redis.aclose()
-
-
-def new_place() -> UUID:
-    """Name a place."""
-    return uuid4()
 
 
 def _key(subject: UUID) -> str:

@@ -89,6 +89,7 @@ def test_uploads_are_limited_by_size(tmp_path: Path) -> None:
         sent = [api.http.post("/attachments", files={"file": ("a.png", image())}) for _ in range(3)]
         assert [one.status_code for one in sent] == [201, 201, 429]
         assert int(sent[-1].headers["retry-after"]) > 0
+        assert api.http.post("/import", files={"file": api.http.get("/export").content}).status_code == 429
 
 
 def test_tokens_of_a_day_are_limited(staged: Staged) -> None:
