@@ -57,7 +57,7 @@ node:
 	    || { echo "Installing the npm clients that some tests use ..."; cd tests/node && npm ci --silent --no-audit --no-fund; }; \
 	else echo "No npm: the tests with npm's clients are skipped."; fi
 
-check: .venv/check.done ## Format, lint, types, import rules, the committed schema
+check: .venv/check.done ## Format, lint, types, import rules, the committed schema, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -65,6 +65,12 @@ check: .venv/check.done ## Format, lint, types, import rules, the committed sche
 	$(BIN)/lint-imports --no-cache
 	@$(BIN)/tertulia export-schema | diff -u schema/schema.graphql - \
 	  || { echo "schema/schema.graphql is not what the code says: run \`make schema\` and look at the difference."; exit 1; }
+	@audit=$$($(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt 2>&1) \
+	  || case "$$audit" in \
+	    *"known vulnerabilit"*) echo "$$audit"; exit 1;; \
+	    *) audit="could not be audited";; \
+	  esac; \
+	case "$$audit" in *"could not be audited"*) echo "The advisories of PyPI were not reached: what is pinned is not audited here.";; esac
 
 schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
