@@ -12,7 +12,7 @@ import anthropic
 import httpx2
 import orjson
 
-from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after
+from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after, without_key
 from claude.pacing import Pace
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
@@ -91,7 +91,7 @@ class Claude:
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
             while piece := await body.read():
-                events, error = _read(reader.feed(piece), request_id)
+                events, error = _read(reader.feed(piece), response.http_response)
                 if events:
                     yield events
                 if error is not None:
@@ -123,7 +123,8 @@ class Claude:
                 other = await asking.instead(refused)
                 if other is None:
                     raise
-                logger.warning("Claude refused a request, which is asked otherwise now: %s", refused.message)
+                said = without_key(refused.message, refused.request)
+                logger.warning("Claude refused a request, which is asked otherwise now: %s", said)
                 body = other
 
     async def close(self) -> None:
@@ -140,12 +141,13 @@ def _arguments(body: Json) -> Json:
     return rest
 
 
-def _read(found: Iterable[tuple[bytes, bytes]], request_id: str | None) -> tuple[list[Json], StreamError | None]:
+def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tuple[list[Json], StreamError | None]:
     """Give the events up to the end or to an error, and the error: what came before it is not lost."""
+    request_id = response.headers.get("request-id")
     events: list[Json] = []
     for name, data in found:
         if name == b"error":
-            return events, from_error_event(data, request_id)
+            return events, from_error_event(data, response)
         if name == b"ping":
             continue
         try:
@@ -155,7 +157,7 @@ def _read(found: Iterable[tuple[bytes, bytes]], request_id: str | None) -> tuple
             message = "Claude's answer could not be understood."
             return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))
         if kind == "error":
-            return events, from_error_event(data, request_id)
+            return events, from_error_event(data, response)
         if kind == "message_start":
             event["request_id"] = request_id
         events.append(event)

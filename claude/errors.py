@@ -93,11 +93,12 @@ class StreamError(Exception):
         self.error = error
 
 
-def from_error_event(data: bytes, request_id: str | None) -> StreamError:
-    """Read an `event: error` of a stream."""
+def from_error_event(data: bytes, response: httpx2.Response) -> StreamError:
+    """Read an `event: error` of a stream, which is the body of a response."""
+    request_id = response.headers.get("request-id")
     try:
         body = json.loads(data)["error"]
-        code, message = _code(body["type"], None), str(body["message"])
+        code, message = _code(body["type"], None), without_key(str(body["message"]), response.request)
     except (ValueError, KeyError, TypeError):
         code, message = ErrorCode.API_ERROR, "Claude reported an error in mid-stream."
     return StreamError(GenerationError(code, message, request_id))
@@ -121,7 +122,7 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
 def _from_status(error: anthropic.APIStatusError) -> GenerationError:
     body: Any = error.body
     try:
-        message = str(body["error"]["message"])
+        message = without_key(str(body["error"]["message"]), error.request)
     except (KeyError, TypeError):
         # A proxy's HTML page, say: its text is nobody's business.
         message = f"Claude's API answered with status {error.status_code}."
@@ -131,6 +132,14 @@ def _from_status(error: anthropic.APIStatusError) -> GenerationError:
         error.request_id,
         retry_after(error.response.headers.get("retry-after")),
     )
+
+
+def without_key(message: str, request: httpx2.Request) -> str:
+    """Take the key out of what Claude's API says of a request: gateways are known to quote it."""
+    for header in ("x-api-key", "authorization"):
+        if key := request.headers.get(header, "").removeprefix("Bearer "):
+            message = message.replace(key, "[the API key]")
+    return message
 
 
 def retry_after(header: str | None) -> float | None:

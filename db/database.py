@@ -75,6 +75,8 @@ class Database:
 
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
+    # An error that quotes the values of its statement brings what users wrote into the log.
+    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": _json}
     if not make_url(url).drivername.startswith("sqlite"):
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
         arguments = {"timeout": patience, "command_timeout": 60, "server_settings": {"application_name": "tertulia"}}
@@ -84,10 +86,10 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
             max_overflow=0,
             pool_pre_ping=True,
             connect_args=arguments,
-            json_serializer=_json,
+            **common,
         )
     opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}
-    engine = create_async_engine(make_url(url), connect_args=opening, json_serializer=_json)
+    engine = create_async_engine(make_url(url), connect_args=opening, **common)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 

@@ -66,7 +66,10 @@ def worker() -> FastAPI:
 
 
 def _log(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # What libraries say in `debug` is what users wrote: the SDK's requests, frames of sockets, values of statements.
+    logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("tertulia").setLevel(level)
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if settings.auth == "password" and settings.registration == "open":
