@@ -4,15 +4,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.database import Database
 from db.identities import Action, AuditEntry, PersonalToken, SignIn
 from db.inserting import insert
-from db.tables import METADATA, Attachment, Call, Conversation, Generation, Json, Message, User, now
+from db.tables import (
+    METADATA,
+    Attachment,
+    Call,
+    Conversation,
+    Generation,
+    Json,
+    Message,
+    User,
+    UtcDateTime,
+    now,
+)
 
 _USERS = METADATA.tables["users"]
 _SIGN_INS = METADATA.tables["sign_ins"]
@@ -57,8 +69,32 @@ async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime
     return made
 
 
+_ALIVE = and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > bindparam("now", type_=UtcDateTime))
+_OF_SIGN_IN = select(User.id, User.name).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+_GOOD = or_(
+    col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > bindparam("now", type_=UtcDateTime)
+)
+_OF_TOKEN = (
+    select(User.id, User.name, PersonalToken.expires_at)
+    .join(PersonalToken)
+    .where(PersonalToken.digest == bindparam("digest"), _GOOD)
+)
+
+
+async def of_sign_in(database: Database, sign_in_id: UUID) -> tuple[UUID, str] | None:
+    """Give id and name of whose sign-in that is; None where it was revoked, or has expired. Each request asks."""
+    found = await database.row(_OF_SIGN_IN, id=sign_in_id, now=now())
+    return None if found is None else (found[0], found[1])
+
+
+async def of_token(database: Database, digest: str) -> tuple[UUID, str, datetime | None] | None:
+    """Give id and name of whose personal access token that is, and until when; None where there is no good one."""
+    found = await database.row(_OF_TOKEN, digest=digest, now=now())
+    return None if found is None else (found[0], found[1], found[2])
+
+
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
-    """Give whose sign-in that is; None where it was revoked, or has expired."""
+    """Give whose sign-in that is, in the same transaction as what follows; None as in `of_sign_in`."""
     query = select(User).join(SignIn).where(SignIn.id == sign_in_id, _alive())
     return (await session.exec(query)).one_or_none()
 
@@ -86,14 +122,6 @@ async def forget_ended(session: AsyncSession, before: datetime) -> None:
 async def add_token(session: AsyncSession, token: PersonalToken) -> None:
     """Keep a personal access token."""
     await insert(session, [token])
-
-
-async def by_digest(session: AsyncSession, digest: str) -> tuple[User, datetime | None] | None:
-    """Give whose personal access token that is, and until when; None where there is none that is still good."""
-    good = or_(col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > now())
-    query = select(User, PersonalToken.expires_at).join(PersonalToken).where(PersonalToken.digest == digest, good)
-    found = (await session.exec(query)).one_or_none()
-    return None if found is None else (found[0], found[1])
 
 
 async def tokens_of(session: AsyncSession, owner: UUID) -> Sequence[PersonalToken]:

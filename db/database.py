@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Executable, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
@@ -44,6 +44,11 @@ class Database:
         """Open a transaction that only reads: one consistent view."""
         async with self._readers.begin() as session:
             yield session
+
+    async def row(self, statement: Executable, **values: object) -> Any:
+        """Read at most one row by one statement. Each request begins with one, and a session costs as much again."""
+        async with self.engine.connect() as connection:
+            return (await connection.execute(statement, values)).one_or_none()
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:

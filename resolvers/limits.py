@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 
 from graphql import GraphQLError
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
 from resolvers.errors import RateLimited
+from resolvers.windows import LocalWindows
 from streams.occupancy import LASTS, Occupancy
 
 MEGABYTE = 1 << 20
@@ -60,7 +61,7 @@ class Rates:
 
     def __init__(self, redis_url: str | None) -> None:
         """Count in Redis, for all replicas, or in this process."""
-        self._windows = MovingWindowRateLimiter(_storage(redis_url))
+        self._windows = LocalWindows() if redis_url is None else MovingWindowRateLimiter(_storage(redis_url))
         self._not_before = 0.0
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
@@ -177,9 +178,7 @@ class Limits:
         return found
 
 
-def _storage(redis_url: str | None) -> MemoryStorage | RedisStorage:
-    if redis_url is None:
-        return MemoryStorage()
+def _storage(redis_url: str) -> RedisStorage:
     scheme = "async+redis+" if redis_url.startswith("unix:") else "async+"
     return RedisStorage(scheme + redis_url, implementation="redispy")
 

@@ -74,20 +74,19 @@ class SignedIn:
             claims = self._tokens.read(token, ACCESS)
         except BadToken:
             raise expired() from None
-        async with self._database.read() as session:
-            user = await accounts.signed_in(session, claims.sign_in_id)
-        if user is None or user.id != claims.user_id:
+        found = await accounts.of_sign_in(self._database, claims.sign_in_id)
+        if found is None or found[0] != claims.user_id:
             raise expired()
-        return Identity(viewer_of(user), claims.expires_at)
+        return Identity(Viewer(*found), claims.expires_at)
 
 
 async def personal(database: Database, token: str) -> Identity:
     """Say whose personal access token it is; raise Unauthenticated."""
-    async with database.read() as session:
-        found = await accounts.by_digest(session, digest_of(token))
+    found = await accounts.of_token(database, digest_of(token))
     if found is None:
         raise expired()
-    return Identity(viewer_of(found[0]), found[1])
+    id, name, expires_at = found
+    return Identity(Viewer(id, name), expires_at)
 
 
 def bearer(authorization: str | None) -> str:

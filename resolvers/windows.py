@@ -1,0 +1,65 @@
+"""Moving windows in the memory of one process, with the signatures of the library `limits`, which has them in Redis.
+
+The library's own memory walks through all that anybody did, by a visit to a thread for each user, after each request.
+"""
+
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from limits import RateLimitItem, WindowStats
+
+Identifiers = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Window:
+    """What was done within the window: moments, oldest first, with how much."""
+
+    hits: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
+    used: int = 0
+
+    def forget(self, before: float) -> None:
+        while self.hits and self.hits[0][0] <= before:
+            self.used -= self.hits.popleft()[1]
+
+
+class LocalWindows:
+    """Counts exactly. A hit forgets what its own window has left behind, and two windows that nobody uses any more."""
+
+    def __init__(self) -> None:
+        """Count nothing yet."""
+        self._windows: dict[RateLimitItem, OrderedDict[Identifiers, _Window]] = {}
+
+    async def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Count `cost`, and say whether it is within the rate; what is not, is not counted."""
+        moment = time.time()
+        windows = self._windows.setdefault(item, OrderedDict())
+        window = windows.setdefault(identifiers, _Window())
+        windows.move_to_end(identifiers)
+        window.forget(moment - item.get_expiry())
+        self._sweep(windows, moment - item.get_expiry())
+        if window.used + cost > item.amount:
+            return False
+        window.hits.append((moment, cost))
+        window.used += cost
+        return True
+
+    async def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """Give the moment at which the oldest hit leaves the window, in seconds since the epoch, and what is left."""
+        moment = time.time()
+        windows = self._windows.get(item, OrderedDict[Identifiers, _Window]())
+        window = windows.get(identifiers, _Window())
+        window.forget(moment - item.get_expiry())
+        oldest = window.hits[0][0] if window.hits else moment
+        return WindowStats(oldest + item.get_expiry(), item.amount - window.used)
+
+    @staticmethod
+    def _sweep(windows: OrderedDict[Identifiers, _Window], before: float) -> None:
+        # The first ones are those that were used longest ago: two for each that comes, so that they end.
+        for _ in range(2):
+            first = next(iter(windows))
+            if windows[first].hits and windows[first].hits[-1][0] > before:
+                return
+            if len(windows) > 1:
+                del windows[first]

@@ -1,0 +1,55 @@
+"""Moving windows in memory: as many as the rate says in any stretch of its length, and nothing kept for good."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limits import parse
+
+from resolvers import windows
+from resolvers.windows import LocalWindows
+
+RATE = parse("5/10 seconds")
+steps = st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.floats(0, 7)), max_size=40)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@given(steps)
+def test_no_stretch_has_more_than_the_rate_and_nothing_less_is_refused(steps: list[tuple[str, int, float]]) -> None:
+    async def walk() -> None:
+        local, taken = LocalWindows(), list[tuple[str, float, int]]()
+        for who, cost, wait in steps:
+            clock.now += wait
+            used = sum(cost for name, at, cost in taken if name == who and at > clock.now - 10)
+            assert (await local.get_window_stats(RATE, who)).remaining == 5 - used
+            assert await local.hit(RATE, who, cost=cost) == (used + cost <= 5)
+            if used + cost <= 5:
+                taken.append((who, clock.now, cost))
+
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "time", clock)
+        asyncio.run(walk())
+
+
+def test_whoever_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def walk() -> None:
+        local = LocalWindows()
+        for number in range(1000):
+            await local.hit(RATE, str(number))
+        clock.now += 11
+        for _ in range(501):
+            await local.hit(RATE, "stays", cost=6)
+        assert {len(kept) for kept in vars(local)["_windows"].values()} == {1}
+
+    clock = Clock()
+    monkeypatch.setattr(windows, "time", clock)
+    asyncio.run(walk())
