@@ -59,11 +59,15 @@ def chat(
     url: Annotated[str, typer.Option(help="A running server.")] = "http://127.0.0.1:8000",
     conversation: Annotated[str | None, typer.Option(help="Go on with the conversation of this id.")] = None,
     model: Annotated[str | None, typer.Option(help="A model's id; else the conversation's or the default one.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="TERTULIA_TOKEN", help="Who you are, where there are many: see `tertulia token`."),
+    ] = None,
 ) -> None:
     """Talk to Claude in the terminal. Ctrl+C stops an answer; at the prompt it leaves."""
     from server.terminal import Terminal
 
-    sys.exit(Terminal(url, conversation, model).talk())
+    sys.exit(Terminal(url, conversation, model, token).talk())
 
 
 @app.command()

@@ -11,6 +11,8 @@ from claude.errors import CAN_FAIL, describe
 from db.blobs import STORE_ERRORS, Blobs
 from db.errors import DatabaseUnavailable
 from db.migrate import migrate
+from server.identities import Unavailable
+from server.oidc import Keys
 from server.pages import ASSETS
 from server.settings import Settings, WrongSetting, load_settings
 from streams.redis_log import RedisLog
@@ -43,6 +45,7 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     with console.status("Opening the database …"):
         finding = await _database(settings)
     yield finding
+    yield await _identity(settings)
     yield await _redis(settings)
     yield await _attachments(settings)
     with console.status("Asking Claude …"):
@@ -61,6 +64,20 @@ async def _database(settings: Settings) -> Finding:
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
     return True, f"database: {settings.database_url.split('@')[-1]} is open, writable and up to date"
+
+
+async def _identity(settings: Settings) -> Finding:
+    if settings.auth == "local":
+        return True, "identity: one local user, on this machine alone"
+    if settings.auth == "password":
+        shared = settings.secret_key is not None
+        keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with a key that is kept beside the database"
+        return True, f"identity: accounts; registration {settings.registration}; tokens {keys}"
+    try:
+        known = await Keys(settings.oidc_issuer or "").find()
+    except Unavailable as unavailable:
+        return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {unavailable}"
+    return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {known} keys"
 
 
 async def _redis(settings: Settings) -> Finding:

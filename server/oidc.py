@@ -71,6 +71,11 @@ class Keys:
             raise Unavailable("The identity provider cannot be reached; try again later.")
         return self._keys.get(key_id)
 
+    async def find(self) -> int:
+        """Say how many keys the provider has; raise Unavailable where there are none."""
+        await self.get(None)
+        return len(self._keys)
+
     async def _fetch(self) -> None:
         self._tries.append(time.monotonic())
         try:

@@ -232,7 +232,7 @@ def secret_of(settings: Settings) -> str:
 
 
 def _refuse_unknown() -> None:
-    known = {variable_name(field) for field in Settings.model_fields} | NOT_YET
+    known = {variable_name(field) for field in Settings.model_fields} | NOT_YET | {OF_CLIENTS}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, 1)
@@ -241,6 +241,8 @@ def _refuse_unknown() -> None:
             raise WrongSetting(f"{name}: is not available in this version; leave it out.")
 
 
+OF_CLIENTS = f"{PREFIX}TOKEN"
+"""What `tertulia chat` sends; it is no setting of a server's."""
 NOT_YET = {f"{PREFIX}{name}" for name in ("MCP_CONFIG", "TOOLS")}
 
 

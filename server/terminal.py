@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-from gql import Client, gql
+from gql import Client, GraphQLRequest, gql
 from gql.transport.exceptions import TransportError
 from gql.transport.websockets import WebsocketsTransport
 from rich.console import Console
+from websockets.exceptions import ConnectionClosed
 
 SEND = gql("""
     mutation Send($input: SendMessageInput!) {
@@ -37,6 +38,7 @@ FOLLOW = gql("""
 """)
 ATTEMPTS = 8
 LONGEST_WAIT = 5.0
+FORBIDDEN = 4403
 LOST = (TransportError, OSError, EOFError)
 
 Event = dict[str, Any]
@@ -49,12 +51,13 @@ class Refused(Exception):
 class Terminal:
     """One conversation: prompts, answers, and Ctrl+C."""
 
-    def __init__(self, url: str, conversation: str | None, model: str | None) -> None:
-        """Take the server's address, the conversation to go on with, and the model."""
+    def __init__(self, url: str, conversation: str | None, model: str | None, token: str | None) -> None:
+        """Take the server's address, the conversation to go on with, the model, and whose token speaks."""
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/graphql"
         self._shown_url = url
         self._conversation = conversation
         self._model = model
+        self._signed = {"Authorization": f"Bearer {token}"} if token else {}
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._interactive = sys.stdin.isatty()
 
@@ -72,8 +75,8 @@ class Terminal:
             except Refused as refused:
                 self._console.print(str(refused), style="red")
                 return 1
-            except LOST:
-                self._console.print(f"No server answers at {self._shown_url}. Start one with `tertulia serve`.")
+            except LOST as lost:
+                self._console.print(_why(lost, self._shown_url))
                 return 1
         return 0
 
@@ -92,16 +95,16 @@ class Terminal:
         except asyncio.CancelledError:
             # Ctrl+C cancels the turn, not the program: the answer is stopped, and the conversation goes on.
             async with self._connected() as session:
-                await session.execute(STOP, variable_values={"id": generation})
+                await session.execute(_with(STOP, id=generation))
             self._console.print("\n(stopped)", style="dim")
 
     async def _send(self, said: str) -> dict[str, Any]:
         options = {"model": self._model} if self._model else None
         wanted = {"text": said, "conversationId": self._conversation, "options": options}
-        variables = {"input": {**wanted, "idempotencyKey": str(uuid4())}}
+        asked = _with(SEND, input={**wanted, "idempotencyKey": str(uuid4())})
         async with self._connected() as session:
             with self._console.status("Sending …"):
-                result = await session.execute(SEND, variable_values=variables)
+                result = await session.execute(asked)
         payload: dict[str, Any] = result["sendMessage"]
         if "generation" not in payload:
             raise Refused(payload["message"])
@@ -124,15 +127,14 @@ class Terminal:
         while True:
             try:
                 async with self._connected() as session:
-                    variables = {"id": generation, "after": after}
-                    async for result in session.subscribe(FOLLOW, variable_values=variables):
+                    async for result in session.subscribe(_with(FOLLOW, id=generation, after=after)):
                         event: Event = result["generationEvents"]
                         after, attempt = event["sequence"], 0
                         yield event
-            except LOST:
+            except LOST as lost:
                 # The answer is written on; what was missed comes behind the last number seen.
                 attempt += 1
-                if attempt > ATTEMPTS:
+                if attempt > ATTEMPTS or _is_forbidden(lost):
                     raise
                 await asyncio.sleep(min(0.25 * 2**attempt, LONGEST_WAIT))
             else:
@@ -140,7 +142,26 @@ class Terminal:
 
     def _connected(self) -> Any:
         subprotocols: Any = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
-        return Client(transport=WebsocketsTransport(self._url, subprotocols=subprotocols))
+        return Client(transport=WebsocketsTransport(self._url, subprotocols=subprotocols, init_payload=self._signed))
+
+
+def _with(document: GraphQLRequest, **variables: Any) -> GraphQLRequest:
+    return GraphQLRequest(document, variable_values=variables)
+
+
+def _is_forbidden(lost: BaseException | None) -> bool:
+    """Say whether the server closed with 4403, somewhere behind what the library raised."""
+    while lost is not None:
+        if isinstance(lost, ConnectionClosed) and lost.rcvd is not None and lost.rcvd.code == FORBIDDEN:
+            return True
+        lost = lost.__cause__ or lost.__context__
+    return False
+
+
+def _why(lost: BaseException, url: str) -> str:
+    if _is_forbidden(lost):
+        return "The server does not know you: take a token, as of `tertulia token NAME`, in --token or TERTULIA_TOKEN."
+    return f"No server answers at {url}. Start one with `tertulia serve`."
 
 
 class Writer:

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from test_auth import socket
+from test_command import run_here
 from test_websocket import closing
 
 VIEWER = "{ viewer { id name } }"
@@ -182,3 +183,12 @@ def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, add
     assert viewer(address, provider.token("1"))
     provider.status = 500
     assert viewer(address, provider.token("2"))
+
+
+def test_doctor_looks_for_the_providers_keys(provider: Provider, tmp_path: Path) -> None:
+    mode = {"TERTULIA_AUTH": "oidc", "TERTULIA_OIDC_ISSUER": provider.address, "TERTULIA_OIDC_AUDIENCE": AUDIENCE}
+    found = run_here(tmp_path, "doctor", **mode)
+    assert f"identity: tokens of {provider.address} for {AUDIENCE}; 1 keys" in found.stdout
+    provider.status = 500
+    lost = run_here(tmp_path, "doctor", **mode)
+    assert (lost.exit_code, "wrong  TERTULIA_OIDC_ISSUER" in lost.stdout) == (1, True)

@@ -135,3 +135,14 @@ def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Pa
     ]
     assert "Hello" not in str(rows)
     assert PASSWORD not in str(rows)
+
+
+def test_chat_speaks_as_whose_token_it_has(tmp_path: Path, place: Json) -> None:
+    token = ""
+    with tertulia(tmp_path, **place, **MODE) as address, signed(address, register(address, "ada")) as api:
+        token = command(tmp_path, place, "token", "ada").output.strip()
+        said = run_here(tmp_path, "chat", "--url", address, stdin="My name is Ada\n", TERTULIA_TOKEN=token)
+        assert (said.exit_code, "Ada" in said.output) == (0, True)
+        assert len(api.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"]) == 1
+        unknown = run_here(tmp_path, "chat", "--url", address, "--token", "nonsense", stdin="Hello\n")
+        assert (unknown.exit_code, "--token" in unknown.output) == (1, True)
