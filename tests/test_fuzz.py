@@ -90,6 +90,7 @@ def test_words_of_a_token(api: Api, words: str) -> None:
     assert api.http.post("/graphql", json={"query": "{ __typename }"}, headers=header).status_code == 401
 
 
+@settings(max_examples=30)
 @given(
     st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"])
 )
