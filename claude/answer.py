@@ -1,34 +1,30 @@
 """Translate the Messages API's stream into our events, and keep what it has written.
 
-Pure: events in, events out. Source: "Streaming Messages" in the Claude API documentation.
+An answer has one round, or several where tools are called: each round is a call of Claude's, whose blocks stand behind
+those of the rounds before it, with the results of the tools between them. Pure: events in, events out. Source:
+"Streaming Messages" in the Claude API documentation.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 from claude.errors import ErrorCode, GenerationError, StreamError
+from claude.pieces import DELTAS, joined, merged, utf16_length
 from claude.structured import answer_problem
 from streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     Delta,
     GenerationEvent,
-    TextDelta,
-    ThinkingDelta,
-    ToolInputDelta,
     unfinished_block,
 )
 
 Json = dict[str, Any]
 
-_DELTAS: dict[str, tuple[type[Delta], str]] = {
-    "text_delta": (TextDelta, "text"),
-    "thinking_delta": (ThinkingDelta, "thinking"),
-    "input_json_delta": (ToolInputDelta, "partial_json"),
-}
 _USAGE = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
@@ -41,13 +37,16 @@ CHARACTERS_OF_TOKEN = 4
 """Roughly; for what Claude was not heard to count."""
 
 
+def _is_running(block: Json) -> bool:
+    return block.get("type") == "tool_result" and bool(block.get("partial"))
+
+
+def _is_whole(block: Json) -> bool:
+    return not block.get("partial") and isinstance(block.get("input"), dict)
+
+
 def _without(values: Json, name: str) -> Json:
     return {key: value for key, value in values.items() if key != name}
-
-
-def utf16_length(text: str) -> int:
-    """Count UTF-16 code units: a JavaScript string's length."""
-    return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def usage_of(usage: Json | None) -> dict[str, int]:
@@ -77,7 +76,7 @@ class _Block:
     finished: bool = False
 
     def shown(self) -> Json:
-        return self.block if self.finished else unfinished_block(self.block, _joined(self.pieces))
+        return self.block if self.finished else unfinished_block(self.block, joined(self.pieces))
 
 
 class Answer:
@@ -91,22 +90,109 @@ class Answer:
         self.request_id: str | None = None
         self.schema: Json | None = None
         """What its text must be, where that was asked for."""
+        self.container: str | None = None
+        """Where Claude's own tools run, for the next round."""
         self.context_tokens: int | None = None
         self.usage: dict[str, int] = {}
+        """Of this round."""
+        self.earlier: dict[str, int] = {}
+        """The usage of the rounds before it, whose calls are on the bill already."""
+        self.earlier_amount: int | None = 0
         self.counted = False
-        """Whether Claude has said what the whole answer was."""
+        """Whether Claude has said what the whole round was."""
         self._told: Json = {}
         self._written = 0
         self.written_for_an_hour = 0
-        self._blocks = {index: _Block(block, 0, finished=True) for index, block in enumerate(content)}
+        self.web_searches = 0
+        self._blocks = {
+            index: _Block(_without(block, "partial"), 0) if _is_running(block) else _Block(block, 0, finished=True)
+            for index, block in enumerate(content)
+        }
+        self._first = len(self._blocks)
 
     @property
     def content(self) -> list[Json]:
         """All blocks, in Claude's words and order; those that are not whole bear `partial`."""
         return [self._blocks[index].shown() for index in sorted(self._blocks)]
 
+    @property
+    def rounds(self) -> int:
+        """How often tools have given results."""
+        kinds = [block.get("type") == "tool_result" for block in self.content]
+        return sum(result and not before for before, result in pairwise([False, *kinds]))
+
+    @property
+    def calls(self) -> int:
+        """How often tools were called, those of Claude's own left out."""
+        return sum(block.get("type") == "tool_use" for block in self.content)
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether tools were called in this round."""
+        return any(one.block.get("type") == "tool_use" for index, one in self._blocks.items() if index >= self._first)
+
+    def open_calls(self) -> dict[int, Json]:
+        """Give the calls of rounds that have ended which have no whole result yet, by their index."""
+        known = {one.block.get("tool_use_id") for one in self._blocks.values() if one.finished}
+        ended = ((index, self._blocks[index].block) for index in sorted(self._blocks) if index < self._first)
+        return {index: block for index, block in ended if block.get("type") == "tool_use" and block["id"] not in known}
+
+    def end_round(self, amount: int | None) -> None:
+        """Begin another round; `amount`: what the one that has ended has cost, in units."""
+        self.earlier = self.total()
+        self.earlier_amount = None if amount is None or self.earlier_amount is None else self.earlier_amount + amount
+        self.usage, self._told, self._written = {}, {}, 0
+        self.counted, self.request_id, self.written_for_an_hour, self.web_searches = False, None, 0, 0
+        self._first = max(self._blocks, default=-1) + 1
+
+    def mend_calls(self, shown: list[GenerationEvent]) -> set[str]:
+        """Give calls whose input is no JSON object an empty one, which Claude can be shown; and their ids."""
+        broken = set[str]()
+        for index, one in self._blocks.items():
+            block = one.block
+            if index >= self._first and block.get("type") == "tool_use" and not _is_whole(block):
+                one.block = {**_without(_without(block, "partial"), "partial_json"), "input": {}}
+                broken.add(block["id"])
+                shown.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, one.block))
+        return broken
+
+    def begin_result(self, tool_use_id: str) -> GenerationEvent | None:
+        """Show that a tool is at work; None where a lost process has shown it already."""
+        if self._result(tool_use_id) is not None:
+            return None
+        index, self._first = self._first, self._first + 1
+        block: Json = {"type": "tool_result", "tool_use_id": tool_use_id}
+        self._blocks[index] = _Block(block, 0)
+        return ContentBlockStarted(self.generation_id, self.next_sequence(), index, {**block, "partial": True})
+
+    def finish_result(self, block: Json) -> list[GenerationEvent]:
+        """Show what a tool has given."""
+        started = self.begin_result(block["tool_use_id"])
+        index = self._result(block["tool_use_id"])
+        if index is None:
+            raise KeyError(block["tool_use_id"])
+        self._blocks[index] = _Block(block, 0, finished=True)
+        finished = ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)
+        return [finished] if started is None else [started, finished]
+
+    def add(self, block: Json) -> list[GenerationEvent]:
+        """Show a block that is whole, and stands behind what a tool has given."""
+        index, self._first = self._first, self._first + 1
+        self._blocks[index] = _Block(block, 0, finished=True)
+        started = ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
+        return [started, ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)]
+
+    def _result(self, tool_use_id: str) -> int | None:
+        found = (index for index, one in self._blocks.items() if one.block.get("tool_use_id") == tool_use_id)
+        return next(found, None)
+
+    def total(self) -> dict[str, int]:
+        """Give the usage of all rounds."""
+        now = self.billed()
+        return {name: self.earlier.get(name, 0) + now.get(name, 0) for name in self.earlier | now}
+
     def billed(self) -> dict[str, int]:
-        """Give the usage, the output guessed from what was written where Claude was not heard to the end."""
+        """Give the usage of this round, the output guessed from what was written where it was not heard to the end."""
         if self.counted or not (self.usage or self._written):
             return self.usage
         guessed = -(-self._written // CHARACTERS_OF_TOKEN)
@@ -124,7 +210,7 @@ class Answer:
         Raises StreamError for what makes no sense; what stands before it is in `shown`.
         """
         try:
-            for event in events if len(events) == 1 else _merged(events):
+            for event in events if len(events) == 1 else merged(events):
                 ours = self._take(event)
                 if ours is not None:
                     shown.append(ours)
@@ -135,16 +221,18 @@ class Answer:
     def _take(self, event: Json) -> GenerationEvent | None:
         match event["type"]:
             case "content_block_delta":
-                return self._delta(event["index"], event["delta"])
+                return self._delta(self._first + event["index"], event["delta"])
             case "content_block_start":
-                return self._start(event["index"], event["content_block"])
+                return self._start(self._first + event["index"], event["content_block"])
             case "content_block_stop":
-                return self._finish(event["index"])
+                return self._finish(self._first + event["index"])
             case "message_start":
-                self.request_id = event.get("request_id")
+                self.request_id, self.stop_reason = event.get("request_id"), None
                 self._count(event["message"].get("usage"))
             case "message_delta":
                 self.stop_reason = event["delta"].get("stop_reason") or self.stop_reason
+                container: Json = event["delta"].get("container") or {}
+                self.container = container.get("id") or self.container
                 self._count(event.get("usage"))
                 self.counted = self.stop_reason is not None
             case _:
@@ -161,8 +249,8 @@ class Answer:
     def _delta(self, index: int, delta: Json) -> GenerationEvent | None:
         current = self._blocks[index]
         kind = delta["type"]
-        if kind in _DELTAS:
-            event_type, key = _DELTAS[kind]
+        if kind in DELTAS:
+            event_type, key = DELTAS[kind]
             return self._piece(event_type, index, current, delta[key])
         if kind == "signature_delta":
             current.block = {
@@ -190,7 +278,7 @@ class Answer:
 
     def _finish(self, index: int) -> GenerationEvent:
         current = self._blocks[index]
-        current.block = _whole(current.block, _joined(current.pieces))
+        current.block = _whole(current.block, joined(current.pieces))
         if self.schema is not None and JSON_MARK in current.block:
             problem = answer_problem(self.schema, current.block["text"])
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}
@@ -202,54 +290,10 @@ class Answer:
         self._told |= {name: count for name, count in (usage or {}).items() if count is not None}
         self.usage |= usage_of(self._told)
         self.context_tokens = context_of(self._told) or self.context_tokens
+        served: Json = self._told.get("server_tool_use") or {}
+        self.web_searches = int(served.get("web_search_requests") or 0)
         lifetimes: Json = self._told.get("cache_creation") or {}
         self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
-
-
-def _merged(events: Sequence[Json]) -> Iterator[Json]:
-    """Give the events, neighbouring pieces of one block as one; what makes no sense is given as it is."""
-    held: Json | None = None
-    pieces: list[str] = []
-    place: Any = None
-    for event in events:
-        found = _piece_in(event)
-        if found is not None and found[0] == place:
-            pieces.append(found[1])
-            continue
-        if held is not None:
-            yield _with_text(held, pieces)
-        if found is None:
-            held = place = None
-            yield event
-        else:
-            held, pieces, place = event, [found[1]], found[0]
-    if held is not None:
-        yield _with_text(held, pieces)
-
-
-def _piece_in(event: Json) -> tuple[tuple[Any, str], str] | None:
-    """Give the block and the kind of a delta's piece, and the piece."""
-    delta: Json = event["delta"] if isinstance(event.get("delta"), dict) else {}
-    kind = delta.get("type")
-    if event["type"] != "content_block_delta" or not isinstance(kind, str) or kind not in _DELTAS:
-        return None
-    text: Any = delta.get(_DELTAS[kind][1])
-    return ((event.get("index"), kind), text) if isinstance(text, str) else None
-
-
-def _with_text(event: Json, pieces: list[str]) -> Json:
-    if len(pieces) == 1:
-        return event
-    delta: Json = event["delta"]
-    return {**event, "delta": {**delta, _DELTAS[delta["type"]][1]: "".join(pieces)}}
-
-
-def _joined(pieces: list[str]) -> str:
-    text = "".join(pieces)
-    if text.isascii():
-        return text
-    # A surrogate pair may be cut in two by JSON's escapes. Half of one that stays alone could never be sent again.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _whole(block: Json, text: str) -> Json:

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic
 
 from claude.caching import with_breakpoints
 from claude.files import Files
-from claude.prompt import LeftOut, without_earlier_attachments, without_thinking
+from claude.prompt import LeftOut, go_on, with_pictures, without_earlier_attachments, without_thinking
 
 Json = dict[str, Any]
 
@@ -30,14 +31,25 @@ class AskingForAnswer:
         self.left_out = left_out
         self.context_tokens = context_tokens
         self._request = request
+        self._content: Sequence[Json] = ()
+        self._more: Json = {}
         self._files = files
         self._slow = slow
         self._inline = False
 
+    def go_on(self, content: Sequence[Json], *, container: str | None, last: bool) -> None:
+        """Ask for another round, behind what the answer holds by now; `last`: one in which no tool is called."""
+        self._content = content
+        self._more = {"container": container} if container is not None else {}
+        if last and "tools" in self._request:
+            self._more["tool_choice"] = {"type": "none"}
+
     async def body(self) -> Json:
         """Give the body of `POST /v1/messages`."""
-        request = self._request if self._slow is None else with_breakpoints(self._request, slow=self._slow)
-        return await self._files.fill(request, inline=self._inline)
+        request = {**go_on(self._request, self._content), **self._more} if self._content else self._request
+        if self._slow is not None:
+            request = with_breakpoints(request, slow=self._slow)
+        return with_pictures(await self._files.fill(request, inline=self._inline))
 
     async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
         """Leave out what Claude refuses of earlier turns: nobody can take it back any more, so it would stay refused.

@@ -1,6 +1,7 @@
 """Taking up an answer that waited in line, or that lost its process."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,15 +9,21 @@ from uuid import UUID
 from claude.answer import Answer
 from claude.budget import EXCEEDED, Budget, BudgetSpent, PriceUnknown
 from claude.errors import ErrorCode, GenerationError, StreamError
-from claude.job import Ending, Job
+from claude.job import Ending, Job, Owner
 from claude.models import Model, Models
+from claude.toolbox import Toolbox
 from claude.work import Work, work_of
-from db import changes, generations, leases, messages
+from db import accounts, changes, generations, leases, ledger, messages, tool_calls
 from db.database import AsyncSession, Database
 from db.leases import COUNTS
+from db.ledger import UsageSum
 from db.tables import ChangeKind, Generation, Message, Status, now
+from db.tool_calls import ToolCall
 from streams.events import GenerationStarted, TerminalEvent, fold
 from streams.log import EventLog
+
+BETWEEN = ("tool_use", "tool_result", "image")
+"""Kinds of blocks that an answer ends with between two rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +31,18 @@ class TakenUp:
     """What is to be asked, and whose list of conversations has changed."""
 
     work: Work
-    owner_id: UUID
+    owner: Owner
     allowance: int | None
 
 
 async def take_up(
-    database: Database, job: Job, holder: UUID, lease_until: datetime, money: tuple[Budget, Models]
+    database: Database, job: Job, holder: UUID, lease_until: datetime, parts: tuple[Budget, Models, Toolbox]
 ) -> TakenUp:
     """Begin it in the database; give what is to be asked of Claude.
 
     Raises StreamError where the conversation is gone, or the budget is spent; ends the job where the lease is lost.
     """
-    budget, models = money
+    budget, models, toolbox = parts
     async with database.write() as session:
         place = await leases.lock_owner_of(session, job.generation_id)
         found = await generations.unscoped(session, job.generation_id)
@@ -43,10 +50,12 @@ async def take_up(
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
         generation, answer, conversation = found
         branch = await messages.branch(session, answer.parent_id)
-        work = work_of(generation, conversation, branch)
+        tools = toolbox.of(conversation.tools, models.known(generation.model))
+        work = work_of(generation, conversation, branch, tools)
         # Asked before the update, which the session carries into the row that it holds.
         waited = generation.status is Status.QUEUED
-        values = {"status": Status.RUNNING, "started_at": now(), "prefix": work.prefix, "lease_until": lease_until}
+        values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
+        values["started_at"] = generation.started_at or now()
         allowance = await _reserve(session, budget, place.owner_id, generation, work, models.known(work.model))
         values |= {"reserved": allowance}
         if await leases.renew(session, generation.id, holder, values) is None:
@@ -55,11 +64,35 @@ async def take_up(
         if waited:
             started = ChangeKind.GENERATION_STARTED
             await changes.record(session, place.owner_id, (started, conversation.id, generation.id))
-    return TakenUp(work, place.owner_id, allowance)
+        name = await accounts.name_of(session, place.owner_id)
+    return TakenUp(work, Owner(place.owner_id, name, conversation.id), allowance)
 
 
-async def left_behind(log: EventLog, generation: Generation, message: Message) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the database has of an answer that lost its process: its rows, its calls of tools, what is on the bill."""
+
+    generation: Generation
+    message: Message
+    calls: Mapping[str, ToolCall]
+    billed: UsageSum
+
+
+async def find_left(database: Database, generation_id: UUID) -> Left | None:
+    """Find it; None where its conversation is gone."""
+    async with database.read() as session:
+        found = await generations.unscoped(session, generation_id)
+        if found is None:
+            return None
+        generation, message, conversation = found
+        calls = await tool_calls.of_generation(session, generation_id)
+        billed = await ledger.of_generation(session, conversation.owner_id, (generation_id, generation.created_at))
+    return Left(generation, message, calls, billed)
+
+
+async def left_behind(log: EventLog, left: Left) -> Answer:
     """Give what a process has left of an answer, and open its log behind that, where it is whole."""
+    generation, message, billed = left.generation, left.message, left.billed
     written = await log.read(generation.id)
     events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
     content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
@@ -71,8 +104,23 @@ async def left_behind(log: EventLog, generation: Generation, message: Message) -
         log.open(generation.id, events)
     answer = Answer(generation.id, last, content)
     counts = {name: getattr(generation, name) for name in COUNTS}
-    answer.usage = {name: count for name, count in counts.items() if count is not None}
+    known = {name: count for name, count in counts.items() if count is not None}
+    # What is on the bill already is no part of the round that was going on.
+    answer.earlier = {name: getattr(billed, name) for name in COUNTS} if billed.tokens else {}
+    answer.earlier_amount = billed.amount
+    answer.usage = {name: count - answer.earlier.get(name, 0) for name, count in known.items()}
+    if not any(answer.usage.values()):
+        answer.usage = {}
+    answer.stop_reason = generation.stop_reason
     return answer
+
+
+def is_between_rounds(answer: Answer, calls: Mapping[str, ToolCall]) -> bool:
+    """Say whether it was left where a round had ended, and all its calls were written down: so it can go on."""
+    content = answer.content
+    whole = all(not block.get("partial") or block.get("type") == "tool_result" for block in content)
+    called = [block["id"] for block in content if block.get("type") == "tool_use"]
+    return whole and content[-1].get("type") in BETWEEN and all(id in calls for id in called)
 
 
 async def _reserve(

@@ -1,5 +1,6 @@
 """The bytes of attachments in requests: by Claude's Files API, or in the request itself, as base64."""
 
+import asyncio
 import base64
 import logging
 import time
@@ -9,10 +10,12 @@ from uuid import UUID
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL
+from claude.media import inspect
 from db import attachments
 from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
-from db.tables import Blob
+from db.inserting import insert
+from db.tables import Attachment, Blob
 
 Json = dict[str, Any]
 
@@ -66,6 +69,29 @@ class Files:
             content = [await self._filled(block, found, inline=inline) for block in message["content"]]
             filled.append({**message, "content": content})
         return {**request, "messages": filled}
+
+    async def keep(self, data: bytes, owner: UUID, conversation_id: UUID) -> Json:
+        """Keep a picture that a tool gave, and give the block that shows it; raise UnfitMedia."""
+        media = await asyncio.to_thread(inspect, data)
+        blob = Blob()
+        # First of all the row, by which the bytes are found and removed should anything fail behind it.
+        async with self._database.write() as session:
+            await insert(session, [blob])
+        await self.blobs.put(blob.id, data)
+        made = Attachment(
+            owner_id=owner,
+            conversation_id=conversation_id,
+            blob_id=blob.id,
+            filename=f"picture.{media.media_type.partition('/')[2]}",
+            media_type=media.media_type,
+            size_bytes=len(data),
+            width=media.width,
+            height=media.height,
+            pages=media.pages,
+        )
+        async with self._database.write() as session:
+            await insert(session, [made])
+        return {"type": "image", "source": source_of(made.id, made.media_type, None)}
 
     async def forget(self, request: Json) -> None:
         """Forget the files of a request: Claude no longer has them."""

@@ -7,29 +7,29 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
-from claude.asking import AskingForAnswer
-from claude.beginning import TakenUp, left_behind, take_up
+from claude.beginning import find_left, is_between_rounds, left_behind
 from claude.billing import Payer
-from claude.budget import EXCEEDED
+from claude.calling import Bounds
 from claude.checkpoint import checkpoint
 from claude.connection import Attempt
-from claude.errors import INTERRUPTED, GenerationError, StreamError
-from claude.finishing import save_end
-from claude.job import Ending, Job, outcome, terminal
+from claude.errors import INTERRUPTED, GenerationError
+from claude.finishing import StopRequested, save_end, save_suspension
+from claude.job import Ending, Job, Owner, Suspended, outcome, suspension, terminal
 from claude.patience import forever, patiently
+from claude.rounds import close_calls
 from claude.terms import Terms, Upstream
 from claude.work import Work
-from db import changes, generations, leases
+from claude.writing import Writer
+from db import changes, leases
 from db.database import Database
 from db.errors import DATABASE_ERRORS
-from db.tables import UNFINISHED, Generation, Json, Status, now
+from db.tables import UNFINISHED, Generation, Status, now
 from streams.bells import Bells
-from streams.events import GenerationEvent, GenerationFailed, GenerationStarted, TerminalEvent
+from streams.events import GenerationFailed, TerminalEvent, ToolResultsRequired
 from streams.log import EventLog, Signals
 
 CHECKPOINT_SECONDS = 1.0
@@ -63,8 +63,6 @@ class Generator:
         self._log = log
         self._signals = signals
         self._claude = upstream.claude
-        self._models = upstream.models
-        self._files = upstream.files
         self._titles = upstream.titles
         self._process = process
         self._terms = terms
@@ -74,6 +72,15 @@ class Generator:
         self.draining = False
         self._endings = Bells()
         self._finishing = asyncio.Semaphore(FINISHING_AT_ONCE)
+        self._writer = Writer(
+            database,
+            log,
+            upstream,
+            process=process,
+            terms=terms,
+            lease_end=self.lease_end,
+            changed=lambda owner: signals.send(CHANGED, owner),
+        )
         signals.on(STOP, self._stop_mine)
         signals.on(ENDED, self._endings.ring)
 
@@ -81,6 +88,11 @@ class Generator:
     def idle(self) -> bool:
         """Whether nothing is written here."""
         return not self._jobs
+
+    @property
+    def bounds(self) -> Bounds:
+        """What tools may take."""
+        return self._terms.bounds
 
     @property
     def holder(self) -> UUID:
@@ -91,10 +103,14 @@ class Generator:
         """The moment until which a lease that is written now holds."""
         return now() + timedelta(seconds=self._terms.lease_seconds)
 
-    def start(self, generation: Generation, work: Work) -> None:
+    def start(self, generation: Generation, work: Work, owner: Owner) -> None:
         """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
         self._log.open(generation.id)
-        self._run(Answer(generation.id), work, generation.reserved)
+        self._run(Answer(generation.id), work, owner, generation.reserved)
+
+    async def resume(self, generation_id: UUID) -> None:
+        """Go on with an answer that waited for tools, and was just taken by this process."""
+        await self._take_over(generation_id)
 
     async def stop(self, generation_id: UUID) -> None:
         """Stop an answer wherever it runs, and wait until it is saved. An ended one stays as it is."""
@@ -102,7 +118,8 @@ class Generator:
         if job is not None:
             job.end(Ending.STOPPED)
             await asyncio.wait([job.settling])
-            return
+            if not job.suspended:
+                return
         async with self._database.write() as session:
             await leases.request_stop(session, generation_id)
             claimed = await leases.claim(session, generation_id, self._process, self.lease_end())
@@ -156,11 +173,13 @@ class Generator:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _run(self, answer: Answer, work: Work | None = None, allowance: int | None = None) -> Job:
+    def _run(
+        self, answer: Answer, work: Work | None = None, owner: Owner | None = None, allowance: int | None = None
+    ) -> Job:
         held_until = time.monotonic() + self._terms.lease_seconds
-        job = Job(answer, held_until, work, saved=answer.sequence, allowance=allowance)
+        job = Job(answer, held_until, work, owner, saved=answer.sequence, allowance=allowance)
         self._jobs[answer.generation_id] = job
-        job.writing = asyncio.create_task(self._write(job), name=f"write {answer.generation_id}")
+        job.writing = asyncio.create_task(self._writer.write(job), name=f"write {answer.generation_id}")
         job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
         return job
 
@@ -168,53 +187,6 @@ class Generator:
         job = self._jobs.get(generation_id)
         if job is not None:
             job.end(Ending.STOPPED)
-
-    async def _write(self, job: Job) -> None:
-        asking = await self._asking(job)
-        if job.answer.sequence == 0:
-            self._log.append(job.generation_id, [GenerationStarted(job.generation_id, job.answer.next_sequence())])
-        async with asyncio.timeout(self._claude.deadlines.answer):
-            async for events in self._claude.stream(asking, job.failed):
-                if time.monotonic() >= job.held_until:
-                    # Nobody may write without a lease; the checkpoint renews it, or finds that it is lost.
-                    job.renewed.clear()
-                    await job.renewed.wait()
-                self._take(job, events)
-                self._watch_cost(job)
-
-    def _watch_cost(self, job: Job) -> None:
-        """Break off what costs more than was reserved for it."""
-        if job.allowance is not None:
-            answer = job.answer
-            used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
-            if (self._terms.prices.amount(job.model or "", used) or 0) > job.allowance:
-                raise StreamError(EXCEEDED)
-
-    def _take(self, job: Job, events: Sequence[Json]) -> None:
-        """Show what came together together; also what stands before one that makes no sense."""
-        ours: list[GenerationEvent] = []
-        try:
-            job.answer.take(events, ours)
-        finally:
-            if ours:
-                job.first_token_at = job.first_token_at or now()
-                self._log.append(job.generation_id, ours)
-
-    async def _asking(self, job: Job) -> AskingForAnswer:
-        work, job.work = job.work, None
-        if work is None:
-            found = await patiently(self._taking_up(job))
-            work, job.allowance = found.work, found.allowance
-            self._signals.send(CHANGED, found.owner_id)
-        job.message_id = work.message_id
-        model = await self._models.get(work.model)
-        job.model, job.answer.schema = work.model, work.options.get("output_schema")
-        job.asking = work.asking(model, self._files, caching=self._terms.caching)
-        return job.asking
-
-    def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
-        terms = self._terms
-        return lambda: take_up(self._database, job, self._process, self.lease_end(), (terms.budget, self._models))
 
     async def _checkpoint(self) -> None:
         if self._jobs:
@@ -226,6 +198,10 @@ class Generator:
         if job.ending is Ending.LOST:
             self._lose(job)
             return
+        suspended = suspension(job)
+        if suspended is not None and await self._suspend(job, suspended):
+            return
+        self._log.append(job.generation_id, close_calls(job.answer, job.ending))
         status, error = outcome(job)
         last = terminal(job.answer, status, error)
         try:
@@ -241,6 +217,33 @@ class Generator:
         self._jobs.pop(job.generation_id, None)
         for generation_id in following:
             await self._take_over(generation_id)
+
+    async def _suspend(self, job: Job, suspended: Suspended) -> bool:
+        """Let an answer wait without a process; False where it ends instead, because somebody has stopped it."""
+        answer, waits = job.answer, suspended
+        event = ToolResultsRequired(
+            job.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
+        )
+        try:
+            kept = await patiently(lambda: save_suspension(self._database, job, suspended, self._process))
+        except StopRequested:
+            answer.sequence -= 1
+            job.ending = Ending.STOPPED
+            return False
+        except DATABASE_ERRORS:
+            answer.sequence -= 1
+            job.ending = Ending.INTERRUPTED
+            return False
+        job.suspended = True
+        if kept is None:
+            self._lose(job)
+            return True
+        self._log.append(job.generation_id, [event])
+        await self._log.flush(job.generation_id)
+        self._log.suspend(job.generation_id)
+        self._jobs.pop(job.generation_id, None)
+        self._signals.send(CHANGED, kept.owner_id)
+        return True
 
     async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, list[UUID]]:
         """Save the end; say whether it was still ours to save, and give those that waited for it."""
@@ -259,12 +262,10 @@ class Generator:
 
     async def _take_over(self, generation_id: UUID) -> None:
         """Go on with a generation that was just claimed."""
-        async with self._database.read() as session:
-            found = await generations.unscoped(session, generation_id)
-        if found is None:
+        left = await find_left(self._database, generation_id)
+        if left is None:
             return
-        generation, message, _ = found
-        job = self._run(await left_behind(self._log, generation, message))
+        generation, job = left.generation, self._run(await left_behind(self._log, left))
         if job.answer.content:
             job.model = generation.model
         elif job.answer.usage:
@@ -272,7 +273,9 @@ class Generator:
             job.answer.usage = {}
         if generation.stop_requested:
             job.end(Ending.STOPPED)
-        elif job.answer.content:
+        elif generation.tools_expire_at is not None and generation.tools_expire_at <= now():
+            job.end(Ending.EXPIRED)
+        elif job.answer.content and not is_between_rounds(job.answer, left.calls):
             # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
             job.end(Ending.INTERRUPTED)
 

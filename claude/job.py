@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -13,8 +14,10 @@ from claude.connection import Attempt
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
 from claude.work import Work
 from db.leases import Progress
-from db.tables import Status
+from db.tables import Json, Status
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
+
+EXPIRED = GenerationError(ErrorCode.TIMEOUT, "No results of tools came in time; what was written is kept.")
 
 logger = logging.getLogger("tertulia.generator")
 
@@ -24,7 +27,26 @@ class Ending(Enum):
 
     STOPPED = auto()
     INTERRUPTED = auto()
+    EXPIRED = auto()
     LOST = auto()
+
+
+class Suspended(Exception):
+    """The answer waits for results of the client's, or for the user's yes or no: calls by the index of their block."""
+
+    def __init__(self, tool_uses: dict[int, Json], approvals: list[int], expires_at: datetime) -> None:
+        """Take what is waited for, the indexes of those that wait for a yes or no, and until when."""
+        super().__init__("waits for the results of tools")
+        self.tool_uses, self.approvals, self.expires_at = tool_uses, approvals, expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose answer it is, and in which conversation."""
+
+    id: UUID
+    name: str
+    conversation_id: UUID
 
 
 @dataclass(slots=True)
@@ -38,6 +60,7 @@ class Job:
     answer: Answer
     held_until: float
     work: Work | None = None
+    owner: Owner | None = None
     message_id: UUID | None = None
     model: str | None = None
     asking: AskingForAnswer | None = None
@@ -46,6 +69,7 @@ class Job:
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None
+    suspended: bool = False
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     writing: asyncio.Task[None] = field(init=False)
     settling: asyncio.Task[None] = field(init=False)
@@ -54,6 +78,12 @@ class Job:
     def generation_id(self) -> UUID:
         """The generation's id."""
         return self.answer.generation_id
+
+    async def may_write(self) -> None:
+        """Wait for the lease, should it have lapsed: the checkpoint renews it, or finds that it is lost."""
+        if time.monotonic() >= self.held_until:
+            self.renewed.clear()
+            await self.renewed.wait()
 
     def progress(self) -> Progress | None:
         """Give what was written since it was last saved; None where there is nothing, or the end is being saved."""
@@ -66,7 +96,7 @@ class Job:
             answer.sequence,
             self.first_token_at,
             answer.content,
-            answer.billed(),
+            answer.total(),
         )
 
     def end(self, ending: Ending) -> None:
@@ -80,7 +110,9 @@ def outcome(job: Job) -> tuple[Status, GenerationError | None]:
     """Say how a job that is written ended."""
     if job.ending is Ending.STOPPED:
         return Status.STOPPED, None
-    if job.writing.cancelled():
+    if job.ending is Ending.EXPIRED:
+        return Status.FAILED, EXPIRED
+    if job.writing.cancelled() or job.ending is Ending.INTERRUPTED:
         return Status.FAILED, INTERRUPTED
     failure = job.writing.exception()
     if failure is None:
@@ -89,6 +121,14 @@ def outcome(job: Job) -> tuple[Status, GenerationError | None]:
         logger.error("Generation %s failed by a fault of ours", job.generation_id, exc_info=failure)
         return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
     return Status.FAILED, describe(failure, job.answer.request_id)
+
+
+def suspension(job: Job) -> Suspended | None:
+    """Say what a job waits for; None where it has ended."""
+    if job.writing.cancelled() or job.ending is not None:
+        return None
+    failure = job.writing.exception()
+    return failure if isinstance(failure, Suspended) else None
 
 
 def terminal(answer: Answer, status: Status, error: GenerationError | None) -> TerminalEvent:

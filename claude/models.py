@@ -17,6 +17,8 @@ LIFETIME = 3600.0
 RETRY = 60.0
 """Seconds after which a Models API that failed is asked again."""
 
+TOLD_OF = ("web_search", "code_execution")
+"""Tools of Claude's own that the Models API has a word for."""
 PATIENCE = 10.0
 """Seconds for which the Models API is waited for: sends wait with it."""
 
@@ -43,6 +45,12 @@ class Model:
     """Whether it can sum up what was said, when its window nears its end."""
     structured: bool | None = None
     """Whether it writes JSON by a schema; None where that is not known."""
+    server_tools: frozenset[str] | None = None
+    """Those of Claude's own tools of which the Models API tells; None where that is not known."""
+
+    def has_tool(self, name: str) -> bool:
+        """Say whether it may use one of Claude's own tools, as far as that is known."""
+        return self.server_tools is None or name not in TOLD_OF or name in self.server_tools
 
 
 class Models:
@@ -108,6 +116,7 @@ class Models:
                 takes_documents=_flag(info.capabilities, "pdf_input"),
                 compacts=bool(_flag(getattr(info.capabilities, "context_management", None), "compact_20260112")),
                 structured=_flag(info.capabilities, "structured_outputs"),
+                server_tools=_supported(info.capabilities, "server_tools"),
             )
 
     def _unlisted(self, model_id: str) -> Model:

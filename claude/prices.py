@@ -12,6 +12,8 @@ from db.ledger import UNIT
 
 VERSION = "2026-11-24"
 A_MILLION = 1_000_000
+WEB_SEARCH = Decimal("0.01")
+"""US dollars of one search of Claude's own tool, with any model."""
 LONG_PROMPT = 100_000
 """Tokens of a prompt from which some models cost more."""
 
@@ -39,7 +41,8 @@ class Price:
             + self.output * usage.get("output_tokens", 0)
         ) / A_MILLION
         factor = self.long_prompt_factor if fresh + read + written > LONG_PROMPT else 1
-        return int((dollars * factor / UNIT).to_integral_value())
+        searches = WEB_SEARCH * usage.get("web_searches", 0)
+        return int(((dollars * factor + searches) / UNIT).to_integral_value())
 
 
 class Prices:

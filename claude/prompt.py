@@ -9,9 +9,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from claude.structured import output_format
+from claude.toolbox import with_gone
+from db.tables import Role
 
 Json = dict[str, Any]
 
@@ -22,7 +25,11 @@ THINKING = ("thinking", "redacted_thinking")
 SUMMARY = "compaction"
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
-OURS = ("partial", "json")
+GIVEN = ("tool_result", *ATTACHED)
+"""Kinds of blocks that tools give in an answer."""
+OF_CALL = "of"
+"""The key of ours by which a picture that a tool gave names its call."""
+OURS = ("partial", "json", "is_json")
 """Keys of stored blocks that are not Claude's."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 
@@ -37,9 +44,10 @@ class LeftOut(StrEnum):
     SUMMARY_OF_ANOTHER_MODEL = "summary_of_another_model"
 
 
-def prefix_fingerprint(model: str, system_prompt: str | None) -> str:
+def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Json] = ()) -> str:
     """Name what Claude binds its thinking to, besides the messages themselves."""
-    return hashlib.sha256(json.dumps([model, system_prompt]).encode()).hexdigest()[:32]
+    bound = [model, system_prompt, *([list(tools)] if tools else [])]
+    return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
 
 def build_request(
@@ -50,17 +58,17 @@ def build_request(
     options: Json,
     forms: frozenset[str] | None,
     turns: Iterable[tuple[str, list[Json], str | None]],
-    compaction: Json | None = None,
-    near: bool = False,
+    tools: Sequence[Json] = (),
+    compacting: tuple[Json, bool] | None = None,
 ) -> tuple[Json, Counter[LeftOut]]:
     """Give the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
 
     `forms`: those of thinking that the model takes, None where that is not known.
     `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
     user's).
-    `compaction`: what a request bears that lets Claude compact, None where the model cannot; `near`: whether it may.
+    `compacting`: what a request bears that lets Claude compact, and whether it may; None where the model cannot.
     """
-    prefix = prefix_fingerprint(model, system_prompt)
+    prefix = prefix_fingerprint(model, system_prompt, tools)
     request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
     if system_prompt:
         request["system"] = system_prompt
@@ -74,12 +82,53 @@ def build_request(
         (role, _replayable(_without_citations(blocks, options), left_out, keep_thinking=written_with == prefix))
         for role, blocks, written_with in turns
     ]
-    if compaction is None:
+    if compacting is None:
         messages = [(role, _without_summaries(blocks, left_out)) for role, blocks in messages]
-    elif near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
-        request |= compaction
-    request["messages"] = _answered([{"role": role, "content": content} for role, content in messages if content])
+    elif compacting[1] or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
+        request |= compacting[0]
+    request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
+    if declared := with_gone(tools, request["messages"]):
+        request["tools"] = declared
+        if not tools:
+            request["tool_choice"] = {"type": "none"}
     return request, +left_out
+
+
+def rounds(role: str, content: Sequence[Json]) -> list[Json]:
+    """Give a stored message as the API has it: what tools gave in an answer are messages of the user's there."""
+    if role == Role.USER:
+        return [{"role": role, "content": list(content)}] if content else []
+    found: list[Json] = []
+    for given, blocks in groupby(content, lambda block: block.get("type") in GIVEN):
+        # The results stand in front, and the pictures of all of them behind.
+        ordered = sorted(blocks, key=lambda block: given and block["type"] != "tool_result")
+        found.append({"role": "user" if given else role, "content": ordered})
+    return found
+
+
+def with_pictures(request: Json) -> Json:
+    """Give the request with pictures that tools gave inside of their results, where the API has them."""
+    return {**request, "messages": [_with_pictures(message) for message in request["messages"]]}
+
+
+def _with_pictures(message: Json) -> Json:
+    content: list[Json] = message["content"]
+    given = [block for block in content if OF_CALL in block]
+    if not given:
+        return message
+    found: list[Json] = []
+    for block in (block for block in content if OF_CALL not in block):
+        mine = [one for one in given if one[OF_CALL] == block.get("tool_use_id")]
+        own = [{key: value for key, value in one.items() if key != OF_CALL} for one in mine]
+        told = {"content": [{"type": "text", "text": block["content"]}, *own]} if own else {}
+        found.append({**block, **told})
+    return {**message, "content": found}
+
+
+def go_on(request: Json, content: Sequence[Json]) -> Json:
+    """Give the request that goes on behind what an answer has written so far, the results of its tools included."""
+    written = _replayable(list(content), Counter(), keep_thinking=True)
+    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, written)]}
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:
@@ -131,7 +180,7 @@ def _answered(messages: Sequence[Json]) -> list[Json]:
     """Let an error stand for each result that a tool never gave: the API refuses a call without one."""
     found: list[Json] = []
     waiting: list[str] = []
-    for message in messages:
+    for message in _merged(messages):
         given = {block.get("tool_use_id") for block in message["content"]}
         missing = [_not_run(id) for id in waiting if id not in given]
         if missing and message["role"] == "assistant":
@@ -140,6 +189,18 @@ def _answered(messages: Sequence[Json]) -> list[Json]:
         # Results stand in front of everything else that the user says.
         found.append({**message, "content": [*missing, *message["content"]]})
         waiting = [block["id"] for block in message["content"] if block.get("type") == "tool_use"]
+    return found
+
+
+def _merged(messages: Sequence[Json]) -> list[Json]:
+    """Join results and the words that the user says behind them, as the API would: they are one message."""
+    found: list[Json] = []
+    for message in messages:
+        before = found[-1]["content"][-1]["type"] if found else None
+        if before in GIVEN and message["role"] == Role.USER == found[-1]["role"]:
+            found.append({**message, "content": [*found.pop()["content"], *message["content"]]})
+        else:
+            found.append(message)
     return found
 
 
@@ -179,11 +240,15 @@ def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking
         kind = block.get("type")
         if kind == "text":
             if block["text"].strip():
-                kept.append({key: value for key, value in block.items() if key not in OURS})
+                kept.append(_theirs(block))
         elif block.get("partial"):
             left_out[LeftOut.UNFINISHED] += 1
         elif kind in THINKING and not keep_thinking:
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
         else:
-            kept.append(block)
+            kept.append(_theirs(block))
     return kept if any(block.get("type") not in THINKING for block in kept) else []
+
+
+def _theirs(block: Json) -> Json:
+    return {key: value for key, value in block.items() if key not in OURS}

@@ -18,11 +18,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from claude.simulator_answers import Failure, Plan, plan
+from claude.simulator_answers import plan
 from claude.simulator_cache import PromptCache, count_tokens
 from claude.simulator_compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
 from claude.simulator_media import FileStore, look_at
+from claude.simulator_plan import Failure, Plan
 from claude.simulator_rules import MODELS, Refused, check, model_info
+from claude.simulator_tool_rules import check_tools
 
 Json = dict[str, Any]
 
@@ -40,6 +42,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     async def messages(request: Request) -> Response:
         body = await _read(request)
         check(body)
+        check_tools(body)
         check_compaction(body, request.headers.get("anthropic-beta", ""))
         body = after_summary(await asyncio.to_thread(look_at, body, files))
         planned = plan(body)
@@ -58,8 +61,9 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         return JSONResponse(_message(body, planned, used), headers=_headers())
 
     async def tokens(request: Request) -> Response:
-        body = await _read(request)
-        check({"max_tokens": 1, **body})
+        body = {"max_tokens": 1, **await _read(request)}
+        check(body)
+        check_tools(body)
         body = await asyncio.to_thread(look_at, body, files)
         return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
 
@@ -219,13 +223,22 @@ def _message(body: Json, planned: Plan, used: Json) -> Json:
         "stop_reason": planned.stop_reason,
         "stop_sequence": planned.stop_sequence,
         "stop_details": planned.stop_details,
-        "usage": {**used, "output_tokens": planned.output_tokens, "service_tier": "standard"},
+        "usage": {**used, **_counted(planned), "service_tier": "standard"},
+        **_place(planned),
     }
 
 
+def _counted(planned: Plan) -> Json:
+    served = {} if planned.server_tool_use is None else {"server_tool_use": planned.server_tool_use}
+    return {"output_tokens": planned.output_tokens, **served}
+
+
+def _place(planned: Plan) -> Json:
+    return {} if planned.container is None else {"container": planned.container}
+
+
 async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIterator[str]:
-    begun: Json = {**_message(body, planned, used), "content": []}
-    begun |= {"usage": {**begun["usage"], "output_tokens": 1}}
+    begun = _message(body, Plan(output_tokens=1), used)
     begun |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
     yield _sse({"type": "message_start", "message": begun})
     yield _sse({"type": "ping"})
@@ -241,8 +254,8 @@ async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIt
     if planned.breaks_off:
         return
     ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
-    ended |= {"stop_details": planned.stop_details}
-    yield _sse({"type": "message_delta", "delta": ended, "usage": {**used, "output_tokens": planned.output_tokens}})
+    ended |= {"stop_details": planned.stop_details, **_place(planned)}
+    yield _sse({"type": "message_delta", "delta": ended, "usage": {**used, **_counted(planned)}})
     yield _sse({"type": "message_stop"})
 
 

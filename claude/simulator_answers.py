@@ -7,72 +7,37 @@ import hashlib
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from claude.simulator_json import example, schema_in
+from claude.simulator_plan import TOKEN, Draft, Failure, Plan, Step, delta, speak, text_steps
 from claude.simulator_rules import as_blocks, signature
+from claude.simulator_tools import TOOL_SCENARIOS, act, told_of
+from claude.simulator_turns import last_words, what_was_said
 from claude.simulator_words import HELP, NOTE, OPENINGS, THOUGHTS
 
 Json = dict[str, Any]
-
-FIRST_TOKEN = 0.4
-"""Seconds at human pace."""
-TOKEN = 0.025
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One event of a stream, after a delay; `raw`, `cut` and `hang` stand in for one."""
-
-    event: Json = field(default_factory=dict[str, Any])
-    delay: float = 0.0
-    cut: bool = False
-    hang: bool = False
-    raw: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An answer with a status of failure, always or the first few times."""
-
-    status: int
-    kind: str
-    message: str
-    times: int | None = None
-    retry_after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that one request gets."""
-
-    blocks: list[Json] = field(default_factory=list[Json])
-    steps: list[Step] = field(default_factory=list[Step])
-    first_delay: float = FIRST_TOKEN
-    stop_reason: str = "end_turn"
-    stop_sequence: str | None = None
-    stop_details: Json | None = None
-    output_tokens: int = 1
-    breaks_off: bool = False
-    failure: Failure | None = None
 
 
 def plan(body: Json) -> Plan:
     """Decide what a checked request gets."""
     said = last_words(body)
     if _asks_for_title(body):
-        return _speak(body, _title(said))
+        return speak(body, _title(said))
+    acted = act(body)
+    if acted is not None:
+        return acted
     asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
     schema = schema_in(body)
     if schema is not None:
-        return _speak(body, json.dumps(example(schema, schema), indent=2))
+        return speak(body, json.dumps(example(schema, schema), indent=2))
     if asked is None:
-        return _look(body) or _speak(body, _answer(body, said))
+        return _on_results(body, said) or _look(body) or speak(body, _answer(body, said))
     scenario = SCENARIOS.get(asked[1])
     if scenario is None:
-        return _speak(body, HELP)
+        return speak(body, HELP)
     return scenario(body, int(asked[2]) if asked[2] else None)
 
 
@@ -86,17 +51,16 @@ def _title(said: str) -> str:
     return " ".join(words).rstrip(".,:;!?") or "A conversation"
 
 
-def last_words(body: Json) -> str:
-    """Give the text of the latest message."""
-    return _words_of(body["messages"][-1])
-
-
-def _words_of(message: Json) -> str:
-    return " ".join(block["text"] for block in as_blocks(message["content"]) if block["type"] == "text")
+def _on_results(body: Json, said: str) -> Plan | None:
+    """Tell what tools gave, and answer what the user says besides; None where the last turn has no result."""
+    told = told_of(body)
+    if not told:
+        return None
+    return speak(body, f"{told}\n\n{_answer(body, said)}" if said.strip() else told)
 
 
 def _answer(body: Json, said: str) -> str:
-    earlier = [_words_of(message) for message in body["messages"] if message["role"] == "user"][:-1]
+    earlier = what_was_said(body)[:-1]
     if re.search(r"\bmy name\b", said, re.IGNORECASE) and "?" in said:
         return _recall_name(earlier)
     if re.search(r"(what did i|what have i|do you remember|said first|first message)", said, re.IGNORECASE):
@@ -119,50 +83,12 @@ def _recall_name(earlier: list[str]) -> str:
     return "You have not told me your name yet."
 
 
-def pieces(text: str) -> list[str]:
-    """Cut a text into what stands for its tokens."""
-    return re.findall(r"\s*\S{1,12}|\s+", text)
-
-
-def _text_steps(index: int, text: str) -> Iterator[Step]:
-    yield Step(_start(index, {"type": "text", "text": ""}))
-    for piece in pieces(text):
-        yield Step(_delta(index, {"type": "text_delta", "text": piece}), TOKEN)
-    yield Step({"type": "content_block_stop", "index": index})
-
-
-def _start(index: int, block: Json) -> Json:
-    return {"type": "content_block_start", "index": index, "content_block": block}
-
-
-def _delta(index: int, delta: Json) -> Json:
-    return {"type": "content_block_delta", "index": index, "delta": delta}
-
-
-def _speak(body: Json, text: str) -> Plan:
-    stop_reason, stop_sequence = "end_turn", None
-    sequences: list[str] = body.get("stop_sequences") or []
-    for sequence in sequences:
-        if sequence in text:
-            text, stop_reason, stop_sequence = text[: text.index(sequence)], "stop_sequence", sequence
-    cut = pieces(text)
-    if len(cut) > body["max_tokens"]:
-        text, stop_reason, stop_sequence = "".join(cut[: body["max_tokens"]]), "max_tokens", None
-    return Plan(
-        blocks=[{"type": "text", "text": text}],
-        steps=list(_text_steps(0, text)),
-        stop_reason=stop_reason,
-        stop_sequence=stop_sequence,
-        output_tokens=max(1, len(pieces(text))),
-    )
-
-
 def _look(body: Json) -> Plan | None:
     """Say what the last message shows, and quote its documents with citations; None where it shows nothing."""
     shown = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] in ("image", "document")]
     if not shown:
         return None
-    spoken = _speak(body, "I see " + " and ".join(_seen(block) for block in shown) + ". " + NOTE)
+    spoken = speak(body, "I see " + " and ".join(_seen(block) for block in shown) + ". " + NOTE)
     quoted = [block for block in shown if block["source"]["words"] and _cites(block)]
     for number, block in enumerate(quoted):
         index = len(spoken.blocks)
@@ -175,8 +101,8 @@ def _look(body: Json) -> Plan | None:
             "start_page_number": 1,
             "end_page_number": 2,
         }
-        opened, *rest, closed = _text_steps(index, f" It begins: “{words}”")
-        steps = [*spoken.steps, opened, Step(_delta(index, {"type": "citations_delta", "citation": citation}))]
+        opened, *rest, closed = text_steps(index, f" It begins: “{words}”")
+        steps = [*spoken.steps, opened, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
         text = {"type": "text", "text": f" It begins: “{words}”", "citations": [citation]}
         spoken = replace(spoken, blocks=[*spoken.blocks, text], steps=[*steps, *rest, closed])
     return spoken
@@ -195,41 +121,19 @@ def _seen(block: Json) -> str:
 
 
 def _slow_start(body: Json, seconds: int | None) -> Plan:
-    return replace(_speak(body, "Sorry to keep you waiting. " + NOTE), first_delay=float(seconds or 5))
+    return replace(speak(body, "Sorry to keep you waiting. " + NOTE), first_delay=float(seconds or 5))
 
 
 def _long(body: Json, words: int | None) -> Plan:
-    return _speak(body, " ".join(f"word{number}" for number in range(1, (words or 500) + 1)) + ".")
+    return speak(body, " ".join(f"word{number}" for number in range(1, (words or 500) + 1)) + ".")
 
 
 def _thinking(body: Json, _number: int | None) -> Plan:
     thought = "The user wants to see me think. I will count to three, then answer."
-    spoken = _speak(body, "I thought about it, and here is my answer: three.")
-    text = spoken.blocks[0]["text"]
-    signed = signature(body, thought)
-    steps = [Step(_start(0, {"type": "thinking", "thinking": "", "signature": ""}))]
-    steps += [Step(_delta(0, {"type": "thinking_delta", "thinking": piece}), TOKEN) for piece in pieces(thought)]
-    steps += [Step(_delta(0, {"type": "signature_delta", "signature": signed}))]
-    steps += [Step({"type": "content_block_stop", "index": 0}), *_text_steps(1, text)]
-    blocks = [{"type": "thinking", "thinking": thought, "signature": signed}, *spoken.blocks]
-    return replace(spoken, blocks=blocks, steps=steps)
-
-
-def _tool_use(body: Json, _number: int | None) -> Plan:
-    offered: list[Json] = body.get("tools") or []
-    tools = [tool for tool in offered if "input_schema" in tool]
-    if not tools:
-        return _speak(body, "There are no tools in this request, so there is nothing that I could call.")
-    properties: Json = tools[0]["input_schema"].get("properties") or {}
-    arguments = ", ".join(f'"{name}": {json.dumps(example(shape, shape))}' for name, shape in properties.items())
-    text = "{" + arguments + "}"
-    call_id = hashlib.sha256(repr(body["messages"]).encode()).hexdigest()[:24]
-    call: Json = {"type": "tool_use", "id": f"toolu_{call_id}", "name": tools[0]["name"], "input": {}}
-    steps = [Step(_start(0, call)), Step(_delta(0, {"type": "input_json_delta", "partial_json": ""}))]
-    steps += [Step(_delta(0, {"type": "input_json_delta", "partial_json": p}), TOKEN) for p in pieces(text)]
-    steps += [Step({"type": "content_block_stop", "index": 0})]
-    blocks = [{**call, "input": json.loads(text)}]
-    return Plan(blocks=blocks, steps=steps, stop_reason="tool_use", output_tokens=len(pieces(text)) or 1)
+    draft = Draft(body["max_tokens"])
+    draft.think(thought, signature(body, thought))
+    draft.say("I thought about it, and here is my answer: three.")
+    return draft.plan()
 
 
 def _rate_limit(_body: Json, seconds: int | None) -> Plan:
@@ -238,16 +142,16 @@ def _rate_limit(_body: Json, seconds: int | None) -> Plan:
 
 
 def _overloaded(body: Json, times: int | None) -> Plan:
-    return replace(_speak(body, "It worked after all."), failure=Failure(529, "overloaded_error", "Overloaded", times))
+    return replace(speak(body, "It worked after all."), failure=Failure(529, "overloaded_error", "Overloaded", times))
 
 
 def _server_error(body: Json, times: int | None) -> Plan:
     failure = Failure(500, "api_error", "Internal server error", times)
-    return replace(_speak(body, "It worked after all."), failure=failure)
+    return replace(speak(body, "It worked after all."), failure=failure)
 
 
 def _half(body: Json) -> tuple[Plan, list[Step]]:
-    whole = _speak(body, "This answer begins as every other, but it will never come to its end, because …")
+    whole = speak(body, "This answer begins as every other, but it will never come to its end, because …")
     return whole, whole.steps[: len(whole.steps) // 2]
 
 
@@ -279,7 +183,7 @@ def _hang(body: Json, _number: int | None) -> Plan:
 
 def _refusal(body: Json, _number: int | None) -> Plan:
     details = {"type": "refusal", "category": "general_harms", "explanation": "The request was declined."}
-    return replace(_speak(body, "I would rather not."), stop_reason="refusal", stop_details=details)
+    return replace(speak(body, "I would rather not."), stop_reason="refusal", stop_details=details)
 
 
 def _max_tokens(body: Json, tokens: int | None) -> Plan:
@@ -287,19 +191,18 @@ def _max_tokens(body: Json, tokens: int | None) -> Plan:
 
 
 def _unicode(body: Json, _number: int | None) -> Plan:
-    return _speak(body, "😀 Grüße! 你好 👩‍👩‍👧‍👦 𝄞 مرحبا 🏳️‍🌈 — naïve café. " * 3)
+    return speak(body, "😀 Grüße! 你好 👩‍👩‍👧‍👦 𝄞 مرحبا 🏳️‍🌈 — naïve café. " * 3)
 
 
 def _markdown(body: Json, _number: int | None) -> Plan:
     table = "| a | b |\n| - | - |\n| 1 | 2 |"
-    return _speak(body, f"# Title\n\nA *list*:\n\n- one\n- **two**\n\n{table}\n\n```sql\nSELECT 1;\n```\n\n> Quoted.")
+    return speak(body, f"# Title\n\nA *list*:\n\n- one\n- **two**\n\n{table}\n\n```sql\nSELECT 1;\n```\n\n> Quoted.")
 
 
 SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "slow-start": _slow_start,
     "long": _long,
     "thinking": _thinking,
-    "tool-use": _tool_use,
     "rate-limit": _rate_limit,
     "overloaded": _overloaded,
     "server-error": _server_error,
@@ -312,4 +215,5 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "max-tokens": _max_tokens,
     "unicode": _unicode,
     "markdown": _markdown,
+    **TOOL_SCENARIOS,
 }

@@ -116,13 +116,19 @@ def _blocks(body: Json) -> Iterator[_Block]:
         bare = {key: value for key, value in block.items() if key != "cache_control"}
         text = json.dumps([role, bare], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
-        tokens = _tokens_of_source(bare) or max(len(text) // 4, 1)
+        tokens = _tokens_of_source(bare) or max(len(text) // 4, 1) + _tokens_inside(bare)
         yield _Block(tokens, name, control.get("ttl", "5m") if control else None)
 
 
 def _tokens_of_source(block: Json) -> int | None:
     source: Json = block.get("source") or {}
     return source.get("tokens")
+
+
+def _tokens_inside(block: Json) -> int:
+    """Count what a tool's result shows."""
+    inside = as_blocks(block.get("content") or []) if block.get("type") == "tool_result" else []
+    return sum(_tokens_of_source(one) or 0 for one in inside)
 
 
 def _flat(role: str, content: Any) -> list[tuple[str, Json]]:

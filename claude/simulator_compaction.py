@@ -6,8 +6,8 @@ Source: "Compaction" in the Claude API documentation.
 from dataclasses import replace
 from typing import Any
 
-from claude.simulator_answers import TOKEN, Plan, Step, pieces
 from claude.simulator_cache import count_tokens
+from claude.simulator_plan import TOKEN, Plan, Step, pieces
 from claude.simulator_rules import MODELS, as_blocks, invalid
 
 Json = dict[str, Any]

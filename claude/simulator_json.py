@@ -5,10 +5,25 @@ from typing import Any
 Json = dict[str, Any]
 
 EXAMPLES: Json = {"integer": 1, "number": 1.5, "boolean": True, "string": "example", "null": None}
+DEEPEST = 20
+"""Schemas may hold themselves."""
 
 
-def example(schema: Json, root: Json, depth: int = 0) -> Any:
+def example(schema: Any, root: Json, depth: int = 0) -> Any:
     """Give a small value that fits; references are those into `root`."""
+    if isinstance(schema, bool) or depth > DEEPEST:
+        return "example"
+    return _example({**schema}, root, depth)
+
+
+def example_input(tool: Json) -> Json:
+    """Give what a tool may be called with; nothing where it has no schema of its own."""
+    schema: Json = tool.get("input_schema") or {}
+    properties: Json = schema.get("properties") or {}
+    return {name: example(shape, schema) for name, shape in properties.items()}
+
+
+def _example(schema: Json, root: Json, depth: int) -> Any:
     if "const" in schema or schema.get("enum"):
         choices: list[Any] = schema.get("enum") or [schema.get("const")]
         return choices[0]
@@ -16,11 +31,11 @@ def example(schema: Json, root: Json, depth: int = 0) -> Any:
     if inside is not None:
         return example(inside, root, depth + 1)
     kinds: Any = schema.get("type")
-    kind = kinds if isinstance(kinds, str) else "string"
+    kind = kinds if isinstance(kinds, str) else str(kinds[0]) if kinds else "string"
     if kind == "object":
         return {name: example(shape, root, depth + 1) for name, shape in _wanted(schema, depth)}
     if kind == "array":
-        return [example(schema["items"], root, depth + 1)] if schema.get("minItems") else []
+        return [example(schema.get("items", True), root, depth + 1)] * min(schema.get("minItems", 0), 1)
     return EXAMPLES.get(kind, "example")
 
 
@@ -31,12 +46,12 @@ def schema_in(body: Json) -> Json | None:
     return wanted.get("schema")
 
 
-def _inside(schema: Json, root: Json) -> Json | None:
-    """Give the schema that this one points at, or is made of."""
+def _inside(schema: Json, root: Json) -> Any:
+    """Give the schema that this one points at, or is made of; None where there is none."""
     if "$ref" in schema:
-        definitions: dict[str, Json] = root.get("$defs") or {}
+        definitions: Json = root.get("$defs") or root.get("definitions") or {}
         return definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
-    choices: list[list[Json]] = [schema[name] for name in ("anyOf", "oneOf", "allOf") if schema.get(name)]
+    choices: list[list[Any]] = [schema[name] for name in ("anyOf", "oneOf", "allOf") if schema.get(name)]
     return choices[0][0] if choices else None
 
 

@@ -77,6 +77,10 @@ def look_at(body: Json, files: FileStore) -> Json:
 
 
 def _seen(path: str, block: Json, files: FileStore) -> Json:
+    if block.get("type") == "tool_result" and block.get("content"):
+        inside = enumerate(as_blocks(block["content"]))
+        where = f"{path}.tool_result.content"
+        return {**block, "content": [_seen(f"{where}.{index}", one, files) for index, one in inside]}
     if block.get("type") not in MEDIA_TYPES:
         return block
     where = f"{path}.{block['type']}.source"

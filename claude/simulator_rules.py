@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 Json = dict[str, Any]
@@ -25,6 +26,7 @@ THINKING = {
 }
 """The forms of thinking that a model takes; the others take `adaptive` alone."""
 FORMS = ("adaptive", "between_tools", "disabled", "enabled")
+WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
 MIN_BUDGET = 1024
 MAX_BREAKPOINTS = 4
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -33,15 +35,33 @@ TOP_LEVEL = {
     *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
     *("speed", "user_profile_id", "workspace_id", "context_management"),
 }
+SERVER_RESULTS = {
+    "web_search": "web_search_tool_result",
+    "web_fetch": "web_fetch_tool_result",
+    "code_execution": "code_execution_tool_result",
+    "bash_code_execution": "bash_code_execution_tool_result",
+    "text_editor_code_execution": "text_editor_code_execution_tool_result",
+    "tool_search_tool_regex": "tool_search_tool_result",
+    "tool_search_tool_bm25": "tool_search_tool_result",
+}
+"""Calls of Claude's own tools, and the blocks that answer them."""
+PAUSED = ("server_tool_use", *SERVER_RESULTS.values())
+"""What a paused turn of Claude's ends with, which it goes on behind."""
 BLOCK_KEYS = {
+    **{kind: {"type", "tool_use_id", "content", "cache_control"} for kind in SERVER_RESULTS.values()},
+    **{
+        f"web_{name}_tool_result": {"type", "tool_use_id", "content", "cache_control", "caller"}
+        for name in ("search", "fetch")
+    },
+    "server_tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
     "text": {"type", "text", "citations", "cache_control"},
     "thinking": {"type", "thinking", "signature"},
     "redacted_thinking": {"type", "data"},
-    "tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
+    "tool_use": {"type", "id", "name", "input", "cache_control", "caller", "toolset_name"},
     "image": {"type", "source", "cache_control"},
     "document": {"type", "source", "title", "context", "citations", "cache_control"},
     "compaction": {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"},
-    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
+    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"},
 }
 
 
@@ -59,13 +79,19 @@ def invalid(message: str) -> Refused:
     return Refused(400, "invalid_request_error", message)
 
 
-def check(body: Json) -> None:
-    """Raise Refused for what the Messages API would refuse."""
+@contextmanager
+def refusing_wrong_shapes() -> Generator[None]:
+    """Raise Refused for a part of a wrong type, somewhere that no rule names."""
     try:
-        _check(body)
+        yield
     except (AttributeError, KeyError, TypeError, IndexError):
-        # A part of a wrong type, somewhere that the rules below do not name.
         raise invalid("Input should be a valid dictionary") from None
+
+
+def check(body: Json) -> None:
+    """Raise Refused for what the Messages API would refuse; of tools, `claude.simulator_tool_rules` knows more."""
+    with refusing_wrong_shapes():
+        _check(body)
 
 
 def _check(body: Json) -> None:
@@ -82,6 +108,9 @@ def _check(body: Json) -> None:
         raise Refused(404, "not_found_error", f"model: {body['model']}")
     _check_max_tokens(body)
     _check_options(body)
+    check_cache_control("cache_control", body)
+    for place, block in enumerate(as_blocks(body.get("system") or [])):
+        check_cache_control(f"system.{place}.cache_control", block)
     _check_messages(body)
     if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
@@ -104,7 +133,8 @@ def model_info(model_id: str) -> Json:
 
 def _capabilities(model_id: str) -> Json:
     efforts = EFFORTS if model_id != "claude-haiku-4-5" else ()
-    tools = {name: _support(answer=False) for name in ("code_execution", "web_search")}
+    served = model_id not in WITHOUT_SERVER_TOOLS
+    tools = {name: _support(answer=served) for name in ("code_execution", "web_search")}
     return {
         "batch": _support(answer=False),
         "citations": _support(answer=True),
@@ -113,7 +143,7 @@ def _capabilities(model_id: str) -> Json:
         "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
         "image_input": _support(answer=True),
         "pdf_input": _support(answer=True),
-        "server_tools": {"supported": False, **tools},
+        "server_tools": {"supported": served, **tools},
         "structured_outputs": _support(answer=True),
         "thinking": {
             "supported": True,
@@ -131,9 +161,11 @@ def _forms(model_id: str) -> tuple[str, ...]:
 
 
 def signature(body: Json, thinking: str) -> str:
-    """Sign a thinking block: bound to its model and system prompt, as the API binds it."""
+    """Sign a thinking block: bound to its model, system prompt and tools, as the API binds it."""
     system = [block["text"] for block in as_blocks(body.get("system") or [])]
-    bound = json.dumps([body["model"], system, body.get("tools"), thinking])
+    offered: list[Json] = body.get("tools") or []
+    tools = [{key: tool[key] for key in tool if key != "cache_control"} for tool in offered]
+    bound = json.dumps([body["model"], system, tools or None, thinking])
     return hashlib.sha256(bound.encode()).hexdigest()
 
 
@@ -191,17 +223,10 @@ def _check_messages(body: Json) -> None:
         raise invalid("messages: at least one message is required")
     if messages[0].get("role") != "user":
         raise invalid('messages: first message must use the "user" role')
-    waiting: set[str] = set()
     for place, message in enumerate(messages):
         _check_message(body, f"messages.{place}", message)
-        blocks = as_blocks(message["content"])
-        answered = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
-        if message["role"] == "user" and waiting - answered:
-            missing = ", ".join(sorted(waiting - answered))
-            words = "`tool_use` ids were found without `tool_result` blocks immediately after"
-            raise invalid(f"messages.{place - 1}: {words}: {missing}")
-        waiting = {block["id"] for block in blocks if block["type"] == "tool_use"}
-    if messages[-1]["role"] != "user":
+    paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
+    if messages[-1]["role"] != "user" and not paused:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
@@ -222,13 +247,24 @@ def _check_message(body: Json, path: str, message: Json) -> None:
     if message["content"] in ("", []):
         raise invalid(f"{path}: all messages must have non-empty content")
     for place, block in enumerate(as_blocks(message["content"])):
-        _check_block(body, message["role"], f"{path}.content.{place}", block)
+        check_block(body, message["role"], f"{path}.content.{place}", block)
 
 
-def _check_block(body: Json, role: str, path: str, block: Json) -> None:
+def check_cache_control(path: str, holder: Json) -> None:
+    """Raise Refused for a breakpoint that is none."""
+    control: Json = holder.get("cache_control") or {}
+    if control and (control.get("type") != "ephemeral" or control.get("ttl", "5m") not in ("5m", "1h")):
+        raise invalid(f"{path}: Input should be of the type 'ephemeral', with a ttl of '5m' or '1h'")
+
+
+def check_block(body: Json, role: str, path: str, block: Json) -> None:
+    """Raise Refused for a block that the API would not take in a message of this role."""
     kind = block.get("type")
-    for name in block.keys() - BLOCK_KEYS.get(str(kind), set(block)):
+    if not isinstance(kind, str):
+        raise invalid(f"{path}: Unable to extract tag using discriminator 'type'")
+    for name in block.keys() - BLOCK_KEYS.get(kind, set(block)):
         raise invalid(f"{path}.{kind}.{name}: Extra inputs are not permitted")
+    check_cache_control(f"{path}.{kind}.cache_control", block)
     if kind == "text":
         if not block["text"]:
             raise invalid("messages: text content blocks must be non-empty")

@@ -18,7 +18,7 @@ THOUGHTS = (
 )
 NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` for the real one, or write `/simulate help`.)_"
 HELP = (
-    "Write `/simulate` and one of: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `rate-limit 30`, "
-    "`overloaded 2`, `server-error`, `error`, `cut`, `no-stop`, `garbage`, `hang`, `refusal`, "
-    "`max-tokens`, `unicode`, `markdown`."
+    "Write `/simulate` and one of: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `call NAME {…}`, "
+    "`rounds 3`, `web-search WORDS`, `code`, `pause`, `rate-limit 30`, `overloaded 2`, `server-error`, `error`, `cut`, "
+    "`no-stop`, `garbage`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`."
 )

@@ -23,7 +23,7 @@ MAX_PROBLEM = 300
 
 def schema_problem(schema: Any) -> str | None:
     """Say why this is no schema that can be asked for; None where it is one."""
-    if not _is_object(schema):
+    if not is_object(schema):
         return "takes a JSON schema, which is an object."
     if _is_deeper(schema, MAX_DEPTH):
         return f"takes a schema of at most {MAX_DEPTH} levels."
@@ -80,12 +80,13 @@ def _is_deeper(value: Any, most: int) -> bool:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if _is_object(value):
+    if is_object(value):
         return value.values()
     return value if _is_list(value) else ()
 
 
-def _is_object(value: object) -> TypeGuard[Json]:
+def is_object(value: object) -> TypeGuard[Json]:
+    """Say whether it is an object of JSON's."""
     return isinstance(value, dict)
 
 

@@ -1,13 +1,15 @@
 """What the generator is given: who is asked, and on which terms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from claude.budget import Budget
+from claude.calling import Bounds
 from claude.connection import Claude
 from claude.files import Files
 from claude.models import Models
 from claude.prices import Prices
 from claude.titles import Titles
+from claude.toolbox import Toolbox
 
 LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
@@ -21,6 +23,7 @@ class Upstream:
     models: Models
     files: Files
     titles: Titles
+    toolbox: Toolbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +35,4 @@ class Terms:
     caching: bool = True
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
+    bounds: Bounds = field(default_factory=Bounds)

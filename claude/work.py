@@ -1,7 +1,7 @@
 """What one generation asks of Claude, as its rows say it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from claude.asking import AskingForAnswer
@@ -10,6 +10,7 @@ from claude.compaction import edits, is_near
 from claude.files import Files
 from claude.models import Model
 from claude.prompt import build_request, prefix_fingerprint
+from claude.toolbox import Selection
 from db.messages import OnBranch
 from db.tables import Conversation, Generation, Json, Role
 
@@ -23,6 +24,7 @@ class Work:
     system_prompt: str | None
     options: Json
     turns: Sequence[tuple[str, list[Json], str | None]]
+    tools: Selection
     slow: bool
     """Whether the user takes longer to write than a short cache lives."""
     context_tokens: int
@@ -31,7 +33,7 @@ class Work:
     @property
     def prefix(self) -> str:
         """What Claude binds its thinking to."""
-        return prefix_fingerprint(self.model, self.system_prompt)
+        return prefix_fingerprint(self.model, self.system_prompt, self.tools.definitions)
 
     def asking(self, model: Model, files: Files, *, caching: bool) -> AskingForAnswer:
         """Give what is asked of a model that bears the same name."""
@@ -42,15 +44,19 @@ class Work:
             system_prompt=self.system_prompt,
             options=self.options,
             turns=self.turns,
-            compaction=edits(model),
-            near=is_near(self.context_tokens, model),
+            tools=self.tools.definitions,
+            compacting=None if (edit := edits(model)) is None else (edit, is_near(self.context_tokens, model)),
         )
         return AskingForAnswer(
             request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
         )
 
+    def behind(self, content: list[Json]) -> "Work":
+        """Give the work of another round, behind what the answer holds by then."""
+        return replace(self, turns=[*self.turns, (Role.ASSISTANT.value, content, self.prefix)])
 
-def work_of(generation: Generation, conversation: Conversation, branch: Sequence[OnBranch]) -> Work:
+
+def work_of(generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection) -> Work:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
     turns = [(one.message.role.value, one.message.content, one.prefix) for one in branch]
     said_at = [one.message.created_at for one in branch if one.message.role is Role.USER]
@@ -61,6 +67,7 @@ def work_of(generation: Generation, conversation: Conversation, branch: Sequence
         conversation.system_prompt,
         generation.options,
         turns,
+        tools,
         slow=is_slow(said_at),
         context_tokens=known[-1] if known else 0,
     )

@@ -40,6 +40,11 @@ async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
     return (await session.exec(select(User).where(User.id == user_id))).one_or_none()
 
 
+async def name_of(session: AsyncSession, user_id: UUID) -> str:
+    """Give a user's name."""
+    return (await session.exec(select(User.name).where(User.id == user_id))).one()
+
+
 async def add(session: AsyncSession, user: User) -> bool:
     """Add a user; say whether the name, and the subject, were free."""
     adding = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert

@@ -31,7 +31,7 @@ class Blobs:
         await obstore.put_async(self._store, name, b"tertulia")
         await obstore.delete_async(self._store, name)
 
-    async def put(self, blob_id: UUID, file: Path) -> None:
+    async def put(self, blob_id: UUID, file: Path | bytes) -> None:
         """Keep a file's bytes; all of them or none are there afterwards."""
         await obstore.put_async(self._store, _path(blob_id), file)
 

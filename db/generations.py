@@ -34,9 +34,8 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
 
 
 async def count_running(session: AsyncSession, owner: UUID) -> int:
-    """Count an owner's answers that are being written, or wait for tools."""
-    running = (Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
-    mine = select(func.count()).where(owned(Generation.conversation_id), col(Generation.status).in_(running))
+    """Count an owner's answers that are being written; those that wait for their clients cost nothing."""
+    mine = select(func.count()).where(owned(Generation.conversation_id), Generation.status == Status.RUNNING)
     return (await session.exec(mine, params={"owner": owner})).one()
 
 

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
+from db.tool_calls import CallStatus, ToolCall
 
 # The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
@@ -155,19 +156,24 @@ async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
 
 
 async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, everything: bool) -> list[UUID]:
-    """Take what lost its process: leases that have lapsed, and heads of lines that nobody began.
+    """Take what lost its process: leases that have lapsed, heads of lines that nobody began, and what waited for tools.
+
+    That is what has waited too long, or waits for nothing any more.
 
     `everything`: also what another process still holds, for a server that is the only one by its configuration.
     """
     lost = and_(col(Generation.holder).is_not(None), or_(literal(everything), col(Generation.lease_until) < now()))
+    awaiting = col(Generation.status) == Status.AWAITING_TOOL_RESULTS
+    ready = and_(awaiting, _unheld(), or_(col(Generation.tools_expire_at) <= now(), ~_somebody_to_wait_for()))
     forgotten = and_(
         col(Generation.holder).is_(None),
+        ~awaiting,
         or_(literal(everything), col(Generation.created_at) < now() - STARTING),
         ~_somebody_in_front(),
     )
     query = (
         select(Generation.id)
-        .where(_unfinished(), or_(lost, forgotten))
+        .where(_unfinished(), or_(lost, forgotten, ready))
         .order_by(col(Generation.id))
         .limit(CLAIMED_AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -213,6 +219,11 @@ async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None
     """Give where a generation stands; None where it is gone."""
     found = (await session.exec(select(Generation.status).where(Generation.id == generation_id))).one_or_none()
     return None if found is None else Status(found)
+
+
+def _somebody_to_wait_for() -> ColumnElement[bool]:
+    waits = col(ToolCall.status) == CallStatus.WAITING
+    return exists().where(col(ToolCall.generation_id) == col(Generation.id), waits)
 
 
 def _unfinished() -> ColumnElement[bool]:

@@ -84,6 +84,20 @@ async def usage(session: AsyncSession, owner: UUID, period: Period) -> UsageSum:
     return _usage(row)
 
 
+async def is_known(session: AsyncSession, call_id: UUID) -> bool:
+    """Say whether a call is on the bill: a commit may have gone through whose answer was lost."""
+    connection = await session.connection()
+    return (await connection.execute(select(_CALLS.id).where(_CALLS.id == call_id))).one_or_none() is not None
+
+
+async def of_generation(session: AsyncSession, owner: UUID, generation: tuple[UUID, datetime]) -> UsageSum:
+    """Sum what is on the bill for an answer, by its id and when it was asked for."""
+    generation_id, since = generation
+    of_it = (_CALLS.owner_id == owner, _CALLS.created_at >= since, _CALLS.generation_id == generation_id)
+    connection = await session.connection()
+    return _usage((await connection.execute(select(*_sums()).where(*of_it, _CALLS.purpose == "answer"))).one())
+
+
 async def usage_by_day(session: AsyncSession, owner: UUID, period: Period) -> Sequence[UsageOfDay]:
     """Sum it for each day and model, oldest day first."""
     query = select(*_sums(), _CALLS.day, _CALLS.model).where(_CALLS.owner_id == owner, *period.conditions())

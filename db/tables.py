@@ -66,8 +66,10 @@ def _words(enum: type[StrEnum]) -> Any:
     return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
 
 
-_ROLE = _words(Role)
-_STATUS = _words(Status)
+_ROLE, _STATUS = _words(Role), _words(Status)
+_IS_TEMPORARY = text("temporary = 1")
+METADATA = SQLModel.metadata
+"""All tables, for migrations."""
 
 
 def _moment() -> Any:
@@ -80,6 +82,10 @@ def _later() -> Any:
 
 def _count() -> Any:
     return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+
+
+def _object() -> Any:
+    return Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
 
 
 def _reference(column: str, *, nullable: bool = False, **options: Any) -> Any:
@@ -113,9 +119,7 @@ class Conversation(SQLModel, table=True):
         Index("conversations_by_activity", "owner_id", "updated_at", "id"),
         Index("conversations_by_creation", "owner_id", "created_at", "id"),
         Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
-        Index(
-            "conversations_by_age", "updated_at", sqlite_where=text("temporary = 1"), postgresql_where=text("temporary")
-        ),
+        Index("conversations_by_age", "updated_at", sqlite_where=_IS_TEMPORARY, postgresql_where=text("temporary")),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -124,7 +128,9 @@ class Conversation(SQLModel, table=True):
     system_prompt: str | None = Field(default=None, sa_type=Text)
     model: str
     # What its answers are asked with, unless a send says otherwise; as in Generation.
-    options: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
+    options: Json = _object()
+    # Which of the server's tools Claude may call, and the client's own (claude.toolbox).
+    tools: Json = _object()
     archived: bool = False
     pinned: bool = False
     # In no list and no search, and gone a day after its last message.
@@ -169,10 +175,7 @@ class Generation(SQLModel, table=True):
         Index("generations_by_conversation", "conversation_id", "status"),
         Index("generations_by_lease", "status", "lease_until"),
         Index("generations_by_line", "waits_for"),
-        CheckConstraint(
-            "status IN ('queued', 'running', 'awaiting_tool_results', 'completed', 'stopped', 'failed')",
-            name="generations_status",
-        ),
+        CheckConstraint(f"status IN {tuple(map(str, Status))}", name="generations_status"),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -196,7 +199,9 @@ class Generation(SQLModel, table=True):
     # How many tokens of the model's window were in use behind it; of one that failed, what was known before.
     context_tokens: int | None = None
     # How many blocks of earlier messages Claude was not shown, by reason; words of claude.prompt.
-    left_out: Json = Field(default={}, sa_type=JSON, sa_column_kwargs={"server_default": "{}"})
+    left_out: Json = _object()
+    # Until when it waits for the results of tools.
+    tools_expire_at: datetime | None = _later()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
@@ -233,6 +238,7 @@ class Call(SQLModel, table=True):
     estimated: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     # Of those written to the cache, those that live an hour.
     cache_write_1h_tokens: int = _count()
+    web_searches: int = _count()
     # In 10^-12 US dollars, by the table of prices of that version; none where the price was not known.
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     prices: str
@@ -255,10 +261,8 @@ class Attachment(SQLModel, table=True):
     """A file of the user's, checked by its content; of a conversation from the first message on that shows it."""
 
     __tablename__: ClassVar[Any] = "attachments"
-    __table_args__: ClassVar[Any] = (
-        Index("attachments_by_conversation", "conversation_id"),
-        Index("attachments_by_blob", "blob_id"),
-        Index("attachments_by_owner", "owner_id"),
+    __table_args__: ClassVar[Any] = tuple(
+        Index(f"attachments_by_{name}", f"{name}_id") for name in ("conversation", "blob", "owner")
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -312,7 +316,3 @@ class ConversationChange(SQLModel, table=True):
     conversation_id: UUID
     generation_id: UUID | None = None
     created_at: datetime = _moment()
-
-
-METADATA = SQLModel.metadata
-"""All tables, for migrations."""

@@ -69,6 +69,7 @@ async def _copy(
         system_prompt=old.system_prompt,
         model=old.model,
         options=old.options,
+        tools=old.tools,
         temporary=old.temporary,
         active_leaf_id=ids[branch[-1].id],
     )

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from claude.answer import JSON_MARK
+from claude.calling import JSON_RESULT
 from claude.files import attachment_of
 
 Json = dict[str, Any]
@@ -136,7 +138,12 @@ def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
 
 
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
-    return ToolResultBlock(index, block["tool_use_id"], block.get("content"), bool(block.get("is_error")))
+    output = block.get("content")
+    if block.get(JSON_RESULT) and isinstance(output, str):
+        # An import may bear the mark where it does not fit.
+        with suppress(ValueError, RecursionError):
+            output = json.loads(output)
+    return ToolResultBlock(index, block["tool_use_id"], output, bool(block.get("is_error")))
 
 
 def _show_summary(index: int, block: Json) -> CompactionBlock:

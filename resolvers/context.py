@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
+from claude.mcp_servers import McpServers
 from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
@@ -16,6 +17,7 @@ from claude.budget import Budget
 from claude.files import Files
 from claude.generator import CHANGED, Generator
 from claude.models import Models
+from claude.toolbox import Toolbox
 from db import attachments, conversations, generations, messages
 from db.database import AsyncSession, Database
 from db.tables import Attachment, Conversation, Generation, Message
@@ -51,6 +53,8 @@ class Services:
     closing: asyncio.Event
     subscriptions: Subscriptions
     limits: Limits
+    toolbox: Toolbox
+    mcp: McpServers
 
 
 class Loaders:

@@ -28,6 +28,7 @@ from resolvers.inputs import (
     check_text,
 )
 from resolvers.options import check_model, of_conversation
+from resolvers.tools import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
+    values["tools"] = chosen(info.context, input.tools)
     await info.context.services.limits.check_send(info.context.viewer.id)
     made = Conversation(owner_id=info.context.viewer.id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
@@ -146,6 +148,8 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
         found = await info.context.loaders.conversations.load(wanted) if wanted else None
         model_id = values.get("model") or (found.model if found else info.context.models.default_id)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
+    if "tools" in values:
+        values["tools"] = chosen(info.context, values["tools"])
     async with info.context.database.write() as session:
         owner = info.context.viewer.id
         if wanted and values:

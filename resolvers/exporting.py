@@ -19,6 +19,7 @@ from resolvers.transfer import (
     HeaderLine,
     MessageLine,
     Options,
+    ToolsLine,
     UsageLine,
 )
 
@@ -69,6 +70,7 @@ def _conversation(row: Conversation) -> ConversationLine:
         system_prompt=row.system_prompt,
         model=row.model,
         options=Options(**row.options),
+        tools=ToolsLine(**row.tools),
         archived=row.archived,
         pinned=row.pinned,
         active_leaf_id=_text(row.active_leaf_id),

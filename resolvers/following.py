@@ -8,8 +8,10 @@ from uuid import UUID
 
 from strawberry import ID
 
+from db import tool_calls
 from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
 from db.tables import UNFINISHED, Generation, Message, Status
+from db.tool_calls import CallStatus
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
 from streams.events import (
@@ -18,6 +20,7 @@ from streams.events import (
     GenerationFailed,
     GenerationStopped,
     TerminalEvent,
+    ToolResultsRequired,
     fold,
 )
 from streams.stream import Follower
@@ -84,10 +87,13 @@ async def _beginning(
         return await _from_row(context, generation.id, after)
     if after is not None and 0 <= after <= written.shown:
         return [], written.over and after == written.shown
-    # The terminal event is not part of a snapshot: it always comes by itself, last.
-    seen = [event for event in written.behind(0) if not isinstance(event, TerminalEvent)]
+    seen = written.behind(0)
+    # What ends the answer, or says what it waits for still, is no part of a snapshot: it always comes by itself, last.
+    waits = generation.status is Status.AWAITING_TOOL_RESULTS
+    last = seen[-1] if seen else None
+    comes_last = isinstance(last, TerminalEvent) or (waits and isinstance(last, ToolResultsRequired))
     reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-    sequence, content = written.shown - written.over, fold(seen)
+    sequence, content = written.shown - comes_last, fold(seen)
     # While this waits, the log goes on: what was seen and its number belong together.
     message = answer or await context.loaders.messages.load(generation.message_id)
     if message is None:
@@ -104,8 +110,7 @@ async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Seque
     generation, message = found
     if generation.status not in UNFINISHED:
         return _ended(generation, message, seen), True
-    snapshot = MessageSnapshot(generation.id, generation.sequence, message)
-    return [snapshot] if generation.sequence > seen else [], False
+    return await _standing(context, generation, message, seen) if generation.sequence > seen else [], False
 
 
 async def events(
@@ -153,7 +158,30 @@ async def _from_row(context: Context, generation_id: UUID, after: int | None) ->
     reason = None
     if after is not None:
         reason = SnapshotReason.EXPIRED if 0 <= after < generation.sequence else SnapshotReason.UNKNOWN_SEQUENCE
-    return [MessageSnapshot(generation.id, generation.sequence, message, reason)], False
+    return await _standing(context, generation, message, after, reason), False
+
+
+async def _standing(
+    context: Context,
+    generation: Generation,
+    message: Message,
+    after: int | None,
+    reason: SnapshotReason | None = None,
+) -> list[GenerationEvent]:
+    """Give what a row says of an answer that goes on; what it waits for comes by itself, as in its log."""
+    required = None
+    if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
+        async with context.database.read() as session:
+            calls = await tool_calls.of_generation(session, generation.id)
+        waits = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
+        uses = {index: block for index, block in enumerate(message.content) if block.get("id") in waits}
+        approvals = [index for index, block in uses.items() if waits[block["id"]].asks_first]
+        required = ToolResultsRequired(generation.id, generation.sequence, uses, approvals, generation.tools_expire_at)
+        if after == generation.sequence - 1:
+            return [required]
+    sequence = generation.sequence - (required is not None)
+    snapshot = MessageSnapshot(generation.id, sequence, message, reason)
+    return [snapshot] if required is None else [snapshot, required]
 
 
 def _ended(generation: Generation, message: Message, after: int | None) -> list[GenerationEvent]:

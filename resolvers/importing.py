@@ -88,7 +88,8 @@ async def _conversation(context: Context, line: ConversationLine) -> Conversatio
     used = line.usage.model_dump()
     same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
     values: Json = {name: getattr(line, name) for name in same}
-    return Conversation(owner_id=context.viewer.id, model=model, options=line.options.stored(), **values, **used)
+    values |= {"options": line.options.stored(), "tools": line.tools.stored()}
+    return Conversation(owner_id=context.viewer.id, model=model, **values, **used)
 
 
 async def _attachment(context: Context, line: AttachmentLine, conversation_id: UUID) -> Attachment:

@@ -55,8 +55,56 @@ class GenerationOptions:
 
 
 @dataclass
+class ClientTool:
+    """A tool that the client runs: it gets its calls by ToolResultsRequired, and answers by submitToolResults.
+
+    `name`: up to 128 letters, digits, `_` and `-`. `inputSchema`: a JSON schema of an object.
+    """
+
+    name: str
+    description: str
+    input_schema: JSON
+
+
+@dataclass
+class ConversationTools:
+    """The tools that Claude may call in a conversation.
+
+    `server`: names of the server's tools (`Query.tools`), or patterns as `github__*`; all of them where it is null,
+    none where it is empty. `client`: the client's own, 100 at most.
+    """
+
+    server: list[str] | None = None
+    client: list[ClientTool] | None = None
+
+
+@dataclass
+class ToolResult:
+    """What came of one call: `output`, any JSON, of a tool of the client's; `approved` of a tool that asks first.
+
+    Where the user says no, `output` may be a string that tells Claude why.
+    """
+
+    tool_use_id: ID
+    output: JSON | None = None
+    is_error: bool = False
+    approved: bool | None = None
+
+
+@dataclass
+class SubmitToolResults:
+    """Results of calls that an answer waits for. The answer goes on once it has all of them."""
+
+    generation_id: ID
+    results: list[ToolResult]
+
+
+@dataclass
 class SendMessage:
-    """A message of the user's, and how it is to be answered. `temporary`: of a conversation that is made by it."""
+    """A message of the user's, and how it is to be answered.
+
+    `temporary` and `tools` are those of a conversation that is made by it.
+    """
 
     text: str
     conversation_id: ID | None = None
@@ -66,6 +114,7 @@ class SendMessage:
     idempotency_key: ID | None = None
     when_busy: WhenBusy = WhenBusy.REJECT
     temporary: bool = False
+    tools: ConversationTools | None = None
 
 
 @dataclass
@@ -110,11 +159,12 @@ class CreateConversation:
     model: str | None = None
     options: GenerationOptions | None = None
     temporary: bool = False
+    tools: ConversationTools | None = None
 
 
 @dataclass
 class UpdateConversation:
-    """What is left out stays as it is; null takes a title, a system prompt or options away."""
+    """What is left out stays as it is; null takes a title, a system prompt, options or a choice of tools away."""
 
     id: ID
     title: str | None = UNSET
@@ -123,6 +173,7 @@ class UpdateConversation:
     archived: bool | None = UNSET
     pinned: bool | None = UNSET
     options: GenerationOptions | None = UNSET
+    tools: ConversationTools | None = UNSET
 
 
 @dataclass

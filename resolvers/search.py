@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from claude.answer import utf16_length
+from claude.pieces import utf16_length
 from db import search
 from db.paging import Page, PageInfo
 from db.tables import Json, Message

@@ -10,6 +10,7 @@ from uuid import UUID
 from strawberry import ID
 
 from claude.budget import BudgetSpent, PriceUnknown
+from claude.job import Owner
 from claude.work import Work, work_of
 from db import changes, conversations, generations, leases, messages, search
 from db.database import AsyncSession
@@ -84,7 +85,8 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
         try:
             return await _ask_once(context, input, locate)
         except ConversationBusy as busy:
-            if input.when_busy is not WhenBusy.INTERRUPT:
+            waits = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
+            if not waits and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generator.stop(busy.generation.id)
     return await _ask_once(context, input, locate)
@@ -109,7 +111,8 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
         await leases.lock_owner(session, context.viewer.id)
         payload, work = await _store(session, context, input, locate)
     if work is not None:
-        context.generator.start(payload.generation, work)
+        viewer = context.viewer
+        context.generator.start(payload.generation, work, Owner(viewer.id, viewer.name, payload.conversation.id))
     if not payload.replayed:
         context.changed()
     return payload
@@ -137,7 +140,8 @@ async def _store(
     work = None
     if front is None:
         await _check_running(session, context)
-        work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)])
+        tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
+        work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
         generation.reserved = await _reserve(session, context, work)
         _begin(generation, context, work)
     else:

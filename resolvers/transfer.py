@@ -10,6 +10,7 @@ from pydantic import Field as Checked
 
 from claude.errors import ErrorCode
 from claude.structured import schema_problem
+from claude.tools import NAME
 from db.tables import Role, Status
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
 
@@ -60,6 +61,25 @@ class Options(Line):
         return self.model_dump(exclude_unset=True)
 
 
+class ClientToolLine(Line):
+    """A tool that the conversation's client runs."""
+
+    name: Annotated[str, Checked(pattern=NAME)]
+    description: Annotated[str, Checked(min_length=1, max_length=10_000)]
+    input_schema: Json
+
+
+class ToolsLine(Line):
+    """The tools that Claude may call in a conversation; `server` is null for all of the server's."""
+
+    server: list[Name] | None = None
+    client: list[ClientToolLine] = []
+
+    def stored(self) -> Json:
+        """Give what is kept of them."""
+        return {name: value for name, value in self.model_dump().items() if value is not None and value != []}
+
+
 class UsageLine(Line):
     """What was used; `amount` in 10^-12 US dollars."""
 
@@ -79,6 +99,7 @@ class ConversationLine(Line):
     system_prompt: Annotated[str, Checked(max_length=MAX_SYSTEM_PROMPT)] | None = None
     model: Name
     options: Options = Options()
+    tools: ToolsLine = ToolsLine()
     archived: bool = False
     pinned: bool = False
     active_leaf_id: Name | None = None

@@ -14,6 +14,7 @@ from resolvers.attachments import Attached, attach, attachment_ids
 from resolvers.context import Context, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
+from resolvers.tools import chosen
 
 NOTHING = Attached()
 Branch = Sequence[OnBranch]
@@ -37,11 +38,13 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
-        conversation = Conversation(owner_id=context.viewer.id, model=model, temporary=input.temporary)
+        tools = chosen(context, input.tools)
+        conversation = Conversation(owner_id=context.viewer.id, model=model, temporary=input.temporary, tools=tools)
         turn = await _said(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
-    if input.temporary:
-        raise InvalidInput("temporary", "is said of a new conversation, so not beside conversationId.")
+    for field, given in (("temporary", input.temporary), ("tools", input.tools)):
+        if given:
+            raise InvalidInput(field, "is said of a new conversation, so not beside conversationId.")
     wanted = as_uuid(input.conversation_id)
     found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
     if found is None:

@@ -101,14 +101,25 @@ class ContentBlockFinished(GenerationEvent):
 
 
 def _tool_uses(root: events.ToolResultsRequired) -> Any:
+    """All calls that are waited for."""
     return [show_block(index, block) for index, block in root.tool_uses.items()]
+
+
+def _approvals(root: events.ToolResultsRequired) -> Any:
+    """Those of them that wait for the user's yes or no; the others are tools of the client's."""
+    return [show_block(index, block) for index, block in root.tool_uses.items() if index in root.approvals]
 
 
 @shows(events.ToolResultsRequired)
 class ToolResultsRequired(GenerationEvent):
-    """Claude waits for what the client's own tools give back. This version has no such tools yet."""
+    """Claude waits for the client: answer with submitToolResults, and the same stream goes on.
+
+    It stands at the end of the stream for as long as it is waited, behind a snapshot too. At `expiresAt` the answer
+    fails with TIMEOUT; a new message in the conversation stops it.
+    """
 
     tool_uses: list[ToolUseBlock] = served(_tool_uses)
+    approvals: list[ToolUseBlock] = served(_approvals)
     expires_at: datetime
 
 

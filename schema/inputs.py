@@ -1,5 +1,7 @@
 """The GraphQL names of what mutations take."""
 
+from inspect import getdoc
+
 import strawberry
 
 from db import conversations
@@ -12,6 +14,10 @@ strawberry.enum(inputs.WhenBusy, name="WhenBusy", description=inputs.WhenBusy.__
 for _source in (
     inputs.Thinking,
     inputs.GenerationOptions,
+    inputs.ClientTool,
+    inputs.ConversationTools,
+    inputs.ToolResult,
+    inputs.SubmitToolResults,
     inputs.SendMessage,
     inputs.EditMessage,
     inputs.RegenerateMessage,
@@ -19,5 +25,5 @@ for _source in (
     inputs.CreateConversation,
     inputs.UpdateConversation,
 ):
-    strawberry.input(_source, name=f"{_source.__name__}Input", description=_source.__doc__)
+    strawberry.input(_source, name=f"{_source.__name__}Input", description=getdoc(_source))
 strawberry.input(inputs.ConversationFilter, description=inputs.ConversationFilter.__doc__)

@@ -6,7 +6,8 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import branching, changes, conversations, following, search, sending, viewing
+from resolvers import branching, changes, conversations, following, search, sending, submitting, viewing
+from resolvers import tools as tool_resolvers
 from schema import inputs
 from schema.content import (
     CompactionBlock,
@@ -24,6 +25,7 @@ from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInp
 from schema.events import EVENTS, GenerationEvent
 from schema.failures import Failures
 from schema.shows import followed, served, shows
+from schema.tools import Tool, ToolServer
 from schema.types import (
     Conversation,
     ConversationChange,
@@ -84,6 +86,9 @@ SelectBranchResult = Annotated[ConversationPayload | NotFound, strawberry.union(
 ForkConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound, strawberry.union("ForkConversationResult")
 ]
+SubmitToolResultsResult = Annotated[
+    GenerationPayload | InvalidInput | NotFound, strawberry.union("SubmitToolResultsResult")
+]
 StopGenerationResult = Annotated[GenerationPayload | NotFound, strawberry.union("StopGenerationResult")]
 
 
@@ -99,6 +104,8 @@ class Query:
     search_messages: MessageSearchConnection = served(search.search_messages)
     generation: Generation | None = served(viewing.generation)
     models: list[Model] = served(viewing.models)
+    tools: list[Tool] = served(tool_resolvers.tools)
+    tool_servers: list[ToolServer] = served(tool_resolvers.tool_servers)
 
 
 @strawberry.type
@@ -114,6 +121,7 @@ class Mutation:
     select_branch: SelectBranchResult = served(branching.select_branch)
     fork_conversation: ForkConversationResult = served(branching.fork_conversation)
     stop_generation: StopGenerationResult = served(sending.stop_generation)
+    submit_tool_results: SubmitToolResultsResult = served(submitting.submit_tool_results)
 
 
 @strawberry.type

@@ -14,8 +14,10 @@ from claude import models as claude_models
 from claude import prompt
 from db import ledger, paging, tables
 from resolvers import changes, context, conversations, following, inputs, limits, messages, options, search, viewing
+from resolvers import tools as tool_resolvers
 from schema.content import ContentBlock, Node
 from schema.shows import served, shows
+from schema.tools import ConversationTools, ToolUsage
 
 if TYPE_CHECKING:
     from schema.events import GenerationEventConnection
@@ -249,6 +251,7 @@ class Conversation(Node):
     active_generation: Generation | None = served(conversations.active_generation)
     usage: Usage = served(conversations.usage)
     context: ContextWindow = served(conversations.context)
+    tools: ConversationTools = served(tool_resolvers.of_conversation)
 
 
 @shows(paging.Edge)
@@ -312,3 +315,4 @@ class Viewer:
     usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)
     budget: Budget | None = served(viewing.budget)
     limits: list[Limit] = served(viewing.limits)
+    tool_usage: list[ToolUsage] = served(tool_resolvers.tool_usage)

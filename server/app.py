@@ -46,6 +46,7 @@ from server.rest import refuse_invalid, rest_router
 from server.settings import Settings, secret_of
 from server.sign_in import SignIns
 from server.tokens import Tokens
+from server.tooling import bounds_of, start_tools
 from server.transfer import transfer_router
 from streams.bells import Bells
 from streams.redis_log import RedisLog
@@ -157,26 +158,24 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     signals.on(CHANGED, bells.ring)
     prices = Prices(settings.prices)
     budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens)
-    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone)
+    bounds = bounds_of(settings)
+    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, (prices, budget), model=settings.title_model or None)
     stack.push_async_callback(titles.close)
-    upstream = Upstream(claude, models, files, titles)
+    toolbox, mcp = await start_tools(settings, stack)
+    upstream = Upstream(claude, models, files, titles, toolbox)
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
     limits = open_limits(settings, rates, stack)
-    parts.services = Services(
-        database, log, generator, models, files, budget, signals, bells, parts.closing, subscriptions, limits
-    )
+    shared = (subscriptions, limits, toolbox, mcp)
+    parts.services = Services(database, log, generator, models, files, budget, signals, bells, parts.closing, *shared)
     parts.door = Door(await _identities(settings, database), lambda: parts.services)
     signals.on(SIGNED_OUT, parts.door.bells.ring)
     if settings.auth == "password":
-        tokens = Tokens(secret_of(settings))
-        open_to_all = settings.registration == "open"
-        clean_up = partial(Removed.clean_up, log=log, files=files)
-        parts.sign_ins = SignIns(database, tokens, rates, parts.door, clean_up, open_to_all=open_to_all)
+        parts.sign_ins = _sign_ins(parts, settings, rates)
     stack.push_async_callback(generator.close)
     await generator.begin()
     retention = Retention(database, log, files, days=settings.retention_days, temporary_hours=settings.temporary_hours)
@@ -186,6 +185,13 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.callback(sweeping.cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)
+
+
+def _sign_ins(parts: Parts, settings: Settings, rates: Rates) -> SignIns:
+    services = parts.services
+    clean_up = partial(Removed.clean_up, log=services.log, files=services.files)
+    tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
+    return SignIns(services.database, tokens, rates, parts.door, clean_up, open_to_all=open_to_all)
 
 
 async def _identities(settings: Settings, database: Database) -> Identities:

@@ -15,6 +15,7 @@ from server.identities import Unavailable
 from server.oidc import Keys
 from server.pages import ASSETS
 from server.settings import Settings, WrongSetting, load_settings
+from server.tooling import open_toolbox
 from streams.redis_log import RedisLog
 from streams.redis_writer import AWAY
 
@@ -48,6 +49,9 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield await _identity(settings)
     yield await _redis(settings)
     yield await _attachments(settings)
+    with console.status("Connecting tools …"):
+        finding = await _tools(settings)
+    yield finding
     with console.status("Asking Claude …"):
         finding = await _claude(settings)
     yield finding
@@ -100,6 +104,19 @@ async def _attachments(settings: Settings) -> Finding:
     except (*STORE_ERRORS, ValueError) as error:
         return False, f"TERTULIA_ATTACHMENTS: {place} cannot be written: {str(error).partition(chr(10))[0]}"
     return True, f"attachments: {place} is writable"
+
+
+async def _tools(settings: Settings) -> Finding:
+    toolbox, mcp = open_toolbox(settings)
+    try:
+        await mcp.start()
+        lost = [f"{server.name}: {server.problem}" for server in mcp.servers if not server.connected]
+        names = [offer.name for offer in toolbox.offers()]
+    finally:
+        await mcp.close()
+    if lost:
+        return False, f"TERTULIA_MCP_CONFIG: {'; '.join(lost)}"
+    return True, f"tools: {', '.join(names) or 'none'}"
 
 
 async def _claude(settings: Settings) -> Finding:

@@ -1,7 +1,8 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
@@ -20,7 +21,7 @@ from resolvers.following import MessageSnapshot, follow
 from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from resolvers.sending import SendMessagePayload, send
 from server.admission import retry_after
-from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta
+from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
 
 IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
 
@@ -78,10 +79,12 @@ def rest_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
         sent = await _send(with_, body, idempotency_key)
         if isinstance(sent, Response):
             return sent
-        words = [event async for event in follow(with_, sent.generation, None)]
-        failure = words[-1] if isinstance(words[-1], GenerationFailed) else None
-        if failure is not None:
-            return _claude_failed(GenerationError.from_json(failure.error))
+        words = await _until_end(follow(with_, sent.generation, None))
+        last = words[-1]
+        if isinstance(last, GenerationFailed):
+            return _claude_failed(GenerationError.from_json(last.error))
+        if isinstance(last, ToolResultsRequired):
+            return JSONResponse(_waits(sent, last), 409)
         return await _answer(with_, sent, "".join(_text(event) for event in words))
 
     @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
@@ -123,11 +126,34 @@ def _text(event: GenerationEvent) -> str:
     return event.text if isinstance(event, TextDelta) else ""
 
 
+async def _until_end(events: AsyncGenerator[GenerationEvent]) -> list[GenerationEvent]:
+    found: list[GenerationEvent] = []
+    async with aclosing(events):
+        async for event in events:
+            found.append(event)
+            if isinstance(event, ToolResultsRequired):
+                break
+    return found
+
+
+def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
+    """Say that the answer goes on once its tools have given results, which needs GraphQL."""
+    shown = {
+        "source": "tertulia",
+        "code": "TOOL_RESULTS_REQUIRED",
+        "message": "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
+        "generation_id": str(sent.generation.id),
+        "tool_use_ids": [block["id"] for block in event.tool_uses.values()],
+        "expires_at": event.expires_at.isoformat(),
+    }
+    return {"error": shown}
+
+
 async def _until_first_word(events: AsyncIterator[GenerationEvent]) -> list[GenerationEvent]:
     early: list[GenerationEvent] = []
     async for event in events:
         early.append(event)
-        if _text(event) or isinstance(event, TerminalEvent):
+        if _text(event) or isinstance(event, TerminalEvent | ToolResultsRequired):
             break
     return early
 
@@ -144,7 +170,10 @@ async def _sse(
         if text := _text(event):
             words.append(text)
             yield _event("delta", {"text": text})
-        if isinstance(event, GenerationFailed):
+        if isinstance(event, ToolResultsRequired):
+            # The stream goes on when they are there, and keeps its connection open until then.
+            yield _event("tool_results_required", _waits(sent, event)["error"])
+        elif isinstance(event, GenerationFailed):
             yield _event("error", _body(GenerationError.from_json(event.error)))
         elif isinstance(event, TerminalEvent):
             yield _event("done", (await _answer(context, sent, "".join(words))).model_dump())

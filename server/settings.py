@@ -59,6 +59,14 @@ class Settings(BaseSettings):
     max_concurrent_generations: int | None = Field(default=None, ge=1)
     max_sockets_per_user: int | None = Field(default=None, ge=1)
     daily_tokens: int | None = Field(default=None, ge=1)
+    tools: Annotated[tuple[str, ...], NoDecode] = ()
+    mcp_config: str | None = None
+    ask_first: Annotated[tuple[str, ...], NoDecode] = ()
+    tool_seconds: float = Field(default=60.0, gt=0, le=3600)
+    tool_results_seconds: float = Field(default=3600.0, gt=0, le=30 * 86400)
+    tool_rounds: int = Field(default=25, ge=1, le=1000)
+    tool_calls: int = Field(default=100, ge=1, le=10_000)
+    tool_result_bytes: int = Field(default=200_000, ge=1, le=10_000_000)
     retention_days: float | None = Field(default=None, gt=0)
     temporary_hours: float = Field(default=24.0, gt=0)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
@@ -86,6 +94,7 @@ class Settings(BaseSettings):
         "oidc_issuer",
         "oidc_audience",
         "attachments",
+        "mcp_config",
         "monthly_budget_usd",
         "rate_limit",
         "request_limit",
@@ -115,7 +124,7 @@ class Settings(BaseSettings):
             raise ValueError(SIGNED_WITH)
         return value
 
-    @field_validator("models", "cors_origins", mode="before")
+    @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -211,7 +220,16 @@ def load_settings() -> Settings:
     for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
         if getattr(settings, name) is None:
             raise WrongSetting(f"{variable_name(name)}: is needed where TERTULIA_AUTH=oidc.")
+    check_tools(settings)
     return settings
+
+
+def check_tools(settings: Settings) -> None:
+    """Raise WrongSetting for tools that cannot be had."""
+    if settings.tools or settings.mcp_config:
+        from server.tooling import open_toolbox
+
+        open_toolbox(settings)
 
 
 def secret_of(settings: Settings) -> str:
@@ -232,18 +250,15 @@ def secret_of(settings: Settings) -> str:
 
 
 def _refuse_unknown() -> None:
-    known = {variable_name(field) for field in Settings.model_fields} | NOT_YET | {OF_CLIENTS}
+    known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             raise WrongSetting(f"{name}: there is no such setting" + (f"; did you mean {close[0]}?" if close else "."))
-        if name in NOT_YET and os.environ[name]:
-            raise WrongSetting(f"{name}: is not available in this version; leave it out.")
 
 
 OF_CLIENTS = f"{PREFIX}TOKEN"
 """What `tertulia chat` sends; it is no setting of a server's."""
-NOT_YET = {f"{PREFIX}{name}" for name in ("MCP_CONFIG", "TOOLS")}
 
 
 def variable_name(field: str) -> str:

@@ -1,6 +1,7 @@
 """`tertulia chat`: a client in the terminal, over the public GraphQL API like any other."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -31,14 +32,26 @@ FOLLOW = gql("""
         }
         ... on TextDelta { index offset text }
         ... on ThinkingDelta { index offset text }
-        ... on ContentBlockStarted { index block { ... on ToolUseBlock { name } } }
+        ... on ContentBlockFinished { index block {
+          ... on ToolUseBlock { name input }
+          ... on ToolResultBlock { output isError }
+        } }
+        ... on ToolResultsRequired { toolUses { toolUseId name input } approvals { toolUseId } }
         ... on GenerationFailed { error { message } }
       }
+    }
+""")
+SUBMIT = gql("""
+    mutation Submit($input: SubmitToolResultsInput!) {
+      submitToolResults(input: $input) { __typename ... on Error { message } }
     }
 """)
 ATTEMPTS = 8
 LONGEST_WAIT = 5.0
 FORBIDDEN = 4403
+YES = ("y", "yes")
+LONGEST_RESULT = 500
+"""Characters of a result that are shown."""
 LOST = (TransportError, OSError, EOFError)
 
 Event = dict[str, Any]
@@ -118,8 +131,34 @@ class Terminal:
             async for event in self._events(generation):
                 status.stop()
                 writer.write(event)
+                if event["__typename"] == "ToolResultsRequired":
+                    await self._answer_calls(generation, event)
         finally:
             status.stop()
+
+    async def _answer_calls(self, generation: str, event: Event) -> None:
+        """Ask for a yes or no where one is needed; tools of other clients cannot be run here."""
+        asking = {call["toolUseId"] for call in event["approvals"]}
+        results: list[dict[str, Any]] = []
+        for call in event["toolUses"]:
+            if call["toolUseId"] in asking:
+                yes = await asyncio.to_thread(self._allowed, call["name"])
+                results.append({"toolUseId": call["toolUseId"], "approved": yes})
+            else:
+                words = "The terminal has no such tool."
+                results.append({"toolUseId": call["toolUseId"], "output": words, "isError": True})
+        async with self._connected() as session:
+            found = await session.execute(_with(SUBMIT, input={"generationId": generation, "results": results}))
+        if "message" in found["submitToolResults"]:
+            # Somebody else has answered, perhaps: the stream goes on as it does.
+            self._console.print(found["submitToolResults"]["message"], style="dim")
+
+    def _allowed(self, name: str) -> bool:
+        self._console.print(f"\nMay Claude call {name}? [y/N] ", end="", style="bold")
+        try:
+            return input().strip().lower() in YES
+        except EOFError:
+            return False
 
     async def _events(self, generation: str) -> AsyncIterator[Event]:
         after: int | None = None
@@ -185,8 +224,14 @@ class Writer:
                 before = cut_utf16(self._shown.get(event["index"], ""), event["offset"])
                 thinking = event["__typename"] == "ThinkingDelta"
                 self._show(event["index"], before + event["text"], thinking=thinking)
-            case "ContentBlockStarted" if "name" in event["block"]:
-                self._console.print(f"\n(tool: {event['block']['name']})", style="dim")
+            case "ContentBlockFinished" if "name" in event["block"]:
+                given = json.dumps(event["block"]["input"], ensure_ascii=False)
+                self._console.print(f"\n(tool: {event['block']['name']} {given})", style="dim")
+            case "ContentBlockFinished" if "output" in event["block"]:
+                word = "failed" if event["block"]["isError"] else "gave"
+                output = event["block"]["output"]
+                shown = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+                self._console.print(f"({word}: {shown[:LONGEST_RESULT]})", style="dim")
             case "GenerationFailed":
                 self._console.print(f"\n{event['error']['message']}", style="red")
             case "GenerationCompleted":

@@ -57,7 +57,7 @@ def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
 def _event(generation_id: UUID, letter: str, values: list[Any]) -> GenerationEvent:
     kind = _LETTERS[letter]
     if kind is events.ToolResultsRequired:
-        sequence, tool_uses, expires_at = values
+        sequence, tool_uses, approvals, expires_at = values
         uses = {int(index): block for index, block in tool_uses.items()}
-        return events.ToolResultsRequired(generation_id, sequence, uses, datetime.fromisoformat(expires_at))
+        return events.ToolResultsRequired(generation_id, sequence, uses, approvals, datetime.fromisoformat(expires_at))
     return kind(generation_id, *values)

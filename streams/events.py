@@ -73,9 +73,13 @@ class ContentBlockFinished(GenerationEvent):
 
 @dataclass(slots=True)
 class ToolResultsRequired(GenerationEvent):
-    """Claude waits for what the client's own tools give back; `tool_uses` are blocks by their index."""
+    """Claude waits for what the client's own tools give back, or for the user's yes or no.
+
+    `tool_uses` are blocks by their index; `approvals`: the indexes of those that wait for a yes or no.
+    """
 
     tool_uses: dict[int, Json]
+    approvals: list[int]
     expires_at: datetime
 
 
@@ -126,5 +130,7 @@ def unfinished_block(block: Json, text: str) -> Json:
             return {**block, "text": block.get("text", "") + text, "partial": True}
         case "thinking":
             return {**block, "thinking": block.get("thinking", "") + text, "partial": True}
+        case "tool_result":
+            return {**block, "partial": True}
         case _:
             return {**block, "partial_json": text, "partial": True}

@@ -33,6 +33,10 @@ class EventLog(Protocol):
         """Wait until all that was appended can be seen by everybody, or cannot be for now."""
         ...
 
+    def suspend(self, generation_id: UUID) -> None:
+        """Write no more for now: whoever goes on opens it again, here or elsewhere."""
+        ...
+
     def release(self, generation_id: UUID) -> None:
         """Write it no longer here: another process may, and its readers look there."""
         ...

@@ -70,6 +70,9 @@ class MemoryLog:
     async def flush(self, generation_id: UUID) -> None:
         """Return at once: what was appended is seen."""
 
+    def suspend(self, generation_id: UUID) -> None:
+        """Keep it as it is: nobody but this process can go on."""
+
     def release(self, generation_id: UUID) -> None:
         """Forget it here; its readers look elsewhere."""
         if self._journal is not None:

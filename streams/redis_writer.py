@@ -20,7 +20,8 @@ from streams.stream import Stream
 
 INTERVAL = 0.04
 """Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
-LIFE_WHILE_WRITTEN = 3600
+LIFE_WHILE_WRITTEN = 2 * 3600
+"""Longer than an answer waits for the results of tools, unless that is set otherwise."""
 AWAY = (RedisError, OSError, TimeoutError)
 """What a Redis that cannot be reached raises."""
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import anyio.to_thread
 from running import running
@@ -138,6 +139,18 @@ def text(*pieces: Any, index: int = 0) -> list[Any]:
 def says(*pieces: Any) -> Reply:
     """A whole answer of one text block."""
     return Reply([START, *text(*pieces), *end()])
+
+
+def uses(*calls: tuple[str, Any]) -> Reply:
+    """An answer that calls tools, each by its name with its input; no id comes twice."""
+    pieces: list[Any] = [START]
+    for index, (name, input) in enumerate(calls):
+        pieces += [
+            begin(index, type="tool_use", id=f"toolu_{uuid4().hex}", name=name, input={}),
+            delta(index, "input_json_delta", partial_json=json.dumps(input)),
+            finish(index),
+        ]
+    return Reply([*pieces, *end("tool_use")])
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as some
 
-from claude.answer import utf16_length
+from claude.pieces import utf16_length
 from claude.sse import EventReader
 from resolvers.inputs import MAX_TEXT
 from server.accept import preferred

@@ -39,6 +39,7 @@ class Cluster:
 
     def __init__(self, folder: Path, place: Json, claude: CountingClaude, stack: ExitStack, **more: str) -> None:
         self.folder, self.place, self.claude, self.stack = folder, place, claude, stack
+        self.more = more
         self.shared = "redis_url" in place
         self.servers: list[Server] = []
         for _ in range(2 if self.shared else 1):
@@ -58,7 +59,7 @@ class Cluster:
 
     def again(self, number: int) -> None:
         port = self.apis[number].address.rpartition(":")[2]
-        self.servers[number] = Server(self.folder, self.place, self.claude, "--port", port)
+        self.servers[number] = Server(self.folder, self.place, self.claude, "--port", port, **self.more)
         self.stack.callback(self.servers[number].close)
         self.servers[number].ready()
 

@@ -208,7 +208,9 @@ LATER = (
     "ALTER TABLE conversations DROP COLUMN temporary",
     "DROP INDEX users_by_subject",
     *(f"ALTER TABLE users DROP COLUMN {name}" for name in ("password_hash", "issuer", "subject")),
-    *(f"DROP TABLE {name}" for name in ("sign_ins", "personal_tokens", "audit")),
+    *(f"DROP TABLE {name}" for name in ("sign_ins", "personal_tokens", "audit", "tool_calls")),
+    "ALTER TABLE conversations DROP COLUMN tools",
+    "ALTER TABLE generations DROP COLUMN tools_expire_at",
 )
 """Takes away what revisions behind 0002 have added."""
 

@@ -29,6 +29,8 @@ PROBES = {
     "Query.nodes.ids": "query ($id: ID!) { found: nodes(ids: [$id]) { __typename id } }",
     "Query.conversation.id": "query ($id: ID!) { found: conversation(id: $id) { id title lastMessage { text } } }",
     "Query.generation.id": "query ($id: ID!) { found: generation(id: $id) { id message { text } } }",
+    "Mutation.submitToolResults.input.generationId": "mutation ($id: ID!, $use: ID!) { found: submitToolResults(input: {generationId: $id, results: [{toolUseId: $use, output: 1}]}) { __typename } }",
+    "Mutation.submitToolResults.input.results.toolUseId": "mutation ($id: ID!, $asked: ID!) { found: submitToolResults(input: {generationId: $asked, results: [{toolUseId: $id, output: 1}]}) { __typename } }",
     "Mutation.updateConversation.input.id": f'mutation ($id: ID!) {{ found: updateConversation(input: {{id: $id, title: "T"}}) {CONVERSATION} }}',
     "Mutation.sendMessage.input.conversationId": f'mutation ($id: ID!) {{ found: sendMessage(input: {{text: "Hi", conversationId: $id}}) {SENT} }}',
     "Mutation.sendMessage.input.parentId": f'mutation ($id: ID!, $own: ID) {{ found: sendMessage(input: {{text: "Hi", conversationId: $own, parentId: $id}}) {SENT} }}',
@@ -43,12 +45,16 @@ PROBES = {
     # The last one: what it finds is gone.
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
 }  # fmt: skip
+OWN = ("said", "asked", "use")
+"""Things of one's own that a document names beside the id that it probes."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
-    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } } }",
+    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
     "Query.conversations": "{ conversations { edges { node { title messages { edges { node { text } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
+    "Query.tools": "{ tools { name } }",
+    "Query.toolServers": "{ toolServers { name } }",
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",
     "Subscription.conversationChanges": 'subscription { conversationChanges(after: "0") { kind conversation { title } } }',
 }  # fmt: skip
@@ -74,7 +80,17 @@ def have(api: Api, word: str) -> dict[str, str]:
     pictures = [api.http.post("/attachments", files={"file": (f"{word}.png", image())}).json()["id"] for _ in range(2)]
     sent = api.send(word, attachmentIds=pictures[:1])
     api.follow(sent["generation"]["id"])
+    tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}
+    asked = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
+    with api.socket() as socket:
+        events = socket.events(asked)
+        while next(events)["__typename"] != "ToolResultsRequired":
+            pass
+    called = "query ($id: ID!) { generation(id: $id) { message { content { ... on ToolUseBlock { toolUseId } } } } }"
+    use = api.ask(called, id=asked)["generation"]["message"]["content"][0]["toolUseId"]
     return {
+        "asked": asked,
+        "use": use,
         "conversation": sent["conversation"]["id"],
         "said": sent["userMessage"]["id"],
         "answer": sent["generation"]["message"]["id"],
@@ -93,7 +109,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
         signed(address, register(address, "stranger")) as stranger,
     ):
         own = have(stranger, "mine")
-        yield Two(owner, stranger, have(owner, SECRET), {"own": own["conversation"], "said": own["said"]})
+        yield Two(
+            owner, stranger, have(owner, SECRET), {"own": own["conversation"]} | {name: own[name] for name in OWN}
+        )
 
 
 def ask(api: Api, document: str, **variables: Any) -> Any:
@@ -144,7 +162,7 @@ def test_no_root_field_gives_a_stranger_anything(two: Two) -> None:
 
 
 def test_the_same_documents_find_what_is_ones_own(two: Two) -> None:
-    own = {"own": two.ids["conversation"], "said": two.ids["said"]}
+    own = {"own": two.ids["conversation"]} | {name: two.ids[name] for name in OWN}
     vacuous = [
         path
         for path, document in PROBES.items()

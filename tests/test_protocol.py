@@ -340,7 +340,7 @@ def test_15_interrupt_keeps_what_was_written_and_goes_on(staged: Staged) -> None
     assert [turn["content"][0]["text"] for turn in stage.claude.requests[1]["messages"]] == ["1", "half", "2"]
 
 
-def test_16_any_number_of_clients_see_the_same(api: Api) -> None:
+def test_19_any_number_of_clients_see_the_same(api: Api) -> None:
     generation = api.send("/simulate long 200")["generation"]["id"]
     with ExitStack() as stack:
         streams = [stack.enter_context(api.socket()).events(generation) for _ in range(10)]
@@ -348,7 +348,7 @@ def test_16_any_number_of_clients_see_the_same(api: Api) -> None:
     assert seen == [seen[0]] * 10
 
 
-def test_16_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
+def test_19_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
     gates = [Gate(), Gate()]
     stage = staged(says("a", gates[0], "A"), says("b", gates[1], "B"))
     first = stage.api.send("1")["generation"]["id"]
@@ -369,7 +369,7 @@ def test_16_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
     assert order == ["second", "first"]
 
 
-def test_17_the_history_goes_back_byte_for_byte(staged: Staged) -> None:
+def test_20_the_history_goes_back_byte_for_byte(staged: Staged) -> None:
     thought = [
         begin(0, type="thinking", thinking="", signature=""),
         delta(0, "thinking_delta", thinking="Let me "),
@@ -421,7 +421,7 @@ def all_events(api: Api, generation: str) -> list[Json]:
             return edges
 
 
-def test_18_who_must_poll_reads_the_same_events_with_the_same_numbers(api: Api) -> None:
+def test_21_who_must_poll_reads_the_same_events_with_the_same_numbers(api: Api) -> None:
     generation = api.send("/simulate thinking")["generation"]["id"]
     streamed = api.follow(generation, 0)
     polled = [edge["node"] for edge in all_events(api, generation)]

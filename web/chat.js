@@ -5,7 +5,8 @@ const BLOCKS = `
   __typename index
   ... on TextBlock { text }
   ... on ThinkingBlock { text redacted }
-  ... on ToolUseBlock { name input partialJson }`;
+  ... on ToolUseBlock { name input partialJson }
+  ... on ToolResultBlock { output isError }`;
 const LIST = `{ conversations(first: 50) { edges { node { id title messages(first: 1) { edges { node { text } } } } } }
   models { default simulated } }`;
 const OPEN = `query ($id: ID!) { conversation(id: $id) { id activeGeneration { id }
@@ -13,6 +14,8 @@ const OPEN = `query ($id: ID!) { conversation(id: $id) { id activeGeneration { i
 const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
   ... on SendMessagePayload { conversation { id } generation { id } }
   ... on ConversationBusy { generation { id } } ... on Error { message } } }`;
+const SUBMIT = `mutation ($input: SubmitToolResultsInput!) { submitToolResults(input: $input) { __typename
+  ... on Error { message } } }`;
 const STOP = `mutation ($id: ID!) { stopGeneration(id: $id) { __typename } }`;
 const FOLLOW = `subscription ($id: ID!) { generationEvents(generationId: $id) { __typename sequence
   ... on MessageSnapshot { message { content { ${BLOCKS} } } generation { status } }
@@ -20,6 +23,7 @@ const FOLLOW = `subscription ($id: ID!) { generationEvents(generationId: $id) { 
   ... on ContentBlockFinished { index block { ${BLOCKS} } }
   ... on TextDelta { index offset text } ... on ThinkingDelta { index offset text }
   ... on ToolInputDelta { index offset partialJson }
+  ... on ToolResultsRequired { toolUses { toolUseId name input } approvals { toolUseId } }
   ... on GenerationFailed { error { message } } } }`;
 
 const $ = (id) => document.getElementById(id);
@@ -37,19 +41,46 @@ function trouble(message) {
   $("trouble").textContent = message ?? "";
 }
 
-function render(item, state) {
+function render(item, state, submit = null) {
   const atEnd = $("messages").scrollHeight - $("messages").scrollTop - $("messages").clientHeight < 80;
   item.replaceChildren(...state.blocks.filter((block) => block?.text).map(renderBlock));
   const note = { STOPPED: "Stopped.", FAILED: state.error?.message ?? "Failed." }[state.status];
   if (note) item.append(element("span", { className: "note", textContent: note }));
-  item.setAttribute("aria-busy", String(["RUNNING", "QUEUED"].includes(state.status)));
+  if (state.waits && submit) item.append(renderWait(state.waits, submit));
+  item.setAttribute("aria-busy", String(["RUNNING", "QUEUED", "AWAITING_TOOL_RESULTS"].includes(state.status)));
   if (atEnd) $("messages").scrollTop = $("messages").scrollHeight;
 }
 
 function renderBlock(block) {
   if (block.kind === "TextBlock") return element("span", { textContent: block.text });
-  const title = block.kind === "ThinkingBlock" ? "Thinking" : `Tool: ${block.name}`;
+  const titles = { ThinkingBlock: "Thinking", ToolResultBlock: block.isError ? "The tool failed" : "The tool gave" };
+  const title = titles[block.kind] ?? `Tool: ${block.name}`;
   return element("details", { open: true }, element("summary", { textContent: title }), block.text);
+}
+
+/** What Claude wants to call, with a yes and a no; tools of other clients' are refused by the no. */
+function renderWait({ toolUses, approvals }, submit) {
+  const asking = new Set(approvals.map((call) => call.toolUseId));
+  const answers = new Map();
+  const list = element("ul", { className: "calls" });
+  for (const call of toolUses) {
+    const given = (result) => {
+      answers.set(call.toolUseId, { toolUseId: call.toolUseId, ...result });
+      for (const button of item.querySelectorAll("button")) button.disabled = true;
+      if (answers.size === toolUses.length) submit([...answers.values()]);
+    };
+    const yes = element("button", { type: "button", textContent: "Yes", onclick: () => given({ approved: true }) });
+    const refused = { output: "This page has no such tool.", isError: true };
+    const no = element("button", {
+      type: "button",
+      textContent: "No",
+      onclick: () => given(asking.has(call.toolUseId) ? { approved: false } : refused),
+    });
+    const words = `May Claude call ${call.name} with ${JSON.stringify(call.input)}? `;
+    const item = element("li", {}, words, ...(asking.has(call.toolUseId) ? [yes] : []), no);
+    list.append(item);
+  }
+  return list;
 }
 
 function addMessage(role) {
@@ -66,13 +97,21 @@ function busy(generationId) {
 
 function follow(generationId, item) {
   let state = nothing;
+  const submit = async (results) => {
+    try {
+      const { submitToolResults: done } = await ask(SUBMIT, { input: { generationId, results } });
+      if (done.message) trouble(done.message);
+    } catch (error) {
+      trouble(error.message);
+    }
+  };
   busy(generationId);
   render(item, state);
   subscribe(FOLLOW, { id: generationId }, {
     next({ generationEvents: event }) {
       trouble(null);
       state = apply(state, event);
-      render(item, state);
+      render(item, state, submit);
       if (!["RUNNING", "QUEUED", "AWAITING_TOOL_RESULTS"].includes(state.status)) busy(null);
     },
     lost: () => trouble("The connection is lost. It is tried again; the answer goes on meanwhile."),

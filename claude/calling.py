@@ -1,0 +1,144 @@
+"""Making one call of a tool, within its bounds: whatever comes of it is a result, and costs nobody but its call."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+
+from claude.files import Files
+from claude.media import UnfitMedia
+from claude.prompt import OF_CALL
+from claude.tools import Image, Json, Result, Tool, ToolContext, ToolError
+from db.blobs import STORE_ERRORS
+from db.errors import DATABASE_ERRORS
+
+JSON_RESULT = "is_json"
+"""The key of ours that stored results bear whose text is JSON."""
+NOTHING = "(It gave nothing.)"
+UNKNOWN = "The server was lost while this ran: it may have been carried out, or not."
+STOPPED = "The answer was ended before there was a result."
+EXPIRED = "No result came in time."
+DENIED = "The user said no."
+NO_SUCH = "There is no tool {!r} here."
+NOT_JSON = "The input was no JSON object, so the tool was not called."
+TOO_MANY = "There were too many calls in this answer, so this one was not made: answer with what you have."
+
+logger = logging.getLogger("tertulia.tools")
+tracer = trace.get_tracer("tertulia")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What tools may take: seconds of a call and of waiting, bytes of a result, calls and rounds of an answer."""
+
+    seconds: float = 60.0
+    waiting_seconds: float = 3600.0
+    result_bytes: int = 200_000
+    calls: int = 100
+    rounds: int = 25
+
+    def are_reached(self, rounds: int, calls: int) -> bool:
+        """Say whether an answer may call no more."""
+        return rounds >= self.rounds or calls > self.calls
+
+
+async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
+    """Make a call; give its result, or one that says why there is none. A cancellation goes through."""
+    seconds = tool.seconds or bounds.seconds
+    with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=_attributes(tool, context)) as span:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                result = await tool.call(input, context)
+            result = _within(result, bounds.result_bytes)
+        except ToolError as said:
+            result = Result([_cut(str(said), bounds.result_bytes)], is_error=True)
+        except TimeoutError as error:
+            late = f"It took longer than {seconds:g} s; it may have been carried out, or not."
+            result = failed(late) if limit.expired() else _fault(tool.name, error)
+        except Exception as error:  # noqa: BLE001 - a tool may raise anything, and costs nobody but its call
+            result = _fault(tool.name, error)
+        if result.is_error:
+            span.set_status(Status(StatusCode.ERROR))
+    return result
+
+
+def failed(words: str) -> Result:
+    """Give a result that says why there is none."""
+    return Result([words], is_error=True)
+
+
+def submitted(answer: Json) -> Result:
+    """Give what a client handed in as a result: a string as it is, all else as JSON."""
+    output = answer.get("output")
+    if isinstance(output, str) or output is None:
+        return Result([output or NOTHING], is_error=answer["is_error"])
+    return Result([json.dumps(output, ensure_ascii=False)], is_error=answer["is_error"], is_json=True)
+
+
+async def blocks_of(tool_use_id: str, result: Result, files: Files, place: tuple[UUID, UUID]) -> list[Json]:
+    """Give the blocks of a result, as they are stored: the result itself, and its pictures behind it.
+
+    `place`: whose conversation, and which. A picture that Claude would not take is said in words.
+    """
+    texts, pictures = list[str](), list[Json]()
+    for part in result.parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        try:
+            pictures.append({**await files.keep(part.data, *place), OF_CALL: tool_use_id})
+            texts.append(f"[Picture {len(pictures)} stands below.]")
+        except UnfitMedia as unfit:
+            texts.append(f"[A picture that cannot be shown: {unfit}]")
+        except (*STORE_ERRORS, *DATABASE_ERRORS) as error:
+            logger.warning("A tool's picture could not be kept: %s", error)
+            texts.append("[A picture that could not be kept]")
+    block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": "\n".join(texts).strip() or NOTHING}
+    if result.is_error:
+        block["is_error"] = True
+    return [{**block, JSON_RESULT: True} if result.is_json else block, *pictures]
+
+
+def _within(result: Result, most: int) -> Result:
+    size = sum(len(part.encode("utf-8", "replace")) for part in result.parts if isinstance(part, str))
+    if size > most:
+        return failed(f"The result has {size:,} bytes, and at most {most:,} are taken: ask for less.")
+    return Result([_clean(part) for part in result.parts], result.is_error, result.is_json)
+
+
+def _clean(part: str | Image) -> str | Image:
+    # Half a surrogate pair could be neither stored nor sent.
+    return part.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(part, str) else part
+
+
+def _cut(words: str, most: int) -> str:
+    return words.encode("utf-8", "replace")[:most].decode("utf-8", "ignore") or "The tool failed."
+
+
+def _fault(name: str, error: BaseException) -> Result:
+    # What it says may be anybody's secret: it is for the log.
+    trace_id = uuid4().hex
+    logger.error("The tool %s failed, trace id %s", name, trace_id, exc_info=error)
+    return failed(f"The tool failed (trace id {trace_id}).")
+
+
+def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
+    """Name the span's attributes as OpenTelemetry's conventions for generative AI have it."""
+    return {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": tool.name,
+        "gen_ai.tool.call.id": context.tool_use_id,
+        "gen_ai.conversation.id": str(context.conversation_id),
+    }
+
+
+def fingerprint(answer: Json) -> str:
+    """Give what tells one submission from another."""
+    return hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()

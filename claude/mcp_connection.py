@@ -1,0 +1,242 @@
+"""The connection to one MCP server: kept, made again when it is lost, and called over.
+
+Source: the Model Context Protocol, 2025-11-25 and 2026-07-28; the official SDK speaks both.
+"""
+
+import asyncio
+import logging
+import math
+
+import anyio
+import httpx2
+from mcp import Client, MCPError, types
+from mcp.client import IncomingMessage
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from pydantic import ValidationError
+
+from claude.mcp_config import HttpServer, ServerConfig, Watch, check_input, open_streams, result_of
+from claude.tools import Json, Result, ToolError
+
+CONNECT_SECONDS = 30.0
+LIST_SECONDS = 30.0
+CHECK_SECONDS = 60.0
+"""How often a server that is reached over HTTP is asked for its list: nothing else says that it is away."""
+LEAVE_SECONDS = 2.0
+STOP_SECONDS = 10.0
+"""How long the SDK may take to end a program: it closes its input, then terminates it, then kills it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+MOST_PAGES = 100
+
+NOT_YET = "It has not answered yet."
+CLOSED = "It ended, or closed the connection."
+LOST = "The connection was lost."
+LATE = f"It did not answer within {CONNECT_SECONDS:.0f} seconds."
+
+logger = logging.getLogger("tertulia.mcp")
+
+
+class Connection:
+    """One server: the session of the moment, if there is one, and what was offered last."""
+
+    def __init__(self, name: str, config: ServerConfig) -> None:
+        """Open nothing yet."""
+        self.name = name
+        self.offered: tuple[types.Tool, ...] = ()
+        self.problem: str | None = NOT_YET
+        self.tried = asyncio.Event()
+        self._config = config
+        self._client: Client | None = None
+        self._calls = 0
+        self._legacy = False
+        self._stale = False
+        self._leaving = False
+        self._wake = asyncio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can be called."""
+        return self._client is not None
+
+    def begin(self) -> None:
+        """Connect, and stay connected, in a task of its own: the SDK wants to be left where it was entered."""
+        self._scope = anyio.CancelScope()
+        self._task = asyncio.create_task(self._run(self._scope), name=f"mcp-{self.name}")
+
+    async def end(self) -> None:
+        """Leave the server; no program stays behind."""
+        if self._task is None or self._scope is None:
+            return
+        self._leaving = True
+        self._wake.set()
+        try:
+            if self.connected:
+                # Over HTTP, a session is ended by a request.
+                await asyncio.wait([self._task], timeout=LEAVE_SECONDS)
+        finally:
+            # Not the task: the SDK shields the end of a program from its scopes alone.
+            self._scope.cancel()
+        await asyncio.wait([self._task], timeout=STOP_SECONDS)
+
+    async def call(self, tool: str, input: Json) -> Result:
+        """Call a tool, once; raise ToolError for all that comes of it but a result."""
+        if self._client is None:
+            raise ToolError(f"The MCP server {self.name} is not connected.")
+        check_input(input)
+        self._calls += 1
+        try:
+            # Not the client's own: it asks a second time where it thinks that it may.
+            given = await self._client.session.call_tool(tool, input, allow_input_required=True)
+        except MCPError as error:
+            # Its list may be old, or its session.
+            self._wake.set()
+            if error.code == types.CONNECTION_CLOSED:
+                lost = f"The MCP server {self.name} was lost during the call; it may have been carried out."
+                raise ToolError(lost) from error
+            raise ToolError(error.message) from error
+        except Exception:  # noqa: BLE001 - what a server sends may make the SDK raise anything
+            raise ToolError(f"The MCP server {self.name} answered with what cannot be understood.") from None
+        finally:
+            self._calls -= 1
+        if not isinstance(given, types.CallToolResult):
+            raise ToolError(f"The MCP server {self.name} asks for more than is offered here, so there is no result.")
+        return result_of(self.name, given)
+
+    async def _run(self, scope: anyio.CancelScope) -> None:
+        pause = FIRST_PAUSE
+        with scope:
+            while True:
+                began = anyio.current_time()
+                problem = await self._hold()
+                if self._leaving:
+                    return
+                if problem != self.problem:
+                    logger.warning("The MCP server %s is not connected: %s", self.name, problem)
+                self.problem = problem
+                self.tried.set()
+                if anyio.current_time() - began > LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                await anyio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _hold(self) -> str:
+        """Connect, and stay connected as long as it goes; give the reason why it ended."""
+        watch = Watch(self._lose)
+        limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
+        mode = "legacy" if self._legacy else "auto"
+        streams = open_streams(self._config, watch)
+        try:
+            with limit:
+                async with Client(streams, mode=mode, cache=None, message_handler=self._hear) as client:
+                    offered = await _list(client)
+                    limit.deadline = math.inf
+                    if not watch.is_over:
+                        await self._stay(client, offered)
+        except Exception as error:  # noqa: BLE001 - what a server sends may make the SDK raise anything
+            problem = _problem(error, watch.status)
+            if limit.deadline < math.inf:
+                # There are programs that end when they are asked for anything before the old handshake.
+                self._legacy = problem == CLOSED and not self._legacy
+            return problem
+        return LATE if limit.cancelled_caught else LOST
+
+    def _lose(self) -> None:
+        if self.connected:
+            self._client, self.problem = None, LOST
+            if not self._leaving:
+                logger.warning("The MCP server %s is lost", self.name)
+        self._wake.set()
+
+    async def _hear(self, message: IncomingMessage) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            self._wake.set()
+
+    async def _stay(self, client: Client, offered: tuple[types.Tool, ...]) -> None:
+        """Keep the list as the server has it, until the server is lost or to be left."""
+        self._client, self.offered, self.problem = client, offered, None
+        self._stale = False
+        self.tried.set()
+        logger.info("The MCP server %s is connected, with %d tools", self.name, len(offered))
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._listen, client)
+                while not self._is_over():
+                    is_asked = self._stale or isinstance(self._config, HttpServer)
+                    with anyio.move_on_after(CHECK_SECONDS if is_asked else None):
+                        await self._wake.wait()
+                    self._wake.clear()
+                    if not self._is_over():
+                        await self._refresh(client)
+                group.cancel_scope.cancel()
+        finally:
+            self._lose()
+
+    def _is_over(self) -> bool:
+        return self._leaving or not self.connected
+
+    async def _refresh(self, client: Client) -> None:
+        try:
+            with anyio.fail_after(LIST_SECONDS):
+                offered = await _list(client)
+        except (MCPError, ValidationError, TimeoutError):
+            # A program may be busy with a call; and to end one ends what it does.
+            self._stale = True
+            if isinstance(self._config, HttpServer) and not self._calls:
+                raise
+            return
+        self._stale = False
+        if offered != self.offered:
+            self.offered = offered
+            logger.info("The MCP server %s has other tools now: %d", self.name, len(offered))
+
+    async def _listen(self, client: Client) -> None:
+        """Hear of changes from servers of 2026; those before say them unasked."""
+        tools = client.server_capabilities.tools
+        pause = FIRST_PAUSE
+        while tools is not None and tools.list_changed:
+            try:
+                async with client.listen(tools_list_changed=True) as changes:
+                    # What changed before may not have been heard.
+                    self._wake.set()
+                    async for _ in changes:
+                        self._wake.set()
+            except ListenNotSupportedError:
+                return
+            except (MCPError, SubscriptionLost):
+                self._wake.set()
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _list(client: Client) -> tuple[types.Tool, ...]:
+    found: dict[str, types.Tool] = {}
+    cursor: str | None = None
+    for _ in range(MOST_PAGES if client.server_capabilities.tools else 0):
+        page = await client.list_tools(cursor=cursor)
+        for tool in page.tools:
+            found.setdefault(tool.name, tool)
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return tuple(found[name] for name in sorted(found))
+
+
+def _problem(error: Exception, status: int | None) -> str:
+    """Say what is wrong, in words of ours: those of servers and libraries may hold secrets."""
+    match error:
+        case ExceptionGroup():
+            return _problem(error.exceptions[0], status)
+        case MCPError() if error.code == types.CONNECTION_CLOSED:
+            said = CLOSED
+        case MCPError():
+            said = f"It answered with the HTTP status {status}." if status else "It answered with an error."
+        case TimeoutError():
+            said = LATE
+        case httpx2.TransportError():
+            said = "It cannot be reached."
+        case OSError():
+            said = f"It cannot be started: {error.strerror}."
+        case _:
+            said = "It answered with what cannot be understood."
+    return said

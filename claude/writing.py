@@ -1,0 +1,113 @@
+"""Writing one answer: what Claude says, round by round, into its log."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from claude.asking import AskingForAnswer
+from claude.beginning import TakenUp, take_up
+from claude.budget import EXCEEDED
+from claude.errors import StreamError
+from claude.job import Job
+from claude.patience import patiently
+from claude.rounds import Rounds
+from claude.terms import Terms, Upstream
+from claude.work import Work
+from db.database import Database
+from db.tables import Json, now
+from streams.events import GenerationEvent, GenerationStarted
+from streams.log import EventLog
+
+CALLED, PAUSED = "tool_use", "pause_turn"
+"""Reasons to stop behind which there is another round."""
+
+
+class Writer:
+    """Writes the answers of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        upstream: Upstream,
+        *,
+        process: UUID,
+        terms: Terms,
+        lease_end: Callable[[], datetime],
+        changed: Callable[[UUID], None],
+    ) -> None:
+        """Take the parts, this process's name, when a lease ends that is written now, and whom to tell of changes."""
+        self._database = database
+        self._log = log
+        self._upstream = upstream
+        self._process = process
+        self._terms = terms
+        self._lease_end = lease_end
+        self._changed = changed
+        self._rounds = Rounds(database, log, (upstream.files, upstream.models), process=process, terms=terms)
+
+    async def write(self, job: Job) -> None:
+        """Write an answer to its end; what cuts it short is raised."""
+        work, asking = await self._asking(job)
+        answer, bounds = job.answer, self._terms.bounds
+        if answer.sequence == 0:
+            self._log.append(job.generation_id, [GenerationStarted(job.generation_id, answer.next_sequence())])
+        async with asyncio.timeout(self._upstream.claude.deadlines.answer):
+            # What was taken up with something in it was left between two rounds.
+            goes_on, last, asked = bool(answer.content), False, 0
+            while True:
+                if goes_on:
+                    await self._rounds.end(job, work)
+                    if last:
+                        return
+                    last = bounds.are_reached(answer.rounds, answer.calls) or asked > bounds.rounds
+                    asking.go_on(answer.content, container=answer.container, last=last)
+                await self._hear(job, asking)
+                asked += 1
+                # Where Claude was told of no tools it cannot have called any.
+                called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
+                goes_on = called or answer.stop_reason == PAUSED
+                if not goes_on:
+                    return
+
+    async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
+        """Ask Claude, and take what comes, to the end of a round."""
+        async for events in self._upstream.claude.stream(asking, job.failed):
+            await job.may_write()
+            self._take(job, events)
+            self._watch_cost(job)
+
+    def _watch_cost(self, job: Job) -> None:
+        """Break off what costs more than was reserved for it."""
+        if job.allowance is not None:
+            answer = job.answer
+            used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
+            if (self._terms.prices.amount(job.model or "", used) or 0) > job.allowance:
+                raise StreamError(EXCEEDED)
+
+    def _take(self, job: Job, events: Sequence[Json]) -> None:
+        """Show what came together together; also what stands before one that makes no sense."""
+        ours: list[GenerationEvent] = []
+        try:
+            job.answer.take(events, ours)
+        finally:
+            if ours:
+                job.first_token_at = job.first_token_at or now()
+                self._log.append(job.generation_id, ours)
+
+    async def _asking(self, job: Job) -> tuple[Work, AskingForAnswer]:
+        work, job.work = job.work, None
+        if work is None:
+            found = await patiently(self._taking_up(job))
+            work, job.allowance, job.owner = found.work, found.allowance, found.owner
+            self._changed(found.owner.id)
+        job.message_id = work.message_id
+        model = await self._upstream.models.get(work.model)
+        job.model, job.answer.schema = work.model, work.options.get("output_schema")
+        job.asking = work.asking(model, self._upstream.files, caching=self._terms.caching)
+        return work, job.asking
+
+    def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
+        parts = (self._terms.budget, self._upstream.models, self._upstream.toolbox)
+        return lambda: take_up(self._database, job, self._process, self._lease_end(), parts)

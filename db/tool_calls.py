@@ -1,0 +1,143 @@
+"""Calls of tools: each is written down before it is made, so that nobody ever makes it twice.
+
+A row is kept when the conversation is gone, for it is a line of the usage; what was submitted for it is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import JSON, Enum, Index, bindparam, func, update
+from sqlmodel import Field, SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.ownership import owned
+from db.tables import METADATA, Generation, Json, Status, UtcDateTime, new_id, now
+
+
+class CallStatus(StrEnum):
+    """Where a call stands: it waits for its client or its user, has been answered by them, may have been made, is over.
+
+    `unknown`: the process that made it was lost, so nobody knows whether it was carried out.
+    """
+
+    WAITING = "waiting"
+    ANSWERED = "answered"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+def _later() -> Any:
+    return Field(default=None, sa_type=UtcDateTime, nullable=True)
+
+
+class ToolCall(SQLModel, table=True):
+    """One call of a tool that runs here, or at the client's."""
+
+    __tablename__: ClassVar[Any] = "tool_calls"
+    __table_args__: ClassVar[Any] = (
+        Index("tool_calls_by_generation", "generation_id", "tool_use_id", unique=True),
+        Index("tool_calls_by_owner", "owner_id", "created_at"),
+    )
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", nullable=False)
+    conversation_id: UUID
+    generation_id: UUID
+    tool_use_id: str
+    name: str
+    status: CallStatus = Field(sa_type=Enum(CallStatus, native_enum=False, length=32, values_callable=list))
+    asks_first: bool = False
+    # What was submitted for it, until Claude has been told; and what tells the same from something else, for good.
+    answer: Json | None = Field(default=None, sa_type=JSON)
+    fingerprint: str | None = None
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
+    started_at: datetime | None = _later()
+    finished_at: datetime | None = _later()
+
+
+_CALLS = METADATA.tables["tool_calls"]
+_GENERATIONS = METADATA.tables["generations"]
+_OF_GENERATION = select(ToolCall).where(ToolCall.generation_id == bindparam("generation")).order_by(col(ToolCall.id))
+_OWNED = (
+    select(Generation)
+    .where(Generation.id == bindparam("generation"), owned(Generation.conversation_id))
+    .with_for_update(key_share=True)
+)
+
+
+async def of_generation(session: AsyncSession, generation_id: UUID) -> dict[str, ToolCall]:
+    """Give the calls of a generation by their tool use ids; whoever asks holds its lease, or has its owner."""
+    found = await session.exec(_OF_GENERATION, params={"generation": generation_id})
+    return {row.tool_use_id: row for row in found.all()}
+
+
+async def settle(session: AsyncSession, generation_id: UUID, ended: dict[str, CallStatus]) -> None:
+    """Write down how calls ended; what was submitted for them is no longer kept."""
+    for tool_use_id, status in ended.items():
+        where = (_CALLS.c.generation_id == generation_id, _CALLS.c.tool_use_id == tool_use_id)
+        await session.exec(update(_CALLS).where(*where).values(status=status, finished_at=now(), answer=None))
+
+
+async def begin(session: AsyncSession, generation_id: UUID, tool_use_ids: Sequence[str]) -> None:
+    """Write down that calls are made now: from here on they may have been carried out."""
+    where = (_CALLS.c.generation_id == generation_id, _CALLS.c.tool_use_id.in_(tool_use_ids))
+    await session.exec(update(_CALLS).where(*where).values(status=CallStatus.RUNNING, started_at=now()))
+
+
+async def close(session: AsyncSession, generation_id: UUID) -> None:
+    """Write down that nothing more comes of what is still open."""
+    mine = _CALLS.c.generation_id == generation_id
+    closing = update(_CALLS).values(finished_at=now(), answer=None)
+    for before, after in (
+        ((CallStatus.WAITING, CallStatus.ANSWERED), CallStatus.FAILED),
+        ((CallStatus.RUNNING,), CallStatus.UNKNOWN),
+    ):
+        await session.exec(closing.where(mine, _CALLS.c.status.in_(before)).values(status=after))
+
+
+async def owned_generation(session: AsyncSession, owner: UUID, generation_id: UUID) -> Generation | None:
+    """Give a generation of the owner's, as it is now; the owner is locked."""
+    found = await session.exec(_OWNED, params={"generation": generation_id, "owner": owner})
+    return found.one_or_none()
+
+
+async def submit(session: AsyncSession, call: ToolCall, answer: Json, fingerprint: str) -> None:
+    """Keep what was submitted for a call that waits."""
+    values = {"status": CallStatus.ANSWERED, "answer": answer, "fingerprint": fingerprint}
+    await session.exec(update(_CALLS).where(_CALLS.c.id == call.id).values(**values))
+
+
+async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
+    """Take a generation whose calls have all been answered; say whether nobody else has."""
+    waiting = (
+        _GENERATIONS.c.id == generation_id,
+        _GENERATIONS.c.status == Status.AWAITING_TOOL_RESULTS,
+        _GENERATIONS.c.holder.is_(None),
+    )
+    values = {"status": Status.RUNNING, "holder": holder, "lease_until": until, "tools_expire_at": None}
+    return bool((await session.exec(update(_GENERATIONS).where(*waiting).values(**values))).rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUsage:
+    """How often a tool was called."""
+
+    name: str
+    calls: int
+    failed: int
+
+
+async def usage(session: AsyncSession, owner: UUID, since: datetime | None) -> list[ToolUsage]:
+    """Count an owner's calls by tool, by name."""
+    failed = func.count().filter(col(ToolCall.status).in_((CallStatus.FAILED, CallStatus.UNKNOWN)))
+    query = select(ToolCall.name, func.count(), failed).where(ToolCall.owner_id == owner)
+    if since is not None:
+        query = query.where(col(ToolCall.created_at) >= since)
+    query = query.group_by(ToolCall.name).order_by(ToolCall.name)
+    return [ToolUsage(*row) for row in (await session.exec(query)).all()]

@@ -1,0 +1,117 @@
+"""Tools: which ones there are, which ones a conversation has, and how often they were called."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import jsonschema_rs
+
+from claude.mcp_servers import McpServer
+from claude.structured import is_object
+from claude.toolbox import Offer
+from claude.tools import NAME, schema_problem
+from db import tool_calls
+from db.tables import Conversation, Json
+from db.tool_calls import ToolUsage
+from resolvers.context import Context, Info
+from resolvers.errors import InvalidInput
+from resolvers.inputs import ClientTool, ConversationTools, check_text
+
+MAX_TOOLS = 100
+"""Of a client's own, and patterns of the server's, in one conversation."""
+MAX_DESCRIPTION = 10_000
+MAX_SCHEMA = 64 * 1024
+"""Bytes."""
+PATTERN = r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTools:
+    """A tool that a conversation's client runs."""
+
+    name: str
+    description: str
+    input_schema: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The tools of a conversation; `server` is None for all of the server's."""
+
+    server: list[str] | None
+    client: list[ClientTools]
+
+
+async def tools(info: Info) -> Sequence[Offer]:
+    """The tools that this server offers to Claude, by name; those of lost MCP servers are missing."""
+    return info.context.services.toolbox.offers()
+
+
+async def tool_servers(info: Info) -> Sequence[McpServer]:
+    """The MCP servers whose tools this server offers, by name."""
+    return info.context.services.mcp.servers
+
+
+def of_conversation(root: Conversation) -> Choice:
+    """The tools that Claude may call."""
+    kept: list[Json] = root.tools.get("client") or []
+    declared = [ClientTools(**tool) for tool in kept]
+    return Choice(root.tools.get("server"), declared)
+
+
+async def tool_usage(info: Info, since: datetime | None = None) -> Sequence[ToolUsage]:
+    """How often tools were called, by name; those of Claude's own are part of its usage."""
+    async with info.context.database.read() as session:
+        return await tool_calls.usage(session, info.context.viewer.id, since)
+
+
+def chosen(context: Context, choice: ConversationTools | None) -> Json:
+    """Check a choice of tools, and give what is kept of it; raise InvalidInput."""
+    if choice is None:
+        return {}
+    kept: Json = {}
+    offered = {offer.name for offer in context.services.toolbox.offers()}
+    if choice.server is not None:
+        kept["server"] = [_pattern(f"tools.server[{n}]", one, offered) for n, one in enumerate(choice.server)]
+    if choice.client:
+        kept["client"] = [_declared(f"tools.client[{n}]", one, offered) for n, one in enumerate(choice.client)]
+    for field, many in kept.items():
+        if len(many) > MAX_TOOLS:
+            raise InvalidInput(f"tools.{field}", f"takes at most {MAX_TOOLS}, not {len(many)}.")
+    names = [tool["name"] for tool in kept.get("client", [])]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput("tools.client", f"two tools are called {twice[0]}.")
+    return kept
+
+
+def _pattern(field: str, pattern: str, offered: set[str]) -> str:
+    if not re.fullmatch(PATTERN, pattern):
+        raise InvalidInput(field, "takes a name of a tool, or a pattern such as github__*.")
+    # Tools of an MCP server may only be away for now.
+    if pattern not in offered and "__" not in pattern and not re.search(r"[*?\[]", pattern):
+        raise InvalidInput(field, f"there is no tool {pattern!r} here; see `Query.tools`.")
+    return pattern
+
+
+def _declared(field: str, tool: ClientTool, offered: set[str]) -> Json:
+    if not re.fullmatch(NAME, tool.name):
+        raise InvalidInput(f"{field}.name", "takes 1 to 128 letters, digits, _ and -.")
+    if tool.name in offered:
+        raise InvalidInput(f"{field}.name", f"{tool.name} is a tool of the server's: choose another name.")
+    if not tool.description.strip():
+        raise InvalidInput(f"{field}.description", "is blank: it tells Claude what the tool does.")
+    check_text(f"{field}.description", tool.description, MAX_DESCRIPTION)
+    schema: Any = tool.input_schema
+    if problem := schema_problem(schema if is_object(schema) else {}):
+        raise InvalidInput(f"{field}.inputSchema", problem)
+    if (size := len(json.dumps(schema))) > MAX_SCHEMA:
+        raise InvalidInput(f"{field}.inputSchema", f"takes at most {MAX_SCHEMA:,} bytes, not {size:,}.")
+    try:
+        jsonschema_rs.validator_for(schema)
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        line = str(error).partition("\n")[0]
+        raise InvalidInput(f"{field}.inputSchema", f"is no JSON schema: {line[:200]}") from None
+    return asdict(tool)

@@ -1,0 +1,517 @@
+"""MCP servers: their file, their tools, and what becomes of them when they are lost. All servers are real ones."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from mcp.server.mcpserver import Context, MCPServer
+from running import ThreadedServer, running
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from uvicorn import Config
+
+from claude import mcp_config, mcp_connection
+from claude.mcp_config import HttpServer, ServerConfig, StdioServer, read_config
+from claude.mcp_servers import McpServers, McpTool
+from claude.tools import Image, Json, Result, ToolContext, ToolError
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+CONTEXT = ToolContext(UUID(int=1), "ada", UUID(int=2), UUID(int=3), "toolu_1")
+TIME = StdioServer(command=sys.executable, args=["-m", "mcp_server_time"])
+MODERN = '''
+import os, sys
+from pathlib import Path
+import anyio
+from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.types import CallToolResult, TextContent
+
+server = MCPServer("modern", log_level="CRITICAL")
+folder = Path(sys.argv[1])
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+@server.tool()
+def table() -> CallToolResult:
+    return CallToolResult(content=[], structured_content={"rows": [1, 2]})
+
+@server.tool()
+def picture() -> Image:
+    return Image(path=folder / "pixel.png")
+
+@server.tool()
+def refuse() -> CallToolResult:
+    return CallToolResult(content=[TextContent(text="Not on a Sunday.")], is_error=True)
+
+@server.tool()
+def explode() -> str:
+    raise RuntimeError("kaboom")
+
+@server.tool()
+async def grow(ctx: Context) -> str:
+    server.add_tool(lambda: "new", name="grown", description="Grew.")
+    await ctx.notify_tools_changed()
+    return "It grew."
+
+@server.tool()
+async def stay() -> str:
+    (folder / "staying").touch()
+    try:
+        await anyio.sleep_forever()
+    finally:
+        (folder / "left").touch()
+
+@server.tool()
+def environment() -> str:
+    return " ".join(f"{name}={os.environ.get(name)}" for name in ("GIVEN", "ANTHROPIC_API_KEY"))
+
+server.run()
+'''
+OLD = '''
+import json, os, sys
+from pathlib import Path
+
+folder, quirks = Path(sys.argv[1]), sys.argv[2:]
+(folder / f"{os.getpid()}.pid").touch()
+tools = json.loads((folder / "tools.json").read_text())
+results = json.loads((folder / "results.json").read_text())
+
+def say(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+for number, line in enumerate(sys.stdin):
+    asked = json.loads(line)
+    method, id = asked.get("method"), asked.get("id")
+    if "strict" in quirks and number == 0 and method != "initialize":
+        sys.exit("initialize was expected")
+    if "mute" in quirks or method is None:
+        continue
+    if method == "initialize":
+        server = {"name": "old", "version": "1"}
+        capabilities = {"tools": {"listChanged": True}}
+        result = {"protocolVersion": "2025-06-18", "capabilities": capabilities, "serverInfo": server}
+        say(id=id, result=result)
+    elif method == "tools/list":
+        place = int(asked.get("params", {}).get("cursor", 0))
+        more = {"nextCursor": str(place + 2)} if place + 2 < len(tools) else {}
+        say(id=id, result={"tools": tools[place : place + 2], **more})
+    elif method == "notifications/cancelled":
+        (folder / "cancelled").touch()
+    elif method == "tools/call":
+        name = asked["params"]["name"]
+        with (folder / "calls").open("a") as calls:
+            calls.write(name + chr(10))
+        if name == "die":
+            sys.exit(1)
+        elif name == "babble":
+            sys.stdout.buffer.write(b"no JSON \\xff\\xfe" + bytes([10]) + b'{"jsonrpc": "2.0", "id": [], "result": 7}' + bytes([10]))
+            say(id=id, result={"content": [{"type": "text", "text": "fine"}]})
+        elif name == "ask":
+            say(id="mine", method="sampling/createMessage", params={"messages": [], "maxTokens": 1})
+            answer = json.loads(sys.stdin.readline())
+            say(id=id, result={"content": [{"type": "text", "text": answer["error"]["message"]}]})
+        elif name == "change":
+            tools.append({"name": "changed", "inputSchema": {"type": "object"}})
+            say(method="notifications/tools/list_changed")
+            say(id=id, result={"content": []})
+        elif name in results:
+            say(id=id, **results[name])
+    elif id is not None:
+        say(id=id, error={"code": -32601, "message": "Method not found"})
+'''
+Found = TypeVar("Found")
+
+
+def run(work: Coroutine[Any, Any, Found]) -> Found:
+    return asyncio.run(work)
+
+
+def modern(folder: Path, **more: Any) -> StdioServer:
+    (folder / "pixel.png").write_bytes(PIXEL)
+    script = folder / "modern.py"
+    script.write_text(MODERN)
+    return StdioServer(command=sys.executable, args=[str(script), str(folder)], **more)
+
+
+def old(folder: Path, *names: str, results: Json | None = None, quirk: str = "", tools: Any = None) -> StdioServer:
+    """A server of before 2026, by hand: it lists two tools to a page, and gives results as they are given here."""
+    folder.mkdir(exist_ok=True)
+    listed = tools or [{"name": name, "inputSchema": {"type": "object"}} for name in names or results or ()]
+    (folder / "tools.json").write_text(json.dumps(listed))
+    (folder / "results.json").write_text(json.dumps(results or {}))
+    script = folder / "old.py"
+    script.write_text(OLD)
+    return StdioServer(command=sys.executable, args=["-S", str(script), str(folder), quirk])
+
+
+@asynccontextmanager
+async def connected(asks: str = "", **configs: ServerConfig) -> AsyncGenerator[McpServers]:
+    servers = McpServers(configs, asks_first=lambda name: name == asks)
+    try:
+        await servers.start()
+        yield servers
+    finally:
+        await servers.close()
+
+
+async def until(found: Callable[[], Found]) -> Found:
+    """Give what is found, once there is something."""
+    deadline = time.monotonic() + 20
+    while not (result := found()):
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(0.01)
+    return result
+
+
+def names(servers: McpServers) -> list[str]:
+    return [tool.name for tool in servers.tools]
+
+
+async def tool(servers: McpServers, name: str) -> McpTool:
+    return await until(lambda: next((tool for tool in servers.tools if tool.name == name), None))
+
+
+async def call(servers: McpServers, name: str, **input: Any) -> Result:
+    return await (await tool(servers, name)).call(input, CONTEXT)
+
+
+async def error(servers: McpServers, name: str, **input: Any) -> str:
+    with pytest.raises(ToolError) as said:
+        await call(servers, name, **input)
+    return str(said.value)
+
+
+def programs(folder: Path) -> list[int]:
+    """The old servers that run."""
+    return [pid for pid in (int(file.stem) for file in folder.glob("*.pid")) if runs(pid)]
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def text(words: str) -> Json:
+    return {"result": {"content": [{"type": "text", "text": words}]}}
+
+
+def content(*blocks: Json, **more: Any) -> Json:
+    return {"result": {"content": list(blocks), **more}}
+
+
+# ---- tools and calls -------------------------------------------------------------------------
+
+
+def test_tools_of_a_public_server_are_offered_and_called() -> None:
+    async def work() -> None:
+        async with connected(time=TIME, asks="time__convert_time") as servers:
+            server = servers.servers[0]
+            assert (server.name, server.connected, server.problem) == ("time", True, None)
+            convert, current = server.tools
+            assert servers.tools == [convert, current]
+            assert (convert.name, convert.server, convert.asks_first, convert.seconds) == (
+                "time__convert_time",
+                "time",
+                True,
+                None,
+            )
+            assert not current.asks_first
+            assert current.description.startswith("Get current time")
+            assert current.input_schema["type"] == "object"
+            assert "timezone" in current.input_schema["properties"]
+            result = await current.call({"timezone": "Europe/Lisbon"}, CONTEXT)
+            assert not result.is_error
+            assert json.loads(str(result.parts[0]))["timezone"] == "Europe/Lisbon"
+            assert (await convert.call({"time": "noon"}, CONTEXT)).is_error
+
+    run(work())
+
+
+def test_results_are_what_the_server_gave(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(own=modern(tmp_path)) as servers:
+            assert await call(servers, "own__add", a=1, b=2) == Result(["3"])
+            assert await call(servers, "own__table") == Result(['{"rows": [1, 2]}'], is_json=True)
+            assert await call(servers, "own__picture") == Result([Image(PIXEL, "image/png")])
+            assert await call(servers, "own__refuse") == Result(["Not on a Sunday."], is_error=True)
+            exploded = await call(servers, "own__explode")
+            assert exploded.is_error
+            assert "explode" in str(exploded.parts[0])
+
+    run(work())
+
+
+UNSEEN = base64.b64encode(b"x" * 1234).decode()
+LINK = {"type": "resource_link", "name": "Minutes", "uri": "https://example.org/minutes", "mimeType": "text/html"}
+RESULTS = {
+    "audio": (
+        content({"type": "audio", "data": UNSEEN, "mimeType": "audio/wav"}),
+        Result(["[audio/wav, 1234 bytes, not shown]"]),
+    ),
+    "link": (content(LINK), Result(["[text/html, Minutes, https://example.org/minutes, not shown]"])),
+    "embedded-text": (
+        content({"type": "resource", "resource": {"uri": "file:///a", "text": "Within."}}),
+        Result(["Within."]),
+    ),
+    "embedded-bytes": (
+        content({"type": "resource", "resource": {"uri": "file:///a", "blob": UNSEEN, "mimeType": "application/pdf"}}),
+        Result(["[application/pdf, 1234 bytes, not shown]"]),
+    ),
+    "text-and-structure": (
+        content({"type": "text", "text": "One."}, structuredContent={"one": 1}),
+        Result(["One."]),
+    ),
+    "picture-and-structure": (
+        content(
+            {"type": "image", "data": base64.b64encode(PIXEL).decode(), "mimeType": "image/png"},
+            structuredContent={"name": "Zoë"},
+        ),
+        Result([Image(PIXEL), '{"name": "Zoë"}']),
+    ),
+    "nothing": (content(), Result([])),
+}
+FAULTS = {
+    "no-picture": (
+        content({"type": "image", "data": "!", "mimeType": "image/png"}),
+        "The MCP server old gave an image that cannot be read.",
+    ),
+    "no-content": ({"result": {"content": 7}}, "The MCP server old answered with what cannot be understood."),
+    "protocol": ({"error": {"code": -32000, "message": "The ledger is closed."}}, "The ledger is closed."),
+}
+
+
+def test_every_kind_of_content_has_its_form(tmp_path: Path) -> None:
+    async def work() -> None:
+        results = {name: given for name, (given, _) in RESULTS.items()}
+        async with connected(old=old(tmp_path, results=results)) as servers:
+            for name, (_, expected) in RESULTS.items():
+                assert await call(servers, f"old__{name}") == expected, name
+
+    run(work())
+
+
+def test_what_goes_wrong_is_said_and_costs_nobody_else_anything(tmp_path: Path) -> None:
+    async def work() -> None:
+        results = {name: given for name, (given, _) in FAULTS.items()}
+        config = old(tmp_path, *results, "babble", "ask", "fine", results={**results, "fine": text("fine")})
+        async with connected(old=config) as servers:
+            for name, (_, expected) in FAULTS.items():
+                assert await error(servers, f"old__{name}") == expected
+            assert "not valid as JSON" in await error(servers, "old__fine", half="\ud800")
+            assert "not valid as JSON" in await error(servers, "old__fine", number=float("nan"))
+            assert "not valid as JSON" in await error(servers, "old__fine", deep=nested(254))
+            assert await call(servers, "old__babble") == Result(["fine"])
+            assert await call(servers, "old__ask") == Result(["Sampling not supported"])
+            assert await call(servers, "old__fine", deep=nested(100)) == Result(["fine"])
+            assert len(programs(tmp_path)) == len(list(tmp_path.glob("*.pid"))) == 1
+
+    run(work())
+
+
+def nested(depth: int) -> Json:
+    made: Json = {}
+    for _ in range(depth):
+        made = {"in": made}
+    return made
+
+
+def test_a_call_that_is_given_up_is_given_up_at_the_server_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(own=modern(tmp_path), old=old(tmp_path / "old", "stay")) as servers:
+            for name, begun, left in (
+                ("own__stay", tmp_path / "staying", tmp_path / "left"),
+                ("old__stay", tmp_path / "old" / "calls", tmp_path / "old" / "cancelled"),
+            ):
+                calling = asyncio.create_task(call(servers, name))
+                await until(begun.exists)
+                calling.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await calling
+                await until(left.exists)
+            assert await call(servers, "own__add", a=1, b=2) == Result(["3"])
+
+    run(work())
+
+
+# ---- lists and names -------------------------------------------------------------------------
+
+
+def test_a_list_that_changes_is_read_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(own=modern(tmp_path), old=old(tmp_path / "old", "change", "b", "c")) as servers:
+            assert [name for name in names(servers) if "old" in name] == ["old__b", "old__c", "old__change"]
+            await call(servers, "own__grow")
+            assert await call(servers, "own__grown") == Result(["new"])
+            await call(servers, "old__change")
+            await tool(servers, "old__changed")
+
+    run(work())
+
+
+def test_names_and_schemas_are_such_as_claude_takes(tmp_path: Path) -> None:
+    long = "n" * 140
+    first = [
+        {"name": "read.file", "inputSchema": {"properties": {"a.b": {}}}, "title": "Reads"},
+        {"name": "read file", "inputSchema": {"type": "object"}, "description": "Reads it."},
+        {"name": "plain", "inputSchema": {"type": "object"}},
+        {"name": long, "inputSchema": {"type": "object"}},
+        {"name": "b__c", "inputSchema": {"type": "object"}},
+    ]
+
+    async def work() -> None:
+        a = old(tmp_path / "a", tools=first, results={"read.file": text("dot"), "read file": text("space")})
+        async with connected(a=a, a__b=old(tmp_path / "b", "c", results={"c": text("c")})) as servers:
+            found = names(servers)
+            assert len(set(found)) == 6
+            assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in found)
+            assert "a__plain" in found
+            dot = next(tool for tool in servers.tools if tool.original == "read.file")
+            assert re.fullmatch(r"a__read_file_[0-9a-f]{8}", dot.name)
+            assert dot.description == "Reads"
+            assert dot.input_schema == {"type": "object", "properties": {"a.b": {}}}
+            assert await dot.call({}, CONTEXT) == Result(["dot"])
+            (cut,) = [name for name in found if "nnn" in name]
+            assert re.fullmatch(r"a__n{116}_[0-9a-f]{8}", cut)
+            same = [tool for tool in servers.tools if re.fullmatch(r"a__b__c_[0-9a-f]{8}", tool.name)]
+            assert [tool.server for tool in same] == ["a", "a__b"]
+            assert await same[1].call({}, CONTEXT) == Result(["c"])
+
+    run(work())
+
+
+# ---- servers that are lost -------------------------------------------------------------------
+
+
+def test_a_server_that_was_killed_is_lost_and_comes_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(old=old(tmp_path, "stay", "b", results={"b": text("back")})) as servers:
+            before = servers.tools
+            calling = asyncio.create_task(call(servers, "old__stay"))
+            await until((tmp_path / "calls").exists)
+            (pid,) = programs(tmp_path)
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(ToolError, match=r"^The MCP server old was lost during the call; it may have been"):
+                await calling
+            (server,) = servers.servers
+            assert (server.connected, server.problem, servers.tools) == (False, "The connection was lost.", [])
+            assert list(server.tools) == before
+            with pytest.raises(ToolError, match=r"^The MCP server old is not connected\.$"):
+                await before[0].call({}, CONTEXT)
+            await until(lambda: servers.tools)
+            assert servers.tools == before
+            assert await before[0].call({}, CONTEXT) == Result(["back"])
+            # What was lost is never called again.
+            assert (tmp_path / "calls").read_text().split() == ["stay", "b"]
+
+    run(work())
+
+
+def test_a_program_that_ends_in_a_call_is_started_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(old=old(tmp_path, "die")) as servers:
+            assert "was lost during the call" in await error(servers, "old__die")
+            assert "was lost during the call" in await error(servers, "old__die")
+
+    run(work())
+
+
+def test_a_program_that_knows_but_the_old_handshake_is_asked_by_it(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(old=old(tmp_path, results={"a": text("A")}, quirk="strict")) as servers:
+            assert await call(servers, "old__a") == Result(["A"])
+
+    run(work())
+
+
+def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.5)
+    ending = "import sys; sys.exit(3)"
+
+    async def work() -> None:
+        async with connected(
+            away=HttpServer(url="http://127.0.0.1:9/mcp?key=secret"),
+            ends=StdioServer(command=sys.executable, args=["-S", "-c", ending, "secret"]),
+            missing=StdioServer(command=str(tmp_path / "secret")),
+            mute=old(tmp_path, quirk="mute"),
+            there=old(tmp_path / "there", "a"),
+        ) as servers:
+            assert not [server.name for server in servers.servers if server.problem is server.connected]
+            await tool(servers, "there__a")
+            await until(lambda: servers.servers[1].problem != mcp_connection.NOT_YET)
+            assert {server.name: server.problem for server in servers.servers} == {
+                "away": "It cannot be reached.",
+                "ends": "It ended, or closed the connection.",
+                "missing": "It cannot be started: No such file or directory.",
+                "mute": "It has not answered yet.",
+                "there": None,
+            }
+
+    run(work())
+
+
+def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_connection, "CONNECT_SECONDS", 0.5)
+
+    async def work() -> None:
+        async with connected(mute=old(tmp_path, quirk="mute")) as servers:
+            assert servers.servers[0].problem == "It did not answer within 30 seconds."
+
+    run(work())
+
+
+# ---- over HTTP -------------------------------------------------------------------------------
+
+
+def web() -> Starlette:
+    server = MCPServer("web", log_level="CRITICAL")
+
+    async def grow(ctx: Context[Any, Any]) -> str:
+        server.add_tool(lambda: "new", name="grown", description="Grew.")
+        await ctx.notify_tools_changed()
+        return "It grew."
+
+    server.add_tool(grow)
+    return server.streamable_http_app()
+
+
+def bound(port: int = 0) -> socket.socket:
+    """A port on which nobody listens yet."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
+
+
+@contextmanager
+def served(app: Starlette, listening: socket.socket) -> Generator[None]:
+    """Serve on that port, until all is left at once: what is open then breaks off."""
+    server = ThreadedServer(Config(app, log_config=None))
+    with listening, served_by(server, listening):
+        yield
+        server.force_exit = True
+
+
+def served_by(server: ThreadedServer, listening: socket.socket) -> AbstractContextManager[Any]:
+    raise NotImplementedError

@@ -1,0 +1,390 @@
+"""Tools: of this server, of the client, and those that ask first, in one durable stream."""
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import BLOCKS, Api, Json, Socket
+from media import image
+from running import settings as make_settings
+from running import tertulia
+
+MODULE = "some_tools"
+RESULTS = "__typename ... on GenerationPayload { generation { status } } ... on InvalidInput { field } ... on Error { message }"
+SUBMIT = f"mutation ($input: SubmitToolResultsInput!) {{ submitToolResults(input: $input) {{ {RESULTS} }} }}"
+FOLLOW = f"""
+  subscription ($id: ID!, $after: Int) {{ generationEvents(generationId: $id, after: $after) {{
+    __typename sequence
+    ... on MessageSnapshot {{ message {{ text content {{ {BLOCKS} }} }} generation {{ status }} }}
+    ... on ContentBlockStarted {{ index block {{ {BLOCKS} }} }}
+    ... on ContentBlockFinished {{ index block {{ {BLOCKS} }} }}
+    ... on ToolResultsRequired {{ expiresAt toolUses {{ toolUseId name input }} approvals {{ toolUseId }} }}
+    ... on GenerationFailed {{ error {{ code message }} }}
+    ... on GenerationCompleted {{ generation {{ stopReason message {{ text content {{ {BLOCKS} }} }} }} }}
+    ... on GenerationStopped {{ generation {{ message {{ content {{ {BLOCKS} }} }} }} }}
+  }} }}
+"""
+ENDS = ("GenerationCompleted", "GenerationStopped", "GenerationFailed", "ToolResultsRequired")
+CLIENT: Json = {"name": "ask_browser", "description": "Asks the browser.", "inputSchema": {"type": "object"}}
+
+
+@contextmanager
+def served(folder: Path, module: str = MODULE, **more: Any) -> Generator[Api]:
+    with tertulia(folder, **({"tools": (module,)} | more)) as address, Api(address) as api:
+        yield api
+
+
+@pytest.fixture
+def api(tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch) -> Generator[Api]:
+    monkeypatch.chdir(tmp_path)
+    with served(tmp_path, **place) as found:
+        yield found
+
+
+def follow(api: Api, generation: str, after: int | None = None) -> list[Json]:
+    """Follow an answer to its end, or to where it waits for the client."""
+    with api.socket() as socket:
+        return list(until(socket, generation, after))
+
+
+def until(socket: Socket, generation: str, after: int | None = None) -> Generator[Json]:
+    socket.subscribe(FOLLOW, {"id": generation, "after": after})
+    while True:
+        event = socket.receive()["payload"]["data"]["generationEvents"]
+        yield event
+        if event["__typename"] in ENDS:
+            return
+
+
+def call(*calls: str | tuple[str, Any]) -> str:
+    lines = [(one, {}) if isinstance(one, str) else one for one in calls]
+    return "\n".join(f"/simulate call {name} {json.dumps(input)}" for name, input in lines)
+
+
+def answer(api: Api, text: str, **more: Any) -> tuple[str, Json]:
+    """Send; give the generation, and the event at which it ended or waits."""
+    sent = api.send(text, **more)
+    return sent["generation"]["id"], follow(api, sent["generation"]["id"])[-1]
+
+
+def submit(api: Api, generation: str, *results: Json) -> Json:
+    given: Json = api.ask(SUBMIT, input={"generationId": generation, "results": list(results)})["submitToolResults"]
+    return given
+
+
+def results(event: Json) -> list[Json]:
+    """Give the results of tools that an ended answer holds."""
+    content = event["generation"]["message"]["content"]
+    return [block for block in content if block["__typename"] == "ToolResultBlock"]
+
+
+@pytest.mark.both
+def test_a_function_is_called_and_claude_goes_on_with_what_it_gave(api: Api) -> None:
+    _, done = answer(api, call(("weather", {"place": {"city": "Cadiz"}, "days": 2})))
+    content = done["generation"]["message"]["content"]
+    assert [block["__typename"] for block in content] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]
+    assert content[0]["input"] == {"place": {"city": "Cadiz"}, "days": 2}
+    assert content[1]["output"] == {"city": "Cadiz", "days": 2, "sky": "blue"}
+    assert (content[1]["toolUseId"], content[1]["isError"]) == (content[0]["toolUseId"], False)
+    assert "Cadiz" in content[2]["text"]
+    assert done["generation"]["stopReason"] == "END_TURN"
+
+
+def test_the_server_shows_its_tools(api: Api) -> None:
+    shown = {
+        tool["name"]: tool for tool in api.ask("{ tools { name description inputSchema asksFirst source } }")["tools"]
+    }
+    assert shown["pay"]["asksFirst"] is True
+    assert (shown["who"]["asksFirst"], shown["who"]["source"]) == (False, "FUNCTION")
+    assert shown["who"]["inputSchema"]["properties"].keys() == {"greeting"}
+    assert shown["weather"]["inputSchema"]["properties"]["days"]["description"] == "How many days."
+    assert shown["weather"]["description"] == "Tell the weather."
+
+
+def test_a_tool_is_told_who_asks(api: Api) -> None:
+    _, done = answer(api, call(("who", {"greeting": "Hi"})))
+    assert results(done)[0]["output"] == "Hi, local"
+
+
+def test_the_calls_of_one_turn_run_side_by_side(api: Api) -> None:
+    generation, _ = answer(api, call("who", ("weather", {"place": {"city": "Cadiz"}}), "refuse"))
+    events = follow(api, generation, 0)
+    begun = [
+        e["index"]
+        for e in events
+        if e["__typename"] == "ContentBlockStarted" and e["block"]["__typename"] == "ToolResultBlock"
+    ]
+    assert begun == [3, 4, 5]
+    numbers = [event["sequence"] for event in events]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_picture_is_kept_as_an_attachment_behind_the_result(api: Api) -> None:
+    generation, done = answer(api, call("draw"))
+    kinds = [block["__typename"] for block in done["generation"]["message"]["content"]]
+    assert kinds == ["ToolUseBlock", "ToolResultBlock", "ImageBlock", "TextBlock"]
+    # Claude has it inside of the result.
+    assert "a picture" in done["generation"]["message"]["text"]
+    found = api.ask(
+        "query ($id: ID!) { generation(id: $id) { message { content { ... on ImageBlock { attachment { url mediaType } } } } } }",
+        id=generation,
+    )["generation"]["message"]["content"][2]["attachment"]
+    assert found["mediaType"] == "image/png"
+    assert api.http.get(found["url"]).content == image()
+    assert (
+        answer(api, "And now?", conversationId=conversation_of(api, generation))[1]["__typename"]
+        == "GenerationCompleted"
+    )
+
+
+def conversation_of(api: Api, generation: str) -> str:
+    found = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
+    return str(found["generation"]["conversation"]["id"])
+
+
+FAULTS = {
+    "refuse": "Not on Sundays.",
+    "crash": "The tool failed (trace id ",
+    "hang": "It took longer than 0.2 s",
+    "hang_in_thread": "It took longer than 0.2 s",
+    "flood": "The result has 10,000,000 bytes, and at most 200,000 are taken",
+    "no_such_tool": "There is no tool 'no_such_tool' here.",
+}
+
+
+def test_a_tool_that_fails_costs_its_own_call_and_never_the_conversation(api: Api) -> None:
+    generation, done = answer(api, call(*FAULTS, ("weather", {"place": 3}), "no_picture", "who"))
+    found = results(done)
+    for block, said in zip(found, FAULTS.values(), strict=False):
+        assert (block["isError"], block["output"].startswith(said)) == (True, True), (block, said)
+    assert "parsnip" not in json.dumps(done)
+    assert "place" in found[6]["output"]
+    assert found[6]["isError"] is True
+    assert "cannot be shown" in found[7]["output"]
+    assert found[8]["output"] == "Hello, local"
+    assert (
+        answer(api, "And now?", conversationId=conversation_of(api, generation))[1]["__typename"]
+        == "GenerationCompleted"
+    )
+
+
+def test_input_that_is_no_json_is_not_run(api: Api) -> None:
+    _, done = answer(api, "/simulate call who this is no json")
+    block = results(done)[0]
+    assert (block["isError"], block["output"]) == (True, "The input was no JSON object, so the tool was not called.")
+
+
+def is_at_work(event: Json) -> bool:
+    return str(event.get("block", {}).get("__typename")) == "ToolResultBlock"
+
+
+def test_stop_works_inside_a_tool(api: Api) -> None:
+    sent = api.send(call("wait"))
+    generation = sent["generation"]["id"]
+    with api.socket() as socket:
+        events = until(socket, generation)
+        while not is_at_work(next(events)):
+            pass
+        assert api.stop(generation)["generation"]["status"] == "STOPPED"
+        last = list(events)[-1]
+    assert last["__typename"] == "GenerationStopped"
+    assert results(last)[0]["isError"] is True
+    assert answer(api, "And now?", conversationId=sent["conversation"]["id"])[1]["__typename"] == "GenerationCompleted"
+
+
+def test_rounds_are_bounded_and_claude_ends_in_words(tmp_path: Path) -> None:
+    with served(tmp_path, f"{MODULE}:who", tool_rounds=3) as api:
+        _, done = answer(api, "/simulate rounds 10")
+    found = results(done)
+    assert [block["isError"] for block in found] == [False, False, False]
+    assert done["generation"]["message"]["content"][-1]["__typename"] == "TextBlock"
+
+
+def test_calls_are_bounded(tmp_path: Path) -> None:
+    with served(tmp_path, f"{MODULE}:who", tool_calls=2) as api:
+        _, done = answer(api, call("who", "who", "who"))
+    assert {block["output"][:21] for block in results(done)} == {"There were too many c"}
+
+
+def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
+    client = [CLIENT | {"name": name} for name in names or ("ask_browser",)]
+    made = api.ask(
+        "mutation ($input: CreateConversationInput!) { createConversation(input: $input) { ... on ConversationPayload { conversation { id } } ... on Error { message } } }",
+        input={"tools": {"client": client, "server": None if server is None else list(server)}},
+    )["createConversation"]
+    return str(made["conversation"]["id"])
+
+
+@pytest.mark.both
+def test_17_the_clients_own_tool_is_waited_for_and_the_same_stream_goes_on(api: Api) -> None:
+    conversation = own(api)
+    generation, waits = answer(api, call(("ask_browser", {"what": "title"})), conversationId=conversation)
+    assert waits["__typename"] == "ToolResultsRequired"
+    use = waits["toolUses"][0]
+    assert (use["name"], use["input"], waits["approvals"]) == ("ask_browser", {"what": "title"}, [])
+    status = api.ask("query ($id: ID!) { generation(id: $id) { status stopReason } }", id=generation)["generation"]
+    assert status == {"status": "AWAITING_TOOL_RESULTS", "stopReason": "TOOL_USE"}
+    again = follow(api, generation)
+    assert [event["__typename"] for event in again] == ["MessageSnapshot", "ToolResultsRequired"]
+    assert (again[0]["sequence"], again[1]) == (waits["sequence"] - 1, waits)
+    with api.socket() as socket:
+        events = until(socket, generation, waits["sequence"])
+        done = submit(api, generation, {"toolUseId": use["toolUseId"], "output": {"title": "A page"}})
+        assert done == {"__typename": "GenerationPayload", "generation": {"status": "RUNNING"}}
+        rest = list(events)
+    assert rest[0]["sequence"] == waits["sequence"] + 1
+    assert rest[-1]["__typename"] == "GenerationCompleted"
+    assert results(rest[-1])[0]["output"] == {"title": "A page"}
+    assert "A page" in rest[-1]["generation"]["message"]["text"]
+    assert submit(api, generation, {"toolUseId": use["toolUseId"], "output": {"title": "A page"}}) == {
+        "__typename": "GenerationPayload", "generation": {"status": "COMPLETED"},
+    }  # fmt: skip
+    other = submit(api, generation, {"toolUseId": use["toolUseId"], "output": "Something else"})
+    assert (other["__typename"], other["field"]) == ("InvalidInput", "results[0].toolUseId")
+    assert [block["__typename"] for block in api.messages(conversation)[1]["content"]].count("ToolResultBlock") == 1
+
+
+def test_an_answer_waits_for_all_of_its_calls(api: Api) -> None:
+    conversation = own(api, "left", "right", server=["who"])
+    generation, waits = answer(api, call("left", "who", "right"), conversationId=conversation)
+    left, right = waits["toolUses"]
+    assert submit(api, generation, {"toolUseId": right["toolUseId"], "output": None, "isError": True})[
+        "generation"
+    ] == {"status": "AWAITING_TOOL_RESULTS"}
+    assert follow(api, generation)[-1]["toolUses"] == [left, right]
+    submit(api, generation, {"toolUseId": left["toolUseId"], "output": "here"})
+    done = follow(api, generation)[-1]
+    assert [(block["output"], block["isError"]) for block in results(done)] == [
+        ("Hello, local", False), ("here", False), ("(It gave nothing.)", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.both
+def test_a_tool_that_asks_first_runs_after_a_yes_and_not_after_a_no(api: Api, tmp_path: Path) -> None:
+    conversation = ""
+    for approved, said in ((False, "The user said no. Too dear."), (True, "Paid 7.")):
+        generation, waits = answer(api, call(("pay", {"amount": 7})), conversationId=conversation or None)
+        conversation = conversation_of(api, generation)
+        use = waits["toolUses"][0]["toolUseId"]
+        assert waits["approvals"] == [{"toolUseId": use}]
+        assert not (tmp_path / "paid.txt").exists()
+        reason = {} if approved else {"output": "Too dear."}
+        submit(api, generation, {"toolUseId": use, "approved": approved, **reason})
+        done = follow(api, generation)[-1]
+        assert (results(done)[0]["output"], results(done)[0]["isError"]) == (said, not approved)
+    assert (tmp_path / "paid.txt").read_text() == "7\n"
+
+
+@pytest.mark.parametrize(
+    ("result", "field"),
+    [
+        ({"toolUseId": "toolu_nonsense", "output": 1}, "results[0].toolUseId"),
+        ({"output": 1}, "results[0].approved"),
+        ({"approved": True, "output": "done"}, "results[0].output"),
+        ({"approved": False, "output": {"why": 1}}, "results[0].output"),
+    ],
+)
+def test_what_cannot_be_a_result_is_refused_and_changes_nothing(api: Api, result: Json, field: str) -> None:
+    generation, waits = answer(api, call(("pay", {"amount": 1})))
+    refused = submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"]} | result)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+    assert follow(api, generation)[-1]["__typename"] == "ToolResultsRequired"
+
+
+def test_a_client_tool_takes_no_yes_and_no_flood(api: Api) -> None:
+    generation, waits = answer(api, call("ask_browser"), conversationId=own(api))
+    use = {"toolUseId": waits["toolUses"][0]["toolUseId"]}
+    assert submit(api, generation, use | {"approved": True})["field"] == "results[0].approved"
+    assert submit(api, generation, use | {"output": "x" * 200_000})["field"] == "results[0].output"
+    assert submit(api, generation)["field"] == "results"
+    assert submit(api, str(uuid4()), use)["__typename"] == "NotFound"
+
+
+def test_a_new_message_closes_what_waits(api: Api) -> None:
+    conversation = own(api)
+    generation, waits = answer(api, call("ask_browser"), conversationId=conversation)
+    _, done = answer(api, "Never mind", conversationId=conversation)
+    assert done["__typename"] == "GenerationCompleted"
+    first = api.messages(conversation)[1]
+    assert first["generation"]["status"] == "STOPPED"
+    assert first["content"][1]["isError"] is True
+    late = submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"], "output": 1})
+    assert (late["__typename"], late["field"]) == ("InvalidInput", "generationId")
+
+
+@pytest.mark.both
+def test_18_who_waits_too_long_gets_an_error_and_the_conversation_goes_on(tmp_path: Path, place: Json) -> None:
+    with served(tmp_path, **place, tool_results_seconds=0.3, lease_seconds=1) as api:
+        conversation = own(api)
+        generation, waits = answer(api, call("ask_browser"), conversationId=conversation)
+        with api.socket() as socket:
+            last = list(until(socket, generation, waits["sequence"]))[-1]
+        assert (last["__typename"], last["error"]["code"]) == ("GenerationFailed", "TIMEOUT")
+        late = submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"], "output": 1})
+        assert (late["__typename"], late["field"]) == ("InvalidInput", "generationId")
+        assert answer(api, "And now?", conversationId=conversation)[1]["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.both
+def test_a_restart_loses_nothing_of_what_waits(tmp_path: Path, place: Json) -> None:
+    with served(tmp_path, **place) as api:
+        generation, waits = answer(api, call("ask_browser"), conversationId=own(api))
+    with served(tmp_path, **place) as api:
+        again = follow(api, generation)
+        assert (again[0]["__typename"], again[1]) == ("MessageSnapshot", waits)
+        submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"], "output": "after all"})
+        done = follow(api, generation)[-1]
+        assert results(done)[0]["output"] == "after all"
+
+
+def test_the_conversation_chooses_its_tools(api: Api) -> None:
+    asked = "query ($id: ID!) { conversation(id: $id) { tools { server client { name inputSchema } } } }"
+    conversation = own(api, server=["w*"])
+    kept = {"server": ["w*"], "client": [{"name": "ask_browser", "inputSchema": {"type": "object"}}]}
+    assert api.ask(asked, id=conversation)["conversation"]["tools"] == kept
+    _, done = answer(api, call("who", "refuse"), conversationId=conversation)
+    assert [block["output"] for block in results(done)] == ["Hello, local", "There is no tool 'refuse' here."]
+    changed = api.ask(
+        "mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) { __typename } }",
+        input={"id": conversation, "tools": None},
+    )
+    assert changed["updateConversation"]["__typename"] == "ConversationPayload"
+    assert api.ask(asked, id=conversation)["conversation"]["tools"] == {"server": None, "client": []}
+    assert answer(api, call("refuse"), conversationId=conversation)[1]["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.parametrize(
+    ("tools", "field"),
+    [
+        ({"server": ["no_such_tool"]}, "tools.server[0]"),
+        ({"server": ["a b"]}, "tools.server[0]"),
+        ({"client": [CLIENT | {"name": "a b"}]}, "tools.client[0].name"),
+        ({"client": [CLIENT | {"name": "who"}]}, "tools.client[0].name"),
+        ({"client": [CLIENT | {"description": " "}]}, "tools.client[0].description"),
+        ({"client": [CLIENT | {"inputSchema": {"type": "string"}}]}, "tools.client[0].inputSchema"),
+        ({"client": [CLIENT | {"inputSchema": {"type": "object", "properties": 3}}]}, "tools.client[0].inputSchema"),
+        ({"client": [CLIENT | {"inputSchema": {"type": "object", "anyOf": []}}]}, "tools.client[0].inputSchema"),
+        (
+            {"client": [CLIENT | {"inputSchema": {"type": "object", "properties": {"a b": {}}}}]},
+            "tools.client[0].inputSchema",
+        ),
+        ({"client": [CLIENT, CLIENT]}, "tools.client"),
+    ],
+)
+def test_tools_that_cannot_be_are_refused_by_name(api: Api, tools: Json, field: str) -> None:
+    refused = api.try_send("Hello", tools=tools)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
+
+
+def test_each_call_is_a_line_of_the_usage(api: Api) -> None:
+    answer(api, call("who", "refuse", "who"))
+    used = api.ask("{ viewer { toolUsage { name calls failed } usage { outputTokens } } }")["viewer"]
+    assert used["toolUsage"] == [{"name": "refuse", "calls": 1, "failed": 1}, {"name": "who", "calls": 2, "failed": 0}]
+
+
+def test_settings_of_tests_have_no_tools(tmp_path: Path) -> None:
+    assert make_settings(tmp_path).tools == ()
