@@ -214,8 +214,11 @@ async def open_streams(config: ServerConfig, watch: Watch) -> AsyncGenerator[tup
             # Else a byte that is no UTF-8 leaves the SDK waiting for the end of the program.
             encoding_error_handler="replace",
         )
-        async with stdio_client(program, sys.__stderr__ or sys.stderr) as (said, answers):
-            yield _Watched(said, watch), answers
+        # Who is cancelled while a program starts would leave what it started itself.
+        with anyio.CancelScope(shield=True) as starting:
+            async with stdio_client(program, sys.__stderr__ or sys.stderr) as (said, answers):
+                starting.shield = False
+                yield _Watched(said, watch), answers
         return
     client = httpx2.AsyncClient(
         headers=config.headers,

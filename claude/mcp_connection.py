@@ -26,6 +26,10 @@ STOP_SECONDS = 10.0
 """How long the SDK may take to end a program: it closes its input, then terminates it, then kills it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 MOST_PAGES = 100
+CLOSED_BY_SDK = ("Connection closed", "SSE stream ")
+"""How the SDK's own errors begin where no answer can come any more."""
+
+TERTULIA = types.Implementation(name="tertulia", version="0.1.0")
 
 NOT_YET = "It has not answered yet."
 CLOSED = "It ended, or closed the connection."
@@ -91,7 +95,7 @@ class Connection:
         except MCPError as error:
             # Its list may be old, or its session.
             self._wake.set()
-            if error.code == types.CONNECTION_CLOSED:
+            if _is_closed(error):
                 lost = f"The MCP server {self.name} was lost during the call; it may have been carried out."
                 raise ToolError(lost) from error
             raise ToolError(error.message) from error
@@ -124,11 +128,13 @@ class Connection:
         """Connect, and stay connected as long as it goes; give the reason why it ended."""
         watch = Watch(self._lose)
         limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
-        mode = "legacy" if self._legacy else "auto"
         streams = open_streams(self._config, watch)
+        mode = "legacy" if self._legacy else "auto"
+        # Without a cache, the list is the server's; without callbacks, nothing is offered that servers could ask for.
+        asking = Client(streams, mode=mode, cache=None, message_handler=self._hear, client_info=TERTULIA)
         try:
             with limit:
-                async with Client(streams, mode=mode, cache=None, message_handler=self._hear) as client:
+                async with asking as client:
                     offered = await _list(client)
                     limit.deadline = math.inf
                     if not watch.is_over:
@@ -222,12 +228,17 @@ async def _list(client: Client) -> tuple[types.Tool, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
+def _is_closed(error: MCPError) -> bool:
+    # Servers use the code for errors of their own, too.
+    return error.code == types.CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK)
+
+
 def _problem(error: Exception, status: int | None) -> str:
     """Say what is wrong, in words of ours: those of servers and libraries may hold secrets."""
     match error:
         case ExceptionGroup():
             return _problem(error.exceptions[0], status)
-        case MCPError() if error.code == types.CONNECTION_CLOSED:
+        case MCPError() if _is_closed(error):
             said = CLOSED
         case MCPError():
             said = f"It answered with the HTTP status {status}." if status else "It answered with an error."

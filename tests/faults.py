@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +14,7 @@ from typing import Any
 import httpx2
 import websockets.exceptions
 from client import FOLLOW, TERMINAL, Api, apply
+from forking import forks
 from running import running
 
 from claude.simulator import create_simulator
@@ -75,11 +74,10 @@ class Server:
             **claudes,
             **more,
         }
-        self.log = (folder / f"server-{time.monotonic_ns()}.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from server.command import main; main()", "serve", "--port", "0", *arguments],
-            cwd=folder, env=self.environment, stdout=self.log, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        self.log = folder / f"server-{time.monotonic_ns()}.log"
+        self.process = forks().start(
+            ["serve", "--port", "0", *arguments], folder=folder, environment=self.environment, output=self.log
+        )
         self.address = ""
         self.api: Api | None = None
 
@@ -97,7 +95,7 @@ class Server:
         return api
 
     def said(self) -> str:
-        return Path(self.log.name).read_text()
+        return self.log.read_text() if self.log.exists() else ""
 
     def resident_kilobytes(self) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -107,7 +105,6 @@ class Server:
         """End it at once, and let go of what was opened for it; more than once is no error."""
         self.process.kill()
         self.process.wait()
-        self.log.close()
 
     def close(self) -> None:
         self.kill()

@@ -124,7 +124,8 @@ class Servers:
         # The wheel's own stop waits for clients to leave, and kills; SIGINT disconnects them and writes all.
         os.kill(self._postgres.get_pid(), signal.SIGINT)
         deadline = time.monotonic() + 20
-        while (self.folder / "postgres" / "postmaster.pid").exists():
+        left = ("postmaster.pid", ".s.PGSQL.5432.lock")
+        while any((self.folder / "postgres" / name).exists() for name in left):
             assert time.monotonic() < deadline, "PostgreSQL did not stop"
             time.sleep(0.01)
         self._postgres.start()

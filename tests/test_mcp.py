@@ -9,23 +9,25 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 from mcp.server.mcpserver import Context, MCPServer
-from running import ThreadedServer, running
+from running import START_SECONDS, ThreadedServer, running
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn import Config
 
-from claude import mcp_config, mcp_connection
+from claude import mcp_connection
 from claude.mcp_config import HttpServer, ServerConfig, StdioServer, read_config
 from claude.mcp_servers import McpServers, McpTool
 from claude.tools import Image, Json, Result, ToolContext, ToolError
@@ -86,7 +88,7 @@ def environment() -> str:
 
 server.run()
 '''
-OLD = '''
+OLD = """
 import json, os, sys
 from pathlib import Path
 
@@ -103,7 +105,10 @@ for number, line in enumerate(sys.stdin):
     method, id = asked.get("method"), asked.get("id")
     if "strict" in quirks and number == 0 and method != "initialize":
         sys.exit("initialize was expected")
-    if "mute" in quirks or method is None:
+    if "mute" in quirks:
+        continue
+    if id == "mine":
+        say(id=asking, result={"content": [{"type": "text", "text": asked["error"]["message"]}]})
         continue
     if method == "initialize":
         server = {"name": "old", "version": "1"}
@@ -127,8 +132,7 @@ for number, line in enumerate(sys.stdin):
             say(id=id, result={"content": [{"type": "text", "text": "fine"}]})
         elif name == "ask":
             say(id="mine", method="sampling/createMessage", params={"messages": [], "maxTokens": 1})
-            answer = json.loads(sys.stdin.readline())
-            say(id=id, result={"content": [{"type": "text", "text": answer["error"]["message"]}]})
+            asking = id
         elif name == "change":
             tools.append({"name": "changed", "inputSchema": {"type": "object"}})
             say(method="notifications/tools/list_changed")
@@ -137,7 +141,7 @@ for number, line in enumerate(sys.stdin):
             say(id=id, **results[name])
     elif id is not None:
         say(id=id, error={"code": -32601, "message": "Method not found"})
-'''
+"""
 Found = TypeVar("Found")
 
 
@@ -173,7 +177,7 @@ async def connected(asks: str = "", **configs: ServerConfig) -> AsyncGenerator[M
         await servers.close()
 
 
-async def until(found: Callable[[], Found]) -> Found:
+async def until(found: Callable[[], Found | None]) -> Found:
     """Give what is found, once there is something."""
     deadline = time.monotonic() + 20
     while not (result := found()):
@@ -200,9 +204,14 @@ async def error(servers: McpServers, name: str, **input: Any) -> str:
     return str(said.value)
 
 
+def started(folder: Path) -> list[int]:
+    """The old servers that were started."""
+    return [int(file.stem) for file in folder.glob("*.pid")]
+
+
 def programs(folder: Path) -> list[int]:
-    """The old servers that run."""
-    return [pid for pid in (int(file.stem) for file in folder.glob("*.pid")) if runs(pid)]
+    """Those of them that run."""
+    return [pid for pid in started(folder) if runs(pid)]
 
 
 def runs(pid: int) -> bool:
@@ -210,7 +219,9 @@ def runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    # In a container, nobody may be there who buries what lost its parent.
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def text(words: str) -> Json:
@@ -320,12 +331,12 @@ def test_what_goes_wrong_is_said_and_costs_nobody_else_anything(tmp_path: Path) 
             for name, (_, expected) in FAULTS.items():
                 assert await error(servers, f"old__{name}") == expected
             assert "not valid as JSON" in await error(servers, "old__fine", half="\ud800")
-            assert "not valid as JSON" in await error(servers, "old__fine", number=float("nan"))
             assert "not valid as JSON" in await error(servers, "old__fine", deep=nested(254))
             assert await call(servers, "old__babble") == Result(["fine"])
             assert await call(servers, "old__ask") == Result(["Sampling not supported"])
             assert await call(servers, "old__fine", deep=nested(100)) == Result(["fine"])
-            assert len(programs(tmp_path)) == len(list(tmp_path.glob("*.pid"))) == 1
+            assert started(tmp_path) == programs(tmp_path)
+            assert len(programs(tmp_path)) == 1
 
     run(work())
 
@@ -457,7 +468,7 @@ def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, mon
             mute=old(tmp_path, quirk="mute"),
             there=old(tmp_path / "there", "a"),
         ) as servers:
-            assert not [server.name for server in servers.servers if server.problem is server.connected]
+            assert all((server.problem is None) == server.connected for server in servers.servers)
             await tool(servers, "there__a")
             await until(lambda: servers.servers[1].problem != mcp_connection.NOT_YET)
             assert {server.name: server.problem for server in servers.servers} == {
@@ -506,12 +517,323 @@ def bound(port: int = 0) -> socket.socket:
 
 @contextmanager
 def served(app: Starlette, listening: socket.socket) -> Generator[None]:
-    """Serve on that port, until all is left at once: what is open then breaks off."""
-    server = ThreadedServer(Config(app, log_config=None))
-    with listening, served_by(server, listening):
+    """Serve on that port; at the end, what is open breaks off."""
+    server = ThreadedServer(Config(app, log_config=None, timeout_graceful_shutdown=0))
+    thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
+    thread.start()
+    try:
+        assert server.listens.wait(START_SECONDS)
         yield
-        server.force_exit = True
+    finally:
+        server.leave()
+        thread.join(START_SECONDS)
+        listening.close()
 
 
-def served_by(server: ThreadedServer, listening: socket.socket) -> AbstractContextManager[Any]:
-    raise NotImplementedError
+class OldWeb:
+    """A server of before 2026 over HTTP, by hand: it has sessions, and says nothing unasked."""
+
+    def __init__(self) -> None:
+        self.sessions: list[str] = []
+        self.ended: list[str] = []
+        self.seen: Headers | None = None
+        self.status: int | None = None
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/mcp", self._answer, methods=["POST", "DELETE"])])
+
+    async def _answer(self, request: Request) -> Response:
+        self.seen = request.headers
+        if self.status:
+            return Response(status_code=self.status)
+        session = request.headers.get("mcp-session-id")
+        if session and session not in self.sessions:
+            return Response(status_code=404)
+        if session and request.method == "DELETE":
+            self.ended.append(session)
+            return Response(status_code=204)
+        asked = await request.json()
+        if "id" not in asked:
+            return Response(status_code=202)
+        results = {
+            "initialize": {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "old", "version": "1"},
+            },
+            "tools/list": {"tools": [{"name": "session", "inputSchema": {"type": "object"}}]},
+            "tools/call": {"content": [{"type": "text", "text": session}]},
+        }
+        if asked["method"] not in results:
+            return Response(status_code=400)
+        if asked["method"] == "initialize":
+            session = f"session-{len(self.sessions)}"
+            self.sessions.append(session)
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]}
+        return JSONResponse(answer, headers={"mcp-session-id": session or ""})
+
+
+def test_a_server_over_http_may_come_later_and_go_and_come() -> None:
+    async def work() -> None:
+        listening = bound()
+        port = listening.getsockname()[1]
+        async with connected(web=HttpServer(url=f"http://127.0.0.1:{port}/mcp")) as servers:
+            assert servers.servers[0].problem == "It cannot be reached."
+            with served(web(), listening):
+                await call(servers, "web__grow")
+                assert await call(servers, "web__grown") == Result(["new"])
+            await until(lambda: not servers.servers[0].connected)
+            with served(web(), bound(port)):
+                await tool(servers, "web__grow")
+                assert names(servers) == ["web__grow"]
+
+    run(work())
+
+
+def test_a_session_that_a_server_forgot_is_made_anew_and_one_that_is_left_is_ended() -> None:
+    web = OldWeb()
+
+    async def work(address: str) -> None:
+        config = HttpServer(url=f"{address}/mcp", headers={"Authorization": "Bearer secret"})
+        async with connected(web=config) as servers:
+            assert await call(servers, "web__session") == Result(["session-0"])
+            assert web.seen
+            assert web.seen["authorization"] == "Bearer secret"
+            web.sessions[0] = "forgotten"
+            assert await error(servers, "web__session") == "Session terminated"
+            await until(lambda: len(web.sessions) == 2)
+            assert await call(servers, "web__session") == Result(["session-1"])
+        assert web.ended == ["session-1"]
+
+    with running(web.app(), lifespan="off") as address:
+        run(work(address))
+
+
+def test_a_server_over_http_is_asked_now_and_then_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_connection, "CHECK_SECONDS", 0.05)
+    web = OldWeb()
+
+    async def work(address: str) -> None:
+        async with connected(web=HttpServer(url=f"{address}/mcp?key=secret")) as servers:
+            assert names(servers) == ["web__session"]
+            web.status = 401
+            await until(lambda: servers.servers[0].problem == "It answered with the HTTP status 401.")
+            web.status = None
+            await tool(servers, "web__session")
+
+    with running(web.app(), lifespan="off") as address:
+        run(work(address))
+
+
+# ---- the end ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quirk", ["", "mute"], ids=["connected", "connecting"])
+def test_no_program_is_left(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.1)
+
+    async def work() -> None:
+        async with connected(old=old(tmp_path, "a", quirk=quirk), own=modern(tmp_path)):
+            await until(lambda: programs(tmp_path))
+        assert not programs(tmp_path)
+        assert started(tmp_path)
+
+    run(work())
+
+
+def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
+    config = StdioServer(command="sh", args=["-c", f"sleep 60 & touch '{tmp_path}'/$!.pid; wait"])
+
+    async def work() -> None:
+        for turns in range(10):
+            servers = McpServers({"sh": config}, asks_first=lambda _: False)
+            starting = asyncio.create_task(servers.start())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+                # The program is faster than a loop that has much to do.
+                time.sleep(0.01)  # noqa: ASYNC251 - that is the loop's
+            await servers.close()
+            assert not programs(tmp_path)
+            starting.cancel()
+        assert started(tmp_path)
+
+    run(work())
+
+
+def test_a_program_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.1)
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
+    stubborn = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[1], f"{os.getpid()}.pid").touch()
+while True:
+    time.sleep(1)
+"""
+
+    async def work() -> None:
+        config = StdioServer(command=sys.executable, args=["-S", "-c", stubborn, str(tmp_path)])
+        async with connected(stubborn=config):
+            await until(lambda: programs(tmp_path))
+        assert not programs(tmp_path)
+
+    run(work())
+
+
+def test_nothing_to_connect_to_is_no_trouble() -> None:
+    async def work() -> None:
+        async with connected() as servers:
+            assert (servers.servers, servers.tools) == ([], [])
+        await McpServers({"time": TIME}, asks_first=lambda _: False).close()
+
+    run(work())
+
+
+def test_the_log_says_how_servers_do_and_nothing_of_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def work() -> None:
+        config = old(tmp_path, "babble", "change", "die", "a", results={"a": text("a-result")})
+        async with connected(old=config) as servers:
+            await call(servers, "old__a", word="an-argument")
+            await call(servers, "old__babble")
+            await call(servers, "old__change")
+            await tool(servers, "old__changed")
+            await error(servers, "old__die")
+            await tool(servers, "old__a")
+
+    run(work())
+    said = [record.getMessage() for record in caplog.records if record.name == "tertulia.mcp"]
+    assert said == [
+        "The MCP server old is connected, with 4 tools",
+        "The MCP server old has other tools now: 5",
+        "The MCP server old is lost",
+        "The MCP server old is connected, with 4 tools",
+    ]
+    assert not re.search("a-result|an-argument|no JSON", caplog.text)
+
+
+# ---- the file --------------------------------------------------------------------------------
+
+
+def written(folder: Path, servers: Any) -> Path:
+    path = folder / "mcp.json"
+    path.write_text(json.dumps({"mcpServers": servers}))
+    return path
+
+
+def test_the_file_names_programs_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "t0k3n")
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    servers = {
+        "files": {
+            "command": "${NOWHERE:-npx}",
+            "args": ["-y", "server", "${TOKEN}"],
+            "alwaysAllow": ["read"],
+            "timeout": 5,
+        },
+        "typed": {
+            "type": "stdio",
+            "command": "run",
+            "env": {"KEY": "a${TOKEN}${EMPTY:-b}"},
+            "cwd": "/tmp",
+            "args": None,
+        },
+        "web": {
+            "type": "streamable-http",
+            "url": "https://example.org/${EMPTY}mcp",
+            "headers": {"Authorization": "Bearer ${TOKEN}"},
+        },
+        "short": {"url": "http://localhost:1/${NOWHERE:-}"},
+        "off": {"disabled": True, "command": "${NOWHERE}"},
+        "on": {"disabled": False, "type": "http", "url": "http://localhost/$TOKEN"},
+    }
+    assert read_config(written(tmp_path, servers)) == {
+        "files": StdioServer(command="npx", args=["-y", "server", "t0k3n"]),
+        "typed": StdioServer(command="run", env={"KEY": "at0k3nb"}, cwd="/tmp"),
+        "web": HttpServer(
+            type="streamable-http", url="https://example.org/mcp", headers={"Authorization": "Bearer t0k3n"}
+        ),
+        "short": HttpServer(url="http://localhost:1/"),
+        "on": HttpServer(url="http://localhost/$TOKEN"),
+    }
+    assert "t0k3n" not in repr(read_config(written(tmp_path, servers)))
+
+
+WRONG = {
+    "sse": ({"type": "sse", "url": "http://a/"}, 'type: streamable HTTP ("http") or "stdio" is needed'),
+    "odd type": ({"type": ["http"], "url": "http://a/"}, "type: streamable HTTP"),
+    "both": ({"command": "a", "url": "http://a/"}, "one of command and url is needed, and not both"),
+    "neither": ({"args": []}, "one of command and url is needed, and not both"),
+    "stdio by url": ({"type": "stdio", "url": "http://a/"}, 'type: a server of the type "stdio" has a command'),
+    "http by command": ({"type": "http", "command": "a"}, 'type: a server of the type "http" has a url'),
+    "command": ({"command": ["a"]}, "command: Input should be a valid string"),
+    "no command": ({"command": ""}, "command: String should have at least 1 character"),
+    "args": ({"command": "a", "args": "b"}, "args: Input should be a valid list"),
+    "arg": ({"command": "a", "args": ["b", 1]}, "args.1: Input should be a valid string"),
+    "env": ({"command": "a", "env": {"PORT": 80}}, "env.PORT: Input should be a valid string"),
+    "cwd": ({"command": "a", "cwd": 1}, "cwd: Input should be a valid string"),
+    "url": ({"url": "ftp://secret/"}, "url: It must be an address that begins with http:// or https://"),
+    "url without host": ({"url": "http://"}, "url: It must be an address"),
+    "header": ({"url": "http://a/", "headers": {"X-Key": "sec\nret"}}, "headers: HTTP cannot carry the header 'X-Key'"),
+    "header's name": ({"url": "http://a/", "headers": {"X Key": "a"}}, "headers: HTTP cannot carry the header 'X Key'"),
+    "disabled": ({"disabled": "yes", "command": "a"}, "disabled: Input should be a valid boolean"),
+    "variable": ({"command": "a", "env": {"KEY": "${NOWHERE}"}}, "env: the environment has no NOWHERE"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_with_a_server_is_said_in_a_line(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOWHERE", raising=False)
+    server, expected = WRONG[case]
+    with pytest.raises(ValueError, match=re.escape(f'MCP server "mine": {expected}')) as said:
+        read_config(written(tmp_path, {"fine": {"command": "a"}, "mine": server}))
+    assert "\n" not in str(said.value)
+    assert "secret" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (None, "it cannot be read: No such file or directory"),
+        ("{", "it is not JSON: "),
+        ("[]", "Input should be a valid dictionary"),
+        ('{"servers": {}}', "mcpServers: Field required"),
+        ('{"mcpServers": {"a": 1}}', "mcpServers.a: Input should be a valid dictionary"),
+        ('{"mcpServers": {"a b": {"command": "a"}}}', 'MCP server "a b": its name must be 1 to 50 letters'),
+        ('{"mcpServers": {"": {"command": "a"}}}', 'MCP server "": its name must be'),
+    ],
+)
+def test_what_is_no_such_file_is_refused(written: str | None, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    if written is not None:
+        path.write_text(written)
+    with pytest.raises(ValueError, match=re.escape(expected)) as said:
+        read_config(path)
+    assert "\n" not in str(said.value)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_bytes(b'\xef\xbb\xbf{"mcpServers": {}}')
+    assert read_config(path) == {}
+
+
+def test_a_program_gets_the_environment_that_is_given_to_it_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")
+
+    async def work() -> None:
+        async with connected(own=modern(tmp_path, env={"GIVEN": "here"})) as servers:
+            assert await call(servers, "own__environment") == Result(["GIVEN=here ANTHROPIC_API_KEY=None"])
+
+    run(work())

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from client import Api, Json
 from conftest import Staged
+from opentelemetry.trace import NoOpTracer, Tracer, TracerProvider
 from people import MODE, register, signed
 from running import tertulia
 from scripted import says, uses
 from test_command import run_here
-from test_tools import MODULE, answer, call, follow, results, served
+from test_tools import MODULE, answer, call, follow, results, served, submit
+
+from claude import calling
 
 
 @pytest.mark.parametrize(
@@ -123,6 +126,19 @@ def test_each_round_is_a_call_on_the_bill(staged: Staged) -> None:
     assert [message["role"] for message in last] == ["user", "assistant", "user", "assistant", "user"]
 
 
+def test_a_restart_between_rounds_bills_each_of_them_once(tmp_path: Path, staged: Staged) -> None:
+    stage = staged(uses(("pay", {"amount": 1})), says("Done"), tools=(MODULE,))
+    generation, waits = answer(stage.api, "Hi")
+    with served(tmp_path, **stage.keyed) as api:
+        # The server that asked may go on living: whoever hands the results in goes on.
+        submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"], "approved": False})
+        assert follow(api, generation)[-1]["__typename"] == "GenerationCompleted"
+        asked = "query ($id: ID!) { generation(id: $id) { usage { inputTokens outputTokens costUsd } } }"
+        used = api.ask(asked, id=generation)["generation"]["usage"]
+        assert (used["inputTokens"], used["outputTokens"]) == (22, 14)
+        assert api.ask("{ viewer { usage { inputTokens outputTokens costUsd } } }")["viewer"]["usage"] == used
+
+
 def test_a_budget_is_held_between_rounds(staged: Staged) -> None:
     stage = staged(
         uses(("who", {})), tools=(MODULE,), monthly_budget_usd=Decimal("0.0004"), tool_rounds=1000, tool_calls=10_000
@@ -151,3 +167,32 @@ def test_an_export_brings_tools_and_their_results_in_again(tmp_path: Path) -> No
         done = other.http.post("/import", files={"file": ("all.jsonl", exported)})
         assert done.status_code in (200, 201), done.text
         assert everything(other) == everything(api)
+
+
+class Spans(TracerProvider):
+    """Remembers the spans that are begun, by name and attributes; what OpenTelemetry's own SDK would export."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[str, Json]] = []
+
+    def get_tracer(self, *_: Any, **__: Any) -> Tracer:
+        return Remembering(self.begun)
+
+
+class Remembering(NoOpTracer):
+    def __init__(self, begun: list[tuple[str, Json]]) -> None:
+        self.begun = begun
+
+    def start_as_current_span(self, name: str, *_: Any, attributes: Any = None, **__: Any) -> Any:
+        self.begun.append((name, dict(attributes or {})))
+        return super().start_as_current_span(name)
+
+
+def test_each_call_is_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = Spans()
+    monkeypatch.setattr(calling, "tracer", spans.get_tracer("tertulia"))
+    with served(tmp_path) as api:
+        block = answer(api, call("who"))[1]["generation"]["message"]["content"][0]
+    (name, attributes) = spans.begun[0]
+    assert name == "execute_tool who"
+    assert attributes["gen_ai.tool.call.id"] == block["toolUseId"]
