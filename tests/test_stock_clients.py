@@ -14,9 +14,10 @@ pytestmark = needs_node
 
 
 @pytest.fixture
-def paced(tmp_path: Path) -> Generator[Api]:
+def paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Api]:
     """A server whose simulated Claude speaks at a human pace, so that there is a middle to stop in."""
-    with tertulia(tmp_path, simulator_pace=1) as address, Api(address) as api:
+    monkeypatch.chdir(tmp_path)
+    with tertulia(tmp_path, simulator_pace=1, tools=("some_tools:pay",)) as address, Api(address) as api:
         yield api
 
 
@@ -44,6 +45,7 @@ def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> No
     assert "word20" in seen["chat"]["afterReload"]
     assert seen["chat"]["stopped"].endswith("Stopped.")
     assert seen["chat"]["stopped"].startswith(seen["chat"]["afterReload"].strip())
+    assert "The tool gave" in seen["chat"]["paid"]
     assert seen["graphiql"]["tabs"] == 5
     followed = seen["graphiql"]["followed"]["data"]["generationEvents"]
     assert followed["generation"]["stopReason"] == "END_TURN"

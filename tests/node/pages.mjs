@@ -49,6 +49,15 @@ async function chat() {
   await page.getByText("Stopped.").waitFor();
   seen.stopped = await page.locator("li.assistant").last().innerText();
   seen.simulated = await page.locator("#simulated").isVisible();
+  await page.fill("#text", '/simulate call pay {"amount": 7}');
+  await page.click("#send");
+  await page.getByRole("button", { name: "Yes" }).waitFor();
+  await page.reload();
+  await page.getByRole("button", { name: "Yes" }).click();
+  await page.getByText("Paid 7.").first().waitFor();
+  await page.locator("li.assistant[aria-busy=false]").last().waitFor();
+  seen.paid = await page.locator("li.assistant").last().innerText();
+  await picture(page, "approved");
   seen.listed = await page.locator("#conversations li").count();
   return seen;
 }
