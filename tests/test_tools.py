@@ -193,6 +193,8 @@ def test_stop_works_inside_a_tool(api: Api) -> None:
         last = list(events)[-1]
     assert last["__typename"] == "GenerationStopped"
     assert results(last)[0]["isError"] is True
+    used = api.ask("{ viewer { toolUsage { name calls failed } } }")["viewer"]["toolUsage"]
+    assert used == [{"name": "wait", "calls": 1, "failed": 1}]
     assert answer(api, "And now?", conversationId=sent["conversation"]["id"])[1]["__typename"] == "GenerationCompleted"
 
 
@@ -367,7 +369,10 @@ def test_the_conversation_chooses_its_tools(api: Api) -> None:
         ({"client": [CLIENT | {"description": " "}]}, "tools.client[0].description"),
         ({"client": [CLIENT | {"inputSchema": {"type": "string"}}]}, "tools.client[0].inputSchema"),
         ({"client": [CLIENT | {"inputSchema": {"type": "object", "properties": 3}}]}, "tools.client[0].inputSchema"),
-        ({"client": [CLIENT | {"inputSchema": {"type": "object", "anyOf": []}}]}, "tools.client[0].inputSchema"),
+        (
+            {"client": [CLIENT | {"inputSchema": {"type": "object", "anyOf": [{"required": ["a"]}]}}]},
+            "tools.client[0].inputSchema",
+        ),
         (
             {"client": [CLIENT | {"inputSchema": {"type": "object", "properties": {"a b": {}}}}]},
             "tools.client[0].inputSchema",
