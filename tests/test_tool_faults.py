@@ -46,7 +46,7 @@ def held(folder: Path) -> list[str]:
 def until_held(api: Api, generation: str, folder: Path, calls: int) -> None:
     """Follow until a tool runs, which says so in a file."""
     with api.socket() as socket:
-        for event in until(socket, generation):
+        for event in until(socket, generation, 0):
             if event["__typename"] == "ContentBlockStarted" and event["block"]["__typename"] == "ToolResultBlock":
                 break
     # What is shown is written down already; the tool itself begins right behind it.

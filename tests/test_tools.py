@@ -186,7 +186,7 @@ def test_stop_works_inside_a_tool(api: Api) -> None:
     sent = api.send(call("wait"))
     generation = sent["generation"]["id"]
     with api.socket() as socket:
-        events = until(socket, generation)
+        events = until(socket, generation, 0)
         while not is_at_work(next(events)):
             pass
         assert api.stop(generation)["generation"]["status"] == "STOPPED"
