@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
-from claude.mcp_servers import McpServers
 from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
@@ -16,6 +15,7 @@ from strawberry.types import Info as StrawberryInfo
 from claude.budget import Budget
 from claude.files import Files
 from claude.generator import CHANGED, Generator
+from claude.mcp_servers import McpServers
 from claude.models import Models
 from claude.toolbox import Toolbox
 from db import attachments, conversations, generations, messages
