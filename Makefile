@@ -58,8 +58,8 @@ node:
 	else echo "No npm: the tests with npm's clients are skipped."; fi
 
 check: .venv/check.done ## Format, lint, types, import rules, the committed schema, known vulnerabilities
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --no-cache --check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache

@@ -8,13 +8,14 @@ those of the rounds before it, with the results of the tools between them. Pure:
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 from uuid import UUID
 
 from claude.errors import ErrorCode, GenerationError, StreamError
 from claude.pieces import DELTAS, joined, merged, utf16_length
 from claude.structured import answer_problem
+from claude.usage import context_of, usage_of
 from streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -25,12 +26,6 @@ from streams.events import (
 
 Json = dict[str, Any]
 
-_USAGE = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cache_read_input_tokens": "cache_read_tokens",
-    "cache_creation_input_tokens": "cache_write_tokens",
-}
 JSON_MARK = "json"
 """The key of ours that stored text blocks bear which are to be JSON."""
 CHARACTERS_OF_TOKEN = 4
@@ -47,25 +42,6 @@ def _is_whole(block: Json) -> bool:
 
 def _without(values: Json, name: str) -> Json:
     return {key: value for key, value in values.items() if key != name}
-
-
-def usage_of(usage: Json | None) -> dict[str, int]:
-    """Give Claude's counts under our names, as far as they are told; those of compaction among them."""
-    told: Json = usage or {}
-    found = {ours: int(told[theirs]) for theirs, ours in _USAGE.items() if told.get(theirs) is not None}
-    rounds: list[Json] = told.get("iterations") or []
-    for compacting in (one for one in rounds if one.get("type") == "compaction"):
-        for theirs, ours in _USAGE.items():
-            found[ours] = found.get(ours, 0) + int(compacting.get(theirs) or 0)
-    return found
-
-
-def context_of(usage: Json | None) -> int | None:
-    """Give how many tokens of the window are in use behind an answer; None where nothing is told."""
-    told: Json = usage or {}
-    rounds: list[Json] = told.get("iterations") or []
-    last = next((one for one in reversed(rounds) if one.get("type") == "message"), told)
-    return sum(int(last.get(name) or 0) for name in _USAGE) if "input_tokens" in last else None
 
 
 @dataclass(slots=True)
@@ -241,10 +217,17 @@ class Answer:
 
     def _start(self, index: int, block: Json) -> GenerationEvent:
         written = block.get("text") or block.get("thinking") or ""
+        if block.get("type") == "tool_use":
+            block = {**block, "id": self._own_id(block["id"])}
         if self.schema is not None and block.get("type") == "text":
             block = {**block, JSON_MARK: {}}
         self._blocks[index] = _Block(block, utf16_length(written))
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
+
+    def _own_id(self, id: str) -> str:
+        """Give a call an id of its own where it has one that was there before: by it results find their calls."""
+        used = {one.block.get("id") for one in self._blocks.values()}
+        return id if id not in used else next(one for n in count(2) if (one := f"{id}_{n}") not in used)
 
     def _delta(self, index: int, delta: Json) -> GenerationEvent | None:
         current = self._blocks[index]

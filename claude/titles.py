@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from claude.answer import usage_of
 from claude.billing import Payer, call
 from claude.budget import Budget
 from claude.connection import Attempt, Claude
@@ -14,6 +13,7 @@ from claude.errors import CAN_FAIL
 from claude.models import Model, Models
 from claude.prices import Prices
 from claude.prompt import thinking_off
+from claude.usage import usage_of
 from db import changes, conversations, generations, leases, messages
 from db.database import AsyncSession, Database
 from db.errors import DATABASE_ERRORS

@@ -126,6 +126,18 @@ def test_each_round_is_a_call_on_the_bill(staged: Staged) -> None:
     assert [message["role"] for message in last] == ["user", "assistant", "user", "assistant", "user"]
 
 
+def test_calls_that_share_an_id_are_told_apart(staged: Staged) -> None:
+    same = uses(("who", {}), ("who", {}))
+    for event in same.pieces:
+        if event["type"] == "content_block_start":
+            event["content_block"]["id"] = "toolu_same"
+    stage = staged(same, same, says("Done"), tools=(MODULE,))
+    _, done = answer(stage.api, "Hi")
+    assert [block["output"] for block in results(done)] == ["Hello, local"] * 4
+    assert len({block["toolUseId"] for block in results(done)}) == 4
+    assert len(stage.claude.requests) == 3
+
+
 def test_a_restart_between_rounds_bills_each_of_them_once(tmp_path: Path, staged: Staged) -> None:
     stage = staged(uses(("pay", {"amount": 1})), says("Done"), tools=(MODULE,))
     generation, waits = answer(stage.api, "Hi")
