@@ -41,10 +41,20 @@ $(BIN)/python:
 
 install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 
-run: install ## Migrate and serve on http://127.0.0.1:8000
+# Where it cannot be built - no npm registry in reach - there is a plain page in its place.
+.venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream -type f -not -path '*/node_modules/*' 2>/dev/null) | .venv/run.done
+	@sh web/build.sh $(BIN)/python || echo "The page could not be built: a plain one is shown at / in its place. To try again: make page"
+	@touch $@
+
+.PHONY: page
+page: ## Build the page again
+	@rm -f .venv/page.done
+	@$(MAKE) --no-print-directory .venv/page.done
+
+run: install .venv/page.done ## Migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/tertulia serve $(ARGS)
 
-test: .venv/test.done node ## Run all tests; ARGS goes to pytest
+test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 chaos: .venv/test.done ## Try each fault twenty times as often as `make test` does
@@ -54,7 +64,9 @@ chaos: .venv/test.done ## Try each fault twenty times as often as `make test` do
 node:
 	@if command -v npm >/dev/null; then \
 	  test tests/node/node_modules/.package-lock.json -nt tests/node/package-lock.json \
-	    || { echo "Installing the npm clients that some tests use ..."; cd tests/node && npm ci --silent --no-audit --no-fund; }; \
+	    || { echo "Installing the npm clients that some tests use ..."; (cd tests/node && npm ci --silent --no-audit --no-fund); }; \
+	  test node_modules/.all -nt package-lock.json \
+	    || { echo "Installing what the page and the examples are made of ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
 	else echo "No npm: the tests with npm's clients are skipped."; fi
 
 check: .venv/check.done ## Format, lint, types, import rules, the committed schema, known vulnerabilities
@@ -89,10 +101,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade pyproject.toml requirements/run.in -o requirements/run.txt
+	$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays
-	rm -rf .venv tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv web/build node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

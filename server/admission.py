@@ -118,6 +118,11 @@ async def refuse_fault(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500)
 
 
+async def dismiss(_request: Request, _error: Exception) -> Response:
+    """Answer who left in the middle of a request: that is no fault of ours, and nobody reads it."""
+    return Response(status_code=400)
+
+
 async def refuse_too_many(_request: Request, error: Exception) -> Response:
     """Answer a request over a limit (RFC 6585, section 4)."""
     if not isinstance(error, RateLimited):

@@ -11,7 +11,7 @@ from uuid import uuid4
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from claude.budget import Budget
 from claude.files import Files
@@ -32,7 +32,15 @@ from resolvers.limits import Rates, Subscriptions
 from schema.gate import Gate
 from schema.root import schema
 from server.accounts import accounts_router
-from server.admission import SIGNED_OUT, Door, refuse_fault, refuse_for_now, refuse_too_many, refuse_unknown
+from server.admission import (
+    SIGNED_OUT,
+    Door,
+    dismiss,
+    refuse_fault,
+    refuse_for_now,
+    refuse_too_many,
+    refuse_unknown,
+)
 from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
@@ -122,13 +130,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(transfer_router(parts.context, settings.cors_origins))
     if settings.auth == "password":
         app.include_router(accounts_router(lambda: parts.sign_ins))
-    app.include_router(pages_router())
+    app.include_router(pages_router(auth=settings.auth, registration=settings.registration))
     app.include_router(health_router(parts.check))
     mount_assets(app)
     app.add_exception_handler(Unauthenticated, refuse_unknown)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_exception_handler(Unavailable, refuse_for_now)
     app.add_exception_handler(RateLimited, refuse_too_many)
+    app.add_exception_handler(ClientDisconnect, dismiss)
     app.add_exception_handler(Exception, refuse_fault)
     app.add_middleware(SecureHeaders)
     if settings.auth == "local":

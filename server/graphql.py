@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import GraphQLRouter
@@ -110,6 +110,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         except (GraphQLError, OperationFailed) as error:
             errors = error.errors if isinstance(error, OperationFailed) else [error]
             return self._respond(response(None, errors), _status(media_type), media_type)
+        except ClientDisconnect:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
             shown = internal_error(error)
             return self._respond({"errors": [shown.formatted]}, 500, media_type)

@@ -1,27 +1,40 @@
 """What browsers see: the chat page, GraphiQL, Swagger UI and ReDoc, all served from this machine; and its health."""
 
+import os
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
+from mimetypes import guess_type
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from server.accept import preferred
 
 HEADERS = {
-    # React and ReDoc write style attributes; everything else is ours, from this host.
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+    # GraphiQL, Swagger UI and ReDoc write style attributes and draw fonts and workers of their own.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-cache",
 }
+STRICT = HEADERS | {
+    # The chat shows what Claude wrote, and attachments by addresses of their bytes: nothing else, and from nowhere else.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
+FOR_EVER = "public, max-age=31536000, immutable"
+COMPRESSED = (("br", ".br"), ("gzip", ".gz"))
 LINKS = {
     "graphql": "/graphql",
     "chat": "/chat",
@@ -45,6 +58,7 @@ def package_folder(name: str, *inside: str) -> Path | None:
 
 
 ASSETS = {
+    "app": package_folder("web", "build"),
     "web": package_folder("web"),
     "graphiql": package_folder("graphene_django_graphiql_static", "static", "graphene_django_graphiql_static"),
     "openapi": package_folder("fastapi_offline", "static"),
@@ -53,26 +67,31 @@ ASSETS = {
 
 def graphiql_page(_request: Request) -> Response:
     """Give the page for GraphQL, with example operations."""
-    return _page("graphiql.html", needs="graphiql")
+    return _page("graphiql.html", HEADERS, needs="graphiql")
 
 
-def pages_router() -> APIRouter:
-    """Make the routes of pages."""
+def pages_router(*, auth: str, registration: str) -> APIRouter:
+    """Make the routes of pages; `auth` and `registration` are what clients are told of how to sign in."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     async def home(request: Request) -> Response:
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
-            return _page("chat.html")
-        return JSONResponse({"name": "Tertulia", "links": LINKS})
+            return _chat() or _page("plain.html", STRICT)
+        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": LINKS}
+        return JSONResponse(said, headers={"Vary": "Accept"})
+
+    @router.get("/plain")
+    async def plain() -> Response:
+        return _page("plain.html", STRICT)
 
     @router.get("/docs")
     async def docs() -> Response:
-        return _page("docs.html", needs="openapi")
+        return _page("docs.html", HEADERS, needs="openapi")
 
     @router.get("/redoc")
     async def redoc() -> Response:
-        return _page("redoc.html", needs="openapi")
+        return _page("redoc.html", HEADERS, needs="openapi")
 
     return router
 
@@ -98,13 +117,44 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
 def mount_assets(app: FastAPI) -> None:
     """Serve the files that pages load."""
     for name, folder in ASSETS.items():
-        if folder is not None:
-            app.mount(f"/assets/{name}", StaticFiles(directory=folder), name=f"assets-{name}")
+        if folder is not None and folder.is_dir():
+            files = Built(directory=folder) if name == "app" else StaticFiles(directory=folder)
+            app.mount(f"/assets/{name}", files, name=f"assets-{name}")
 
 
-def _page(name: str, needs: str = "web") -> Response:
+class Built(StaticFiles):
+    """What the build of the page wrote: compressed ahead, under names that change with what is in the files."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Give the smallest form that the browser takes."""
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        encoding, suffix = next(
+            (form for form in COMPRESSED if form[0] in accepted and Path(f"{full_path}{form[1]}").is_file()), ("", "")
+        )
+        chosen = f"{full_path}{suffix}"
+        response = super().file_response(chosen, Path(chosen).stat() if suffix else stat_result, scope, status_code)
+        response.headers["Cache-Control"] = FOR_EVER
+        response.headers["Vary"] = "Accept-Encoding"
+        if suffix:
+            response.headers["Content-Encoding"] = encoding
+            response.headers["Content-Type"] = guess_type(str(full_path))[0] or "application/octet-stream"
+        return response
+
+
+def _chat() -> Response | None:
+    """Give the chat page; None where it is not built."""
+    folder = ASSETS["app"]
+    page = None if folder is None else folder / "index.html"
+    if page is None or not page.is_file():
+        return None
+    return HTMLResponse(page.read_text(encoding="utf-8"), headers=STRICT | {"Vary": "Accept"})
+
+
+def _page(name: str, headers: dict[str, str], needs: str = "web") -> Response:
     folder = ASSETS["web"]
     if folder is None:
         return HTMLResponse("<p>The pages are not installed.</p>", 503)
     shown = name if ASSETS[needs] is not None else "missing.html"
-    return HTMLResponse((folder / shown).read_text(encoding="utf-8"), headers=HEADERS)
+    return HTMLResponse((folder / shown).read_text(encoding="utf-8"), headers=headers)

@@ -1,9 +1,11 @@
 """A fault of ours gets a trace id and no detail, and the server stays."""
 
 import logging
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from client import Api
@@ -81,3 +83,18 @@ def test_a_server_whose_database_closed_is_not_ready(tmp_path: Path) -> None:
         response = api.http.get("/readyz")
         assert response.status_code in (200, 503)
         assert api.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/chat", "/attachments", "/import"])
+def test_a_client_that_leaves_in_mid_request_is_no_fault_of_ours(
+    path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = "application/json" if path in ("/graphql", "/chat") else "multipart/form-data; boundary=x"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 100\r\n\r\n--x\r\n"
+    with tertulia(tmp_path) as address, Api(address) as api, caplog.at_level(logging.ERROR):
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname, url.port)) as leaving:
+            leaving.sendall(head.encode())
+            assert api.ask("{ viewer { name } }")
+    # The server has ended, and with it every request.
+    assert caplog.text == ""

@@ -1,0 +1,77 @@
+// A real browser that reaches nothing but this machine, and what journeys through the page need.
+import net from "node:net";
+import { chromium } from "playwright-core";
+
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
+
+export const launch = (executablePath) => chromium.launch({ executablePath, args: FLAGS });
+
+/** Note what a page asks of others, and what it complains of. */
+export function watched(page, address, noted) {
+  page.setDefaultTimeout(20_000);
+  page.on("request", (request) => {
+    const wanted = request.url();
+    if (![address, address.replace("http", "ws"), "data:", "blob:"].some((start) => wanted.startsWith(start))) noted.push(`asked for ${wanted}`);
+  });
+  page.on("pageerror", (error) => noted.push(`threw ${error.message}`));
+  page.on("console", (message) => message.type() === "error" && noted.push(`console: ${message.text()}`));
+  return page;
+}
+
+export function check(holds, words) {
+  if (!holds) throw new Error(words);
+}
+
+export const message = (page) => page.getByLabel("Message", { exact: true });
+export const answers = (page) => page.locator('li[data-role="assistant"]');
+export const finished = (page, count) => page.locator('li[data-role="assistant"][aria-busy="false"]').nth(count - 1);
+
+export async function say(page, text) {
+  await message(page).fill(text);
+  await message(page).press("Enter");
+}
+
+/** Say something and wait for the whole of the nth answer. */
+export async function told(page, text, count) {
+  await say(page, text);
+  await finished(page, count).waitFor();
+  return finished(page, count);
+}
+
+export const counted = (last) => `${Array.from({ length: last }, (_, place) => `word${place + 1}`).join(" ")}.`;
+export const words = async (locator) => (await locator.locator(".text").allInnerTexts()).join("").replace(/\s+/g, " ").trim();
+
+/** Ask the server itself, as any client does. */
+export async function ask(address, query, variables = {}, headers = {}) {
+  const response = await fetch(`${address}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ query, variables }),
+  });
+  return (await response.json()).data;
+}
+
+/** A network between the page and the server, which can be cut and mended. */
+export async function network(address) {
+  const to = new URL(address);
+  const open = new Set();
+  let cut = false;
+  const server = net.createServer((near) => {
+    if (cut) return near.destroy();
+    const far = net.connect(Number(to.port), to.hostname);
+    for (const [one, other] of [[near, far], [far, near]]) {
+      open.add(one);
+      one.pipe(other);
+      one.on("error", () => other.destroy());
+      one.on("close", () => { open.delete(one); other.destroy(); });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `http://127.0.0.1:${server.address().port}`,
+    cut() { cut = true; for (const socket of open) socket.destroy(); },
+    mend() { cut = false; },
+    close() { this.cut(); server.close(); },
+  };
+}

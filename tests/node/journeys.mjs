@@ -1,0 +1,45 @@
+// Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and the server's address.
+// Prints of each journey "ok" or what went wrong.
+import { launch, watched } from "./browser.mjs";
+import * as sets from "./page_journeys.mjs";
+
+const [executablePath, pictures, ...pairs] = process.argv.slice(2);
+const only = process.env.JOURNEY;
+const browser = await launch(executablePath);
+const results = {};
+
+async function travel(name, journey, address) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  const noted = [];
+  const open = async (url) => {
+    const page = watched(await context.newPage(), new URL(url).origin, noted);
+    await page.goto(url);
+    return page;
+  };
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  watched(page, "http://127.0.0.1", noted);
+  const picture = async (called) => pictures !== "-" && page.screenshot({ path: `${pictures}/${called}.png` });
+  try {
+    await journey({ page, address, context, open, noted, picture });
+    results[name] = noted.length === 0 ? "ok" : noted.join("; ");
+  } catch (error) {
+    await picture(`failed: ${name.slice(0, 40)}`);
+    results[name] = `${error.message} ${noted.join("; ")}`;
+  } finally {
+    await context.close();
+  }
+}
+
+const waiting = [];
+for (let place = 0; place < pairs.length; place += 2) {
+  for (const [name, journey] of Object.entries(sets[pairs[place]])) {
+    if (!only || name.includes(only)) waiting.push([name, journey, pairs[place + 1]]);
+  }
+}
+// Side by side: most of a journey's time is Claude's.
+await Promise.all(Array.from({ length: 4 }, async () => {
+  for (let next = waiting.shift(); next; next = waiting.shift()) await travel(...next);
+}));
+await browser.close();
+console.log(JSON.stringify(results, null, 1));

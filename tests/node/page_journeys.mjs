@@ -1,0 +1,406 @@
+// Journeys through the page, each in a browser of its own that knows nothing of the others.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { answers, ask, check, counted, finished, message, network, say, told, words } from "./browser.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
+const TEXT_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { role text } } } } }";
+
+const idOf = (page) => new URL(page.url()).searchParams.get("c");
+const entry = (page, title) => page.locator("nav li.entry").filter({ hasText: title }).first();
+const messageText = (page) => page.locator('li[data-role="user"] .said').last().innerText();
+
+async function begun(page, address, text = "Hello, my name is Ada") {
+  await page.goto(address);
+  return told(page, text, 1);
+}
+
+async function more(page, title, action) {
+  await entry(page, title).locator("summary").click();
+  await entry(page, title).getByRole("button", { name: action, exact: true }).click();
+}
+
+async function rename(page, title, changed) {
+  await more(page, title, "Rename");
+  await page.getByLabel("Title", { exact: true }).fill(changed);
+  await page.keyboard.press("Enter");
+  await entry(page, changed).waitFor();
+}
+
+async function audited(page, place) {
+  // Half-faded colours have a contrast that nobody sees.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations === 1).map((one) => one.finished)));
+  await page.evaluate(AXE);
+  const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  const said = found.violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.target).join(" ")}`);
+  check(said.length === 0, `${place}: ${said.join("; ")}`);
+}
+
+export const LOCAL = {
+  async "a first message is answered, named and listed"({ page, address }) {
+    const answer = await begun(page, address);
+    check((await words(answer)).includes("Ada"), "no greeting");
+    check(idOf(page), "no conversation in the address");
+    await entry(page, "Ada").waitFor();
+    check(await page.locator("#simulated").isVisible(), "it is not said that Claude is simulated");
+  },
+
+  async "a refreshed page goes on with the answer, and no word is lost or doubled"({ page, address }) {
+    await page.goto(address);
+    await say(page, "/simulate long 400");
+    await answers(page).getByText("word20").waitFor();
+    const before = await words(answers(page));
+    await page.reload();
+    await answers(page).getByText("word20").waitFor();
+    check((await words(answers(page))).length >= before.length, "the text became shorter");
+    check(await answers(page).getAttribute("aria-busy") === "true", "the answer had ended already");
+    await finished(page, 1).waitFor();
+    check(await words(finished(page, 1)) === counted(400), "not the whole text once");
+    const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
+    check(conversation.messages.edges[1].node.text.trim() === counted(400), "what is stored is another text");
+  },
+
+  async "a second tab follows the same answer, and stops it for both"({ page, address, open }) {
+    await page.goto(address);
+    await say(page, "/simulate long 500");
+    await answers(page).getByText("word10").waitFor();
+    const second = await open(page.url());
+    await answers(second).getByText("word20").waitFor();
+    await second.getByRole("button", { name: "Stop" }).click();
+    for (const one of [page, second]) await one.getByText("Stopped.").waitFor();
+    check(await words(answers(page)) === await words(answers(second)), "the tabs show different texts");
+    check(!(await words(answers(page))).includes("word500"), "it was not stopped");
+  },
+
+  async "what another tab says is seen here"({ page, address, open }) {
+    await begun(page, address);
+    const second = await open(page.url());
+    await finished(second, 1).waitFor();
+    await told(second, "What is my name?", 2);
+    await finished(page, 2).waitFor();
+    check(await words(finished(page, 2)) === await words(finished(second, 2)), "the tabs show different texts");
+  },
+
+  async "a network that is lost and found again loses no word"({ page, address, noted }) {
+    const between = await network(address);
+    await page.goto(between.address);
+    await say(page, "/simulate long 120");
+    await answers(page).getByText("word20").waitFor();
+    between.cut();
+    await page.getByText("The connection is lost.").waitFor();
+    between.mend();
+    await finished(page, 1).waitFor();
+    check(await words(finished(page, 1)) === counted(120), "not the whole text once");
+    await page.getByText("The connection is lost.").waitFor({ state: "detached" });
+    between.close();
+    noted.length = 0;
+  },
+
+  async "a message that could not be sent stays, and is sent once"({ page, address, noted }) {
+    const between = await network(address);
+    await page.goto(between.address);
+    await told(page, "Hello, my name is Ada", 1);
+    between.cut();
+    await say(page, "What is my name?");
+    await page.getByText("The server cannot be reached.").waitFor();
+    check(await message(page).inputValue() === "What is my name?", "the text is gone");
+    between.mend();
+    await message(page).press("Enter");
+    await finished(page, 2).waitFor();
+    const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
+    check(conversation.messages.edges.length === 4, "it was sent twice");
+    between.close();
+    noted.length = 0;
+  },
+
+  async "Markdown is shown as it is meant, and code is highlighted and copied"({ page, address, context }) {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const answer = await begun(page, address, "/simulate markdown");
+    await answer.getByRole("heading", { name: "Title", level: 1 }).waitFor();
+    check(await answer.locator("table td").count() === 2, "no table");
+    check(await answer.locator(".text li").count() === 2, "no list");
+    await answer.locator(".hljs-keyword").first().waitFor();
+    await answer.getByRole("button", { name: "Copy code" }).click();
+    check((await page.evaluate(() => navigator.clipboard.readText())).includes("SELECT 1"), "not copied");
+  },
+
+  async "thinking is folded until somebody looks"({ page, address }) {
+    const answer = await begun(page, address, "/simulate thinking");
+    const thought = answer.locator("details.thinking");
+    check(!(await thought.locator("p").isVisible()), "it is open");
+    await thought.locator("summary").click();
+    check((await thought.locator("p").innerText()).length > 5, "nothing in it");
+  },
+
+  async "a tool that asks first gets its yes, also from a refreshed page"({ page, address }) {
+    await page.goto(address);
+    await say(page, '/simulate call pay {"amount": 7}');
+    await page.getByRole("button", { name: "Yes" }).waitFor();
+    await page.reload();
+    await page.getByRole("button", { name: "Yes" }).click();
+    await finished(page, 1).waitFor();
+    const call = finished(page, 1).locator("details.call");
+    await call.locator("summary").click();
+    check((await call.innerText()).includes('"amount": 7'), "no input");
+    check((await call.innerText()).includes("Paid 7."), "no result");
+  },
+
+  async "a no is told to Claude"({ page, address }) {
+    await page.goto(address);
+    await say(page, '/simulate call pay {"amount": 8}');
+    await page.getByRole("button", { name: "No" }).click();
+    await finished(page, 1).waitFor();
+    check(await finished(page, 1).locator('details.call[data-state="failed"]').count() === 1, "the call did not fail");
+  },
+
+  async "images are attached by button, drop and paste, and shown"({ page, address }) {
+    await page.goto(address);
+    const files = page.locator(".files");
+    await page.locator('input[type="file"]').setInputFiles({ name: "picked.png", mimeType: "image/png", buffer: PNG });
+    await files.getByText("picked.png").waitFor();
+    for (const [kind, name] of [["drop", "dropped.png"], ["paste", "pasted.png"]]) {
+      await page.evaluate(([kind, name, bytes]) => {
+        const carried = new DataTransfer();
+        carried.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/png" }));
+        const made = kind === "drop"
+          ? new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true })
+          : new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true });
+        document.getElementById("text").dispatchEvent(made);
+      }, [kind, name, [...PNG]]);
+      await files.getByText(name).waitFor();
+    }
+    await page.getByRole("button", { name: "Remove dropped.png" }).click();
+    await told(page, "What do you see?", 1);
+    const shown = page.locator("img.attached");
+    check(await shown.count() === 2, `${await shown.count()} images`);
+    check(await shown.first().evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
+  },
+
+  async "a file that is no image or PDF is refused in words"({ page, address, noted }) {
+    await page.goto(address);
+    await page.locator('input[type="file"]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("plain") });
+    await page.locator(".composer [role=alert]").filter({ hasText: "notes.png" }).waitFor();
+    check(noted.splice(0).every((line) => line.includes("the server responded with a status of")), "another problem");
+  },
+
+  async "an edited message is a branch, and the arrows lead back"({ page, address }) {
+    await begun(page, address);
+    await page.getByRole("button", { name: "Edit message" }).click();
+    await page.getByLabel("Edit message").fill("Hello, my name is Grace");
+    await page.keyboard.press("Enter");
+    await finished(page, 1).getByText("Grace").waitFor();
+    await page.getByText("2 / 2").waitFor();
+    await page.getByRole("button", { name: "Version before" }).click();
+    await finished(page, 1).getByText("Ada").waitFor();
+    await page.reload();
+    await finished(page, 1).getByText("Ada").waitFor();
+    await page.getByText("1 / 2").waitFor();
+  },
+
+  async "an answer is asked for again beside the old one"({ page, address }) {
+    await begun(page, address);
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await page.getByText("2 / 2").waitFor();
+    await finished(page, 1).waitFor();
+    await page.getByRole("button", { name: "Go on from here in a new conversation" }).click();
+    await page.waitForFunction((before) => location.href !== before, page.url());
+    await finished(page, 1).waitFor();
+  },
+
+  async "what is said while Claude answers waits in line"({ page, address }) {
+    await page.goto(address);
+    await say(page, "/simulate long 60");
+    await answers(page).getByText("word10").waitFor();
+    await say(page, "/simulate long 3");
+    await page.getByText("Waits for its turn").waitFor();
+    await finished(page, 2).waitFor();
+    check(await words(finished(page, 2)) === counted(3), "another text");
+  },
+
+  async "an answer that failed says why, and can be asked for again"({ page, address }) {
+    await page.goto(address);
+    await say(page, "/simulate error");
+    await finished(page, 1).getByRole("alert").waitFor();
+    check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "no words");
+    check(await page.getByRole("button", { name: "Answer again" }).isVisible(), "no way on");
+  },
+
+  async "conversations are renamed, pinned, archived, searched and deleted"({ page, address }) {
+    await begun(page, address, "A word about zeppelins");
+    await entry(page, "zeppelins").waitFor();
+    await rename(page, "zeppelins", "Airships of old");
+    await more(page, "Airships", "Pin");
+    await page.getByRole("heading", { name: "Pinned" }).waitFor();
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type("zeppelins");
+    await page.locator("mark").filter({ hasText: "zeppelins" }).first().waitFor();
+    await page.keyboard.press("Escape");
+    await more(page, "Airships", "Archive");
+    await entry(page, "Airships").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Archived" }).click();
+    await more(page, "Airships", "Delete");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await entry(page, "Airships").waitFor({ state: "detached" });
+  },
+
+  async "settings of a conversation are kept"({ page, address }) {
+    await begun(page, address);
+    await page.getByRole("button", { name: "Settings of this conversation" }).click();
+    await page.getByLabel("System prompt").fill("Be brief.");
+    await page.getByRole("checkbox", { name: "pay" }).uncheck();
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.reload();
+    await page.getByRole("button", { name: "Settings of this conversation" }).click();
+    check(await page.getByLabel("System prompt").inputValue() === "Be brief.", "the prompt is gone");
+    check(!(await page.getByRole("checkbox", { name: "pay" }).isChecked()), "the choice is gone");
+  },
+
+  async "a temporary conversation is in no list"({ page, address }) {
+    await page.goto(address);
+    await page.getByLabel("Temporary").check();
+    await told(page, "Remember quagga and nothing else", 1);
+    await page.getByText("Temporary").first().waitFor();
+    const { conversations } = await ask(address, "{ conversations(first: 100) { edges { node { id } } } }");
+    check(!conversations.edges.some(({ node }) => node.id === idOf(page)), "it is listed");
+  },
+
+  async "the keyboard does it all"({ page, address }) {
+    await page.goto(address);
+    await message(page).waitFor();
+    check(await page.evaluate(() => document.activeElement?.id) === "text", "the message box has no focus");
+    await page.keyboard.type("/simulate long 500");
+    await page.keyboard.press("Enter");
+    await answers(page).getByText("word5").first().waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByText("Stopped.").waitFor();
+    await page.keyboard.press("ArrowUp");
+    await page.getByLabel("Edit message").fill("/simulate long 4");
+    await page.keyboard.press("Enter");
+    await page.getByText("word4.").waitFor();
+    await page.keyboard.press("Control+Shift+O");
+    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await page.goBack();
+    await page.getByText("word4.").waitFor();
+    await page.locator("body").press("Tab");
+    await page.keyboard.press("Shift+Tab");
+  },
+
+  async "a narrow screen has the list in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
+    await page.setViewportSize({ width: 360, height: 740 });
+    await begun(page, address, "/simulate markdown");
+    await picture("narrow");
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    check(!wide, "it scrolls sideways");
+    await page.getByRole("button", { name: "Conversations" }).click();
+    await page.getByRole("link", { name: "New conversation" }).first().waitFor();
+    await picture("drawer");
+    await audited(page, "drawer");
+    await page.locator("#search").press("Escape");
+    await page.getByRole("link", { name: "New conversation" }).first().waitFor({ state: "hidden" });
+  },
+
+  async "no audit finds a fault, in light and dark"({ page, address, picture }) {
+    await page.goto(address);
+    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await audited(page, "welcome");
+    await told(page, "/simulate markdown", 1);
+    await told(page, "/simulate thinking", 2);
+    await told(page, "/simulate web-search lighthouses", 3);
+    await told(page, "/simulate error", 4);
+    await say(page, '/simulate call pay {"amount": 7}');
+    await page.getByRole("button", { name: "Yes" }).waitFor();
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(scheme);
+      await audited(page, `conversation, ${scheme}`);
+      await page.getByRole("button", { name: "Settings of this conversation" }).click();
+      await audited(page, `settings, ${scheme}`);
+      await page.keyboard.press("Escape");
+      await page.locator("nav footer button").first().click();
+      await page.getByText("in all.").waitFor();
+      await picture(`account-${scheme}`);
+      await audited(page, `account, ${scheme}`);
+      await page.keyboard.press("Escape");
+    }
+    await page.getByRole("button", { name: "No" }).click();
+    await finished(page, 5).waitFor();
+  },
+
+  async "the plain page holds a conversation across a refresh"({ page, address, picture }) {
+    await page.goto(`${address}/plain`);
+    await page.fill("#text", "/simulate long 60");
+    await page.press("#text", "Enter");
+    await page.getByText("word10").first().waitFor();
+    await page.reload();
+    await page.locator("li.assistant[aria-busy=false]").waitFor();
+    check((await page.locator("li.assistant").innerText()).trim() === counted(60), "not the whole text once");
+    await picture("plain");
+  },
+};
+
+export const PASSWORD = {
+  async "one registers, is refused with a wrong password, signs in, and signs out"({ page, address, picture, noted }) {
+    await page.goto(address);
+    await page.getByRole("button", { name: "I have no account yet" }).click();
+    await picture("sign-in");
+    await audited(page, "sign-in");
+    await page.getByLabel("Name").fill("ada");
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Make an account" }).click();
+    await told(page, "Hello, my name is Ada", 1);
+    await page.reload();
+    await finished(page, 1).waitFor();
+    await page.locator("nav footer button").first().click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByLabel("Password").fill("a wrong password");
+    await page.getByLabel("Name").fill("ada");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await entry(page, "Ada").waitFor();
+    noted.length = 0;
+  },
+
+  async "two tabs refresh one sign-in without ending it, and an image is its owner's"({ page, address, open, noted }) {
+    await page.goto(address);
+    await page.getByRole("button", { name: "I have no account yet" }).click();
+    await page.getByLabel("Name").fill("grace");
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Make an account" }).click();
+    await message(page).waitFor();
+    await page.locator('input[type="file"]').setInputFiles({ name: "mine.png", mimeType: "image/png", buffer: PNG });
+    await page.locator(".files").getByText("mine.png").waitFor();
+    await told(page, "What do you see?", 1);
+    check(await page.locator("img.attached").evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
+    const second = await open(page.url());
+    await finished(second, 1).waitFor();
+    for (const one of [page, second]) {
+      await one.evaluate(() => {
+        const kept = JSON.parse(localStorage.getItem("tertulia:session"));
+        localStorage.setItem("tertulia:session", JSON.stringify({ ...kept, expiresAt: 0 }));
+      });
+    }
+    await Promise.all([page.reload(), second.reload()]);
+    for (const one of [page, second]) await finished(one, 1).waitFor();
+    await told(second, "Hello again", 2);
+    await finished(page, 2).waitFor();
+    noted.length = 0;
+  },
+};
+
+export const SCRIPTED = {
+  async "what Claude writes is never run"({ page, address }) {
+    await page.goto(address);
+    const answer = await told(page, "Anything", 1);
+    await answer.getByText("End.").waitFor();
+    check(await page.evaluate(() => window.taken) === undefined, "a script ran");
+    check(await answer.locator("script, iframe, img, style, object").count() === 0, "elements were made");
+    const links = await answer.locator(".text a").evaluateAll((found) => found.map((link) => link.getAttribute("href")));
+    check(links.every((link) => link === null || /^https?:/.test(link)), `links: ${links}`);
+    check((await messageText(page)) === "Anything", "another message");
+  },
+};

@@ -1,0 +1,115 @@
+"""The page at /, in a real browser that reaches nothing but its server; tests/node/page_journeys.mjs has each journey."""
+
+import re
+import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from npm import CHROMIUM, NODE, needs_browser, run
+from running import tertulia
+from scripted import scripted, says
+
+from server.pages import ASSETS
+
+JOURNEYS = re.findall(r'async "([^"]+)"', (NODE / "page_journeys.mjs").read_text())
+HOSTILE = """<script>window.taken = 1</script> <img src=x onerror="window.taken = 2">
+
+<iframe src="javascript:parent.taken = 3"></iframe>
+
+[a link](javascript:window.taken=4) [data](data:text/html,<script>window.taken=5</script>) ![pixel](https://example.com/x.png)
+
+<a href="javascript:window.taken=6" onclick="window.taken=7">another</a> <style>body { display: none }</style>
+
+```html
+<script>window.taken = 8</script>
+```
+
+End."""
+needs_page = pytest.mark.skipif(
+    ASSETS["app"] is None or not (ASSETS["app"] / "index.html").is_file(), reason="needs the built page: `make page`"
+)
+
+
+@pytest.fixture
+def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, str]]:
+    """Servers of the sets of journeys: Claude at a human pace, accounts, and a Claude that writes what would be run."""
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as stack:
+        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "SCRIPTED")}
+        for place in places.values():
+            place.mkdir()
+        claude = stack.enter_context(scripted(says(HOSTILE)))
+        keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
+        named = {"title_model": "claude-haiku-5-5"}
+        yield {
+            "LOCAL": stack.enter_context(
+                tertulia(places["LOCAL"], **named, simulator_pace=1, tools=("some_tools:pay",))
+            ),
+            "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
+            "SCRIPTED": stack.enter_context(tertulia(places["SCRIPTED"], **keyed)),
+        }
+
+
+@needs_page
+@needs_browser
+def test_every_journey_through_the_page_leads_where_it_should(
+    addresses: dict[str, str], subtests: pytest.Subtests
+) -> None:
+    pairs = [word for pair in addresses.items() for word in pair]
+    results = run("journeys.mjs", str(CHROMIUM), "-", *pairs)
+    for journey in JOURNEYS:
+        with subtests.test(journey):
+            assert results.pop(journey, "was not travelled") == "ok"
+    assert results == {}
+
+
+@needs_page
+def test_the_page_is_compressed_ahead_kept_for_ever_and_strict(addresses: dict[str, str]) -> None:
+    with httpx2.Client(base_url=addresses["LOCAL"], headers={"accept-encoding": "gzip"}) as client:
+        page = client.get("/", headers={"accept": "text/html"})
+        assert page.headers["cache-control"] == "no-cache"
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "<script>" not in page.text
+        script = re.search(r'src="(/assets/app/[^"]+\.js)"', page.text)
+        assert script
+        for accepted, given in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)):
+            response = client.get(script[1], headers={"accept-encoding": accepted})
+            assert response.headers.get("content-encoding") == given
+            assert response.headers["content-type"].startswith("text/javascript")
+            assert "immutable" in response.headers["cache-control"]
+        assert client.get(script[1], headers={"if-none-match": response.headers["etag"]}).status_code in (200, 304)
+
+
+def test_without_a_build_the_plain_page_is_shown(
+    addresses: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
+    page = httpx2.get(f"{addresses['LOCAL']}/", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert page.text == httpx2.get(f"{addresses['LOCAL']}/plain").text
+    assert "plain.js" in page.text
+
+
+def test_clients_are_told_how_users_sign_in(addresses: dict[str, str]) -> None:
+    told = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
+    assert (told["auth"], told["registration"]) == ("password", "open")
+    assert httpx2.get(f"{addresses['LOCAL']}/").json()["auth"] == "local"
+
+
+def test_the_types_of_the_page_are_those_of_the_schema() -> None:
+    root = NODE.parent.parent
+    if not (root / "node_modules" / ".all").exists():
+        pytest.skip("needs `npm ci`")
+    done = subprocess.run(
+        ["npx", "--no-install", "tsc", "--noEmit", "-p", "web/app"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

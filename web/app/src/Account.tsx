@@ -1,0 +1,88 @@
+import { useQuery } from "urql";
+import { Dialog } from "./Dialog";
+import { AccountDocument, type AccountQuery } from "./operations";
+import { session, signOut } from "./session";
+import { useStore } from "./store";
+import { choose, theme, type Theme } from "./theme";
+import { dollars, sentence, spent, tokens } from "./words";
+
+type Viewer = AccountQuery["viewer"];
+
+const KEYS: readonly (readonly [string, string])[] = [
+  ["Enter", "sends"],
+  ["Shift+Enter", "breaks the line"],
+  ["Escape", "stops the answer"],
+  ["↑ in an empty message", "edits the last one"],
+  ["Ctrl+K", "searches"],
+  ["Ctrl+Shift+O", "begins a new conversation"],
+  ["Ctrl+B", "shows the list on a narrow screen"],
+];
+
+/** Who this is, what was used, and how the page looks. */
+export function AccountDialog({ onClose }: { onClose: () => void }) {
+  const [{ data, error }] = useQuery({ query: AccountDocument, requestPolicy: "network-only" });
+  const signed = useStore(session);
+  return (
+    <Dialog title={data?.viewer.name ?? "Account"} onClose={onClose}>
+      {error && <p className="notice trouble" role="alert">{sentence(error)}</p>}
+      {data && <Used viewer={data.viewer} />}
+      <h3>Looks</h3>
+      <Themes />
+      <h3>Keys</h3>
+      <dl className="keys">
+        {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
+      </dl>
+      <div className="actions">
+        {signed && <button type="button" className="plain" onClick={() => void signOut().then(() => location.assign("/"))}>Sign out</button>}
+      </div>
+    </Dialog>
+  );
+}
+
+function Used({ viewer }: { viewer: Viewer }) {
+  const { budget, usage, usageByDay, limits, toolUsage } = viewer;
+  return (
+    <>
+      <h3>Usage</h3>
+      <p>{spent(usage)} in all.</p>
+      {budget && (
+        <p>
+          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label="The month's budget" />{" "}
+          {dollars(budget.spentUsd)} of {dollars(budget.limitUsd)} this month, until {new Date(budget.resetsAt).toLocaleDateString()}.
+        </p>
+      )}
+      {usageByDay.length > 0 && (
+        <div className="wide" tabIndex={0} role="region" aria-label="Usage by day">
+          <table>
+            <thead><tr><th>Day</th><th>Model</th><th>Tokens in</th><th>Tokens out</th><th>Cost</th></tr></thead>
+            <tbody>
+              {usageByDay.slice(-14).reverse().map(({ day, model, usage: used }) => (
+                <tr key={day + model}>
+                  <td>{day}</td><td>{model}</td>
+                  <td>{tokens(used.inputTokens + used.cacheReadTokens + used.cacheWriteTokens)}</td>
+                  <td>{tokens(used.outputTokens)}</td><td>{dollars(used.costUsd) ?? "?"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {limits.length > 0 && <p>{limits.map(({ name, limit, remaining }) => `${remaining} of ${limit} ${name}`).join(", ")} left.</p>}
+      {toolUsage.length > 0 && <p>Tools: {toolUsage.map(({ name, calls, failed }) => `${name} ${calls}${failed ? ` (${failed} failed)` : ""}`).join(", ")}.</p>}
+    </>
+  );
+}
+
+function Themes() {
+  const now = useStore(theme);
+  return (
+    <div className="row" role="radiogroup" aria-label="Looks">
+      {(["system", "light", "dark"] satisfies Theme[]).map((one) => (
+        <label key={one} className="check">
+          <input type="radio" name="theme" checked={now === one} onChange={() => choose(one)} />
+          {one === "system" ? "As the system" : one === "light" ? "Light" : "Dark"}
+        </label>
+      ))}
+    </div>
+  );
+}

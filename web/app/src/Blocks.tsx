@@ -1,0 +1,131 @@
+import type { Block } from "@tertulia/stream";
+import { lazy, Suspense } from "react";
+import { Attachment } from "./Attachment";
+import type { BlockFragment, FileFragment } from "./operations";
+import { written } from "./words";
+
+// The page stands before it is here; what is to be read is shown as it is meanwhile.
+const Markdown = lazy(() => import("./Markdown"));
+
+type Attached = Extract<BlockFragment, { attachment: FileFragment }>;
+
+export function isAttached(block: BlockFragment): block is Attached {
+  return "attachment" in block;
+}
+
+/** What Claude has written, in its order; the last block of a running answer still grows. */
+export function Blocks({ blocks, running, waits }: Pick<Props, "blocks" | "running" | "waits">) {
+  return blocks.map((block, place) => {
+    if (!block) return null;
+    const growing = running && place === blocks.length - 1;
+    return <OneBlock key={block.index ?? place} block={block} growing={growing} running={running} blocks={blocks} waits={waits} />;
+  });
+}
+
+interface Props {
+  readonly block: Block;
+  readonly growing: boolean;
+  readonly running: boolean;
+  readonly blocks: readonly (Block | null)[];
+  /** Calls that the answer waits for. */
+  readonly waits: readonly Block[];
+}
+
+function OneBlock({ block, growing, running, blocks, waits }: Props) {
+  switch (block.__typename) {
+    case "TextBlock":
+      return <Text block={block} growing={growing} />;
+    case "ThinkingBlock":
+      return <Thinking block={block} growing={growing} />;
+    case "ToolUseBlock":
+      return (
+        <Call
+          block={block}
+          running={running}
+          waiting={waits.some(({ toolUseId }) => toolUseId === block.toolUseId)}
+          result={blocks.find((other) => isResult(other, block)) ?? null}
+        />
+      );
+    case "ToolResultBlock":
+      // It is shown with its call.
+      return blocks.some((other) => isResult(block, other)) ? null : <Result block={block} />;
+    case "JsonBlock":
+      return <pre className="json">{block.problem ? block.text : written(block.value ?? block.text)}</pre>;
+    case "CompactionBlock":
+      return (
+        <details className="aside">
+          <summary>Claude summed up what stands before</summary>
+          <p>{block.summary ?? "It could not be summed up."}</p>
+        </details>
+      );
+    case "ImageBlock":
+    case "DocumentBlock":
+      return <Attachment file={block.attachment as FileFragment} />;
+    default:
+      return null;
+  }
+}
+
+function Text({ block, growing }: { block: Block; growing: boolean }) {
+  const sources = (block.citations ?? []) as readonly { citedText: string; source: string }[];
+  return (
+    <div className="text">
+      <Suspense fallback={<p className="raw">{block.text}</p>}>
+        <Markdown text={block.text ?? ""} growing={growing} />
+      </Suspense>
+      {sources.length > 0 && (
+        <details className="aside sources">
+          <summary>{sources.length === 1 ? "One source" : `${sources.length} sources`}</summary>
+          <ol>
+            {sources.map(({ citedText, source }, place) => (
+              <li key={place}><q>{citedText}</q> <cite>{/^https?:/.test(source) ? <a href={source} target="_blank" rel="noreferrer">{source}</a> : source}</cite></li>
+            ))}
+          </ol>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Thinking({ block, growing }: { block: Block; growing: boolean }) {
+  if (!block.redacted && !block.text && !growing) return null;
+  return (
+    <details className="aside thinking">
+      <summary>{growing ? "Thinking" : "Thought"}</summary>
+      <p>{block.redacted ? "Claude's API does not show this." : block.text}</p>
+    </details>
+  );
+}
+
+function isResult(block: Block | null, of: Block | null): boolean {
+  return block?.__typename === "ToolResultBlock" && of?.__typename === "ToolUseBlock" && block.toolUseId === of.toolUseId;
+}
+
+interface CallProps {
+  readonly block: Block;
+  readonly result: Block | null;
+  readonly running: boolean;
+  readonly waiting: boolean;
+}
+
+function Call({ block, result, running, waiting }: CallProps) {
+  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waits for you" : running ? "running" : "no result";
+  return (
+    <details className="aside call" data-state={state}>
+      <summary><code>{block.name}</code> {state}</summary>
+      <h3>Input</h3>
+      <pre>{block.partialJson ?? written(block.input)}</pre>
+      {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
+      {result && <pre>{written(result.output)}</pre>}
+    </details>
+  );
+}
+
+function Result({ block }: { block: Block }) {
+  return (
+    <details className="aside call">
+      <summary>{block.isError ? "A tool failed" : "A tool's result"}</summary>
+      <pre>{written(block.output)}</pre>
+    </details>
+  );
+}

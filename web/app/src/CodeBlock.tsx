@@ -1,0 +1,47 @@
+import type { HLJSApi } from "highlight.js";
+import { isValidElement, useDeferredValue, useEffect, useMemo, useState, type ComponentProps, type ReactNode } from "react";
+import { CopyButton } from "./CopyButton";
+
+const LONGEST = 50_000;
+let loading: Promise<HLJSApi> | undefined;
+
+/** Highlighting is fetched when the first code is seen. */
+function highlighter(): Promise<HLJSApi> {
+  loading ??= import("highlight.js/lib/common").then((module) => module.default);
+  return loading;
+}
+
+export function CodeBlock({ children }: ComponentProps<"pre">) {
+  const { code, language } = read(children);
+  const seen = useDeferredValue(code);
+  const [painter, setPainter] = useState<HLJSApi | null>(null);
+  useEffect(() => {
+    void highlighter().then((found) => setPainter(() => found));
+  }, []);
+  const painted = useMemo(() => {
+    if (!painter || seen.length > LONGEST || !language || !painter.getLanguage(language)) return null;
+    return painter.highlight(seen, { language, ignoreIllegals: true }).value;
+  }, [painter, seen, language]);
+  return (
+    <figure className="code">
+      <figcaption>
+        <span>{language ?? "text"}</span>
+        <CopyButton text={code} what="code" />
+      </figcaption>
+      <pre tabIndex={0} aria-label="Code">
+        {painted === null ? <code>{code}</code> : <code dangerouslySetInnerHTML={{ __html: painted }} />}
+      </pre>
+    </figure>
+  );
+}
+
+function read(children: ReactNode): { code: string; language: string | null } {
+  if (!isValidElement<{ children?: ReactNode; className?: string }>(children)) return { code: textOf(children), language: null };
+  const language = /\blang(?:uage)?-([\w+#-]+)/.exec(children.props.className ?? "")?.[1] ?? null;
+  return { code: textOf(children.props.children).replace(/\n$/, ""), language };
+}
+
+function textOf(node: ReactNode): string {
+  if (Array.isArray(node)) return node.map(textOf).join("");
+  return typeof node === "string" || typeof node === "number" ? String(node) : "";
+}

@@ -1,0 +1,193 @@
+import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
+import { Icon } from "./Icon";
+import type { FileFragment, StartQuery } from "./operations";
+import { Options, type Choices } from "./Options";
+import { TAKEN, upload } from "./uploads";
+
+/** A message that is not sent yet. */
+export interface Draft {
+  readonly text: string;
+  readonly files: readonly FileFragment[];
+}
+
+interface Props {
+  /** Whose draft it is: each conversation has one of its own. */
+  readonly place: string;
+  readonly busy: boolean;
+  /** Of a new conversation; null once it has begun. */
+  readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; models: StartQuery["models"] } | null;
+  readonly onSend: (draft: Draft) => Promise<boolean>;
+  readonly onStop: () => Promise<void>;
+}
+
+const EMPTY: Draft = { text: "", files: [] };
+const drafts = new Map<string, Draft>();
+
+export function Composer({ place, busy, choices, onSend, onStop }: Props) {
+  const [draft, setDraft] = useDraft(place);
+  const [sending, setSending] = useState(false);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const files = useFiles(setDraft);
+  const ready = draft.text.trim() !== "" && !sending && files.running === 0;
+  useEffect(() => field.current?.focus(), [place]);
+  async function send() {
+    if (!ready) return;
+    setSending(true);
+    const sent = await onSend(draft);
+    setSending(false);
+    if (sent) setDraft(EMPTY);
+    field.current?.focus();
+  }
+  function take(event: KeyboardEvent) {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      void send();
+    } else if (event.key === "Escape" && busy) {
+      void onStop();
+    } else if (event.key === "ArrowUp" && draft.text === "") {
+      // The last message of the user's, to say it in other words.
+      Array.from(document.querySelectorAll<HTMLElement>("li.user .edit")).at(-1)?.click();
+    }
+  }
+  return (
+    <form
+      className="composer"
+      data-over={files.over}
+      {...files.dropping}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      {files.problem && <p className="notice trouble" role="alert">{files.problem}</p>}
+      <Files files={draft.files} running={files.running} onRemove={files.remove} />
+      <label htmlFor="text" className="hidden">Message</label>
+      <textarea
+        id="text"
+        ref={field}
+        rows={1}
+        value={draft.text}
+        placeholder={busy ? "Say what comes next; it waits in line." : "Say something."}
+        onChange={(event) => setDraft({ ...draft, text: event.target.value })}
+        onKeyDown={take}
+        onPaste={files.paste}
+      />
+      <div className="bar">
+        <label className="quiet attach" title="Attach images or PDFs">
+          <Icon name="clip" />
+          <span className="hidden">Attach images or PDFs</span>
+          <input type="file" className="hidden" multiple accept={TAKEN} onChange={files.pick} />
+        </label>
+        {choices && <NewOptions {...choices} />}
+        <span className="gap" />
+        {busy && (
+          <button type="button" className="plain" onClick={() => void onStop()} title="Escape">
+            <Icon name="stop" /> Stop
+          </button>
+        )}
+        <button type="submit" className="loud" disabled={!ready} aria-label="Send">
+          <Icon name="send" />
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function NewOptions({ choices, setChoices, models }: NonNullable<Props["choices"]>) {
+  return (
+    <>
+      <Options models={models} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
+      <label className="check" title="In no list and no search, and deleted a day after its last message">
+        <input
+          type="checkbox"
+          checked={choices.temporary}
+          onChange={(event) => setChoices({ ...choices, temporary: event.target.checked })}
+        />
+        Temporary
+      </label>
+    </>
+  );
+}
+
+interface FilesProps {
+  readonly files: Draft["files"];
+  readonly running: number;
+  readonly onRemove: (id: string) => void;
+}
+
+function Files({ files, running, onRemove }: FilesProps) {
+  if (files.length === 0 && running === 0) return null;
+  return (
+    <ul className="files" aria-label="Attachments">
+      {files.map((file) => (
+        <li key={file.id}>
+          {file.filename}
+          <button type="button" className="quiet" aria-label={`Remove ${file.filename}`} onClick={() => onRemove(file.id)}>
+            <Icon name="close" />
+          </button>
+        </li>
+      ))}
+      {running > 0 && <li role="status">{running === 1 ? "One file is" : `${running} files are`} uploaded …</li>}
+    </ul>
+  );
+}
+
+function useDraft(place: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
+  const [, redraw] = useState(0);
+  const draft = drafts.get(place) ?? EMPTY;
+  return [
+    draft,
+    (next) => {
+      const made = typeof next === "function" ? next(drafts.get(place) ?? EMPTY) : next;
+      if (made === EMPTY) drafts.delete(place);
+      else drafts.set(place, made);
+      redraw((count) => count + 1);
+    },
+  ];
+}
+
+/** Attachments by the button, by drop and by paste; each is uploaded at once. */
+function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
+  const [running, setRunning] = useState(0);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [over, setOver] = useState(false);
+  function add(list: FileList | null) {
+    const added = Array.from(list ?? []);
+    if (added.length === 0) return false;
+    setProblem(null);
+    setRunning((count) => count + added.length);
+    for (const file of added) {
+      upload(file)
+        .then((made) => setDraft((now) => ({ ...now, files: [...now.files, made] })))
+        .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+        .finally(() => setRunning((count) => count - 1));
+    }
+    return true;
+  }
+  return {
+    running,
+    problem,
+    over,
+    remove: (id: string) => setDraft((now) => ({ ...now, files: now.files.filter((file) => file.id !== id) })),
+    pick(event: React.ChangeEvent<HTMLInputElement>) {
+      add(event.target.files);
+      event.target.value = "";
+    },
+    paste(event: ClipboardEvent) {
+      if (add(event.clipboardData.files)) event.preventDefault();
+    },
+    dropping: {
+      onDragOver(event: DragEvent) {
+        event.preventDefault();
+        setOver(true);
+      },
+      onDragLeave: () => setOver(false),
+      onDrop(event: DragEvent) {
+        event.preventDefault();
+        setOver(false);
+        add(event.dataTransfer.files);
+      },
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { useMutation, useQuery } from "urql";
+import { Composer, type Draft } from "./Composer";
+import { Header } from "./Header";
+import { ConversationDocument, SendDocument, StopDocument, type StartQuery } from "./operations";
+import { NEW_CHOICES, type Choices } from "./Options";
+import { show } from "./route";
+import { Transcript } from "./Transcript";
+import { useChanges } from "./useChanges";
+import { useStickToEnd } from "./useStickToEnd";
+import { Welcome } from "./Welcome";
+import { complaint, final, newKey, sentence } from "./words";
+
+interface Props {
+  readonly id: string | null;
+  readonly models: StartQuery["models"];
+  readonly tools: StartQuery["tools"];
+}
+
+/** A conversation, or the place where a new one begins. */
+export function Conversation({ id, models, tools }: Props) {
+  const [{ data, error, fetching }, read] = useQuery({
+    query: ConversationDocument,
+    variables: { id: id ?? "" },
+    pause: !id,
+    requestPolicy: "cache-and-network",
+  });
+  const conversation = id && data?.conversation?.id === id ? data.conversation : null;
+  const readAgain = useCallback(() => {
+    if (id) read({ requestPolicy: "network-only" });
+  }, [id, read]);
+  useChanges((change) => change.conversationId === id, readAgain);
+  const { ref, stick, away } = useStickToEnd<HTMLDivElement>(id);
+  const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
+  const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
+  const answering = turns.filter((turn) => turn.generation && !final(turn.generation.status)).at(-1)?.generation ?? null;
+  const { send, sending, problem, setProblem } = useSend(id, answering !== null, choices, stick);
+  const unread = sending && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
+  const [, stop] = useMutation(StopDocument);
+  useEffect(() => {
+    document.title = conversation?.title ? `${conversation.title} · Tertulia` : "Tertulia";
+  }, [conversation?.title]);
+  return (
+    <>
+      {conversation && <Header conversation={conversation} models={models} tools={tools} onProblem={setProblem} />}
+      <div className="scroller" ref={ref} tabIndex={-1}>
+        {(conversation || unread) && (
+          <Transcript conversation={conversation} sending={unread} onChanged={readAgain} onProblem={setProblem} />
+        )}
+        {!id && !unread && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
+        {id && !conversation && !unread && !fetching && (
+          <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation is not here any more."}</p>
+        )}
+      </div>
+      {away && (
+        <button type="button" className="quiet toEnd" onClick={stick}>To the end</button>
+      )}
+      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+      <Composer
+        place={id ?? "new"}
+        busy={answering !== null}
+        choices={id ? null : { choices, setChoices, models }}
+        onSend={send}
+        onStop={async () => {
+          if (answering) setProblem(complaint(await stop({ id: answering.id })));
+        }}
+      />
+    </>
+  );
+}
+
+/** Sending, under one key until it is said to be done: what is tried again is no second message. */
+function useSend(id: string | null, busy: boolean, choices: Choices, stick: () => void) {
+  const [, mutate] = useMutation(SendDocument);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [sending, setSending] = useState<{ draft: Draft; messageId: string | null } | null>(null);
+  const tried = useRef<{ of: string; key: string } | null>(null);
+  async function send(draft: Draft): Promise<boolean> {
+    const { text, files } = draft;
+    const of = JSON.stringify([id, text, files]);
+    if (tried.current?.of !== of) tried.current = { of, key: newKey() };
+    const asked = id ? {} : { options: choices.options, temporary: choices.temporary };
+    const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...asked };
+    const whenBusy = busy ? ("QUEUE" as const) : ("REJECT" as const);
+    setSending({ draft, messageId: null });
+    stick();
+    const result = await mutate({ input: { ...input, idempotencyKey: tried.current.key, whenBusy } });
+    setProblem(complaint(result));
+    const sent = result.data?.sendMessage;
+    const done = sent?.__typename === "SendMessagePayload";
+    setSending(done ? { draft, messageId: sent.userMessage.id } : null);
+    if (!done) return false;
+    tried.current = null;
+    show(sent.conversation.id);
+    return true;
+  }
+  return { send, sending, problem, setProblem };
+}

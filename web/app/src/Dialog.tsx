@@ -1,0 +1,32 @@
+import { useEffect, useRef, type ReactNode } from "react";
+import { Icon } from "./Icon";
+
+interface Props {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ReactNode;
+}
+
+/** The browser's own modal dialog: it keeps the focus, closes by Escape, and gives the focus back. */
+export function Dialog({ title, onClose, children }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="dialog-title"
+      onClose={onClose}
+      onClick={(event) => event.target === dialog.current && onClose()}
+    >
+      <header>
+        <h2 id="dialog-title">{title}</h2>
+        <button type="button" className="quiet" onClick={onClose} aria-label="Close"><Icon name="close" /></button>
+      </header>
+      {children}
+    </dialog>
+  );
+}

@@ -1,0 +1,44 @@
+import { useState } from "react";
+import { Icon } from "./Icon";
+import type { ConversationQuery, StartQuery } from "./operations";
+import { SettingsDialog } from "./Settings";
+import { dollars, tokens } from "./words";
+
+interface Props {
+  readonly conversation: NonNullable<ConversationQuery["conversation"]>;
+  readonly models: StartQuery["models"];
+  readonly tools: StartQuery["tools"];
+  readonly onProblem: (problem: string | null) => void;
+}
+
+/** What the conversation is, what it has cost, and how full its window is. */
+export function Header({ conversation, models, tools, onProblem }: Props) {
+  const [open, setOpen] = useState(false);
+  const { usage, context } = conversation;
+  const cost = dollars(usage.costUsd);
+  return (
+    <header className="head">
+      <h1>{conversation.title ?? "New conversation"}</h1>
+      {conversation.temporary && <small>Temporary</small>}
+      <small>
+        {conversation.model.displayName}
+        {cost && <>, <span title="What all its answers have cost">{cost}</span></>}
+      </small>
+      {context.limit !== null && context.usedTokens > 0 && (
+        <meter
+          min={0}
+          max={context.limit}
+          value={context.usedTokens}
+          title={`${tokens(context.usedTokens)} of ${tokens(context.limit)} tokens of the model's window`}
+          aria-label="How full the model's window is"
+        />
+      )}
+      <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label="Settings of this conversation" title="Settings">
+        <Icon name="settings" />
+      </button>
+      {open && (
+        <SettingsDialog conversation={conversation} models={models} tools={tools} onClose={() => setOpen(false)} onProblem={onProblem} />
+      )}
+    </header>
+  );
+}

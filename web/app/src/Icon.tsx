@@ -1,0 +1,34 @@
+/** Strokes on a field of 24 by 24. */
+const PATHS = {
+  archive: "M4 8h16M5 8v11h14V8M4 5h16v3H4zM10 12h4",
+  branch: "M7 4v10a4 4 0 0 0 4 4h6M14 15l3 3-3 3",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  clip: "M19 11l-7.5 7.5a4.5 4.5 0 0 1-6.4-6.4L13 4.2a3 3 0 0 1 4.3 4.3l-7.9 7.8a1.5 1.5 0 0 1-2.1-2.1L14 7.5",
+  close: "M6 6l12 12M18 6L6 18",
+  copy: "M9 9h10v11H9zM15 9V5H5v11h4",
+  down: "M12 5v14M6 13l6 6 6-6",
+  edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
+  export: "M12 4v11M8 8l4-4 4 4M5 14v6h14v-6",
+  menu: "M4 7h16M4 12h16M4 17h16",
+  more: "M6 12h.01M12 12h.01M18 12h.01",
+  next: "M9 5l7 7-7 7",
+  person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM5 20c1-4 4-5 7-5s6 1 7 5",
+  pin: "M9 4h6l-1 6 3 3H7l3-3zM12 13v7",
+  plus: "M12 5v14M5 12h14",
+  previous: "M15 5l-7 7 7 7",
+  retry: "M19 12a7 7 0 1 1-2-5M17 3v4h-4",
+  send: "M12 19V5M6 11l6-6 6 6",
+  settings: "M4 7h10M18 7h2M4 17h2M10 17h10M14 4.5v5M8 14.5v5",
+  stop: "M7 7h10v10H7z",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 24 24" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

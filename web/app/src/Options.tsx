@@ -1,0 +1,62 @@
+import type { Effort, GenerationOptionsInput, StartQuery } from "./operations";
+
+/** What the first message of a new conversation is sent with. */
+export interface Choices {
+  readonly options: GenerationOptionsInput;
+  readonly temporary: boolean;
+}
+
+export const NEW_CHOICES: Choices = { options: {}, temporary: false };
+
+type Models = StartQuery["models"];
+const EFFORTS: readonly Effort[] = ["LOW", "MEDIUM", "HIGH", "XHIGH", "MAX"];
+
+interface Props {
+  readonly models: Models;
+  readonly options: GenerationOptionsInput;
+  readonly onChange: (options: GenerationOptionsInput) => void;
+}
+
+/** Which model answers, with how much effort, and whether it thinks first. */
+export function Options({ models, options, onChange }: Props) {
+  const model = models.find(({ id }) => id === options.model) ?? models.find((one) => one.default);
+  const efforts = EFFORTS.filter((effort) => model?.efforts?.includes(effort.toLowerCase()));
+  return (
+    <>
+      <label>
+        <span className="hidden">Model</span>
+        <select value={model?.id ?? ""} onChange={(event) => onChange({ ...options, model: event.target.value })}>
+          {models.map(({ id, displayName }) => <option key={id} value={id}>{displayName}</option>)}
+        </select>
+      </label>
+      {efforts.length > 0 && (
+        <label>
+          <span className="hidden">Effort</span>
+          <select
+            value={options.effort ?? ""}
+            onChange={(event) => onChange({ ...options, effort: (event.target.value || null) as Effort | null })}
+          >
+            <option value="">Usual effort</option>
+            {efforts.map((effort) => (
+              <option key={effort} value={effort}>{effort.toLowerCase()} effort</option>
+            ))}
+          </select>
+        </label>
+      )}
+      {(model?.thinking?.length ?? 0) > 0 && (
+        <label>
+          <span className="hidden">Thinking</span>
+          <select
+            value={options.thinking ? String(options.thinking.enabled) : ""}
+            onChange={({ target }) =>
+              onChange({ ...options, thinking: target.value ? { enabled: target.value === "true" } : null })}
+          >
+            <option value="">Thinks as usual</option>
+            <option value="true">Thinks first</option>
+            <option value="false">Answers at once</option>
+          </select>
+        </label>
+      )}
+    </>
+  );
+}

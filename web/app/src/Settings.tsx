@@ -1,0 +1,114 @@
+import { useState } from "react";
+import { useMutation } from "urql";
+import { Dialog } from "./Dialog";
+import {
+  UpdateDocument,
+  type ClientToolInput,
+  type GenerationOptionsInput,
+  type SettingsFragment,
+  type StartQuery,
+  type UpdateConversationInput,
+} from "./operations";
+import { Options } from "./Options";
+import { complaint } from "./words";
+
+interface Props {
+  readonly conversation: SettingsFragment;
+  readonly models: StartQuery["models"];
+  readonly tools: StartQuery["tools"];
+  readonly onClose: () => void;
+  readonly onProblem: (problem: string | null) => void;
+}
+
+/** Title, system prompt, model, and the tools that Claude may call. */
+export function SettingsDialog({ conversation, models, tools, onClose, onProblem }: Props) {
+  const { id, options: kept } = conversation;
+  const [title, setTitle] = useState(conversation.title ?? "");
+  const [systemPrompt, setSystemPrompt] = useState(conversation.systemPrompt ?? "");
+  const [started] = useState<GenerationOptionsInput>(() => ({
+    model: conversation.model.id,
+    effort: kept.effort,
+    thinking: kept.thinking && { enabled: kept.thinking.enabled },
+    maxTokens: kept.maxTokens,
+  }));
+  const [options, setOptions] = useState(started);
+  const [chosen, setChosen] = useState<readonly string[] | null>(conversation.tools.server);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [{ fetching }, update] = useMutation(UpdateDocument);
+  async function save() {
+    // What was not touched is left out: it may have changed elsewhere meanwhile.
+    const { model, ...rest } = options;
+    const input: UpdateConversationInput = {
+      id,
+      ...(title.trim() !== (conversation.title ?? "") && { title: title.trim() || null }),
+      ...(systemPrompt !== (conversation.systemPrompt ?? "") && { systemPrompt: systemPrompt.trim() || null }),
+      ...(options !== started && { options: rest }),
+      ...(model && model !== conversation.model.id && { model }),
+      ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
+    };
+    const said = complaint(await update({ input }));
+    setProblem(said);
+    if (said) return;
+    onProblem(null);
+    onClose();
+  }
+  return (
+    <Dialog title="This conversation" onClose={onClose}>
+      <form
+        className="fields"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <label>Title<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
+        <label>
+          System prompt
+          <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
+        </label>
+        <div className="row"><Options models={models} options={options} onChange={setOptions} /></div>
+        {tools.length > 0 && <Tools tools={tools} chosen={chosen} onChange={setChosen} />}
+        {problem && <p className="notice trouble" role="alert">{problem}</p>}
+        <div className="actions">
+          <button type="button" className="plain" onClick={onClose}>Cancel</button>
+          <button type="submit" className="loud" disabled={fetching}>Save</button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+/** A choice of tools replaces the whole; those of other clients go along, without what urql adds to them. */
+function clientTools({ tools }: SettingsFragment): ClientToolInput[] {
+  return tools.client.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+}
+
+interface ToolsProps {
+  readonly tools: StartQuery["tools"];
+  /** Names; null for all of them. */
+  readonly chosen: readonly string[] | null;
+  readonly onChange: (chosen: readonly string[] | null) => void;
+}
+
+function Tools({ tools, chosen, onChange }: ToolsProps) {
+  const names = tools.map(({ name }) => name);
+  const on = (name: string) => chosen === null || chosen.includes(name);
+  return (
+    <fieldset>
+      <legend>Tools that Claude may call</legend>
+      {tools.map(({ name, description, asksFirst }) => (
+        <label key={name} className="check" title={description}>
+          <input
+            type="checkbox"
+            checked={on(name)}
+            onChange={({ target }) => {
+              const now = names.filter((other) => (other === name ? target.checked : on(other)));
+              onChange(now.length === names.length ? null : now);
+            }}
+          />
+          <code>{name}</code> {asksFirst && <small>asks first</small>}
+        </label>
+      ))}
+    </fieldset>
+  );
+}

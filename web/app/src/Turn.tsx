@@ -1,0 +1,177 @@
+import type { Block as StreamBlock } from "@tertulia/stream";
+import { useRef, useState } from "react";
+import { useMutation } from "urql";
+import { Approval } from "./Approval";
+import { Attachment } from "./Attachment";
+import { Blocks, isAttached } from "./Blocks";
+import { Branches } from "./Branches";
+import { CopyButton } from "./CopyButton";
+import { Icon } from "./Icon";
+import { EditDocument, ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
+import { show } from "./route";
+import type { TurnActions } from "./Transcript";
+import { useAnswer } from "./useAnswer";
+import { complaint, final, newKey, spent } from "./words";
+
+interface Props extends TurnActions {
+  readonly turn: TurnFragment;
+}
+
+export function Turn(props: Props) {
+  const { generation } = props.turn;
+  return generation ? <AnswerTurn {...props} generation={generation} /> : <UserTurn {...props} />;
+}
+
+function UserTurn({ turn, onChanged, onProblem }: Props) {
+  const [editing, setEditing] = useState(false);
+  const [, edit] = useMutation(EditDocument);
+  const text = textOf(turn.content);
+  const files = turn.content.filter(isAttached).map((block) => block.attachment);
+  async function save(changed: string) {
+    const input = { messageId: turn.id, text: changed, attachmentIds: files.map((file) => file.id), idempotencyKey: newKey() };
+    const problem = complaint(await edit({ input }));
+    onProblem(problem);
+    if (problem) return;
+    setEditing(false);
+    onChanged();
+  }
+  if (editing) return <li className="user editing"><Editor text={text} onSave={save} onCancel={() => setEditing(false)} /></li>;
+  return (
+    <li className="user" data-role="user">
+      <h2 className="hidden">You</h2>
+      <div className="said">
+        {files.map((file) => <Attachment key={file.id} file={file} />)}
+        {text}
+      </div>
+      <div className="actions">
+        <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
+        <CopyButton text={text} what="message" />
+        <button type="button" className="quiet edit" onClick={() => setEditing(true)} aria-label="Edit message" title="Edit">
+          <Icon name="edit" />
+        </button>
+      </div>
+    </li>
+  );
+}
+
+function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: string) => Promise<void>; onCancel: () => void }) {
+  const [changed, setChanged] = useState(text);
+  const [saving, setSaving] = useState(false);
+  const field = useRef<HTMLTextAreaElement>(null);
+  async function save() {
+    if (!changed.trim() || saving) return;
+    setSaving(true);
+    await onSave(changed);
+    setSaving(false);
+    field.current?.focus();
+  }
+  return (
+    <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
+      <textarea
+        ref={field}
+        autoFocus
+        aria-label="Edit message"
+        value={changed}
+        onChange={(event) => setChanged(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") onCancel();
+          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+            event.preventDefault();
+            void save();
+          }
+        }}
+      />
+      <div className="actions">
+        <button type="button" className="quiet" onClick={onCancel}>Cancel</button>
+        <button type="submit" className="loud" disabled={saving || !changed.trim()}>Send</button>
+      </div>
+    </form>
+  );
+}
+
+function AnswerTurn({ turn, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+  const live = !final(generation.status);
+  const { state, problem } = useAnswer(generation.id, live, onChanged);
+  const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? turn.content;
+  const status = state?.status ?? generation.status;
+  const running = !final(status);
+  return (
+    <li className="assistant" data-role="assistant" aria-busy={running}>
+      <h2 className="hidden">{generation.model.displayName}</h2>
+      <Blocks blocks={blocks} running={running} waits={state?.waits?.toolUses ?? []} />
+      {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
+      {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
+      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+      {!running && <End turn={turn} generation={generation} status={status} message={state?.error?.message ?? generation.error?.message} />}
+      {!running && <AnswerActions turn={turn} generation={generation} onChanged={onChanged} onProblem={onProblem} />}
+    </li>
+  );
+}
+
+const STATUS: Partial<Record<string, string>> = {
+  QUEUED: "Waits for its turn",
+  AWAITING_TOOL_RESULTS: "Claude waits for you",
+};
+
+const REASONS: Partial<Record<string, string>> = {
+  MAX_TOKENS: "Claude reached the longest answer that was allowed.",
+  REFUSAL: "Claude declined to go on.",
+  MODEL_CONTEXT_WINDOW_EXCEEDED: "The conversation is as long as this model can read. Go on in a new one.",
+};
+
+interface EndProps {
+  readonly turn: TurnFragment;
+  readonly generation: WorkFragment;
+  readonly status: string;
+  readonly message: string | undefined;
+}
+
+/** How an answer ended, where that is not simply at its end. */
+function End({ turn, generation, status, message }: EndProps) {
+  const hidden = turn.leftOut.reduce((sum, { blocks }) => sum + blocks, 0);
+  return (
+    <>
+      {status === "STOPPED" && <p className="note">Stopped.</p>}
+      {status === "FAILED" && <p className="notice trouble" role="alert">{message ?? "The answer failed."}</p>}
+      {generation.stopReason && REASONS[generation.stopReason] && <p className="note">{REASONS[generation.stopReason]}</p>}
+      {hidden > 0 && (
+        <p className="note">
+          {hidden === 1 ? "One block" : `${hidden} blocks`} of earlier messages could not be shown to Claude:{" "}
+          {turn.leftOut.map(({ reason }) => reason.toLowerCase().replaceAll("_", " ")).join(", ")}.
+        </p>
+      )}
+    </>
+  );
+}
+
+function AnswerActions({ turn, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+  const [, regenerate] = useMutation(RegenerateDocument);
+  const [, fork] = useMutation(ForkDocument);
+  async function again() {
+    const problem = complaint(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
+    onProblem(problem);
+    if (!problem) onChanged();
+  }
+  async function forked() {
+    const result = await fork({ input: { messageId: turn.id } });
+    onProblem(complaint(result));
+    if (result.data?.forkConversation.__typename === "ConversationPayload") show(result.data.forkConversation.conversation.id);
+  }
+  return (
+    <div className="actions">
+      <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
+      <CopyButton text={textOf(turn.content)} what="answer" />
+      <button type="button" className="quiet" onClick={again} aria-label="Answer again" title="Answer again">
+        <Icon name="retry" />
+      </button>
+      <button type="button" className="quiet" onClick={forked} aria-label="Go on from here in a new conversation" title="Go on from here in a new conversation">
+        <Icon name="branch" />
+      </button>
+      <small>{generation.model.displayName}{generation.usage && `, ${spent(generation.usage)}`}</small>
+    </div>
+  );
+}
+
+function textOf(blocks: readonly StreamBlock[]): string {
+  return blocks.flatMap((block) => (block.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
+}

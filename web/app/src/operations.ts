@@ -1,0 +1,968 @@
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+import { gql } from 'urql';
+export type ClientToolInput = {
+  readonly description: string;
+  readonly inputSchema: unknown;
+  readonly name: string;
+};
+
+export type ConversationChangeKind =
+  | 'CREATED'
+  | 'DELETED'
+  | 'GENERATION_ENDED'
+  | 'GENERATION_STARTED'
+  | 'UPDATED';
+
+export type ConversationFilter = {
+  readonly archived?: boolean | null | undefined;
+  readonly pinned?: boolean | null | undefined;
+  readonly temporary?: boolean;
+  readonly titleContains?: string | null | undefined;
+};
+
+export type ConversationToolsInput = {
+  readonly client?: ReadonlyArray<ClientToolInput> | null | undefined;
+  readonly server?: ReadonlyArray<string> | null | undefined;
+};
+
+export type EditMessageInput = {
+  readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly idempotencyKey?: string | number | null | undefined;
+  readonly messageId: string | number;
+  readonly options?: GenerationOptionsInput | null | undefined;
+  readonly text: string;
+  readonly whenBusy?: WhenBusy;
+};
+
+export type Effort =
+  | 'HIGH'
+  | 'LOW'
+  | 'MAX'
+  | 'MEDIUM'
+  | 'XHIGH';
+
+export type ForkConversationInput = {
+  readonly messageId: string | number;
+  readonly title?: string | null | undefined;
+};
+
+export type GenerationErrorCode =
+  | 'API_ERROR'
+  | 'AUTHENTICATION'
+  | 'BILLING'
+  | 'BUDGET_EXCEEDED'
+  | 'CONNECTION'
+  | 'INTERRUPTED'
+  | 'INVALID_REQUEST'
+  | 'NOT_FOUND'
+  | 'OVERLOADED'
+  | 'PERMISSION'
+  | 'RATE_LIMITED'
+  | 'REQUEST_TOO_LARGE'
+  | 'TIMEOUT';
+
+export type GenerationOptionsInput = {
+  readonly effort?: Effort | null | undefined;
+  readonly maxTokens?: number | null | undefined;
+  readonly model?: string | null | undefined;
+  readonly outputSchema?: unknown;
+  readonly thinking?: ThinkingInput | null | undefined;
+};
+
+export type GenerationStatus =
+  | 'AWAITING_TOOL_RESULTS'
+  | 'COMPLETED'
+  | 'FAILED'
+  | 'QUEUED'
+  | 'RUNNING'
+  | 'STOPPED';
+
+export type LeftOutReason =
+  | 'ATTACHMENT_REFUSED'
+  | 'SUMMARY_OF_ANOTHER_MODEL'
+  | 'THINKING_OF_ANOTHER_PREFIX'
+  | 'THINKING_REFUSED'
+  | 'UNFINISHED';
+
+export type MessageRole =
+  | 'ASSISTANT'
+  | 'USER';
+
+export type RegenerateMessageInput = {
+  readonly idempotencyKey?: string | number | null | undefined;
+  readonly messageId: string | number;
+  readonly options?: GenerationOptionsInput | null | undefined;
+  readonly whenBusy?: WhenBusy;
+};
+
+export type SendMessageInput = {
+  readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly conversationId?: string | number | null | undefined;
+  readonly idempotencyKey?: string | number | null | undefined;
+  readonly options?: GenerationOptionsInput | null | undefined;
+  readonly parentId?: string | number | null | undefined;
+  readonly temporary?: boolean;
+  readonly text: string;
+  readonly tools?: ConversationToolsInput | null | undefined;
+  readonly whenBusy?: WhenBusy;
+};
+
+export type StopReason =
+  | 'END_TURN'
+  | 'MAX_TOKENS'
+  | 'MODEL_CONTEXT_WINDOW_EXCEEDED'
+  | 'PAUSE_TURN'
+  | 'REFUSAL'
+  | 'STOP_SEQUENCE'
+  | 'TOOL_USE';
+
+export type SubmitToolResultsInput = {
+  readonly generationId: string | number;
+  readonly results: ReadonlyArray<ToolResultInput>;
+};
+
+export type ThinkingInput = {
+  readonly budgetTokens?: number | null | undefined;
+  readonly enabled: boolean;
+};
+
+export type ToolResultInput = {
+  readonly approved?: boolean | null | undefined;
+  readonly isError?: boolean;
+  readonly output?: unknown;
+  readonly toolUseId: string | number;
+};
+
+export type UpdateConversationInput = {
+  readonly archived?: boolean | null | undefined;
+  readonly id: string | number;
+  readonly model?: string | null | undefined;
+  readonly options?: GenerationOptionsInput | null | undefined;
+  readonly pinned?: boolean | null | undefined;
+  readonly systemPrompt?: string | null | undefined;
+  readonly title?: string | null | undefined;
+  readonly tools?: ConversationToolsInput | null | undefined;
+};
+
+export type WhenBusy =
+  | 'INTERRUPT'
+  | 'QUEUE'
+  | 'REJECT';
+
+type Block_CompactionBlock_Fragment = { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number };
+
+type Block_DocumentBlock_Fragment = { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
+
+type Block_ImageBlock_Fragment = { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
+
+type Block_JsonBlock_Fragment = { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number };
+
+type Block_TextBlock_Fragment = { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> };
+
+type Block_ThinkingBlock_Fragment = { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number };
+
+type Block_ToolResultBlock_Fragment = { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number };
+
+type Block_ToolUseBlock_Fragment = { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number };
+
+export type BlockFragment =
+  | Block_CompactionBlock_Fragment
+  | Block_DocumentBlock_Fragment
+  | Block_ImageBlock_Fragment
+  | Block_JsonBlock_Fragment
+  | Block_TextBlock_Fragment
+  | Block_ThinkingBlock_Fragment
+  | Block_ToolResultBlock_Fragment
+  | Block_ToolUseBlock_Fragment
+;
+
+export type FileFragment = { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null };
+
+export type CostFragment = { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null };
+
+export type WorkFragment = { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null };
+
+export type TurnFragment = { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
+    | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+    | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+    | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+    | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+    | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+    | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+    | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+    | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
+
+export type EntryFragment = { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null };
+
+export type SettingsFragment = { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null };
+
+export type StartQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type StartQuery = { readonly viewer: { readonly id: string, readonly name: string }, readonly models: ReadonlyArray<{ readonly id: string, readonly displayName: string, readonly default: boolean, readonly simulated: boolean, readonly takesImages: boolean | null, readonly takesDocuments: boolean | null, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }>, readonly tools: ReadonlyArray<{ readonly name: string, readonly description: string, readonly asksFirst: boolean, readonly source: string, readonly server: string | null }> };
+
+export type ConversationsQueryVariables = Exact<{
+  filter?: ConversationFilter | null | undefined;
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type ConversationsQuery = { readonly conversations: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+
+export type SearchQueryVariables = Exact<{
+  query: string;
+}>;
+
+
+export type SearchQuery = { readonly searchMessages: { readonly edges: ReadonlyArray<{ readonly cursor: string, readonly excerpt: string, readonly highlights: ReadonlyArray<{ readonly start: number, readonly end: number }>, readonly node: { readonly id: string, readonly role: MessageRole, readonly conversation: { readonly id: string, readonly title: string | null } } }> } };
+
+export type ConversationQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type ConversationQuery = { readonly conversation: { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
+            | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+            | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+            | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+            | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+
+export type EarlierQueryVariables = Exact<{
+  id: string | number;
+  before: string;
+}>;
+
+
+export type EarlierQuery = { readonly conversation: { readonly id: string, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
+            | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+            | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+            | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+            | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
+
+export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly limit: number, readonly remaining: number, readonly windowSeconds: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
+
+type Sent_BudgetExceeded_Fragment = { readonly __typename: 'BudgetExceeded', readonly message: string };
+
+type Sent_ConversationBusy_Fragment = { readonly __typename: 'ConversationBusy', readonly message: string, readonly generation: { readonly id: string } };
+
+type Sent_InvalidInput_Fragment = { readonly __typename: 'InvalidInput', readonly message: string };
+
+type Sent_NotFound_Fragment = { readonly __typename: 'NotFound', readonly message: string };
+
+type Sent_RateLimited_Fragment = { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number };
+
+type Sent_SendMessagePayload_Fragment = { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } };
+
+export type SentFragment =
+  | Sent_BudgetExceeded_Fragment
+  | Sent_ConversationBusy_Fragment
+  | Sent_InvalidInput_Fragment
+  | Sent_NotFound_Fragment
+  | Sent_RateLimited_Fragment
+  | Sent_SendMessagePayload_Fragment
+;
+
+export type SendMutationVariables = Exact<{
+  input: SendMessageInput;
+}>;
+
+
+export type SendMutation = { readonly sendMessage:
+    | { readonly __typename: 'BudgetExceeded', readonly message: string }
+    | { readonly __typename: 'ConversationBusy', readonly message: string, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
+    | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+   };
+
+export type EditMutationVariables = Exact<{
+  input: EditMessageInput;
+}>;
+
+
+export type EditMutation = { readonly editMessage:
+    | { readonly __typename: 'BudgetExceeded', readonly message: string }
+    | { readonly __typename: 'ConversationBusy', readonly message: string, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
+    | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+   };
+
+export type RegenerateMutationVariables = Exact<{
+  input: RegenerateMessageInput;
+}>;
+
+
+export type RegenerateMutation = { readonly regenerateMessage:
+    | { readonly __typename: 'BudgetExceeded', readonly message: string }
+    | { readonly __typename: 'ConversationBusy', readonly message: string, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
+    | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+   };
+
+export type SelectBranchMutationVariables = Exact<{
+  messageId: string | number;
+}>;
+
+
+export type SelectBranchMutation = { readonly selectBranch:
+    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly id: string } }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type ForkMutationVariables = Exact<{
+  input: ForkConversationInput;
+}>;
+
+
+export type ForkMutation = { readonly forkConversation:
+    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly id: string } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type UpdateMutationVariables = Exact<{
+  input: UpdateConversationInput;
+}>;
+
+
+export type UpdateMutation = { readonly updateConversation:
+    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type DeleteMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type DeleteMutation = { readonly deleteConversation:
+    | { readonly __typename: 'DeletedConversation', readonly deletedId: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type StopMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type StopMutation = { readonly stopGeneration:
+    | { readonly __typename: 'GenerationPayload', readonly generation: { readonly id: string, readonly status: GenerationStatus } }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type SubmitMutationVariables = Exact<{
+  input: SubmitToolResultsInput;
+}>;
+
+
+export type SubmitMutation = { readonly submitToolResults:
+    | { readonly __typename: 'GenerationPayload', readonly generation: { readonly id: string, readonly status: GenerationStatus } }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type EventsSubscriptionVariables = Exact<{
+  generationId: string | number;
+}>;
+
+
+export type EventsSubscription = { readonly generationEvents:
+    | { readonly __typename: 'ContentBlockFinished', readonly index: number, readonly sequence: number, readonly block:
+        | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+        | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+        | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+        | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+       }
+    | { readonly __typename: 'ContentBlockStarted', readonly index: number, readonly sequence: number, readonly block:
+        | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+        | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+        | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+        | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+       }
+    | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
+    | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
+    | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationStopped', readonly sequence: number }
+    | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
+          | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
+          | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+          | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+          | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
+          | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+          | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
+          | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
+          | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
+        > } }
+    | { readonly __typename: 'TextDelta', readonly index: number, readonly offset: number, readonly text: string, readonly sequence: number }
+    | { readonly __typename: 'ThinkingDelta', readonly index: number, readonly offset: number, readonly text: string, readonly sequence: number }
+    | { readonly __typename: 'ToolInputDelta', readonly index: number, readonly offset: number, readonly partialJson: string, readonly sequence: number }
+    | { readonly __typename: 'ToolResultsRequired', readonly expiresAt: string, readonly sequence: number, readonly toolUses: ReadonlyArray<{ readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown }>, readonly approvals: ReadonlyArray<{ readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown }> }
+   };
+
+export type CallFragment = { readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown };
+
+export type ChangesSubscriptionVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ChangesSubscription = { readonly conversationChanges: { readonly cursor: string, readonly kind: ConversationChangeKind, readonly conversationId: string } };
+
+export const FileFragmentDoc = gql`
+    fragment File on Attachment {
+  id
+  filename
+  mediaType
+  sizeBytes
+  url
+  width
+  height
+  pages
+}
+    ` as unknown as DocumentNode<FileFragment, unknown>;
+export const BlockFragmentDoc = gql`
+    fragment Block on ContentBlock {
+  __typename
+  index
+  ... on TextBlock {
+    text
+    citations {
+      citedText
+      source
+    }
+  }
+  ... on ThinkingBlock {
+    text
+    redacted
+  }
+  ... on ToolUseBlock {
+    toolUseId
+    name
+    input
+    partialJson
+  }
+  ... on ToolResultBlock {
+    toolUseId
+    output
+    isError
+  }
+  ... on JsonBlock {
+    text
+    value
+    problem
+  }
+  ... on CompactionBlock {
+    summary
+  }
+  ... on ImageBlock {
+    attachment {
+      ...File
+    }
+  }
+  ... on DocumentBlock {
+    attachment {
+      ...File
+    }
+  }
+}
+    ` as unknown as DocumentNode<BlockFragment, unknown>;
+export const CostFragmentDoc = gql`
+    fragment Cost on Usage {
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+}
+    ` as unknown as DocumentNode<CostFragment, unknown>;
+export const WorkFragmentDoc = gql`
+    fragment Work on Generation {
+  id
+  status
+  stopReason
+  model {
+    id
+    displayName
+    simulated
+  }
+  usage {
+    ...Cost
+  }
+  error {
+    code
+    message
+    retryable
+    retryAfterSeconds
+  }
+  startedAt
+  firstTokenAt
+  finishedAt
+}
+    ` as unknown as DocumentNode<WorkFragment, unknown>;
+export const TurnFragmentDoc = gql`
+    fragment Turn on Message {
+  id
+  role
+  createdAt
+  content {
+    ...Block
+  }
+  leftOut {
+    reason
+    blocks
+  }
+  siblings {
+    id
+  }
+  generation {
+    ...Work
+  }
+}
+    ` as unknown as DocumentNode<TurnFragment, unknown>;
+export const EntryFragmentDoc = gql`
+    fragment Entry on Conversation {
+  id
+  title
+  updatedAt
+  pinned
+  archived
+  temporary
+  activeGeneration {
+    id
+  }
+}
+    ` as unknown as DocumentNode<EntryFragment, unknown>;
+export const SettingsFragmentDoc = gql`
+    fragment Settings on Conversation {
+  ...Entry
+  systemPrompt
+  model {
+    id
+    displayName
+    simulated
+    thinking
+    efforts
+  }
+  options {
+    maxTokens
+    effort
+    thinking {
+      enabled
+    }
+  }
+  tools {
+    server
+    client {
+      name
+      description
+      inputSchema
+    }
+  }
+}
+    ` as unknown as DocumentNode<SettingsFragment, unknown>;
+export const SentFragmentDoc = gql`
+    fragment Sent on SendMessageResult {
+  __typename
+  ... on SendMessagePayload {
+    conversation {
+      id
+    }
+    userMessage {
+      id
+    }
+    generation {
+      id
+    }
+  }
+  ... on ConversationBusy {
+    message
+    generation {
+      id
+    }
+  }
+  ... on RateLimited {
+    message
+    retryAfterSeconds
+  }
+  ... on Error {
+    message
+  }
+}
+    ` as unknown as DocumentNode<SentFragment, unknown>;
+export const CallFragmentDoc = gql`
+    fragment Call on ToolUseBlock {
+  __typename
+  index
+  toolUseId
+  name
+  input
+}
+    ` as unknown as DocumentNode<CallFragment, unknown>;
+export const StartDocument = gql`
+    query Start {
+  viewer {
+    id
+    name
+  }
+  models {
+    id
+    displayName
+    default
+    simulated
+    takesImages
+    takesDocuments
+    thinking
+    efforts
+  }
+  tools {
+    name
+    description
+    asksFirst
+    source
+    server
+  }
+}
+    ` as unknown as DocumentNode<StartQuery, StartQueryVariables>;
+export const ConversationsDocument = gql`
+    query Conversations($filter: ConversationFilter, $first: Int!, $after: String) {
+  conversations(filter: $filter, first: $first, after: $after) {
+    edges {
+      node {
+        ...Entry
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    ${EntryFragmentDoc}` as unknown as DocumentNode<ConversationsQuery, ConversationsQueryVariables>;
+export const SearchDocument = gql`
+    query Search($query: String!) {
+  searchMessages(query: $query, first: 20) {
+    edges {
+      cursor
+      excerpt
+      highlights {
+        start
+        end
+      }
+      node {
+        id
+        role
+        conversation {
+          id
+          title
+        }
+      }
+    }
+  }
+}
+    ` as unknown as DocumentNode<SearchQuery, SearchQueryVariables>;
+export const ConversationDocument = gql`
+    query Conversation($id: ID!) {
+  conversation(id: $id) {
+    ...Settings
+    usage {
+      ...Cost
+    }
+    context {
+      usedTokens
+      limit
+      compacts
+    }
+    messages(last: 40) {
+      edges {
+        node {
+          ...Turn
+        }
+      }
+      pageInfo {
+        hasPreviousPage
+        startCursor
+      }
+    }
+  }
+}
+    ${SettingsFragmentDoc}
+${EntryFragmentDoc}
+${CostFragmentDoc}
+${TurnFragmentDoc}
+${BlockFragmentDoc}
+${FileFragmentDoc}
+${WorkFragmentDoc}` as unknown as DocumentNode<ConversationQuery, ConversationQueryVariables>;
+export const EarlierDocument = gql`
+    query Earlier($id: ID!, $before: String!) {
+  conversation(id: $id) {
+    id
+    messages(last: 40, before: $before) {
+      edges {
+        node {
+          ...Turn
+        }
+      }
+      pageInfo {
+        hasPreviousPage
+        startCursor
+      }
+    }
+  }
+}
+    ${TurnFragmentDoc}
+${BlockFragmentDoc}
+${FileFragmentDoc}
+${WorkFragmentDoc}
+${CostFragmentDoc}` as unknown as DocumentNode<EarlierQuery, EarlierQueryVariables>;
+export const AccountDocument = gql`
+    query Account {
+  viewer {
+    id
+    name
+    usage {
+      ...Cost
+    }
+    usageByDay {
+      day
+      model
+      usage {
+        ...Cost
+      }
+    }
+    budget {
+      limitUsd
+      spentUsd
+      reservedUsd
+      resetsAt
+    }
+    limits {
+      name
+      limit
+      remaining
+      windowSeconds
+    }
+    toolUsage {
+      name
+      calls
+      failed
+    }
+  }
+}
+    ${CostFragmentDoc}` as unknown as DocumentNode<AccountQuery, AccountQueryVariables>;
+export const SendDocument = gql`
+    mutation Send($input: SendMessageInput!) {
+  sendMessage(input: $input) {
+    ...Sent
+  }
+}
+    ${SentFragmentDoc}` as unknown as DocumentNode<SendMutation, SendMutationVariables>;
+export const EditDocument = gql`
+    mutation Edit($input: EditMessageInput!) {
+  editMessage(input: $input) {
+    ...Sent
+  }
+}
+    ${SentFragmentDoc}` as unknown as DocumentNode<EditMutation, EditMutationVariables>;
+export const RegenerateDocument = gql`
+    mutation Regenerate($input: RegenerateMessageInput!) {
+  regenerateMessage(input: $input) {
+    ...Sent
+  }
+}
+    ${SentFragmentDoc}` as unknown as DocumentNode<RegenerateMutation, RegenerateMutationVariables>;
+export const SelectBranchDocument = gql`
+    mutation SelectBranch($messageId: ID!) {
+  selectBranch(messageId: $messageId) {
+    __typename
+    ... on ConversationPayload {
+      conversation {
+        id
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<SelectBranchMutation, SelectBranchMutationVariables>;
+export const ForkDocument = gql`
+    mutation Fork($input: ForkConversationInput!) {
+  forkConversation(input: $input) {
+    __typename
+    ... on ConversationPayload {
+      conversation {
+        id
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<ForkMutation, ForkMutationVariables>;
+export const UpdateDocument = gql`
+    mutation Update($input: UpdateConversationInput!) {
+  updateConversation(input: $input) {
+    __typename
+    ... on ConversationPayload {
+      conversation {
+        ...Settings
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ${SettingsFragmentDoc}
+${EntryFragmentDoc}` as unknown as DocumentNode<UpdateMutation, UpdateMutationVariables>;
+export const DeleteDocument = gql`
+    mutation Delete($id: ID!) {
+  deleteConversation(id: $id) {
+    __typename
+    ... on DeletedConversation {
+      deletedId
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<DeleteMutation, DeleteMutationVariables>;
+export const StopDocument = gql`
+    mutation Stop($id: ID!) {
+  stopGeneration(id: $id) {
+    __typename
+    ... on GenerationPayload {
+      generation {
+        id
+        status
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<StopMutation, StopMutationVariables>;
+export const SubmitDocument = gql`
+    mutation Submit($input: SubmitToolResultsInput!) {
+  submitToolResults(input: $input) {
+    __typename
+    ... on GenerationPayload {
+      generation {
+        id
+        status
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<SubmitMutation, SubmitMutationVariables>;
+export const EventsDocument = gql`
+    subscription Events($generationId: ID!) {
+  generationEvents(generationId: $generationId) {
+    __typename
+    sequence
+    ... on MessageSnapshot {
+      generation {
+        id
+        status
+      }
+      message {
+        id
+        content {
+          ...Block
+        }
+      }
+    }
+    ... on ContentBlockStarted {
+      index
+      block {
+        ...Block
+      }
+    }
+    ... on ContentBlockFinished {
+      index
+      block {
+        ...Block
+      }
+    }
+    ... on TextDelta {
+      index
+      offset
+      text
+    }
+    ... on ThinkingDelta {
+      index
+      offset
+      text
+    }
+    ... on ToolInputDelta {
+      index
+      offset
+      partialJson
+    }
+    ... on ToolResultsRequired {
+      expiresAt
+      toolUses {
+        ...Call
+      }
+      approvals {
+        ...Call
+      }
+    }
+    ... on GenerationFailed {
+      error {
+        code
+        message
+        retryable
+      }
+    }
+  }
+}
+    ${BlockFragmentDoc}
+${FileFragmentDoc}
+${CallFragmentDoc}` as unknown as DocumentNode<EventsSubscription, EventsSubscriptionVariables>;
+export const ChangesDocument = gql`
+    subscription Changes {
+  conversationChanges {
+    cursor
+    kind
+    conversationId
+  }
+}
+    ` as unknown as DocumentNode<ChangesSubscription, ChangesSubscriptionVariables>;

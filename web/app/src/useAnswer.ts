@@ -1,0 +1,28 @@
+import { apply, ended, initial, type State } from "@tertulia/stream";
+import { useEffect } from "react";
+import { useSubscription } from "urql";
+import { EventsDocument, type EventsSubscription } from "./operations";
+import { sentence } from "./words";
+
+export interface Answer {
+  /** What the stream has said so far; null before its first event. */
+  readonly state: State | null;
+  readonly problem: string | null;
+}
+
+/**
+ * Follow an answer that is being written, from wherever it stands.
+ *
+ * The first event is a snapshot; so it is when graphql-ws subscribes again behind a lost socket, and nothing comes twice.
+ */
+export function useAnswer(generationId: string, live: boolean, onEnd: () => void): Answer {
+  const [{ data, error }] = useSubscription<EventsSubscription, State, { generationId: string }>(
+    { query: EventsDocument, variables: { generationId }, pause: !live },
+    (state = initial, { generationEvents }) => apply(state, generationEvents),
+  );
+  const over = data !== undefined && ended(data);
+  useEffect(() => {
+    if (over) onEnd();
+  }, [over, onEnd]);
+  return { state: live ? (data ?? null) : null, problem: live && error ? sentence(error) : null };
+}

