@@ -1,6 +1,6 @@
 # Tertulia's commands. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run test chaos check schema requirements bench clean
+.PHONY: help install run test chaos check pictures schema requirements bench clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 BIN := .venv/bin
@@ -69,7 +69,7 @@ node:
 	    || { echo "Installing what the page and the examples are made of ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
 	else echo "No npm: the tests with npm's clients are skipped."; fi
 
-check: .venv/check.done ## Format, lint, types, import rules, the committed schema, known vulnerabilities
+check: .venv/check.done node ## Format, lint, types, import rules, the schema and its clients, known vulnerabilities
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
@@ -77,12 +77,20 @@ check: .venv/check.done ## Format, lint, types, import rules, the committed sche
 	$(BIN)/lint-imports --no-cache
 	@$(BIN)/tertulia export-schema | diff -u schema/schema.graphql - \
 	  || { echo "schema/schema.graphql is not what the code says: run \`make schema\` and look at the difference."; exit 1; }
+	@if test -e node_modules/.all; then \
+	  said=$$(npx --no-install graphql-codegen --config web/codegen.ts --check 2>&1) \
+	    || { echo "$$said"; echo "The page does not fit the schema: run \`npm run codegen\`, look at the difference, and mend web/app."; exit 1; }; \
+	  npx --no-install tsc -p web/app && npx --no-install tsc -p web/packages && npm run check --silent --workspaces --if-present; \
+	else echo "No npm: the types of the page and of the examples are not checked."; fi
 	@audit=$$($(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt 2>&1) \
 	  || case "$$audit" in \
 	    *"known vulnerabilit"*) echo "$$audit"; exit 1;; \
 	    *) audit="could not be audited";; \
 	  esac; \
 	case "$$audit" in *"could not be audited"*) echo "The advisories of PyPI were not reached: what is pinned is not audited here.";; esac
+
+pictures: .venv/test.done node .venv/page.done ## Make the pictures of README.md and the guides
+	@$(BIN)/python docs/pictures/make.py
 
 schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql

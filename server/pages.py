@@ -27,7 +27,7 @@ HEADERS = {
     ),
 }
 STRICT = HEADERS | {
-    # The chat shows what Claude wrote, and attachments by addresses of their bytes: nothing else, and from nowhere else.
+    # The chat shows what Claude wrote, and attachments by addresses of their bytes; nothing from elsewhere.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -44,6 +44,7 @@ export const LOCAL = {
     check(idOf(page), "no conversation in the address");
     await entry(page, "Ada").waitFor();
     check(await page.locator("#simulated").isVisible(), "it is not said that Claude is simulated");
+    await page.getByRole("status").filter({ hasText: "Claude says: " }).waitFor({ state: "attached" });
   },
 
   async "a refreshed page goes on with the answer, and no word is lost or doubled"({ page, address }) {

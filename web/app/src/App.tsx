@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "react";
 import { Provider, useQuery } from "urql";
 import { AccountDialog } from "./Account";
+import { announced } from "./announce";
 import { connect, lost } from "./client";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
@@ -38,6 +39,7 @@ function Page() {
   return (
     <div className="page" data-drawer={drawer}>
       <a className="skip" href="#text">To the message box</a>
+      <p className="hidden" role="status">{useStore(announced)}</p>
       <Sidebar current={id} onClose={() => setDrawer(false)} onAccount={() => setAccount(true)} name={data?.viewer.name} />
       <div className="scrim" onClick={() => setDrawer(false)} />
       <main>

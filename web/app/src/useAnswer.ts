@@ -1,8 +1,11 @@
-import { apply, ended, initial, type State } from "@tertulia/stream";
+import { apply, ended, initial, text, type State, type Status } from "@tertulia/stream";
 import { useEffect } from "react";
 import { useSubscription } from "urql";
+import { announce } from "./announce";
 import { EventsDocument, type EventsSubscription } from "./operations";
 import { sentence } from "./words";
+
+const ENDS: Partial<Record<Status, string>> = { STOPPED: "The answer was stopped.", FAILED: "The answer failed." };
 
 export interface Answer {
   /** What the stream has said so far; null before its first event. */
@@ -20,9 +23,11 @@ export function useAnswer(generationId: string, live: boolean, onEnd: () => void
     { query: EventsDocument, variables: { generationId }, pause: !live },
     (state = initial, { generationEvents }) => apply(state, generationEvents),
   );
-  const over = data !== undefined && ended(data);
+  const over = live && data !== undefined && ended(data);
   useEffect(() => {
-    if (over) onEnd();
+    if (!over) return;
+    onEnd();
+    announce(ENDS[data.status] ?? `Claude says: ${text(data)}`);
   }, [over, onEnd]);
   return { state: live ? (data ?? null) : null, problem: live && error ? sentence(error) : null };
 }
