@@ -1,0 +1,36 @@
+/** What the cache must know of the interfaces and unions that src/operations.graphql asks for. */
+export const possibleTypes = {
+  ContentBlock: [
+    "CompactionBlock",
+    "DocumentBlock",
+    "ImageBlock",
+    "JsonBlock",
+    "TextBlock",
+    "ThinkingBlock",
+    "ToolResultBlock",
+    "ToolUseBlock",
+  ],
+  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited"],
+  GenerationEvent: [
+    "ContentBlockFinished",
+    "ContentBlockStarted",
+    "GenerationCompleted",
+    "GenerationFailed",
+    "GenerationStarted",
+    "GenerationStopped",
+    "MessageSnapshot",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolInputDelta",
+    "ToolResultsRequired",
+  ],
+  SendMessageResult: [
+    "BudgetExceeded",
+    "ConversationBusy",
+    "InvalidInput",
+    "NotFound",
+    "RateLimited",
+    "SendMessagePayload",
+  ],
+  StopGenerationResult: ["GenerationPayload", "NotFound"],
+};

@@ -1,0 +1,175 @@
+"""The examples that people copy: their documents and types fit the schema, and each keeps an answer in a browser."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise, repeat
+from pathlib import Path
+from typing import Any
+
+import graphql
+import pytest
+from client import Api
+from npm import needs_node, run
+from running import tertulia
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+BIN = ROOT / "node_modules" / ".bin"
+IN_BROWSER = ("apollo-react", "urql-react", "vue")
+WITH_DOCUMENTS = sorted(path.parent.name for path in EXAMPLES.glob("*/src"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_clients = pytest.mark.skipif(
+    shutil.which("npm") is None or not (BIN.parent / ".package-lock.json").is_file(),
+    reason="needs Node and `npm ci` at the root",
+)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+DOCUMENT = re.compile(r"`(\s*(?:query|mutation|subscription|fragment)\b[^`{]*\{[^`]*)`")
+CONSTANT = re.compile(r"const (\w+) = (?:gql|/\* GraphQL \*/ )?(?:`([^`]*)`|\"([^\"\n]*)\")")
+
+
+@pytest.fixture(scope="module")
+def schema() -> graphql.GraphQLSchema:
+    return graphql.build_schema((ROOT / "schema" / "schema.graphql").read_text())
+
+
+def documents(folder: Path) -> Iterator[str]:
+    """Give the documents that stand in a folder, with the constants that are put into them."""
+    sources = [path.read_text() for path in folder.rglob("*") if path.suffix in {".ts", ".tsx", ".vue", ".js", ".mjs"}]
+    constants = {name: "".join(text) for source in sources for name, *text in CONSTANT.findall(source)}
+
+    def put(found: re.Match[str]) -> str:
+        # Generated documents name their fragments, which are documents too.
+        return "" if found[1].endswith("FragmentDoc") else filled(constants[found[1]])
+
+    def filled(text: str) -> str:
+        return re.sub(r"\$\{(\w+)\}", put, text)
+
+    yield from (path.read_text() for path in folder.rglob("*.graphql"))
+    yield from (filled(text) for source in sources for text in DOCUMENT.findall(source))
+
+
+def definitions(folder: Path) -> tuple[graphql.ExecutableDefinitionNode, ...]:
+    """Give the operations and fragments that stand in a folder, each once."""
+    found: dict[str, graphql.ExecutableDefinitionNode] = {}
+    for document in documents(folder):
+        for definition in graphql.parse(document).definitions:
+            assert isinstance(definition, graphql.ExecutableDefinitionNode)
+            found[graphql.print_ast(definition)] = definition
+    return tuple(found.values())
+
+
+@pytest.mark.parametrize("example", WITH_DOCUMENTS)
+def test_every_document_of_an_example_fits_the_schema(example: str, schema: graphql.GraphQLSchema) -> None:
+    found = definitions(EXAMPLES / example / "src")
+    # The documents are judged as one, so that fragments are shared: what it may not have in itself, it may have here.
+    apart = {graphql.NoUnusedFragmentsRule, graphql.LoneAnonymousOperationRule}
+    rules = [rule for rule in graphql.specified_rules if rule not in apart]
+    assert graphql.validate(schema, graphql.DocumentNode(definitions=found), rules) == []
+    operations = [each for each in found if isinstance(each, graphql.OperationDefinitionNode)]
+    assert graphql.OperationType.SUBSCRIPTION in {operation.operation for operation in operations}
+
+
+def test_the_possible_types_of_the_apollo_example_are_those_of_the_schema(schema: graphql.GraphQLSchema) -> None:
+    source = (EXAMPLES / "apollo-react" / "src" / "possibleTypes.ts").read_text()
+    stated = {name: re.findall(r"\w+", types) for name, types in re.findall(r"(\w+): \[([^\]]*)\]", source)}
+    assert stated
+    for name, types in stated.items():
+        abstract = schema.get_type(name)
+        assert graphql.is_abstract_type(abstract)
+        assert sorted(each.name for each in schema.get_possible_types(abstract)) == types
+
+
+@needs_clients
+@pytest.mark.parametrize("example", IN_BROWSER)
+def test_an_example_has_the_types_of_the_schema_and_no_type_error(example: str) -> None:
+    folder = EXAMPLES / example
+    generated = [[str(BIN / "graphql-codegen"), "--check"]] if (folder / "codegen.ts").is_file() else []
+    for command in [*generated, ["npm", "run", "check"]]:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def vite(example: str, folder: Path, *words: str) -> dict[str, Any]:
+    """What starts Vite on an example, whose page is built in a folder of its own."""
+    command = [BIN / "vite", *words, "--outDir", folder / example]
+    return {"args": command, "cwd": EXAMPLES / example, "text": True}
+
+
+def build(example: str, folder: Path) -> None:
+    done = subprocess.run(**vite(example, folder, "build"), capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def preview(example: str, folder: Path, server: str) -> Generator[str]:
+    """Serve a built example; gives its address."""
+    words = vite(example, folder, "preview", "--host", "127.0.0.1", "--port", "0")
+    told = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
+    with subprocess.Popen(**words, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            shown = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+            yield next(found[0] for found in shown if found)
+        finally:
+            process.terminate()
+
+
+@needs_clients
+@needs_node
+@needs_chromium
+def test_each_example_keeps_an_answer_through_refresh_lost_network_and_stop(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(build, IN_BROWSER, repeat(tmp_path)))
+    with ExitStack() as stack:
+        server = stack.enter_context(tertulia(tmp_path, simulator_pace=1))
+        api = stack.enter_context(Api(server))
+        pages = [f"{name}={stack.enter_context(preview(name, tmp_path, server))}" for name in IN_BROWSER]
+        seen = run("example.mjs", str(CHROMIUM), *pages)
+        for example in IN_BROWSER:
+            assert "error" not in seen[example], f"{example}: {seen[example]}"
+            check(seen[example], api)
+
+
+def check(seen: dict[str, Any], api: Api) -> None:
+    """Hold what a browser saw of a journey against what is stored; see tests/node/example.mjs."""
+    stored = api.messages(seen["address"].partition("?c=")[2])
+    asked = [message["text"] for message in stored if message["role"] == "USER"]
+    greeted, whole, stopped, failed = (message for message in stored if message["role"] == "ASSISTANT")
+    assert "Ada" in greeted["text"]
+    assert seen["greeting"] == greeted["text"]
+
+    # A message that the server took, and the page did not hear of, was sent again as the same one.
+    assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error"]
+    first, again, *later = seen["keys"]
+    assert first == again
+    assert len({first, *later}) == 3
+    assert seen["unheard"]
+    # Another page was told that it comes too late, kept its draft, and followed.
+    assert seen["busy"] == "The conversation is being answered already."
+    assert seen["draft"] == "And I?"
+
+    assert grows(*seen["refreshed"].values())
+    assert grows(*seen["cut"].values())
+    assert whole["text"] == " ".join(f"word{number}" for number in range(1, 601)) + "."
+    assert seen["answers"] == [whole["text"]] * 3
+    assert seen["roles"] == ["user", "assistant"] * 2
+
+    assert grows(*seen["stopped"].values())
+    assert seen["stopped"]["after"] == stopped["text"]
+    assert stopped["generation"]["status"] == "STOPPED"
+    assert "word400" not in stopped["text"]
+    problem = failed["generation"]["error"]["message"]
+    assert seen["failed"] == {"text": failed["text"], "alert": problem, "refreshed": problem}
+    assert seen["lost"] == []
+    assert seen["problems"] == []
+
+
+def grows(*texts: str) -> bool:
+    """Whether each text begins with the one before it."""
+    return all(text and later.startswith(text) for text, later in pairwise(texts))
