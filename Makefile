@@ -39,6 +39,11 @@ $(BIN)/python:
 	@$(PIP) install --require-hashes -r requirements/check.txt
 	@touch $@
 
+.venv/docs.done: requirements/docs.txt .venv/check.done
+	@echo "Installing what the docs need ..."
+	@$(PIP) install --require-hashes -r requirements/docs.txt
+	@touch $@
+
 install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 
 # Where it cannot be built - no npm registry in reach - there is a plain page in its place.
@@ -69,7 +74,11 @@ node:
 	    || { echo "Installing what the page and the examples are made of ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
 	else echo "No npm: the tests with npm's clients are skipped."; fi
 
-check: .venv/check.done node ## Format, lint, types, import rules, the schema and its clients, known vulnerabilities
+.PHONY: docs
+docs: .venv/docs.done ## Build the site of the docs into build/docs; a warning fails it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: .venv/check.done node docs ## Format, lint, types, import rules, the schema and its clients, known vulnerabilities
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
@@ -113,6 +122,7 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
+	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt -c requirements/check.txt requirements/docs.in -o requirements/docs.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays

@@ -28,6 +28,9 @@ async def write_export(settings: Settings, user: str, output: Path | None, *, ma
             if output:
                 written.close()
     except OSError as error:
+        if error.errno is None:
+            # It is the store of attachments that says so, not the system.
+            return f"TERTULIA_ATTACHMENTS: what should be there cannot be read: {error}."
         return f"--output: cannot write {output}: {error.strerror}."
     finally:
         await database.close()

@@ -264,3 +264,15 @@ def test_the_command_exports_a_user(tmp_path: Path) -> None:
     assert written.read_text().startswith("# Untitled")
     missing = run_here(tmp_path, "export", "nobody")
     assert (missing.exit_code, "nobody" in missing.stderr) == (2, True)
+
+
+def test_an_export_says_which_attachment_is_missing(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        api.answer("What is it?", attachmentIds=[uploaded(api, image(), "red.png")])
+    for file in (tmp_path / "tertulia-attachments").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    done = run_here(tmp_path, "export", "local", "--output", str(tmp_path / "all.jsonl"))
+    assert done.exit_code == 2
+    assert "TERTULIA_ATTACHMENTS" in done.stderr
+    assert "--output" not in done.stderr

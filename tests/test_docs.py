@@ -1,0 +1,454 @@
+"""Every code block of the documentation is run, and what cannot be says why; tables name what there is, and all of it.
+
+Placeholders in blocks, such as CONVERSATION_ID, stand for what a reader has; here, for parts of a conversation that is
+made for the block. A block of GraphQL may say its variables, and the error that it gives: `# gives: NotFound`.
+"""
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import WAIT, Api, Json
+from fences import ALL, FILES, ROOT, Fence
+from graphql import (
+    FieldNode,
+    GraphQLInterfaceType,
+    GraphQLUnionType,
+    NameNode,
+    Node,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    Visitor,
+    build_schema,
+    parse,
+    print_ast,
+    validate,
+    visit,
+)
+from media import pdf
+from people import MODE, register, signed
+from running import settings, tertulia
+
+from claude.errors import ErrorCode
+from docs.reference import write_reference
+from server.command import app, users
+from server.settings import OF_CLIENTS, Settings, variable_name
+from server.tooling import open_toolbox
+
+SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
+SCHEMA = build_schema(SDL)
+ADDRESS = re.compile(r"(localhost|127\.0\.0\.1):8000")
+SHELL, SCRIPTS, TYPED, PARSED = ("sh",), ("js",), ("ts", "tsx"), ("json", "toml", "ini")
+NOT_HERE = ("nginx", "caddyfile", "vue", "html", "yaml")
+"""Languages whose blocks always say why they are not run."""
+LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *TYPED, *PARSED, *NOT_HERE)
+OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")
+ELSEWHERE = re.compile(r"\b(apt|apt-get|docker|git|make|npm|npx|pip|uv) |\btertulia (serve|simulator|chat)\b")
+NODE_MODULES = ROOT / "node_modules"
+
+
+def blocks(*languages: str, run: bool = True) -> pytest.MarkDecorator:
+    chosen = [one for one in ALL if one.language in languages and (one.not_run is None or not run)]
+    return pytest.mark.parametrize("fence", chosen, ids=str)
+
+
+# ---- the servers, and what a reader has ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server, its folder, and somebody who uses it."""
+
+    api: Api
+    folder: Path
+    mode: dict[str, Any]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command line needs to work on the same storage."""
+        named = {variable_name(name): str(value) for name, value in self.mode.items()}
+        storage = {"DATABASE_URL": f"sqlite+aiosqlite:///{self.folder / 'tertulia.db'}"}
+        return named | storage | {"TERTULIA_ATTACHMENTS": str(self.folder / "files")}
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
+    folder = tmp_path_factory.mktemp("local")
+    with tertulia(folder) as address, Api(address) as api:
+        yield Place(api, folder, {})
+
+
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
+    folder = tmp_path_factory.mktemp("accounts")
+    with tertulia(folder, **MODE) as address, Api(address) as api:
+        yield Place(api, folder, MODE)
+
+
+@pytest.fixture
+def place(fence: Fence, request: pytest.FixtureRequest) -> Place:
+    """The server that a block is for."""
+    found: Place = request.getfixturevalue("accounts" if any(sign in fence.text for sign in OF_ACCOUNTS) else "local")
+    return found
+
+
+def filled(text: str, place: Place) -> tuple[str, Api]:
+    """Put what a reader has in place of its names; gives whose it is, too."""
+    api, values = place.api, dict[str, str]()
+    if place.mode:
+        name = f"ada-{uuid4().hex[:8]}"
+        tokens = register(api.address, f"reader-{uuid4().hex[:8]}")
+        values = {"ACCESS_TOKEN": tokens["access_token"], "REFRESH_TOKEN": tokens["refresh_token"]}
+        text, api = re.sub(r"\bada\b", name, text), signed(api.address, tokens)
+    if "ATTACHMENT_ID" in text:
+        uploaded = api.http.post("/attachments", files={"file": ("report.pdf", pdf("Sales rose."))})
+        values["ATTACHMENT_ID"] = uploaded.json()["id"]
+    if "IDEMPOTENCY_KEY" in text:
+        values["IDEMPOTENCY_KEY"] = str(uuid4())
+    if "TOOL_USE_ID" in text:
+        values |= _waiting(api)
+    elif re.search(r"\b(CONVERSATION|MESSAGE|ANSWER|GENERATION)_ID\b", text):
+        values |= _answered(api)
+    for name, value in values.items():
+        text = re.sub(rf"\b{name}\b", value, text)
+    return ADDRESS.sub(api.address.removeprefix("http://"), text), api
+
+
+def _answered(api: Api) -> dict[str, str]:
+    sent = api.send("Hello, my name is Ada")
+    api.follow(sent["generation"]["id"])
+    return {
+        "CONVERSATION_ID": sent["conversation"]["id"],
+        "MESSAGE_ID": sent["userMessage"]["id"],
+        "ANSWER_ID": sent["generation"]["message"]["id"],
+        "GENERATION_ID": sent["generation"]["id"],
+    }
+
+
+def _waiting(api: Api) -> dict[str, str]:
+    tool = {"name": "read_page", "description": "Reads the page.", "inputSchema": {"type": "object"}}
+    sent = api.send("/simulate call read_page {}", tools={"client": [tool]})
+    call = """{ generationEvents(generationId: "%s") { ... on ToolResultsRequired { toolUses { toolUseId } } } }"""
+    waits = next(one for one in _followed(api, f"subscription {call % sent['generation']['id']}", {}) if one)
+    use: str = waits["toolUses"][0]["toolUseId"]
+    return {"GENERATION_ID": sent["generation"]["id"], "TOOL_USE_ID": use}
+
+
+# ---- every block says what it is -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fence", ALL, ids=str)
+def test_every_block_names_its_language_and_what_is_not_run_says_why(fence: Fence) -> None:
+    assert fence.language in LANGUAGES
+    assert fence.not_run is not None or fence.language not in NOT_HERE, "say why: <!-- not run: ... -->"
+
+
+# ---- GraphQL ---------------------------------------------------------------------------------
+
+
+@blocks("graphql", run=False)
+def test_every_operation_is_one_of_the_schema(fence: Fence) -> None:
+    assert validate(SCHEMA, parse(fence.text)) == []
+
+
+@blocks("graphql")
+def test_every_operation_gives_what_it_says(fence: Fence, place: Place) -> None:
+    text, api = filled(fence.text, place)
+    given = re.search(r"^# variables: (.*)$", text, re.MULTILINE)
+    variables: Json = json.loads(given.group(1)) if given else {}
+    document = visit(parse(text), NamedTypes())
+    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    assert len(operations) == 1, "a block is one operation"
+    if operations[0].operation is OperationType.SUBSCRIPTION:
+        results = list(_followed(api, print_ast(document), variables))
+        assert results, "nothing came"
+    else:
+        results = [api.ask(print_ast(document), **variables)]
+    wanted = fence.comments.get("gives", "").split()
+    assert {error for result in results for error in _errors(result)} == set(wanted)
+
+
+class NamedTypes(Visitor):
+    """Asks for the name of each type, so that errors are seen that a block does not look at."""
+
+    def leave_selection_set(self, node: SelectionSetNode, _key: object, parent: Node, *_: object) -> SelectionSetNode:
+        if isinstance(parent, OperationDefinitionNode) and parent.operation is OperationType.SUBSCRIPTION:
+            return node
+        name = FieldNode(name=NameNode(value="__typename"), arguments=(), directives=())
+        return SelectionSetNode(selections=(*node.selections, name))
+
+
+def _errors(result: object) -> Iterator[str]:
+    """Give the error types in a result."""
+    interface = SCHEMA.type_map["Error"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    names = {one.name for one in SCHEMA.get_possible_types(interface)}
+    if isinstance(result, dict):
+        if result.get("__typename") in names:
+            yield result["__typename"]
+        result = list(result.values())
+    if isinstance(result, list):
+        for one in result:
+            yield from _errors(one)
+
+
+def _followed(api: Api, document: str, variables: Json) -> Iterator[Json]:
+    """Follow over server-sent events, to the end or, of a list that never ends, to its first change."""
+    headers = {"accept": "text/event-stream"}
+    endless = "conversationChanges" in document
+    body = {"query": document, "variables": variables}
+    with api.http.stream("POST", "/graphql", json=body, headers=headers, timeout=WAIT) as answer:
+        for line in answer.iter_lines():
+            if endless and line == ":":
+                api.send("Something changes")
+            if line.startswith("data: "):
+                result = json.loads(line.removeprefix("data: "))
+                assert "errors" not in result, result
+                (event,) = result["data"].values()
+                yield event
+                if endless or "toolUses" in event:
+                    return
+
+
+# ---- programs --------------------------------------------------------------------------------
+
+
+def is_example(fence: Fence) -> bool:
+    return ROOT / "examples" in fence.file.parents
+
+
+@pytest.fixture
+def desk(tmp_path: Path, place: Place, fence: Fence) -> Path:
+    """A reader's folder, with the files that blocks speak of; beside an example, its files."""
+    if is_example(fence):
+        without = shutil.ignore_patterns("node_modules", "package.json")
+        shutil.copytree(fence.file.parent, tmp_path, dirs_exist_ok=True, ignore=without)
+    (tmp_path / "tertulia.db").symlink_to(place.folder / "tertulia.db")
+    (tmp_path / "report.pdf").write_bytes(pdf("Sales rose by a fifth."))
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    # What fails says so, instead of printing a page; an example's own program looks itself.
+    (tmp_path / ".curlrc").write_text("" if is_example(fence) else "fail-with-body\n")
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    return tmp_path
+
+
+def run(desk: Path, environment: dict[str, str], *command: str | Path) -> str:
+    paths = [str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
+    here = {"PATH": ":".join(paths), "HOME": str(desk), "CURL_HOME": str(desk), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+    packages = {"PYTHONPATH": str(ROOT / "web" / "packages" / "stream-python")}
+    done = subprocess.run(
+        command,
+        cwd=desk,
+        env=here | packages | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def check_printed(fence: Fence, printed: str) -> None:
+    if fence.prints is not None:
+        wanted = ".*?".join(re.escape(part) for part in fence.prints.strip().split("…"))
+        assert re.fullmatch(wanted, printed.strip(), re.DOTALL), printed
+
+
+@blocks(*SHELL)
+def test_every_command_works(fence: Fence, place: Place, desk: Path) -> None:
+    if "curl " in fence.text and shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    assert not ELSEWHERE.search(fence.text), "what installs or serves is not run here: say so above it"
+    text, _ = filled(fence.text, place)
+    wanted = fence.comments.get("gives")
+    if wanted is not None:
+        (desk / ".curlrc").unlink()
+    environment = place.environment
+    if is_example(fence):
+        # What its programs read, and what its page tells a reader to set.
+        found = _answered(place.api)
+        environment = {"TERTULIA_URL": place.api.address, "CONVERSATION": found["CONVERSATION_ID"]}
+        environment["GENERATION"] = found["GENERATION_ID"]
+    printed = run(desk, environment, "sh", "-euc", text)
+    if wanted is not None:
+        assert wanted in printed, printed
+    for answer in re.finditer(r'\{"(?:data|errors)":', printed) if wanted is None else ():
+        result, _ = json.JSONDecoder().raw_decode(printed, answer.start())
+        assert "errors" not in result, result
+        parts = [one for one in result["data"].values() if isinstance(one, dict)]
+        assert [one for one in parts if isinstance(one.get("message"), str)] == [], result
+    check_printed(fence, printed)
+
+
+@blocks("python", run=False)
+def test_every_program_in_python_can_be_read(fence: Fence) -> None:
+    compile(fence.text, str(fence), "exec")
+
+
+@blocks("python")
+def test_every_program_in_python_works(fence: Fence, place: Place, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, _ = filled(fence.text, place)
+    if text.startswith("# my_tools.py"):
+        (desk / "my_tools.py").write_text(text)
+        monkeypatch.syspath_prepend(desk)
+        monkeypatch.delitem(sys.modules, "my_tools", raising=False)
+        toolbox, _ = open_toolbox(settings(desk, tools=("my_tools",)))
+        assert toolbox.offers() != []
+        return
+    (desk / "block.py").write_text(text)
+    check_printed(fence, run(desk, place.environment, sys.executable, "-W", "error", "block.py"))
+
+
+needs_clients = pytest.mark.skipif(
+    shutil.which("node") is None or not NODE_MODULES.is_dir(), reason="needs Node, and `npm ci` at the root"
+)
+SHIM = """
+import { WebSocket } from "ws";
+// What browsers and newer Nodes have.
+globalThis.WebSocket ??= WebSocket;
+"""
+
+
+@needs_clients
+@blocks(*SCRIPTS)
+def test_every_program_in_javascript_works(fence: Fence, place: Place, desk: Path) -> None:
+    text, _ = filled(fence.text, place)
+    (desk / "shim.js").write_text(SHIM)
+    (desk / "block.js").write_text(text)
+    check_printed(fence, run(desk, place.environment, "node", "--import", "./shim.js", "block.js"))
+
+
+@needs_clients
+@blocks(*TYPED)
+def test_every_block_of_typescript_fits_the_types(fence: Fence, place: Place, desk: Path) -> None:
+    (desk / f"block.{fence.language}").write_text(fence.text)
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--jsx", "react-jsx", "--target", "es2022"]
+    options += ["--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2023,dom,dom.iterable"]
+    run(desk, place.environment, NODE_MODULES / ".bin" / "tsc", *options, f"block.{fence.language}")
+
+
+@blocks(*PARSED, run=False)
+def test_every_file_can_be_read(fence: Fence) -> None:
+    if fence.language == "json":
+        json.loads(fence.text)
+    elif fence.language == "toml":
+        tomllib.loads(fence.text)
+    else:
+        begins = "" if "[" in fence.text else "[settings]\n"
+        configparser.ConfigParser(interpolation=None, strict=False).read_string(begins + fence.text)
+
+
+@blocks(*SHELL, run=False)
+def test_every_command_is_one(fence: Fence) -> None:
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    of_users = {command.name for command in users.registered_commands}
+    subprocess.run(["sh", "-n"], input=fence.text, text=True, check=True)
+    for name, argument in re.findall(r"\btertulia +([a-z-]+)(?: +([a-z-]+))?", fence.text):
+        assert name in known | {"user"}, name
+        assert name != "user" or argument in of_users, argument
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake +([a-z-]+)", fence.text)) <= set(targets)
+    if scripts := re.findall(r"\bnpm run +([a-z:-]+)", fence.text):
+        package = json.loads((fence.file.parent / "package.json").read_text())
+        assert set(scripts) <= set(package["scripts"])
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+@blocks("nginx", run=False)
+def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> None:
+    # Its certificate and its port are the reader's.
+    listening = fence.text.replace("listen 443 ssl;", f"listen unix:{tmp_path}/socket;")
+    (tmp_path / "site.conf").write_text(re.sub(r"ssl_\w+ .*;", "", listening))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
+    main = f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; {places} include site.conf; }}"
+    (tmp_path / "nginx.conf").write_text(main)
+    tried = ["nginx", "-t", "-q", "-p", str(tmp_path), "-c", "nginx.conf"]
+    told = subprocess.run(tried, check=False, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+
+
+# ---- what is said is what there is -----------------------------------------------------------
+
+
+def written(*names: str) -> str:
+    return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in names)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_settings_and_files_that_are_named_are_there(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
+    if file.parent.parent.name == "examples":
+        programs = [one for one in file.parent.iterdir() if one.suffix in (".py", ".sh", ".ts")]
+        known |= {name for one in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", one.read_text())}
+    assert set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", text)) <= known
+    links = re.findall(r"\]\((?![a-z]+:|#)([^)\s#]+)", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    assert [link for link in links if not (file.parent / link).exists()] == []
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    table = re.findall(r"^\|(.*?)\|.*\|.*\|$", written("README.md"), re.MULTILINE)
+    named = {name for cell in table for name in re.findall(r"`([A-Z][A-Z_]+)`", cell)}
+    assert named == {variable_name(field) for field in Settings.model_fields}
+
+
+def test_every_address_is_documented(local: Place, accounts: Place) -> None:
+    table = "".join(re.findall(r"^\| (`.*?) \|", written("docs/endpoints.md"), re.MULTILINE))
+    served = {path for place in (local, accounts) for path in place.api.http.get("/openapi.json").json()["paths"]}
+    pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz"}
+    assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
+    assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages
+
+
+def test_every_error_is_documented() -> None:
+    page = written("docs/errors.md")
+    interface = SCHEMA.type_map["Error"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert {one.name for one in SCHEMA.get_possible_types(interface)} - rows == set()
+    assert {code.name for code in ErrorCode} - rows == set()
+    assert {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"} - rows == set()
+    codes = re.findall(r'(?:"code": |code=|Refused\(\d+, )"([A-Z_]+)"', source("schema", "server"))
+    assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_every_code_that_a_socket_is_closed_with_is_documented() -> None:
+    page = written("docs/errors.md")
+    ours = set(re.findall(r"(?:code=|FORBIDDEN = |STALLED = |\"code\": )(\d{4})\b", source("server")))
+    # Strawberry's and uvicorn's, as tests/test_websocket.py and tests/test_replicas.py see them.
+    theirs = set(re.findall(r"\b(44\d\d)\b", written("tests/test_websocket.py"))) | {"1012"}
+    assert {code for code in ours | theirs if not re.search(rf"^\| {code} \|", page, re.MULTILINE)} == set()
+
+
+def source(*packages: str) -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for name in packages for file in (ROOT / name).glob("*.py"))
+
+
+def test_the_reference_names_every_type_field_and_argument() -> None:
+    page = write_reference(SDL)
+    for name, shown in SCHEMA.type_map.items():
+        if name.startswith("__"):
+            continue
+        assert f"{{ #{name.lower()} }}" in page or f"## {name}\n" in page, name
+        for field, given in getattr(shown, "fields", {}).items():
+            assert f"`{field}`" in page or f"### {field} " in page, f"{name}.{field}"
+            arguments = getattr(given, "args", {})
+            assert all(f"`{one}`" in page or f"{field}({one}:)" in page for one in arguments), f"{name}.{field}"
+        if isinstance(shown, GraphQLUnionType):
+            assert all(f"[`{one.name}`]" in page for one in shown.types)
