@@ -5,7 +5,8 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
-const passed = { target: server, changeOrigin: true, ws: true, rewriteWsOrigin: true };
+// The server takes uploads and sockets from its own pages alone.
+const passed = { target: server, changeOrigin: true, ws: true, rewriteWsOrigin: true, headers: { origin: server } };
 
 /** The server compresses nothing itself: its thread has tokens to carry. */
 const compressed: Plugin = {

@@ -1,0 +1,107 @@
+import { useChat, type Chat } from "@ai-sdk/react";
+import { getToolName, isToolUIPart } from "ai";
+import { useState, type FormEvent } from "react";
+import type { TertuliaMessage } from "./chunks";
+
+type Part = TertuliaMessage["parts"][number];
+/** Gives the user's yes or no; nothing where it is too late. */
+type Answer = ((id: string, approved: boolean) => void) | undefined;
+
+export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: () => Promise<TertuliaMessage[]> }) {
+  const { messages, setMessages, sendMessage, regenerate, stop, status, error, addToolApprovalResponse } = useChat({
+    chat,
+    resume: true,
+  });
+  const [text, setText] = useState("");
+  const [files, setFiles] = useState<FileList>();
+  const busy = status === "submitted" || status === "streaming";
+
+  const answer = (id: string, approved: boolean) => void addToolApprovalResponse({ id, approved });
+
+  function send(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    void sendMessage({ text, ...(files && { files }) });
+    setText("");
+    setFiles(undefined);
+    event.currentTarget.reset();
+  }
+
+  async function stopAndShow() {
+    await stop();
+    // useChat hears nothing behind a stop; what was written until then is kept, and shown.
+    setMessages(await history());
+  }
+
+  return (
+    <main>
+      <h1>Tertulia with the AI SDK</h1>
+      <ol aria-label="Messages">
+        {messages.map((message, place) => (
+          <li key={message.id} data-role={message.role} aria-busy={busy && place === messages.length - 1}>
+            {message.parts.map((part, index) => (
+              <Shown key={index} part={part} answer={place === messages.length - 1 ? answer : undefined} />
+            ))}
+            {message.metadata?.error && <p>{message.metadata.error.message}</p>}
+            {message.metadata?.usage?.costUsd && <small>{message.metadata.usage.costUsd} USD</small>}
+          </li>
+        ))}
+      </ol>
+      {error && <p role="alert">{error.message}</p>}
+      <form onSubmit={send}>
+        <textarea aria-label="Message" value={text} onChange={(event) => setText(event.target.value)} />
+        <input
+          aria-label="Files"
+          type="file"
+          multiple
+          onChange={(event) => setFiles(event.target.files ?? undefined)}
+        />
+        {busy ? (
+          <button type="button" onClick={() => void stopAndShow()}>
+            Stop
+          </button>
+        ) : (
+          <button disabled={!text.trim()}>Send</button>
+        )}
+        <button type="button" disabled={busy || !messages.length} onClick={() => void regenerate()}>
+          Another answer
+        </button>
+      </form>
+    </main>
+  );
+}
+
+function Shown({ part, answer }: { part: Part; answer: Answer }) {
+  if (part.type === "text") return <p style={{ whiteSpace: "pre-wrap" }}>{part.text}</p>;
+  if (part.type === "reasoning") {
+    return (
+      <details>
+        <summary>Thinking</summary>
+        {part.text}
+      </details>
+    );
+  }
+  if (part.type === "file") return <a href={part.url}>{part.filename ?? part.mediaType}</a>;
+  if (part.type === "data-compaction") return <p>Claude summed up what was said before.</p>;
+  return isToolUIPart(part) ? <Call part={part} answer={answer} /> : null;
+}
+
+function Call({ part, answer }: { part: Extract<Part, { toolCallId: string }>; answer: Answer }) {
+  const outcome = { "output-available": part.output, "output-error": part.errorText }[part.state as string];
+  return (
+    <section aria-label={`Tool ${getToolName(part)}`}>
+      <code>{JSON.stringify(part.input)}</code>
+      {outcome !== undefined && <pre>{typeof outcome === "string" ? outcome : JSON.stringify(outcome)}</pre>}
+      {part.state === "approval-requested" && answer && (
+        <p>
+          May Claude call {getToolName(part)}?{" "}
+          <button type="button" onClick={() => answer(part.approval.id, true)}>
+            Yes
+          </button>
+          <button type="button" onClick={() => answer(part.approval.id, false)}>
+            No
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}

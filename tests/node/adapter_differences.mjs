@@ -1,0 +1,316 @@
+// The pure halves of examples/ai-sdk and examples/ag-ui, held against the AI SDK's and AG-UI's own code: however a
+// stream arrives, each word is said once. Argument: the schema's path, which operations must fit. Prints which do not.
+import { strict as assert } from "node:assert";
+import { readFile } from "node:fs/promises";
+import { AbstractAgent, EventType } from "@ag-ui/client";
+import { apply, initial, text } from "@tertulia/stream";
+import { readUIMessageStream } from "ai";
+import fc from "fast-check";
+import { buildSchema, parse, validate } from "graphql";
+import { from } from "rxjs";
+import { built } from "./adapter_build.mjs";
+
+// ---- the operations
+
+async function documents(path) {
+  const schema = buildSchema(await readFile(path, "utf8"));
+  const problems = [];
+  for (const example of ["ai-sdk", "ag-ui"]) {
+    const { documents: found } = await built(example, "tertulia");
+    for (const [name, document] of Object.entries(found)) {
+      problems.push(...validate(schema, parse(document)).map((error) => `${example}, ${name}: ${error.message}`));
+    }
+  }
+  return problems;
+}
+
+// ---- answers as the server would write them, and their differences
+
+const pieces = fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 6 }), { maxLength: 5 });
+const inputs = fc.dictionary(
+  fc.constantFrom("a", "b"),
+  fc.oneof(fc.string({ maxLength: 5 }), fc.integer(), fc.boolean()),
+);
+const called = fc.record({
+  input: inputs,
+  cuts: fc.array(fc.nat(30), { maxLength: 3 }),
+  ask: fc.constantFrom("no", "user", "client"),
+  output: fc.oneof(fc.string({ minLength: 1, maxLength: 5 }), inputs),
+  isError: fc.boolean(),
+});
+const rounds = fc.array(
+  fc.record({
+    thinking: fc.option(pieces),
+    text: fc.option(pieces),
+    more: fc.option(pieces),
+    calls: fc.array(called, { maxLength: 3 }),
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+const answers = fc.record({
+  rounds,
+  end: fc.constantFrom("GenerationCompleted", "GenerationStopped", "GenerationFailed"),
+  cutAt: fc.option(fc.nat(60)),
+});
+
+/** Give an answer's events, numbered, and what each leaves behind. */
+function logOf({ rounds, end, cutAt }) {
+  const steps = [{ __typename: "GenerationStarted" }];
+  let index = 0;
+  let calls = 0;
+  const streamed = (kind, delta, texts) => {
+    const block = { __typename: kind, index, text: "" };
+    steps.push({ __typename: "ContentBlockStarted", index, block });
+    let offset = 0;
+    for (const piece of texts) {
+      steps.push({ __typename: delta, index, offset, text: piece });
+      offset += piece.length;
+    }
+    steps.push({ __typename: "ContentBlockFinished", index, block: { ...block, text: texts.join("") } });
+    index += 1;
+  };
+  for (const round of rounds) {
+    if (round.thinking) streamed("ThinkingBlock", "ThinkingDelta", round.thinking);
+    for (const text of [round.text, round.more]) if (text) streamed("TextBlock", "TextDelta", text);
+    const made = round.calls.map((call) => {
+      const toolUseId = `call-${calls++}`;
+      const block = {
+        __typename: "ToolUseBlock",
+        index,
+        toolUseId,
+        name: `tool_${call.ask}`,
+        input: {},
+        partialJson: null,
+      };
+      steps.push({ __typename: "ContentBlockStarted", index, block });
+      const json = JSON.stringify(call.input, null, 1);
+      const cuts = [
+        0,
+        ...call.cuts.map((cut) => cut % (json.length + 1)).sort((one, other) => one - other),
+        json.length,
+      ];
+      for (const [place, cut] of cuts.slice(1).entries()) {
+        const partialJson = json.slice(cuts[place], cut);
+        if (partialJson) steps.push({ __typename: "ToolInputDelta", index, offset: cuts[place], partialJson });
+      }
+      steps.push({ __typename: "ContentBlockFinished", index, block: { ...block, input: call.input } });
+      index += 1;
+      return { ...call, toolUseId };
+    });
+    const asked = made.filter((call) => call.ask !== "no");
+    const resulted = (batch) => {
+      // They run side by side: all begin before the first one is whole.
+      const begun = batch.map((call) => ({
+        call,
+        block: {
+          __typename: "ToolResultBlock",
+          index: index++,
+          toolUseId: call.toolUseId,
+          output: null,
+          isError: false,
+        },
+      }));
+      for (const { block } of begun) steps.push({ __typename: "ContentBlockStarted", index: block.index, block });
+      for (const { call, block } of begun.reverse()) {
+        steps.push({
+          __typename: "ContentBlockFinished",
+          index: block.index,
+          block: { ...block, output: call.output, isError: call.isError },
+        });
+      }
+    };
+    resulted(made.filter((call) => call.ask === "no"));
+    if (asked.length) {
+      const toolUses = asked.map(({ toolUseId, ask, input }) => ({
+        __typename: "ToolUseBlock",
+        toolUseId,
+        name: `tool_${ask}`,
+        input,
+      }));
+      const approvals = toolUses.filter((call) => call.name === "tool_user");
+      steps.push({ __typename: "ToolResultsRequired", toolUses, approvals });
+    }
+    resulted(asked);
+  }
+  const kept = cutAt === null ? steps : steps.slice(0, cutAt + 1);
+  kept.push({ __typename: end, error: end === "GenerationFailed" ? { message: "So it is." } : null });
+  const events = kept.map((event, place) => ({ ...event, sequence: place + 1 }));
+  const states = events.reduce((all, event) => [...all, apply(all.at(-1), event)], [initial]);
+  return { events, states };
+}
+
+const deliveries = fc.array(
+  fc.record({ kind: fc.constantFrom("next", "next", "next", "again", "snapshot"), place: fc.nat(200) }),
+  { maxLength: 80 },
+);
+
+/** Give the events as a bad network would: some twice, and from anywhere again behind a snapshot; to the end. */
+function* delivered({ events, states }, delivery) {
+  let at = 0;
+  const last = events.length - 1;
+  const snapshot = (sequence) => {
+    const content = states[sequence].blocks.filter(Boolean);
+    return { __typename: "MessageSnapshot", sequence, message: { content }, generation: { status: "RUNNING" } };
+  };
+  for (const { kind, place } of delivery) {
+    if (kind === "again" && at > 0) yield events[place % at];
+    if (kind === "snapshot") {
+      // What ends an answer, or what it waits for, is no part of a snapshot: it comes behind it.
+      at = place % (last + 1);
+      if (events[at - 1]?.__typename === "ToolResultsRequired") at -= 1;
+      yield snapshot(at);
+    }
+    if (kind === "next" && at < events.length) yield events[at++];
+  }
+  while (at < events.length) yield events[at++];
+}
+
+/** The parts of a message, without what only a stream has. */
+function shownParts({ parts }) {
+  return parts.map(({ type, text, state, toolName, toolCallId, input, output, errorText }) => ({
+    type,
+    text,
+    state,
+    toolName,
+    toolCallId,
+    input,
+    output,
+    errorText,
+  }));
+}
+
+async function readBy(sdkChunks) {
+  const errors = [];
+  const stream = new ReadableStream({
+    start(controller) {
+      for (const chunk of sdkChunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+  let message = { id: "m", role: "assistant", parts: [] };
+  for await (const further of readUIMessageStream({ message, stream, onError: (error) => errors.push(error) }))
+    message = further;
+  assert.deepEqual(errors, []);
+  return message;
+}
+
+async function sdkDifferences() {
+  const { chunks, behind } = await built("ai-sdk", "chunks");
+  await fc.assert(
+    fc.asyncProperty(answers, deliveries, async (answer, delivery) => {
+      const log = logOf(answer);
+      let [state, shown] = [initial, initial];
+      const out = [];
+      for (const event of delivered(log, delivery)) {
+        state = apply(state, event);
+        out.push(...chunks(shown, state));
+        shown = behind(shown, state);
+      }
+      const final = log.states.at(-1);
+      const said = (kind) =>
+        out
+          .filter((chunk) => chunk.type === `${kind}-delta`)
+          .map((chunk) => chunk.delta)
+          .join("");
+      assert.equal(said("text"), text(final));
+      assert.equal(
+        said("reasoning"),
+        final.blocks
+          .filter((block) => block?.__typename === "ThinkingBlock")
+          .map((block) => block.text)
+          .join(""),
+      );
+      // A message that grew is the message that is read later.
+      assert.deepEqual(shownParts(await readBy(out)), shownParts(await readBy(chunks(initial, final))));
+      const announced = out.filter((chunk) => chunk.type === "tool-input-available");
+      assert.equal(new Set(announced.map((chunk) => chunk.toolCallId)).size, announced.length);
+      // What the client runs was asked for by the server, and by nothing else.
+      const waited = log.events
+        .flatMap((event) => event.toolUses ?? [])
+        .filter((call) => call.name === "tool_client")
+        .map((call) => call.toolUseId);
+      const clients = announced.filter((chunk) => !chunk.providerExecuted).map((chunk) => chunk.toolCallId);
+      assert.ok(clients.every((id) => waited.includes(id)));
+    }),
+    { numRuns: 300 },
+  );
+}
+
+/** An agent that plays what was recorded, through all that AG-UI holds events against. */
+class Recorded extends AbstractAgent {
+  run() {
+    return from(this.recorded);
+  }
+}
+
+async function aguiDifferences() {
+  const { events, behind, messagesOf } = await built("ag-ui", "events");
+  await fc.assert(
+    fc.asyncProperty(answers, deliveries, async (answer, delivery) => {
+      const log = logOf(answer);
+      const agent = new Recorded({ threadId: "t" });
+      let [state, shown, answered] = [initial, initial, new Set()];
+      const play = async () => {
+        agent.recorded.push({ type: EventType.RUN_FINISHED, threadId: "t", runId: "r" });
+        await agent.runAgent();
+        agent.recorded = [{ type: EventType.RUN_STARTED, threadId: "t", runId: "r" }];
+      };
+      agent.recorded = [{ type: EventType.RUN_STARTED, threadId: "t", runId: "r" }];
+      for (const event of delivered(log, delivery)) {
+        state = apply(state, event);
+        agent.recorded.push(...events(shown, state, "m", answered));
+        const isNews = state.sequence > shown.sequence;
+        shown = behind(shown, state);
+        if (!isNews || !state.waits) continue;
+        await play();
+        for (const { toolUseId, name } of state.waits.toolUses) {
+          if (name !== "tool_client") continue;
+          answered = new Set([...answered, toolUseId]);
+          agent.addMessage({ id: `own-${toolUseId}`, role: "tool", toolCallId: toolUseId, content: "mine" });
+        }
+      }
+      await play();
+      const final = log.states.at(-1);
+      const said = agent.messages
+        .filter((one) => one.role === "assistant")
+        .map((one) => one.content ?? "")
+        .join("");
+      assert.equal(said, text(final));
+      const stored = messagesOf({ id: "m", role: "ASSISTANT", content: final.blocks.filter(Boolean) });
+      const whole = new Set(
+        final.blocks.flatMap((block) =>
+          block?.__typename === "ToolResultBlock" && (block.output !== null || block.isError) ? [block.toolUseId] : [],
+        ),
+      );
+      // Results that the client gave stand under its own ids; those of calls that the end cut off are not stored.
+      const later = stored.filter((one) => one.role !== "tool" || !answered.has(one.toolCallId));
+      const lived = agent.messages.filter(
+        (one) => one.role !== "tool" || (!answered.has(one.toolCallId) && whole.has(one.toolCallId)),
+      );
+      const plain = ({ id, role, content, toolCalls, toolCallId }) => ({
+        id,
+        role,
+        content: content ?? "",
+        toolCalls,
+        toolCallId,
+      });
+      const ordered = (messages) => messages.map(plain).sort((one, other) => (one.id < other.id ? -1 : 1));
+      assert.deepEqual(ordered(lived), ordered(later));
+      // A call stands in the message of the text that it follows.
+      for (const [index, block] of final.blocks.entries()) {
+        if (block?.__typename !== "ToolUseBlock") continue;
+        const place = final.blocks.findLastIndex((one, at) => at < index && one?.__typename !== "ToolUseBlock");
+        if (final.blocks[place]?.__typename !== "TextBlock") continue;
+        const holder = agent.messages.find((one) => one.toolCalls?.some((call) => call.id === block.toolUseId));
+        assert.equal(holder.id, `m-${place}`);
+      }
+      const results = agent.messages.filter((one) => one.role === "tool").map((one) => one.toolCallId);
+      assert.equal(new Set(results).size, results.length);
+    }),
+    { numRuns: 150 },
+  );
+}
+
+await sdkDifferences();
+await aguiDifferences();
+console.log(JSON.stringify(await documents(process.argv[2])));

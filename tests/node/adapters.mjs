@@ -1,0 +1,395 @@
+// Clients of the AI SDK and of AG-UI that talk to Tertulia by the examples' adapters. Arguments: `chat` or `agent`,
+// the server's address, and for the latter a picture in base64. Prints what was seen as JSON.
+import { connect, createServer } from "node:net";
+import { randomUUID } from "@ag-ui/client";
+import { Chat } from "@ai-sdk/react";
+import { createClient } from "graphql-ws";
+import WebSocket from "ws";
+import { built } from "./adapter_build.mjs";
+
+globalThis.WebSocket ??= WebSocket;
+
+const STORED = `query ($id: ID!) { conversation(id: $id) { systemPrompt
+  messages(last: 100) { edges { node { id role text siblings { id } content { __typename }
+    generation { id status usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens } } } } } } }`;
+const ALL = `query { conversations(first: 100) { edges { node { id } } } }`;
+const FOLLOW = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }";
+
+function observer(address) {
+  const ask = async (query, variables) => {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${address}/graphql`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ query, variables }),
+    });
+    return (await response.json()).data;
+  };
+  return {
+    async messages(id) {
+      return (await ask(STORED, { id })).conversation.messages.edges.map((edge) => edge.node);
+    },
+    conversation: async (id) => (await ask(STORED, { id })).conversation,
+    count: async () => (await ask(ALL, {})).conversations.edges.length,
+    /** Wait until an answer has ended. */
+    async end(id) {
+      const client = createClient({ url: `${address}/graphql`.replace("http", "ws") });
+      for await (const _ of client.iterate({ query: FOLLOW, variables: { id } }));
+      await client.dispose();
+    },
+  };
+}
+
+/** Wait until a check gives something, which it is asked at each change. */
+function until(subscribe, check) {
+  return new Promise((resolve) => {
+    const look = () => {
+      const found = check();
+      if (found) resolve(found);
+      return found;
+    };
+    if (!look()) subscribe(look);
+  });
+}
+
+/** The network before a server, which can be cut: whoever was connected has to connect again. */
+async function wire(address) {
+  const open = new Set();
+  const server = createServer((near) => {
+    const far = connect(Number(new URL(address).port), "127.0.0.1");
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ]) {
+      open.add(socket);
+      socket.on("error", () => {}).on("close", () => (open.delete(socket), other.destroy()));
+      socket.pipe(other);
+    }
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = () => open.forEach((socket) => socket.destroy());
+  return { address: `http://127.0.0.1:${server.address().port}`, cut };
+}
+
+/** Let the server take the next request, and its answer never arrive. */
+function loseNextAnswer() {
+  const whole = globalThis.fetch;
+  globalThis.fetch = async (...request) => {
+    globalThis.fetch = whole;
+    await whole(...request);
+    throw new TypeError("fetch failed");
+  };
+}
+
+const said = (message) =>
+  message.parts
+    .filter((part) => part.type === "text")
+    .map((part) => part.text)
+    .join("");
+
+async function chat(address) {
+  const { TertuliaTransport } = await built("ai-sdk", "transport");
+  const server = observer(address);
+  const seen = {};
+  const begin = (options = {}, more = {}) => {
+    const kept = {};
+    const tools = [{ name: "read_page", description: "Reads the page.", inputSchema: { type: "object" } }];
+    const transport = new TertuliaTransport({
+      url: address,
+      tools,
+      onConversation: (id) => (kept.id = id),
+      ...options,
+    });
+    const talk = new Chat({ transport, sendAutomaticallyWhen: transport.isAnswered, ...more });
+    const heard = (check) =>
+      until(
+        (look) => {
+          talk["~registerMessagesCallback"](look);
+          talk["~registerStatusCallback"](look);
+        },
+        () => check(talk.lastMessage),
+      );
+    return Object.assign(talk, {
+      kept,
+      transport,
+      heard,
+      stored: () => server.messages(kept.id ?? options.conversationId),
+    });
+  };
+  const waits = (message) => message?.parts.some((part) => part.state === "approval-requested");
+
+  const edited = begin();
+  await edited.sendMessage({ text: "Hello, my name is Ada" });
+  await edited.sendMessage({ text: "Hello, my name is Bob", messageId: edited.messages[0].id });
+  await edited.sendMessage({ text: "What is my name?" });
+  const versions = await edited.stored();
+  seen.edited = {
+    shown: edited.messages.map(said),
+    stored: versions.map((one) => one.text),
+    versions: versions[0].siblings.length,
+  };
+
+  // The first send reached the server, and its answer never came: the second one is no second message.
+  const unheard = begin();
+  loseNextAnswer();
+  await unheard.sendMessage({ text: "Hello, my name is Ada" });
+  const failed = unheard.error?.message;
+  await unheard.regenerate();
+  seen.unheard = {
+    failed,
+    status: unheard.status,
+    conversations: await server.count(),
+    stored: (await unheard.stored()).length,
+  };
+
+  // Stopped before there was an answer to stop, and asked again at once.
+  const stopped = begin();
+  const sending = stopped.sendMessage({ text: "/simulate long 400" });
+  await until(
+    (look) => stopped["~registerStatusCallback"](look),
+    () => stopped.status === "submitted",
+  );
+  await stopped.stop();
+  await sending;
+  await stopped.sendMessage({ text: "Hello, my name is Ada" });
+  seen.stopped = {
+    error: stopped.error?.message,
+    stored: (await stopped.stored()).map((one) => one.generation?.status),
+  };
+
+  // Who leaves stops nothing; who comes back twice at once sees all of it, once.
+  const left = begin();
+  const options = { trigger: "submit-message", chatId: left.id, messageId: undefined, abortSignal: undefined };
+  const stream = await left.transport.sendMessages({
+    ...options,
+    messages: [{ id: "q", role: "user", parts: [{ type: "text", text: "/simulate long 200" }] }],
+  });
+  const reader = stream.getReader();
+  while ((await reader.read()).value.type !== "text-delta");
+  await reader.cancel();
+  const back = begin({ conversationId: left.kept.id });
+  back.messages = await back.transport.history();
+  const [one, other] = [back.resumeStream(), back.resumeStream()];
+  await Promise.all([one, other]);
+  await back.resumeStream();
+  const [, whole] = await back.stored();
+  seen.left = {
+    status: whole.generation.status,
+    same: said(back.lastMessage) === whole.text,
+    words: whole.text.split(" ").length,
+    messages: back.messages.length,
+  };
+
+  const network = await wire(address);
+  const cut = begin({ url: network.address });
+  const telling = cut.sendMessage({ text: "/simulate long 300" });
+  await cut.heard((message) => message?.role === "assistant" && said(message).includes("word20 "));
+  network.cut();
+  await telling;
+  seen.cut = said(cut.lastMessage);
+
+  // What the history showed as unfinished, and had ended when it was followed.
+  const late = begin();
+  await late.transport
+    .sendMessages({
+      ...options,
+      messages: [{ id: "q", role: "user", parts: [{ type: "text", text: "/simulate long 60" }] }],
+    })
+    .then((begun) => begun.cancel());
+  const later = begin({ conversationId: late.kept.id });
+  later.messages = await later.transport.history();
+  await server.end((await late.stored())[1].generation.id);
+  await later.resumeStream();
+  seen.late = { same: said(later.lastMessage) === (await late.stored())[1].text, status: later.status };
+
+  // A yes and a result of the page's own, in one turn: nothing is handed in before both are there.
+  const calls = [];
+  const mixed = begin({}, { onToolCall: ({ toolCall }) => void calls.push(toolCall.toolName) });
+  await mixed.sendMessage({ text: '/simulate call pay {"amount": 3}\n/simulate call read_page {}' });
+  const part = (name) => mixed.lastMessage.parts.find((one) => one.toolName === name);
+  await mixed.addToolOutput({ tool: "read_page", toolCallId: part("read_page").toolCallId, output: { title: "Here" } });
+  const between = { status: mixed.status, waits: waits(mixed.lastMessage) };
+  await mixed.addToolApprovalResponse({ id: part("pay").approval.id, approved: true });
+  await mixed.heard((message) => said(message).includes("Paid 3.") && mixed.status === "ready");
+  seen.mixed = {
+    calls,
+    between,
+    states: mixed.lastMessage.parts.filter((one) => one.toolName).map((one) => one.state),
+    same: said(mixed.lastMessage) === (await mixed.stored())[1].text,
+  };
+  return seen;
+}
+
+async function agent(address) {
+  const { TertuliaAgent } = await built("ag-ui", "agent");
+  const server = observer(address);
+  const seen = { warnings: [] };
+  for (const kind of ["warn", "error"]) console[kind] = (...words) => seen.warnings.push(words.map(String).join(" "));
+  const conversations = new Map();
+  const tools = [
+    { name: "ask_browser", description: "Asks the browser.", parameters: { type: "object", properties: {} } },
+  ];
+  const begin = (more = {}) => {
+    const made = new TertuliaAgent({ url: address, conversations, ...more });
+    const stored = () => server.messages(conversations.get(made.threadId));
+    const say = (content) => made.addMessage({ id: randomUUID(), role: "user", content });
+    /** Hold a run; gives the kinds of its events, and the last one. */
+    const hold = async (parameters, subscriber = {}) => {
+      const events = [];
+      await made.runAgent(parameters, { ...subscriber, onEvent: ({ event }) => void events.push(event) });
+      return {
+        kinds: events.map((event) => event.type).filter((kind, place, all) => kind !== all[place - 1]),
+        last: events.at(-1),
+      };
+    };
+    return Object.assign(made, { stored, say, hold });
+  };
+  const last = (one) => one.messages.at(-1);
+
+  const turns = begin({ initialMessages: [{ id: "s", role: "system", content: "Be kind." }] });
+  turns.say("Hello, my name is Ada");
+  const { kinds, last: greeted } = await turns.hold({ context: [{ description: "The page", value: "a test" }] });
+  turns.say("What is my name?");
+  const { last: told } = await turns.hold({ context: [{ description: "The page", value: "still a test" }] });
+  const { systemPrompt } = await server.conversation(conversations.get(turns.threadId));
+  seen.turns = {
+    kinds,
+    outcome: told.outcome,
+    answer: last(turns).content,
+    stored: (await turns.stored())
+      .map((one) => one.text)
+      .filter((text) => !turns.messages.some((one) => one.content === text)),
+    systemPrompt,
+    cost: greeted.metadata.costUsd,
+  };
+
+  const thinking = begin();
+  thinking.say("/simulate thinking");
+  seen.thinking = { kinds: (await thinking.hold()).kinds, roles: thinking.messages.map((one) => one.role) };
+
+  const usages = [];
+  const worked = begin();
+  worked.say('/simulate call weather {"place": {"city": "Cadiz"}}');
+  seen.server = {
+    kinds: (await worked.hold()).kinds,
+    messages: worked.messages
+      .slice(1)
+      .map(({ role, content, toolCalls }) => ({ role, content, calls: toolCalls?.map((call) => call.function) })),
+  };
+
+  const own = begin();
+  own.say("/simulate call ask_browser {}");
+  const asked = await own.hold({ tools });
+  const [call] = last(own).toolCalls;
+  own.addMessage({ id: randomUUID(), role: "tool", toolCallId: call.id, content: "Firefox" });
+  const goneOn = await own.hold({ tools });
+  for (const run of [asked, goneOn]) usages.push(...run.last.usage);
+  const [, answer] = await own.stored();
+  const { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens } = answer.generation.usage;
+  seen.own = {
+    pending: asked.last.outcome.pendingToolCallIds.length,
+    answer: last(own).content,
+    kinds: goneOn.kinds,
+    roles: own.messages.map((one) => one.role),
+    stored: (await own.stored()).length,
+    used: usages.reduce((sum, usage) => sum + usage.totalTokens, 0),
+    billed: inputTokens + outputTokens + cacheReadTokens + cacheWriteTokens,
+  };
+
+  // A yes, a no, and a result of the client's own, all waited for at once, and given in two runs.
+  const mixed = begin();
+  mixed.say('/simulate call pay {"amount": 4}\n/simulate call pay {"amount": 5}\n/simulate call ask_browser {}');
+  const waited = await mixed.hold({ tools });
+  const [yes, no] = mixed.pendingInterrupts;
+  const partly = await mixed.hold({
+    tools,
+    resume: [
+      { interruptId: yes.id, status: "resolved", payload: { approved: true } },
+      { interruptId: no.id, status: "cancelled" },
+    ],
+  });
+  const [left] = partly.last.outcome.pendingToolCallIds;
+  mixed.addMessage({ id: randomUUID(), role: "tool", toolCallId: left, content: "Firefox" });
+  const done = await mixed.hold({ tools });
+  seen.mixed = {
+    waited: waited.last.outcome.type,
+    message: yes.message,
+    partly: partly.last.outcome.type,
+    outcome: done.last.outcome.type,
+    results: mixed.messages.filter((one) => one.role === "tool").map((one) => one.content),
+    answer: last(mixed).content,
+  };
+
+  const aborted = begin();
+  aborted.say("/simulate long 400");
+  const ended = await aborted.hold(
+    {},
+    {
+      onTextMessageContentEvent: ({ textMessageBuffer }) =>
+        void (textMessageBuffer.includes("word10 ") && aborted.abortRun()),
+    },
+  );
+  const [, kept] = await aborted.stored();
+  seen.aborted = {
+    outcome: ended.last.outcome,
+    same: last(aborted).content === kept.text,
+    status: kept.generation.status,
+  };
+
+  const network = await wire(address);
+  const cut = begin({ url: network.address });
+  cut.say("/simulate long 300");
+  let cuts = 0;
+  await cut.hold({}, { onTextMessageContentEvent: () => void (cuts++ === 20 && network.cut()) });
+  seen.cut = last(cut).content;
+
+  // Who leaves stops nothing, and finds all of it again, once.
+  const leaver = begin();
+  leaver.say("/simulate long 200");
+  await leaver.hold({}, { onTextMessageContentEvent: () => void leaver.detachActiveRun() });
+  const back = begin({ threadId: leaver.threadId });
+  await back.connectAgent();
+  const [, whole] = await back.stored();
+  seen.left = {
+    status: whole.generation.status,
+    same: last(back).content === whole.text,
+    roles: back.messages.map((one) => one.role),
+  };
+  // The same question at the end of the messages: another answer to it, in a clone that knows the thread.
+  const again = back.clone();
+  again.setMessages(again.messages.slice(0, -1));
+  await again.runAgent();
+  seen.again = (await back.stored())[1].siblings.length;
+
+  const broken = begin();
+  broken.say("/simulate error");
+  const { last: error } = await broken.hold();
+  seen.broken = { type: error.type, code: error.code, message: error.message };
+
+  const picture = begin();
+  const source = { type: "data", mimeType: "image/png", value: process.argv[4] };
+  picture.say([
+    { type: "text", text: "What is this?" },
+    { type: "image", source },
+  ]);
+  await picture.hold();
+  seen.picture = (await picture.stored())[0].content.map((block) => block.__typename);
+
+  const unheard = begin();
+  await unheard.connectAgent();
+  unheard.say("Hello, my name is Ada");
+  conversations.set(unheard.threadId, conversations.get(picture.threadId));
+  await unheard.hold();
+  loseNextAnswer();
+  unheard.say("What is my name?");
+  const lost = await unheard.hold();
+  const found = await unheard.hold();
+  seen.unheard = { lost: lost.last.type, found: found.last.type, stored: (await unheard.stored()).length };
+  const nothing = await unheard.hold().catch(String);
+  seen.nothing = nothing.last?.message;
+  return seen;
+}
+
+const [what, ...more] = process.argv.slice(2);
+console.log(JSON.stringify(await { chat, agent }[what](...more), null, 1));
+process.exit(0);

@@ -1,0 +1,179 @@
+"""The adapters for Vercel's AI SDK and for AG-UI: their types, their pure halves, and real clients on real servers."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from media import image
+from npm import needs_node, run
+from running import tertulia
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES, BIN = ROOT / "examples", ROOT / "node_modules/.bin"
+NAMES = ("ai-sdk", "ag-ui")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    needs_node,
+    pytest.mark.skipif(not (ROOT / "node_modules/@ag-ui").is_dir(), reason="needs `npm ci` at the root"),
+]
+WORDS = " ".join(f"word{number}" for number in range(1, 301)) + "."
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
+    """A server whose simulated Claude speaks so that there is a middle to leave in."""
+    monkeypatch.chdir(tmp_path)
+    tools = ("some_tools:pay", "some_tools:weather")
+    with tertulia(tmp_path, simulator_pace=0.3, tools=tools) as found:
+        yield found
+
+
+@contextmanager
+def served(name: str, folder: Path, address: str) -> Generator[str]:
+    """Build an example and serve it beside a server; gives the page's address."""
+    built, vite = ["--outDir", str(folder / name), "--emptyOutDir"], [str(BIN / "vite")]
+    place = EXAMPLES / name
+    subprocess.run([*vite, "build", *built], cwd=place, check=True, capture_output=True, timeout=120)
+    command = [*vite, "preview", "--host", "127.0.0.1", "--port", "0", *built[:2]]
+    environment = {**os.environ, "TERTULIA_URL": address, "NO_COLOR": "1"}
+    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
+            assert found is not None, "vite does not serve"
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_adapters_are_typed_without_holes(name: str) -> None:
+    done = subprocess.run([BIN / "tsc", "--noEmit"], cwd=EXAMPLES / name, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+    sources = list((EXAMPLES / name / "src").glob("*.ts*"))
+    assert json.loads((EXAMPLES / name / "tsconfig.json").read_text())["compilerOptions"]["strict"]
+    assert [path.name for path in sources if re.search(r"(:|as|<)\s*any\b|@ts-", path.read_text())] == []
+
+
+def test_however_a_stream_arrives_the_adapters_say_each_word_once() -> None:
+    """What does not hold ends the program; it prints which operations do not fit the schema."""
+    assert run("adapter_differences.mjs", str(ROOT / "schema/schema.graphql")) == []
+
+
+def test_a_chat_of_the_ai_sdk_edits_retries_stops_leaves_and_comes_back(address: str) -> None:
+    seen = run("adapters.mjs", "chat", address)
+    edited = seen["edited"]
+    assert edited["shown"] == edited["stored"]
+    assert (edited["versions"], edited["shown"][3]) == (2, "Your name is Bob.")
+    # Two conversations: the edited one, and one of the message that was sent twice.
+    assert seen["unheard"] == {"failed": "fetch failed", "status": "ready", "conversations": 2, "stored": 2}
+    assert seen["stopped"] == {"stored": [None, "STOPPED", None, "COMPLETED"]}
+    assert seen["left"] == {"status": "COMPLETED", "same": True, "words": 200, "messages": 2}
+    assert seen["cut"] == WORDS
+    assert seen["late"] == {"same": True, "status": "ready"}
+    mixed = seen["mixed"]
+    assert mixed["calls"] == ["read_page"]
+    assert mixed["between"] == {"status": "ready", "waits": True}
+    assert mixed["states"] == ["output-available", "output-available"]
+    assert mixed["same"]
+
+
+TEXT = ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"]
+THOUGHT = ["REASONING_MESSAGE_START", "REASONING_MESSAGE_CONTENT", "REASONING_MESSAGE_END"]
+CALL = ["TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"]
+
+
+def framed(*kinds: str) -> list[str]:
+    return ["RUN_STARTED", *kinds, "RUN_FINISHED"]
+
+
+def test_an_ag_ui_client_holds_a_conversation(address: str) -> None:
+    """What AG-UI's own verifier finds wrong ends the program."""
+    seen = run("adapters.mjs", "agent", address, base64.b64encode(image()).decode())
+    assert seen["warnings"] == []
+    turns = seen["turns"]
+    assert (turns["kinds"], turns["outcome"]) == (framed(*TEXT), {"type": "success"})
+    assert (turns["answer"], turns["stored"]) == ("Your name is Ada.", [])
+    assert turns["systemPrompt"] == "Be kind.\n\nThe page: still a test"
+    assert float(turns["cost"]) > 0
+    thinking = seen["thinking"]
+    assert thinking["kinds"] == framed("REASONING_START", *THOUGHT, "REASONING_END", *TEXT)
+    assert thinking["roles"] == ["user", "reasoning", "assistant"]
+    assert seen["server"]["kinds"] == framed(*CALL, "TOOL_CALL_RESULT", *TEXT)
+    called, result, answer = seen["server"]["messages"]
+    assert called["calls"] == [{"name": "weather", "arguments": '{"place":{"city":"Cadiz"}}'}]
+    assert json.loads(result["content"]) == {"city": "Cadiz", "days": 1, "sky": "blue"}
+    assert "Cadiz" in answer["content"]
+    check_what_waits(seen)
+    check_what_is_left(seen)
+
+
+def check_what_waits(seen: dict[str, Any]) -> None:
+    own, mixed = seen["own"], seen["mixed"]
+    assert (own["pending"], own["kinds"], own["stored"]) == (1, framed(*TEXT), 2)
+    assert own["roles"] == ["user", "assistant", "tool", "assistant"]
+    assert own["answer"] == 'The tool gave: "Firefox".'
+    assert own["used"] == own["billed"] > 0
+    assert (mixed["waited"], mixed["partly"], mixed["outcome"]) == ("interrupt", "success", "success")
+    assert mixed["message"] == 'May Claude call pay with {"amount":4}?'
+    assert sorted(mixed["results"]) == ["Firefox", "Paid 4.", "The user said no."]
+    assert all(result in mixed["answer"] for result in mixed["results"])
+    assert Path("paid.txt").read_text() == "4\n"
+
+
+def check_what_is_left(seen: dict[str, Any]) -> None:
+    assert seen["aborted"] == {"outcome": {"type": "cancelled"}, "same": True, "status": "STOPPED"}
+    assert seen["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
+    assert seen["cut"] == WORDS
+    assert seen["again"] == 2
+    assert seen["broken"] == {"type": "RUN_ERROR", "code": "OVERLOADED", "message": "Overloaded"}
+    assert seen["picture"] == ["ImageBlock", "TextBlock"]
+    # Two turns of that conversation, and one whose message was sent twice and kept once.
+    assert seen["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
+    assert seen["nothing"] == "There is nothing to answer."
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_pages_go_on_with_an_answer_stop_it_and_ask_for_approval(address: str, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(image())
+    with ExitStack() as stack:
+        pages = [f"{name}={stack.enter_context(served(name, tmp_path, address))}" for name in NAMES]
+        found = run("adapter_pages.mjs", str(CHROMIUM), str(picture), *pages)
+    for seen in found.values():
+        assert "error" not in seen, seen["error"] + seen["page"]
+        assert seen["problems"] == []
+        assert "Ada" in seen["greeting"]
+        long, stopped = seen["long"], seen["stopped"]
+        assert 0 < len(long["refreshed"]) < len(WORDS)
+        assert (long["after"], long["stored"], long["answers"]) == (WORDS, WORDS, 2)
+        assert (stopped["status"], stopped["after"]) == ("STOPPED", stopped["stored"].strip())
+        assert "word400" not in stopped["after"]
+        assert seen["alert"] == "Overloaded"
+    check_use_chat(found["ai-sdk"])
+    told = found["ag-ui"]["told"]
+    assert told[told.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool gave: "Paid 7.".']
+    assert "Tertulia with AG-UI" in told[-1]
+    assert found["ag-ui"]["toldLater"] == told
+
+
+def check_use_chat(seen: dict[str, Any]) -> None:
+    assert seen["long"]["later"] == WORDS
+    assert re.fullmatch(r"0\.\d+ USD", seen["cost"])
+    assert seen["again"] == {"siblings": 2, "before": 6, "after": 6}
+    assert "count to three" in seen["thinking"]
+    paid = seen["paid"]
+    assert paid["calls"] == ['{"amount":7}\nPaid 7.']
+    assert paid["after"] == f"Paid 7.\n{paid['stored']}"
+    assert '"title":"Tertulia with the AI SDK"' in seen["own"][0]
+    assert seen["ownLater"] == seen["own"]
+    assert seen["files"] == ["ImageBlock", "TextBlock"]
+    assert "Overloaded" in seen["failed"]
