@@ -27,6 +27,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.cases import Lowered
 from db.ownership import some_of
 from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, User, UtcDateTime
@@ -171,7 +172,7 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     if narrowed.pinned is not None:
         conditions.append(col(Conversation.pinned) == narrowed.pinned)
     if narrowed.title_contains:
-        title = func.lower(col(Conversation.title))
+        title = Lowered(col(Conversation.title))
         conditions.append(title.contains(narrowed.title_contains.lower(), autoescape=True))
     return conditions
 

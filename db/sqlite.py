@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import aiosqlite
 
+from db.cases import UNICODE_LOWER, small
+
 
 class Result(NamedTuple):
     """All that a statement gave, as DB-API's cursors name it (PEP 249)."""
@@ -123,6 +125,7 @@ def _open(file: str, patience: float, options: dict[str, Any]) -> sqlite3.Connec
     # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.create_function(UNICODE_LOWER, 1, small, deterministic=True)
     return connection
 
 

@@ -47,12 +47,12 @@ class Attached:
 
 
 def url(root: Attachment) -> str:
-    """Where its bytes are, on this server; for its owner alone."""
+    """Where its bytes are, as a path on this server; for its owner alone, with the same token as all else."""
     return f"/attachments/{root.id}"
 
 
 async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
-    """The file."""
+    """The file that is shown."""
     return await info.context.loaders.attachments.load(root.attachment_id)
 
 

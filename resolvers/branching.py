@@ -1,15 +1,15 @@
 """Branches: which one is shown, and going on with one elsewhere."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 from uuid import UUID
-
-from strawberry import ID
 
 from claude.files import attachment_of, attachments_in
 from db import attachments, changes, generations, leases, messages, search
 from db.database import AsyncSession
 from db.inserting import insert
 from db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Json, Message, new_id
+from resolvers.arguments import MessageId, means
 from resolvers.context import Info
 from resolvers.conversations import ConversationPayload
 from resolvers.errors import InvalidInput
@@ -20,8 +20,13 @@ KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefi
 MOMENTS = ("created_at", "started_at", "first_token_at", "finished_at")
 
 
-async def select_branch(info: Info, message_id: ID) -> ConversationPayload:
-    """Makes the branch that holds this message the one that `Conversation.messages` shows: of several, the newest."""
+async def select_branch(info: Info, message_id: MessageId) -> ConversationPayload:
+    """Makes the branch that holds this message the one that `Conversation.messages` shows: of several, the newest.
+
+    Doing it twice changes nothing.
+
+    - `NotFound`: there is no such message.
+    """
     owner = info.context.viewer.id
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
@@ -33,10 +38,15 @@ async def select_branch(info: Info, message_id: ID) -> ConversationPayload:
     return ConversationPayload(conversation)
 
 
-async def fork_conversation(info: Info, input: ForkConversation) -> ConversationPayload:
+async def fork_conversation(
+    info: Info, input: Annotated[ForkConversation, means("Where the copy ends, and its title.")]
+) -> ConversationPayload:
     """Copies the branch that ends in a message into a new conversation, which goes its own way from there.
 
-    What the copied answers have used stays with the old conversation: it was paid once.
+    What the copied answers have used stays with the old conversation: it was paid once. Doing it twice makes two.
+
+    - `InvalidInput`: a title that is too long, or a message behind an answer that is still being written.
+    - `NotFound`: there is no such message.
     """
     if input.title is not None:
         check_text("title", input.title, MAX_TITLE)

@@ -8,6 +8,7 @@ from strawberry import ID
 
 from db import changes as rows
 from db.tables import Conversation, ConversationChange, Generation
+from resolvers.arguments import ResumeChanges
 from resolvers.context import Context, Info
 from resolvers.errors import BadUserInput
 
@@ -15,8 +16,12 @@ LOOK_AGAIN = 5.0
 """Seconds after which one looks without a ring: a ring from another process may be lost."""
 
 
-async def conversation_changes(info: Info, after: str | None = None) -> AsyncGenerator[ConversationChange]:
-    """Changes to the viewer's conversations, for lists on several devices and tabs. `after`: resume."""
+async def conversation_changes(info: Info, after: ResumeChanges = None) -> AsyncGenerator[ConversationChange]:
+    """Changes to the viewer's conversations, for lists on several devices and tabs: each once, in order.
+
+    A cursor that is no longer kept, or is none, fails with the code BAD_USER_INPUT: load the list, and follow without
+    `after`.
+    """
     context = info.context
     seen = await _begin(context, after)
     with context.services.subscriptions.one():
@@ -42,22 +47,22 @@ async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationCha
 
 
 def cursor(root: ConversationChange) -> str:
-    """What `conversationChanges(after)` takes."""
+    """What `conversationChanges(after)` takes, for a day."""
     return str(root.sequence)
 
 
 def conversation_id(root: ConversationChange) -> ID:
-    """The conversation that changed."""
+    """The id of the conversation that changed."""
     return ID(str(root.conversation_id))
 
 
 async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
-    """The conversation as it is now; null once deleted."""
+    """The conversation as it is now, which may be later than the change; null once it is deleted."""
     return await info.context.loaders.conversations.load(root.conversation_id)
 
 
 async def generation(info: Info, root: ConversationChange) -> Generation | None:
-    """The answer that started or ended."""
+    """The answer that started, ended, or waits for the client; null for other changes, and once it is deleted."""
     return await info.context.loaders.generations.load(root.generation_id) if root.generation_id else None
 
 

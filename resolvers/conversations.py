@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from strawberry import ID, UNSET
+from strawberry import UNSET
 
 from claude.models import Model
 from claude.removing import remove
@@ -17,6 +17,7 @@ from db.inserting import insert
 from db.ledger import UsageSum
 from db.paging import Connection, Page
 from db.tables import ChangeKind, Conversation, Generation, Message
+from resolvers.arguments import After, Before, ConversationId, First, Last, means
 from resolvers.context import Info, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import (
@@ -54,24 +55,24 @@ class DeletedConversation:
     deleted_id: str
 
 
-async def conversation(info: Info, id: ID) -> Conversation | None:
-    """The viewer's conversation of that id."""
+async def conversation(info: Info, id: ConversationId) -> Conversation | None:
+    """The viewer's conversation of that id; null where there is none."""
     wanted = as_uuid(id)
     return await info.context.loaders.conversations.load(wanted) if wanted else None
 
 
 async def conversations(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
-    filter: ConversationFilter | None = None,
-    order: Order = Order.LAST_ACTIVE,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+    filter: Annotated[ConversationFilter | None, means("Which ones; null for all that are not temporary.")] = None,
+    order: Annotated[Order, means("In what order; cursors belong to one order.")] = Order.LAST_ACTIVE,
 ) -> Connection[Conversation]:
-    """The viewer's conversations, most recently active first unless asked. Pages hold at most 100, else 50.
+    """The viewer's conversations, the most recently active first unless `order` says otherwise.
 
-    A cursor belongs to its order.
+    Pages hold at most 100, and 50 unless asked; more fails with the code BAD_USER_INPUT.
     """
     narrowed = Filter(**vars(filter)) if filter is not None else Filter()
     async with info.context.database.read() as session:
@@ -81,29 +82,29 @@ async def conversations(
 async def messages(
     info: Info,
     root: Conversation,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Connection[Message]:
-    """The active branch, oldest first. Pages hold at most 100, and 50 unless asked."""
+    """The active branch, oldest first. Pages hold at most 100, and 50 unless asked; `last: 20` gives its end."""
     async with info.context.database.read() as session:
         page = Page(first, after, last, before)
         return await message_rows.page(session, info.context.viewer.id, root.active_leaf_id, page)
 
 
 def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
-    """The end of the active branch."""
+    """The end of the active branch; null in an empty conversation."""
     return info.context.loaders.messages.load(root.active_leaf_id) if root.active_leaf_id else None
 
 
 def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | None]:
-    """The answer being written now: what a refreshed page attaches to. Of several in line, the first."""
+    """The answer being written now: what a refreshed page attaches to. Of several in line, the first; null for none."""
     return info.context.loaders.active_in.load(root.id)
 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
-    """The Claude model that answers."""
+    """The Claude model that answers, unless a send names another."""
     return await info.context.models.get(root.model)
 
 
@@ -116,12 +117,18 @@ async def context(info: Info, root: Conversation) -> ContextWindow:
 
 
 def usage(root: Conversation) -> UsageSum:
-    """What all answers of the conversation have used."""
+    """What all answers of the conversation have used, of all its branches; in tokens and US dollars."""
     return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens, root.amount)
 
 
-async def create_conversation(info: Info, input: CreateConversation) -> ConversationPayload:
-    """Make an empty conversation."""
+async def create_conversation(
+    info: Info, input: Annotated[CreateConversation, means("How it is to be; `{}` will do.")]
+) -> ConversationPayload:
+    """Make an empty conversation. Doing it twice makes two; `sendMessage` makes one by itself.
+
+    - `InvalidInput`: a title or system prompt that is too long, or a model, options or tools that there are not here.
+    - `RateLimited`: too much in too little time; it counts as a message.
+    """
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
@@ -136,8 +143,15 @@ async def create_conversation(info: Info, input: CreateConversation) -> Conversa
     return ConversationPayload(made)
 
 
-async def update_conversation(info: Info, input: UpdateConversation) -> ConversationPayload:
-    """Change what is given; what is left out stays as it is."""
+async def update_conversation(
+    info: Info, input: Annotated[UpdateConversation, means("Which conversation, and what to change of it.")]
+) -> ConversationPayload:
+    """Change what is given; what is left out stays as it is. Answers that are being written go on as they were asked.
+
+    - `InvalidInput`: a title or system prompt that is too long, a null that cannot be, or a model, options or tools
+      that there are not here.
+    - `NotFound`: there is no such conversation.
+    """
     wanted = as_uuid(input.id)
     given = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
     for key in ("model", "archived", "pinned"):
@@ -163,8 +177,13 @@ async def update_conversation(info: Info, input: UpdateConversation) -> Conversa
     return ConversationPayload(changed)
 
 
-async def delete_conversation(info: Info, id: ID) -> DeletedConversation:
-    """Delete a conversation with its messages, attachments and logs; an answer being written is stopped."""
+async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversation:
+    """Delete a conversation with its messages, attachments and logs; an answer being written is stopped.
+
+    It cannot be taken back. What was used stays on the bill.
+
+    - `NotFound`: there is no such conversation, or not any more.
+    """
     wanted = as_uuid(id)
     if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from strawberry import ID
-
 from db import tool_calls
 from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
 from db.tables import UNFINISHED, Generation, Message, Status
 from db.tool_calls import CallStatus
+from resolvers.arguments import AfterEvents, FirstEvents, GenerationId, Resume
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
 from streams.events import (
@@ -43,8 +42,18 @@ class MessageSnapshot(GenerationEvent):
     reason: SnapshotReason | None = None
 
 
-async def generation_events(info: Info, generation_id: ID, after: int | None = None) -> AsyncGenerator[GenerationEvent]:
-    """The token stream of one answer."""
+async def generation_events(
+    info: Info, generation_id: GenerationId, after: Resume = None
+) -> AsyncGenerator[GenerationEvent]:
+    """The token stream of one answer: before the first token, midway or after the end, for any number of listeners.
+
+    Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events behind that
+    number follow. Where they are no longer kept, a snapshot says why. It completes behind the one terminal event, and
+    who leaves never stops the answer.
+
+    It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
+    many as it can (20,000, and 100 on one socket, unless it says otherwise).
+    """
     context = info.context
     generation, answer = await _mine(context, generation_id)
     with context.services.subscriptions.one(ends=True):
@@ -114,11 +123,11 @@ async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Seque
 
 
 async def events(
-    info: Info, root: Generation, after: int | None = None, first: int | None = None
+    info: Info, root: Generation, after: AfterEvents = None, first: FirstEvents = None
 ) -> Connection[GenerationEvent]:
     """The stream's events as a list, for those who must poll: the same numbers as `generationEvents`.
 
-    At most 100 a page. Where the log is gone or `after` is unknown, a MessageSnapshot that says why stands first.
+    At most 100 a page. Where the log is gone or `after` is unknown, a `MessageSnapshot` that says why stands first.
     """
     size = MAX_PAGE if first is None else first
     if not 0 <= size <= MAX_PAGE:

@@ -26,12 +26,12 @@ def content(root: Message) -> list[ContentBlock]:
 
 
 def text(root: Message) -> str:
-    """All text blocks, joined."""
+    """All text blocks, joined without anything between them; empty where there is none."""
     return joined_text(root.content)
 
 
 async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
-    """What of earlier messages Claude was not shown when it wrote this one, and why. Set when the answer has ended."""
+    """What of earlier messages Claude was not shown when it wrote this one, and why; empty until it has ended."""
     found = await info.context.loaders.generation_of.load(root.id)
     return [] if found is None else [LeftOut(Reason(reason), count) for reason, count in found.left_out.items()]
 
@@ -42,7 +42,7 @@ def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversati
 
 
 def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
-    """The message before it on its branch."""
+    """The message before it on its branch; null for the first one."""
     return info.context.loaders.messages.load(root.parent_id) if root.parent_id else None
 
 
@@ -52,7 +52,7 @@ async def siblings(info: Info, root: Message) -> Sequence[Message]:
 
 
 def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
-    """The answer that wrote it; null for a user's message."""
+    """Claude's work on it; null for a user's message."""
     return info.context.loaders.generation_of.load(root.id)
 
 
@@ -75,5 +75,5 @@ def usage(root: Generation) -> UsageSum | None:
 
 
 def error(root: Any) -> GenerationError | None:
-    """Why it failed."""
+    """Why it failed; null where it did not."""
     return GenerationError.from_json(root.error) if root.error else None

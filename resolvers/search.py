@@ -8,6 +8,7 @@ from db import search
 from db.paging import Page, PageInfo
 from db.tables import Json, Message
 from db.words import Term, matches, terms, words
+from resolvers.arguments import After, FirstFound, SearchQuery
 from resolvers.context import Info
 from resolvers.errors import BadUserInput
 
@@ -49,12 +50,14 @@ class MessageSearchConnection:
 
 
 async def search_messages(
-    info: Info, query: str, first: int | None = None, after: str | None = None
+    info: Info, query: SearchQuery, first: FirstFound = None, after: After = None
 ) -> MessageSearchConnection:
     """Full-text search over the viewer's own messages, best match first.
 
     All words must be there, in any case and with or without accents. `"Quotes"` ask for a phrase, a star for words that
     begin so: `tert*`. Pages hold at most 100, and 50 unless asked; of very many matches the newest thousand are ranked.
+
+    It fails with the code BAD_USER_INPUT where the query holds no word, or is too long.
     """
     wanted = _terms(query)
     page = Page(first, after)

@@ -4,10 +4,8 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
-
-from strawberry import ID
 
 from claude.budget import BudgetSpent, PriceUnknown
 from claude.job import Owner
@@ -17,6 +15,7 @@ from db.database import AsyncSession
 from db.inserting import insert
 from db.messages import OnBranch
 from db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
+from resolvers.arguments import GenerationId, means
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
@@ -51,19 +50,54 @@ class GenerationPayload:
     generation: Generation
 
 
-async def send_message(info: Info, input: SendMessage) -> SendMessagePayload:
-    """Stores the user's message, starts Claude's answer and returns at once; follow `generationEvents`."""
+async def send_message(
+    info: Info, input: Annotated[SendMessage, means("What to say, where, and how it is to be answered.")]
+) -> SendMessagePayload:
+    """Stores the user's message, starts Claude's answer and returns at once; follow `generationEvents`.
+
+    Sent twice with the same `idempotencyKey`, it is stored and answered once.
+
+    - `InvalidInput`: a text that is blank or too long; attachments, options or tools that cannot be taken; a key that
+      is no UUID, or was used for something else.
+    - `NotFound`: there is no such conversation, or no such message in it.
+    - `ConversationBusy`: it is being answered already, or ten messages wait in line; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    """
     return await send(info.context, input)
 
 
-async def edit_message(info: Info, input: EditMessage) -> SendMessagePayload:
-    """A new version of a user message: a sibling branch with its own answer. The new branch is the active one."""
+async def edit_message(
+    info: Info, input: Annotated[EditMessage, means("Which message, in what words, and how it is to be answered.")]
+) -> SendMessagePayload:
+    """A new version of a user message: a sibling branch with its own answer. The new branch is the active one.
+
+    The old version stays. Doing it twice without an `idempotencyKey` makes two versions.
+
+    - `InvalidInput`: a message of Claude's; a text that is blank or too long; attachments, options or a key that
+      cannot be taken.
+    - `NotFound`: there is no such message.
+    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    """
     _check_content(input)
     return await _ask(info.context, input, of_edit)
 
 
-async def regenerate_message(info: Info, input: RegenerateMessage) -> SendMessagePayload:
-    """A new answer beside an existing one. The new branch is the active one."""
+async def regenerate_message(
+    info: Info, input: Annotated[RegenerateMessage, means("Which answer, and how it is to be asked for again.")]
+) -> SendMessagePayload:
+    """A new answer beside an existing one. The new branch is the active one.
+
+    The old answer stays. Doing it twice without an `idempotencyKey` makes two answers.
+
+    - `InvalidInput`: a message of the user's; options or a key that cannot be taken.
+    - `NotFound`: there is no such message.
+    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    """
     return await _ask(info.context, input, of_regeneration)
 
 
@@ -92,8 +126,13 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
     return await _ask_once(context, input, locate)
 
 
-async def stop_generation(info: Info, id: ID) -> GenerationPayload:
-    """Stops an answer wherever it runs; what was written so far is kept. Stopping twice is no error."""
+async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
+    """Stops an answer wherever it runs; what was written so far is kept. No content follows once it has returned.
+
+    Stopping twice, or what has ended, is no error: it gives the final state.
+
+    - `NotFound`: there is no such answer.
+    """
     wanted = as_uuid(id)
     if wanted is None or await info.context.loaders.generations.load(wanted) is None:
         raise NotFound(id, "generation")

@@ -2,24 +2,31 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from claude.calling import fingerprint
 from db import leases, tool_calls
 from db.database import AsyncSession
 from db.tables import Generation, Json, Status
 from db.tool_calls import CallStatus, ToolCall
+from resolvers.arguments import means
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import SubmitToolResults, ToolResult, check_text
 from resolvers.sending import GenerationPayload
 
 
-async def submit_tool_results(info: Info, input: SubmitToolResults) -> GenerationPayload:
+async def submit_tool_results(
+    info: Info, input: Annotated[SubmitToolResults, means("Which answer, and what came of its calls.")]
+) -> GenerationPayload:
     """Hands back what the client's own tools returned, or the user's yes or no to a tool that asks first.
 
     The answer goes on once all of its calls are answered, in whichever process this is. Each call is answered once:
-    repeating what was submitted changes nothing, and something else is InvalidInput.
+    repeating what was submitted changes nothing.
+
+    - `InvalidInput`: no results, a call that does not wait, one that was answered otherwise, or an output of more than
+      200,000 bytes of JSON (unless the server says otherwise). None of the results is taken then.
+    - `NotFound`: there is no such answer.
     """
     context, wanted = info.context, as_uuid(input.generation_id)
     if not input.results:

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import jsonschema_rs
@@ -16,6 +15,7 @@ from claude.tools import NAME, schema_problem
 from db import tool_calls
 from db.tables import Conversation, Json
 from db.tool_calls import ToolUsage
+from resolvers.arguments import Since
 from resolvers.context import Context, Info
 from resolvers.errors import InvalidInput
 from resolvers.inputs import ClientTool, ConversationTools, check_text
@@ -62,8 +62,8 @@ def of_conversation(root: Conversation) -> Choice:
     return Choice(root.tools.get("server"), declared)
 
 
-async def tool_usage(info: Info, since: datetime | None = None) -> Sequence[ToolUsage]:
-    """How often tools were called, by name; those of Claude's own are part of its usage."""
+async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
+    """How often tools were called, by name; also for what is deleted. Those of Claude's own are part of its usage."""
     async with info.context.database.read() as session:
         return await tool_calls.usage(session, info.context.viewer.id, since)
 

@@ -7,31 +7,30 @@ from strawberry.scalars import JSON
 
 from db import tables
 from resolvers import attachments, content
-from schema.shows import served, shows
+from schema.relay import Node
+from schema.shows import interface, served, shows
 
 
-@strawberry.interface
-class Node:
-    """Anything with an id that `node` finds."""
-
-    id: strawberry.ID
-
-
-@strawberry.interface
+@interface
 class ContentBlock:
-    """A part of a message; `index` is its place in it."""
+    """A part of a message. Kinds may be added: a client passes over those that it does not know."""
 
     index: int
+    """Its place in the message, from 0. Kinds that this server cannot show leave gaps."""
 
 
 @shows(content.Citation)
 class Citation:
-    """Where a passage comes from; the indexes count characters, pages or blocks of the source."""
+    """Where a passage comes from. The indexes count characters or blocks of the source from 0, or pages from 1."""
 
     cited_text: str
+    """The passage, as it stands in the source."""
     source: str
+    """The document's title, or the address of a page of the web; empty where Claude gave neither."""
     start_index: int | None
+    """The first character, page or block of the passage; null where the source has no such places."""
     end_index: int | None
+    """The first character, page or block behind the passage; null where the source has no such places."""
 
 
 @shows(content.TextBlock)
@@ -39,47 +38,56 @@ class TextBlock(ContentBlock):
     """Words."""
 
     text: str
+    """What is written so far; Claude likes to write Markdown. `TextDelta` adds to it."""
     citations: list[Citation]
+    """Where passages of the text come from; complete once the block is, and empty where nothing is cited."""
 
 
 @shows(content.JsonBlock)
 class JsonBlock(ContentBlock):
-    """What `outputSchema` asked for. It is written as text; once whole, `value` is what fits the schema.
-
-    Where it does not, `value` is null and `problem` says why; while it is written, both are null.
-    """
+    """What `outputSchema` asked for, written as text, and checked once it is whole."""
 
     text: str
+    """The JSON text so far. `TextDelta` adds to it."""
     value: JSON | None
+    """What fits the schema, once the block is whole; null while it is written, and where it does not fit."""
     problem: str | None
+    """Why it does not fit the schema, in words for people; null while it is written, and where it fits."""
 
 
 @shows(content.CompactionBlock)
 class CompactionBlock(ContentBlock):
-    """Claude's summary of all that stands before it, from which it goes on; null where it could not sum it up.
+    """Claude's summary of all that stands before it, from which it goes on.
 
     Nothing is deleted: the messages before it stay, and are only not read by Claude any more.
     """
 
     summary: str | None
+    """The summary in Claude's words; null where it could not sum up."""
 
 
 @shows(content.ThinkingBlock)
 class ThinkingBlock(ContentBlock):
-    """Claude's thinking, as far as it is shown; empty where it is redacted."""
+    """Claude's thinking, as far as it is shown."""
 
     text: str
+    """A summary of the thinking so far; empty where it is redacted. `ThinkingDelta` adds to it."""
     redacted: bool
+    """Whether Claude's API gave this thinking encrypted, for Claude's eyes alone."""
 
 
 @shows(content.ToolUseBlock)
 class ToolUseBlock(ContentBlock):
-    """A call of a tool. While it is being written, `partialJson` is the JSON text of its input so far."""
+    """A call of a tool."""
 
     tool_use_id: strawberry.ID
+    """Names the call: its `ToolResultBlock` bears the same id, and `submitToolResults` takes it."""
     name: str
+    """The tool's name: of the server's (`Query.tools`), of the client's, or of Claude's own."""
     input: JSON
+    """What Claude passes, by the tool's schema; an empty object until it is whole."""
     partial_json: str | None
+    """The JSON text of the input while it is written; null once it is whole. `ToolInputDelta` adds to it."""
 
 
 @shows(content.ToolResultBlock)
@@ -87,33 +95,46 @@ class ToolResultBlock(ContentBlock):
     """What a tool gave back."""
 
     tool_use_id: strawberry.ID
+    """The call that it answers."""
     output: JSON | None
+    """What the tool gave: JSON, a text, or texts and pictures as the Messages API's blocks; null until it is there."""
     is_error: bool
+    """Whether the call failed or was refused; `output` then says why."""
 
 
 @shows(tables.Attachment)
 class Attachment(Node):
-    """A file of the user's. `url` stands on this server, and is for its owner alone. `pages` are a document's."""
+    """A file of the viewer's, uploaded to `/attachments`; of the conversation whose message shows it first.
+
+    PNG, JPEG, GIF or WebP of at most 3.75 MB and 8000 x 8000 pixels, or PDF of at most 22 MB and 600 pages.
+    """
 
     filename: str
+    """The name it was uploaded with, without folders; at most 200 characters."""
     media_type: str
+    """What it is by its content, as `image/png` or `application/pdf`."""
     size_bytes: int
+    """Its size in bytes."""
     url: str = served(attachments.url)
     width: int | None
+    """Pixels; null for a document."""
     height: int | None
+    """Pixels; null for a document."""
     pages: int | None
+    """How many pages a document has; null for an image."""
     created_at: datetime
+    """When it was uploaded, in UTC."""
 
 
 @shows(content.ImageBlock)
 class ImageBlock(ContentBlock):
-    """A picture."""
+    """A picture: one that the user showed, or one that a tool gave."""
 
     attachment: Attachment = served(attachments.attachment)
 
 
 @shows(content.DocumentBlock)
 class DocumentBlock(ContentBlock):
-    """A document."""
+    """A document that the user showed; Claude may cite it."""
 
     attachment: Attachment = served(attachments.attachment)

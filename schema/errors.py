@@ -10,50 +10,62 @@ from strawberry.types.field import StrawberryField
 
 from resolvers import errors
 from resolvers.errors import ExpectedError
-from schema.shows import described
+from schema.shows import described, interface
 from schema.types import Generation
 
 
-@strawberry.interface
+@interface
 class Error:
-    """What went wrong, in words for people."""
+    """What a caller can cause and handle. Nothing was changed; only what INTERRUPT stopped stays so."""
 
     message: str
+    """What went wrong, in words for people; programs look at the type."""
 
 
 @described
 class InvalidInput(Error):
-    """A value that cannot be taken; `field` is its path in the input. Nothing was changed."""
+    """A value that cannot be taken; `message` says what would be."""
 
     field: str
+    """The value's path in the input, such as `options.maxTokens` or `results[0].output`."""
 
 
 @described
 class NotFound(Error):
-    """There is no such thing for this caller."""
+    """There is no such thing for this caller: what belongs to others does not exist either."""
 
     id: strawberry.ID
+    """The id that was asked for, as it was given."""
 
 
 @described
 class ConversationBusy(Error):
-    """The conversation is being answered already: follow `generation`, or send with another `whenBusy`."""
+    """The conversation is being answered already: follow `generation`, or send with another `whenBusy`.
+
+    With QUEUE it means that ten messages wait in line.
+    """
 
     generation: Generation
+    """The answer that stands in the way."""
 
 
 @described
 class RateLimited(Error):
-    """Too much in too little time."""
+    """Too many messages in too little time, or answers at once; also a server that is about to stop.
+
+    `Viewer.limits` says how much there is.
+    """
 
     retry_after_seconds: float
+    """Seconds after which it may be tried again."""
 
 
 @described
 class BudgetExceeded(Error):
-    """The money of this period is spent."""
+    """The month's money, or the day's tokens, are spent. `Viewer.budget` says how much there is."""
 
     resets_at: datetime
+    """When there is more, in UTC."""
 
 
 class Expected:

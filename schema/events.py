@@ -14,90 +14,116 @@ from db import paging
 from resolvers import following
 from resolvers.content import show_block
 from schema.content import ContentBlock, ToolUseBlock
-from schema.shows import served, shows
-from schema.types import Generation, GenerationError, Message, PageInfo
+from schema.models import GenerationError
+from schema.relay import PageInfo
+from schema.shows import interface, served, shows
+from schema.types import Generation, Message
 from streams import events
 
-strawberry.enum(
-    following.SnapshotReason,
-    name="SnapshotReason",
-    description="Why a snapshot stands in for events that were asked for.",
-)
 
-
-@strawberry.interface
+@interface
 class GenerationEvent:
-    """One event of a stream; `sequence` counts from 1 without gaps, and rises with every event."""
+    """One event of an answer's stream.
+
+    A snapshot replaces; a delta sets its block to what stands before `offset`, plus its text. Applying an event twice
+    changes nothing. Kinds may be added: a client passes over those that it does not know.
+    """
 
     generation_id: strawberry.ID
+    """The answer that it is an event of."""
     sequence: int
+    """Its number: from 1 on without gaps, rising with every event. Merged deltas bear the number of the last one."""
 
 
-def _shown_block(root: Any) -> Any:
-    return show_block(root.index, root.block) or show_block(root.index, {"type": "text"})
+def _begun_block(root: events.ContentBlockStarted) -> Any:
+    """The block as it begins; a kind that this server cannot show comes as an empty `TextBlock`."""
+    return _shown(root.index, root.block)
+
+
+def _whole_block(root: events.ContentBlockFinished) -> Any:
+    """The block as it is stored; a kind that this server cannot show comes as an empty `TextBlock`."""
+    return _shown(root.index, root.block)
+
+
+def _shown(index: int, block: events.Json) -> Any:
+    return show_block(index, block) or show_block(index, {"type": "text"})
 
 
 def _error(root: events.GenerationFailed) -> StoredError:
+    """Why it failed."""
     return StoredError.from_json(root.error)
 
 
 @shows(following.MessageSnapshot)
 class MessageSnapshot(GenerationEvent):
-    """All that is written up to `sequence`. `reason` is set where it stands in for events that were asked for."""
+    """All that is written up to `sequence`: it replaces what a client has. Without `after`, the first event."""
 
     generation: Generation = served(following.event_generation)
     message: Message
+    """The answer with all its blocks, as far as they are written."""
     reason: following.SnapshotReason | None
+    """Why it stands in for events that `after` asked for; null where they were not asked for."""
 
 
 @shows(events.GenerationStarted)
 class GenerationStarted(GenerationEvent):
-    """Claude was asked."""
+    """Claude was asked: the first event of an answer."""
 
     generation: Generation = served(following.event_generation)
 
 
 @shows(events.ContentBlockStarted)
 class ContentBlockStarted(GenerationEvent):
-    """A block begins."""
+    """A block begins, mostly empty; deltas add to it."""
 
     index: int
-    block: ContentBlock = served(_shown_block)
+    """The block's place in the message, from 0."""
+    block: ContentBlock = served(_begun_block)
 
 
 @shows(events.TextDelta)
 class TextDelta(GenerationEvent):
-    """`offset`: where `text` begins in the block, in UTF-16 code units (a JavaScript string's length)."""
+    """A piece of a `TextBlock` or `JsonBlock`: its text is what stands before `offset`, plus `text`."""
 
     index: int
+    """The block's place in the message, from 0."""
     offset: int
+    """Where it begins in the block's text, in UTF-16 code units (a JavaScript string's length)."""
     text: str
+    """The piece, at least one character."""
 
 
 @shows(events.ThinkingDelta)
 class ThinkingDelta(GenerationEvent):
-    """`offset`: where `text` begins in the block, in UTF-16 code units."""
+    """A piece of a `ThinkingBlock`: its text is what stands before `offset`, plus `text`."""
 
     index: int
+    """The block's place in the message, from 0."""
     offset: int
+    """Where it begins in the block's text, in UTF-16 code units (a JavaScript string's length)."""
     text: str
+    """The piece, at least one character."""
 
 
 @shows(events.ToolInputDelta)
 class ToolInputDelta(GenerationEvent):
-    """`offset`: where `partialJson` begins in the JSON text of the tool's input, in UTF-16 code units."""
+    """A piece of a `ToolUseBlock`: its `partialJson` is what stands before `offset`, plus this `partialJson`."""
 
     index: int
+    """The block's place in the message, from 0."""
     offset: int
+    """Where it begins in the JSON text of the tool's input, in UTF-16 code units (a JavaScript string's length)."""
     partial_json: str
+    """The piece of JSON text; by itself it is seldom whole JSON."""
 
 
 @shows(events.ContentBlockFinished)
 class ContentBlockFinished(GenerationEvent):
-    """A block is whole."""
+    """A block is whole: it replaces what was put together of its deltas."""
 
     index: int
-    block: ContentBlock = served(_shown_block)
+    """The block's place in the message, from 0."""
+    block: ContentBlock = served(_whole_block)
 
 
 def _tool_uses(root: events.ToolResultsRequired) -> Any:
@@ -114,18 +140,19 @@ def _approvals(root: events.ToolResultsRequired) -> Any:
 class ToolResultsRequired(GenerationEvent):
     """Claude waits for the client: answer with submitToolResults, and the same stream goes on.
 
-    It stands at the end of the stream for as long as it is waited, behind a snapshot too. At `expiresAt` the answer
-    fails with TIMEOUT; a new message in the conversation stops it.
+    It stands at the end of the stream for as long as it is waited, behind a snapshot too. A new message on the answer's
+    branch stops it.
     """
 
     tool_uses: list[ToolUseBlock] = served(_tool_uses)
     approvals: list[ToolUseBlock] = served(_approvals)
     expires_at: datetime
+    """Until when it waits, in UTC: an hour unless the server says otherwise. The answer fails with TIMEOUT then."""
 
 
 @shows(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
-    """Claude came to an end; `generation.stopReason` says why. The last event."""
+    """Claude came to an end; `generation.stopReason` says why. The last event; the whole answer can be queried."""
 
     generation: Generation = served(following.event_generation)
 
@@ -139,7 +166,7 @@ class GenerationStopped(GenerationEvent):
 
 @shows(events.GenerationFailed)
 class GenerationFailed(GenerationEvent):
-    """What was written stays, and can be regenerated. INTERRUPTED: its server was lost. The last event."""
+    """It failed; what was written stays, and can be regenerated. The last event."""
 
     generation: Generation = served(following.event_generation)
     error: GenerationError = served(_error)
@@ -147,18 +174,22 @@ class GenerationFailed(GenerationEvent):
 
 @shows(paging.Edge)
 class GenerationEventEdge:
-    """An event in a list; its cursor is its sequence number."""
+    """An event in a list."""
 
     cursor: str
+    """The event's `sequence`, as a text; `after` takes it as a number."""
     node: GenerationEvent
+    """The event."""
 
 
 @shows(paging.Connection)
 class GenerationEventConnection:
-    """A page of events."""
+    """A page of an answer's events."""
 
     edges: list[GenerationEventEdge]
+    """The events, by rising `sequence`."""
     page_info: PageInfo
+    """Whether there are more."""
 
 
 EVENTS = (

@@ -1,15 +1,7 @@
 """The GraphQL names of what mutations take."""
 
-from inspect import getdoc
-
-import strawberry
-
-from db import conversations
 from resolvers import inputs
-
-strawberry.enum(inputs.Effort, name="Effort", description=inputs.Effort.__doc__)
-strawberry.enum(conversations.Order, name="ConversationOrder", description=conversations.Order.__doc__)
-strawberry.enum(inputs.WhenBusy, name="WhenBusy", description=inputs.WhenBusy.__doc__)
+from schema.shows import takes
 
 for _source in (
     inputs.Thinking,
@@ -25,5 +17,5 @@ for _source in (
     inputs.CreateConversation,
     inputs.UpdateConversation,
 ):
-    strawberry.input(_source, name=f"{_source.__name__}Input", description=getdoc(_source))
-strawberry.input(inputs.ConversationFilter, description=inputs.ConversationFilter.__doc__)
+    takes(_source, f"{_source.__name__}Input")
+takes(inputs.ConversationFilter, "ConversationFilter")

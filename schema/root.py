@@ -8,13 +8,12 @@ from strawberry.schema.config import StrawberryConfig
 
 from resolvers import branching, changes, conversations, following, search, sending, submitting, viewing
 from resolvers import tools as tool_resolvers
-from schema import inputs
+from schema import enums, inputs
 from schema.content import (
     CompactionBlock,
     DocumentBlock,
     ImageBlock,
     JsonBlock,
-    Node,
     TextBlock,
     ThinkingBlock,
     ToolResultBlock,
@@ -24,7 +23,10 @@ from schema.documents import Documents, Schema
 from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from schema.events import EVENTS, GenerationEvent
 from schema.failures import Failures
-from schema.shows import followed, served, shows
+from schema.models import Model
+from schema.relay import Node
+from schema.scalars import SCALARS
+from schema.shows import described, followed, served, shows
 from schema.tools import Tool, ToolServer
 from schema.types import (
     Conversation,
@@ -33,21 +35,24 @@ from schema.types import (
     Generation,
     Message,
     MessageSearchConnection,
-    Model,
-    Viewer,
 )
+from schema.viewer import Viewer
 
-__all__ = ["inputs", "schema"]
+__all__ = ["enums", "inputs", "schema"]
 
 
 @shows(sending.SendMessagePayload)
 class SendMessagePayload:
-    """What a send gives back at once."""
+    """What was stored, at once: the answer is written behind it."""
 
     conversation: Conversation
+    """The conversation, new or not, as it is now."""
     user_message: Message
+    """What was sent; of `regenerateMessage`, the message that is answered again."""
     generation: Generation
-    replayed: bool = strawberry.field(description="True when an idempotency key gave an earlier result back.")
+    """The answer: follow it by `generationEvents`."""
+    replayed: bool
+    """Whether an idempotency key gave an earlier result back, so that nothing was stored now."""
 
 
 @shows(conversations.ConversationPayload)
@@ -55,6 +60,7 @@ class ConversationPayload:
     """The conversation as it is now."""
 
     conversation: Conversation
+    """What was made, changed or chosen."""
 
 
 @shows(conversations.DeletedConversation)
@@ -62,39 +68,54 @@ class DeletedConversation:
     """What is gone."""
 
     deleted_id: strawberry.ID
+    """The id of what was deleted; nothing is found by it any more."""
 
 
 @shows(sending.GenerationPayload)
 class GenerationPayload:
-    """The generation as it is now."""
+    """The answer as it is now."""
 
     generation: Generation
+    """The answer, with what is written of it."""
 
 
 SendMessageResult = Annotated[
     SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
-    strawberry.union("SendMessageResult"),
+    strawberry.union("SendMessageResult", description="What asking for an answer gives, or why it was not taken."),
 ]
 CreateConversationResult = Annotated[
-    ConversationPayload | InvalidInput | RateLimited, strawberry.union("CreateConversationResult")
+    ConversationPayload | InvalidInput | RateLimited,
+    strawberry.union("CreateConversationResult", description="The new conversation, or why there is none."),
 ]
 UpdateConversationResult = Annotated[
-    ConversationPayload | InvalidInput | NotFound, strawberry.union("UpdateConversationResult")
+    ConversationPayload | InvalidInput | NotFound,
+    strawberry.union("UpdateConversationResult", description="The changed conversation, or why it was not changed."),
 ]
-DeleteConversationResult = Annotated[DeletedConversation | NotFound, strawberry.union("DeleteConversationResult")]
-SelectBranchResult = Annotated[ConversationPayload | NotFound, strawberry.union("SelectBranchResult")]
+DeleteConversationResult = Annotated[
+    DeletedConversation | NotFound,
+    strawberry.union("DeleteConversationResult", description="What was deleted, or that there is nothing to delete."),
+]
+SelectBranchResult = Annotated[
+    ConversationPayload | NotFound,
+    strawberry.union("SelectBranchResult", description="The conversation with its branch, or that there is none."),
+]
 ForkConversationResult = Annotated[
-    ConversationPayload | InvalidInput | NotFound, strawberry.union("ForkConversationResult")
+    ConversationPayload | InvalidInput | NotFound,
+    strawberry.union("ForkConversationResult", description="The new conversation, or why there is none."),
 ]
 SubmitToolResultsResult = Annotated[
-    GenerationPayload | InvalidInput | NotFound, strawberry.union("SubmitToolResultsResult")
+    GenerationPayload | InvalidInput | NotFound,
+    strawberry.union("SubmitToolResultsResult", description="The answer that goes on, or why nothing was taken."),
 ]
-StopGenerationResult = Annotated[GenerationPayload | NotFound, strawberry.union("StopGenerationResult")]
+StopGenerationResult = Annotated[
+    GenerationPayload | NotFound,
+    strawberry.union("StopGenerationResult", description="The answer at its end, or that there is none."),
+]
 
 
-@strawberry.type
+@described
 class Query:
-    """Reading. What a caller may not see does not exist for that caller."""
+    """Reading. What a caller may not see does not exist for that caller: null, never a refusal."""
 
     node: Node | None = served(viewing.node)
     nodes: list[Node | None] = served(viewing.nodes)
@@ -108,9 +129,9 @@ class Query:
     tool_servers: list[ToolServer] = served(tool_resolvers.tool_servers)
 
 
-@strawberry.type
+@described
 class Mutation:
-    """Writing. Errors that a caller can handle are members of the result."""
+    """Writing. Errors that a caller can handle are members of the result; the rest are GraphQL errors with a code."""
 
     create_conversation: CreateConversationResult = served(conversations.create_conversation)
     update_conversation: UpdateConversationResult = served(conversations.update_conversation)
@@ -124,9 +145,9 @@ class Mutation:
     submit_tool_results: SubmitToolResultsResult = served(submitting.submit_tool_results)
 
 
-@strawberry.type
+@described
 class Subscription:
-    """Following."""
+    """Following, over `graphql-transport-ws`, server-sent events or multipart. Who leaves ends nothing."""
 
     generation_events: AsyncGenerator[GenerationEvent, None] = followed(following.generation_events)
     conversation_changes: AsyncGenerator[ConversationChange, None] = followed(changes.conversation_changes)
@@ -150,5 +171,5 @@ schema = Schema(
     ],
     exception_handlers=EXPECTED,
     extensions=[Documents, Failures],
-    config=StrawberryConfig(),
+    config=StrawberryConfig(scalar_map=SCALARS),
 )

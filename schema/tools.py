@@ -1,12 +1,11 @@
 """Tools, as clients see them."""
 
-import strawberry
 from strawberry.scalars import JSON
 
 from claude import mcp_servers, toolbox
 from db import tool_calls
 from resolvers import tools
-from schema.shows import shows
+from schema.shows import served, shows
 
 
 def _source(root: toolbox.Offer) -> str:
@@ -19,15 +18,16 @@ class Tool:
     """A tool that this server offers to Claude."""
 
     name: str
+    """The name that Claude calls it by: 1 to 128 letters, digits, `_` and `-`; of an MCP server's, `server__tool`."""
     description: str
-    input_schema: JSON = strawberry.field(
-        description="What it takes, as a JSON schema; empty for Claude's own, which Claude knows."
-    )
-    asks_first: bool = strawberry.field(
-        description="Whether each call waits for the user's yes: ToolResultsRequired, then submitToolResults."
-    )
-    source: str = strawberry.field(resolver=_source, description=_source.__doc__)
-    server: str | None = strawberry.field(description="The MCP server that has it.")
+    """What it does, as Claude is told."""
+    input_schema: JSON
+    """What it takes, as a JSON schema; empty for Claude's own, which Claude knows."""
+    asks_first: bool
+    """Whether each call waits for the user's yes: `ToolResultsRequired`, then `submitToolResults`."""
+    source: str = served(_source)
+    server: str | None
+    """The MCP server that has it; null for others."""
 
 
 def _tool_names(root: mcp_servers.McpServer) -> list[str]:
@@ -40,32 +40,43 @@ class ToolServer:
     """An MCP server. One that is lost is connected again by itself; its tools are missing until then."""
 
     name: str
+    """Its name in the server's MCP configuration."""
     connected: bool
+    """Whether its tools can be called now."""
     problem: str | None
-    tools: list[str] = strawberry.field(resolver=_tool_names, description=_tool_names.__doc__)
+    """Why it is not connected, in words for people; null while it is."""
+    tools: list[str] = served(_tool_names)
 
 
 @shows(tools.ClientTools)
 class ClientTool:
-    """A tool that the client of a conversation runs."""
+    """A tool that the client of a conversation runs: its calls come as `ToolResultsRequired`."""
 
     name: str
+    """The name that Claude calls it by."""
     description: str
+    """What it does, as Claude is told."""
     input_schema: JSON
+    """What it takes, as a JSON schema of an object."""
 
 
 @shows(tools.Choice)
 class ConversationTools:
-    """The tools that Claude may call. `server`: names or patterns of the server's; null for all of them."""
+    """The tools that Claude may call in a conversation."""
 
     server: list[str] | None
+    """Names of the server's tools, or patterns such as `github__*`; null for all of them, empty for none."""
     client: list[ClientTool]
+    """The client's own, at most 100."""
 
 
 @shows(tool_calls.ToolUsage)
 class ToolUsage:
-    """How often a tool was called, and how many of these calls failed, were refused, or are lost."""
+    """How often a tool was called."""
 
     name: str
+    """The tool's name."""
     calls: int
+    """How many calls there were, those that failed included."""
     failed: int
+    """How many of them failed, were refused by the user, or are lost."""

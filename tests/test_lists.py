@@ -78,20 +78,23 @@ def test_the_most_recently_active_conversation_stands_first(fresh: Api) -> None:
 
 NARROWED: list[tuple[Json, list[str]]] = [
     ({"archived": False}, ["50% of _it", "pinned one"]),
-    ({"archived": True}, ["Archived"]),
+    ({"archived": True}, ["Éclair ω", "Archived"]),
     ({"pinned": True}, ["pinned one"]),
     ({"titleContains": "ARCH"}, ["Archived"]),
+    ({"titleContains": "éCLAIR Ω"}, ["Éclair ω"]),
     ({"titleContains": "%"}, ["50% of _it"]),
     ({"titleContains": "_it"}, ["50% of _it"]),
     ({"titleContains": "' OR 1=1 --"}, []),
-    ({}, ["50% of _it", "pinned one", "Archived"]),
+    ({}, ["Éclair ω", "50% of _it", "pinned one", "Archived"]),
 ]
 
 
 def test_a_filter_narrows_the_list(fresh: Api) -> None:
     archived, pinned = create(fresh, "Archived"), create(fresh, "pinned one")
     create(fresh, "50% of _it")
+    sweet = create(fresh, "Éclair ω")
     fresh.ask(UPDATE, input={"id": archived, "archived": True})
+    fresh.ask(UPDATE, input={"id": sweet, "archived": True})
     fresh.ask(UPDATE, input={"id": pinned, "pinned": True})
     found = [(narrowed, titles(fresh.ask(LIST, filter=narrowed)["conversations"])) for narrowed, _ in NARROWED]
     assert found == NARROWED

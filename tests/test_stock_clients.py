@@ -1,15 +1,14 @@
 """Clients and audits of other projects, and the pages in a real browser; skipped where Node or Chromium is missing."""
 
-import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client import Api
-from npm import needs_node, run
+from npm import CHROMIUM, needs_browser, needs_node, run
 from running import tertulia
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = needs_node
 
 
@@ -37,23 +36,52 @@ def test_the_npm_client_graphql_ws_holds_a_conversation(paced: Api) -> None:
     assert "word400" not in third["answer"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@needs_browser
 def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> None:
     seen = run("pages.mjs", paced.address, str(CHROMIUM))
-    assert "Ada" in seen["chat"]["first"]
-    assert seen["chat"]["simulated"]
-    assert "word20" in seen["chat"]["afterReload"]
-    assert seen["chat"]["stopped"].endswith("Stopped.")
-    assert seen["chat"]["stopped"].startswith(seen["chat"]["afterReload"].strip())
-    assert "The tool gave" in seen["chat"]["paid"]
-    assert seen["graphiql"]["tabs"] == 5
-    followed = seen["graphiql"]["followed"]["data"]["generationEvents"]
-    assert followed["generation"]["stopReason"] == "END_TURN"
+    assert "Ada" in seen["plain"]["first"]
+    assert seen["plain"]["simulated"]
+    assert "word20" in seen["plain"]["afterReload"]
+    assert seen["plain"]["stopped"].endswith("Stopped.")
+    assert seen["plain"]["stopped"].startswith(seen["plain"]["afterReload"].strip())
+    assert "The tool gave" in seen["plain"]["paid"]
+    the_tour_leads_through_all_operations(seen["graphiql"])
     assert seen["swagger"] == 7
     assert seen["redoc"] > 0
     assert seen["foreign"] == []
     # ReDoc asks for its maker's logo; the page's policy refuses it.
     assert [problem for problem in seen["problems"] if "cdn.redoc.ly" not in problem] == []
+
+
+def the_tour_leads_through_all_operations(seen: dict[str, Any]) -> None:
+    """GraphiQL's tour runs each step in its tab, with the ids of the steps before, and is over once it was ended."""
+    tabs = ["Send", "Follow", "Send", "Stop", "Edit", "Regenerate", "Read", "Search", "Tools", "Usage"]
+    assert [step["tab"] for step in seen["steps"]] == tabs
+    assert seen["tabs"] == len(set(tabs))
+    given = [step["variables"] for step in seen["steps"]]
+    sent, followed, long, stopped, edited, again, read, found, tools, used = (step["data"] for step in seen["steps"])
+    conversation = sent["sendMessage"]["conversation"]["id"]
+    assert given[1] == {"generationId": sent["sendMessage"]["generation"]["id"]}
+    assert followed["generationEvents"]["generation"]["stopReason"] == "END_TURN"
+    assert "Ada" in seen["answer"]
+    assert [given[place]["conversationId"] for place in (2, 6, 9)] == [conversation] * 3
+    assert given[3] == {"generationId": long["sendMessage"]["generation"]["id"]}
+    assert stopped["stopGeneration"]["generation"]["status"] == "STOPPED"
+    versions = edited["editMessage"]["userMessage"]["siblings"]
+    assert versions[0]["id"] == given[4]["messageId"] == long["sendMessage"]["userMessage"]["id"]
+    assert len(again["regenerateMessage"]["generation"]["message"]["siblings"]) == 2
+    assert given[5]["answerId"] == edited["editMessage"]["generation"]["message"]["id"]
+    branch = [edge["node"] for edge in read["conversation"]["messages"]["edges"]]
+    assert [len(message["siblings"]) for message in branch] == [1, 1, 2, 2]
+    assert found["searchMessages"]["edges"][0]["highlights"]
+    assert [tool["name"] for tool in tools["tools"]] == ["pay"]
+    assert float(used["viewer"]["usage"]["costUsd"]) > 0
+    assert all(step["said"].endswith(".") for step in seen["steps"])
+    # A sign-in under Headers reaches the socket of another tab.
+    assert seen["sent"][0] == {"type": "connection_init", "payload": {"Authorization": "Bearer of Ada"}}
+    assert seen["inaccessible"] == []
+    assert (seen["ended"], seen["again"], seen["escaped"]) == ("Tour", 0, "Tour")
+    assert seen["remade"] == ["Send", seen["tabs"]]
 
 
 def test_the_npm_clients_graphql_sse_apollo_and_urql_follow_over_http(api: Api) -> None:

@@ -1,102 +1,61 @@
-/* global React, ReactDOM, GraphiQL, graphqlWs */
-"use strict";
+// GraphiQL with its tour. Results pass by on their way, so that their ids can be filled in elsewhere.
+/* global React, ReactDOM, GraphiQL */
+import { begin, notice } from "./known.js";
+import { TABS } from "./tour-steps.js";
+import { Tour } from "./tour.js";
 
-const CREATE = `# A first visit, in four tabs: create, send, follow, stop. Ctrl+Enter runs a tab.
+// The headers of the last run: each tab has its own, and a sign-in is to reach them all. In memory alone.
+const sent = { headers: null };
 
-mutation Create {
-  createConversation(input: { title: "My first conversation", systemPrompt: "Be brief." }) {
-    ... on ConversationPayload {
-      conversation {
-        id # copy it into the next tab
-        model { displayName simulated }
-      }
-    }
-    ... on Error { message }
-  }
-}
-`;
-
-const SEND = `# Stores the message, starts Claude's answer and returns at once.
-# Left out, conversationId makes a new conversation.
-
-mutation Send($text: String!, $conversationId: ID) {
-  sendMessage(input: { text: $text, conversationId: $conversationId }) {
-    ... on SendMessagePayload {
-      conversation { id }
-      generation { id status } # copy the generation's id into the next tab
-    }
-    ... on ConversationBusy { generation { id } }
-    ... on Error { message }
-  }
-}
-`;
-
-const FOLLOW = `# The token stream of one answer: before it begins, midway, or after its end.
-
-subscription Follow($generationId: ID!) {
-  generationEvents(generationId: $generationId) {
-    __typename
-    sequence
-    ... on MessageSnapshot { message { text } }
-    ... on TextDelta { index offset text }
-    ... on ThinkingDelta { index offset text }
-    ... on GenerationCompleted {
-      generation { stopReason usage { inputTokens outputTokens } }
-    }
-    ... on GenerationFailed { error { code message retryable } }
-  }
-}
-`;
-
-const STOP = `# Stops an answer wherever it runs; what was written so far is kept.
-
-mutation Stop($generationId: ID!) {
-  stopGeneration(id: $generationId) {
-    ... on GenerationPayload {
-      generation { status message { text } }
-    }
-    ... on Error { message }
-  }
-}
-`;
-
-const READ = `# What is stored.
-
-query Read {
-  conversations(first: 5) {
-    edges {
-      node {
-        id
-        title
-        activeGeneration { id }
-        messages(last: 10) { edges { node { role text } } }
-        usage { inputTokens outputTokens }
-      }
-    }
-    pageInfo { hasNextPage endCursor }
-  }
-}
-`;
-
-const ASK_TWICE = JSON.stringify({ text: "Hello, Claude!", conversationId: null }, null, 2);
-const WHICH = JSON.stringify({ generationId: "paste the generation's id" }, null, 2);
-
-const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`;
-const fetcher = GraphiQL.createFetcher({
+const send = GraphiQL.createFetcher({
   url: "/graphql",
-  wsClient: graphqlWs.createClient({ url: address, lazy: true }),
+  enableIncrementalDelivery: false,
+  // With an address GraphiQL opens a socket for each subscription, and its headers go into connection_init.
+  subscriptionUrl: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`,
 });
+
+async function fetcher(request, options) {
+  if (request.operationName === "IntrospectionQuery") return send(request, options);
+  sent.headers = options?.headers ?? null;
+  begin(request.operationName);
+  const result = await send(request, { ...options, documentAST: parsed(request.query) });
+  if (result?.[Symbol.asyncIterator]) return passing(request.operationName, result[Symbol.asyncIterator]());
+  notice(request.operationName, result);
+  return result;
+}
+
+// GraphiQL parses a moment after it is typed into; whether this is a subscription is to be known now.
+function parsed(query) {
+  try {
+    return GraphiQL.GraphQL.parse(query);
+  } catch {
+    // The server says what is wrong with it.
+    return undefined;
+  }
+}
+
+// No generator: returning from one would wait for the next event, and who stops following wants to stop now.
+function passing(name, events) {
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      const step = await events.next();
+      if (!step.done) notice(name, step.value);
+      return step;
+    },
+    async return(value) {
+      return events.return ? events.return(value) : { done: true, value };
+    },
+  };
+}
+
 ReactDOM.render(
-  React.createElement(GraphiQL, {
-    fetcher,
-    defaultEditorToolsVisibility: "variables",
-    defaultTabs: [
-      { query: CREATE },
-      { query: SEND, variables: ASK_TWICE },
-      { query: FOLLOW, variables: WHICH },
-      { query: STOP, variables: WHICH },
-      { query: READ },
-    ],
-  }),
+  React.createElement(
+    GraphiQL,
+    { fetcher, defaultEditorToolsVisibility: "variables", defaultTabs: TABS },
+    React.createElement(GraphiQL.Logo, null, React.createElement(Tour, { sent })),
+  ),
   document.getElementById("graphiql"),
 );

@@ -31,8 +31,8 @@ async function picture(page, name) {
   if (pictures) await page.screenshot({ path: `${pictures}/${name}.png` });
 }
 
-async function chat() {
-  const page = await open("/");
+async function plain() {
+  const page = await open("/plain");
   const seen = { simulated: await page.locator("#simulated").isVisible().catch(() => false) };
   await page.fill("#text", "Hello, my name is Ada");
   await page.press("#text", "Enter");
@@ -44,7 +44,7 @@ async function chat() {
   await page.reload();
   await page.locator("li.assistant[aria-busy=true]").waitFor();
   seen.afterReload = await page.locator("li.assistant").last().innerText();
-  await picture(page, "chat");
+  await picture(page, "plain");
   await page.click("#stop");
   await page.getByText("Stopped.").waitFor();
   seen.stopped = await page.locator("li.assistant").last().innerText();
@@ -62,39 +62,95 @@ async function chat() {
   return seen;
 }
 
-async function show(page, tab, name) {
-  await page.locator(".graphiql-tab").nth(tab).click();
-  // GraphiQL reads a tab's operation a moment after it is shown.
-  await page.waitForFunction((wanted) => localStorage.getItem("graphiql:operationName") === wanted, name);
+// Takes the tour's next step; gives it the focus that a screen reader reads it by.
+async function show(page, step) {
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByText(`Step ${step} of 10`).waitFor();
+  await page.waitForFunction(() => document.activeElement.id === "tour-title");
 }
 
-async function run(page, until) {
-  await page.locator(".graphiql-execute-button").click();
-  await page.waitForFunction((words) => {
-    const shown = document.querySelector(".result-window .CodeMirror")?.CodeMirror.getValue() ?? "";
-    return shown.includes(words);
-  }, until);
-  return page.evaluate(() => document.querySelector(".result-window .CodeMirror").CodeMirror.getValue());
+// Runs a step of the tour, by the mouse or the keyboard; gives its tab, what was filled in, what came, what is said.
+async function run(page, press) {
+  if (press) await page.keyboard.press(press);
+  else await page.getByRole("button", { name: "Run" }).click();
+  const place = ".tour [role=status]";
+  await page.waitForFunction((said) => !["", "Following…"].includes(document.querySelector(said).textContent), place);
+  return page.evaluate(() => {
+    const [result, variables] = [".result-window .CodeMirror", ".graphiql-editor-tool .CodeMirror"].map((place) =>
+      JSON.parse(document.querySelector(place).CodeMirror.getValue() || "null"));
+    const tab = document.querySelector(".graphiql-tab-active").innerText.trim();
+    return { tab, variables, ...result, said: document.querySelector(".tour [role=status]").textContent };
+  });
 }
 
 async function graphiql() {
   const page = await open("/graphql");
-  await page.locator(".graphiql-query-editor .CodeMirror").waitFor();
+  const sent = [];
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => sent.push(JSON.parse(payload))));
+  await page.waitForFunction(() => document.activeElement.id === "tour-title");
+  await page.locator(".graphiql-editor-tool .CodeMirror").nth(1).waitFor({ state: "attached" });
   const tabs = await page.locator(".graphiql-tab").count();
-  await show(page, 0, "Create");
-  const created = JSON.parse(await run(page, "createConversation"));
-  await show(page, 1, "Send");
-  const sent = JSON.parse(await run(page, "sendMessage"));
-  await show(page, 2, "Follow");
-  const id = sent.data.sendMessage.generation.id;
-  await page.evaluate((variables) => {
-    for (const editor of document.querySelectorAll(".graphiql-editor-tool .CodeMirror")) {
-      if (editor.CodeMirror.getValue().includes("generationId")) editor.CodeMirror.setValue(variables);
-    }
-  }, JSON.stringify({ generationId: id }));
-  const followed = JSON.parse(await run(page, "GenerationCompleted"));
+  await page.evaluate(() => {
+    const [, headers] = document.querySelectorAll(".graphiql-editor-tool .CodeMirror");
+    headers.CodeMirror.setValue('{"Authorization": "Bearer of Ada"}');
+  });
+  const steps = [await run(page)];
   await picture(page, "graphiql");
-  return { tabs, created, sent, followed };
+  await show(page, 2);
+  steps.push(await run(page, "Control+Enter"));
+  const answer = await page.locator(".tour blockquote").innerText();
+  const inaccessible = await wrong(page, "aside.tour");
+  await picture(page, "graphiql-followed");
+  for (const step of [3, 4, 5]) {
+    await show(page, step);
+    steps.push(await run(page));
+  }
+  await reload(page);
+  await page.getByText("Step 5 of 10").waitFor();
+  for (const step of [6, 7, 8, 9, 10]) {
+    await show(page, step);
+    steps.push(await run(page, "Control+Enter"));
+  }
+  return { tabs, sent, steps, answer, inaccessible, ...(await leave(page)) };
+}
+
+// GraphiQL keeps its tabs a moment later; a page that is left before finds one of them twice.
+async function reload(page) {
+  await page.waitForFunction(() => {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState")) ?? { tabs: [] };
+    const places = { query: ".graphiql-query-editor", variables: ".graphiql-editor-tool" };
+    return Object.entries(places).every(([name, place]) => {
+      const shown = document.querySelector(`${place} .CodeMirror`).CodeMirror.getValue();
+      return shown === tabs[activeTabIndex]?.[name] && shown === localStorage.getItem(`graphiql:${name}`);
+    });
+  });
+  await page.reload();
+}
+
+// Ends the tour, and begins it again: closing gives the focus back to the button that opens it.
+async function leave(page) {
+  const focus = () => page.evaluate(() => document.activeElement.innerText);
+  await page.getByRole("button", { name: "Done" }).click();
+  const ended = await focus();
+  await reload(page);
+  await page.getByRole("button", { name: "Tour" }).waitFor();
+  const again = await page.locator(".tour").count();
+  // A tab that is not there any more is made again.
+  await page.locator(".graphiql-tab").first().click();
+  await page.locator(".graphiql-tab-active .graphiql-tab-close").click();
+  await page.getByRole("button", { name: "Tour" }).click();
+  await page.getByText("Step 1 of 10").waitFor();
+  const remade = [(await run(page)).tab, await page.locator(".graphiql-tab").count()];
+  await page.getByRole("button", { name: "Next" }).focus();
+  await page.keyboard.press("Escape");
+  await page.locator(".tour").waitFor({ state: "detached" });
+  return { ended, again, remade, escaped: await focus() };
+}
+
+async function wrong(page, place) {
+  const { default: axe } = await import("axe-core");
+  await page.evaluate(axe.source);
+  return page.evaluate(async (place) => (await window.axe.run(place)).violations.map((one) => one.help), place);
 }
 
 async function swagger() {
@@ -112,7 +168,7 @@ async function redoc() {
 }
 
 try {
-  const seen = { chat: await chat(), graphiql: await graphiql(), swagger: await swagger(), redoc: await redoc() };
+  const seen = { plain: await plain(), graphiql: await graphiql(), swagger: await swagger(), redoc: await redoc() };
   console.log(JSON.stringify({ ...seen, foreign, problems }, null, 1));
 } catch (error) {
   for (const [place, page] of context.pages().entries()) await picture(page, `failed-${place}`);

@@ -1,0 +1,55 @@
+"""What clients read of arguments: those of the same kind are declared once, and say their limits and defaults."""
+
+from datetime import datetime
+from typing import Annotated
+
+from strawberry import ID, argument
+from strawberry.types.arguments import StrawberryArgumentAnnotation
+
+
+def means(description: str) -> StrawberryArgumentAnnotation:
+    """Say what an argument means, as metadata of its type."""
+    return argument(description=description)
+
+
+_CURSOR = "A cursor of another list or order is refused with the code BAD_USER_INPUT."
+
+First = Annotated[
+    int | None,
+    means("How many to give from the beginning: 0 to 100, and 50 where neither this nor `last` is given, never both."),
+]
+Last = Annotated[
+    int | None, means("How many to give from the end, in the list's own order: 0 to 100; not with `first`.")
+]
+After = Annotated[str | None, means(f"Give what stands behind this cursor: `endCursor` of the page before. {_CURSOR}")]
+Before = Annotated[
+    str | None, means(f"Give what stands in front of this cursor: `startCursor` of the page behind. {_CURSOR}")
+]
+FirstFound = Annotated[int | None, means("How many to give: 0 to 100, and 50 where it is null.")]
+
+SearchQuery = Annotated[str, means("What to look for: 1 to 32 words and phrases, in at most 1,000 characters.")]
+
+FirstEvents = Annotated[int | None, means("How many events to give: 0 to 100, and 100 where it is null.")]
+AfterEvents = Annotated[int | None, means("Give the events behind this `sequence`; all of them where it is null or 0.")]
+Resume = Annotated[
+    int | None,
+    means(
+        "The last `sequence` that was seen, 0 for none: exactly the events behind it follow. Null for a snapshot of "
+        "all that is written so far."
+    ),
+]
+ResumeChanges = Annotated[
+    str | None,
+    means(
+        "The last `cursor` that was seen, good for a day: what has happened since is told first. Null for what happens "
+        "from now on."
+    ),
+]
+
+Since = Annotated[datetime | None, means("Count from this moment on, itself included; null for all that was before.")]
+Until = Annotated[datetime | None, means("Count up to this moment, itself left out; null for up to now.")]
+OfModel = Annotated[str | None, means("Count this model alone, by its id; null for all models.")]
+
+ConversationId = Annotated[ID, means("The conversation's id.")]
+GenerationId = Annotated[ID, means("The answer's id, as a send or `activeGeneration` gave it.")]
+MessageId = Annotated[ID, means("The id of any message of the branch.")]

@@ -1,0 +1,28 @@
+"""What Relay's specifications ask of every schema: nodes, and what lies around a page."""
+
+import strawberry
+
+from db import paging
+from schema.shows import interface, shows
+
+
+@interface
+class Node:
+    """Anything with an id that `node` finds."""
+
+    id: strawberry.ID
+    """A UUID, unique over all kinds of objects. Ids of what came later sort later."""
+
+
+@shows(paging.PageInfo)
+class PageInfo:
+    """What lies around a page, as Relay's connection specification says it."""
+
+    has_next_page: bool
+    """Whether there is more behind this page; of one that `last` counts, whether `before` was given."""
+    has_previous_page: bool
+    """Whether there is more in front of this page; of one that `first` counts, whether `after` was given."""
+    start_cursor: str | None
+    """The cursor of the first edge, for `before`; null where the page is empty."""
+    end_cursor: str | None
+    """The cursor of the last edge, for `after`; null where the page is empty."""

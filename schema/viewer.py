@@ -1,0 +1,70 @@
+"""Who is asking, and how they stand with their limits."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import strawberry
+
+from claude import budget
+from db import ledger
+from resolvers import context, limits, tools, viewing
+from schema.models import Usage
+from schema.shows import served, shows
+from schema.tools import ToolUsage
+
+
+@shows(ledger.UsageOfDay)
+class UsageOfDay:
+    """What one model has used on one day."""
+
+    day: date
+    """The day, in UTC."""
+    model: str
+    """The model's id."""
+    usage: Usage
+    """Tokens and cost of that day."""
+
+
+@shows(budget.Standing)
+class Budget:
+    """A calendar month's budget, in US dollars, from the first of the month in UTC."""
+
+    limit_usd: Decimal
+    """What may be spent in the month, in US dollars."""
+    spent_usd: Decimal
+    """What has been spent since the month began, in US dollars; also for what is deleted."""
+    reserved_usd: Decimal
+    """What running answers may still cost, in US dollars: it is set aside until they end."""
+    resets_at: datetime
+    """When the next month begins, in UTC."""
+
+
+@shows(limits.Limit)
+class Limit:
+    """What is left of a limit of the viewer's, over all replicas of the server."""
+
+    name: str
+    """What is counted: `requests`, `sends` (messages), `uploads`, `generations` (answers at once) or `sockets`."""
+    limit: int
+    """How many are taken within `windowSeconds`, or at once; of `uploads` in megabytes."""
+    remaining: int
+    """How many are left now; of `uploads` in megabytes."""
+    window_seconds: int | None
+    """Within how many seconds so many are taken; null for limits on what is there at once."""
+    resets_in_seconds: float | None
+    """Seconds until there are more; 0 where nothing is used, null for limits on what is there at once."""
+
+
+@shows(context.Viewer)
+class Viewer:
+    """Who is asking."""
+
+    id: strawberry.ID
+    """The user's id, a UUID. `node` does not find it."""
+    name: str
+    """The name that the user signs in with; `local` where the server has but one user."""
+    usage: Usage = served(viewing.usage)
+    usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)
+    budget: Budget | None = served(viewing.budget)
+    limits: list[Limit] = served(viewing.limits)
+    tool_usage: list[ToolUsage] = served(tools.tool_usage)
