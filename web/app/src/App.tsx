@@ -46,8 +46,9 @@ function Page() {
         <button type="button" className="quiet drawer" onClick={() => setDrawer(true)} aria-expanded={drawer} aria-label="Conversations">
           <Icon name="menu" />
         </button>
-        <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
-        <Conversation key={id ?? "new"} id={id} models={data?.models ?? []} tools={data?.tools ?? []} />
+        <Conversation id={id} models={data?.models ?? []} tools={data?.tools ?? []}>
+          <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
+        </Conversation>
       </main>
       {account && <AccountDialog onClose={() => setAccount(false)} />}
     </div>

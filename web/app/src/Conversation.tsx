@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useMutation, useQuery } from "urql";
 import { Composer, type Draft } from "./Composer";
 import { Header } from "./Header";
@@ -15,10 +15,12 @@ interface Props {
   readonly id: string | null;
   readonly models: StartQuery["models"];
   readonly tools: StartQuery["tools"];
+  /** What is to be said beside the conversation: right above the message box, where nothing has to make room. */
+  readonly children: ReactNode;
 }
 
 /** A conversation, or the place where a new one begins. */
-export function Conversation({ id, models, tools }: Props) {
+export function Conversation({ id, models, tools, children }: Props) {
   const [{ data, error, fetching }, read] = useQuery({
     query: ConversationDocument,
     variables: { id: id ?? "" },
@@ -47,7 +49,8 @@ export function Conversation({ id, models, tools }: Props) {
         {(conversation || unread) && (
           <Transcript conversation={conversation} sending={unread} onChanged={readAgain} onProblem={setProblem} />
         )}
-        {!id && !unread && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
+        {/* Not before it is known what it says, so that nothing moves once it stands. */}
+        {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
         {id && !conversation && !unread && !fetching && (
           <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation is not here any more."}</p>
         )}
@@ -55,6 +58,7 @@ export function Conversation({ id, models, tools }: Props) {
       {away && (
         <button type="button" className="quiet toEnd" onClick={stick}>To the end</button>
       )}
+      {children}
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
       <Composer
         place={id ?? "new"}
