@@ -69,7 +69,7 @@ export const LOCAL = {
     const second = await open(page.url());
     await answers(second).getByText("word20").waitFor();
     await second.getByRole("button", { name: "Stop" }).click();
-    for (const one of [page, second]) await one.getByText("Stopped.").waitFor();
+    for (const one of [page, second]) await one.getByText("Stopped.", { exact: true }).waitFor();
     check(await words(answers(page)) === await words(answers(second)), "the tabs show different texts");
     check(!(await words(answers(page))).includes("word500"), "it was not stopped");
   },
@@ -204,8 +204,9 @@ export const LOCAL = {
     await page.getByRole("button", { name: "Answer again" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();
+    const before = page.url();
     await page.getByRole("button", { name: "Go on from here in a new conversation" }).click();
-    await page.waitForFunction((before) => location.href !== before, page.url());
+    await page.waitForFunction((before) => location.href !== before, before);
     await finished(page, 1).waitFor();
   },
 
@@ -276,15 +277,15 @@ export const LOCAL = {
     await page.keyboard.press("Enter");
     await answers(page).getByText("word5").first().waitFor();
     await page.keyboard.press("Escape");
-    await page.getByText("Stopped.").waitFor();
+    await page.getByText("Stopped.", { exact: true }).waitFor();
     await page.keyboard.press("ArrowUp");
     await page.getByLabel("Edit message").fill("/simulate long 4");
     await page.keyboard.press("Enter");
-    await page.getByText("word4.").waitFor();
+    await finished(page, 1).getByText("word4.").waitFor();
     await page.keyboard.press("Control+Shift+O");
     await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
     await page.goBack();
-    await page.getByText("word4.").waitFor();
+    await finished(page, 1).getByText("word4.").waitFor();
     await page.locator("body").press("Tab");
     await page.keyboard.press("Shift+Tab");
   },

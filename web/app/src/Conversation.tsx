@@ -37,7 +37,7 @@ export function Conversation({ id, models, tools, children }: Props) {
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
   const answering = turns.filter((turn) => turn.generation && !final(turn.generation.status)).at(-1)?.generation ?? null;
   const { send, sending, problem, setProblem } = useSend(id, answering !== null, choices, stick);
-  const unread = sending && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
+  const unread = sending?.to === id && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
   const [, stop] = useMutation(StopDocument);
   useEffect(() => {
     document.title = conversation?.title ? `${conversation.title} · Tertulia` : "Tertulia";
@@ -73,11 +73,19 @@ export function Conversation({ id, models, tools, children }: Props) {
   );
 }
 
+/** What is on its way to a conversation, null for a new one; its message once there is one. */
+interface Sending {
+  readonly draft: Draft;
+  readonly to: string | null;
+  readonly messageId: string | null;
+}
+
 /** Sending, under one key until it is said to be done: what is tried again is no second message. */
 function useSend(id: string | null, busy: boolean, choices: Choices, stick: () => void) {
   const [, mutate] = useMutation(SendDocument);
   const [problem, setProblem] = useState<string | null>(null);
-  const [sending, setSending] = useState<{ draft: Draft; messageId: string | null } | null>(null);
+  const [sending, setSending] = useState<Sending | null>(null);
+  useEffect(() => setProblem(null), [id]);
   const tried = useRef<{ of: string; key: string } | null>(null);
   async function send(draft: Draft): Promise<boolean> {
     const { text, files } = draft;
@@ -86,13 +94,13 @@ function useSend(id: string | null, busy: boolean, choices: Choices, stick: () =
     const asked = id ? {} : { options: choices.options, temporary: choices.temporary };
     const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...asked };
     const whenBusy = busy ? ("QUEUE" as const) : ("REJECT" as const);
-    setSending({ draft, messageId: null });
+    setSending({ draft, to: id, messageId: null });
     stick();
     const result = await mutate({ input: { ...input, idempotencyKey: tried.current.key, whenBusy } });
     setProblem(complaint(result));
     const sent = result.data?.sendMessage;
     const done = sent?.__typename === "SendMessagePayload";
-    setSending(done ? { draft, messageId: sent.userMessage.id } : null);
+    setSending(done ? { draft, to: sent.conversation.id, messageId: sent.userMessage.id } : null);
     if (!done) return false;
     tried.current = null;
     show(sent.conversation.id);

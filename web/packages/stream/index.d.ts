@@ -48,7 +48,8 @@ export type StreamEvent = Selected<{
   error: Failure;
   toolUses: readonly Block[];
   approvals: readonly Block[];
-  expiresAt: string;
+  /** A DateTime, as your client gives scalars. */
+  expiresAt: unknown;
 }>;
 
 /** What the events have said so far. */

@@ -51,7 +51,7 @@ def apply(state: State, event: Json) -> State:
     # What follows a wait says that it is over.
     running = replace(seen, status="RUNNING", waits=None)
     if kind in _PIECES:
-        return _with_piece(running, event, *_PIECES[kind])
+        return _with_piece(running, event.get("index"), event, *_PIECES[kind])
     return _with_block(running, event.get("index"), event.get("block"))
 
 
@@ -74,17 +74,22 @@ def _replaced(snapshot: Json) -> State:
     status = "QUEUED" if generation.get("status") == "QUEUED" else "RUNNING"
     state = State(status=status, sequence=snapshot.get("sequence") or 0)
     for place, block in enumerate(content):
-        state = _with_block(state, block.get("index", place), block)
+        state = _with_block(state, place if (index := block.get("index")) is None else index, block)
     return state
 
 
-def _with_piece(state: State, event: Json, kind: str, field: str) -> State:
-    index, offset = event.get("index"), event.get("offset")
-    known = state.blocks[index] if index is not None and index < len(state.blocks) else None
+def _with_piece(state: State, index: int | None, event: Json, kind: str, field: str) -> State:
+    offset: int | None = event.get("offset")
+    known: Json | None = state.blocks[index] if index is not None and index < len(state.blocks) else None
     block: Json = {"__typename": kind, "index": index} if known is None else known
-    before = _units(block.get(field))[: None if offset is None else 2 * offset]
-    piece = (before + _units(event.get(field))).decode("utf-16-le", "surrogatepass")
-    return _with_block(state, index, {**block, field: piece})
+    return _with_block(state, index, {**block, field: _joined(block.get(field) or "", offset, event.get(field) or "")})
+
+
+def _joined(before: str, offset: int | None, piece: str) -> str:
+    if before.isascii():  # each character is one unit
+        return before[:offset] + piece
+    units = before.encode("utf-16-le", "surrogatepass")[: None if offset is None else 2 * offset]
+    return (units + piece.encode("utf-16-le", "surrogatepass")).decode("utf-16-le", "surrogatepass")
 
 
 def _with_block(state: State, index: int | None, block: Json | None) -> State:
@@ -92,7 +97,3 @@ def _with_block(state: State, index: int | None, block: Json | None) -> State:
         return state
     blocks = state.blocks + (None,) * (index + 1 - len(state.blocks))
     return replace(state, blocks=(*blocks[:index], block, *blocks[index + 1 :]))
-
-
-def _units(written: str | None) -> bytes:
-    return (written or "").encode("utf-16-le", "surrogatepass")

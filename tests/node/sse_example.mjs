@@ -1,0 +1,119 @@
+// Takes the page of examples/sse through a conversation in a real browser that reaches nothing but this machine.
+// Arguments: Chromium's path, the page's address. Prints what was seen as JSON.
+import { connect, createServer } from "node:net";
+import { chromium } from "playwright-core";
+
+const [executablePath, address] = process.argv.slice(2);
+
+/** The network between the browser and the page: `down`, it lets nothing through. */
+const network = { down: false, open: new Set(), refused: () => {} };
+const wire = createServer((near) => {
+  if (network.down) return near.destroy(), network.refused();
+  const far = connect(Number(new URL(address).port), "127.0.0.1");
+  for (const [socket, other] of [[near, far], [far, near]]) {
+    network.open.add(socket);
+    socket.on("error", () => {}).on("close", () => (network.open.delete(socket), other.destroy())).pipe(other);
+  }
+});
+await new Promise((listening) => wire.listen(0, "127.0.0.1", listening));
+const near = `http://127.0.0.1:${wire.address().port}`;
+
+/** Cut all connections; done when the page has tried in vain to open one. */
+function cut() {
+  return new Promise((refused) => {
+    Object.assign(network, { down: true, refused });
+    for (const socket of network.open) socket.destroy();
+  });
+}
+
+/** Let nothing more through what is open, without a word. */
+function hush() {
+  for (const socket of network.open) socket.unpipe().pause();
+}
+
+const browser = await chromium.launch({
+  executablePath,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"],
+});
+const page = await browser.newPage();
+page.setDefaultTimeout(30_000);
+const problems = [];
+page.on("pageerror", (error) => problems.push(error.message));
+page.on("websocket", (socket) => problems.push(`opened a socket to ${socket.url()}`));
+page.on("request", (request) => request.url().startsWith(near) || request.url().startsWith("data:") || problems.push(`asked for ${request.url()}`));
+const follows = [];
+page.on("request", (request) => {
+  const { query, variables } = JSON.parse(request.postData() ?? "{}");
+  if (query?.includes("subscription")) follows.push({ accept: request.headers().accept, after: variables.after });
+});
+
+const last = page.locator("ol[aria-label=Messages] > li[data-role=assistant]").last();
+const said = () => last.locator("span").allInnerTexts().then((texts) => texts.join(""));
+
+async function send(text) {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Send" }).click();
+}
+
+/** Wait until the last answer says more than this; gives what it says then. */
+async function more(than) {
+  await page.waitForFunction((length) => {
+    const item = [...document.querySelectorAll("li[data-role=assistant]")].at(-1);
+    return (item?.querySelector("span")?.textContent ?? "").length > length;
+  }, than.length);
+  return said();
+}
+
+const whole = () => last.and(page.locator("[aria-busy=false]")).waitFor();
+const seen = {};
+try {
+  await page.clock.install();
+  await page.goto(near);
+  await send("/simulate thinking");
+  await whole();
+  seen.thought = await last.locator(".note").innerText();
+  await send("Hello, my name is Ada 😀");
+  await page.locator("li[data-role=user]").nth(1).waitFor();
+  await whole();
+  seen.first = await said();
+  seen.address = page.url();
+
+  await send("/simulate long 300");
+  await page.getByText("word20 ").waitFor();
+  seen.before = await said();
+  await page.reload();
+  await last.and(page.locator("[aria-busy=true]")).waitFor();
+  seen.refreshed = await more(seen.before);
+  seen.sendable = await page.getByRole("button", { name: "Send" }).isEnabled();
+  follows.length = 0;
+  await cut();
+  await page.getByRole("status").waitFor();
+  seen.cut = await said();
+  network.down = false;
+  seen.mended = await more(seen.cut);
+  await page.getByRole("status").waitFor({ state: "hidden" });
+  hush();
+  seen.hushed = await said();
+  await page.clock.fastForward(20_000);
+  seen.heard = await more(seen.hushed);
+  seen.resumed = follows.map(({ after }) => after > 0);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped.").waitFor();
+  seen.stopped = await said();
+  seen.stopShown = await page.getByRole("button", { name: "Stop" }).isVisible();
+
+  await send("/simulate error");
+  seen.failed = await page.getByRole("alert").innerText();
+  await page.reload();
+  await page.getByRole("alert").waitFor();
+  seen.roles = await page.locator("ol > li").evaluateAll((items) => items.map((item) => [item.dataset.role, item.ariaBusy]));
+  seen.accepts = [...new Set(follows.map(({ accept }) => accept))];
+  console.log(JSON.stringify({ ...seen, problems }));
+} catch (error) {
+  console.log(JSON.stringify({ ...seen, error: String(error.stack), body: await page.locator("body").innerText(), problems }, null, 1));
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+  wire.close();
+}

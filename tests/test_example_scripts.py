@@ -1,0 +1,362 @@
+"""The examples that are run as programs, and the page without WebSockets: each with a real server, through what may happen."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from client import Api
+from npm import CHROMIUM, needs_browser, run
+from people import MODE, register
+from running import tertulia
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+VITE = ROOT / "node_modules/.bin/vite"
+WAIT = 120
+needs_packages = pytest.mark.skipif(
+    shutil.which("node") is None or not VITE.exists(), reason="needs Node and `npm ci` at the root"
+)
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+class Wire:
+    """A way to a server that can be cut."""
+
+    def __init__(self, to: str) -> None:
+        self._to = int(to.rpartition(":")[2])
+        self._open: set[asyncio.StreamWriter] = set()
+        self._listens = threading.Event()
+        self.address = ""
+        self.connections = 0
+
+    def cut(self) -> None:
+        """Cut all connections; new ones are let through."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(WAIT)
+
+    async def _cut(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._open |= {writer, far_writer}
+        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+        self._open -= {writer, far_writer}
+
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        async with await asyncio.start_server(self._connected, "127.0.0.1", 0) as server:
+            self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            self._listens.set()
+            await self._over.wait()
+            await self._cut()
+
+    @contextmanager
+    def open(self) -> Generator["Wire"]:
+        thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        thread.start()
+        assert self._listens.wait(WAIT)
+        try:
+            yield self
+        finally:
+            self._loop.call_soon_threadsafe(self._over.set)
+            thread.join(WAIT)
+
+
+@pytest.fixture(scope="module")
+def paced(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
+    """A server whose Claude takes its time, so that there is a middle."""
+    with tertulia(tmp_path_factory.mktemp("examples"), simulator_pace=0.5) as address, Api(address) as api:
+        yield api
+
+
+@pytest.fixture
+def wire(paced: Api) -> Generator[Wire]:
+    with Wire(paced.address).open() as found:
+        yield found
+
+
+def words(count: int) -> str:
+    return " ".join(f"word{number}" for number in range(1, count + 1)) + "."
+
+
+def begun(command: list[str], address: str, **more: str) -> subprocess.Popen[str]:
+    """Start a program that is to talk to a server."""
+    told = os.environ | {"TERTULIA_URL": address, "PYTHONPATH": str(ROOT / "web/packages/stream-python")} | more
+    return subprocess.Popen(command, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(command: list[str], address: str, **more: str) -> tuple[int, str, str]:
+    """Run one to its end; gives its status and what it printed."""
+    with begun(command, address, **more) as program:
+        out, error = program.communicate(timeout=WAIT)
+    return program.returncode, out, error
+
+
+def until(program: subprocess.Popen[str], seen: str) -> str:
+    """Read what a program prints, a character at a time, until this has come."""
+    assert program.stdout is not None
+    found = ""
+    while seen not in found:
+        piece = program.stdout.read(1)
+        assert piece, found
+        found += piece
+    return found
+
+
+def rest_of(program: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read a program that was read from already to its end."""
+    assert program.stdout is not None
+    assert program.stderr is not None
+    return program.stdout.read(), program.stderr.read()
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, str(EXAMPLES / "python/conversation.py"), *arguments]
+
+
+def shell(*arguments: str, shell: str = "sh") -> list[str]:
+    return [shell, str(EXAMPLES / "curl/conversation.sh"), *arguments]
+
+
+def conversation_in(out: str) -> str:
+    found = re.search(UUID, out)
+    assert found is not None, out
+    return found[0]
+
+
+# ---- Python -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_python_example_holds_a_conversation(paced: Api) -> None:
+    status, out, error = ended(python("Hello, my name is Ada 😀"), paced.address)
+    assert (status, error) == (0, "")
+    conversation = conversation_in(out)
+    assert out.startswith(paced.messages(conversation)[-1]["text"])
+    assert "Ada 😀" in out
+    _, again, _ = ended(python("What is my name?", "--conversation", conversation), paced.address)
+    assert again.startswith("Your name is Ada")
+
+
+def test_the_python_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wire) -> None:
+    with begun(python("/simulate long 150"), wire.address) as program:
+        out = ""
+        for place in ("word20 ", "word40 "):
+            out += until(program, place)
+            wire.cut()
+        rest, error = rest_of(program)
+    assert (program.returncode, error) == (0, "")
+    assert (out + rest).partition("\n")[0] == words(150)
+    # One to send, one to follow, and one behind each cut.
+    assert wire.connections == 4
+    assert len(paced.messages(conversation_in(rest))) == 2
+
+
+def test_the_python_example_sends_again_what_it_did_not_hear_of_and_is_answered_once(paced: Api) -> None:
+    first = paced.send("Hello, my name is Ada")
+    conversation = first["conversation"]["id"]
+    paced.follow(first["generation"]["id"])
+    unheard = Unheard(paced.address)
+    with unheard.open() as wire:
+        status, out, error = ended(python("What is my name?", "--conversation", conversation), wire.address)
+    assert unheard.cuts == 1
+    assert (status, error) == (0, "")
+    assert out.startswith("Your name is Ada")
+    assert [message["role"] for message in paced.messages(conversation)] == ["USER", "ASSISTANT"] * 2
+
+
+class Unheard(Wire):
+    """A way that is cut just when the server says what came of a send."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__(to)
+        self.cuts = 0
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(65536):
+                if b"sendMessage" in piece and b"conversation" in piece and not self.cuts:
+                    self.cuts += 1
+                    await self._cut()
+                    return
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+
+def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api) -> None:
+    with begun(python("/simulate long 400"), paced.address) as program:
+        out = until(program, "word10 ")
+        program.send_signal(signal.SIGINT)
+        rest, error = rest_of(program)
+    assert (program.returncode, error) == (0, "")
+    shown, _, _ = (out + rest).partition("\n(stopped)")
+    stored = paced.messages(conversation_in(rest))[-1]
+    assert stored["generation"]["status"] == "STOPPED"
+    assert stored["text"].startswith(shown)
+    assert "word400" not in stored["text"]
+
+
+def test_the_python_example_says_why_an_answer_failed(paced: Api) -> None:
+    status, out, error = ended(python("/simulate error"), paced.address)
+    assert (status, error) == (1, "Overloaded\n")
+    assert out.startswith(paced.messages(conversation_in(out))[-1]["text"])
+
+
+def test_the_python_example_says_what_is_refused(paced: Api) -> None:
+    status, _, error = ended(python("Hello", "--conversation", "nobody's"), paced.address)
+    assert (status, error) == (1, "There is no conversation with this id.\n")
+
+
+def test_the_scripts_speak_for_who_has_the_token(tmp_path: Path) -> None:
+    with tertulia(tmp_path, **MODE) as address:
+        token = register(address, "ada")["access_token"]
+        for command in (python("Hello"), shell("Hello")):
+            status, _, error = ended(command, address)
+            assert status == 1
+            assert "4403" in error or "Sign in" in error
+            status, out, _ = ended(command, address, TERTULIA_TOKEN=token)
+            assert status == 0
+            assert "Hello" in out
+
+
+# ---- curl -------------------------------------------------------------------------------------------------------------
+
+
+@needs_curl
+@pytest.mark.parametrize("name", ["sh", "bash"])
+def test_the_shell_example_does_each_step(paced: Api, name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"needs {name}")
+    said = 'Say "{\\"a\\": [1]}\\n" and \\c for $HOME.\nMy name is Ada 😀'
+    status, out, error = ended(shell(said, shell=name), paced.address)
+    assert status == 0, error
+    sent, goes_on, stopped, read, turn, stream = re.split(r"^== .*\n", out, flags=re.MULTILINE)[1:]
+    conversation = conversation_in(turn)
+    first, asked, second, _, third, *_ = [message["text"] for message in paced.messages(conversation)][1:]
+    assert paced.messages(conversation)[0]["text"] == said
+    assert (sent, asked, goes_on) == (f"{first}\n", "What is my name?", f"{second}\n")
+    assert '"status":"STOPPED"' in stopped
+    assert third.startswith("word1")
+    assert "word300" not in third
+    assert third in stopped
+    assert third in read
+    assert turn.startswith('{"response":')
+    assert stream.startswith("event: start\n")
+    assert "event: done\n" in stream
+
+
+@needs_curl
+def test_the_shell_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wire) -> None:
+    with begun(shell("/simulate long 150"), wire.address) as program:
+        out = until(program, "word20 ")
+        wire.cut()
+        rest, _ = rest_of(program)
+    assert program.returncode == 0
+    assert f"\n{words(150)}\n== Go on" in out + rest
+    assert len(paced.messages(conversation_in(rest))) == 10
+
+
+@needs_curl
+def test_the_shell_example_says_why_an_answer_failed(paced: Api) -> None:
+    _, out, _ = ended(shell("/simulate error"), paced.address)
+    assert "\nThis answer begins as every other, but it\nOverloaded\n== Go on" in out
+
+
+@needs_curl
+def test_each_command_in_the_readme_of_the_shell_example_works(paced: Api) -> None:
+    commands = re.findall(r"```sh\n(curl .*?)```", (EXAMPLES / "curl/README.md").read_text(), re.DOTALL)
+    known: dict[str, str] = {}
+    outs: list[str] = []
+    for command in commands:
+        here = command.replace("http://127.0.0.1:8000", paced.address)
+        status, out, _ = ended(["sh", "-ec", here], paced.address, **known)
+        assert status == 0
+        assert '"errors"' not in out
+        outs.append(out)
+        for name in ("generation", "conversation"):
+            if found := re.search(rf'"{name}":{{"id":"({UUID})"', out):
+                known[name.upper()] = found[1]
+    sent, followed, again, stopped, read, turn, stream = outs
+    assert '"generation":' in sent
+    assert followed.startswith(":\n\nevent: next\n")
+    assert followed.endswith("event: complete\ndata:\n\n")
+    assert known["CONVERSATION"] in again
+    assert '"status":' in stopped
+    assert "Ada" in read
+    assert known["CONVERSATION"] in turn
+    assert "event: done" in stream
+
+
+# ---- the page without WebSockets --------------------------------------------------------------------------------------
+
+
+@needs_packages
+def test_the_sse_example_has_no_type_error() -> None:
+    tsc = ROOT / "node_modules/.bin/tsc"
+    done = subprocess.run([tsc, "--noEmit"], cwd=EXAMPLES / "sse", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@contextmanager
+def preview(folder: Path, server: str) -> Generator[str]:
+    """Build the page of examples/sse, and serve it; gives its address."""
+    here, words = EXAMPLES / "sse", ["--outDir", str(folder), "--logLevel", "info"]
+    built = subprocess.run([VITE, "build", *words], cwd=here, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    command = [str(VITE), "preview", "--host", "127.0.0.1", "--port", "0", *words]
+    told = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
+    with subprocess.Popen(command, cwd=here, env=told, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            shown = until(process, "/\n")
+            yield re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
+        finally:
+            process.terminate()
+
+
+@needs_packages
+@needs_browser
+def test_a_page_without_websockets_goes_on_through_refresh_and_cut_and_stops(tmp_path: Path) -> None:
+    with (
+        tertulia(tmp_path, simulator_pace=1) as address,
+        Api(address) as api,
+        preview(tmp_path / "page", address) as page,
+    ):
+        seen = run("sse_example.mjs", str(CHROMIUM), page)
+        stored = api.messages(seen["address"].partition("?c=")[2])
+    assert seen["thought"] == thinking_of(stored[1])
+    assert (stored[3]["text"], seen["sendable"], seen["stopShown"]) == (seen["first"], False, False)
+    grown = [seen[name] for name in ("before", "refreshed", "cut", "mended", "hushed", "heard", "stopped")]
+    assert all(text and later.startswith(text) for text, later in pairwise(grown))
+    assert len(seen["before"]) < len(seen["refreshed"])
+    assert seen["stopped"] == stored[5]["text"]
+    assert stored[5]["generation"]["status"] == "STOPPED"
+    # Behind the cut, and behind the silence, it asks for what is missing, and for nothing else.
+    assert len(seen["resumed"]) > 1
+    assert all(seen["resumed"])
+    assert (seen["failed"], seen["accepts"]) == ("Overloaded", ["text/event-stream"])
+    assert seen["roles"] == [["user", "false"], ["assistant", "false"]] * 4
+    assert seen["problems"] == []
+
+
+def thinking_of(message: dict[str, list[dict[str, str]]]) -> str:
+    return next(block["text"] for block in message["content"] if block["__typename"] == "ThinkingBlock")
