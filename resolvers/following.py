@@ -97,18 +97,26 @@ async def _beginning(
     if after is not None and 0 <= after <= written.shown:
         return [], written.over and after == written.shown
     seen = written.behind(0)
-    # What ends the answer, or says what it waits for still, is no part of a snapshot: it always comes by itself, last.
-    waits = generation.status is Status.AWAITING_TOOL_RESULTS
-    last = seen[-1] if seen else None
-    comes_last = isinstance(last, TerminalEvent) or (waits and isinstance(last, ToolResultsRequired))
-    reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-    sequence, content = written.shown - comes_last, fold(seen)
     # While this waits, the log goes on: what was seen and its number belong together.
+    shown, content = written.shown, fold(seen)
+    # What ends the answer, or says what it waits for still, is no part of a snapshot: it always comes by itself, last.
+    last = seen[-1] if seen else None
+    waits = isinstance(last, ToolResultsRequired) and await _waits(context, generation)
+    sequence = shown - (isinstance(last, TerminalEvent) or waits)
+    reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
     message = answer or await context.loaders.messages.load(generation.message_id)
     if message is None:
         raise BadUserInput("generationId", NOT_FOUND)
     # The row is as old as its last checkpoint; the log is what was really sent.
     return [MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": content}), reason)], False
+
+
+async def _waits(context: Context, generation: Generation) -> bool:
+    """Say whether an answer waits for the client still; a row that was read before its log may not know it yet."""
+    if generation.status is Status.AWAITING_TOOL_RESULTS:
+        return True
+    now = await context.loaders.generations.load(generation.id)
+    return now is not None and now.status is Status.AWAITING_TOOL_RESULTS
 
 
 async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:

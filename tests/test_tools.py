@@ -13,6 +13,11 @@ from media import image
 from running import settings as make_settings
 from running import tertulia
 
+from db.tables import Generation as Row
+from db.tables import Message, Status
+from resolvers import following
+from resolvers.context import Context
+
 MODULE = "some_tools"
 RESULTS = "__typename ... on GenerationPayload { generation { status } } ... on InvalidInput { field } ... on Error { message }"
 SUBMIT = f"mutation ($input: SubmitToolResultsInput!) {{ submitToolResults(input: $input) {{ {RESULTS} }} }}"
@@ -219,6 +224,21 @@ def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
         input={"tools": {"client": client, "server": None if server is None else list(server)}},
     )["createConversation"]
     return str(made["conversation"]["id"])
+
+
+def test_17_who_comes_while_a_wait_begins_hears_of_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    generation, _ = answer(api, call("ask_browser"), conversationId=own(api))
+    mine = following._mine
+
+    async def before_it_waited(context: Context, wanted: str) -> tuple[Row, Message]:
+        row, message = await mine(context, wanted)
+        return row.model_copy(update={"status": Status.RUNNING}), message
+
+    monkeypatch.setattr(following, "_mine", before_it_waited)
+    with api.socket() as socket:
+        socket.subscribe(FOLLOW, {"id": generation})
+        events = [socket.receive()["payload"]["data"]["generationEvents"]["__typename"] for _ in range(2)]
+    assert events == ["MessageSnapshot", "ToolResultsRequired"]
 
 
 @pytest.mark.both
