@@ -34,6 +34,15 @@ ON_BOTH = {
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 
+LONG = ("test_page", "test_examples", "test_faults", "test_adapters", "test_stock_clients", "test_example_scripts")
+"""They wait a good part of their time: begun first, others fill their pauses, and none of them stands alone at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "setup" in metafunc.fixturenames:
         module = metafunc.definition.path.stem

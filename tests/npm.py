@@ -19,10 +19,10 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-def run(script: str, *arguments: str) -> Any:
+def run(script: str, *arguments: str, seconds: int = 200) -> Any:
     """Run one to its end; gives what it printed."""
     done = subprocess.run(
-        ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=150, check=False, cwd=NODE
+        ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=seconds, check=False, cwd=NODE
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

@@ -310,13 +310,6 @@ def test_each_command_in_the_readme_of_the_shell_example_works(paced: Api) -> No
 # ---- the page without WebSockets --------------------------------------------------------------------------------------
 
 
-@needs_packages
-def test_the_sse_example_has_no_type_error() -> None:
-    tsc = ROOT / "node_modules/.bin/tsc"
-    done = subprocess.run([tsc, "--noEmit"], cwd=EXAMPLES / "sse", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-
-
 @contextmanager
 def preview(folder: Path, server: str) -> Generator[str]:
     """Build the page of examples/sse, and serve it; gives its address."""

@@ -1,7 +1,6 @@
 """The page at /, in a real browser that reaches nothing but its server; tests/node/page_journeys.mjs has each journey."""
 
 import re
-import subprocess
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,7 +45,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         named = {"title_model": "claude-haiku-5-5"}
         yield {
             "LOCAL": stack.enter_context(
-                tertulia(places["LOCAL"], **named, simulator_pace=1, tools=("some_tools:pay",))
+                tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",))
             ),
             "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
             "SCRIPTED": stack.enter_context(tertulia(places["SCRIPTED"], **keyed)),
@@ -59,7 +58,7 @@ def test_every_journey_through_the_page_leads_where_it_should(
     addresses: dict[str, str], subtests: pytest.Subtests
 ) -> None:
     pairs = [word for pair in addresses.items() for word in pair]
-    results = run("journeys.mjs", str(CHROMIUM), "-", *pairs)
+    results = run("journeys.mjs", str(CHROMIUM), "-", *pairs, seconds=420)
     for journey in JOURNEYS:
         with subtests.test(journey):
             assert results.pop(journey, "was not travelled") == "ok"
@@ -101,17 +100,3 @@ def test_clients_are_told_how_users_sign_in(addresses: dict[str, str]) -> None:
     told = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
     assert (told["auth"], told["registration"]) == ("password", "open")
     assert httpx2.get(f"{addresses['LOCAL']}/").json()["auth"] == "local"
-
-
-def test_the_types_of_the_page_are_those_of_the_schema() -> None:
-    root = NODE.parent.parent
-    if not (root / "node_modules" / ".all").exists():
-        pytest.skip("needs `npm ci`")
-    done = subprocess.run(
-        ["npx", "--no-install", "tsc", "--noEmit", "-p", "web/app"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout

@@ -9,7 +9,7 @@ export const launch = (executablePath) => chromium.launch({ executablePath, args
 
 /** Note what a page asks of others, and what it complains of. */
 export function watched(page, address, noted) {
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(40_000);
   page.on("request", (request) => {
     const wanted = request.url();
     if (![address, address.replace("http", "ws"), "data:", "blob:"].some((start) => wanted.startsWith(start))) noted.push(`asked for ${wanted}`);

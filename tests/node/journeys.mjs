@@ -17,11 +17,11 @@ async function travel(name, journey, address) {
     return page;
   };
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(40_000);
   watched(page, "http://127.0.0.1", noted);
   const picture = async (called) => pictures !== "-" && page.screenshot({ path: `${pictures}/${called}.png` });
   try {
-    await journey({ page, address, context, open, noted, picture });
+    await inTime(journey({ page, address, context, open, noted, picture }));
     results[name] = noted.length === 0 ? "ok" : noted.join("; ");
   } catch (error) {
     await picture(`failed: ${name.slice(0, 40)}`);
@@ -29,6 +29,15 @@ async function travel(name, journey, address) {
   } finally {
     await context.close();
   }
+}
+
+/** No journey keeps the others waiting. */
+function inTime(journey) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("It took longer than 150 seconds.")), 150_000);
+  });
+  return Promise.race([journey, late]).finally(() => clearTimeout(timer));
 }
 
 const waiting = [];

@@ -35,7 +35,8 @@ export function Conversation({ id, models, tools, children }: Props) {
   const { ref, stick, away } = useStickToEnd<HTMLDivElement>(id);
   const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
-  const answering = turns.filter((turn) => turn.generation && !final(turn.generation.status)).at(-1)?.generation ?? null;
+  // Of several in line, the first: it is the one that is being written.
+  const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const { send, sending, problem, setProblem } = useSend(id, answering !== null, choices, stick);
   const unread = sending?.to === id && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
   const [, stop] = useMutation(StopDocument);

@@ -5,10 +5,12 @@ import { Approval } from "./Approval";
 import { Attachment } from "./Attachment";
 import { Blocks, isAttached } from "./Blocks";
 import { Branches } from "./Branches";
+import { lost } from "./client";
 import { CopyButton } from "./CopyButton";
 import { Icon } from "./Icon";
 import { EditDocument, ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
 import { show } from "./route";
+import { useStore } from "./store";
 import type { TurnActions } from "./Transcript";
 import { useAnswer } from "./useAnswer";
 import { complaint, final, newKey, spent } from "./words";
@@ -91,8 +93,11 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
 
 function AnswerTurn({ turn, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
   const live = !final(generation.status);
+  const away = useStore(lost);
   const { state, problem } = useAnswer(generation.id, live, onChanged);
-  const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? turn.content;
+  // What is stored of a running answer is about a second old: its snapshot, which comes at once, says more.
+  const unheard = live && !state && !away ? [] : turn.content;
+  const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? unheard;
   const status = state?.status ?? generation.status;
   const running = !final(status);
   return (
