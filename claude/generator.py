@@ -18,7 +18,7 @@ from claude.checkpoint import checkpoint
 from claude.connection import Attempt
 from claude.errors import INTERRUPTED, GenerationError
 from claude.finishing import StopRequested, save_end, save_suspension
-from claude.job import Ending, Job, Owner, Suspended, outcome, suspension, terminal
+from claude.job import Ending, Job, Owner, Suspended, end_of, outcome, suspension, terminal
 from claude.patience import forever, patiently
 from claude.rounds import close_calls
 from claude.terms import Terms, Upstream
@@ -90,6 +90,16 @@ class Generator:
         return not self._jobs
 
     @property
+    def running(self) -> int:
+        """How many answers are written here."""
+        return len(self._jobs)
+
+    @property
+    def rest(self) -> float:
+        """How many seconds answers rest between tokens, because the event loop is late."""
+        return self._claude.pace.pause
+
+    @property
     def bounds(self) -> Bounds:
         """What tools may take."""
         return self._terms.bounds
@@ -153,6 +163,7 @@ class Generator:
         for generation_id in found:
             if generation_id not in self._jobs:
                 logger.info("Taking over generation %s", generation_id)
+                self._terms.watch.taken_over()
                 await self._take_over(generation_id)
 
     async def drain(self, grace: float) -> None:
@@ -213,6 +224,7 @@ class Generator:
             # No listener may hang because the database fails; the row is failed when its lease has lapsed.
             logger.exception("Generation %s could not be saved", job.generation_id)
             last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
+        self._terms.watch.ended(end_of(job, status, error))
         await self._announce(last)
         self._jobs.pop(job.generation_id, None)
         for generation_id in following:

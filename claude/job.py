@@ -12,9 +12,10 @@ from claude.answer import Answer
 from claude.asking import AskingForAnswer
 from claude.connection import Attempt
 from claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from claude.watch import End
 from claude.work import Work
 from db.leases import Progress
-from db.tables import Json, Status
+from db.tables import Json, Status, now
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 
 EXPIRED = GenerationError(ErrorCode.TIMEOUT, "No results of tools came in time; what was written is kept.")
@@ -66,6 +67,7 @@ class Job:
     asking: AskingForAnswer | None = None
     failed: list[Attempt] = field(default_factory=list[Attempt])
     allowance: int | None = None
+    begun_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None
@@ -121,6 +123,14 @@ def outcome(job: Job) -> tuple[Status, GenerationError | None]:
         logger.error("Generation %s failed by a fault of ours", job.generation_id, exc_info=failure)
         return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
     return Status.FAILED, describe(failure, job.answer.request_id)
+
+
+def end_of(job: Job, status: Status, error: GenerationError | None) -> End:
+    """Say how a job ended, for who looks at the whole."""
+    first = None if job.first_token_at is None else (job.first_token_at - job.begun_at).total_seconds()
+    seconds = (now() - job.begun_at).total_seconds()
+    code = None if error is None else error.code.value
+    return End(status.value, code, job.model or "", seconds, first, job.answer.total().get("output_tokens", 0))
 
 
 def suspension(job: Job) -> Suspended | None:

@@ -10,6 +10,7 @@ from claude.models import Models
 from claude.prices import Prices
 from claude.titles import Titles
 from claude.toolbox import Toolbox
+from claude.watch import Watch
 
 LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
@@ -36,3 +37,4 @@ class Terms:
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
     bounds: Bounds = field(default_factory=Bounds)
+    watch: Watch = field(default_factory=Watch)

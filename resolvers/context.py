@@ -18,6 +18,7 @@ from claude.generator import CHANGED, Generator
 from claude.mcp_servers import McpServers
 from claude.models import Models
 from claude.toolbox import Toolbox
+from claude.watch import Watch
 from db import attachments, conversations, generations, messages
 from db.database import AsyncSession, Database
 from db.tables import Attachment, Conversation, Generation, Message
@@ -55,6 +56,7 @@ class Services:
     limits: Limits
     toolbox: Toolbox
     mcp: McpServers
+    watch: Watch
 
 
 class Loaders:

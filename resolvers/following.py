@@ -71,6 +71,7 @@ async def follow(
     """
     beginning, ended = await _beginning(context, generation, after, answer)
     follower = Follower(0 if after is None else after, context.push)
+    context.services.watch.followed(_how(beginning))
     for event in beginning:
         follower.after = event.sequence
         yield event
@@ -85,6 +86,13 @@ async def follow(
                     follower.after = fresh[-1].sequence
                 if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
                     return
+
+
+def _how(beginning: Sequence[GenerationEvent]) -> str:
+    first = beginning[0] if beginning else None
+    if not isinstance(first, MessageSnapshot):
+        return "resumed"
+    return "snapshot" if first.reason is None else first.reason.value
 
 
 async def _beginning(

@@ -15,6 +15,7 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from redis.exceptions import RedisError
 
+from claude.watch import Watch
 from resolvers.errors import RateLimited
 from resolvers.windows import LocalWindows
 from streams.occupancy import LASTS, Occupancy
@@ -118,6 +119,7 @@ class Limits:
     uploads: Rate | None = None
     generations: int | None = None
     sockets: int | None = None
+    watch: Watch = field(default_factory=Watch)
 
     async def check_request(self, viewer_id: UUID) -> None:
         """Count a request; raise RateLimited."""
@@ -134,6 +136,7 @@ class Limits:
     async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, things: str) -> None:
         seconds = None if rate is None else await self.rates.hit(rate, str(viewer_id), amount)
         if rate is not None and seconds is not None:
+            self.watch.refused(rate.name)
             words = f"{rate.amount:,} {things} in {rate.seconds:,} s"
             raise RateLimited(seconds, f"At most {words}: come back in {math.ceil(seconds):,} s.")
 
@@ -145,6 +148,7 @@ class Limits:
             return
         place, most = uuid4(), self.sockets
         if not await self.occupancy.take(viewer_id, place, most):
+            self.watch.refused("sockets")
             raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
         holding = asyncio.create_task(self._hold(viewer_id, place, most))
         try:

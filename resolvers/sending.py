@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -136,7 +137,9 @@ async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
     wanted = as_uuid(id)
     if wanted is None or await info.context.loaders.generations.load(wanted) is None:
         raise NotFound(id, "generation")
+    asked = time.monotonic()
     await info.context.generator.stop(wanted)
+    info.context.services.watch.stopped(time.monotonic() - asked)
     stopped = await info.context.loaders.generations.load(wanted)
     if stopped is None:
         raise NotFound(id, "generation")

@@ -53,6 +53,7 @@ from server.pages import graphiql_page, health_router, mount_assets, pages_route
 from server.rest import refuse_invalid, rest_router
 from server.settings import Settings, secret_of
 from server.sign_in import SignIns
+from server.telemetry import Metrics, Standing, metrics_router
 from server.tokens import Tokens
 from server.tooling import bounds_of, start_tools
 from server.transfer import transfer_router
@@ -70,6 +71,7 @@ LAST_WORDS = 2.0
 class Parts:
     """What lives as long as the process serves."""
 
+    metrics: Metrics = field(default_factory=Metrics)
     services: Services = field(init=False)
     door: Door = field(init=False)
     sign_ins: SignIns = field(init=False)
@@ -132,6 +134,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(accounts_router(lambda: parts.sign_ins))
     app.include_router(pages_router(auth=settings.auth, registration=settings.registration))
     app.include_router(health_router(parts.check))
+    app.include_router(metrics_router(parts.metrics))
     mount_assets(app)
     app.add_exception_handler(Unauthenticated, refuse_unknown)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
@@ -168,7 +171,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     prices = Prices(settings.prices)
     budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens)
     bounds = bounds_of(settings)
-    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds)
+    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, parts.metrics)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, (prices, budget), model=settings.title_model or None)
@@ -178,9 +181,10 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
-    limits = open_limits(settings, rates, stack)
-    shared = (subscriptions, limits, toolbox, mcp)
+    limits = open_limits(settings, rates, parts.metrics, stack)
+    shared = (subscriptions, limits, toolbox, mcp, parts.metrics)
     parts.services = Services(database, log, generator, models, files, budget, signals, bells, parts.closing, *shared)
+    parts.metrics.registry.register(Standing(parts.services))
     parts.door = Door(await _identities(settings, database), lambda: parts.services)
     signals.on(SIGNED_OUT, parts.door.bells.ring)
     if settings.auth == "password":

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from claude.connection import Claude, Deadlines
 from claude.simulator import create_simulator, serving
+from claude.watch import Watch
 from resolvers.limits import Limits, Rate, Rates
 from server.settings import Settings, database_file
 from streams.journal import Journal
@@ -49,7 +50,7 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(settings: Settings, rates: Rates, stack: AsyncExitStack) -> Limits:
+def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExitStack) -> Limits:
     """Make the limits of each user: as they are set, and sensible ones where there are many users."""
     occupancy: Occupancy = LocalOccupancy()
     if settings.redis_url is not None:
@@ -69,4 +70,5 @@ def open_limits(settings: Settings, rates: Rates, stack: AsyncExitStack) -> Limi
         uploads=rate("uploads", settings.upload_limit, UPLOADS),
         generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
         sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
+        watch=watch,
     )

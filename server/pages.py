@@ -47,6 +47,7 @@ LINKS = {
     "openapi": "/openapi.json",
     "health": "/healthz",
     "readiness": "/readyz",
+    "metrics": "/metrics",
 }
 
 

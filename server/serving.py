@@ -14,6 +14,7 @@ from server.app import create_app
 from server.collecting import calm
 from server.settings import Settings, load_settings
 from server.sockets import SocketProtocol
+from server.telemetry import JsonLines
 
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
@@ -69,6 +70,9 @@ def _log(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # What libraries say in `debug` is what users wrote: the SDK's requests, frames of sockets, values of statements.
     logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
     logging.getLogger("tertulia").setLevel(level)
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     max_subscriptions_per_socket: int = Field(default=100, ge=1)
     max_subscriptions: int = Field(default=20_000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
     @property
     def simulated(self) -> bool:

@@ -411,7 +411,7 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_every_address_is_documented(local: Place, accounts: Place) -> None:
     table = "".join(re.findall(r"^\| (`.*?) \|", written("docs/endpoints.md"), re.MULTILINE))
     served = {path for place in (local, accounts) for path in place.api.http.get("/openapi.json").json()["paths"]}
-    pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz"}
+    pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages
 

@@ -1,0 +1,167 @@
+"""`/metrics`: what this process does, in Prometheus's text; and the log as lines of JSON.
+
+Figures of this process alone: with several workers on one port each answers for itself, so give each replica a port.
+Source: Prometheus's "Metric and label naming".
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from opentelemetry import trace
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from claude.watch import End, Watch
+from resolvers.context import Services
+
+FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
+STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+WRITING = "write "
+"""What a task that writes an answer is named by, before the answer's id."""
+
+
+class Metrics(Watch):
+    """Counts what it is told; the registry is this application's own."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        labels = ("status", "model")
+        self._ends = Counter("tertulia_generations", "Answers that ended here.", labels, registry=registry)
+        self._failures = Counter("tertulia_failures", "Answers that failed, by code.", ("code",), registry=registry)
+        self._first = Histogram(
+            "tertulia_time_to_first_token_seconds",
+            "From when an answer is begun to its first token.",
+            ("model",),
+            buckets=FIRST_TOKEN,
+            registry=registry,
+        )
+        self._whole = Histogram(
+            "tertulia_generation_seconds", "Whole answers.", ("model",), buckets=WHOLE, registry=registry
+        )
+        self._pace = Histogram(
+            "tertulia_tokens_per_second",
+            "Tokens of an answer by the second, behind its first one.",
+            ("model",),
+            buckets=PACE,
+            registry=registry,
+        )
+        self._tokens = Counter("tertulia_output_tokens", "Tokens that Claude wrote.", ("model",), registry=registry)
+        self._taken = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
+        self._stops = Histogram(
+            "tertulia_stop_seconds", "From a stop's request to its return.", buckets=STOPS, registry=registry
+        )
+        self._followed = Counter(
+            "tertulia_follows", "Followers, by how they began: gaps have a reason.", ("how",), registry=registry
+        )
+        self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
+
+    def ended(self, end: End) -> None:
+        """Count an answer."""
+        self._ends.labels(end.status, end.model).inc()
+        if end.code is not None:
+            self._failures.labels(end.code).inc()
+        self._whole.labels(end.model).observe(end.seconds)
+        self._tokens.labels(end.model).inc(end.output_tokens)
+        if end.first_token_seconds is not None:
+            self._first.labels(end.model).observe(end.first_token_seconds)
+            behind = end.seconds - end.first_token_seconds
+            if behind > 0 and end.output_tokens > 1:
+                self._pace.labels(end.model).observe(end.output_tokens / behind)
+
+    def taken_over(self) -> None:
+        """Count a lost process's answer."""
+        self._taken.inc()
+
+    def stopped(self, seconds: float) -> None:
+        """Count a stop."""
+        self._stops.observe(seconds)
+
+    def followed(self, how: str) -> None:
+        """Count a follower."""
+        self._followed.labels(how).inc()
+
+    def refused(self, limit: str) -> None:
+        """Count a refusal."""
+        self._refused.labels(limit).inc()
+
+
+class Standing(Collector):
+    """What stands at the moment of a scrape; asking costs nothing in between."""
+
+    def __init__(self, services: Services) -> None:
+        """Take the parts that are looked at."""
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the gauges."""
+        services = self._services
+        pool: Any = services.database.engine.pool
+        connected = sum(server.connected for server in services.mcp.servers)
+        for name, meaning, value in (
+            ("generations_active", "Answers that are written here.", services.generator.running),
+            ("subscriptions_active", "Subscriptions that are open here.", services.subscriptions.open),
+            ("draining", "1 while this process takes no new answers.", int(services.generator.draining)),
+            (
+                "rest_seconds",
+                "How long answers rest between tokens: the event loop is late.",
+                services.generator.rest,
+            ),
+            ("database_connections_in_use", "Connections to the database in use.", pool.checkedout()),
+            ("mcp_servers_connected", "MCP servers that are connected.", connected),
+        ):
+            yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
+
+
+def metrics_router(metrics: Metrics) -> APIRouter:
+    """Make the route that Prometheus asks; it says nothing of any user."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/metrics")
+    async def scrape() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON for each record, with the answer that is written and the trace that is open, if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        said: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (generation := _written_now()) is not None:
+            said["generation_id"] = generation
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            said["trace_id"] = trace.format_trace_id(span.trace_id)
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(said).decode()
+
+
+def _written_now() -> str | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    name = "" if task is None else task.get_name()
+    return name.removeprefix(WRITING) if name.startswith(WRITING) else None

@@ -1,0 +1,106 @@
+"""What Prometheus is told, and what the log says as JSON."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from client import Api, Json
+from conftest import Staged
+from running import tertulia
+from scripted import Gate, Reply, says
+
+STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
+
+
+def scraped(api: Api) -> dict[str, float]:
+    """Give what /metrics says: values by name and labels."""
+    response = api.http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    lines = (line.rsplit(" ", 1) for line in response.text.splitlines() if line.startswith("tertulia_"))
+    return {name: float(value) for name, value in lines}
+
+
+def ends(told: dict[str, float], status: str) -> float:
+    """Give how many answers ended so."""
+    return sum(value for name, value in told.items() if re.match(rf'tertulia_generations_total.*"{status}"', name))
+
+
+def test_each_end_is_counted_with_its_times_and_tokens(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("whole"), says("half", gate, "more"), Reply(status=400, body={"type": "error", "error": {
+        "type": "invalid_request_error", "message": "no"}}))  # fmt: skip
+    stage.api.answer("One")
+    assert ends(scraped(stage.api), "completed") == 1
+    generation = stage.api.send("Two")["generation"]["id"]
+    assert gate.reached.wait(20)
+    assert scraped(stage.api)["tertulia_generations_active"] == 1
+    stage.api.ask(STOP, id=generation)
+    gate.open.set()
+    stage.api.answer("Three")
+    told = scraped(stage.api)
+    assert (ends(told, "completed"), ends(told, "stopped"), ends(told, "failed")) == (1, 1, 1)
+    assert told['tertulia_failures_total{code="invalid_request_error"}'] == 1
+    assert told["tertulia_stop_seconds_count"] == 1
+    assert told['tertulia_output_tokens_total{model="claude-opus-5-5"}'] >= 7
+    assert told['tertulia_time_to_first_token_seconds_count{model="claude-opus-5-5"}'] == 2
+    assert told["tertulia_generations_active"] == 0
+
+
+def test_followers_are_counted_by_how_they_began(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        generation = api.answer("Hello")["generation"]["id"]
+        before = scraped(api)
+        for after in (None, 0, 999):
+            api.follow(generation, after)
+        told = scraped(api)
+        for how in ("snapshot", "resumed", "unknown_sequence"):
+            name = f'tertulia_follows_total{{how="{how}"}}'
+            assert told[name] == before.get(name, 0) + 1
+        assert told["tertulia_subscriptions_active"] == 0
+
+
+def test_a_limit_that_is_reached_is_counted(tmp_path: Path) -> None:
+    with tertulia(tmp_path, rate_limit="1/hour") as address, Api(address) as api:
+        api.answer("Hello")
+        assert api.http.post("/chat", json={"message": "Again"}).status_code == 429
+        assert scraped(api)['tertulia_refused_total{limit="sends"}'] == 1
+
+
+def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        sent = api.answer("A secret about zeppelins")
+        text = api.http.get("/metrics").text
+        assert "zeppelins" not in text
+        assert sent["generation"]["id"] not in text
+
+
+def test_the_log_is_lines_of_json_where_that_is_asked_for(tmp_path: Path) -> None:
+    settings: Json = {
+        "TERTULIA_LOG_FORMAT": "json",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+        "PATH": "/usr/bin:/bin",
+    }
+    port = urlsplit("http://127.0.0.1:0").port
+    command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=settings, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = json.loads(server.stderr.readline())
+        server.terminate()
+    assert line["level"] == "warning"
+    assert line["logger"] == "tertulia"
+    assert "ANTHROPIC_BASE_URL" in line["message"]
+    assert line["time"].endswith("+00:00")
+
+
+def test_the_dashboard_and_the_alerts_ask_for_what_is_told(tmp_path: Path) -> None:
+    folder = Path(__file__).parent.parent / "deploy" / "observability"
+    asked = set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "alerts.yaml").read_text()))
+    asked |= set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "grafana-dashboard.json").read_text()))
+    with tertulia(tmp_path) as address, Api(address) as api:
+        told = api.http.get("/metrics").text
+    known = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
+    histograms = set(re.findall(r"^# TYPE (\w+) histogram", told, re.MULTILINE))
+    assert asked - known == {f"{name}_bucket" for name in histograms if f"{name}_bucket" in asked}
