@@ -255,7 +255,7 @@ def run(desk: Path, environment: dict[str, str], *command: str | Path) -> str:
         env=here | packages | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         stdin=subprocess.DEVNULL,
     )
