@@ -102,7 +102,7 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
 def explain(error: BaseException, url: str) -> DatabaseUnavailable:
     """Say in one line what is wrong with the database, without the password."""
     shown = make_url(url).render_as_string(hide_password=True)
-    cause = str(getattr(error, "orig", error) or type(error).__name__).splitlines()[0]
+    cause = (str(getattr(error, "orig", error)) or type(error).__name__).splitlines()[0]
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {cause}")
 
 

