@@ -123,6 +123,7 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt -c requirements/check.txt requirements/docs.in -o requirements/docs.txt
+	$(COMPILE) --upgrade deploy/sbom.in -o deploy/sbom.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays

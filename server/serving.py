@@ -16,6 +16,8 @@ from server.settings import Settings, load_settings
 from server.sockets import SocketProtocol
 from server.telemetry import JsonLines
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the usual proxies keep an idle connection (60): who closes first must be the proxy, or it answers 502."""
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
 MAX_MESSAGE = 2_000_000
@@ -110,6 +112,7 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         ws=SocketProtocol,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         **more,
     )
 

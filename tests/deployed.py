@@ -1,0 +1,194 @@
+"""What `deploy/` says, read; and its parts as processes: proxies with their very files, replicas with their settings."""
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+yaml: Any = pytest.importorskip("yaml", reason="needs PyYAML, which comes with `make docs`")
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
+PATIENCE = 20.0
+
+
+# ---- files -----------------------------------------------------------------------------------
+
+
+def documents(file: Path) -> list[Any]:
+    """Give all documents of a file of YAML."""
+    return [found for found in yaml.safe_load_all(file.read_text(encoding="utf-8")) if found is not None]
+
+
+def compose() -> Any:
+    """Give what compose.yaml says, with nothing put in place of its variables."""
+    return documents(DEPLOY / "compose.yaml")[0]
+
+
+def manifest(kind: str) -> Any:
+    """Give the one manifest of a kind that kustomization.yaml brings."""
+    listed = documents(KUBERNETES / "kustomization.yaml")[0]["resources"]
+    (found,) = [one for name in listed for one in documents(KUBERNETES / name) if one["kind"] == kind]
+    return found
+
+
+def interpolated(text: str, values: dict[str, str]) -> str:
+    """Do what compose does with `${NAME:-default}` and `${NAME:?what is wrong}`."""
+
+    def put(found: re.Match[str]) -> str:
+        name, sign, more = found.groups()
+        if values.get(name):
+            return values[name]
+        assert sign == ":-", f"{name} {more}"
+        return str(more)
+
+    return re.sub(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}", put, text)
+
+
+def dotenv() -> dict[str, str]:
+    """Give what .env.example sets, and what it shows as a comment."""
+    return dict(re.findall(r"^#? ?([A-Z_]+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
+
+
+@dataclass(frozen=True)
+class Step:
+    """An instruction of a Dockerfile."""
+
+    name: str
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        return [word for word in self.text.split() if not word.startswith("--")]
+
+    @property
+    def listed(self) -> list[str]:
+        """The words of an instruction in exec form."""
+        found: list[str] = json.loads(self.text[self.text.index("[") :])
+        return found
+
+
+def dockerfile() -> list[list[Step]]:
+    """Give the stages of the Dockerfile; what stands before the first FROM is one too."""
+    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    stages: list[list[Step]] = [[]]
+    for line in text.replace("\\\n", " ").splitlines():
+        name, _, rest = line.strip().partition(" ")
+        if name == "FROM":
+            stages.append([])
+        if name:
+            stages[-1].append(Step(name, rest.strip()))
+    return stages
+
+
+def let_through(path: str) -> bool:
+    """Say whether .dockerignore lets a path into the build: the last line that fits it, or a folder of it, decides."""
+    found = True
+    above = ["/".join(path.split("/")[: end + 1]) for end in range(path.count("/") + 1)]
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!").removeprefix("**/")
+        if not line or line.startswith("#"):
+            continue
+        tried = above if not line.startswith("**/") else [one.rpartition("/")[2] for one in above]
+        if any(fnmatch.fnmatchcase(one, pattern) and one.count("/") >= pattern.count("/") for one in tried):
+            found = line.startswith("!")
+    return found
+
+
+# ---- processes -------------------------------------------------------------------------------
+
+Proxy = Callable[[Path, Sequence[str]], AbstractContextManager[str]]
+
+
+@contextmanager
+def caddy(folder: Path, replicas: Sequence[str]) -> Generator[str]:
+    """Run Caddy with deploy/Caddyfile before replicas at `HOST:PORT`; gives its address."""
+    port = free_port()
+    text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    site = "{$DOMAIN::80} {\n"
+    assert site in text
+    (folder / "Caddyfile").write_text(text.replace(site, f"{site}\tbind 127.0.0.1\n"))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "CADDY_ADMIN": f"unix//{folder}/admin.sock",
+        "DOMAIN": f"http://127.0.0.1:{port}",
+        "UPSTREAMS": " ".join(replicas),
+    }
+    command = ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    with _running(command, folder, port, environment):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx(folder: Path, replicas: Sequence[str]) -> Generator[str]:
+    """Run nginx with deploy/nginx.conf before two replicas; gives its address. TLS is left out: it is the reader's."""
+    port = free_port()
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    for name, replica in zip(("tertulia-a:8000", "tertulia-b:8000"), replicas, strict=True):
+        assert name in text
+        text = text.replace(name, replica)
+    text = re.sub(r"(listen \[::\]|ssl_\w+ ).*;", "", text)
+    text = text.replace("listen 80;", f"listen unix:{folder}/redirect.sock;")
+    text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
+    (folder / "site.conf").write_text(text)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    main = f"daemon off; pid {folder}/pid; error_log stderr; events {{ worker_connections 1024; }}"
+    (folder / "nginx.conf").write_text(f"{main} http {{ access_log off; {places} include site.conf; }}")
+    with _running(["nginx", "-p", str(folder), "-c", "nginx.conf"], folder, port, dict(os.environ)):
+        yield f"http://127.0.0.1:{port}"
+
+
+PROXIES: dict[str, Proxy] = {"caddy": caddy, "nginx": nginx}
+
+
+def program(name: str) -> str | None:
+    """Find a program, also where only root looks."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Generator[None]:
+    log = folder / f"{command[0]}.log"
+    found = program(command[0])
+    assert found is not None
+    with log.open("wb") as output:
+        process = subprocess.Popen([found, *command[1:]], env=environment, cwd=folder, stdout=output, stderr=output)
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while not _answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+        yield
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE).status_code == 200
+    except httpx2.HTTPError:
+        time.sleep(0.01)
+        return False
+
+
+def free_port() -> int:
+    """Find a port for a program that cannot look for one itself."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,391 @@
+"""What `deploy/` brings fits the server and itself; and works, with processes in place of containers.
+
+No container engine is needed: what an image would hold is this checkout, and proxies are Debian's.
+"""
+
+import configparser
+import inspect
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from deployed import (
+    DEPLOY,
+    KUBERNETES,
+    ROOT,
+    Step,
+    compose,
+    dockerfile,
+    documents,
+    dotenv,
+    let_through,
+    manifest,
+    program,
+)
+from media import pdf
+from people import register, signed
+from running import tertulia
+
+from server.app import LAST_WORDS
+from server.command import serve
+from server.serving import DRAIN_SECONDS, _config
+from server.settings import OF_CLIENTS, Settings, variable_name
+
+FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())
+SETTINGS = {variable_name(field) for field in Settings.model_fields}
+PROJECT: Any = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PORT = inspect.signature(serve).parameters["port"].default
+GRACE = Settings.model_fields["drain_seconds"].default + LAST_WORDS + DRAIN_SECONDS
+"""Seconds that a process takes to leave, at most."""
+REPLICAS = ("tertulia-a", "tertulia-b")
+
+
+def written(name: str) -> str:
+    return (DEPLOY / name).read_text(encoding="utf-8")
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+def everything(found: Any) -> Iterator[tuple[str, Any]]:
+    """Give each key of a document with what stands there, however deep."""
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield name, value
+            yield from everything(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from everything(value)
+
+
+def values(name: str, *files: Path) -> list[Any]:
+    """Give all that stands under a key in files of YAML."""
+    found = [pair for file in files for document in documents(file) for pair in everything(document)]
+    return [value for key, value in found if key == name]
+
+
+# ---- the files fit the server, and one another -----------------------------------------------
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_each_setting_that_is_named_is_one(file: Path) -> None:
+    named = set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8")))
+    assert named - SETTINGS - {OF_CLIENTS} == set()
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.suffix in (".yaml", ".yml")], ids=lambda file: file.name
+)
+def test_each_file_of_yaml_can_be_read(file: Path) -> None:
+    assert documents(file)
+
+
+def test_the_unit_of_systemd_can_be_read_and_leaves_time_to_drain() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read_string(written("tertulia.service"))
+    assert set(unit) == {"DEFAULT", "Unit", "Service", "Install"}
+    assert seconds(unit["Service"]["TimeoutStopSec"]) > GRACE
+
+
+def test_every_replica_has_time_to_drain() -> None:
+    services = compose()["services"]
+    assert {seconds(services[name]["stop_grace_period"]) > GRACE for name in REPLICAS} == {True}
+    pod = manifest("Deployment")["spec"]["template"]["spec"]
+    (before,) = [float(container["lifecycle"]["preStop"]["exec"]["command"][-1]) for container in pod["containers"]]
+    drained = float(manifest("ConfigMap")["data"]["TERTULIA_DRAIN_SECONDS"])
+    assert pod["terminationGracePeriodSeconds"] > before + drained + LAST_WORDS + DRAIN_SECONDS
+    assert manifest("HorizontalPodAutoscaler")["spec"]["behavior"]["scaleDown"]["policies"][0]["type"] == "Pods"
+
+
+def test_what_is_asked_for_health_is_there(tmp_path: Path) -> None:
+    text = "".join(file.read_text(encoding="utf-8") for file in FILES)
+    asked = set(re.findall(r"(?:health_uri |127\.0\.0\.1:\d+)(/[a-z]+)", text))
+    asked |= {probe["path"] for probe in values("httpGet", KUBERNETES / "deployment.yaml")}
+    asked.add(manifest("Deployment")["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"])
+    assert asked == {"/healthz", "/readyz", "/metrics"}
+    with tertulia(tmp_path) as address:
+        assert {httpx2.get(address + path).status_code for path in asked} == {200}
+
+
+def test_a_pod_is_asked_whether_it_lives_by_what_needs_no_database() -> None:
+    (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
+    paths = {name: value["httpGet"]["path"] for name, value in container.items() if name.endswith("Probe")}
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+
+
+def test_all_speak_of_one_port() -> None:
+    (exposed,) = [step.text for step in dockerfile()[-1] if step.name == "EXPOSE"]
+    of_checks = re.findall(r"127\.0\.0\.1:(\d+)/", "".join(map(written, ("Dockerfile", "compose.yaml"))))
+    of_proxies = re.findall(r"tertulia-[ab]:(\d+)", "".join(map(written, ("Caddyfile", "nginx.conf"))))
+    of_compose = [port for name in REPLICAS for port in compose()["services"][name]["expose"]]
+    (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
+    (pod,) = container["ports"]
+    scraped = manifest("Deployment")["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"]
+    assert {exposed, *of_checks, *of_proxies, *of_compose, str(pod["containerPort"]), scraped} == {str(PORT)}
+    assert {service["targetPort"] for service in manifest("Service")["spec"]["ports"]} == {pod["name"]}
+    assert {probe["port"] for probe in values("httpGet", KUBERNETES / "deployment.yaml")} == {pod["name"]}
+    assert manifest("NetworkPolicy")["spec"]["ingress"][0]["ports"][0]["port"] == pod["name"]
+
+
+def test_proxies_name_the_replicas_of_compose_and_close_idle_connections_first() -> None:
+    for name in ("Caddyfile", "nginx.conf"):
+        text = written(name)
+        assert set(re.findall(r"tertulia-[a-z]+(?=:)", text)) == set(REPLICAS) <= set(compose()["services"])
+        (kept,) = re.findall(r"^\s*keepalive(?:_timeout)? (\d+)s", text, re.MULTILINE)
+        assert float(kept) < _config(None).timeout_keep_alive
+        assert not re.search(r"^\s*(encode|gzip on)", text, re.MULTILINE)
+
+
+def test_every_image_is_pinned_and_ours_has_the_version_of_the_project() -> None:
+    images = [*values("image", DEPLOY / "compose.yaml")]
+    images += [step.text.partition("=")[2] for step in dockerfile()[0] if step.name == "ARG"]
+    ours = "${IMAGE:-tertulia:" + PROJECT["project"]["version"] + "}"
+    others = {image for image in images if image != ours}
+    assert ours in images
+    assert [image for image in others if not re.fullmatch(r"[a-z]+:\d[\w.]*-[a-z][\w-]*", image)] == []
+    label = next(step.text for step in dockerfile()[-1] if step.name == "LABEL")
+    assert f'version="{PROJECT["project"]["version"]}"' in label
+    (placed,) = documents(KUBERNETES / "kustomization.yaml")[0]["images"]
+    assert placed["newTag"] == PROJECT["project"]["version"]
+    assert set(values("image", KUBERNETES / "deployment.yaml")) == {placed["name"]}
+
+
+def test_migrations_run_once_before_the_replicas() -> None:
+    services = compose()["services"]
+    assert services["migrate"]["command"] == ["migrate"]
+    waits = [services[name]["depends_on"]["migrate"]["condition"] for name in REPLICAS]
+    assert waits == ["service_completed_successfully"] * 2
+    (first,) = manifest("Deployment")["spec"]["template"]["spec"]["initContainers"]
+    assert first["args"] == ["migrate"]
+
+
+def test_what_compose_needs_to_be_told_is_in_the_example() -> None:
+    text = written("compose.yaml")
+    assert set(re.findall(r"\$\{(\w+):\?", text)) <= set(dotenv())
+    services = compose()["services"]
+    assert {services[name]["env_file"] for name in (*REPLICAS, "migrate")} == {".env"}
+    named = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+    assert {name for name in named if not name.startswith(".")} == set(compose()["volumes"])
+    assert {name for name in named if name.startswith(".") and not (DEPLOY / name).is_file()} == set()
+    public = {name for name, service in services.items() if "ports" in service}
+    assert (public, compose()["networks"]["inside"]) == ({"caddy"}, {"internal": True})
+
+
+# ---- Kubernetes ------------------------------------------------------------------------------
+
+
+def test_a_pod_is_nobody_and_writes_nowhere_but_where_it_may() -> None:
+    pod = manifest("Deployment")["spec"]["template"]["spec"]
+    (user,) = [step.text for step in dockerfile()[-1] if step.name == "USER"]
+    bounds = pod["securityContext"]
+    assert f"{bounds['runAsUser']}:{bounds['runAsGroup']}" == f"{bounds['fsGroup']}:{bounds['fsGroup']}" == user
+    assert (bounds["runAsNonRoot"], bounds["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"memory"} == set(container["resources"]["limits"])
+        assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp", "/data"}
+    enforced = manifest("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert enforced == "restricted"
+
+
+def test_a_service_of_our_name_does_not_give_pods_settings_that_there_are_not() -> None:
+    # A Service NAME gives pods NAME_PORT and more, and an unknown TERTULIA_... stops the start.
+    assert manifest("Service")["metadata"]["name"] == "tertulia"
+    assert manifest("Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
+def test_everything_chooses_the_pods_of_the_deployment() -> None:
+    labels = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
+    chosen = [
+        manifest("Deployment")["spec"]["selector"]["matchLabels"],
+        manifest("Service")["spec"]["selector"],
+        manifest("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        manifest("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    assert [one for one in chosen if one != labels] == []
+    name = manifest("Deployment")["metadata"]["name"]
+    assert manifest("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == name
+    service = manifest("Ingress")["spec"]["rules"][0]["http"]["paths"][-1]["backend"]["service"]
+    assert service == {"name": manifest("Service")["metadata"]["name"], "port": {"name": "http"}}
+    sources = manifest("Deployment")["spec"]["template"]["spec"]["containers"][0]["envFrom"]
+    secret = documents(KUBERNETES / "secret.example.yaml")[0]
+    assert sources == [
+        {"configMapRef": {"name": manifest("ConfigMap")["metadata"]["name"]}},
+        {"secretRef": {"name": secret["metadata"]["name"]}},
+    ]
+
+
+def test_replicas_are_counted_by_answers_that_are_written() -> None:
+    scaling = manifest("HorizontalPodAutoscaler")["spec"]
+    metric = scaling["metrics"][0]["pods"]["metric"]["name"]
+    (rule,) = documents(KUBERNETES / "prometheus-adapter.yaml")[0]["rules"]["custom"]
+    assert metric == "tertulia_generations_active"
+    assert rule["seriesQuery"].startswith(metric + "{")
+    assert scaling["minReplicas"] > manifest("PodDisruptionBudget")["spec"]["maxUnavailable"]
+
+
+def test_every_manifest_is_applied_or_says_that_it_is_not() -> None:
+    listed = set(documents(KUBERNETES / "kustomization.yaml")[0]["resources"])
+    for file in KUBERNETES.glob("*.yaml"):
+        aside = re.search(r"[Nn]ot part of kustomization\.yaml", file.read_text(encoding="utf-8")) is not None
+        assert (file.name in listed) != (aside or file.name == "kustomization.yaml"), file.name
+
+
+# ---- the image -------------------------------------------------------------------------------
+
+
+def sources(stage: list[Step]) -> list[str]:
+    return [word for step in stage if step.name == "COPY" and "--from=" not in step.text for word in step.words[:-1]]
+
+
+def test_what_the_image_is_built_from_is_there_and_let_through() -> None:
+    copied = [path for stage in dockerfile() for path in sources(stage)]
+    assert [path for path in copied if not (ROOT / path).exists() or not let_through(path)] == []
+    modules = PROJECT["tool"]["uv"]["build-backend"]["module-name"]
+    assert set(modules) | {"pyproject.toml", PROJECT["project"]["readme"], "LICENSE"} <= set(copied)
+
+
+def test_no_data_no_secret_and_no_history_goes_into_the_build() -> None:
+    kept = [".env", "deploy/.env", "server/.env", "tertulia.db", "db/tertulia.db", "tertulia.db-secret", ".git/config"]
+    kept += [".venv/bin/python", "node_modules/x/index.js", "web/app/node_modules/x/index.js", "web/build/index.html"]
+    kept += ["tertulia-attachments/x", "tests/people.py", "server/__pycache__/app.pyc"]
+    assert [path for path in kept if let_through(path)] == []
+    assert [
+        path for path in ("server/app.py", "web/app/src/main.tsx", "db/migrations/env.py") if not let_through(path)
+    ] == []
+
+
+def test_everything_from_elsewhere_is_pinned_by_its_hash() -> None:
+    run = [step.text for stage in dockerfile() for step in stage if step.name == "RUN"]
+    steps = [command.strip() for text in run for command in text.split("&&")]
+    installed = [text for text in steps if re.search(r"\bpip\b.* install ", text)]
+    assert len(installed) > 3
+    assert [
+        text for text in installed if "--require-hashes" not in text and not text.endswith("--no-build-isolation .")
+    ] == []
+    for name in re.findall(r"-r (\S+)", " ".join(installed)):
+        pinned = re.findall(r"^[\w.\[\]-]+==\S+.*?(?=^\S|\Z)", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
+        assert pinned
+        assert [one.split()[0] for one in pinned if "--hash=sha256:" not in one] == []
+    assert [text for text in steps if "npm install" in text] == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+def test_the_image_says_what_its_page_is_made_of() -> None:
+    command = ["node", str(DEPLOY / "page-sbom.mjs")]
+    said = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
+    assert (said["bomFormat"], said["metadata"]["component"]["name"]) == ("CycloneDX", "@tertulia/app")
+    parts = {one["name"]: one for one in said["components"]}
+    # What it asks for, what that needs in turn, and nothing that builds or tests it.
+    wanted = json.loads((ROOT / "web" / "app" / "package.json").read_text())["dependencies"]
+    assert set(wanted) | {"wonka", "scheduler", "graphql"} <= set(parts)
+    assert {"vite", "typescript", "vue", "@types/react"} & set(parts) == set()
+    assert {name: parts[name]["version"] for name in wanted if wanted[name] != "*"} == {
+        name: version for name, version in wanted.items() if version != "*"
+    }
+    assert [name for name, one in parts.items() if "licenses" not in one] == []
+
+
+def test_the_image_runs_as_a_number_that_is_not_roots_and_hears_sigterm() -> None:
+    last = dockerfile()[-1]
+    (user,) = [step.text for step in last if step.name == "USER"]
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
+    (made,) = [step.text for step in last if step.name == "RUN"]
+    assert re.findall(r"--(?:owner|group)=(\d+)", made) == user.split(":")
+    begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
+    assert begin == ["tertulia", "serve", "--host", "0.0.0.0"]
+    assert [step.text for step in last if step.name == "STOPSIGNAL"] == ["SIGTERM"]
+    names = [step.name for step in last]
+    assert names.index("USER") < names.index("ENTRYPOINT")
+
+
+NOBODY = 10001
+MAY_READ = "-all,+dac_read_search"
+"""What lets a test's own files and Python be read by nobody, where they belong to root; it lets nothing be written."""
+
+
+def as_nobody(folder: Path) -> list[str]:
+    """Give what runs a command as the image's user, to whom everything but a folder of its own is read-only."""
+    if os.geteuid() != 0:
+        return []
+    os.chown(folder, NOBODY, NOBODY)
+    kinds = ("--bounding-set", "--inh-caps", "--ambient-caps")
+    bounds = [word for kind in kinds for word in (kind, MAY_READ)]
+    given = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *bounds]
+    if shutil.which("setpriv") is None or subprocess.run([*given, "true"], check=False).returncode != 0:
+        pytest.skip("needs setpriv, and root's capabilities")
+    return given
+
+
+def test_what_the_image_runs_starts_as_nobody_and_leaves_at_sigterm(tmp_path: Path) -> None:
+    (data := tmp_path / "data").mkdir()
+    last = dockerfile()[-1]
+    said = " ".join(step.text for step in last if step.name == "ENV").replace("/data", str(data))
+    # Whose home is nowhere, as with another user than the image's own.
+    environment = dict(pair.split("=", 1) for pair in shlex.split(said)) | {"HOME": "/nonexistent"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
+    command = [*as_nobody(data), *begin[:-1], "127.0.0.1", "--port", "0"]
+    process = subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        address = next(line.split()[-1] for line in process.stdout if "Chat" in line)
+        (check,) = [step.listed for step in last if step.name == "HEALTHCHECK"]
+        asked = [check[0], check[1], check[2].replace(f"http://127.0.0.1:{PORT}", address)]
+        assert subprocess.run(asked, env=environment, check=False).returncode == 0
+        with signed(address, register(address, "ada")) as api:
+            kept = api.http.post("/attachments", files={"file": ("report.pdf", pdf("Sales rose."))}).json()["id"]
+            assert api.answer("Hello", attachmentIds=[kept])["__typename"] == "GenerationCompleted"
+        process.terminate()
+        assert process.wait(60) == 0
+        assert subprocess.run(asked, env=environment, check=False, stderr=subprocess.DEVNULL).returncode == 1
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert {file.name for file in data.iterdir()} >= {"tertulia.db", "tertulia.db-secret", "attachments"}
+
+
+# ---- proxies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(program("caddy") is None, reason="needs caddy")
+@pytest.mark.parametrize(("domain", "port"), [("chat.example.com", 443), (None, 80)])
+def test_caddy_serves_a_domain_over_tls_and_else_plain_http(domain: str | None, port: int) -> None:
+    environment = dict(os.environ) | ({"DOMAIN": domain} if domain else {})
+    command = ["caddy", "adapt", "--config", str(DEPLOY / "Caddyfile"), "--adapter", "caddyfile"]
+    adapted = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+    (server,) = adapted["apps"]["http"]["servers"].values()
+    assert server["listen"] == [f":{port}"]
+    assert [one["host"] for route in server["routes"] for one in route.get("match", []) if "host" in one] == (
+        [[domain]] if domain else []
+    )
+    (upstreams,) = [value for name, value in everything(adapted) if name == "upstreams"]
+    assert [one["dial"] for one in upstreams] == [f"{name}:{PORT}" for name in REPLICAS]
+    assert [value for name, value in everything(adapted) if name == "flush_interval"] == [-1]
+
+
+@pytest.mark.skipif(program("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", written("tertulia.service"), flags=re.MULTILINE)
+    (tmp_path / "tertulia.service").write_text(unit)
+    told = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / "tertulia.service")], check=False, capture_output=True, text=True
+    )
+    # Of other units of the machine it may have something to say too.
+    assert [line for line in told.stderr.splitlines() if "tertulia" in line] == []

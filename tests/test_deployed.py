@@ -1,0 +1,290 @@
+"""compose.yaml brought up, with processes in place of containers: its settings, its Redis, its proxy before two replicas.
+
+PostgreSQL, Redis, Caddy and nginx are real, and the proxies' files are those of `deploy/`.
+"""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx2
+import pytest
+from client import FOLLOW, Api, raw_socket
+from deployed import PROXIES, ROOT, compose, dotenv, interpolated, program
+from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
+from forking import forks
+from people import register, signed
+from running import execute
+from servers import RedisServer, Servers, create_database
+from websockets.exceptions import InvalidStatus
+
+Json = dict[str, Any]
+HANGS = "/simulate hang"
+"""Half an answer, and then nothing for as long as anybody waits."""
+LOADED = 4
+FILLED_IN = {"POSTGRES_PASSWORD": "0", "TERTULIA_SECRET_KEY": "of the tests, and long enough to sign with"}
+ROOMY = {"TERTULIA_RATE_LIMIT": "10000", "TERTULIA_MAX_SOCKETS_PER_USER": "1000", "TERTULIA_REGISTRATION": "open"}
+"""One person stands for many here."""
+
+
+class Deployment:
+    """Two replicas behind a proxy; `api` is somebody who signed in through it."""
+
+    def __init__(self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str]) -> None:
+        self.folder, self.place, self.claude, self.settings = folder, place, claude, settings
+        self.stack = ExitStack()
+        self.replicas = [self.start("0"), self.start("0")]
+        self.ports = [replica.ready().address.rpartition(":")[2] for replica in self.replicas]
+        self.address = self.proxy = ""
+        self.api: Api
+
+    def start(self, port: str) -> Server:
+        server = Server(self.folder, self.place, self.claude, "--port", port, **self.settings)
+        self.stack.callback(server.close)
+        return server
+
+    def again(self, number: int) -> None:
+        """Do what a restart policy does."""
+        self.replicas[number] = self.start(self.ports[number])
+        self.replicas[number].ready()
+
+    def open(self, proxy: str) -> None:
+        self.proxy = proxy
+        hosts = [f"127.0.0.1:{port}" for port in self.ports]
+        self.address = self.stack.enter_context(PROXIES[proxy](self.folder, hosts))
+        self.api = signed(self.address, register(self.address, "ada"))
+        self.stack.callback(self.api.http.close)
+
+    def send(self, text: str) -> Json:
+        """Do as clients do: what was refused for now, or lost on its way, is sent again under the same key."""
+        key, deadline = str(uuid4()), time.monotonic() + PATIENCE
+        sent: Json = {}
+        while time.monotonic() < deadline:
+            with suppress(*LOST, json.JSONDecodeError):  # what a proxy says itself is no JSON
+                sent = self.api.try_send(text, idempotencyKey=key)
+                if sent["__typename"] == "SendMessagePayload":
+                    return sent
+        raise TimeoutError(sent)
+
+    def directly(self, number: int) -> Api:
+        """The same person, without the proxy."""
+        found = Api(f"http://127.0.0.1:{self.ports[number]}")
+        found.signed = self.api.signed
+        found.http.headers.update(self.api.signed)
+        self.stack.callback(found.http.close)
+        return found
+
+
+def settings_of_a_replica(folder: Path) -> dict[str, str]:
+    """Give what compose.yaml and .env.example set, but for the addresses of what is elsewhere here."""
+    values = {name: value for name, value in dotenv().items() if name.startswith("TERTULIA_REGISTRATION")} | FILLED_IN
+    said = compose()["services"]["tertulia-a"]["environment"]
+    found = values | {name: interpolated(value, values) for name, value in said.items()}
+    elsewhere = ("DATABASE_URL", "REDIS_URL", "POSTGRES_PASSWORD")
+    kept = {name: value for name, value in found.items() if name not in elsewhere}
+    return kept | {"TERTULIA_ATTACHMENTS": str(folder / "attachments")} | ROOMY
+
+
+def migrate(folder: Path, place: Json, settings: dict[str, str]) -> None:
+    """Do what the service of that name does before the replicas start."""
+    named = {name.upper(): value for name, value in place.items()}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings, **named}
+    log = folder / "migrate.log"
+    assert forks().start(["migrate"], folder=folder, environment=environment, output=log).wait() == 0, log.read_text()
+
+
+@pytest.fixture(scope="module", params=sorted(PROXIES))
+def deployment(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Deployment]:
+    if program(request.param) is None:
+        pytest.skip(f"needs {request.param}")
+    tmp_path = tmp_path_factory.mktemp(request.param)
+    options = [interpolated(word, {}) for word in compose()["services"]["redis"]["command"][1:]]
+    redis = RedisServer(tmp_path / "redis", *options)
+    with ExitStack() as stack, counting() as claude:
+        stack.callback(redis.stop)
+        place = {"database_url": create_database(servers.postgres_url()), "redis_url": redis.url(0)}
+        settings = settings_of_a_replica(tmp_path)
+        migrate(tmp_path, place, settings)
+        found = Deployment(tmp_path, place, claude, settings)
+        stack.enter_context(found.stack)
+        found.open(request.param)
+        yield found
+
+
+def test_a_conversation_goes_through_the_proxy_word_by_word(deployment: Deployment) -> None:
+    api = deployment.api
+    for follow in (over_a_socket, over_events, over_multipart, by_rest):
+        # The answer never ends by itself: whatever is seen of it has not waited for the rest.
+        words = follow(api)
+        said = next(words)
+        assert said
+        running = api.ask("{ conversations(first: 1) { edges { node { activeGeneration { id status } } } } }")
+        generation = running["conversations"]["edges"][0]["node"]["activeGeneration"]
+        assert generation["status"] == "RUNNING"
+        api.stop(generation["id"])
+        assert list(words)[-1] == "end"
+
+
+def over_a_socket(api: Api) -> Iterator[str]:
+    generation = api.send(HANGS)["generation"]["id"]
+    with api.socket() as socket:
+        yield from told(socket.events(generation))
+
+
+def over_events(api: Api) -> Iterator[str]:
+    yield from told(over_http(api, "text/event-stream", "data: "))
+
+
+def over_multipart(api: Api) -> Iterator[str]:
+    yield from told(over_http(api, 'multipart/mixed;subscriptionSpec="1.0"', ""))
+
+
+def over_http(api: Api, accept: str, begins: str) -> Iterator[Json]:
+    body = {"query": FOLLOW, "variables": {"id": api.send(HANGS)["generation"]["id"]}}
+    with api.http.stream("POST", "/graphql", json=body, headers={"accept": accept}) as response:
+        for line in response.iter_lines():
+            found = json.loads(line.removeprefix(begins)) if line.startswith(begins + "{") else {}
+            found = found.get("payload") or found
+            if found.get("data"):
+                yield found["data"]["generationEvents"]
+
+
+def told(events: Iterator[Json]) -> Iterator[str]:
+    for event in events:
+        if event["__typename"] == "TextDelta" or event.get("message", {}).get("text"):
+            yield "words"
+    yield "end"
+
+
+def by_rest(api: Api) -> Iterator[str]:
+    with api.http.stream("POST", "/chat/stream", json={"message": HANGS}) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                yield "words"
+    yield "end"
+
+
+def test_who_comes_is_known_by_what_the_proxy_says_and_not_by_what_they_say_themselves(deployment: Deployment) -> None:
+    address, api = deployment.address, deployment.api
+    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    form = {"grant_type": "password", "username": "ada", "password": "not what was chosen"}
+    refused = httpx2.post(f"{address}/auth/token", data=form, headers=lies)
+    assert (refused.status_code, "strict-transport-security" in refused.headers) == (400, False)
+    seen = {row[0] for row in execute(deployment.place, "SELECT address FROM audit")}
+    assert seen == {"127.0.0.1"}
+    figures = httpx2.get(f"{address}/metrics")
+    assert (figures.status_code, "content-security-policy" in figures.headers) == (404, False)  # not Tertulia's own
+    with raw_socket(address, additional_headers={"Origin": address}):
+        pass
+    with (
+        pytest.raises(InvalidStatus) as foreign,
+        raw_socket(address, additional_headers={"Origin": "http://other.example"}),
+    ):
+        pass
+    assert foreign.value.response.status_code == 403
+    assert api.http.get("/", headers={"accept": "text/html"}).status_code == 200
+
+
+class Load:
+    """Messages that are sent and followed through the proxy, while lists are asked for all the time."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.said = [f"/simulate long 120 {uuid4().hex}" for _ in range(LOADED)]
+        self.refused: list[str] = []
+        self._over = threading.Event()
+        self._lists = threading.Thread(target=self._ask_for_lists, daemon=True)
+        self._lists.start()
+        with ThreadPoolExecutor(LOADED) as pool:
+            self.sent = list(pool.map(deployment.send, self.said))
+        self.readers = [
+            [Reader([deployment.api], one["generation"]["id"], exact=exact) for exact in (True, False)]
+            for one in self.sent
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._lists.join(60)
+
+    def wait_until_all_write(self) -> None:
+        for reader in (reader for pair in self.readers for reader in pair):
+            while not reader.longest:
+                reader.join(0.01)
+                assert reader.is_alive() or reader.ended
+
+    def hold(self, most: int) -> list[str]:
+        """Assert what must hold for each answer; gives how they ended."""
+        claude, api = self.deployment.claude, self.deployment.api
+        rows = zip(self.said, self.sent, self.readers, strict=True)
+        return [hold(api, claude, sent, said, readers, most) for said, sent, readers in rows]
+
+    def _ask_for_lists(self) -> None:
+        while not self._over.wait(0.02):
+            try:
+                answered = self.deployment.api.post("{ conversations(first: 5) { edges { node { id title } } } }")
+                if answered.status_code != 200:
+                    self.refused.append(f"{answered.status_code} {answered.text[:80]}")
+            except LOST as error:
+                self.refused.append(repr(error))
+
+
+def test_a_replica_that_is_killed_under_load_loses_and_doubles_nothing(deployment: Deployment) -> None:
+    with Load(deployment) as load:
+        load.wait_until_all_write()
+        deployment.replicas[1].kill()
+        # The proxy goes on with the other one, at once.
+        sent = deployment.send("Hello, my name is Ada")
+        assert deployment.api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+        deployment.again(1)
+        ends = load.hold(most=2)
+    assert set(ends) <= {"GenerationCompleted", "GenerationFailed"}
+    # What was under way to the one that died is lost: a proxy does not send a POST twice.
+    assert len(load.refused) <= 2, load.refused
+
+
+def test_a_replica_that_is_drained_under_load_ends_its_answers_and_gets_nothing_new(deployment: Deployment) -> None:
+    drained = deployment.directly(0)
+    # An answer that lets the drain last as long as it is looked at.
+    held = drained.send(HANGS)["generation"]["id"]
+    with Load(deployment) as load:
+        load.wait_until_all_write()
+        deployment.replicas[0].process.send_signal(signal.SIGTERM)
+        while (ready := drained.http.get("/readyz")).status_code != 503:
+            pass
+        assert ready.json()["draining"] == "failing"
+        assert drained.http.get("/healthz").status_code == 200
+        if deployment.proxy == "caddy":
+            taken_out(deployment, 0)
+        deployment.api.stop(held)
+        assert deployment.replicas[0].process.wait() == 0, deployment.replicas[0].said()
+        deployment.again(0)
+        assert load.hold(most=1) == ["GenerationCompleted"] * LOADED
+    # nginx does not ask who drains, so it may meet a connection that is being closed.
+    assert len(load.refused) <= (deployment.proxy == "nginx"), load.refused
+
+
+def taken_out(deployment: Deployment, number: int) -> None:
+    """Wait until Caddy has asked the one that drains: from then on no send is refused, however many there are."""
+    host = f"127.0.0.1:{deployment.ports[number]}"
+    deadline = time.monotonic() + PATIENCE / 3
+    while not any(
+        host in line and "health_checker" in line and "503" in line
+        for line in (deployment.folder / "caddy.log").read_text().splitlines()
+    ):
+        assert time.monotonic() < deadline, "nobody asks the replica that drains whether it is ready"
+        time.sleep(0.05)
+    sent = [deployment.api.try_send("Hello, my name is Ada")["__typename"] for _ in range(10)]
+    assert sent == ["SendMessagePayload"] * 10
