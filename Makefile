@@ -107,6 +107,10 @@ schema: .venv/run.done ## Write schema/schema.graphql
 bench: .venv/bench.done bench-node ## Measure Tertulia beside its peers; ARGS as bench/README.md says
 	@$(BIN)/python bench/run.py $(ARGS)
 
+.PHONY: load
+load: .venv/bench.done ## Let people use a server on one core; ARGS as bench/README.md says
+	@$(BIN)/python bench/load_mix.py $(ARGS)
+
 .PHONY: bench-node
 bench-node:
 	@if command -v npm >/dev/null; then \

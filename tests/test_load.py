@@ -1,0 +1,190 @@
+"""The load's program: people who use a real server find no broken rule, and the checker finds those that are broken."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+Json = dict[str, Any]
+
+
+def _script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for their annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+CHECKER = _script("mix_checker")
+
+
+def snapshot(sequence: int, *texts: str, **more: Any) -> Json:
+    content = [{"__typename": "TextBlock", "index": index, "text": text} for index, text in enumerate(texts)]
+    return {"__typename": "MessageSnapshot", "sequence": sequence, "message": {"content": content}, **more}
+
+
+def started(sequence: int) -> Json:
+    return {"__typename": "ContentBlockStarted", "sequence": sequence, "index": 0, "block": block("")}
+
+
+def delta(sequence: int, offset: int, text: str) -> Json:
+    return {"__typename": "TextDelta", "sequence": sequence, "index": 0, "offset": offset, "text": text}
+
+
+def block(text: str) -> Json:
+    return {"__typename": "TextBlock", "index": 0, "text": text}
+
+
+def finished(sequence: int, text: str) -> Json:
+    return {"__typename": "ContentBlockFinished", "sequence": sequence, "index": 0, "block": block(text)}
+
+
+def completed(sequence: int) -> Json:
+    return {"__typename": "GenerationCompleted", "sequence": sequence}
+
+
+WHOLE = [snapshot(1), started(2), delta(3, 0, "Hi 👋"), delta(4, 5, " Ada"), finished(5, "Hi 👋 Ada"), completed(6)]
+
+
+def followed(events: list[Json], *, after: int | None = None, complete: bool = True) -> tuple[Any, list[str]]:
+    complaints: list[str] = []
+    seen = CHECKER.Seen(complaints.append)
+    seen.begin(after)
+    for event in events:
+        seen.take(event)
+    if complete:
+        seen.complete()
+    return seen, complaints
+
+
+def test_a_whole_stream_breaks_no_rule() -> None:
+    seen, complaints = followed(WHOLE)
+    assert complaints == []
+    assert (seen.text(), seen.terminal, seen.sequence) == ("Hi 👋 Ada", "COMPLETED", 6)
+
+
+def without(place: int) -> list[Json]:
+    return WHOLE[:place] + WHOLE[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("events", "complaint"),
+    [
+        (without(2), "text was lost: a piece stands at 5, the text before it ends at 0"),
+        ([*WHOLE[:4], delta(5, 5, " Ada"), completed(6)], "text was doubled: a piece stands at 5"),
+        (WHOLE[:4] + WHOLE[3:], "TextDelta bears 4, behind 4"),
+        (without(0), "a subscription without `after` began with ContentBlockStarted"),
+        (without(1), "a piece of block 0, which has not begun"),
+        (without(3), "block 0 is whole as 'Hi 👋 Ada', but was streamed as 'Hi 👋'"),
+        (without(5), "complete behind 5, without a terminal event"),
+        ([*WHOLE, completed(7)], "GenerationCompleted 7 came behind the end"),
+        ([*WHOLE, delta(7, 9, "!")], "TextDelta 7 came behind the end"),
+        ([*WHOLE[:3], snapshot(4, "Hi"), *WHOLE[3:]], "a snapshot came where none was asked for"),
+    ],
+)
+def test_a_broken_stream_is_found(events: list[Json], complaint: str) -> None:
+    _, complaints = followed(events)
+    assert any(complaint in found for found in complaints), complaints
+
+
+def test_whoever_comes_back_must_find_what_was_shown() -> None:
+    seen, complaints = followed(WHOLE[:4], complete=False)
+    seen.begin(None)
+    seen.take(snapshot(4, "Hi 👋 Ad"))
+    assert complaints == ["a snapshot has lost what was shown before: 'Hi 👋 Ada'"]
+
+
+def test_whoever_comes_back_behind_a_number_gets_what_is_behind_it() -> None:
+    seen, complaints = followed(WHOLE[:3], complete=False)
+    seen.begin(3)
+    for event in WHOLE[3:]:
+        seen.take(event)
+    seen.complete()
+    assert (complaints, seen.text()) == ([], "Hi 👋 Ada")
+    seen, complaints = followed(WHOLE[:3], complete=False)
+    seen.begin(3)
+    seen.take(snapshot(4, "Hi 👋 Ada"))
+    assert complaints == ["a snapshot came where none was asked for, at 4"]
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({}, None),
+        ({"stored": {"status": "COMPLETED", "text": "Hi 👋"}}, "a follower saw 'Hi 👋 Ada', the database has 'Hi 👋'"),
+        ({"stored": {"status": "STOPPED", "text": "Hi 👋 Ada"}}, "a follower saw COMPLETED, the database says STOPPED"),
+        ({"stored": {"status": "FAILED", "text": "Hi 👋 Ada"}}, "it failed"),
+        ({"written": "Hi 👋 Ada, more"}, "Claude wrote"),
+        ({"written": "Hello"}, "the database has what Claude did not write"),
+        ({"stopped": "Hi 👋"}, "text came behind a stop, which had returned 'Hi 👋'"),
+    ],
+)
+def test_what_was_seen_stored_and_written_must_agree(more: Json, complaint: str | None) -> None:
+    seen, _ = followed(WHOLE)
+    text = "Hi 👋 Ada"
+    known: Json = {"stored": {"status": "COMPLETED", "text": text}, "written": text, "stopped": None} | more
+    compare: Callable[..., list[str]] = CHECKER.compare
+    found = compare([seen], known["stored"], known["written"], known["stopped"])
+    assert (found == []) if complaint is None else any(complaint in one for one in found), found
+
+
+def test_the_page_shows_what_the_simulation_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    page = (BENCH.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert _script("scaling").with_tables(page) == page, "run: python bench/scaling.py --write"
+
+
+def row(minute: float, rss: float, files: int) -> Json:
+    return {"seconds": 60 * minute, "rss_mb": rss, "files": files}
+
+
+@pytest.mark.parametrize(
+    ("rows", "flat"),
+    [
+        # Memory rises until logs are full, and then stays: that is flat.
+        ([row(minute, 200 + min(minute, 15) * 5, 300 + minute % 3) for minute in range(60)], True),
+        ([row(minute, 200 + minute, 300) for minute in range(60)], False),
+        ([row(minute, 280, 300 + 3 * minute) for minute in range(60)], False),
+        ([row(minute, 200 + min(minute, 15) * 5, 300) for minute in range(25)], True),
+    ],
+)
+def test_a_soak_is_judged_by_what_comes_when_logs_are_full(
+    rows: list[Json], monkeypatch: pytest.MonkeyPatch, *, flat: bool
+) -> None:
+    pytest.importorskip("picows", reason="what `make load` needs is not installed")
+    monkeypatch.syspath_prepend(BENCH)
+    assert _script("mix_samples").judge(rows)["flat"] is flat
+
+
+def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
+    pytest.importorskip("picows", reason="what `make load` needs is not installed")
+    output = tmp_path / "load.json"
+    command: list[str | Path] = [
+        sys.executable,
+        BENCH / "load_mix.py",
+        "--users",
+        "8",
+        "--minutes",
+        "0.07",
+        "--think",
+        "0.3",
+    ]
+    done = subprocess.run(
+        [*command, "--pace", "0.2", "--output", output], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(output.read_text())
+    assert (result["broken"], result["complaints"]) == (0, [])
+    counts = result["counts"]
+    assert counts["answers"] > 10, counts
+    assert {"send", "refresh", "second", "stop", "list"} <= counts.keys(), counts
+    assert "rules were broken" in done.stdout
