@@ -33,7 +33,7 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
         {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
       </dl>
       <div className="actions">
-        {signed && <button type="button" className="plain" onClick={() => void signOut().then(() => location.assign("/"))}>Sign out</button>}
+        {signed && <button type="button" className="plain" onClick={() => void signOut()}>Sign out</button>}
       </div>
     </Dialog>
   );

@@ -39,7 +39,8 @@ export function handIn(token: string): void {
 
 export async function signOut(): Promise<void> {
   const signed = session.get();
-  keep(null);
+  end();
+  history.replaceState(null, "", "/");
   if (signed) await ask("/auth/revoke", { token: signed.refresh ?? signed.access }).catch(() => undefined);
 }
 
