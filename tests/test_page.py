@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 from npm import CHROMIUM, NODE, needs_browser, run
-from running import tertulia
+from running import running, tertulia
 from scripted import says, scripted
+from test_oidc import AUDIENCE, Provider
 
 from server.pages import ASSETS
 
@@ -34,20 +35,25 @@ needs_page = pytest.mark.skipif(
 
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, str]]:
-    """Servers of the sets of journeys: Claude at a human pace, accounts, and a Claude that writes what would be run."""
+    """Servers of the sets of journeys: Claude at a human pace, accounts, an identity provider, and a Claude that writes what would be run."""
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
-        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "SCRIPTED")}
+        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED")}
         for place in places.values():
             place.mkdir()
         claude = stack.enter_context(scripted(says(HOSTILE)))
         keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
         named = {"title_model": "claude-haiku-5-5"}
+        provider = Provider()
+        provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
+        by_provider = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
+        provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider))
         yield {
             "LOCAL": stack.enter_context(
                 tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",))
             ),
             "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
+            "PROVIDER": f"{provided}#{provider.token('ada')}",
             "SCRIPTED": stack.enter_context(tertulia(places["SCRIPTED"], **keyed)),
         }
 

@@ -399,6 +399,19 @@ export const PASSWORD = {
   },
 };
 
+export const PROVIDER = {
+  async "a token of an identity provider that was handed in lasts over a refresh"({ page, address, noted }) {
+    const [place, token] = address.split("#");
+    await page.goto(place);
+    await page.getByLabel("Access token").fill(token);
+    await page.getByRole("button", { name: "Go on" }).click();
+    await told(page, "Hello, my name is Ada", 1);
+    await page.reload();
+    await finished(page, 1).waitFor();
+    noted.length = 0;
+  },
+};
+
 export const SCRIPTED = {
   async "what Claude writes is never run"({ page, address }) {
     await page.goto(address);

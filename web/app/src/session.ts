@@ -34,7 +34,8 @@ export async function signIn(path: "/auth/token" | "/auth/register", username: s
 }
 
 export function handIn(token: string): void {
-  keep({ access: token, refresh: null, expiresAt: Infinity });
+  // When it expires its issuer knows; JSON knows no Infinity.
+  keep({ access: token, refresh: null, expiresAt: Number.MAX_SAFE_INTEGER });
 }
 
 export async function signOut(): Promise<void> {
