@@ -11,12 +11,14 @@ type Change = ChangesSubscription["conversationChanges"];
  * socket was lost. All callers share one subscription.
  */
 export function useChanges(concerns: (change: Change) => boolean, read: () => void): void {
-  const [{ data }] = useSubscription({ query: ChangesDocument });
-  const change = data?.conversationChanges;
+  // Counted, so that of several that come at once none hides another.
+  const [{ data: concerning = 0 }] = useSubscription<ChangesSubscription, number>(
+    { query: ChangesDocument },
+    (count = 0, { conversationChanges }) => count + Number(concerns(conversationChanges)),
+  );
   useEffect(() => {
-    if (change && concerns(change)) read();
-    // Each change once: `concerns` and `read` are new at each rendering.
-  }, [change]);
+    if (concerning > 0) read();
+  }, [concerning]);
   const again = useStore(returns);
   useEffect(() => {
     if (again > 0) read();
