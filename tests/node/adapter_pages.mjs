@@ -69,13 +69,13 @@ async function useChat(user) {
   seen.greeting = await user.said();
 
   // Left and opened again in mid-answer.
-  await user.send("/simulate long 300");
+  await user.send("/simulate long 1200");
   await user.hears("word20 ");
   await page.reload();
   await page.locator(`${ANSWERS}[aria-busy=true]`).waitFor();
   await user.hears("word20 ");
   const refreshed = await user.said();
-  await user.hears("word300.");
+  await user.hears("word1200.");
   await user.rests();
   seen.long = {
     refreshed,
@@ -88,7 +88,7 @@ async function useChat(user) {
   await user.rests();
   seen.long.later = await user.said();
 
-  await user.send("/simulate long 400");
+  await user.send("/simulate long 3000");
   await user.hears("word10 ");
   await page.getByRole("button", { name: "Stop" }).click();
   // What the answer has cost is shown with what was kept of it.
@@ -140,7 +140,7 @@ async function useChat(user) {
 
   await page.getByLabel("Files").setInputFiles(picture);
   await user.send("What is this?");
-  await last.and(page.locator("[aria-busy=true]")).waitFor();
+  await last.waitFor();
   await user.rests();
   seen.files = (await stored()).messages.edges.at(-2).node.content.map((block) => block.__typename);
 
@@ -163,12 +163,12 @@ async function agUi(user) {
   await user.rests();
   seen.greeting = await said();
 
-  await user.send("/simulate long 300");
+  await user.send("/simulate long 1200");
   await user.hears("word20 ");
   await page.reload();
   await user.hears("word20 ");
   const refreshed = await said();
-  await user.hears("word300.");
+  await user.hears("word1200.");
   await user.rests();
   seen.long = {
     refreshed,
@@ -177,7 +177,7 @@ async function agUi(user) {
     answers: await answers.count(),
   };
 
-  await user.send("/simulate long 400");
+  await user.send("/simulate long 3000");
   await user.hears("word10 ");
   await page.getByRole("button", { name: "Stop" }).click();
   await user.rests();
