@@ -6,14 +6,12 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID, uuid4
-
-from opentelemetry import trace
-from opentelemetry.trace import Status, StatusCode
+from uuid import UUID
 
 from claude.files import Files
 from claude.media import UnfitMedia
 from claude.prompt import OF_CALL
+from claude.spans import QUIET, fail, trace_id, tracer
 from claude.tools import Image, Json, Result, Tool, ToolContext, ToolError
 from db.blobs import STORE_ERRORS
 from db.errors import DATABASE_ERRORS
@@ -30,7 +28,6 @@ NOT_JSON = "The input was no JSON object, so the tool was not called."
 TOO_MANY = "There were too many calls in this answer, so this one was not made: answer with what you have."
 
 logger = logging.getLogger("tertulia.tools")
-tracer = trace.get_tracer("tertulia")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,8 @@ class Bounds:
 async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
     """Make a call; give its result, or one that says why there is none. A cancellation goes through."""
     seconds = tool.seconds or bounds.seconds
-    with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=_attributes(tool, context)) as span:
+    attributes = _attributes(tool, context)
+    with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=attributes, **QUIET) as span:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
@@ -65,7 +63,7 @@ async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) ->
         except Exception as error:  # noqa: BLE001 - a tool may raise anything, and costs nobody but its call
             result = _fault(tool.name, error)
         if result.is_error:
-            span.set_status(Status(StatusCode.ERROR))
+            fail(span, "tool_error")
     return result
 
 
@@ -124,9 +122,9 @@ def _cut(words: str, most: int) -> str:
 
 def _fault(name: str, error: BaseException) -> Result:
     # What it says may be anybody's secret: it is for the log.
-    trace_id = uuid4().hex
-    logger.error("The tool %s failed, trace id %s", name, trace_id, exc_info=error)
-    return failed(f"The tool failed (trace id {trace_id}).")
+    found_by = trace_id()
+    logger.error("The tool %s failed, trace id %s", name, found_by, exc_info=error)
+    return failed(f"The tool failed (trace id {found_by}).")
 
 
 def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
@@ -134,8 +132,10 @@ def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
     return {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": tool.name,
+        "gen_ai.tool.type": "function",
         "gen_ai.tool.call.id": context.tool_use_id,
         "gen_ai.conversation.id": str(context.conversation_id),
+        "tertulia.generation.id": str(context.generation_id),
     }
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after, without_key
 from claude.pacing import Pace
+from claude.spans import Chat, chatting
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
 
@@ -78,6 +79,8 @@ class Claude:
             default_headers={"Accept-Encoding": "identity"},
             http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
         )
+        # We read the bytes of a stream ourselves, so the SDK's own span would not know what came.
+        self._streaming = self.client.with_options(open_telemetry=False)
 
     async def stream(self, asking: Asking, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
         """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
@@ -86,13 +89,15 @@ class Claude:
         `claude.errors.describe` knows; a body that ends without `message_stop` is a StreamError.
         """
         async with AsyncExitStack() as stack:
-            response = await self._open(stack, asking, failed)
+            response, chat = await self._open(stack, asking, failed)
             request_id = response.headers.get("request-id")
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
             while piece := await body.read():
                 events, error = _read(reader.feed(piece), response.http_response)
                 if events:
+                    if chat is not None:
+                        chat.heard(events)
                     yield events
                 if error is not None:
                     raise error
@@ -111,14 +116,15 @@ class Claude:
 
     async def _open(
         self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
-    ) -> anthropic.AsyncAPIResponse[Any]:
+    ) -> tuple[anthropic.AsyncAPIResponse[Any], Chat | None]:
         """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
         _attempts.set(failed)
         body = await asking.body()
+        chat = stack.enter_context(chatting(body, self.client.base_url.host))
         while True:
             try:
-                create = self.client.messages.with_streaming_response.create
-                return await stack.enter_async_context(create(**_arguments(body), stream=True))
+                create = self._streaming.messages.with_streaming_response.create
+                response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
             except REFUSALS as refused:
                 other = await asking.instead(refused)
                 if other is None:
@@ -126,18 +132,25 @@ class Claude:
                 said = without_key(refused.message, refused.request)
                 logger.warning("Claude refused a request, which is asked otherwise now: %s", said)
                 body = other
+            else:
+                if chat is not None:
+                    chat.answered(response.headers.get("request-id"))
+                return response, chat
 
     async def close(self) -> None:
         """Close all connections."""
         await self.client.close()
 
 
-def _arguments(body: Json) -> Json:
+def _arguments(body: Json, chat: Chat | None) -> Json:
     """Give the SDK's arguments: what is beta, its typed signature does not know."""
     rest = {name: value for name, value in body.items() if name not in BETA_PARTS}
+    headers = {} if chat is None else chat.headers()
     if "betas" in body:
-        rest["extra_headers"] = {"anthropic-beta": ",".join(body["betas"])}
+        headers["anthropic-beta"] = ",".join(body["betas"])
         rest["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
+    if headers:
+        rest["extra_headers"] = headers
     return rest
 
 

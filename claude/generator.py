@@ -17,10 +17,11 @@ from claude.calling import Bounds
 from claude.checkpoint import checkpoint
 from claude.connection import Attempt
 from claude.errors import INTERRUPTED, GenerationError
-from claude.finishing import StopRequested, save_end, save_suspension
+from claude.finishing import StopRequested, save_end, save_suspension, side_by_side
 from claude.job import Ending, Job, Owner, Suspended, end_of, outcome, suspension, terminal
 from claude.patience import forever, patiently
 from claude.rounds import close_calls
+from claude.spans import written_here
 from claude.terms import Terms, Upstream
 from claude.work import Work
 from claude.writing import Writer
@@ -36,8 +37,6 @@ CHECKPOINT_SECONDS = 1.0
 """What a crash can cost of a text that nobody has seen."""
 LOOK_AGAIN = 0.5
 """Seconds after which somebody who waits for another process's answer looks at its row."""
-FINISHING_AT_ONCE = 8
-"""Ends that are saved side by side: callers find connections to the database also when a thousand answers end."""
 STOP = "stop"
 ENDED = "ended"
 CHANGED = "changed"
@@ -71,7 +70,7 @@ class Generator:
         self._quiet_until = 0.0
         self.draining = False
         self._endings = Bells()
-        self._finishing = asyncio.Semaphore(FINISHING_AT_ONCE)
+        self._finishing = side_by_side(database)
         self._writer = Writer(
             database,
             log,
@@ -204,6 +203,7 @@ class Generator:
             await checkpoint(self._database, list(self._jobs.values()), self._process, self._terms.lease_seconds)
 
     async def _settle(self, job: Job) -> None:
+        written_here.set(job.generation_id)
         await asyncio.wait([job.writing])
         following: list[UUID] = []
         if job.ending is Ending.LOST:

@@ -1,7 +1,8 @@
 """Writing one answer: what Claude says, round by round, into its log."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -9,9 +10,10 @@ from claude.asking import AskingForAnswer
 from claude.beginning import TakenUp, take_up
 from claude.budget import EXCEEDED
 from claude.errors import StreamError
-from claude.job import Job
+from claude.job import Job, Suspended
 from claude.patience import patiently
 from claude.rounds import Rounds
+from claude.spans import AGENT, QUIET, fail, kind_of, tracer, used, written_here
 from claude.terms import Terms, Upstream
 from claude.work import Work
 from db.database import Database
@@ -49,6 +51,10 @@ class Writer:
 
     async def write(self, job: Job) -> None:
         """Write an answer to its end; what cuts it short is raised."""
+        with _answering(job):
+            await self._write(job)
+
+    async def _write(self, job: Job) -> None:
         work, asking = await self._asking(job)
         answer, bounds = job.answer, self._terms.bounds
         if answer.sequence == 0:
@@ -111,3 +117,41 @@ class Writer:
     def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
         parts = (self._terms.budget, self._upstream.models, self._upstream.toolbox)
         return lambda: take_up(self._database, job, self._process, self._lease_end(), parts)
+
+
+@contextmanager
+def _answering(job: Job) -> Generator[None]:
+    """Open the span of an answer: requests to Claude, calls of tools and transactions are its parts."""
+    written_here.set(job.generation_id)
+    with tracer.start_as_current_span(f"invoke_agent {AGENT}", **QUIET) as span:
+        ended = "completed"
+        try:
+            yield
+        except asyncio.CancelledError:
+            ended = "interrupted" if job.ending is None else job.ending.name.lower()
+            raise
+        except Suspended:
+            ended = "awaiting_tool_results"
+            raise
+        except Exception as error:
+            ended = "failed"
+            fail(span, kind_of(error))
+            raise
+        finally:
+            if span.is_recording():
+                span.set_attributes({**_said_of(job), "tertulia.generation.end": ended})
+
+
+def _said_of(job: Job) -> dict[str, str | int]:
+    said: dict[str, str | int] = {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.agent.name": AGENT,
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.request.model": job.model or "",
+        "tertulia.generation.id": str(job.generation_id),
+        "tertulia.rounds": job.answer.rounds,
+        **used(job.answer.total()),
+    }
+    if job.owner is not None:
+        said["gen_ai.conversation.id"] = str(job.owner.conversation_id)
+    return said

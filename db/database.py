@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import orjson
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Connection, Executable, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
@@ -18,6 +20,8 @@ from db import sqlite
 from db.errors import DatabaseUnavailable
 
 __all__ = ["AsyncSession", "Database", "explain", "open_engine"]
+
+tracer = trace.get_tracer("tertulia")
 
 PATIENCE = 20.0
 """Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
@@ -38,12 +42,16 @@ class Database:
         self._renewers = _sessions(self._kept.execution_options(writes=True))
         # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
+        self.in_turn = sqlite
+        """Whether only one writes at a time."""
+        self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that only reads: one consistent view."""
-        async with self._readers.begin() as session:
-            yield session
+        with self._traced("read"):
+            async with self._readers.begin() as session:
+                yield session
 
     async def row(self, statement: Executable, **values: object) -> Any:
         """Read at most one row by one statement. Each request begins with one, and a session costs as much again."""
@@ -53,13 +61,14 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that writes: committed at the end, rolled back on any exception."""
-        async with self._turn, self._writers.begin() as session:
-            try:
-                yield session
-            except BaseException:
-                # A rollback would empty the rows that the error carries out.
-                session.expunge_all()
-                raise
+        with self._traced("write"):
+            async with self._turn, self._writers.begin() as session:
+                try:
+                    yield session
+                except BaseException:
+                    # A rollback would empty the rows that the error carries out.
+                    session.expunge_all()
+                    raise
 
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:
@@ -71,6 +80,26 @@ class Database:
         """Ask the database for nothing; raises where it cannot answer."""
         async with self._readers.begin() as session:
             await session.exec(select(1))
+
+    @contextmanager
+    def _traced(self, what: str) -> Generator[None]:
+        """Open the span of a transaction, with the wait for its turn; none where it is a part of no trace."""
+        if not trace.get_current_span().is_recording():
+            yield
+            return
+        with tracer.start_as_current_span(
+            f"database {what}",
+            kind=SpanKind.CLIENT,
+            attributes=self._system,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                span.set_status(StatusCode.ERROR)
+                span.set_attribute("error.type", type(error).__name__)
+                raise
 
     async def close(self) -> None:
         """Close all connections."""

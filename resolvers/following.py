@@ -1,11 +1,14 @@
 """Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from opentelemetry import trace
+
+from claude.spans import QUIET, tracer
 from db import tool_calls
 from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
 from db.tables import UNFINISHED, Generation, Message, Status
@@ -69,23 +72,44 @@ async def follow(
 
     `answer`: its message, where the caller has it.
     """
-    beginning, ended = await _beginning(context, generation, after, answer)
     follower = Follower(0 if after is None else after, context.push)
-    context.services.watch.followed(_how(beginning))
-    for event in beginning:
-        follower.after = event.sequence
-        yield event
-    while not ended:
-        async with aclosing(context.log.follow(generation.id, follower)) as batches:
-            async for batch in batches:
-                # Silence: another process may have ended it without a word, or the log cannot be reached.
-                fresh, ended = (batch, False) if batch else await _news(context, generation.id, follower.after)
-                for event in fresh:
-                    yield event
-                if fresh:
-                    follower.after = fresh[-1].sequence
-                if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
-                    return
+    with _traced(generation, follower) as span:
+        # Not for longer: what a generator attaches its reader would have too.
+        with trace.use_span(span, **QUIET):
+            beginning, ended = await _beginning(context, generation, after, answer)
+        how = _how(beginning)
+        span.set_attribute("tertulia.follow.how", how)
+        context.services.watch.followed(how)
+        for event in beginning:
+            follower.after = event.sequence
+            yield event
+        while not ended:
+            async with aclosing(context.log.follow(generation.id, follower)) as batches:
+                async for batch in batches:
+                    # Silence: another process may have ended it without a word, or the log cannot be reached.
+                    fresh, ended = (batch, False) if batch else await _news(context, generation.id, follower.after)
+                    for event in fresh:
+                        yield event
+                    if fresh:
+                        follower.after = fresh[-1].sequence
+                    if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
+                        return
+
+
+@contextmanager
+def _traced(generation: Generation, follower: Follower) -> Generator[trace.Span]:
+    """Open the span of one who follows, from the first event to the last, or until they leave."""
+    ids: dict[str, str | int] = {
+        "gen_ai.conversation.id": str(generation.conversation_id),
+        "tertulia.generation.id": str(generation.id),
+        "tertulia.follow.after": follower.after,
+    }
+    span = tracer.start_span("follow", attributes=ids)
+    try:
+        yield span
+    finally:
+        span.set_attribute("tertulia.follow.sequence", follower.after)
+        span.end()
 
 
 def _how(beginning: Sequence[GenerationEvent]) -> str:

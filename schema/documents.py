@@ -1,7 +1,7 @@
 """Documents: parsed and validated once, whoever sends them, and the operation that a request means."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
 from graphql.validation import NoSchemaIntrospectionCustomRule, recommended_rules, specified_rules, validate
+from opentelemetry import trace
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionContext, ExecutionResult
 
+from claude.spans import QUIET, tracer
 from schema import levels
 from schema.live import Operation, Templates
 from schema.shape import shape_problem
@@ -58,12 +60,20 @@ class Schema(strawberry.Schema):
     ) -> ExecutionResult:
         """Execute a query or a mutation, whose document may be wrong; give errors as a client may see them."""
         prepared = self.prepare(query)
-        if not prepared.errors and find_operation(prepared.document, name).operation is OperationType.QUERY:
-            # Reading has no effects, so that it can be begun again where there is anything to tell.
-            with suppress(Exception):
-                executor = self.operation(query, variables, name, context).executor()
-                return ExecutionResult(await levels.execute(executor), errors=None)
-        return await self.execute(query, variables, context, operation_name=name)
+        if prepared.errors:
+            return await self.execute(query, variables, context, operation_name=name)
+        meant = find_operation(prepared.document, name)
+        with _traced(meant) as span:
+            if meant.operation is OperationType.QUERY:
+                # Reading has no effects, so that it can be begun again where there is anything to tell.
+                with suppress(Exception):
+                    executor = self.operation(query, variables, name, context).executor()
+                    return ExecutionResult(await levels.execute(executor), errors=None)
+            result = await self.execute(query, variables, context, operation_name=name)
+            if result.errors:
+                codes = [(error.extensions or {}).get("code", "BAD_USER_INPUT") for error in result.errors]
+                span.set_attribute("tertulia.error.codes", codes)
+            return result
 
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
         """Make an operation, whose document is valid, ready to be executed or followed."""
@@ -118,6 +128,13 @@ class Documents(SchemaExtension):
         if context.query:
             context.pre_execution_errors = ours(context.schema).prepare(context.query).errors
         yield
+
+
+def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.Span]:
+    """Open the span of an operation (OpenTelemetry, "Semantic conventions for GraphQL server"), without its text."""
+    kind, name = operation.operation.value, operation.name.value if operation.name else None
+    attributes = {"graphql.operation.type": kind} | ({"graphql.operation.name": name} if name else {})
+    return tracer.start_as_current_span(f"{kind} {name}" if name else kind, attributes=attributes, **QUIET)
 
 
 def is_subscription(operation: OperationDefinitionNode) -> bool:

@@ -1,11 +1,11 @@
 """Errors of a whole request: each gets its code; a fault of ours gets a trace id and no detail."""
 
 import logging
-from uuid import uuid4
 
 from graphql import GraphQLError
 from strawberry.extensions import MaskErrors
 
+from claude.spans import trace_id
 from db.paging import PageError
 from resolvers.errors import ExpectedError
 
@@ -37,9 +37,9 @@ def internal_error(error: BaseException) -> GraphQLError:
 
 
 def _hidden(error: GraphQLError, original: BaseException) -> GraphQLError:
-    trace_id = uuid4().hex
-    logger.error("Internal error, trace id %s", trace_id, exc_info=original)
-    return _coded(error, "Internal server error.", {"code": "INTERNAL_SERVER_ERROR", "traceId": trace_id})
+    found_by = trace_id()
+    logger.error("Internal error, trace id %s", found_by, exc_info=original)
+    return _coded(error, "Internal server error.", {"code": "INTERNAL_SERVER_ERROR", "traceId": found_by})
 
 
 def _coded(error: GraphQLError, message: str, extensions: dict[str, str]) -> GraphQLError:

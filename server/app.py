@@ -1,17 +1,19 @@
 """`create_app(settings)`: the one place where parts are made and joined."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from claude.budget import Budget
 from claude.files import Files
@@ -31,6 +33,7 @@ from resolvers.errors import RateLimited
 from resolvers.limits import Rates, Subscriptions
 from schema.gate import Gate
 from schema.root import schema
+from server import tracing
 from server.accounts import accounts_router
 from server.admission import (
     SIGNED_OUT,
@@ -61,8 +64,19 @@ from streams.bells import Bells
 from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
+REQUEST_ID = "X-Request-ID"
+"""What a client or a proxy names a request by, or else we: lines of the log bear it, and the answer does."""
+LONGEST_REQUEST_ID = 128
 SWEEP_SECONDS = 600.0
 """How often what nobody needs any more is looked for."""
+REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    Unauthenticated: refuse_unknown,
+    RequestValidationError: refuse_invalid,
+    Unavailable: refuse_for_now,
+    RateLimited: refuse_too_many,
+    ClientDisconnect: dismiss,
+    Exception: refuse_fault,
+}
 LAST_WORDS = 2.0
 """Seconds in which those who follow an answer are told that it was interrupted."""
 
@@ -98,6 +112,10 @@ class Parts:
         self.closing.set()
 
 
+def _is_request_id(given: str) -> bool:
+    return len(given) <= LONGEST_REQUEST_ID and given.isascii() and given.isprintable()
+
+
 async def _answers(check: Awaitable[None]) -> bool:
     try:
         await check
@@ -117,7 +135,8 @@ def create_app(settings: Settings) -> FastAPI:
             stack.enter_context(drained_on_sigterm(lambda: parts.drain(settings.drain_seconds)))
             yield
 
-    app = FastAPI(title="Tertulia", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    told = tracing.of_requests()
+    app = FastAPI(title="Tertulia", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=told)
 
     endpoint: Any = GraphQLEndpoint(
         Gate(schema, introspection=settings.introspection, trusted=settings.persisted_queries),
@@ -136,12 +155,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health_router(parts.check))
     app.include_router(metrics_router(parts.metrics))
     mount_assets(app)
-    app.add_exception_handler(Unauthenticated, refuse_unknown)
-    app.add_exception_handler(RequestValidationError, refuse_invalid)
-    app.add_exception_handler(Unavailable, refuse_for_now)
-    app.add_exception_handler(RateLimited, refuse_too_many)
-    app.add_exception_handler(ClientDisconnect, dismiss)
-    app.add_exception_handler(Exception, refuse_fault)
+    for error, answer in REFUSALS.items():
+        app.add_exception_handler(error, answer)
     app.add_middleware(SecureHeaders)
     if settings.auth == "local":
         app.add_middleware(LoopbackHosts, settings.cors_origins)
@@ -152,8 +167,9 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
-            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy"],
+            expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", REQUEST_ID],
         )
+    app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
     return app
 
 
@@ -165,6 +181,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     stack.push_async_callback(claude.close)
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     process = uuid4()
+    if tracing.wanted():
+        stack.push_async_callback(tracing.begin(str(process)))
     log, signals, alone = await open_log(settings, process, stack)
     bells = Bells()
     signals.on(CHANGED, bells.ring)

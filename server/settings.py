@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -75,6 +76,9 @@ class Settings(BaseSettings):
     max_subscriptions: int = Field(default=20_000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, validation_alias=_named("OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
 
     @property
     def simulated(self) -> bool:
@@ -104,6 +108,7 @@ class Settings(BaseSettings):
         "max_sockets_per_user",
         "daily_tokens",
         "retention_days",
+        "otel_exporter_otlp_endpoint",
         mode="before",
     )
     @classmethod
@@ -130,7 +135,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
-    @field_validator("anthropic_base_url")
+    @field_validator("anthropic_base_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
@@ -212,6 +217,7 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the settings; raise WrongSetting for the first that cannot be taken."""
     _refuse_unknown()
+    _hand_on()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -248,6 +254,13 @@ def secret_of(settings: Settings) -> str:
     except FileExistsError:
         pass
     return kept.read_text(encoding="ascii")
+
+
+def _hand_on() -> None:
+    """Let OpenTelemetry's SDK, which reads the environment alone, see its variables in `.env` too."""
+    for name, value in dotenv_values(".env").items():
+        if name.startswith("OTEL_") and value:
+            os.environ.setdefault(name, value)
 
 
 def _refuse_unknown() -> None:

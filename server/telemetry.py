@@ -4,13 +4,13 @@ Figures of this process alone: with several workers on one port each answers for
 Source: Prometheus's "Metric and label naming".
 """
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from asgi_correlation_id import correlation_id
 from fastapi import APIRouter
 from opentelemetry import trace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
@@ -20,6 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from claude.spans import written_here
 from claude.watch import End, Watch
 from resolvers.context import Services
 
@@ -27,8 +28,6 @@ FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-WRITING = "write "
-"""What a task that writes an answer is named by, before the answer's id."""
 
 
 class Metrics(Watch):
@@ -138,7 +137,7 @@ def metrics_router(metrics: Metrics) -> APIRouter:
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON for each record, with the answer that is written and the trace that is open, if any."""
+    """A line of JSON for each record, with the request, the answer and the trace that it is about, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
@@ -148,20 +147,13 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (generation := _written_now()) is not None:
-            said["generation_id"] = generation
+        if (generation := written_here.get()) is not None:
+            said["generation_id"] = str(generation)
+        if (request := correlation_id.get()) is not None:
+            said["request_id"] = request
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             said["trace_id"] = trace.format_trace_id(span.trace_id)
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(said).decode()
-
-
-def _written_now() -> str | None:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return None
-    name = "" if task is None else task.get_name()
-    return name.removeprefix(WRITING) if name.startswith(WRITING) else None

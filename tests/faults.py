@@ -43,7 +43,7 @@ class CountingClaude:
             body.extend(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body") and body:
                 last = json.loads(body)["messages"][-1]["content"]
-                self.asked[last if isinstance(last, str) else last[-1]["text"]] += 1
+                self.asked[last if isinstance(last, str) else last[-1].get("text", "")] += 1
             return message
 
         await self._app(scope, listen, send)
