@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from mimetypes import guess_type
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Query
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -106,9 +107,10 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
         return JSONResponse({"status": "ok"})
 
     @router.get("/readyz")
-    async def readyz() -> Response:
+    async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI's way to say none
         parts = await ready()
-        well = all(parts.values())
+        # As Kubernetes' own servers take it: what is left out is shown, and decides nothing.
+        well = all(fine for name, fine in parts.items() if name not in exclude)
         shown = {name: "ok" if fine else "failing" for name, fine in parts.items()}
         return JSONResponse({"status": "ok" if well else "unavailable", **shown}, 200 if well else 503)
 

@@ -110,10 +110,10 @@ def test_every_replica_has_time_to_drain() -> None:
 
 def test_what_is_asked_for_health_is_there(tmp_path: Path) -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in FILES)
-    asked = set(re.findall(r"(?:health_uri |127\.0\.0\.1:\d+)(/[a-z]+)", text))
+    asked = set(re.findall(r"(?:health_uri |127\.0\.0\.1:\d+)(/[a-z?=]+)", text))
     asked |= {probe["path"] for probe in values("httpGet", KUBERNETES / "deployment.yaml")}
     asked.add(manifest("Deployment")["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"])
-    assert asked == {"/healthz", "/readyz", "/metrics"}
+    assert asked == {"/healthz", "/readyz?exclude=redis", "/metrics"}
     with tertulia(tmp_path) as address:
         assert {httpx2.get(address + path).status_code for path in asked} == {200}
 
@@ -121,7 +121,7 @@ def test_what_is_asked_for_health_is_there(tmp_path: Path) -> None:
 def test_a_pod_is_asked_whether_it_lives_by_what_needs_no_database() -> None:
     (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
     paths = {name: value["httpGet"]["path"] for name, value in container.items() if name.endswith("Probe")}
-    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz?exclude=redis"}
 
 
 def test_all_speak_of_one_port() -> None:

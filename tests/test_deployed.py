@@ -45,6 +45,7 @@ class Deployment:
         self.ports = [replica.ready().address.rpartition(":")[2] for replica in self.replicas]
         self.address = self.proxy = ""
         self.api: Api
+        self.redis: RedisServer
 
     def start(self, port: str) -> Server:
         server = Server(self.folder, self.place, self.claude, "--port", port, **self.settings)
@@ -116,6 +117,7 @@ def deployment(
         settings = settings_of_a_replica(tmp_path)
         migrate(tmp_path, place, settings)
         found = Deployment(tmp_path, place, claude, settings)
+        found.redis = redis
         stack.enter_context(found.stack)
         found.open(request.param)
         yield found
@@ -288,3 +290,19 @@ def taken_out(deployment: Deployment, number: int) -> None:
         time.sleep(0.05)
     sent = [deployment.api.try_send("Hello, my name is Ada")["__typename"] for _ in range(10)]
     assert sent == ["SendMessagePayload"] * 10
+
+
+def test_a_redis_that_is_away_keeps_nobody_out(deployment: Deployment) -> None:
+    directly = [deployment.directly(number) for number in (0, 1)]
+    deployment.redis.stop()
+    try:
+        assert [api.http.get("/readyz").json()["redis"] for api in directly] == ["failing"] * 2
+        # For longer than the proxy needs to find out what it thinks of the replicas.
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            done = deployment.api.answer("Hello, my name is Ada")
+            assert done["__typename"] == "GenerationCompleted"
+    finally:
+        deployment.redis.start()
+    while [api.http.get("/readyz").status_code for api in directly] != [200] * 2:
+        pass
