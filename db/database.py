@@ -27,6 +27,8 @@ PATIENCE = 20.0
 """Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
 POOL = 20
 """Connections to PostgreSQL from one process, at most; one more is kept for renewing leases."""
+FILE_POOL, FILE_OVERFLOW = 5, 10
+"""Connections to a SQLite file that are kept, and those that are opened beside them; each has a thread."""
 
 
 class Database:
@@ -76,6 +78,12 @@ class Database:
         async with self._turn, self._renewers.begin() as session:
             yield session
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many can be."""
+        pool: Any = self.engine.pool
+        return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
+
     async def check(self) -> None:
         """Ask the database for nothing; raises where it cannot answer."""
         async with self._readers.begin() as session:
@@ -123,7 +131,9 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
             **common,
         )
     opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}
-    engine = create_async_engine(make_url(url), connect_args=opening, **common)
+    engine = create_async_engine(
+        make_url(url), pool_size=FILE_POOL, max_overflow=FILE_OVERFLOW, connect_args=opening, **common
+    )
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 

@@ -183,7 +183,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     process = uuid4()
     if tracing.wanted():
         stack.push_async_callback(tracing.begin(str(process)))
-    log, signals, alone = await open_log(settings, process, stack)
+    log, signals, alone = await open_log(settings, process, stack, lag=parts.metrics.lagged)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
     prices = Prices(settings.prices)

@@ -13,6 +13,7 @@ from streams.log import EventLog, LocalSignals, Signals
 from streams.memory import MemoryLog
 from streams.occupancy import LocalOccupancy, Occupancy, RedisOccupancy
 from streams.redis_log import RedisLog
+from streams.redis_writer import LagWatch
 
 REQUESTS, SENDS, UPLOADS = "1200/minute", "60/minute", "1000/day"
 GENERATIONS, SOCKETS = 20, 50
@@ -20,14 +21,14 @@ SIMULATED_KEY = "simulated"
 
 
 async def open_log(
-    settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True
+    settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: LagWatch = lambda _: None
 ) -> tuple[EventLog, Signals, bool]:
     """Make the log and the signals; say whether no other process shares them, as the file's lock tells.
 
-    Without `alone` the lock is left to whoever serves.
+    Without `alone` the lock is left to whoever serves. `lag`: who hears how late events are seen by everybody.
     """
     if settings.redis_url is not None:
-        log = RedisLog(settings.redis_url, process)
+        log = RedisLog(settings.redis_url, process, lag=lag)
         await log.start()
         stack.push_async_callback(log.close)
         return log, log, False

@@ -27,6 +27,7 @@ from resolvers.context import Services
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
+LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -66,6 +67,12 @@ class Metrics(Watch):
         self._followed = Counter(
             "tertulia_follows", "Followers, by how they began: gaps have a reason.", ("how",), registry=registry
         )
+        self._lag = Histogram(
+            "tertulia_log_lag_seconds",
+            "From an event to when all processes can see it: of each batch that Redis takes, the oldest.",
+            buckets=LAG,
+            registry=registry,
+        )
         self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
 
     def ended(self, end: End) -> None:
@@ -93,6 +100,10 @@ class Metrics(Watch):
         """Count a follower."""
         self._followed.labels(how).inc()
 
+    def lagged(self, seconds: float) -> None:
+        """Count a batch that Redis has taken."""
+        self._lag.observe(seconds)
+
     def refused(self, limit: str) -> None:
         """Count a refusal."""
         self._refused.labels(limit).inc()
@@ -108,7 +119,7 @@ class Standing(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give the gauges."""
         services = self._services
-        pool: Any = services.database.engine.pool
+        in_use, most = services.database.connections
         connected = sum(server.connected for server in services.mcp.servers)
         for name, meaning, value in (
             ("generations_active", "Answers that are written here.", services.generator.running),
@@ -119,7 +130,9 @@ class Standing(Collector):
                 "How long answers rest between tokens: the event loop is late.",
                 services.generator.rest,
             ),
-            ("database_connections_in_use", "Connections to the database in use.", pool.checkedout()),
+            ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
+            ("database_connections_in_use", "Connections to the database in use.", in_use),
+            ("database_connections_most", "Connections to the database, at most.", most),
             ("mcp_servers_connected", "MCP servers that are connected.", connected),
         ):
             yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)

@@ -21,6 +21,11 @@ class EventLog(Protocol):
     empty one.
     """
 
+    @property
+    def waits(self) -> float:
+        """For how many seconds the oldest event has waited to be seen by everybody; 0 where all are."""
+        ...
+
     def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> object:
         """Begin to write a log in this process, behind the events that another one has left."""
         ...

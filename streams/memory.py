@@ -31,6 +31,11 @@ class MemoryLog:
         self._ended: deque[tuple[float, Stream, int]] = deque()
         self._ended_bytes = 0
 
+    @property
+    def waits(self) -> float:
+        """Nothing waits here."""
+        return 0.0
+
     def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> Stream:
         """Begin to write a log, behind the events that are there already."""
         before = self._streams.get(generation_id)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from streams.events import GenerationEvent
 from streams.memory import LIFE_AFTER_END, MemoryLog
 from streams.redis_reader import BLOCK_MS, RedisReader
-from streams.redis_writer import AWAY, RedisWriter, holder_key, stream_key
+from streams.redis_writer import AWAY, LagWatch, RedisWriter, holder_key, stream_key
 from streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
@@ -23,12 +23,14 @@ CANCEL_AGAIN = 0.1
 class RedisLog:
     """An EventLog and the Signals for any number of processes that share a Redis."""
 
-    def __init__(self, url: str, process: UUID, life_after_end: float = LIFE_AFTER_END) -> None:
-        """Take the address, this process's name, and the seconds for which a finished log is kept."""
+    def __init__(
+        self, url: str, process: UUID, life_after_end: float = LIFE_AFTER_END, *, lag: LagWatch = lambda _: None
+    ) -> None:
+        """Take the address, this process's name, the seconds for which a finished log is kept, and who hears of lag."""
         self._redis: Any = _connect(url, ANSWER_SECONDS)
         self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
-        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.show)
+        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.show, lag)
         self._reader = RedisReader(self._blocking, process)
         self._running: list[asyncio.Task[None]] = []
 
@@ -52,6 +54,11 @@ class RedisLog:
     async def check(self) -> None:
         """Raise where Redis does not answer."""
         await self._redis.ping()
+
+    @property
+    def waits(self) -> float:
+        """For how many seconds the oldest event waits for Redis."""
+        return self._writer.waits
 
     def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
         """Begin to write a log here."""

@@ -6,6 +6,7 @@ that nobody has seen what is lost when this process is killed. While Redis is aw
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -22,6 +23,8 @@ INTERVAL = 0.04
 """Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
 LIFE_WHILE_WRITTEN = 2 * 3600
 """Longer than an answer waits for the results of tools, unless that is set otherwise."""
+LagWatch = Callable[[float], None]
+"""Is told of each batch how many seconds its oldest event has waited until everybody could see it."""
 AWAY = (RedisError, OSError, TimeoutError)
 """What a Redis that cannot be reached raises."""
 
@@ -65,16 +68,25 @@ class _Writing:
 class RedisWriter:
     """Carries what this process writes to Redis, and shows it to the readers here when it is there."""
 
-    def __init__(self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[UUID, int], None]) -> None:
-        """Take the connection, this process's name, and what shows a stream here up to a number."""
+    def __init__(
+        self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[UUID, int], None], lag: LagWatch
+    ) -> None:
+        """Take the connection, this process's name, what shows a stream here up to a number, and who hears of lag."""
         self._redis = redis
         self._holder = str(holder)
         self._life_after_end = int(life_after_end)
         self._show = show
+        self._lag = lag
+        self._waits_since: float | None = None
         self._writing: dict[UUID, _Writing] = {}
         self._waiting: set[UUID] = set()
         self._bell = asyncio.Event()
         self._away = False
+
+    @property
+    def waits(self) -> float:
+        """For how many seconds the oldest event has been waiting that nobody has begun to write."""
+        return 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
 
     def open(self, stream: Stream) -> None:
         """Begin to write behind the events that another process has left in the stream."""
@@ -85,6 +97,7 @@ class RedisWriter:
         writing = self._writing.get(generation_id)
         if writing is None:
             return
+        self._waits_since = self._waits_since or time.monotonic()
         self._waiting.add(generation_id)
         self._bell.set()
         if self._away:
@@ -111,10 +124,13 @@ class RedisWriter:
             await self._bell.wait()
             self._bell.clear()
             waiting, self._waiting = self._waiting, set()
+            since, self._waits_since = self._waits_since, None
             try:
                 await self._write(waiting)
                 self._away = False
+                self._lag(0.0 if since is None else time.monotonic() - since)
             except AWAY as error:
+                self._waits_since = since
                 self._lost(waiting, error)
             await asyncio.sleep(INTERVAL if not self._away else 10 * INTERVAL)
 
