@@ -168,6 +168,9 @@ async def run(options: argparse.Namespace, cores: Cores) -> Json:
             await asyncio.to_thread(process.listening, port, "/readyz")
             servers.append(process)
             ports.append(port)
+        if options.targets:
+            shown = [{"targets": [f"127.0.0.1:{port}"], "labels": {"job": "tertulia"}} for port in ports]
+            options.targets.write_text(json.dumps(shown))
         world = World(ports, claude, options.seed, options.think)
         crowd = Crowd(world, servers, storage)
         samples = Samples(servers[0].pid, ports[0], place, storage.redis_socket if storage else None)
@@ -293,6 +296,7 @@ def main() -> int:
     parser.add_argument("--pace", type=float, default=1.0, help="Claude's: 1 as a person reads, 0 at once")
     parser.add_argument("--step-seconds", type=float, default=20.0, help="how long a step is measured")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--targets", type=Path, default=None, help="a file that names the servers, for Prometheus")
     parser.add_argument("--output", type=Path, default=None, help="where the JSON goes; bench/results unless given")
     options = parser.parse_args()
     if options.replicas > 1 and options.setup != "joined":

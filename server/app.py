@@ -90,6 +90,7 @@ class Parts:
     door: Door = field(init=False)
     sign_ins: SignIns = field(init=False)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    leaving: bool = False
 
     async def context(self, request: Request) -> Context:
         """Make one request's context; raise Unauthenticated."""
@@ -100,12 +101,14 @@ class Parts:
         found = {"database": await _answers(self.services.database.check())}
         if isinstance(self.services.log, RedisLog):
             found["redis"] = await _answers(self.services.log.check())
-        if self.services.generator.draining:
+        if self.leaving or self.services.generator.draining:
             found["draining"] = False
         return found
 
-    async def drain(self, grace: float) -> None:
-        """Begin nothing new, let answers end, then end the streams."""
+    async def drain(self, delay: float, grace: float) -> None:
+        """Serve on while proxies find out, then begin nothing new, let answers end, and end the streams."""
+        self.leaving = True
+        await asyncio.sleep(delay)
         await self.services.generator.drain(grace)
         await self.services.generator.close()
         await self.services.subscriptions.told(LAST_WORDS)
@@ -132,7 +135,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await _open(parts, settings, stack)
-            stack.enter_context(drained_on_sigterm(lambda: parts.drain(settings.drain_seconds)))
+            delay, grace = settings.shutdown_delay_seconds, settings.drain_seconds
+            stack.enter_context(drained_on_sigterm(lambda: parts.drain(delay, grace)))
             yield
 
     told = tracing.of_requests()
@@ -157,7 +161,7 @@ def create_app(settings: Settings) -> FastAPI:
     mount_assets(app)
     for error, answer in REFUSALS.items():
         app.add_exception_handler(error, answer)
-    app.add_middleware(SecureHeaders)
+    app.add_middleware(SecureHeaders, lambda: parts.leaving)
     if settings.auth == "local":
         app.add_middleware(LoopbackHosts, settings.cors_origins)
     if settings.cors_origins:

@@ -5,7 +5,7 @@ Sources: OWASP's "HTTP Headers" and "REST Security" cheat sheets; draft-ietf-htt
 
 import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -33,9 +33,10 @@ LOOPBACK_NAMES = ("localhost", "testserver")
 class SecureHeaders:
     """Adds what an answer does not say itself."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Take the application behind it."""
+    def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
+        """Take the application behind it, and what says whether the process is about to leave."""
         self._app = app
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
@@ -51,6 +52,9 @@ class SecureHeaders:
                 if "etag" not in headers:
                     headers.setdefault("Cache-Control", PRIVATE)
                 headers.update(await _rates(scope))
+                if self._leaving():
+                    # A request that a proxy sent on a kept connection would be lost when the connection is closed.
+                    headers["Connection"] = "close"
             await send(message)
 
         await self._app(scope, receive, add)

@@ -75,7 +75,8 @@ class Server:
             **more,
         }
         self.log = folder / f"server-{time.monotonic_ns()}.log"
-        self.process = forks().start(
+        code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])
+        self.process = forks(code).start(
             ["serve", "--port", "0", *arguments], folder=folder, environment=self.environment, output=self.log
         )
         self.address = ""

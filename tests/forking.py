@@ -103,12 +103,17 @@ class Forked:
 
 
 class Forks:
-    """The process that is forked."""
+    """The process that is forked, with the code of a folder."""
 
-    def __init__(self) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    def __init__(self, code: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(code)}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", PROGRAM],
+            env=environment,
+            cwd=code,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def start(self, arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path) -> Forked:
@@ -125,8 +130,8 @@ class Forks:
 
 
 @cache
-def forks() -> Forks:
-    """Give the one of this process of the tests."""
-    made = Forks()
+def forks(code: Path = ROOT) -> Forks:
+    """Give the one of this process of the tests, for the code of a folder."""
+    made = Forks(code)
     atexit.register(made.close)
     return made

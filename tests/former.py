@@ -1,6 +1,8 @@
 """Databases as earlier versions left them: real rows of this version, of which a schema gets what it has places for."""
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 import sqlalchemy
+from alembic.script import ScriptDirectory
 from client import Api, Json
 from conftest import SECRET as KEY
 from media import pdf
@@ -19,11 +23,13 @@ from sqlalchemy import Connection, column, inspect, select
 
 from db.database import open_engine
 from db.identities import PersonalToken, SignIn
-from db.migrate import migrate
+from db.migrate import MIGRATIONS, migrate
 from db.search import insertion
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, Message, Role, Status, new_id, now
 from server.tokens import Tokens, digest_of, new_personal_token
 
+ROOT = Path(__file__).parent.parent
+HEAD = str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
 RENAME = "mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) { __typename } }"
 EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) {
   __typename ... on SendMessagePayload { generation { id } }
@@ -251,3 +257,29 @@ def lay_files(past: Past, folder: Path) -> None:
     for name, data in past.blobs.items():
         (folder / "files" / name[-2:]).mkdir(parents=True, exist_ok=True)
         (folder / "files" / name[-2:] / name).write_bytes(data)
+
+
+def former_code(folder: Path) -> Path:
+    """Lay the code of the version before the present schema into a folder; skip the test where it is not known here."""
+    if shutil.which("git") is None or not (commit := _former_commit()):
+        pytest.skip("the version before the newest migration is not in the history here")
+    folder.mkdir(exist_ok=True)
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    assert not list((folder / "db" / "migrations" / "versions").glob(f"{HEAD}_*.py"))
+    return folder
+
+
+def _former_commit() -> str:
+    """Give the newest commit that wants the schema before the present one; nothing where it is not there."""
+    (head,) = (MIGRATIONS / "versions").glob(f"{HEAD}_*.py")
+    added = _git("log", "--format=%H", "--diff-filter=A", "--", str(head.relative_to(ROOT)))
+    if not added:
+        # The migration is not committed yet.
+        return _git("rev-parse", "--verify", "-q", "HEAD^{commit}")
+    return _git("rev-parse", "--verify", "-q", f"{added.splitlines()[-1]}^^{{commit}}")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""

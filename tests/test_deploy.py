@@ -100,7 +100,8 @@ def test_the_unit_of_systemd_can_be_read_and_leaves_time_to_drain() -> None:
 
 def test_every_replica_has_time_to_drain() -> None:
     services = compose()["services"]
-    assert {seconds(services[name]["stop_grace_period"]) > GRACE for name in REPLICAS} == {True}
+    delay = float(services["tertulia-a"]["environment"]["TERTULIA_SHUTDOWN_DELAY_SECONDS"])
+    assert {seconds(services[name]["stop_grace_period"]) > delay + GRACE for name in REPLICAS} == {True}
     pod = manifest("Deployment")["spec"]["template"]["spec"]
     (before,) = [float(container["lifecycle"]["preStop"]["exec"]["command"][-1]) for container in pod["containers"]]
     drained = float(manifest("ConfigMap")["data"]["TERTULIA_DRAIN_SECONDS"])

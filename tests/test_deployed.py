@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -21,6 +21,7 @@ from client import FOLLOW, Api, raw_socket
 from deployed import PROXIES, ROOT, compose, dotenv, interpolated, program
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
 from forking import forks
+from former import HEAD, former_code
 from people import register, signed
 from running import execute
 from servers import RedisServer, Servers, create_database
@@ -29,17 +30,28 @@ from websockets.exceptions import InvalidStatus
 Json = dict[str, Any]
 HANGS = "/simulate hang"
 """Half an answer, and then nothing for as long as anybody waits."""
+NEW_SETTINGS = ("TERTULIA_SHUTDOWN_DELAY_SECONDS",)
+"""Those that the version before the present schema does not know; it refuses what it does not know."""
+CHECKED_EVERY = float(compose()["services"]["tertulia-a"]["healthcheck"]["interval"].removesuffix("s"))
 LOADED = 4
 FILLED_IN = {"POSTGRES_PASSWORD": "0", "TERTULIA_SECRET_KEY": "of the tests, and long enough to sign with"}
-ROOMY = {"TERTULIA_RATE_LIMIT": "10000", "TERTULIA_MAX_SOCKETS_PER_USER": "1000", "TERTULIA_REGISTRATION": "open"}
+ROOMY = {
+    "TERTULIA_RATE_LIMIT": "10000",
+    "TERTULIA_REQUEST_LIMIT": "100000",
+    "TERTULIA_MAX_SOCKETS_PER_USER": "1000",
+    "TERTULIA_REGISTRATION": "open",
+}
 """One person stands for many here."""
 
 
 class Deployment:
     """Two replicas behind a proxy; `api` is somebody who signed in through it."""
 
-    def __init__(self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str], code: Path = ROOT
+    ) -> None:
         self.folder, self.place, self.claude, self.settings = folder, place, claude, settings
+        self.code = code
         self.stack = ExitStack()
         self.replicas = [self.start("0"), self.start("0")]
         self.ports = [replica.ready().address.rpartition(":")[2] for replica in self.replicas]
@@ -48,7 +60,9 @@ class Deployment:
         self.redis: RedisServer
 
     def start(self, port: str) -> Server:
-        server = Server(self.folder, self.place, self.claude, "--port", port, **self.settings)
+        server = Server(
+            self.folder, self.place, self.claude, "--port", port, **self.settings, PYTHONPATH=str(self.code)
+        )
         self.stack.callback(server.close)
         return server
 
@@ -75,6 +89,13 @@ class Deployment:
                     return sent
         raise TimeoutError(sent)
 
+    def begin(self) -> "Load":
+        """Begin a load, and wait until its answers are seen."""
+        load = Load(self)
+        self.stack.callback(load.over)
+        load.wait_until_all_write()
+        return load
+
     def directly(self, number: int) -> Api:
         """The same person, without the proxy."""
         found = Api(f"http://127.0.0.1:{self.ports[number]}")
@@ -94,32 +115,40 @@ def settings_of_a_replica(folder: Path) -> dict[str, str]:
     return kept | {"TERTULIA_ATTACHMENTS": str(folder / "attachments")} | ROOMY
 
 
-def migrate(folder: Path, place: Json, settings: dict[str, str]) -> None:
+def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = ROOT) -> None:
     """Do what the service of that name does before the replicas start."""
     named = {name.upper(): value for name, value in place.items()}
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings, **named}
-    log = folder / "migrate.log"
-    assert forks().start(["migrate"], folder=folder, environment=environment, output=log).wait() == 0, log.read_text()
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **settings, **named}
+    log = folder / f"migrate-{code.name}.log"
+    assert forks(code).start(["migrate"], folder=folder, environment=environment, output=log).wait() == 0, (
+        log.read_text()
+    )
+
+
+@contextmanager
+def deployed(folder: Path, servers: Servers, proxy: str, code: Path = ROOT) -> Generator[Deployment]:
+    if program(proxy) is None:
+        pytest.skip(f"needs {proxy}")
+    options = [interpolated(word, {}) for word in compose()["services"]["redis"]["command"][1:]]
+    redis = RedisServer(folder / "redis", *options)
+    with ExitStack() as stack, counting() as claude:
+        stack.callback(redis.stop)
+        place = {"database_url": create_database(servers.postgres_url()), "redis_url": redis.url(0)}
+        settings = settings_of_a_replica(folder)
+        known = {name: value for name, value in settings.items() if code is ROOT or name not in NEW_SETTINGS}
+        migrate(folder, place, known, code)
+        found = Deployment(folder, place, claude, known, code)
+        found.redis = redis
+        stack.enter_context(found.stack)
+        found.open(proxy)
+        yield found
 
 
 @pytest.fixture(scope="module", params=sorted(PROXIES))
 def deployment(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Deployment]:
-    if program(request.param) is None:
-        pytest.skip(f"needs {request.param}")
-    tmp_path = tmp_path_factory.mktemp(request.param)
-    options = [interpolated(word, {}) for word in compose()["services"]["redis"]["command"][1:]]
-    redis = RedisServer(tmp_path / "redis", *options)
-    with ExitStack() as stack, counting() as claude:
-        stack.callback(redis.stop)
-        place = {"database_url": create_database(servers.postgres_url()), "redis_url": redis.url(0)}
-        settings = settings_of_a_replica(tmp_path)
-        migrate(tmp_path, place, settings)
-        found = Deployment(tmp_path, place, claude, settings)
-        found.redis = redis
-        stack.enter_context(found.stack)
-        found.open(request.param)
+    with deployed(tmp_path_factory.mktemp(request.param), servers, request.param) as found:
         yield found
 
 
@@ -204,6 +233,7 @@ class Load:
         self.deployment = deployment
         self.said = [f"/simulate long 120 {uuid4().hex}" for _ in range(LOADED)]
         self.refused: list[str] = []
+        self.listed = 0
         self._over = threading.Event()
         self._lists = threading.Thread(target=self._ask_for_lists, daemon=True)
         self._lists.start()
@@ -218,8 +248,12 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over()
+
+    def over(self) -> Self:
         self._over.set()
         self._lists.join(60)
+        return self
 
     def wait_until_all_write(self) -> None:
         for reader in (reader for pair in self.readers for reader in pair):
@@ -237,6 +271,7 @@ class Load:
         while not self._over.wait(0.02):
             try:
                 answered = self.deployment.api.post("{ conversations(first: 5) { edges { node { id title } } } }")
+                self.listed += 1
                 if answered.status_code != 200:
                     self.refused.append(f"{answered.status_code} {answered.text[:80]}")
             except LOST as error:
@@ -306,3 +341,33 @@ def test_a_redis_that_is_away_keeps_nobody_out(deployment: Deployment) -> None:
         deployment.redis.start()
     while [api.http.get("/readyz").status_code for api in directly] != [200] * 2:
         pass
+
+
+def test_an_upgrade_under_load_is_seen_by_nobody(servers: Servers, tmp_path: Path) -> None:
+    code = former_code(tmp_path / "former")
+    with deployed(tmp_path, servers, "nginx", code) as deployment:
+        version = "SELECT version_num FROM alembic_version"
+        assert execute(deployment.place, version) != [(HEAD,)]
+        loads = [deployment.begin()]
+        # As docs/deploying.md has it: first the database, while all still run, then one replica, then the other.
+        migrate(tmp_path, deployment.place, deployment.settings)
+        assert execute(deployment.place, version) == [(HEAD,)]
+        deployment.code, deployment.settings = ROOT, settings_of_a_replica(tmp_path)
+        for number in (0, 1):
+            loads.append(deployment.begin())
+            assert deployment.replicas[number].end() == 0, deployment.replicas[number].said()
+            deployment.again(number)
+            # `docker compose up --wait` waits for a check of its own, and only then goes the next one.
+            until = time.monotonic() + CHECKED_EVERY
+            while time.monotonic() < until:
+                deployment.send("Hello, my name is Ada")
+        loads.append(deployment.begin())
+        ends = [end for load in loads for end in load.hold(most=1)]
+        assert ends == ["GenerationCompleted"] * LOADED * len(loads)
+        refused = [words for load in loads for words in load.over().refused]
+        # The former version does not wait until its proxy has found out: a request may meet a connection that is closed.
+        assert len(refused) <= 2, refused
+        listed = sum(load.listed for load in loads)
+        print(
+            f"{len(ends)} answers, {2 * len(ends)} readers, {listed} lists, {len(refused)} of them refused: {refused}"
+        )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from client import Api, Json, apply
 from conftest import SECRET as KEY
-from former import Past, lay_files, put, remember, used_tokens
+from former import Past, former_code, lay_files, put, remember, used_tokens
 from graphql import build_schema
 from people import MODE, post
 from running import execute, tertulia
@@ -452,31 +451,10 @@ def test_what_is_taken_away_or_narrowed_is_seen(place: Json) -> None:
         assert (found == []) if wanted is None else any(wanted in one for one in found), (change, found)
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], check=False, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _former_commit() -> str:
-    """Give the newest commit that wants the schema before the present one; nothing where it is not there."""
-    (head,) = (MIGRATIONS / "versions").glob(f"{HEAD}_*.py")
-    added = _git("log", "--format=%H", "--diff-filter=A", "--", str(head.relative_to(ROOT)))
-    if not added:
-        # The migration is not committed yet.
-        return _git("rev-parse", "--verify", "-q", "HEAD^{commit}")
-    return _git("rev-parse", "--verify", "-q", f"{added.splitlines()[-1]}^^{{commit}}")
-
-
 @pytest.fixture(scope="module")
 def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of the version before the present schema."""
-    if shutil.which("git") is None or not (commit := _former_commit()):
-        pytest.skip("the version before the newest migration is not in the history here")
-    folder = tmp_path_factory.mktemp("former")
-    archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True).stdout
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
-    assert not list((folder / "db" / "migrations" / "versions").glob(f"{HEAD}_*.py"))
-    return folder
+    return former_code(tmp_path_factory.mktemp("former"))
 
 
 @contextmanager
