@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import sqlite
 from db.errors import DatabaseUnavailable
 
-__all__ = ["AsyncSession", "Database", "explain", "open_engine"]
+__all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
 
 tracer = trace.get_tracer("tertulia")
 
@@ -40,6 +40,9 @@ class Database:
         sqlite = self.engine.dialect.name == "sqlite"
         self._kept = self.engine if sqlite else open_engine(url, pool=1)
         self._readers = _sessions(self.engine)
+        # SQLite's transactions see one moment anyway.
+        still = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._still = _sessions(still, autoflush=False)
         self._writers = _sessions(self.engine.execution_options(writes=True))
         self._renewers = _sessions(self._kept.execution_options(writes=True))
         # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
@@ -54,6 +57,16 @@ class Database:
         with self._traced("read"):
             async with self._readers.begin() as session:
                 yield session
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncGenerator["Moment"]:
+        """Let several read the database as it is at one moment, in one transaction."""
+        async with AsyncExitStack() as stack:
+            moment = Moment(self, lambda: stack.enter_async_context(self._still()))
+            try:
+                yield moment
+            finally:
+                await moment.close()
 
     async def row(self, statement: Executable, **values: object) -> Any:
         """Read at most one row by one statement. Each request begins with one, and a session costs as much again."""
@@ -115,6 +128,34 @@ class Database:
         await self._kept.dispose()
 
 
+class Moment:
+    """The database at one moment. The transaction begins with the first who reads; they read one after the other."""
+
+    def __init__(self, database: Database, begin: Callable[[], Awaitable[AsyncSession]]) -> None:
+        """Take the database, and what opens the session."""
+        self._database = database
+        self._begin = begin
+        self._session: AsyncSession | None = None
+        self._turn = asyncio.Lock()
+        self._over = False
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Give the one session; to who comes when it is over, one of their own."""
+        async with self._turn:
+            if not self._over:
+                self._session = self._session or await self._begin()
+                yield self._session
+                return
+        async with self._database.read() as session:
+            yield session
+
+    async def close(self) -> None:
+        """Wait for who reads, and let nobody read this moment any more."""
+        async with self._turn:
+            self._over = True
+
+
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
     # An error that quotes the values of its statement brings what users wrote into the log.
@@ -145,8 +186,8 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {cause}")
 
 
-def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
+def _sessions(engine: AsyncEngine, *, autoflush: bool = True) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush)
 
 
 def _json(value: object) -> str:

@@ -35,7 +35,7 @@ async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationCha
         # Listening comes before looking: what is changed in between rings.
         bell = context.bells.listen(context.viewer.id)
         try:
-            async with context.database.read() as session:
+            async with context.read() as session:
                 found = await rows.behind(session, context.viewer.id, seen)
             for change in found:
                 seen = change.sequence
@@ -67,7 +67,7 @@ async def generation(info: Info, root: ConversationChange) -> Generation | None:
 
 
 async def _begin(context: Context, after: str | None) -> int:
-    async with context.database.read() as session:
+    async with context.read() as session:
         newest = await rows.newest(session, context.viewer.id)
         oldest = await rows.oldest_kept(session, context.viewer.id)
     if after is None:

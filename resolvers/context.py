@@ -1,7 +1,8 @@
 """What every resolver gets: who asks, and the parts of the server. No session, and nothing that remembers rows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from claude.models import Models
 from claude.toolbox import Toolbox
 from claude.watch import Watch
 from db import attachments, conversations, generations, messages
-from db.database import AsyncSession, Database
+from db.database import AsyncSession, Database, Moment
 from db.tables import Attachment, Conversation, Generation, Message
 from resolvers.limits import Limits, Subscriptions
 from streams.bells import Bells
@@ -28,6 +29,7 @@ from streams.events import GenerationEvent
 from streams.log import EventLog, Signals
 
 Row = TypeVar("Row")
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 Push = Callable[[GenerationEvent], bool]
 
 
@@ -65,7 +67,7 @@ class Loaders:
     They batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
     """
 
-    def __init__(self, database: Database, owner: UUID) -> None:
+    def __init__(self, database: Database | Moment, owner: UUID) -> None:
         """Make none yet: a socket needs few of them."""
         self._database = database
         self._owner = owner
@@ -137,6 +139,8 @@ class Context(BaseContext):
         self.address = address
         self.push: Push | None = None
         self.database = services.database
+        self.read: Reading = services.database.read
+        """Opens a transaction that only reads; within a query, the one of its moment."""
         self.loaders = Loaders(services.database, viewer.id)
         self.log = services.log
         self.generator = services.generator
@@ -148,6 +152,14 @@ class Context(BaseContext):
         made = copy(self)
         made.push = push
         return made
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncGenerator["Context"]:
+        """Give the context of one query: whatever it reads was so at the same moment."""
+        async with self.database.moment() as moment:
+            made = copy(self)
+            made.read, made.loaders = moment.read, Loaders(moment, self.viewer.id)
+            yield made
 
     def changed(self) -> None:
         """Wake who follows the viewer's conversations, in every process; after the commit."""

@@ -75,7 +75,7 @@ async def conversations(
     Pages hold at most 100, and 50 unless asked; more fails with the code BAD_USER_INPUT.
     """
     narrowed = Filter(**vars(filter)) if filter is not None else Filter()
-    async with info.context.database.read() as session:
+    async with info.context.read() as session:
         return await rows.page(session, info.context.viewer.id, Page(first, after, last, before), narrowed, order)
 
 
@@ -88,7 +88,7 @@ async def messages(
     before: Before = None,
 ) -> Connection[Message]:
     """The active branch, oldest first. Pages hold at most 100, and 50 unless asked; `last: 20` gives its end."""
-    async with info.context.database.read() as session:
+    async with info.context.read() as session:
         page = Page(first, after, last, before)
         return await message_rows.page(session, info.context.viewer.id, root.active_leaf_id, page)
 
@@ -188,7 +188,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
     owner = info.context.viewer.id
-    async with info.context.database.read() as session:
+    async with info.context.read() as session:
         found = await generations.unfinished(session, owner, [wanted])
     # The last one first: who waits in line must not begin when the one in front is stopped.
     for generation in reversed(found.get(wanted, [])):

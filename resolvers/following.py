@@ -220,7 +220,7 @@ async def _standing(
     """Give what a row says of an answer that goes on; what it waits for comes by itself, as in its log."""
     required = None
     if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
-        async with context.database.read() as session:
+        async with context.read() as session:
             calls = await tool_calls.of_generation(session, generation.id)
         waits = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
         uses = {index: block for index, block in enumerate(message.content) if block.get("id") in waits}

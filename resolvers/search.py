@@ -61,7 +61,7 @@ async def search_messages(
     """
     wanted = _terms(query)
     page = Page(first, after)
-    async with info.context.database.read() as session:
+    async with info.context.read() as session:
         found = await search.find(session, info.context.viewer.id, wanted, page.size + 1, after)
     edges = [_edge(message, score, wanted) for message, score in found[: page.size]]
     ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)

@@ -64,7 +64,7 @@ def of_conversation(root: Conversation) -> Choice:
 
 async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
     """How often tools were called, by name; also for what is deleted. Those of Claude's own are part of its usage."""
-    async with info.context.database.read() as session:
+    async with info.context.read() as session:
         return await tool_calls.usage(session, info.context.viewer.id, since)
 
 

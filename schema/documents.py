@@ -15,6 +15,7 @@ from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionContext, ExecutionResult
 
 from claude.spans import QUIET, tracer
+from resolvers.context import Context
 from schema import levels
 from schema.live import Operation, Templates
 from schema.shape import shape_problem
@@ -64,16 +65,24 @@ class Schema(strawberry.Schema):
             return await self.execute(query, variables, context, operation_name=name)
         meant = find_operation(prepared.document, name)
         with _traced(meant) as span:
-            if meant.operation is OperationType.QUERY:
-                # Reading has no effects, so that it can be begun again where there is anything to tell.
-                with suppress(Exception):
-                    executor = self.operation(query, variables, name, context).executor()
-                    return ExecutionResult(await levels.execute(executor), errors=None)
-            result = await self.execute(query, variables, context, operation_name=name)
+            if meant.operation is OperationType.QUERY and isinstance(context, Context):
+                async with context.at_one_moment() as seen:
+                    result = await self._read(query, variables, name, seen)
+            else:
+                result = await self.execute(query, variables, context, operation_name=name)
             if result.errors:
                 codes = [(error.extensions or {}).get("code", "BAD_USER_INPUT") for error in result.errors]
                 span.set_attribute("tertulia.error.codes", codes)
             return result
+
+    async def _read(
+        self, query: str, variables: dict[str, Any] | None, name: str | None, context: Context
+    ) -> ExecutionResult:
+        # Reading has no effects, so that it can be begun again where there is anything to tell.
+        with suppress(Exception):
+            executor = self.operation(query, variables, name, context).executor()
+            return ExecutionResult(await levels.execute(executor), errors=None)
+        return await self.execute(query, variables, context, operation_name=name)
 
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
         """Make an operation, whose document is valid, ready to be executed or followed."""

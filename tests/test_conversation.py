@@ -1,6 +1,17 @@
 """One conversation, as a frontend has it: over real HTTP and a real socket."""
 
-from client import Api, apply
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from client import WAIT, Api, apply
+from conftest import Staged
+from scripted import Gate, says
+
+from db import generations
 
 
 def test_a_sent_message_is_answered_token_by_token(api: Api) -> None:
@@ -30,3 +41,34 @@ def test_the_branch_holds_both_turns_in_order(api: Api) -> None:
         None,
         *[message["id"] for message in messages[:-1]],
     ]
+
+
+@pytest.mark.both
+def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, asked, ended = Gate(), threading.Event(), threading.Event()
+    api = staged(says("half", gate, " and whole")).api
+    sent = api.send("Hello")
+    api.wait_for_text(sent["generation"]["id"], "half")
+    deadline = time.monotonic() + WAIT
+    while api.messages(sent["conversation"]["id"])[-1]["text"] != "half":
+        assert time.monotonic() < deadline, "nothing is checkpointed"
+    read = generations.of_messages
+
+    async def late(*given: Any) -> Any:
+        # Between a query's messages and their generations the answer ends.
+        asked.set()
+        await asyncio.to_thread(ended.wait, WAIT)
+        return await read(*given)
+
+    monkeypatch.setattr(generations, "of_messages", late)
+    with ThreadPoolExecutor(1) as pool:
+        query = pool.submit(api.messages, sent["conversation"]["id"])
+        assert asked.wait(20)
+        gate.open.set()
+        assert api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+        ended.set()
+        answer = query.result()[-1]
+    assert (answer["text"], answer["generation"]["status"]) == ("half", "RUNNING")
+    monkeypatch.undo()
+    answer = api.messages(sent["conversation"]["id"])[-1]
+    assert (answer["text"], answer["generation"]["status"]) == ("half and whole", "COMPLETED")
