@@ -59,12 +59,13 @@ class Door:
         address = connection.client.host if connection.client else None
         return Admitted(Context(self._services(), identity.viewer, address), identity, given, self)
 
-    async def context(self, connection: HTTPConnection) -> Context:
-        """Give a request's context; raise Unauthenticated, RateLimited."""
-        context = (await self.admit(connection)).context
-        note_viewer(connection.scope, context.services.limits, context.viewer.id)
-        await context.services.limits.check_request(context.viewer.id)
-        return context
+    async def request(self, connection: HTTPConnection) -> Admitted:
+        """Let a request of REST's in; raise Unauthenticated, RateLimited."""
+        admitted = await self.admit(connection)
+        limits, viewer = admitted.context.services.limits, admitted.context.viewer
+        note_viewer(connection.scope, limits, viewer.id)
+        await limits.check_request(viewer.id)
+        return admitted
 
     async def lapsed(self, admitted: Admitted) -> None:
         """Wait until what somebody was let in by expires or is revoked."""

@@ -37,6 +37,7 @@ from server import tracing
 from server.accounts import accounts_router
 from server.admission import (
     SIGNED_OUT,
+    Admitted,
     Door,
     dismiss,
     refuse_fault,
@@ -92,9 +93,13 @@ class Parts:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     leaving: bool = False
 
+    async def admit(self, request: Request) -> Admitted:
+        """Let one request in; raise Unauthenticated."""
+        return await self.door.request(request)
+
     async def context(self, request: Request) -> Context:
         """Make one request's context; raise Unauthenticated."""
-        return await self.door.context(request)
+        return (await self.admit(request)).context
 
     async def check(self) -> dict[str, bool]:
         """Say of each part whether it serves."""
@@ -150,7 +155,7 @@ def create_app(settings: Settings) -> FastAPI:
         allowed_origins=settings.cors_origins,
     )
     app.include_router(endpoint, include_in_schema=False)
-    app.include_router(rest_router(parts.context))
+    app.include_router(rest_router(parts.admit))
     app.include_router(attachments_router(parts.context, settings.cors_origins))
     app.include_router(transfer_router(parts.context, settings.cors_origins))
     if settings.auth == "password":

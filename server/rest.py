@@ -1,5 +1,6 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -7,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,11 +21,15 @@ from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, In
 from resolvers.following import MessageSnapshot, follow
 from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from resolvers.sending import SendMessagePayload, send
-from server.admission import retry_after
+from server import streaming
+from server.admission import Admitted, retry_after
+from server.streaming import SSE, Framing, ResultStream
 from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
 
 IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
 
+WRITTEN = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
+"""Results that are events already."""
 STATUS = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.AUTHENTICATION: 401,
@@ -68,14 +73,15 @@ async def refuse_invalid(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": found}, 422)
 
 
-def rest_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
-    """Make the routes; `context` gives each request's."""
+def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
+    """Make the routes; `admit` says whose request it is."""
     router = APIRouter(tags=["chat"])
 
     @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
     async def chat(
-        body: ChatRequest, with_: Annotated[Context, Depends(context)], idempotency_key: IdempotencyKeyHeader = None
+        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
     ) -> Any:
+        with_ = admitted.context
         sent = await _send(with_, body, idempotency_key)
         if isinstance(sent, Response):
             return sent
@@ -89,17 +95,21 @@ def rest_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
 
     @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
     async def chat_stream(
-        body: ChatRequest, with_: Annotated[Context, Depends(context)], idempotency_key: IdempotencyKeyHeader = None
+        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
     ) -> Response:
+        with_ = admitted.context
         sent = await _send(with_, body, idempotency_key)
         if isinstance(sent, Response):
             return sent
         events = follow(with_, sent.generation, None)
-        early = await _until_first_word(events)
-        if early and isinstance(early[-1], GenerationFailed) and not any(_text(event) for event in early):
-            return _claude_failed(GenerationError.from_json(early[-1].error))
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_sse(with_, sent, early, events), media_type="text/event-stream", headers=headers)
+        early = asyncio.ensure_future(_until_first_word(events))
+        # What fails before the first word has a status of its own, unless proxies would take the silence for death.
+        await asyncio.wait([early], timeout=streaming.HEARTBEAT_SECONDS)
+        seen = early.result() if early.done() else []
+        if seen and isinstance(seen[-1], GenerationFailed) and not any(_text(event) for event in seen):
+            return _claude_failed(GenerationError.from_json(seen[-1].error))
+        ends = (with_.services.closing.wait, admitted.lapsed)
+        return ResultStream(_sse(with_, sent, early, events), WRITTEN, ends)
 
     return router
 
@@ -161,9 +171,9 @@ async def _until_first_word(events: AsyncIterator[GenerationEvent]) -> list[Gene
 async def _sse(
     context: Context,
     sent: SendMessagePayload,
-    early: list[GenerationEvent],
+    early: Awaitable[list[GenerationEvent]],
     events: AsyncIterator[GenerationEvent],
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[bytes]:
     words: list[str] = []
     yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
     async for event in _chained(early, events):
@@ -180,16 +190,16 @@ async def _sse(
 
 
 async def _chained(
-    early: list[GenerationEvent], events: AsyncIterator[GenerationEvent]
+    early: Awaitable[list[GenerationEvent]], events: AsyncIterator[GenerationEvent]
 ) -> AsyncIterator[GenerationEvent]:
-    for event in early:
+    for event in await early:
         yield event
     async for event in events:
         yield event
 
 
-def _event(name: str, data: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def _body(error: GenerationError) -> dict[str, Any]:

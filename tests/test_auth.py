@@ -301,14 +301,19 @@ def test_revoking_closes_the_sockets_of_that_sign_in_alone(tmp_path: Path, place
             assert kept.receive() == {"type": "pong"}
 
 
-def test_revoking_ends_a_stream_over_http(address: str) -> None:
-    tokens = register(address, "streamer")
+@pytest.mark.parametrize(
+    ("path", "body"), [("/graphql", {"query": OPEN}), ("/chat/stream", {"message": "/simulate hang"})]
+)
+def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -> None:
+    tokens = register(address, f"streamer-of{path.replace('/', '-')}")
     header = {"authorization": f"Bearer {tokens['access_token']}", "accept": "text/event-stream"}
-    with httpx2.stream("POST", f"{address}/graphql", json={"query": OPEN}, headers=header, timeout=WAIT) as stream:
+    with httpx2.stream("POST", f"{address}{path}", json=body, headers=header, timeout=WAIT) as stream:
         pieces = stream.iter_bytes()
         next(pieces)
         post(address, "revoke", token=tokens["access_token"])
-        assert b"complete" not in b"".join(pieces)
+        left = b"".join(pieces)
+        assert b"complete" not in left
+        assert b"done" not in left
 
 
 # ---- deletion -----------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from client import Api, Json
 from conftest import Staged
-from scripted import Reply, says
+from scripted import Gate, Reply, says
+
+from server import streaming
 
 
 def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
@@ -127,3 +129,16 @@ def test_health_and_readiness_are_said(api: Api) -> None:
     ready = api.http.get("/readyz").json()
     assert (ready.pop("status"), ready.pop("database")) == ("ok", "ok")
     assert ready in ({}, {"redis": "ok"})
+
+
+def test_a_silence_is_no_silence_to_a_proxy(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.05)
+    before, between = Gate(), Gate()
+    api = staged(says(before, "At last", between, ", and more")).api
+    with api.http.stream("POST", "/chat/stream", json={"message": "Hello"}) as response:
+        lines = response.iter_lines()
+        for gate in (before, between):
+            assert next(line for line in lines if line.startswith(":"))
+            gate.open.set()
+            assert next(line for line in lines if "text" in line)
+        assert "At last, and more" in list(lines)[-2]
