@@ -15,7 +15,7 @@ import httpx2
 import websockets.exceptions
 from client import FOLLOW, TERMINAL, Api, apply
 from forking import forks
-from running import running
+from running import lay, running
 
 from claude.simulator import create_simulator
 
@@ -74,6 +74,7 @@ class Server:
             **claudes,
             **more,
         }
+        lay(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])
         self.process = forks(code).start(

@@ -16,6 +16,8 @@ import asyncpg
 import pytest
 import redis as redis_client
 
+from db.migrate import migrate
+
 _numbers = count(1)
 
 
@@ -25,13 +27,13 @@ def postgres(folder: Path) -> Any:
     return server.get_server(folder / "postgres", cleanup_mode="delete")
 
 
-def create_database(url: str) -> str:
-    """Make an empty database beside the one of the URL; gives its URL."""
+def create_database(url: str, template: str | None = None) -> str:
+    """Make a database beside the one of the URL, empty or as a template of that name; gives its URL."""
     name = f"tertulia_{os.getpid()}_{next(_numbers)}"
 
     async def create() -> None:
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         await connection.close()
 
     run(create())
@@ -96,10 +98,23 @@ class Servers:
         self.folder = folder
         self.redis: RedisServer | None = None
         self._postgres: Any = None
+        self._template: str | None = None
 
     def settings(self) -> dict[str, Any]:
-        """An empty database and an empty Redis of the test's own."""
+        """A database without rows and an empty Redis of the test's own."""
+        return {"database_url": create_database(self.postgres_url(), self._migrated()), "redis_url": self.redis_url()}
+
+    def empty(self) -> dict[str, Any]:
+        """The same with a database that was never migrated."""
         return {"database_url": create_database(self.postgres_url()), "redis_url": self.redis_url()}
+
+    def _migrated(self) -> str:
+        """Migrate once: fourteen migrations take longer than a copy."""
+        if self._template is None:
+            url = create_database(self.postgres_url())
+            run(migrate(url.replace("postgresql:", "postgresql+asyncpg:", 1)))
+            self._template = url.partition("?")[0].rpartition("/")[2]
+        return self._template
 
     def postgres_url(self) -> str:
         given = os.environ.get("DATABASE_URL", "")

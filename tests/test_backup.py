@@ -309,7 +309,7 @@ def test_a_dump_of_a_busy_server_holds_all_that_was_finished(
         running, seen = _begin_one(api)
         finished = list(written.finished)
         _run_block("mkdir backup", first, place["database_url"])
-    empty = servers.settings()
+    empty = servers.empty()
     shutil.move(first / "backup", second / "backup")
     _run_block("pg_restore", second, empty["database_url"])
     attachments = str(second / "tertulia-attachments")

@@ -18,12 +18,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from client import Api, Json, apply
+from conftest import EMBEDDED
 from conftest import SECRET as KEY
 from former import Past, former_code, lay_files, put, remember, used_tokens
 from graphql import build_schema
 from people import MODE, post
 from running import execute, tertulia
 from scripted import Gate, says, scripted
+from servers import Servers
 from sqlalchemy import Connection, inspect
 from test_command import environment, refused, run, run_here
 from test_tools import submit
@@ -52,9 +54,13 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
 
 
 @pytest.fixture
-def place(place: Json) -> Json:
-    """The storage, with the address as settings have it."""
-    return {**place, "database_url": place["database_url"].replace("postgresql://", "postgresql+asyncpg://")}
+def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Json:
+    """An empty storage that was never migrated, with the address as settings have it."""
+    if setup == EMBEDDED:
+        return {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+    servers: Servers = request.getfixturevalue("servers")
+    empty = servers.empty()
+    return {**empty, "database_url": empty["database_url"].replace("postgresql://", "postgresql+asyncpg://")}
 
 
 def variables(place: Json) -> dict[str, str]:
