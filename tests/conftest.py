@@ -1,10 +1,12 @@
 """Fixtures: real servers, made once where tests leave no trace in one another."""
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import forking
 import hypothesis
 import pytest
 from client import Api
@@ -36,6 +38,12 @@ EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 LONG = ("test_page", "test_examples", "test_faults", "test_adapters", "test_stock_clients", "test_example_scripts")
 """They wait a good part of their time: begun first, others fill their pauses, and none of them stands alone at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the server once for the commands of all workers, where there are some."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ[forking.SHARED] = forking.address(forking.ROOT)
 
 
 @pytest.hookimpl(trylast=True)

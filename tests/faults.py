@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import forking
 import httpx2
 import websockets.exceptions
 from client import FOLLOW, TERMINAL, Api, apply
-from forking import forks
 from running import lay, running
 
 from claude.simulator import create_simulator
@@ -77,8 +77,12 @@ class Server:
         lay(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])
-        self.process = forks(code).start(
-            ["serve", "--port", "0", *arguments], folder=folder, environment=self.environment, output=self.log
+        self.process = forking.start(
+            ["serve", "--port", "0", *arguments],
+            folder=folder,
+            environment=self.environment,
+            output=self.log,
+            code=code,
         )
         self.address = ""
         self.api: Api | None = None

@@ -1,97 +1,60 @@
-"""Server processes that begin with all of the server imported: forks of one process that has done so once.
+"""The command, with all of it imported already: forks of one process that has done so once.
 
-To import takes seconds of a core, and the tests of faults kill dozens of servers. A fork has a memory, files and sockets
-of its own, and is killed like any other process.
+To import takes three seconds of a core, and the tests begin hundreds of servers and commands. A fork has a memory, files
+and sockets of its own, and is killed like any other process.
 """
 
 import atexit
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PROGRAM = """
-import json, os, select, sys
-
-import server.app
-import server.serving
-from server.command import main
-
-
-def begin(asked):
-    output = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for old, new in ((nothing, 0), (output, 1), (output, 2)):
-        os.dup2(old, new)
-    os.chdir(asked["cwd"])
-    os.environ.clear()
-    os.environ.update(asked["environment"])
-    sys.path[:0] = asked["environment"]["PYTHONPATH"].split(os.pathsep)
-    sys.argv = ["tertulia", *asked["arguments"]]
-    status = 1
-    try:
-        main()
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 0
-    except BaseException:
-        import traceback
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-ended = {}
-while True:
-    ready, _, _ = select.select([sys.stdin], [], [], 0.01)
-    if ready:
-        line = sys.stdin.readline()
-        if not line:
-            break
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            begin(asked)
-        ended[child] = asked["output"] + ".ended"
-        print(child, flush=True)
-    while ended:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
-            break
-        place = ended.pop(child)
-        with open(place + ".new", "w") as file:
-            file.write(str(os.waitstatus_to_exitcode(status)))
-        os.replace(place + ".new", place)
+SHARED = "FORKS_OF_THE_TESTS"
+"""The variable that names the socket of the process that all workers of a run share."""
+SHIM = """#!{python} -ISE
+import json, os, signal, socket, sys
+asking = socket.socket(socket.AF_UNIX)
+asking.connect({address!r})
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, _: asking.send(bytes([number])))
+asked = {{"arguments": sys.argv[1:], "cwd": os.getcwd(), "environment": dict(os.environ)}}
+socket.send_fds(asking, [json.dumps(asked).encode() + b"\\n"], [0, 1, 2])
+said = asking.makefile()
+said.readline()
+status = int(said.readline() or 1)
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
 """
+"""A program that is the command, as far as whoever starts it can tell."""
 
 
 class Forked:
     """A process, as `subprocess.Popen` has it."""
 
-    def __init__(self, pid: int, ended: Path) -> None:
-        self.pid = pid
-        self._ended = ended
+    def __init__(self, asking: socket.socket) -> None:
+        self._asking = asking
+        self._said = bytearray()
+        self.pid = self._number(None) or 0
+        self._status: int | None = None
 
     def poll(self) -> int | None:
-        try:
-            return int(self._ended.read_text())
-        except FileNotFoundError:
-            return None
+        return self._ended(0)
 
     def wait(self, timeout: float = 60) -> int:
-        deadline = time.monotonic() + timeout
-        while (status := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(self.pid)
-            time.sleep(0.005)
+        status = self._ended(timeout)
+        if status is None:
+            raise TimeoutError(self.pid)
         return status
 
     def send_signal(self, number: int) -> None:
@@ -101,37 +64,88 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def _ended(self, seconds: float) -> int | None:
+        if self._status is None and (status := self._number(seconds)) is not None:
+            self._status = status
+            self._asking.close()
+        return self._status
+
+    def _number(self, seconds: float | None) -> int | None:
+        """Read a line, for so long at most; None where none has come."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while b"\n" not in self._said:
+            self._asking.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0))
+            try:
+                self._said += self._asking.recv(64) or b"1\n"
+            except (BlockingIOError, TimeoutError):
+                return None
+        line, _, rest = bytes(self._said).partition(b"\n")
+        self._said = bytearray(rest)
+        return int(line)
+
 
 class Forks:
     """The process that is forked, with the code of a folder."""
 
-    def __init__(self, code: Path) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(code)}
+    def __init__(self, code: Path = ROOT) -> None:
+        self.folder = Path(mkdtemp(prefix="tertulia-"))
+        self.address = str(self.folder / "forks")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            env=environment,
+            [sys.executable, str(ROOT / "tests" / "forking_server.py"), self.address],
+            env={**os.environ, "PYTHONPATH": str(code)},
             cwd=code,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
         )
 
-    def start(self, arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path) -> Forked:
-        asked: dict[str, Any] = {"arguments": arguments, "cwd": str(folder), "environment": environment}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**asked, "output": str(output)}) + "\n")
-        self._process.stdin.flush()
-        return Forked(int(self._process.stdout.readline()), Path(f"{output}.ended"))
-
     def close(self) -> None:
-        self._process.kill()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.wait()
 
 
+def start(
+    arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path, code: Path = ROOT
+) -> Forked:
+    """Begin the command; what it says goes into a file."""
+    with output.open("ab") as said, Path(os.devnull).open("rb") as nothing:
+        asking = _connected(address(code))
+        asked: dict[str, Any] = {"arguments": arguments, "cwd": str(folder), "environment": environment}
+        files = [nothing.fileno(), said.fileno(), said.fileno()]
+        socket.send_fds(asking, [json.dumps(asked).encode() + b"\n"], files)
+        return Forked(asking)
+
+
 @cache
-def forks(code: Path = ROOT) -> Forks:
-    """Give the one of this process of the tests, for the code of a folder."""
+def command() -> Path:
+    """Give a folder for PATH, whose `tertulia` is a fork."""
+    folder = Path(mkdtemp(prefix="tertulia-"))
+    program = folder / "tertulia"
+    program.write_text(SHIM.format(python=sys.executable, address=address(ROOT)))
+    program.chmod(0o755)
+    _connected(address(ROOT)).close()
+    return folder
+
+
+@cache
+def address(code: Path) -> str:
+    """Give the socket of what is forked: shared by all workers of a run, or this process's own."""
+    if code == ROOT and SHARED in os.environ:
+        return os.environ[SHARED]
     made = Forks(code)
     atexit.register(made.close)
-    return made
+    return made.address
+
+
+def _connected(place: str) -> socket.socket:
+    """Connect, once it has imported what it is to fork."""
+    deadline = time.monotonic() + 60
+    while True:
+        asking = socket.socket(socket.AF_UNIX)
+        try:
+            asking.connect(place)
+        except (FileNotFoundError, ConnectionRefusedError):
+            asking.close()
+            assert time.monotonic() < deadline, "what is forked did not start"
+            time.sleep(0.02)
+        else:
+            return asking

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import forking
 import pytest
 from client import Api
 from running import running, tertulia
@@ -19,14 +20,8 @@ from typer.testing import CliRunner, Result
 from claude.simulator import create_simulator
 from server.command import app
 
-# What a terminal gives a program: a test that runs in the background would hand down an ignored Ctrl+C.
-PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from server.command import main
-main()
-"""
-COMMAND = [sys.executable, "-c", PROGRAM]
+REAL = str(Path(sys.executable).with_name("tertulia"))
+"""The program itself, which takes three seconds to import what it needs; all else is a fork of what has done so."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -53,16 +48,18 @@ def run_here(folder: Path, *arguments: str, stdin: str = "", **more: str) -> Res
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=environment(more), input=stdin,
+        [forking.command() / "tertulia", *arguments], cwd=folder, env=environment(more), input=stdin,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
 @contextmanager
-def started(folder: Path, *arguments: str, **more: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+def started(
+    folder: Path, *arguments: str, program: Path | str | None = None, **more: str
+) -> Generator[tuple[subprocess.Popen[str], str]]:
     """Start a serving command on a free port; gives the process and what it printed until it listened."""
     process = subprocess.Popen(
-        [*COMMAND, *arguments, "--port", "0"], cwd=folder, env=environment(more), text=True,
+        [program or forking.command() / "tertulia", *arguments, "--port", "0"], cwd=folder, env=environment(more), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
@@ -84,7 +81,7 @@ def address_in(printed: str) -> str:
 
 
 def test_serve_says_what_to_open_and_that_claude_is_simulated(tmp_path: Path) -> None:
-    with started(tmp_path, "serve") as (process, printed):
+    with started(tmp_path, "serve", program=REAL) as (process, printed):
         assert "simulated Claude answers" in printed
         with Api(address_in(printed)) as api:
             assert api.answer("Hello")["__typename"] == "GenerationCompleted"
@@ -103,7 +100,10 @@ def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -> None:
-    with started(tmp_path, "serve", TERTULIA_SIMULATOR_PACE="1") as (process, printed), Api(address_in(printed)) as api:
+    with (
+        started(tmp_path, "serve", program=REAL, TERTULIA_SIMULATOR_PACE="1") as (process, printed),
+        Api(address_in(printed)) as api,
+    ):
         sent = api.send("/simulate long 2000")
         while "word5 " not in api.messages(sent["conversation"]["id"])[-1]["text"]:
             pass
@@ -267,7 +267,8 @@ def test_chat_says_what_the_server_refuses(tmp_path: Path, api: Api) -> None:
 def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
     with tertulia(tmp_path, simulator_pace=1) as address, Api(address) as api:
         process = subprocess.Popen(
-            [*COMMAND, "chat", "--url", address], cwd=tmp_path, env=environment({"PYTHONUNBUFFERED": "1"}), text=True,
+            [forking.command() / "tertulia", "chat", "--url", address],
+            cwd=tmp_path, env=environment({"PYTHONUNBUFFERED": "1"}), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
         )  # fmt: skip
         assert process.stdin is not None

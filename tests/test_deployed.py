@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+import forking
 import httpx2
 import pytest
 from client import FOLLOW, Api, raw_socket
 from deployed import PROXIES, ROOT, compose, dotenv, interpolated, program
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
-from forking import forks
 from former import HEAD, former_code
 from people import register, signed
 from running import execute
@@ -120,9 +120,8 @@ def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = RO
     named = {name.upper(): value for name, value in place.items()}
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **settings, **named}
     log = folder / f"migrate-{code.name}.log"
-    assert forks(code).start(["migrate"], folder=folder, environment=environment, output=log).wait() == 0, (
-        log.read_text()
-    )
+    done = forking.start(["migrate"], folder=folder, environment=environment, output=log, code=code)
+    assert done.wait() == 0, log.read_text()
 
 
 @contextmanager

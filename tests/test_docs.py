@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import forking
 import pytest
 from client import WAIT, Api, Json
 from fences import ALL, FILES, ROOT, Fence
@@ -246,7 +247,7 @@ def desk(tmp_path: Path, place: Place, fence: Fence) -> Path:
 
 
 def run(desk: Path, environment: dict[str, str], *command: str | Path) -> str:
-    paths = [str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
+    paths = [str(forking.command()), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
     here = {"PATH": ":".join(paths), "HOME": str(desk), "CURL_HOME": str(desk), "LANG": "C.UTF-8", "NO_COLOR": "1"}
     packages = {"PYTHONPATH": str(ROOT / "web" / "packages" / "stream-python")}
     done = subprocess.run(

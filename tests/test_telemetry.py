@@ -3,10 +3,10 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import forking
 from client import Api, Json
 from conftest import Staged
 from running import tertulia
@@ -84,7 +84,7 @@ def test_the_log_is_lines_of_json_where_that_is_asked_for(tmp_path: Path) -> Non
         "PATH": "/usr/bin:/bin",
     }
     port = urlsplit("http://127.0.0.1:0").port
-    command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", str(port)]
+    command = [str(forking.command() / "tertulia"), "serve", "--port", str(port)]
     with subprocess.Popen(command, env=settings, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         line = json.loads(server.stderr.readline())
