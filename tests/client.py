@@ -1,6 +1,7 @@
 """A small client for the tests: GraphQL over real HTTP, and subscriptions over a real socket."""
 
 import json
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -66,6 +67,11 @@ CONVERSATION = f"""
   }} }}
 """
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
+
+
+def look_again() -> None:
+    """Let the others have the core before one looks again whether something has come."""
+    time.sleep(0.02)
 
 
 class Api:

@@ -36,7 +36,10 @@ ON_BOTH = {
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 
-LONG = ("test_page", "test_examples", "test_faults", "test_adapters", "test_stock_clients", "test_example_scripts")
+LONG = (
+    *("test_page", "test_deployed", "test_examples", "test_faults", "test_adapters", "test_stock_clients"),
+    *("test_example_scripts", "test_levels", "test_load"),
+)
 """They wait a good part of their time: begun first, others fill their pauses, and none of them stands alone at the end."""
 
 
@@ -48,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

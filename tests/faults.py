@@ -14,7 +14,7 @@ from typing import Any
 import forking
 import httpx2
 import websockets.exceptions
-from client import FOLLOW, TERMINAL, Api, apply
+from client import FOLLOW, TERMINAL, Api, apply, look_again
 from running import lay, running
 
 from claude.simulator import create_simulator
@@ -92,11 +92,13 @@ class Server:
         while not self.address:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
+            look_again()
             for line in self.said().splitlines():
                 if "Chat" in line:
                     self.address = line.split()[-1]
         api = self.api = Api(self.address)
         while not self._answers(api):
+            look_again()
             assert time.monotonic() < deadline, self.said()
         return api
 
@@ -161,6 +163,7 @@ class Reader(threading.Thread):
                     assert message == {"type": "complete", "id": id}, message
             except LOST as error:
                 self.reasons.append(repr(error)[:200])
+                look_again()
         if not self.ended:
             self.violations.append(f"the subscription hung: {self.reasons[-3:]}")
 

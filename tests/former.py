@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy
 from alembic.script import ScriptDirectory
-from client import Api, Json
+from client import Api, Json, look_again
 from conftest import SECRET as KEY
 from media import pdf
 from people import SECRET
@@ -149,7 +149,7 @@ def _status(api: Api, generation: str) -> str:
 
 def _until(holds: Callable[[], bool]) -> None:
     while not holds():
-        pass
+        look_again()
 
 
 def _is_saved(rows: dict[str, list[Json]], folder: Path, message: str) -> bool:

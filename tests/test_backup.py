@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import Api, Json, look_again
 from fences import fences
 from media import image
 from people import register, signed
@@ -91,7 +91,7 @@ def _begin_one(api: Api) -> tuple[str, str]:
     """Begin a long answer; gives it, and what the database has of it."""
     sent = api.send("/simulate long 20000")
     while "word5 " not in (text := api.messages(sent["conversation"]["id"])[-1]["text"]):
-        pass
+        look_again()
     return sent["generation"]["id"], text
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api
+from client import Api, look_again
 from running import running, tertulia
 from typer.testing import CliRunner, Result
 
@@ -106,7 +106,7 @@ def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path:
     ):
         sent = api.send("/simulate long 2000")
         while "word5 " not in api.messages(sent["conversation"]["id"])[-1]["text"]:
-            pass
+            look_again()
         process.kill()
         process.wait(30)
     with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:

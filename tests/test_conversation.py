@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from client import WAIT, Api, apply
+from client import WAIT, Api, apply, look_again
 from conftest import Staged
 from scripted import Gate, says
 
@@ -52,6 +52,7 @@ def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monke
     deadline = time.monotonic() + WAIT
     while api.messages(sent["conversation"]["id"])[-1]["text"] != "half":
         assert time.monotonic() < deadline, "nothing is checkpointed"
+        look_again()
     read = generations.of_messages
 
     async def late(*given: Any) -> Any:

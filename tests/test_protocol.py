@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from client import TERMINAL, Api, Json, apply
+from client import TERMINAL, Api, Json, apply, look_again
 from conftest import Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
@@ -245,7 +245,7 @@ def test_12_text_is_checkpointed_while_it_is_written(staged: Staged) -> None:
     sent = stage.api.send("Hello")
     assert gate.reached.wait(20)
     while stage.api.messages(sent["conversation"]["id"])[-1]["text"] != "so far":
-        pass
+        look_again()
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from client import FOLLOW, Api, apply, raw_socket
+from client import FOLLOW, Api, apply, look_again, raw_socket
 from conftest import Staged
 from running import running, settings, tertulia
 from scripted import Gate, says
@@ -131,7 +131,7 @@ def test_a_client_that_vanishes_ends_its_subscription(tmp_path: Path) -> None:
             with post(api, FOLLOW, {"id": generation}, accept) as response:
                 next(response.iter_raw())
             while "RATE_LIMITED" in str(first_error(api)):
-                pass
+                look_again()
         api.stop(generation)
 
 

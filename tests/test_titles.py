@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import WAIT, Api, Json
+from client import WAIT, Api, Json, look_again
 from conftest import Staged
 from running import execute, tertulia
 from scripted import Gate, Reply, says
@@ -33,6 +33,7 @@ def until(found: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + WAIT
     while not (value := found()):
         assert time.monotonic() < deadline
+        look_again()
     return value
 
 

@@ -17,7 +17,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from client import Api, Json, apply
+from client import Api, Json, apply, look_again
 from conftest import EMBEDDED
 from conftest import SECRET as KEY
 from former import Past, former_code, lay_files, put, remember, used_tokens
@@ -559,7 +559,7 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, place:
                 assert last.reached.wait(30)
                 process.send_signal(signal.SIGTERM)
                 while old.http.get("/readyz").status_code != 503:
-                    pass
+                    look_again()
                 last.open.set()
                 assert process.wait(30) == 0
                 text, numbers = follower.whole()
