@@ -162,6 +162,8 @@ async def run(options: argparse.Namespace, cores: Cores) -> Json:
         place = stack.enter_context(folder())
         settings, storage = stack.enter_context(stored(options.setup))
         servers, ports = list[Process](), list[int]()
+        if options.traces:
+            settings = {**settings, "OTEL_EXPORTER_OTLP_ENDPOINT": claude.address}
         for _ in range(options.replicas):
             process, port = serve(place, claude, cores, settings)
             stack.callback(process.kill)
@@ -295,6 +297,7 @@ def main() -> int:
     parser.add_argument("--think", type=float, default=8.0, help="seconds between two things that somebody does")
     parser.add_argument("--pace", type=float, default=1.0, help="Claude's: 1 as a person reads, 0 at once")
     parser.add_argument("--step-seconds", type=float, default=20.0, help="how long a step is measured")
+    parser.add_argument("--traces", action="store_true", help="let the servers send traces")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--targets", type=Path, default=None, help="a file that names the servers, for Prometheus")
     parser.add_argument("--output", type=Path, default=None, help="where the JSON goes; bench/results unless given")

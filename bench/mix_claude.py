@@ -109,6 +109,8 @@ class _Teller(Connection):
         document = self._claude.documents().get(path) if method == b"GET" else None
         if document is not None:
             self._respond(b"200 OK", document)
+        elif path == b"/v1/traces":
+            self._respond(b"200 OK", {})
         elif b"count_tokens" in path:
             self._respond(b"200 OK", {"input_tokens": 100})
         elif method == b"POST":
