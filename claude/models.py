@@ -68,13 +68,13 @@ class Models:
 
     async def list(self) -> list[Model]:
         """Give the models that may be used, the default one first."""
-        known = await self._load()
+        known = await self.load()
         ids = dict.fromkeys([self.default_id, *(self._allowed or known)])
         return [known.get(model_id) or self._unlisted(model_id) for model_id in ids]
 
     async def get(self, model_id: str) -> Model:
         """Give a model by its id; one that may no longer be used still has its name."""
-        return (await self._load()).get(model_id) or self._unlisted(model_id)
+        return (await self.load()).get(model_id) or self._unlisted(model_id)
 
     def known(self, model_id: str) -> Model:
         """Give what was last heard of a model, without asking."""
@@ -84,7 +84,8 @@ class Models:
         """Say whether a request may ask for it."""
         return any(model.id == model_id for model in await self.list())
 
-    async def _load(self) -> dict[str, Model]:
+    async def load(self) -> dict[str, Model]:
+        """Ask the Models API, where its list is old; give all that is known, by id."""
         # One asks and all wait for it: who came second must not find a list that is still empty.
         async with self._asking:
             if time.monotonic() >= self._fresh_until:

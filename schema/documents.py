@@ -24,6 +24,8 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 CACHED_DOCUMENTS = 256
 LONGEST_CACHED = 20_000
 """Characters; a longer document is parsed each time, so that the cache stays small."""
+OF_MODELS = "model"
+"""In the name of each field that tells of Claude's models."""
 MAX_TOKENS = 5_000
 MAX_ERRORS = 20
 """After which validation gives up."""
@@ -66,8 +68,7 @@ class Schema(strawberry.Schema):
         meant = find_operation(prepared.document, name)
         with _traced(meant) as span:
             if meant.operation is OperationType.QUERY and isinstance(context, Context):
-                async with context.at_one_moment() as seen:
-                    result = await self._read(query, variables, name, seen)
+                result = await self._read(query, variables, name, context)
             else:
                 result = await self.execute(query, variables, context, operation_name=name)
             if result.errors:
@@ -78,11 +79,15 @@ class Schema(strawberry.Schema):
     async def _read(
         self, query: str, variables: dict[str, Any] | None, name: str | None, context: Context
     ) -> ExecutionResult:
-        # Reading has no effects, so that it can be begun again where there is anything to tell.
-        with suppress(Exception):
-            executor = self.operation(query, variables, name, context).executor()
-            return ExecutionResult(await levels.execute(executor), errors=None)
-        return await self.execute(query, variables, context, operation_name=name)
+        if OF_MODELS in query:
+            # They may have to be asked of Claude, and nobody holds a connection to the database meanwhile.
+            await context.models.load()
+        async with context.at_one_moment() as seen:
+            # Reading has no effects, so that it can be begun again where there is anything to tell.
+            with suppress(Exception):
+                executor = self.operation(query, variables, name, seen).executor()
+                return ExecutionResult(await levels.execute(executor), errors=None)
+            return await self.execute(query, variables, seen, operation_name=name)
 
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
         """Make an operation, whose document is valid, ready to be executed or followed."""

@@ -61,6 +61,10 @@ class ScriptedClaude:
         )
 
     async def _models(self, _request: Request) -> Response:
+        if isinstance(self.models, Gate):
+            gate, self.models = self.models, [model("claude-opus-5-5")]
+            gate.reached.set()
+            await anyio.to_thread.run_sync(gate.open.wait, WAIT)
         if isinstance(self.models, int):
             return JSONResponse({"type": "error", "error": {"type": "api_error", "message": "no"}}, self.models)
         return JSONResponse({"data": self.models, "has_more": False, "first_id": None, "last_id": None})

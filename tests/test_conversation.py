@@ -12,6 +12,7 @@ from conftest import Staged
 from scripted import Gate, says
 
 from db import generations
+from db.database import FILE_OVERFLOW, FILE_POOL, POOL
 
 
 def test_a_sent_message_is_answered_token_by_token(api: Api) -> None:
@@ -73,3 +74,19 @@ def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monke
     monkeypatch.undo()
     answer = api.messages(sent["conversation"]["id"])[-1]
     assert (answer["text"], answer["generation"]["status"]) == ("half and whole", "COMPLETED")
+
+
+def test_who_waits_for_claudes_models_keeps_nobody_from_the_database(staged: Staged) -> None:
+    stage, gate = staged(says("Hello")), Gate()
+    stage.claude.models = gate
+    stage.api.ask("mutation { createConversation(input: {}) { __typename } }")
+    asked = "{ conversations { edges { node { title model { displayName } } } } }"
+    connections = max(POOL, FILE_POOL + FILE_OVERFLOW)
+    with ThreadPoolExecutor(connections) as pool:
+        waiting = [pool.submit(stage.api.ask, asked) for _ in range(connections)]
+        assert gate.reached.wait(WAIT)
+        assert stage.api.ask("{ conversations { edges { node { title } } } }")["conversations"]["edges"]
+        assert not any(one.done() for one in waiting)
+        gate.open.set()
+        shown = [one.result()["conversations"]["edges"][0]["node"]["model"]["displayName"] for one in waiting]
+    assert shown == ["The claude-opus-5-5"] * len(waiting)
