@@ -76,6 +76,7 @@ class Claude:
             timeout=timeout,
             max_retries=MAX_RETRIES,
             middleware=[_watch_attempts],
+            open_telemetry={"propagation": False, "traces": {"content_mode": "metadata_only"}},
             default_headers={"Accept-Encoding": "identity"},
             http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
         )

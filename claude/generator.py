@@ -7,6 +7,7 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
+from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -174,11 +175,10 @@ class Generator:
     async def close(self) -> None:
         """Interrupt all that runs, and wait until it is saved."""
         self.draining = True
-        jobs = list(self._jobs.values())
-        for job in jobs:
+        for job in self._jobs.values():
             job.end(Ending.INTERRUPTED)
-        if jobs:
-            await asyncio.wait([job.settling for job in jobs])
+        if self._jobs:
+            await asyncio.wait([job.settling for job in self._jobs.values()])
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -189,8 +189,9 @@ class Generator:
         held_until = time.monotonic() + self._terms.lease_seconds
         job = Job(answer, held_until, work, owner, saved=answer.sequence, allowance=allowance)
         self._jobs[answer.generation_id] = job
-        job.writing = asyncio.create_task(self._writer.write(job), name=f"write {answer.generation_id}")
-        job.settling = asyncio.create_task(self._settle(job), name=f"settle {answer.generation_id}")
+        context = copy_context() if work is not None else Context()  # what is taken over is of no request of now
+        job.writing = asyncio.create_task(self._writer.write(job), context=context)
+        job.settling = asyncio.create_task(self._settle(job), context=context.copy())
         return job
 
     def _stop_mine(self, generation_id: UUID) -> None:
@@ -205,12 +206,11 @@ class Generator:
     async def _settle(self, job: Job) -> None:
         written_here.set(job.generation_id)
         await asyncio.wait([job.writing])
-        following: list[UUID] = []
+        following = list[UUID]()
         if job.ending is Ending.LOST:
             self._lose(job)
             return
-        suspended = suspension(job)
-        if suspended is not None and await self._suspend(job, suspended):
+        if (suspended := suspension(job)) is not None and await self._suspend(job, suspended):
             return
         self._log.append(job.generation_id, close_calls(job.answer, job.ending))
         status, error = outcome(job)

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from opentelemetry import trace
-from opentelemetry.propagate import inject
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from claude.errors import CAN_FAIL, StreamError, describe
 from claude.usage import usage_of
@@ -23,6 +23,8 @@ AGENT = "tertulia"
 tracer = trace.get_tracer("tertulia")
 written_here: ContextVar[UUID | None] = ContextVar("written_here", default=None)
 """The answer that a task works on, for what the log says of it."""
+TRACE_CONTEXT = TraceContextTextMapPropagator()
+"""Nothing but ids: what else a client of ours sends along (`baggage`) is not for Claude."""
 QUIET: Any = {"record_exception": False, "set_status_on_exception": False}
 """What an exception says may be what a user wrote."""
 
@@ -58,7 +60,7 @@ class Chat:
     def headers(self) -> dict[str, str]:
         """Give what joins a gateway's own trace to this one (W3C Trace Context)."""
         headers: dict[str, str] = {}
-        inject(headers, trace.set_span_in_context(self._span))
+        TRACE_CONTEXT.inject(headers, trace.set_span_in_context(self._span))
         return headers
 
     def answered(self, request_id: str | None) -> None:

@@ -27,6 +27,8 @@ PATIENCE = 20.0
 """Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
 POOL = 20
 """Connections to PostgreSQL from one process, at most; one more is kept for renewing leases."""
+LEFT_FOR_OTHERS = 5
+"""Of these, those that no query may hold from its first read to its end."""
 FILE_POOL, FILE_OVERFLOW = 5, 10
 """Connections to a SQLite file that are kept, and those that are opened beside them; each has a thread."""
 
@@ -39,16 +41,18 @@ class Database:
         self.engine = open_engine(url)
         sqlite = self.engine.dialect.name == "sqlite"
         self._kept = self.engine if sqlite else open_engine(url, pool=1)
+        self.in_turn = sqlite
+        """Whether only one writes at a time."""
         self._readers = _sessions(self.engine)
         # SQLite's transactions see one moment anyway.
         still = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._still = _sessions(still, autoflush=False)
+        # However many queries wait for something else, those who write find connections.
+        self._moments = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
         self._writers = _sessions(self.engine.execution_options(writes=True))
         self._renewers = _sessions(self._kept.execution_options(writes=True))
         # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
-        self.in_turn = sqlite
-        """Whether only one writes at a time."""
         self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
 
     @asynccontextmanager
@@ -62,7 +66,12 @@ class Database:
     async def moment(self) -> AsyncGenerator["Moment"]:
         """Let several read the database as it is at one moment, in one transaction."""
         async with AsyncExitStack() as stack:
-            moment = Moment(self, lambda: stack.enter_async_context(self._still()))
+
+            async def begin() -> AsyncSession:
+                await stack.enter_async_context(self._moments)
+                return await stack.enter_async_context(self._still())
+
+            moment = Moment(self, begin)
             try:
                 yield moment
             finally:

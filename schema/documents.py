@@ -82,11 +82,13 @@ class Schema(strawberry.Schema):
         if OF_MODELS in query:
             # They may have to be asked of Claude, and nobody holds a connection to the database meanwhile.
             await context.models.load()
-        async with context.at_one_moment() as seen:
-            # Reading has no effects, so that it can be begun again where there is anything to tell.
-            with suppress(Exception):
+        # Reading has no effects, so that it can be begun again where there is anything to tell: at another moment, as a
+        # transaction in which a statement failed says no more.
+        with suppress(Exception):
+            async with context.at_one_moment() as seen:
                 executor = self.operation(query, variables, name, seen).executor()
                 return ExecutionResult(await levels.execute(executor), errors=None)
+        async with context.at_one_moment() as seen:
             return await self.execute(query, variables, seen, operation_name=name)
 
     def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:

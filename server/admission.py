@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from asgi_correlation_id import correlation_id
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from strawberry.fastapi import BaseContext
@@ -16,7 +17,7 @@ from db.errors import DATABASE_ERRORS
 from resolvers.context import Context, Services, Viewer
 from resolvers.errors import RateLimited
 from schema.failures import internal_error
-from server.headers import note_viewer
+from server.headers import ALWAYS, REQUEST_ID, note_viewer
 from server.identities import Identities, Identity, Unauthenticated, Unavailable
 from streams.bells import Bells
 
@@ -116,7 +117,9 @@ async def refuse_fault(_request: Request, error: Exception) -> Response:
     """Answer what is our fault: a trace id, and no detail."""
     shown = internal_error(error)
     told = {"source": "tertulia", "code": "INTERNAL_SERVER_ERROR", "message": shown.message}
-    return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500)
+    # This is answered outside of all middleware.
+    headers = ALWAYS | {REQUEST_ID: correlation_id.get() or ""}
+    return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500, headers)
 
 
 async def dismiss(_request: Request, _error: Exception) -> Response:

@@ -49,7 +49,7 @@ from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
-from server.headers import LoopbackHosts, SecureHeaders
+from server.headers import REQUEST_ID, LoopbackHosts, SecureHeaders
 from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unavailable, viewer_of
 from server.oidc import FromProvider
 from server.opening import connect, open_limits, open_log
@@ -65,8 +65,6 @@ from streams.bells import Bells
 from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
-REQUEST_ID = "X-Request-ID"
-"""What a client or a proxy names a request by, or else we: lines of the log bear it, and the answer does."""
 LONGEST_REQUEST_ID = 128
 SWEEP_SECONDS = 600.0
 """How often what nobody needs any more is looked for."""

@@ -24,6 +24,8 @@ ALWAYS = {
     # Of answers that are no page; pages say what they load.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+REQUEST_ID = "X-Request-ID"
+"""What a client or a proxy names a request by, or else we: lines of the log bear it, and the answer does."""
 OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 PRIVATE = "no-store"
 NOTED = "viewer_with_limits"

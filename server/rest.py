@@ -107,6 +107,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         await asyncio.wait([early], timeout=streaming.HEARTBEAT_SECONDS)
         seen = early.result() if early.done() else []
         if seen and isinstance(seen[-1], GenerationFailed) and not any(_text(event) for event in seen):
+            await events.aclose()
             return _claude_failed(GenerationError.from_json(seen[-1].error))
         ends = (with_.services.closing.wait, admitted.lapsed)
         return ResultStream(_sse(with_, sent, early, events), WRITTEN, ends)
@@ -171,31 +172,33 @@ async def _until_first_word(events: AsyncIterator[GenerationEvent]) -> list[Gene
 async def _sse(
     context: Context,
     sent: SendMessagePayload,
-    early: Awaitable[list[GenerationEvent]],
-    events: AsyncIterator[GenerationEvent],
+    early: asyncio.Future[list[GenerationEvent]],
+    events: AsyncGenerator[GenerationEvent],
 ) -> AsyncGenerator[bytes]:
     words: list[str] = []
     yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
-    async for event in _chained(early, events):
-        if text := _text(event):
-            words.append(text)
-            yield _event("delta", {"text": text})
-        if isinstance(event, ToolResultsRequired):
-            # The stream goes on when they are there, and keeps its connection open until then.
-            yield _event("tool_results_required", _waits(sent, event)["error"])
-        elif isinstance(event, GenerationFailed):
-            yield _event("error", _body(GenerationError.from_json(event.error)))
-        elif isinstance(event, TerminalEvent):
-            yield _event("done", (await _answer(context, sent, "".join(words))).model_dump())
+    async with aclosing(_chained(early, events)) as chained:
+        async for event in chained:
+            if text := _text(event):
+                words.append(text)
+                yield _event("delta", {"text": text})
+            if isinstance(event, ToolResultsRequired):
+                # The stream goes on when they are there, and keeps its connection open until then.
+                yield _event("tool_results_required", _waits(sent, event)["error"])
+            elif isinstance(event, GenerationFailed):
+                yield _event("error", _body(GenerationError.from_json(event.error)))
+            elif isinstance(event, TerminalEvent):
+                yield _event("done", (await _answer(context, sent, "".join(words))).model_dump())
 
 
 async def _chained(
-    early: Awaitable[list[GenerationEvent]], events: AsyncIterator[GenerationEvent]
-) -> AsyncIterator[GenerationEvent]:
-    for event in await early:
-        yield event
-    async for event in events:
-        yield event
+    early: asyncio.Future[list[GenerationEvent]], events: AsyncGenerator[GenerationEvent]
+) -> AsyncGenerator[GenerationEvent]:
+    async with aclosing(events):
+        for event in await early:
+            yield event
+        async for event in events:
+            yield event
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

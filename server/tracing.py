@@ -30,13 +30,11 @@ def wanted() -> bool:
 
 def of_requests() -> TelemetryConfig:
     """Say what FastAPI is to tell: no messages of exceptions, which may hold what a user wrote."""
-    return TelemetryConfig(logs=False, operation_spans=False, exclude=_is_left_out)
+    return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_left_out)
 
 
 def begin(process: str) -> Callable[[], Awaitable[None]]:
     """Send this process's spans from now on; give what sends the last of them."""
-    if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
-        return _leave_alone
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
@@ -49,6 +47,11 @@ def begin(process: str) -> Callable[[], Awaitable[None]]:
             if span.attributes and QUERY in span.attributes:
                 span.set_attribute(QUERY, HIDDEN)
 
+    there = trace.get_tracer_provider()
+    if isinstance(there, TracerProvider):
+        # Somebody else has set the SDK up, and ends it.
+        there.add_span_processor(WithoutQueries())
+        return _end_nothing
     name = os.environ.get("OTEL_SERVICE_NAME") or "tertulia"
     said = {"service.name": name, "service.version": version("tertulia"), "service.instance.id": process}
     provider = TracerProvider(resource=Resource.create(said), shutdown_on_exit=False)
@@ -65,8 +68,8 @@ def begin(process: str) -> Callable[[], Awaitable[None]]:
     return end
 
 
-async def _leave_alone() -> None:
-    """End nothing: somebody else has set the SDK up."""
+async def _end_nothing() -> None:
+    """End nothing."""
 
 
 def _is_left_out(scope: MutableMapping[str, Any]) -> bool:

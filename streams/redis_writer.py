@@ -78,6 +78,7 @@ class RedisWriter:
         self._show = show
         self._lag = lag
         self._waits_since: float | None = None
+        self._next_since: float | None = None
         self._writing: dict[UUID, _Writing] = {}
         self._waiting: set[UUID] = set()
         self._bell = asyncio.Event()
@@ -85,8 +86,9 @@ class RedisWriter:
 
     @property
     def waits(self) -> float:
-        """For how many seconds the oldest event has been waiting that nobody has begun to write."""
-        return 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
+        """For how many seconds the oldest event has been waiting that Redis has not taken."""
+        since = self._waits_since or self._next_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def open(self, stream: Stream) -> None:
         """Begin to write behind the events that another process has left in the stream."""
@@ -97,7 +99,7 @@ class RedisWriter:
         writing = self._writing.get(generation_id)
         if writing is None:
             return
-        self._waits_since = self._waits_since or time.monotonic()
+        self._next_since = self._next_since or time.monotonic()
         self._waiting.add(generation_id)
         self._bell.set()
         if self._away:
@@ -124,13 +126,15 @@ class RedisWriter:
             await self._bell.wait()
             self._bell.clear()
             waiting, self._waiting = self._waiting, set()
-            since, self._waits_since = self._waits_since, None
+            # What Redis has not taken goes on waiting; what comes while it takes something waits for the next batch.
+            since = self._waits_since = self._waits_since or self._next_since
+            self._next_since = None
             try:
-                await self._write(waiting)
-                self._away = False
-                self._lag(0.0 if since is None else time.monotonic() - since)
+                sent = await self._write(waiting)
+                self._away, self._waits_since = False, None
+                if sent and since is not None:
+                    self._lag(time.monotonic() - since)
             except AWAY as error:
-                self._waits_since = since
                 self._lost(waiting, error)
             await asyncio.sleep(INTERVAL if not self._away else 10 * INTERVAL)
 
@@ -141,10 +145,11 @@ class RedisWriter:
         except AWAY as error:
             logger.warning("Redis did not take the last events: %s", error)
 
-    async def _write(self, waiting: set[UUID]) -> None:
+    async def _write(self, waiting: set[UUID]) -> bool:
+        """Write what has come of these; say whether there was anything."""
         batches = {found: self._writing[found] for found in waiting if found in self._writing}
         if not batches:
-            return
+            return False
         ends = {found: writing.stream.last for found, writing in batches.items()}
         results = await self._send(batches, ends)
         if any(isinstance(result, NoScriptError) for result in results):
@@ -154,6 +159,7 @@ class RedisWriter:
             if isinstance(result, BaseException):
                 raise result
             self._written(found, writing, int(result), ends[found])
+        return True
 
     async def _send(self, batches: dict[UUID, _Writing], ends: dict[UUID, int]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)

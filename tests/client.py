@@ -132,6 +132,11 @@ class Api:
                     return
         raise AssertionError(f"the answer never was {text!r}, but {apply(seen)}")
 
+    def wait_for_some(self, generation: str) -> None:
+        """Follow an answer until it has any text."""
+        with self.socket() as socket:
+            next(event for event in socket.events(generation) if event["__typename"] == "TextDelta")
+
     def stop(self, generation: str) -> Json:
         stopped: Json = self.ask(STOP, id=generation)["stopGeneration"]
         return stopped

@@ -32,6 +32,8 @@ class CountingClaude:
 
     def __init__(self, pace: float) -> None:
         self.asked: Counter[str] = Counter()
+        self.headers: dict[bytes, bytes] = {}
+        """Those of the newest request."""
         self.address = ""
         self._app = create_simulator(pace=pace)
 
@@ -42,6 +44,7 @@ class CountingClaude:
             message = await receive()
             body.extend(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body") and body:
+                self.headers = dict(scope["headers"])
                 last = json.loads(body)["messages"][-1]["content"]
                 self.asked[last if isinstance(last, str) else last[-1].get("text", "")] += 1
             return message
@@ -74,6 +77,7 @@ class Server:
             **claudes,
             **more,
         }
+        self.claude = claude
         lay(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])

@@ -66,7 +66,9 @@ def serve(listener: socket.socket) -> None:
             accept(listener, running, (waking, woken))
         for child, asker in list(running.items()):
             if asker in ready:
-                heard = asker.recv(16)
+                heard = b""
+                with suppress(OSError):
+                    heard = asker.recv(16)
                 for number in heard or [signal.SIGKILL]:
                     os.kill(child, number)
                 if not heard:
@@ -116,7 +118,8 @@ def accept(listener: socket.socket, running: dict[int, socket.socket], own: tupl
     for file in files:
         os.close(file)
     running[child] = asker
-    asker.sendall(f"{child}\n".encode())
+    with suppress(OSError):
+        asker.sendall(f"{child}\n".encode())
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ class Unheard(Wire):
 
 
 def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api) -> None:
-    with begun(python("/simulate long 400"), paced.address) as program:
+    with begun(python("/simulate long 2000"), paced.address) as program:
         out = until(program, "word10 ")
         program.send_signal(signal.SIGINT)
         rest, error = rest_of(program)
@@ -213,7 +213,7 @@ def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api)
     stored = paced.messages(conversation_in(rest))[-1]
     assert stored["generation"]["status"] == "STOPPED"
     assert stored["text"].startswith(shown)
-    assert "word400" not in stored["text"]
+    assert "word2000" not in stored["text"]
 
 
 def test_the_python_example_says_why_an_answer_failed(paced: Api) -> None:

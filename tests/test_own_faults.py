@@ -50,6 +50,8 @@ def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_pa
     break_database(tmp_path)
     response = stage.api.http.post("/chat", json={"message": "Hello"})
     assert response.status_code == 500
+    assert response.headers["X-Request-ID"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "no such table" not in response.text
     assert stage.claude.requests == []
 

@@ -2,15 +2,21 @@
 
 import json
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import forking
-from client import Api, Json
+import pytest
+from client import Api, Json, look_again
 from conftest import Staged
 from running import tertulia
 from scripted import Gate, Reply, says
+from servers import RedisServer, Servers
+
+from streams import redis_log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
 
@@ -67,6 +73,34 @@ def test_a_limit_that_is_reached_is_counted(tmp_path: Path) -> None:
         api.answer("Hello")
         assert api.http.post("/chat", json={"message": "Again"}).status_code == 429
         assert scraped(api)['tertulia_refused_total{limit="sends"}'] == 1
+
+
+def test_what_waits_for_a_redis_that_hangs_is_told_all_the_time(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_log, "ANSWER_SECONDS", 0.5)
+    redis = RedisServer(tmp_path / "redis")
+    place = {"database_url": servers.settings()["database_url"], "redis_url": redis.url(0)}
+    try:
+        with tertulia(tmp_path, **place, simulator_pace=1) as address, Api(address) as api:
+            generation = api.send("/simulate long 2000")["generation"]["id"]
+            api.wait_for_some(generation)
+            assert scraped(api)["tertulia_log_lag_seconds_count"] > 0
+            redis.process.send_signal(signal.SIGSTOP)
+            waits = [0.0]
+            while waits[-1] < 1.5:
+                look_again()
+                waits.append(scraped(api)["tertulia_log_waits_seconds"])
+                # Until the first that waits for good, each batch is taken in between.
+                assert waits[-1] >= waits[-2] or waits[-2] < 0.3, waits
+            redis.process.send_signal(signal.SIGCONT)
+            api.stop(generation)
+            deadline = time.monotonic() + 20
+            while scraped(api)["tertulia_log_waits_seconds"]:
+                assert time.monotonic() < deadline, "nothing is written any more"
+                look_again()
+    finally:
+        redis.stop()
 
 
 def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:

@@ -231,6 +231,31 @@ def test_what_stands_behind_a_path_is_not_told(traced: Traced) -> None:
     assert b"zeppelins" not in traced.collector.raw
 
 
+def test_an_answer_that_waited_in_line_is_no_part_of_the_one_before(traced: Traced) -> None:
+    first = traced.api.send("/simulate long 20")
+    conversation = first["conversation"]["id"]
+    queued = traced.api.send("And then?", conversationId=conversation, whenBusy="QUEUE")["generation"]["id"]
+    traced.api.follow(queued)
+    deadline = time.monotonic() + PATIENCE
+    found: dict[str, Told] = {}
+    while len(found) < 2:
+        assert time.monotonic() < deadline
+        agents = [span for span in traced.collector.spans if span.name == "invoke_agent tertulia"]
+        ids = (first["generation"]["id"], queued)
+        found = {span.attributes["tertulia.generation.id"]: span for span in agents}
+        found = {id: found[id] for id in ids if id in found}
+    assert found[first["generation"]["id"]].trace == traced.trace
+    assert found[queued].trace != traced.trace
+
+
+def test_what_a_client_sends_along_is_not_for_claude(traced: Traced, served: tuple[Server, Collector]) -> None:
+    traced.api.http.headers["baggage"] = "secret=ours"
+    traced.api.answer("Hi")
+    claude = served[0].claude
+    assert claude.headers[b"traceparent"].decode().split("-")[1] == traced.trace
+    assert b"baggage" not in claude.headers
+
+
 def test_a_stop_is_no_failure(traced: Traced) -> None:
     traced.api.stop(traced.api.send("Tell me a long story.")["generation"]["id"])
     agent = traced.collector.wait_for(traced.trace, "invoke_agent tertulia").one("invoke_agent tertulia")
