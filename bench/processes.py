@@ -183,7 +183,7 @@ def databases() -> Generator[tuple[str, Path]]:
         postgres: Any = get_server(place / "postgres", cleanup_mode="delete")
         stack.callback(postgres.cleanup)
         listening = place / "redis.sock"
-        command = [_redis_server(), "--port", "0", "--unixsocket", str(listening), "--save", "", "--dir", str(place)]
+        command = [redis_server(), "--port", "0", "--unixsocket", str(listening), "--save", "", "--dir", str(place)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         stack.callback(process.wait)
         stack.callback(process.kill)
@@ -195,7 +195,7 @@ def databases() -> Generator[tuple[str, Path]]:
         yield str(postgres.get_uri()), listening
 
 
-def _redis_server() -> str:
+def redis_server() -> str:
     """Find redis-server: the program that REDIS_SERVER names, the wheel's, or one on PATH."""
     if named := os.environ.get("REDIS_SERVER"):
         return named
