@@ -23,7 +23,9 @@ LAST_SECONDS = 3.0
 
 
 def wanted() -> bool:
-    """Say whether anybody collects: a collector's address is set, and nothing says that it is not to be used."""
+    """Say whether anybody collects: whoever has set the SDK up before us, or a collector whose address is set."""
+    if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
+        return True
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
     return not off and any(os.environ.get(name) for name in ENDPOINTS)
 
@@ -35,10 +37,7 @@ def of_requests() -> TelemetryConfig:
 
 def begin(process: str) -> Callable[[], Awaitable[None]]:
     """Send this process's spans from now on; give what sends the last of them."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class WithoutQueries(SpanProcessor):
         """Hides what stands behind a path: a GraphQL request over GET says there what its user wrote."""
@@ -52,6 +51,10 @@ def begin(process: str) -> Callable[[], Awaitable[None]]:
         # Somebody else has set the SDK up, and ends it.
         there.add_span_processor(WithoutQueries())
         return _end_nothing
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     name = os.environ.get("OTEL_SERVICE_NAME") or "tertulia"
     said = {"service.name": name, "service.version": version("tertulia"), "service.instance.id": process}
     provider = TracerProvider(resource=Resource.create(said), shutdown_on_exit=False)

@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 from client import Api, Json
 from faults import CountingClaude, Server, counting
+from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from running import running, tertulia
 
 PATIENCE = 20.0
@@ -293,6 +297,19 @@ def test_a_collector_that_is_away_costs_nobody_an_answer(tmp_path: Path) -> None
         done = server.ready().answer("Hi")
         assert done["__typename"] == "GenerationCompleted"
         assert server.end() == 0
+
+
+def test_where_somebody_else_has_set_the_sdk_up_queries_are_hidden_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    with tertulia(tmp_path) as address, Api(address) as api:
+        asked = {"query": "{ viewer { name } }", "variables": json.dumps({"words": SECRET})}
+        assert api.http.get("/graphql", params=asked).status_code == 200
+    (told,) = [span for span in kept.get_finished_spans() if span.name == "GET /graphql"]
+    assert dict(told.attributes or {})["url.query"] == "REDACTED"
 
 
 def test_without_a_collector_nothing_that_sends_is_loaded(tmp_path: Path) -> None:
