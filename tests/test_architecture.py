@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("schema", "resolvers", "claude", "streams", "db", "server")
+PACKAGES = ("tertulia", "schema", "resolvers", "claude", "streams", "db", "server")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).glob("*.py"))
 LONGEST_FILE = 320
 LONGEST_FUNCTION = 50
