@@ -14,7 +14,7 @@ from asgi_correlation_id import correlation_id
 from fastapi import APIRouter
 from opentelemetry import trace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -23,6 +23,7 @@ from starlette.responses import Response
 from claude.spans import written_here
 from claude.watch import End, Watch
 from resolvers.context import Services
+from tertulia import isolation
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -136,6 +137,10 @@ class Standing(Collector):
             ("mcp_servers_connected", "MCP servers that are connected.", connected),
         ):
             yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
+        failures = CounterMetricFamily("tertulia_item_failures", "Items that failed, by the loop.", labels=("loop",))
+        for loop, count in sorted(isolation.failures().items()):
+            failures.add_metric((loop,), count)
+        yield failures
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:

@@ -1,0 +1,93 @@
+"""Loops over many items, in which a failure costs only the item that it struck.
+
+A loop over generations, conversations or followers that raises at one of them leaves all others without work, and at
+the start of the server it leaves everybody without a server. So each such loop is an `ItemLoop`, with a name.
+"""
+
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from tertulia.failpoints import Failpoint
+
+FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3600.0
+"""Seconds for which an item that failed is skipped, at first and at most; twice as long after each failure."""
+MOST_PUT_ASIDE = 10_000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+logger = logging.getLogger("tertulia.isolation")
+_loops: dict[str, "ItemLoop"] = {}
+
+
+class ItemLoop:
+    """A loop of one kind. An item that fails is logged with its id, counted and put aside; the others go on.
+
+    An item that was put aside is skipped while its pause lasts, so that a loop that runs every second neither tries nor
+    logs it every second. Cancellations are no failures, and pass.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Declare a loop, with a failpoint of the same name that every item passes before it is worked on."""
+        self.name = name
+        self.failures = 0
+        self._step = Failpoint(name)
+        self._put_aside: OrderedDict[object, tuple[float, float]] = OrderedDict()
+        _loops[name] = self
+
+    def skips(self, item_id: object) -> bool:
+        """Return whether an item has failed, and its pause lasts."""
+        found = self._put_aside.get(item_id)
+        return found is not None and time.monotonic() < found[0]
+
+    async def attempt(self, item_id: object, work: Callable[[], Awaitable[Result]]) -> Result | None:
+        """Return what the work for one item returns; None where it failed."""
+        try:
+            self._step.hit(item_id)
+            result = await work()
+        except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
+            self.fail(item_id, error)
+            return None
+        self._put_aside.pop(item_id, None)
+        return result
+
+    def attempt_now(self, item_id: object, work: Callable[[], Result]) -> Result | None:
+        """Do the same for work that does not wait."""
+        try:
+            self._step.hit(item_id)
+            result = work()
+        except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
+            self.fail(item_id, error)
+            return None
+        self._put_aside.pop(item_id, None)
+        return result
+
+    async def each(self, item_ids: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> None:
+        """Work on the items one after another, those that are put aside left out."""
+        for item_id in item_ids:
+            if not self.skips(item_id):
+                await self.attempt(item_id, partial(work, item_id))
+
+    def fail(self, item_id: object, error: BaseException) -> None:
+        """Log and count a failure, and put its item aside."""
+        self.failures += 1
+        _, pause = self._put_aside.pop(item_id, (0.0, FIRST_PAUSE / 2))
+        pause = min(2 * pause, LONGEST_PAUSE)
+        self._put_aside[item_id] = time.monotonic() + pause, pause
+        if len(self._put_aside) > MOST_PUT_ASIDE:
+            self._put_aside.popitem(last=False)
+        logger.error("%s: %s failed; the others go on", self.name, item_id, exc_info=error)
+
+
+def loops() -> dict[str, ItemLoop]:
+    """Return all loops by name."""
+    return dict(_loops)
+
+
+def failures() -> Counter[str]:
+    """Return how many items have failed in this process, by the name of their loop."""
+    return Counter({name: loop.failures for name, loop in _loops.items()})
