@@ -28,6 +28,21 @@ HOSTILE = """<script>window.taken = 1</script> <img src=x onerror="window.taken 
 ```
 
 End."""
+WIDE = """An English paragraph.
+
+مرحبا بالعالم، هذا نص عربي.
+
+- واحد
+- اثنان
+
+| Responsibilities | Dependencies | Characteristics | Considerations | Recommendations |
+| --- | --- | --- | --- | --- |
+| one | two | three | four | five |
+
+```python
+print("مرحبا")
+```
+"""
 needs_page = pytest.mark.skipif(
     ASSETS["app"] is None or not (ASSETS["app"] / "index.html").is_file(), reason="needs the built page: `make page`"
 )
@@ -38,11 +53,12 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
     """Servers of the sets of journeys: Claude at a human pace, accounts, an identity provider, and a Claude that writes what would be run."""
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
-        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED")}
+        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE")}
         for place in places.values():
             place.mkdir()
-        claude = stack.enter_context(scripted(says(HOSTILE)))
-        keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
+        claudes = {
+            name: stack.enter_context(scripted(says(text))) for name, text in (("SCRIPTED", HOSTILE), ("WIDE", WIDE))
+        }
         named = {"title_model": "claude-haiku-5-5"}
         provider = Provider()
         provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
@@ -54,7 +70,12 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
             ),
             "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
             "PROVIDER": f"{provided}#{provider.token('ada')}",
-            "SCRIPTED": stack.enter_context(tertulia(places["SCRIPTED"], **keyed)),
+            **{
+                name: stack.enter_context(
+                    tertulia(places[name], anthropic_api_key="sk-ant-scripted", anthropic_base_url=claude.address)
+                )
+                for name, claude in claudes.items()
+            },
         }
 
 

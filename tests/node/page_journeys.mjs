@@ -9,6 +9,10 @@ const TEXT_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) {
 
 const idOf = (page) => new URL(page.url()).searchParams.get("c");
 const entry = (page, title) => page.locator("nav li.entry").filter({ hasText: title }).first();
+const visibleIn = (locator) => locator.evaluate((element) => {
+  const { top } = element.getBoundingClientRect();
+  return top >= 0 && top < innerHeight;
+});
 const messageText = (page) => page.locator('li[data-role="user"] .said').last().innerText();
 
 async function begun(page, address, text = "Hello, my name is Ada") {
@@ -22,6 +26,32 @@ async function whole(page, count, text) {
     const answer = document.querySelectorAll('li[data-role="assistant"]')[place];
     return answer?.ariaBusy === "false" && answer.querySelector(".text")?.innerText.replace(/\s+/g, " ").trim() === wanted;
   }, [count - 1, text]);
+}
+
+/** Import a conversation of `count` short messages, of which the one at `place` has another text. */
+async function imported(address, count, place, text) {
+  const at = "2026-01-01T00:00:00+00:00";
+  const lines = [
+    { type: "tertulia-export", version: 1, exported_at: at },
+    { type: "conversation", id: "c", title: "A long one", model: "claude-opus-5-5", created_at: at, updated_at: at },
+  ];
+  for (let index = 0; index < count; index += 1) {
+    const said = index === place ? text : `Message ${index}.`;
+    lines.push({
+      type: "message", id: `m${index}`, parent_id: index ? `m${index - 1}` : null, role: index % 2 ? "assistant" : "user",
+      content: [{ type: "text", text: said }], created_at: at,
+    });
+  }
+  const form = new FormData();
+  form.append("file", new File([lines.map((line) => JSON.stringify(line)).join("\n")], "long.jsonl"));
+  const response = await fetch(`${address}/import`, { method: "POST", body: form });
+  check(response.ok, `the import was refused: ${response.status}`);
+}
+
+async function searched(page, words) {
+  await page.keyboard.press("Control+k");
+  await page.locator("#search").fill(words);
+  await page.locator("a.hit").filter({ hasText: words }).first().click();
 }
 
 async function more(page, title, action) {
@@ -202,6 +232,99 @@ export const LOCAL = {
     await page.reload();
     await finished(page, 1).getByText("Ada").waitFor();
     await page.getByText("1 / 2").waitFor();
+  },
+
+  async "an edited message leaves nothing of its old text in sight"({ page, address }) {
+    await begun(page, address, "Hello, my name is Ada");
+    await page.getByRole("button", { name: "Edit message" }).click();
+    await page.getByLabel("Edit message").fill("Hello, my name is Grace");
+    await page.keyboard.press("Enter");
+    await finished(page, 1).getByText("Grace").waitFor();
+    await page.getByText("2 / 2").waitFor();
+    const said = await page.locator('li[data-role="user"] .said').allInnerTexts();
+    check(said.join() === "Hello, my name is Grace", `the page shows: ${said}`);
+  },
+
+  async "the wheel scrolls the conversation and never the page"({ page, address }) {
+    await imported(address, 30, 5, "The capybara swims.");
+    await page.goto(address);
+    await message(page).waitFor();
+    await searched(page, "capybara");
+    await page.locator("li[data-target=true]").waitFor();
+    for (const place of ["#text", ".side .lists", ".side footer", ".scroller"]) {
+      await page.locator(place).hover();
+      for (let turn = 0; turn < 8; turn += 1) await page.mouse.wheel(0, 1200);
+    }
+    const { top, taller } = await page.evaluate(() => {
+      const { scrollTop, scrollHeight } = document.scrollingElement;
+      return { top: scrollTop, taller: scrollHeight - innerHeight };
+    });
+    check(top === 0 && taller <= 0, `the page scrolled by ${top}, and is ${taller} pixels taller than the window`);
+    check(await message(page).isVisible(), "the message box is out of sight");
+  },
+
+  async "a draft survives a refresh, and each conversation has its own"({ page, address }) {
+    await begun(page, address);
+    await message(page).fill("Half a thought");
+    await page.locator('input[type="file"]').setInputFiles({ name: "kept.png", mimeType: "image/png", buffer: PNG });
+    await page.locator(".files").getByText("kept.png").waitFor();
+    await page.reload();
+    await finished(page, 1).waitFor();
+    check(await message(page).inputValue() === "Half a thought", "the draft is gone");
+    check(await page.locator(".files").getByText("kept.png").isVisible(), "its attachment is gone");
+    await page.getByRole("link", { name: "New conversation" }).first().click();
+    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    check(await message(page).inputValue() === "", "another conversation has the draft");
+    await page.goBack();
+    await finished(page, 1).waitFor();
+    await message(page).press("Enter");
+    await finished(page, 2).waitFor();
+    await page.reload();
+    await finished(page, 2).waitFor();
+    check(await message(page).inputValue() === "", "a sent draft came back");
+  },
+
+  async "an attachment is sent without any text"({ page, address }) {
+    await page.goto(address);
+    await page.locator('input[type="file"]').setInputFiles({ name: "alone.png", mimeType: "image/png", buffer: PNG });
+    await page.locator(".files").getByText("alone.png").waitFor();
+    await page.getByRole("button", { name: "Send" }).click();
+    await finished(page, 1).waitFor();
+    check(await page.locator("img.attached").count() === 1, "the image is not shown");
+    await page.getByRole("button", { name: "Edit message" }).click();
+    await page.getByRole("button", { name: "Send" }).first().click();
+    await page.getByText("2 / 2").waitFor();
+  },
+
+  async "a search hit leads to its message, however far up it is"({ page, address }) {
+    await imported(address, 130, 7, "The quokka is a small wallaby.");
+    await page.goto(address);
+    await message(page).waitFor();
+    await searched(page, "quokka");
+    const hit = page.locator("li[data-target=true]").filter({ hasText: "quokka" });
+    await hit.waitFor();
+    check(await visibleIn(hit), "the message is out of sight");
+    check(!page.url().includes("m="), "the address still names the message");
+    await page.getByRole("button", { name: "To the end" }).click();
+    await page.locator("#search").fill("quagga-and-quokka");
+    await page.getByText("Nothing was found.").waitFor();
+    await searched(page, "quokka");
+    await page.waitForFunction(() => {
+      const { top } = document.querySelector("li[data-target=true]").getBoundingClientRect();
+      return top >= 0 && top < innerHeight;
+    });
+  },
+
+  async "a search hit on another branch shows that branch"({ page, address }) {
+    await begun(page, address, "Tell me of the axolotl");
+    await page.getByRole("button", { name: "Edit message" }).click();
+    await page.getByLabel("Edit message").fill("Tell me of newts");
+    await page.keyboard.press("Enter");
+    await finished(page, 1).waitFor();
+    await page.getByText("2 / 2").waitFor();
+    await searched(page, "axolotl");
+    await page.getByText("1 / 2").waitFor();
+    await page.locator("li[data-target=true]").filter({ hasText: "axolotl" }).first().waitFor();
   },
 
   async "an answer is asked for again beside the old one"({ page, address }) {
@@ -409,6 +532,41 @@ export const PROVIDER = {
     await page.reload();
     await finished(page, 1).waitFor();
     noted.length = 0;
+  },
+};
+
+export const WIDE = {
+  async "a wide table scrolls sideways, and its words stay whole"({ page, address, picture }) {
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.goto(address);
+    const answer = await told(page, "Anything", 1);
+    await answer.locator("table td").first().waitFor();
+    await picture("wide-table");
+    const { inside, outside } = await answer.locator(".wide").evaluate((wide) => ({ inside: wide.scrollWidth, outside: wide.clientWidth }));
+    check(inside > outside, "the table was pressed into the width of the screen");
+    const lines = await answer.locator("table th").evaluateAll((cells) => cells.map((cell) => {
+      const range = document.createRange();
+      range.selectNodeContents(cell);
+      return new Set([...range.getClientRects()].map((rectangle) => Math.round(rectangle.top))).size;
+    }));
+    check(lines.every((count) => count === 1), `words are broken over ${lines} lines`);
+    check(!(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)), "the page scrolls sideways");
+  },
+
+  async "Arabic and Hebrew are read from right to left, and code from left to right"({ page, address, picture }) {
+    await page.goto(address);
+    await message(page).fill("שלום, מה שלומך?");
+    check(await message(page).evaluate((field) => field.matches(":dir(rtl)")), "the message box is not");
+    await message(page).press("Enter");
+    const answer = finished(page, 1);
+    await answer.locator("table td").first().waitFor();
+    await picture("right-to-left");
+    check(await page.locator('li[data-role="user"] .said').evaluate((said) => said.matches(":dir(rtl)")), "the message is not");
+    const arabic = answer.locator("p").filter({ hasText: "مرحبا" });
+    check(await arabic.evaluate((paragraph) => paragraph.matches(":dir(rtl)")), "the answer's paragraph is not");
+    check(await answer.locator("ul").evaluate((list) => list.matches(":dir(rtl)")), "the answer's list is not");
+    check(await answer.locator("p").filter({ hasText: "English" }).evaluate((paragraph) => paragraph.matches(":dir(ltr)")), "English is not read from left to right");
+    check(await answer.locator("figure.code").evaluate((code) => code.matches(":dir(ltr)")), "code is not read from left to right");
   },
 };
 

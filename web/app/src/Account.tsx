@@ -1,5 +1,6 @@
 import { useQuery } from "urql";
 import { Dialog } from "./Dialog";
+import { forgetDrafts } from "./drafts";
 import { AccountDocument, type AccountQuery } from "./operations";
 import { session, signOut } from "./session";
 import { useStore } from "./store";
@@ -33,7 +34,7 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
         {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
       </dl>
       <div className="actions">
-        {signed && <button type="button" className="plain" onClick={() => void signOut()}>Sign out</button>}
+        {signed && <button type="button" className="plain" onClick={() => { forgetDrafts(); void signOut(); }}>Sign out</button>}
       </div>
     </Dialog>
   );

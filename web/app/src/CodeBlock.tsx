@@ -23,7 +23,7 @@ export function CodeBlock({ children }: ComponentProps<"pre">) {
     return painter.highlight(seen, { language, ignoreIllegals: true }).value;
   }, [painter, seen, language]);
   return (
-    <figure className="code">
+    <figure className="code" dir="ltr">
       <figcaption>
         <span>{language ?? "text"}</span>
         <CopyButton text={code} what="code" />

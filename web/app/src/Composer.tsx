@@ -1,14 +1,9 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
-import type { FileFragment, StartQuery } from "./operations";
+import { EMPTY, useDraft, type Draft } from "./drafts";
+import type { StartQuery } from "./operations";
 import { Options, type Choices } from "./Options";
 import { TAKEN, upload } from "./uploads";
-
-/** A message that is not sent yet. */
-export interface Draft {
-  readonly text: string;
-  readonly files: readonly FileFragment[];
-}
 
 interface Props {
   /** Whose draft it is: each conversation has one of its own. */
@@ -20,15 +15,12 @@ interface Props {
   readonly onStop: () => Promise<void>;
 }
 
-const EMPTY: Draft = { text: "", files: [] };
-const drafts = new Map<string, Draft>();
-
 export function Composer({ place, busy, choices, onSend, onStop }: Props) {
   const [draft, setDraft] = useDraft(place);
   const [sending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useFiles(setDraft);
-  const ready = draft.text.trim() !== "" && !sending && files.running === 0;
+  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && !sending && files.running === 0;
   useEffect(() => field.current?.focus(), [place]);
   async function send() {
     if (!ready) return;
@@ -65,6 +57,7 @@ export function Composer({ place, busy, choices, onSend, onStop }: Props) {
       <label htmlFor="text" className="hidden">Message</label>
       <textarea
         id="text"
+        dir="auto"
         ref={field}
         rows={1}
         value={draft.text}
@@ -131,20 +124,6 @@ function Files({ files, running, onRemove }: FilesProps) {
       {running > 0 && <li role="status">{running === 1 ? "One file is" : `${running} files are`} uploaded …</li>}
     </ul>
   );
-}
-
-function useDraft(place: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
-  const [, redraw] = useState(0);
-  const draft = drafts.get(place) ?? EMPTY;
-  return [
-    draft,
-    (next) => {
-      const made = typeof next === "function" ? next(drafts.get(place) ?? EMPTY) : next;
-      if (made === EMPTY) drafts.delete(place);
-      else drafts.set(place, made);
-      redraw((count) => count + 1);
-    },
-  ];
 }
 
 /** Attachments by the button, by drop and by paste; each is uploaded at once. */

@@ -1,10 +1,11 @@
 import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useMutation, useQuery } from "urql";
-import { Composer, type Draft } from "./Composer";
+import { Composer } from "./Composer";
+import type { Draft } from "./drafts";
 import { Header } from "./Header";
-import { ConversationDocument, SendDocument, StopDocument, type StartQuery } from "./operations";
+import { ConversationDocument, SelectBranchDocument, SendDocument, StopDocument, type StartQuery } from "./operations";
 import { NEW_CHOICES, type Choices } from "./Options";
-import { show } from "./route";
+import { show, targetReached, useTargetMessageId } from "./route";
 import { Transcript } from "./Transcript";
 import { useChanges } from "./useChanges";
 import { useStickToEnd } from "./useStickToEnd";
@@ -32,13 +33,19 @@ export function Conversation({ id, models, tools, children }: Props) {
     if (id) read({ requestPolicy: "network-only" });
   }, [id, read]);
   useChanges((change) => change.conversationId === id, readAgain);
-  const { ref, stick, away } = useStickToEnd<HTMLDivElement>(id);
+  const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
   const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
   // Of several in line, the first: it is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
-  const { send, sending, problem, setProblem } = useSend(id, answering !== null, choices, stick);
+  const { send, sending, forgetSent, problem, setProblem } = useSend(id, answering !== null, choices, stick);
   const unread = sending?.to === id && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
+  // A message that was read back once is never shown as being sent again: an edit takes it out of the branch.
+  const readBack = turns.some((turn) => turn.id === sending?.messageId);
+  useEffect(() => {
+    if (readBack) forgetSent();
+  }, [readBack, forgetSent]);
+  const { target, onMissing } = useTarget(release, readAgain, setProblem);
   const [, stop] = useMutation(StopDocument);
   useEffect(() => {
     document.title = conversation?.title ? `${conversation.title} · Tertulia` : "Tertulia";
@@ -48,7 +55,15 @@ export function Conversation({ id, models, tools, children }: Props) {
       {conversation && <Header conversation={conversation} models={models} tools={tools} onProblem={setProblem} />}
       <div className="scroller" ref={ref} tabIndex={-1}>
         {(conversation || unread) && (
-          <Transcript conversation={conversation} sending={unread} onChanged={readAgain} onProblem={setProblem} />
+          <Transcript
+            key={id}
+            conversation={conversation}
+            sending={unread}
+            target={target}
+            onMissing={onMissing}
+            onChanged={readAgain}
+            onProblem={setProblem}
+          />
         )}
         {/* Not before it is known what it says, so that nothing moves once it stands. */}
         {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
@@ -107,5 +122,24 @@ function useSend(id: string | null, busy: boolean, choices: Choices, stick: () =
     show(sent.conversation.id);
     return true;
   }
-  return { send, sending, problem, setProblem };
+  const forgetSent = useCallback(() => setSending(null), []);
+  return { send, sending, forgetSent, problem, setProblem };
+}
+
+/** The message that the address asks for: scroll to it, on the branch that has it. */
+function useTarget(release: () => void, readAgain: () => void, setProblem: (problem: string | null) => void) {
+  const messageId = useTargetMessageId();
+  const [, select] = useMutation(SelectBranchDocument);
+  const onReached = useCallback(() => {
+    release();
+    targetReached();
+  }, [release]);
+  const onMissing = useCallback(async () => {
+    if (!messageId) return;
+    const problem = complaint(await select({ messageId }));
+    setProblem(problem);
+    if (problem) targetReached();
+    else readAgain();
+  }, [messageId, select, readAgain, setProblem]);
+  return { target: { messageId, onReached }, onMissing };
 }

@@ -22,7 +22,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
       {renaming ? (
         <Rename title={entry.title ?? ""} onDone={(changed) => { setRenaming(false); if (changed !== null) void change({ title: changed || null }); }} />
       ) : (
-        <a href={`/?c=${entry.id}`} aria-current={current ? "page" : undefined} onClick={(event) => follow(event, entry.id)} title={title}>
+        <a dir="auto" href={`/?c=${entry.id}`} aria-current={current ? "page" : undefined} onClick={(event) => follow(event, entry.id)} title={title}>
           {entry.activeGeneration && <span className="alive" role="img" aria-label="Claude is answering" />}
           {title}
         </a>
@@ -72,6 +72,7 @@ function Rename({ title, onDone }: { title: string; onDone: (title: string | nul
       ref={field}
       autoFocus
       aria-label="Title"
+      dir="auto"
       value={changed}
       onChange={(event) => setChanged(event.target.value)}
       onBlur={() => onDone(changed.trim() === title ? null : changed.trim())}

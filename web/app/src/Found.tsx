@@ -1,6 +1,6 @@
 import { useQuery } from "urql";
 import { ConversationsDocument, SearchDocument, type SearchQuery } from "./operations";
-import { follow } from "./route";
+import { address, follow } from "./route";
 import { sentence } from "./words";
 
 type Hit = SearchQuery["searchMessages"]["edges"][number];
@@ -13,21 +13,21 @@ export function Found({ words, current }: { words: string; current: string | nul
   const hits = messages.data?.searchMessages.edges ?? [];
   const done = !titles.fetching && !messages.fetching;
   return (
-    <section aria-label="What was found">
+    <section className="found" aria-label="Search results">
       <p className="hidden" role="status">{done ? `${named.length + hits.length} found` : ""}</p>
       {messages.error && <p className="notice trouble" role="alert">{sentence(messages.error)}</p>}
       {done && named.length + hits.length === 0 && <p className="note">Nothing was found.</p>}
       <ol className="entries">
         {named.map(({ node }) => (
           <li key={node.id}>
-            <a href={`/?c=${node.id}`} aria-current={node.id === current ? "page" : undefined} onClick={(event) => follow(event, node.id)}>
+            <a dir="auto" href={`/?c=${node.id}`} aria-current={node.id === current ? "page" : undefined} onClick={(event) => follow(event, node.id)}>
               {node.title}
             </a>
           </li>
         ))}
         {hits.map((hit) => (
           <li key={hit.cursor}>
-            <a className="hit" href={`/?c=${hit.node.conversation.id}`} onClick={(event) => follow(event, hit.node.conversation.id)}>
+            <a className="hit" dir="auto" href={address(hit.node.conversation.id, hit.node.id)} onClick={(event) => follow(event, hit.node.conversation.id, hit.node.id)}>
               <strong>{hit.node.conversation.title ?? "New conversation"}</strong>
               <span><Marked hit={hit} /></span>
             </a>

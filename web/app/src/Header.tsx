@@ -18,7 +18,7 @@ export function Header({ conversation, models, tools, onProblem }: Props) {
   const cost = dollars(usage.costUsd);
   return (
     <header className="head">
-      <h1>{conversation.title ?? "New conversation"}</h1>
+      <h1 dir="auto">{conversation.title ?? "New conversation"}</h1>
       {conversation.temporary && <small>Temporary</small>}
       <small>
         {conversation.model.displayName}

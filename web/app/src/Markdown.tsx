@@ -16,11 +16,16 @@ function Table(props: ComponentProps<"table">) {
   return <div className="wide" tabIndex={0} role="region" aria-label="Table"><table {...props} /></div>;
 }
 
+/** Arabic and Hebrew are written from right to left: each block takes the direction of its own first letter. */
+const DIRECTIONS = Object.fromEntries(
+  ["p", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "th", "td"].map((tag) => [tag, { props: { dir: "auto" } }]),
+);
+
 const OPTIONS: MarkdownToJSX.Options = {
   // What Claude writes is text: tags in it are shown, not made.
   disableParsingRawHTML: true,
   forceBlock: true,
-  overrides: { a: Link, img: Picture, pre: CodeBlock, table: Table },
+  overrides: { a: Link, img: Picture, pre: CodeBlock, table: Table, ...DIRECTIONS },
 };
 const GROWING: MarkdownToJSX.Options = { ...OPTIONS, optimizeForStreaming: true };
 

@@ -33,6 +33,7 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
         <label className="hidden" htmlFor="search">Search</label>
         <input
           id="search"
+          dir="auto"
           type="search"
           placeholder="Search"
           value={words}

@@ -1,12 +1,14 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useQuery } from "urql";
 import { Attachment } from "./Attachment";
-import type { Draft } from "./Composer";
+import type { Draft } from "./drafts";
 import { EarlierDocument, type ConversationQuery, type TurnFragment } from "./operations";
 import { Turn } from "./Turn";
+import type { ScrollTarget } from "./useScrollTarget";
 
 type Opened = NonNullable<ConversationQuery["conversation"]>;
-const NONE: Opened["messages"] = { edges: [], pageInfo: { hasPreviousPage: false, startCursor: null } };
+type Page = Opened["messages"];
+const NONE: Page = { edges: [], pageInfo: { hasPreviousPage: false, startCursor: null } };
 
 export interface TurnActions {
   /** The conversation is not what it was. */
@@ -18,29 +20,35 @@ interface Props extends TurnActions {
   readonly conversation: Opened | null;
   /** What is being sent, until it is read back. */
   readonly sending: Draft | null;
+  readonly target: ScrollTarget;
+  /** The target is not on the active branch. */
+  readonly onMissing: () => void;
 }
 
-/** The active branch, oldest first; what is earlier is read when it is asked for. */
-export function Transcript({ conversation, sending, ...actions }: Props) {
-  const { edges, pageInfo } = conversation?.messages ?? NONE;
-  const turns = edges.map(({ node }) => node);
+/** The active branch, oldest first. Earlier messages are read on demand, or until the target is found. */
+export function Transcript({ conversation, sending, onMissing, ...props }: Props) {
+  const page = conversation?.messages ?? NONE;
   return (
     <>
-      {conversation && pageInfo.hasPreviousPage && pageInfo.startCursor && (
-        <Earlier id={conversation.id} before={pageInfo.startCursor} {...actions} />
-      )}
-      <Turns turns={turns} sending={sending} {...actions} />
+      {conversation && <Before id={conversation.id} page={page} onMissing={onMissing} {...props} />}
+      <Turns turns={page.edges.map(({ node }) => node)} sending={sending} {...props} />
     </>
   );
 }
 
-function Turns({ turns, sending, ...actions }: TurnActions & { turns: readonly TurnFragment[]; sending: Draft | null }) {
+interface TurnsProps extends TurnActions {
+  readonly turns: readonly TurnFragment[];
+  readonly sending: Draft | null;
+  readonly target: ScrollTarget;
+}
+
+function Turns({ turns, sending, ...props }: TurnsProps) {
   return (
     <ol className="turns" aria-label="Messages">
-      {turns.map((turn) => <Turn key={turn.id} turn={turn} {...actions} />)}
+      {turns.map((turn) => <Turn key={turn.id} turn={turn} {...props} />)}
       {sending && (
         <li className="user" data-role="user" aria-busy="true">
-          <div className="said">
+          <div className="said" dir="auto">
             {sending.files.map((file) => <Attachment key={file.id} file={file} />)}
             {sending.text}
           </div>
@@ -50,14 +58,36 @@ function Turns({ turns, sending, ...actions }: TurnActions & { turns: readonly T
   );
 }
 
-interface EarlierProps extends TurnActions {
+interface BeforeProps extends TurnActions {
   readonly id: string;
-  readonly before: string;
+  readonly page: Page;
+  readonly target: ScrollTarget;
+  readonly onMissing: () => void;
 }
 
-function Earlier({ id, before, ...actions }: EarlierProps) {
+/** What comes before a page: a button, the earlier pages, or nothing where the page is the first one. */
+function Before({ page, target, onMissing, ...props }: BeforeProps) {
+  const { hasPreviousPage, startCursor } = page.pageInfo;
+  const sought = target.messageId !== null && !page.edges.some(({ node }) => node.id === target.messageId);
+  const missing = sought && !hasPreviousPage;
+  useEffect(() => {
+    if (missing) onMissing();
+  }, [missing, onMissing]);
+  if (!hasPreviousPage || !startCursor) return null;
+  return <Earlier before={startCursor} sought={sought} target={target} onMissing={onMissing} {...props} />;
+}
+
+interface EarlierProps extends Omit<BeforeProps, "page"> {
+  readonly before: string;
+  readonly sought: boolean;
+}
+
+function Earlier({ before, sought, ...props }: EarlierProps) {
   const [asked, setAsked] = useState(false);
-  const [{ data }] = useQuery({ query: EarlierDocument, variables: { id, before }, pause: !asked });
+  const [{ data }] = useQuery({ query: EarlierDocument, variables: { id: props.id, before }, pause: !asked });
+  useEffect(() => {
+    if (sought) setAsked(true);
+  }, [sought]);
   const page = data?.conversation?.messages;
   if (!page) {
     return (
@@ -66,12 +96,12 @@ function Earlier({ id, before, ...actions }: EarlierProps) {
       </button>
     );
   }
+  // The pages after this one have been searched: without the target, they would look for it again.
+  const target = sought ? props.target : { ...props.target, messageId: null };
   return (
     <>
-      {page.pageInfo.hasPreviousPage && page.pageInfo.startCursor && (
-        <Earlier id={id} before={page.pageInfo.startCursor} {...actions} />
-      )}
-      <Turns turns={page.edges.map(({ node }) => node)} sending={null} {...actions} />
+      <Before {...props} page={page} target={target} />
+      <Turns turns={page.edges.map(({ node }) => node)} sending={null} {...props} target={target} />
     </>
   );
 }

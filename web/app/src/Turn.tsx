@@ -13,10 +13,12 @@ import { show } from "./route";
 import { useStore } from "./store";
 import type { TurnActions } from "./Transcript";
 import { useAnswer } from "./useAnswer";
+import { useScrollTarget, type ScrollTarget } from "./useScrollTarget";
 import { complaint, final, newKey, spent } from "./words";
 
 interface Props extends TurnActions {
   readonly turn: TurnFragment;
+  readonly target: ScrollTarget;
 }
 
 export function Turn(props: Props) {
@@ -24,7 +26,8 @@ export function Turn(props: Props) {
   return generation ? <AnswerTurn {...props} generation={generation} /> : <UserTurn {...props} />;
 }
 
-function UserTurn({ turn, onChanged, onProblem }: Props) {
+function UserTurn({ turn, target, onChanged, onProblem }: Props) {
+  const item = useScrollTarget(turn.id, target);
   const [editing, setEditing] = useState(false);
   const [, edit] = useMutation(EditDocument);
   const text = textOf(turn.content);
@@ -37,11 +40,11 @@ function UserTurn({ turn, onChanged, onProblem }: Props) {
     setEditing(false);
     onChanged();
   }
-  if (editing) return <li className="user editing"><Editor text={text} onSave={save} onCancel={() => setEditing(false)} /></li>;
+  if (editing) return <li className="user editing"><Editor text={text} optional={files.length > 0} onSave={save} onCancel={() => setEditing(false)} /></li>;
   return (
-    <li className="user" data-role="user">
+    <li className="user" data-role="user" {...item}>
       <h2 className="hidden">You</h2>
-      <div className="said">
+      <div className="said" dir="auto">
         {files.map((file) => <Attachment key={file.id} file={file} />)}
         {text}
       </div>
@@ -56,12 +59,21 @@ function UserTurn({ turn, onChanged, onProblem }: Props) {
   );
 }
 
-function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: string) => Promise<void>; onCancel: () => void }) {
+interface EditorProps {
+  readonly text: string;
+  /** Whether the message may have no text, because it has attachments. */
+  readonly optional: boolean;
+  readonly onSave: (text: string) => Promise<void>;
+  readonly onCancel: () => void;
+}
+
+function Editor({ text, optional, onSave, onCancel }: EditorProps) {
   const [changed, setChanged] = useState(text);
   const [saving, setSaving] = useState(false);
+  const ready = (optional || changed.trim() !== "") && !saving;
   const field = useRef<HTMLTextAreaElement>(null);
   async function save() {
-    if (!changed.trim() || saving) return;
+    if (!ready) return;
     setSaving(true);
     await onSave(changed);
     setSaving(false);
@@ -73,6 +85,7 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
         ref={field}
         autoFocus
         aria-label="Edit message"
+        dir="auto"
         value={changed}
         onChange={(event) => setChanged(event.target.value)}
         onKeyDown={(event) => {
@@ -85,13 +98,14 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
       />
       <div className="actions">
         <button type="button" className="quiet" onClick={onCancel}>Cancel</button>
-        <button type="submit" className="loud" disabled={saving || !changed.trim()}>Send</button>
+        <button type="submit" className="loud" disabled={!ready}>Send</button>
       </div>
     </form>
   );
 }
 
-function AnswerTurn({ turn, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+  const item = useScrollTarget(turn.id, target);
   const live = !final(generation.status);
   const away = useStore(lost);
   const { state, problem } = useAnswer(generation.id, live, onChanged);
@@ -101,7 +115,7 @@ function AnswerTurn({ turn, generation, onChanged, onProblem }: Props & { genera
   const status = state?.status ?? generation.status;
   const running = !final(status);
   return (
-    <li className="assistant" data-role="assistant" aria-busy={running}>
+    <li className="assistant" data-role="assistant" aria-busy={running} {...item}>
       <h2 className="hidden">{generation.model.displayName}</h2>
       <Blocks blocks={blocks} running={running} waits={state?.waits?.toolUses ?? []} />
       {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
@@ -149,7 +163,7 @@ function End({ turn, generation, status, message }: EndProps) {
   );
 }
 
-function AnswerActions({ turn, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "target"> & { generation: WorkFragment }) {
   const [, regenerate] = useMutation(RegenerateDocument);
   const [, fork] = useMutation(ForkDocument);
   async function again() {

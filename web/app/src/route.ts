@@ -1,27 +1,47 @@
 import { useSyncExternalStore } from "react";
 
-/** Which conversation is shown: `?c=ID`, so that a link, a refresh and the history's buttons lead to it. */
+/** The conversation in the address, `?c=ID`: links, a refresh and the browser's history lead back to it. */
 export function useConversationId(): string | null {
-  return useSyncExternalStore(subscribe, read);
+  return useSyncExternalStore(subscribe, () => parameter("c"));
 }
 
-export function show(id: string | null, { replace = false } = {}): void {
-  const address = id ? `/?c=${encodeURIComponent(id)}` : "/";
-  if (read() === id) return;
-  if (replace) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
+/** The message to scroll to, `?c=ID&m=MESSAGE`, until it has been reached. */
+export function useTargetMessageId(): string | null {
+  return useSyncExternalStore(subscribe, () => parameter("m"));
+}
+
+export function address(id: string | null, messageId?: string): string {
+  if (!id) return "/";
+  return `/?c=${encodeURIComponent(id)}${messageId ? `&m=${encodeURIComponent(messageId)}` : ""}`;
+}
+
+interface ShowOptions {
+  readonly replace?: boolean;
+  readonly messageId?: string | undefined;
+}
+
+export function show(id: string | null, { replace = false, messageId }: ShowOptions = {}): void {
+  if (parameter("c") === id && !messageId) return;
+  if (replace) history.replaceState(null, "", address(id, messageId));
+  else history.pushState(null, "", address(id, messageId));
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
+/** Take the message out of the address: the page has scrolled to it, so the same link works again. */
+export function targetReached(): void {
+  history.replaceState(null, "", address(parameter("c")));
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
 /** Follow a link within the page, unless the click asks for a new tab. */
-export function follow(event: React.MouseEvent, id: string | null): void {
+export function follow(event: React.MouseEvent, id: string | null, messageId?: string): void {
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
   event.preventDefault();
-  show(id);
+  show(id, { messageId });
 }
 
-function read(): string | null {
-  return new URLSearchParams(location.search).get("c");
+function parameter(name: string): string | null {
+  return new URLSearchParams(location.search).get(name);
 }
 
 function subscribe(listener: () => void): () => void {

@@ -76,6 +76,18 @@ export async function refresh(): Promise<void> {
   });
 }
 
+/** Whose session it is: the token's `sub`, or "local" where nobody signs in. */
+export function subject(): string {
+  const payload = session.get()?.access.split(".")[1];
+  if (!payload) return "local";
+  try {
+    const claims = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { sub?: string };
+    return claims.sub ?? "unknown";
+  } catch {
+    return "unknown";
+  }
+}
+
 /** The server took the token for no good one: the next request refreshes it first. */
 export function doubt(): void {
   const signed = session.get();

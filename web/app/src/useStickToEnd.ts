@@ -2,8 +2,12 @@ import { useCallback, useEffect, useRef, useState } from "react";
 
 const NEAR = 80;
 
-/** Keep the end of a scrolling element in sight while what is in it grows, unless the reader has scrolled away. */
-export function useStickToEnd<Element extends HTMLElement>(of: unknown) {
+/**
+ * Keep the end of a scrolling element in sight while its content grows, unless the reader has scrolled away.
+ *
+ * @param of What the element shows: another one begins at its end, or `elsewhere`.
+ */
+export function useStickToEnd<Element extends HTMLElement>(of: unknown, elsewhere: boolean) {
   const ref = useRef<Element>(null);
   const sticks = useRef(true);
   const [away, setAway] = useState(false);
@@ -12,7 +16,13 @@ export function useStickToEnd<Element extends HTMLElement>(of: unknown) {
     setAway(false);
     ref.current?.scrollTo({ top: ref.current.scrollHeight });
   }, []);
-  useEffect(stick, [of, stick]);
+  /** Stay at what the page has just scrolled to. */
+  const release = useCallback(() => {
+    sticks.current = false;
+    setAway(ref.current !== null && !near(ref.current));
+  }, []);
+  const begin = elsewhere ? release : stick;
+  useEffect(() => begin(), [of]);
   useEffect(() => {
     const element = ref.current;
     if (!element) return;
@@ -35,7 +45,7 @@ export function useStickToEnd<Element extends HTMLElement>(of: unknown) {
       element.removeEventListener("scroll", noted);
     };
   }, []);
-  return { ref, stick, away };
+  return { ref, stick, release, away };
 }
 
 function near(element: HTMLElement): boolean {
