@@ -40,6 +40,7 @@ class LeftOut(StrEnum):
     THINKING_OF_ANOTHER_PREFIX = "thinking_of_another_prefix"
     THINKING_REFUSED = "thinking_refused"
     UNFINISHED = "unfinished"
+    REFUSED = "refused"
     ATTACHMENT_REFUSED = "attachment_refused"
     SUMMARY_OF_ANOTHER_MODEL = "summary_of_another_model"
 

@@ -9,10 +9,13 @@ from claude.caching import is_slow
 from claude.compaction import edits, is_near
 from claude.files import Files
 from claude.models import Model
-from claude.prompt import build_request, prefix_fingerprint
+from claude.prompt import LeftOut, build_request, prefix_fingerprint
 from claude.toolbox import Selection
 from db.messages import OnBranch
 from db.tables import Conversation, Generation, Json, Role
+
+REFUSAL = "refusal"
+"""The Messages API's reason to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Work:
     """Whether the user takes longer to write than a short cache lives."""
     context_tokens: int
     """How much of the window was in use behind the last answer."""
+    refused_blocks: int = 0
+    """How many blocks of the branch are not in `turns`, because Claude refused to answer them."""
 
     @property
     def prefix(self) -> str:
@@ -47,6 +52,8 @@ class Work:
             tools=self.tools.definitions,
             compacting=None if (edit := edits(model)) is None else (edit, is_near(self.context_tokens, model)),
         )
+        if self.refused_blocks:
+            left_out[LeftOut.REFUSED] += self.refused_blocks
         return AskingForAnswer(
             request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
         )
@@ -58,9 +65,10 @@ class Work:
 
 def work_of(generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection) -> Work:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
-    turns = [(one.message.role.value, one.message.content, one.prefix) for one in branch]
-    said_at = [one.message.created_at for one in branch if one.message.role is Role.USER]
-    known = [one.context_tokens for one in branch if one.context_tokens is not None]
+    kept, refused_blocks = _without_refused(branch)
+    turns = [(one.message.role.value, one.message.content, one.prefix) for one in kept]
+    said_at = [one.message.created_at for one in kept if one.message.role is Role.USER]
+    known = [one.context_tokens for one in kept if one.context_tokens is not None]
     return Work(
         generation.message_id,
         generation.model,
@@ -70,4 +78,22 @@ def work_of(generation: Generation, conversation: Conversation, branch: Sequence
         tools,
         slow=is_slow(said_at),
         context_tokens=known[-1] if known else 0,
+        refused_blocks=refused_blocks,
     )
+
+
+def _without_refused(branch: Sequence[OnBranch]) -> tuple[Sequence[OnBranch], int]:
+    """Return the branch without the turns that Claude refused, and how many blocks these have.
+
+    "Streaming refusals" in the Claude API documentation: the API goes on refusing until the refused turn is removed.
+    """
+    kept: list[OnBranch] = []
+    refused: list[OnBranch] = []
+    for one in branch:
+        if one.stop_reason != REFUSAL:
+            kept.append(one)
+            continue
+        refused.append(one)
+        if kept and kept[-1].message.role is Role.USER:
+            refused.append(kept.pop())
+    return kept, sum(len(one.message.content) for one in refused)

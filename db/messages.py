@@ -68,7 +68,7 @@ def _path() -> Any:
 
 _PATH = _path()
 _BRANCH = (
-    select(Message, Generation.prefix, Generation.context_tokens)
+    select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
     .join(_PATH, _PATH.c.id == Message.id)
     .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
     .order_by(col(Message.depth))
@@ -81,6 +81,7 @@ class OnBranch(NamedTuple):
     message: Message
     prefix: str | None = None
     context_tokens: int | None = None
+    stop_reason: str | None = None
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:

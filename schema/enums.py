@@ -77,6 +77,8 @@ named(
     "these have changed.",
     THINKING_REFUSED="Claude refused its thinking of earlier messages, and was asked again without.",
     UNFINISHED="Thinking or a call that was cut off when its answer ended early.",
+    REFUSED="A message that Claude refused to answer, and what it wrote of the answer. Claude would refuse all that "
+    "follows.",
     ATTACHMENT_REFUSED="Claude refused an attachment of an earlier message, and was asked again without.",
     SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not take; it reads the messages themselves.",
 )

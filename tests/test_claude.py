@@ -253,3 +253,32 @@ def test_a_models_api_that_fails_leaves_the_default_model(staged: Staged) -> Non
 def test_simulated_models_say_so(api: Api) -> None:
     models = api.ask(MODELS)["models"]
     assert all(model["simulated"] and "simulated" in model["displayName"] for model in models)
+
+
+def test_a_turn_that_claude_refused_is_left_out_of_what_follows(staged: Staged) -> None:
+    refused = Reply([START, *text("I would"), *end("refusal")])
+    stage = staged(says("well"), refused, says("well again"))
+    sent = stage.api.send("First")
+    stage.api.follow(sent["generation"]["id"])
+    conversation_id = sent["conversation"]["id"]
+    ended = stage.api.answer("Something refused", conversationId=conversation_id)["generation"]
+    assert (ended["stopReason"], ended["message"]["text"]) == ("REFUSAL", "I would")
+    answered = stage.api.answer("Something else", conversationId=conversation_id)["generation"]
+    assert answered["message"]["text"] == "well again"
+    asked = [message["content"][0]["text"] for message in stage.claude.requests[-1]["messages"]]
+    assert asked == ["First", "well", "Something else"]
+    query = "query($id: ID!) { generation(id: $id) { message { leftOut { reason blocks } } } }"
+    left_out = stage.api.ask(query, id=answered["id"])["generation"]["message"]["leftOut"]
+    assert left_out == [{"reason": "REFUSED", "blocks": 2}]
+
+
+def test_a_refused_message_is_sent_again_when_its_answer_is_regenerated(staged: Staged) -> None:
+    stage = staged(Reply([START, *end("refusal")]), says("well"))
+    sent = stage.api.send("Something refused")
+    stage.api.follow(sent["generation"]["id"])
+    messages = stage.api.messages(sent["conversation"]["id"])
+    regenerate = """mutation($id: ID!) { regenerateMessage(input: {messageId: $id}) {
+        ... on SendMessagePayload { generation { id } } } }"""
+    again = stage.api.ask(regenerate, id=messages[-1]["id"])["regenerateMessage"]
+    stage.api.follow(again["generation"]["id"])
+    assert [message["content"][0]["text"] for message in stage.claude.requests[-1]["messages"]] == ["Something refused"]

@@ -83,6 +83,7 @@ export type GenerationStatus =
 
 export type LeftOutReason =
   | 'ATTACHMENT_REFUSED'
+  | 'REFUSED'
   | 'SUMMARY_OF_ANOTHER_MODEL'
   | 'THINKING_OF_ANOTHER_PREFIX'
   | 'THINKING_REFUSED'
