@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from claude.files import Files
-from db import accounts, attachments, changes, conversations, generations, leases
+from db import accounts, attachments, changes, conversations, leases, messages
 from db.database import AsyncSession, Database
 from db.identities import Action
 from db.tables import ChangeKind, now
@@ -15,52 +15,107 @@ from streams.log import EventLog
 
 logger = logging.getLogger("tertulia.retention")
 
+MESSAGES_AT_ONCE = 200
+"""Messages that one transaction deletes: it holds SQLite's only writer for 0.1 s or so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a conversation has left outside of the database."""
+    """What one transaction of a removal has left: generations that have logs, blobs, and perhaps the rest."""
 
     generation_ids: Sequence[UUID]
     blob_ids: Sequence[UUID]
-
-    async def clean_up(self, log: EventLog, files: Files) -> None:
-        """Remove that too; after the commit."""
-        for generation_id in self.generation_ids:
-            await log.discard(generation_id)
-        await files.discard(self.blob_ids)
+    finished: bool
 
 
-async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Removed | None:
-    """Remove a conversation of the owner's, who is locked; None where there is none."""
-    gone = await generations.of_conversation(session, owner, conversation_id)
+@dataclass(frozen=True, slots=True)
+class Remover:
+    """Removes conversations and users, a bounded number of messages in each transaction."""
+
+    database: Database
+    log: EventLog
+    files: Files
+
+    async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
+        """Remove a conversation of the owner's; return whether there was one."""
+        async with self.database.write() as session:
+            await leases.lock_owner(session, owner)
+            removed = await remove_part(session, owner, conversation_id)
+        if removed is None:
+            return False
+        await self.finish(removed, owner, conversation_id)
+        return True
+
+    async def finish(self, removed: Removed, owner: UUID, conversation_id: UUID) -> None:
+        """Remove what the first part of a removal has left; after its commit."""
+        part: Removed | None = removed
+        while part is not None:
+            await self._clean_up(part)
+            if part.finished:
+                return
+            async with self.database.write() as session:
+                await leases.lock_owner(session, owner)
+                part = await remove_part(session, owner, conversation_id, announce=False)
+
+    async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
+        """Remove a user with everything that belongs to them, and count it; None where there is no such user.
+
+        The user is signed out first, and deleted last: where it is interrupted, it can be repeated.
+        """
+        async with self.database.write() as session:
+            await leases.lock_owner(session, user_id)
+            counted = await accounts.count(session, user_id)
+            await accounts.revoke(session, owner=user_id)
+            owned = await accounts.conversations_of(session, user_id)
+        for conversation_id in owned:
+            await self.remove(user_id, conversation_id)
+        async with self.database.write() as session:
+            await leases.lock_owner(session, user_id)
+            blob_ids = await accounts.blobs_of(session, user_id)
+            if not await accounts.remove_user(session, user_id):
+                return None
+            await accounts.audit(session, Action.USER_DELETED, user_id)
+        await self.files.discard(blob_ids)
+        return counted
+
+    async def _clean_up(self, removed: Removed) -> None:
+        for generation_id in removed.generation_ids:
+            await self.log.discard(generation_id)
+        await self.files.discard(removed.blob_ids)
+
+
+async def remove_part(
+    session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
+) -> Removed | None:
+    """Remove the deepest messages of a conversation, and itself with the last of them; None where there is none.
+
+    The owner is locked. What is not removed yet is in no list any more.
+
+    Args:
+        session: A transaction that writes.
+        owner: The conversation's owner.
+        conversation_id: The conversation.
+        announce: Whether to record the deletion for the owner's lists; once for each removal.
+    """
+    if not await conversations.hide(session, owner, conversation_id):
+        return None
+    deepest = await messages.deepest(session, conversation_id, MESSAGES_AT_ONCE)
+    generation_ids = await messages.remove(session, deepest) if deepest else []
+    if announce:
+        await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
+    if len(deepest) == MESSAGES_AT_ONCE:
+        return Removed(generation_ids, [], finished=False)
     blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, conversation_id)]
-    if not await conversations.remove(session, owner, conversation_id):
-        return None
-    await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
-    return Removed(gone, blobs)
-
-
-async def remove_user(session: AsyncSession, user_id: UUID) -> tuple[Removed, dict[str, int]] | None:
-    """Remove a user with all that is theirs, and say how much that was; None where there is none."""
-    await leases.lock_owner(session, user_id)
-    generation_ids, blob_ids = await accounts.left_outside(session, user_id)
-    counted = await accounts.count(session, user_id)
-    if not await accounts.remove_user(session, user_id):
-        return None
-    await accounts.audit(session, Action.USER_DELETED, user_id)
-    return Removed(generation_ids, blob_ids), counted
+    await conversations.remove(session, owner, conversation_id)
+    return Removed(generation_ids, blobs, finished=True)
 
 
 class Retention:
     """Removes conversations that nobody has used for so long: those of a time limit, and temporary ones."""
 
-    def __init__(
-        self, database: Database, log: EventLog, files: Files, *, days: float | None, temporary_hours: float
-    ) -> None:
+    def __init__(self, remover: Remover, *, days: float | None, temporary_hours: float) -> None:
         """Take the parts and the limits; without `days`, only temporary conversations go."""
-        self._database = database
-        self._log = log
-        self._files = files
+        self._remover = remover
         self._keep = None if days is None else timedelta(days=days)
         self._keep_temporary = timedelta(hours=temporary_hours)
 
@@ -68,14 +123,10 @@ class Retention:
         """Remove all that is due, and call `changed` for each owner whose list is another now."""
         moment = now()
         before = None if self._keep is None else moment - self._keep
-        async with self._database.read() as session:
+        async with self._remover.database.read() as session:
             due = await conversations.unused_since(session, before, moment - self._keep_temporary)
         for conversation_id, owner in due:
-            async with self._database.write() as session:
-                await leases.lock_owner(session, owner)
-                removed = await remove(session, owner, conversation_id)
-            if removed is not None:
+            if await self._remover.remove(owner, conversation_id):
                 logger.info("Conversation %s was removed: nobody has used it for its time", conversation_id)
-                await removed.clean_up(self._log, self._files)
                 changed(owner)
-        await self._files.sweep()
+        await self._remover.files.sweep()

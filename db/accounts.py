@@ -150,11 +150,14 @@ async def remove_digest(session: AsyncSession, digest: str) -> User | None:
     return owner
 
 
-async def left_outside(session: AsyncSession, owner: UUID) -> tuple[Sequence[UUID], Sequence[UUID]]:
-    """Give what a user has outside of the database: generations that have logs, and blobs."""
-    generations = select(Generation.id).join(Conversation, _stands_in(Generation)).where(Conversation.owner_id == owner)
-    blobs = select(Attachment.blob_id).where(Attachment.owner_id == owner)
-    return (await session.exec(generations)).all(), (await session.exec(blobs)).all()
+async def conversations_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
+    """Return the ids of all of a user's conversations."""
+    return (await session.exec(select(Conversation.id).where(Conversation.owner_id == owner))).all()
+
+
+async def blobs_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
+    """Return the ids of the blobs that a user's attachments name."""
+    return (await session.exec(select(Attachment.blob_id).where(Attachment.owner_id == owner))).all()
 
 
 async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:

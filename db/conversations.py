@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
@@ -33,6 +33,7 @@ from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor,
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, User, UtcDateTime
 
 SWEPT_AT_ONCE = 100
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,18 @@ async def unused_since(
 
 
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
-    """Delete the owner's conversation with all that hangs on it; say whether there was one."""
+    """Delete the owner's conversation with everything in it; return whether there was one."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
+
+
+async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
+    """Take a conversation that is being removed out of all lists; return whether there is one.
+
+    It becomes a temporary conversation that was last used in 1970, so that retention finishes an interrupted removal.
+    """
+    values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER}
+    return await change(session, owner, conversation_id, values)
 
 
 _TABLE = METADATA.tables["conversations"]

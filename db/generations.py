@@ -121,10 +121,3 @@ _WHOLE = select(Generation, Message, Conversation).where(
 async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
     """Give a generation with its answer and conversation. Without an owner: for the generator alone."""
     return (await session.exec(_WHOLE, params={"generation": generation_id})).one_or_none()
-
-
-async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Sequence[UUID]:
-    """Give the ids of all generations of the owner's conversation."""
-    query = select(Generation.id).join(Conversation)
-    query = query.where(Conversation.owner_id == owner, Generation.conversation_id == conversation_id)
-    return (await session.exec(query)).all()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, exists, func
+from sqlalchemy import and_, bindparam, delete, exists, func
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -136,6 +136,24 @@ _NEWEST_LEAF = (
 async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
     """Give the newest end of the branches that go through a message, itself where it is one."""
     return (await session.exec(_NEWEST_LEAF, params={"top": message_id})).one()
+
+
+async def deepest(session: AsyncSession, conversation_id: UUID, count: int) -> Sequence[UUID]:
+    """Return the ids of a conversation's deepest messages, the deepest first. The conversation is the owner's."""
+    query = select(Message.id).where(Message.conversation_id == conversation_id)
+    return (await session.exec(query.order_by(col(Message.depth).desc()).limit(count))).all()
+
+
+async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
+    """Delete messages that have no children outside of `ids`; return the ids of the generations that wrote them.
+
+    `ON DELETE CASCADE` on `parent_id` recurses once for each level below a deleted message: SQLite allows 1,000 levels,
+    and PostgreSQL as many as fit in its stack. Deleting the deepest messages first, a few at a time, never gets there.
+    """
+    written = await session.exec(select(Generation.id).where(col(Generation.message_id).in_(ids)))
+    found = list(written.all())
+    await session.exec(delete(Message).where(col(Message.id).in_(ids)))
+    return found
 
 
 MAX_DEPTH_DIGITS = 9

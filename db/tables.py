@@ -283,6 +283,7 @@ class IdempotencyKey(SQLModel, table=True):
     """A client's key of one send, written in the send's own transaction; good for 24 hours."""
 
     __tablename__: ClassVar[Any] = "idempotency_keys"
+    __table_args__: ClassVar[Any] = (Index("idempotency_keys_by_generation", "generation_id"),)
 
     owner_id: UUID = _reference("users.id", primary_key=True)
     key: str = Field(primary_key=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from strawberry import UNSET
 
 from claude.models import Model
-from claude.removing import remove
+from claude.removing import Remover, remove_part
 from db import accounts, changes, generations, leases
 from db import conversations as rows
 from db import messages as message_rows
@@ -196,7 +196,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         left = await generations.unfinished(session, owner, [wanted])
-        removed = await remove(session, owner, wanted)
+        removed = await remove_part(session, owner, wanted)
         if removed is None:
             raise NotFound(id, "conversation")
         told = {"conversation": str(wanted)}
@@ -205,7 +205,8 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.
         await info.context.generator.stop(unfinished.id)
-    await removed.clean_up(info.context.log, info.context.services.files)
+    services = info.context.services
+    await Remover(services.database, services.log, services.files).finish(removed, owner, wanted)
     return DeletedConversation(str(wanted))
 
 

@@ -21,7 +21,7 @@ from claude.generator import CHANGED, Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
-from claude.removing import Removed, Retention
+from claude.removing import Remover, Retention
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
 from db import conversations
@@ -216,7 +216,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
         parts.sign_ins = _sign_ins(parts, settings, rates)
     stack.push_async_callback(generator.close)
     await generator.begin()
-    retention = Retention(database, log, files, days=settings.retention_days, temporary_hours=settings.temporary_hours)
+    remover = Remover(database, log, files)
+    retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
     await sweep()
     sweeping = asyncio.create_task(forever(SWEEP_SECONDS, sweep), name="retention")
@@ -227,9 +228,9 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
 
 def _sign_ins(parts: Parts, settings: Settings, rates: Rates) -> SignIns:
     services = parts.services
-    clean_up = partial(Removed.clean_up, log=services.log, files=services.files)
+    remover = Remover(services.database, services.log, services.files)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
-    return SignIns(services.database, tokens, rates, parts.door, clean_up, open_to_all=open_to_all)
+    return SignIns(services.database, tokens, rates, parts.door, remover.remove_user, open_to_all=open_to_all)
 
 
 async def _identities(settings: Settings, database: Database) -> Identities:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from claude.files import Files
-from claude.removing import Removed, remove_user
+from claude.removing import Remover
 from db import accounts
 from db.blobs import Blobs
 from db.database import Database
@@ -67,23 +67,21 @@ async def remove(settings: Settings, name: str) -> str:
     """Delete a user with all that is theirs, also outside of the database."""
     async with _opened(settings) as database:
         user = await _user(database, name)
-        async with database.write() as session:
-            removed = await remove_user(session, user.id)
-        if removed is None:
+        counted = await _remove_user(settings, database, user.id)
+        if counted is None:
             raise Impossible(f"NAME: {name} is gone already.")
-        await _clean_up(settings, database, removed[0])
     await _ring(settings, user.id)
-    return f"Deleted {user.name} and all that was theirs: {told(removed[1])}."
+    return f"Deleted {user.name} and all that was theirs: {told(counted)}."
 
 
-async def _clean_up(settings: Settings, database: Database, removed: Removed) -> None:
+async def _remove_user(settings: Settings, database: Database, user_id: UUID) -> dict[str, int] | None:
     async with AsyncExitStack() as stack:
         log, _, _ = await open_log(settings, uuid4(), stack, alone=False)
         claude = await connect(settings, stack)
         stack.push_async_callback(claude.close)
         blobs = Blobs(settings.attachments_place)
         files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
-        await removed.clean_up(log, files)
+        return await Remover(database, log, files).remove_user(user_id)
 
 
 def told(counted: dict[str, int]) -> str:

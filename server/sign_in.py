@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from claude.removing import Removed, remove_user
 from db import accounts
 from db.database import Database
 from db.identities import Action
@@ -27,7 +26,7 @@ from server.tokens import (
     digest_of,
 )
 
-CleanUp = Callable[[Removed], Awaitable[None]]
+RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 
 RESERVED = {"local"}
 """The user of the mode `local`: whoever took the name would read what is there."""
@@ -69,14 +68,21 @@ class SignIns:
     """Lets people with passwords in."""
 
     def __init__(
-        self, database: Database, tokens: Tokens, rates: Rates, door: Door, clean_up: CleanUp, *, open_to_all: bool
+        self,
+        database: Database,
+        tokens: Tokens,
+        rates: Rates,
+        door: Door,
+        remove_user: RemoveUser,
+        *,
+        open_to_all: bool,
     ) -> None:
-        """Take the parts, and what removes from outside of the database; `open_to_all`: anybody may register."""
+        """Take the parts, and what removes a user with everything; `open_to_all`: anybody may register."""
         self._database = database
         self._tokens = tokens
         self._rates = rates
         self._door = door
-        self._clean_up = clean_up
+        self._remove_user = remove_user
         self._open = open_to_all
         self._passwords = Passwords()
 
@@ -163,13 +169,11 @@ class SignIns:
     async def delete(self, authorization: str, password: str) -> dict[str, int]:
         """Delete the account with all that is theirs, and say how much that was; raise Unauthenticated, BadGrant."""
         user = await self._again(authorization, password)
-        async with self._database.write() as session:
-            removed = await remove_user(session, user.id)
-        if removed is None:
+        counted = await self._remove_user(user.id)
+        if counted is None:
             raise expired()
         self._door.ring(viewer_of(user))
-        await self._clean_up(removed[0])
-        return removed[1]
+        return counted
 
     async def _again(self, authorization: str, password: str) -> User:
         """Give who asks for what needs their password once more."""

@@ -29,6 +29,7 @@ ON_BOTH = {
     "test_conversation",
     "test_faults",
     "test_lists",
+    "test_long_conversations",
     "test_protocol",
     "test_retention",
     "test_search",

@@ -1,0 +1,13 @@
+"""An index of idempotency keys by generation: each generation that is deleted looks for its key."""
+
+from alembic import op
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_index("idempotency_keys_by_generation", "idempotency_keys", ["generation_id"])
