@@ -82,6 +82,8 @@ class GenerationError:
 
 
 INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer went away.")
+UNSAVED = GenerationError(ErrorCode.API_ERROR, "The answer could not be saved as it was.")
+NOT_RESUMED = GenerationError(ErrorCode.API_ERROR, "The answer could not be continued.")
 
 
 class StreamError(Exception):

@@ -12,10 +12,11 @@ from claude.connection import Claude
 from claude.errors import CAN_FAIL
 from claude.media import inspect
 from db import attachments
-from db.blobs import STORE_ERRORS, Blobs
+from db.blobs import Blobs
 from db.database import Database
 from db.inserting import insert
 from db.tables import Attachment, Blob
+from tertulia.isolation import ItemLoop
 
 Json = dict[str, Any]
 
@@ -23,6 +24,7 @@ ATTACHMENT = "attachment"
 """The kind of a source that names an attachment; Claude never sees it."""
 ASK_AGAIN = 3600.0
 """Seconds for which a Files API that was not there is not asked again: gateways often have none."""
+REMOVALS = ItemLoop("removal.files")
 LOST = "[An attachment that is no longer there: {}]"
 
 logger = logging.getLogger("tertulia.claude")
@@ -150,18 +152,16 @@ class Files:
         return sent.id
 
     async def _remove(self, gone: Sequence[Blob]) -> None:
-        removed: list[UUID] = []
-        for blob in gone:
-            try:
-                await self.blobs.delete([blob.id])
-            except STORE_ERRORS as error:
-                logger.warning("The bytes of %s could not be removed yet: %s", blob.id, error)
-                continue
-            await self._remove_file(blob)
-            removed.append(blob.id)
-        if removed:
+        blobs = {blob.id: blob for blob in gone}
+
+        async def remove(blob_id: UUID) -> None:
+            await self.blobs.delete([blob_id])
+            await self._remove_file(blobs[blob_id])
+            # By itself: one that is named again meanwhile must not keep the others.
             async with self._database.write() as session:
-                await attachments.remove_blobs(session, removed)
+                await attachments.remove_blobs(session, [blob_id])
+
+        await REMOVALS.each(blobs, remove)
 
     async def _remove_file(self, blob: Blob) -> None:
         if blob.file_id is None or not self._files_api:

@@ -1,13 +1,19 @@
-"""Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction."""
+"""Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction.
+
+An end that cannot be saved so is saved as a failure, with nothing that may be what cannot be saved; then its parts are
+saved one by one, as far as that is possible.
+"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from claude.answer import Answer
 from claude.billing import Payer, call
-from claude.errors import GenerationError
+from claude.errors import UNSAVED, GenerationError
 from claude.job import Job, Suspended
 from claude.prices import Prices
 from db import changes, conversations, leases, search, tool_calls
@@ -15,9 +21,15 @@ from db.database import AsyncSession, Database
 from db.inserting import insert
 from db.leases import Place
 from db.tables import Call, ChangeKind, Status, now
+from tertulia.failpoints import Failpoint
+from tertulia.isolation import ItemLoop
 
 ENDS_AT_ONCE = 8
 """Of a process that has several connections: those who call find some too when a thousand answers end."""
+SAVE, SAVE_FAILURE, SAVE_SUSPENSION = Failpoint("end.save"), Failpoint("end.save_failure"), Failpoint("suspension.save")
+PARTS = ItemLoop("end.parts")
+
+Part = Callable[[AsyncSession], Awaitable[object]]
 
 
 def side_by_side(database: Database) -> AbstractAsyncContextManager[Any]:
@@ -33,27 +45,81 @@ async def save_end(
     There is no place where the conversation is gone, or the lease is lost.
     """
     status, error = end
+    SAVE.hit(job.generation_id)
     place = await leases.lock_owner_of(session, job.generation_id)
     if place is None:
         return None, True
-    answer = job.answer
-    used, amount = answer.total(), total_amount(job, prices)
+    used, amount = job.answer.total(), total_amount(job, prices)
     values = _columns(job, status, error) | used | {"amount": amount, "reserved": None, "tools_expire_at": None}
     if await leases.renew(session, job.generation_id, holder, values) is None:
         return None, False
-    content = answer.content
-    if content:
-        await leases.write_answer(session, place.message_id, content)
-        if not place.temporary:
-            await search.add(session, (place.owner_id, place.message_id, content))
-    await conversations.add_usage(session, place.conversation_id, used, amount)
-    if calls := calls_of(job, (place.owner_id, place.conversation_id), status, prices):
-        await insert(session, calls)
-    if any(block.get("type") == "tool_use" for block in content):
-        await tool_calls.close(session, job.generation_id)
-    ended = ChangeKind.GENERATION_ENDED
-    await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
+    for part in _parts(job, place, status, prices).values():
+        await part(session)
     return place, True
+
+
+async def save_failure(database: Database, job: Job, holder: UUID, prices: Prices) -> tuple[Place | None, bool]:
+    """Save an end as a failure, then each of its parts that can be saved; returns the same as `save_end`."""
+    generation_id, number = job.generation_id, job.answer.sequence
+    SAVE_FAILURE.hit(generation_id)
+    async with database.write() as session:
+        if await leases.end_as_failed(session, generation_id, holder, UNSAVED.to_json(), number) is None:
+            return None, False
+
+    async def place_of() -> Place | None:
+        async with database.read() as session:
+            return await leases.lock_owner_of(session, generation_id)
+
+    place = await PARTS.attempt(f"{generation_id} place", place_of)
+    if place is None:
+        return None, True
+    for name, part in _parts(job, place, Status.FAILED, prices).items():
+        await PARTS.attempt(f"{generation_id} {name}", partial(_save_part, database, place, part))
+    return place, True
+
+
+async def _save_part(database: Database, place: Place, part: Part) -> None:
+    async with database.write() as session:
+        await leases.lock_owner(session, place.owner_id)
+        await part(session)
+
+
+def _parts(job: Job, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
+    """Return what is saved at an end besides the generation's row, by its name."""
+    return {**_parts_of_message(job, place), **_parts_of_bill(job, place, status, prices)}
+
+
+def _parts_of_message(job: Job, place: Place) -> dict[str, Part]:
+    async def text(session: AsyncSession) -> None:
+        if content := job.answer.content:
+            await leases.write_answer(session, place.message_id, content)
+
+    async def words(session: AsyncSession) -> None:
+        if not place.temporary:
+            await search.add(session, (place.owner_id, place.message_id, job.answer.content))
+
+    async def change(session: AsyncSession) -> None:
+        ended = ChangeKind.GENERATION_ENDED
+        await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
+
+    return {"text": text, "words": words, "change": change}
+
+
+def _parts_of_bill(job: Job, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
+    answer = job.answer
+
+    async def usage(session: AsyncSession) -> None:
+        await conversations.add_usage(session, place.conversation_id, answer.total(), total_amount(job, prices))
+
+    async def bill(session: AsyncSession) -> None:
+        if calls := calls_of(job, (place.owner_id, place.conversation_id), status, prices):
+            await insert(session, calls)
+
+    async def tools(session: AsyncSession) -> None:
+        if answer.calls:
+            await tool_calls.close(session, job.generation_id)
+
+    return {"usage": usage, "bill": bill, "tools": tools}
 
 
 class StopRequested(Exception):
@@ -65,6 +131,7 @@ async def save_suspension(database: Database, job: Job, suspended: Suspended, ho
 
     Raises StopRequested, and saves nothing.
     """
+    SAVE_SUSPENSION.hit(job.generation_id)
     async with database.write() as session:
         place = await leases.lock_owner_of(session, job.generation_id)
         if place is None:

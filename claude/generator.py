@@ -7,40 +7,41 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from claude.answer import Answer
 from claude.beginning import find_left, is_between_rounds, left_behind
-from claude.billing import Payer
 from claude.calling import Bounds
 from claude.checkpoint import checkpoint
 from claude.connection import Attempt
-from claude.errors import INTERRUPTED, GenerationError
-from claude.finishing import StopRequested, save_end, save_suspension, side_by_side
-from claude.job import Ending, Job, Owner, Suspended, end_of, outcome, suspension, terminal
+from claude.errors import NOT_RESUMED
+from claude.job import Ending, Job, Owner
 from claude.patience import forever, patiently
-from claude.rounds import close_calls
-from claude.spans import written_here
+from claude.settling import CHANGED, ENDED, Settler
 from claude.terms import Terms, Upstream
 from claude.work import Work
 from claude.writing import Writer
 from db import changes, leases
 from db.database import Database
 from db.errors import DATABASE_ERRORS
-from db.tables import UNFINISHED, Generation, Status, now
+from db.tables import UNFINISHED, Generation, now
 from streams.bells import Bells
-from streams.events import GenerationFailed, TerminalEvent, ToolResultsRequired
 from streams.log import EventLog, Signals
+from tertulia.isolation import ItemLoop
 
 CHECKPOINT_SECONDS = 1.0
 """What a crash can cost of a text that nobody has seen."""
 LOOK_AGAIN = 0.5
 """Seconds after which somebody who waits for another process's answer looks at its row."""
 STOP = "stop"
-ENDED = "ended"
-CHANGED = "changed"
+STOP_SECONDS, STOP_LEASES = 8.0, 3.0
+"""How long a stop waits for an answer that is written here; and elsewhere, in the time that a lease lasts."""
+TAKE_OVERS, CHANGES = ItemLoop("takeover"), ItemLoop("changes.trim")
+TAKE_OVER_SECONDS = 2.0
+"""How long a database that fails is asked again for an answer that is taken over; others wait behind it."""
 
 logger = logging.getLogger("tertulia.generator")
 
@@ -63,15 +64,24 @@ class Generator:
         self._log = log
         self._signals = signals
         self._claude = upstream.claude
-        self._titles = upstream.titles
         self._process = process
         self._terms = terms
         self._jobs: dict[UUID, Job] = {}
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
+        self._swept = False
         self.draining = False
         self._endings = Bells()
-        self._finishing = side_by_side(database)
+        self._settler = Settler(
+            database,
+            log,
+            signals,
+            upstream.titles,
+            process=process,
+            terms=terms,
+            lease_end=self.lease_end,
+            is_draining=lambda: self.draining,
+        )
         self._writer = Writer(
             database,
             log,
@@ -127,7 +137,7 @@ class Generator:
         job = self._jobs.get(generation_id)
         if job is not None:
             job.end(Ending.STOPPED)
-            await asyncio.wait([job.settling])
+            await asyncio.wait([job.settling], timeout=STOP_SECONDS)
             if not job.suspended:
                 return
         async with self._database.write() as session:
@@ -137,34 +147,38 @@ class Generator:
             await self._take_over(generation_id)
         else:
             self._signals.send(STOP, generation_id)
-        await self._wait_for_end(generation_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_LEASES * self._terms.lease_seconds):
+                await self._wait_for_end(generation_id)
 
     async def begin(self) -> None:
-        """Take over what was left behind, and go on looking for it."""
-        await self.sweep(everything=self._terms.alone)
+        """Begin to take over what other processes have left. Nothing of it is waited for: a row may be broken."""
+        sweep = forever(self._terms.lease_seconds / 3, self.sweep, at_once=True)
         self._background = [
             asyncio.create_task(forever(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
             asyncio.create_task(self._claude.pace.watch(), name="pace"),
-            asyncio.create_task(forever(self._terms.lease_seconds / 3, self.sweep), name="sweeper"),
+            asyncio.create_task(sweep, name="sweeper"),
         ]
 
-    async def sweep(self, *, everything: bool = False) -> None:
+    async def sweep(self) -> None:
         """Take over what lost its process: run what had written nothing, end the rest, text kept."""
         if self.draining or time.monotonic() < self._quiet_until:
             return
+        everything = self._terms.alone and not self._swept
         try:
             async with self._database.write() as session:
                 found = await leases.claim_lapsed(session, self._process, self.lease_end(), everything=everything)
-                await changes.trim(session)
         except DATABASE_ERRORS:
             # Who could not renew because the database was away gets the time of a lease to do so.
             self._quiet_until = time.monotonic() + self._terms.lease_seconds
             raise
+        self._swept = True
         for generation_id in found:
             if generation_id not in self._jobs:
                 logger.info("Taking over generation %s", generation_id)
                 self._terms.watch.taken_over()
                 await self._take_over(generation_id)
+        await CHANGES.attempt(now().date(), self._trim_changes)
 
     async def drain(self, grace: float) -> None:
         """Begin nothing new, and let what runs end within `grace` seconds."""
@@ -204,79 +218,30 @@ class Generator:
             await checkpoint(self._database, list(self._jobs.values()), self._process, self._terms.lease_seconds)
 
     async def _settle(self, job: Job) -> None:
-        written_here.set(job.generation_id)
-        await asyncio.wait([job.writing])
-        following = list[UUID]()
-        if job.ending is Ending.LOST:
-            self._lose(job)
-            return
-        if (suspended := suspension(job)) is not None and await self._suspend(job, suspended):
-            return
-        self._log.append(job.generation_id, close_calls(job.answer, job.ending))
-        status, error = outcome(job)
-        last = terminal(job.answer, status, error)
-        try:
-            kept, following = await patiently(lambda: self._finish(job, status, error))
-            if not kept:
-                self._lose(job)
-                return
-        except DATABASE_ERRORS:
-            # No listener may hang because the database fails; the row is failed when its lease has lapsed.
-            logger.exception("Generation %s could not be saved", job.generation_id)
-            last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
-        self._terms.watch.ended(end_of(job, status, error))
-        await self._announce(last)
+        following = await self._settler.settle(job)
         self._jobs.pop(job.generation_id, None)
         for generation_id in following:
             await self._take_over(generation_id)
 
-    async def _suspend(self, job: Job, suspended: Suspended) -> bool:
-        """Let an answer wait without a process; False where it ends instead, because somebody has stopped it."""
-        answer, waits = job.answer, suspended
-        event = ToolResultsRequired(
-            job.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
-        )
-        try:
-            kept = await patiently(lambda: save_suspension(self._database, job, suspended, self._process))
-        except StopRequested:
-            answer.sequence -= 1
-            job.ending = Ending.STOPPED
-            return False
-        except DATABASE_ERRORS:
-            answer.sequence -= 1
-            job.ending = Ending.INTERRUPTED
-            return False
-        job.suspended = True
-        if kept is None:
-            self._lose(job)
-            return True
-        self._log.append(job.generation_id, [event])
-        await self._log.flush(job.generation_id)
-        self._log.suspend(job.generation_id)
-        self._jobs.pop(job.generation_id, None)
-        self._signals.send(CHANGED, kept.owner_id)
-        return True
-
-    async def _finish(self, job: Job, status: Status, error: GenerationError | None) -> tuple[bool, list[UUID]]:
-        """Save the end; say whether it was still ours to save, and give those that waited for it."""
-        following: list[UUID] = []
-        async with self._finishing, self._database.write() as session:
-            place, kept = await save_end(session, job, (status, error), self._process, self._terms.prices)
-            if place is None:
-                return kept, []
-            if not self.draining:
-                following = await leases.claim_following(session, job.generation_id, self._process, self.lease_end())
-        self._signals.send(CHANGED, place.owner_id)
-        if status is Status.COMPLETED:
-            payer = Payer(place.owner_id, place.conversation_id, job.generation_id)
-            self._titles.name(payer, (self._signals, CHANGED))
-        return True, following
+    async def _trim_changes(self) -> None:
+        async with self._database.write() as session:
+            await changes.trim(session)
 
     async def _take_over(self, generation_id: UUID) -> None:
-        """Go on with a generation that was just claimed."""
-        left = await find_left(self._database, generation_id)
-        if left is None:
+        """Go on with a generation that was just claimed; one that cannot be gone on with ends as failed."""
+        if await TAKE_OVERS.attempt(generation_id, lambda: self._go_on(generation_id)):
             return
+        job = self._jobs.get(generation_id)
+        if job is not None:
+            job.end(Ending.INTERRUPTED)
+        else:
+            # Where the database is away, the lease lapses, and a sweep finds the generation again.
+            await self._settler.give_up(generation_id, NOT_RESUMED)
+
+    async def _go_on(self, generation_id: UUID) -> bool:
+        left = await patiently(lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
+        if left is None:
+            return True
         generation, job = left.generation, self._run(await left_behind(self._log, left))
         if job.answer.content:
             job.model = generation.model
@@ -290,16 +255,7 @@ class Generator:
         elif job.answer.content and not is_between_rounds(job.answer, left.calls):
             # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
             job.end(Ending.INTERRUPTED)
-
-    async def _announce(self, last: TerminalEvent) -> None:
-        self._log.append(last.generation_id, [last])
-        await self._log.flush(last.generation_id)
-        self._signals.send(ENDED, last.generation_id)
-
-    def _lose(self, job: Job) -> None:
-        logger.warning("Generation %s is another process's now", job.generation_id)
-        self._jobs.pop(job.generation_id, None)
-        self._log.release(job.generation_id)
+        return True
 
     async def _wait_for_end(self, generation_id: UUID) -> None:
         while True:

@@ -18,6 +18,8 @@ from db.leases import Progress
 from db.tables import Json, Status, now
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 
+CANCEL_SECONDS = 3.0
+"""Seconds for which a writer that was cancelled may go on, such as with a tool that ignores cancellation."""
 EXPIRED = GenerationError(ErrorCode.TIMEOUT, "No results of tools came in time; what was written is kept.")
 
 logger = logging.getLogger("tertulia.generator")
@@ -73,6 +75,7 @@ class Job:
     ending: Ending | None = None
     suspended: bool = False
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     writing: asyncio.Task[None] = field(init=False)
     settling: asyncio.Task[None] = field(init=False)
 
@@ -89,7 +92,8 @@ class Job:
 
     def progress(self) -> Progress | None:
         """Give what was written since it was last saved; None where there is nothing, or the end is being saved."""
-        if self.message_id is None or self.writing.done() or self.answer.sequence <= self.saved:
+        is_over = self.writing.done() or self.abandoned.done()
+        if self.message_id is None or is_over or self.answer.sequence <= self.saved:
             return None
         answer = self.answer
         return Progress(
@@ -102,9 +106,20 @@ class Job:
         )
 
     def end(self, ending: Ending) -> None:
-        """Cancel the writing; the first reason counts."""
+        """Cancel the writing; the first reason counts. A writer that does not end then is abandoned."""
         if self.ending is None and not self.writing.done():
             self.ending = ending
+            self.writing.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._abandon)
+
+    async def written(self) -> None:
+        """Wait until nothing more is written."""
+        await asyncio.wait([self.writing, self.abandoned], return_when=asyncio.FIRST_COMPLETED)
+
+    def _abandon(self) -> None:
+        if not self.writing.done() and not self.abandoned.done():
+            logger.error("The writer of generation %s ignores its cancellation, and is abandoned", self.generation_id)
+            self.abandoned.set_result(None)
             self.writing.cancel()
 
 

@@ -15,9 +15,9 @@ logger = logging.getLogger("tertulia.generator")
 Result = TypeVar("Result")
 
 
-async def patiently(work: Callable[[], Awaitable[Result]]) -> Result:
+async def patiently(work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE) -> Result:
     """Do it, and again while the database is away; raise what the last attempt raised."""
-    given_up = time.monotonic() + PATIENCE
+    given_up = time.monotonic() + seconds
     pause = 0.05
     while True:
         try:
@@ -30,13 +30,18 @@ async def patiently(work: Callable[[], Awaitable[Result]]) -> Result:
             pause = min(2 * pause, 1.0)
 
 
-async def forever(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do it again and again, with a pause before each time; what fails is logged."""
-    while True:
+async def forever(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    """Do it again and again, with a pause between two times, and before the first one unless `at_once`.
+
+    What fails is logged.
+    """
+    if not at_once:
         await asyncio.sleep(seconds)
+    while True:
         try:
             await work()
         except DATABASE_ERRORS as error:
             logger.warning("The database is away, trying again: %s", error)
         except Exception:
             logger.exception("Looking after generations failed")
+        await asyncio.sleep(seconds)

@@ -12,6 +12,9 @@ from db.database import AsyncSession, Database
 from db.identities import Action
 from db.tables import ChangeKind, now
 from streams.log import EventLog
+from tertulia.isolation import ItemLoop
+
+CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
 logger = logging.getLogger("tertulia.retention")
 
@@ -79,8 +82,7 @@ class Remover:
         return counted
 
     async def _clean_up(self, removed: Removed) -> None:
-        for generation_id in removed.generation_ids:
-            await self.log.discard(generation_id)
+        await LOGS.each(removed.generation_ids, self.log.discard)
         await self.files.discard(removed.blob_ids)
 
 
@@ -125,8 +127,12 @@ class Retention:
         before = None if self._keep is None else moment - self._keep
         async with self._remover.database.read() as session:
             due = await conversations.unused_since(session, before, moment - self._keep_temporary)
-        for conversation_id, owner in due:
-            if await self._remover.remove(owner, conversation_id):
+        owners = dict(due)
+
+        async def remove(conversation_id: UUID) -> None:
+            if await self._remover.remove(owners[conversation_id], conversation_id):
                 logger.info("Conversation %s was removed: nobody has used it for its time", conversation_id)
-                changed(owner)
+                changed(owners[conversation_id])
+
+        await CONVERSATIONS.each(owners, remove)
         await self._remover.files.sweep()

@@ -124,6 +124,21 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
     await connection.execute(_WRITE_ANSWER, {"of_message": message_id, "content": content})
 
 
+async def end_as_failed(
+    session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
+) -> int | None:
+    """End a generation with nothing but its error, and return the number of its last event.
+
+    `sequence`: that number, None for the one after the last that was saved. Returns None where the lease is lost, or
+    the generation has ended.
+    """
+    number = _GENERATIONS.c.sequence + 1 if sequence is None else literal(sequence)
+    mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
+    values = {"status": Status.FAILED, "error": error, "finished_at": now(), "sequence": number}
+    ending = update(_GENERATIONS).where(*mine).values(**values, reserved=None, tools_expire_at=None)
+    return (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
+
+
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
     """Take an unfinished generation that nobody holds; say whether that succeeded."""
     free = and_(col(Generation.id) == generation_id, _unfinished(), _unheld())
@@ -162,7 +177,8 @@ async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, 
 
     `everything`: also what another process still holds, for a server that is the only one by its configuration.
     """
-    lost = and_(col(Generation.holder).is_not(None), or_(literal(everything), col(Generation.lease_until) < now()))
+    of_others = and_(literal(everything), col(Generation.holder) != holder)
+    lost = and_(col(Generation.holder).is_not(None), or_(of_others, col(Generation.lease_until) < now()))
     awaiting = col(Generation.status) == Status.AWAITING_TOOL_RESULTS
     ready = and_(awaiting, _unheld(), or_(col(Generation.tools_expire_at) <= now(), ~_somebody_to_wait_for()))
     forgotten = and_(

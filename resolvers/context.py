@@ -15,9 +15,10 @@ from strawberry.types import Info as StrawberryInfo
 
 from claude.budget import Budget
 from claude.files import Files
-from claude.generator import CHANGED, Generator
+from claude.generator import Generator
 from claude.mcp_servers import McpServers
 from claude.models import Models
+from claude.settling import CHANGED
 from claude.toolbox import Toolbox
 from claude.watch import Watch
 from db import attachments, conversations, generations, messages

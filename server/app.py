@@ -17,11 +17,12 @@ from starlette.responses import Response
 
 from claude.budget import Budget
 from claude.files import Files
-from claude.generator import CHANGED, Generator
+from claude.generator import Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
 from claude.removing import Remover, Retention
+from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
 from db import conversations
@@ -219,8 +220,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     remover = Remover(database, log, files)
     retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
-    await sweep()
-    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, sweep), name="retention")
+    # Not awaited: a conversation that cannot be removed must not keep the server from starting.
+    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, sweep, at_once=True), name="retention")
     stack.callback(sweeping.cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)

@@ -1,12 +1,15 @@
 """What a log of events promises, and what signals promise, whatever carries them."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
 from streams.events import GenerationEvent
 from streams.stream import Follower, Stream
+from tertulia.isolation import ItemLoop
 
+HANDLERS = ItemLoop("signals.handlers")
 SILENCE = 5.0
 """Seconds after which a reader of another process's log is told that nothing came."""
 
@@ -90,4 +93,4 @@ class LocalSignals:
     def send(self, name: str, subject: UUID) -> None:
         """Ring."""
         for handler in self._handlers.get(name, ()):
-            handler(subject)
+            HANDLERS.attempt_now(f"{name} {subject}", partial(handler, subject))

@@ -1,0 +1,235 @@
+"""Ending the answers of this process: each is saved, then its followers are told, whatever fails on the way."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from claude.billing import Payer
+from claude.errors import INTERRUPTED, UNSAVED, GenerationError
+from claude.finishing import StopRequested, save_end, save_failure, save_suspension, side_by_side
+from claude.job import Ending, Job, Suspended, end_of, outcome, suspension, terminal
+from claude.patience import PATIENCE, Result
+from claude.rounds import close_calls
+from claude.spans import written_here
+from claude.terms import Terms
+from claude.titles import Titles
+from db import leases
+from db.database import Database
+from db.errors import DATABASE_ERRORS
+from db.leases import Place
+from db.tables import Status
+from streams.events import GenerationFailed, TerminalEvent, ToolResultsRequired
+from streams.log import EventLog, Signals
+from tertulia.failpoints import Failpoint
+from tertulia.isolation import ItemLoop
+
+ENDED = "ended"
+CHANGED = "changed"
+ATTEMPTS = 5
+"""How often an end is tried to be saved as it is, while the database answers."""
+ENDS, OPEN_CALLS, GIVEN_UP = ItemLoop("end"), ItemLoop("end.open_calls"), ItemLoop("end.given_up")
+ANNOUNCE, FOLLOWING = Failpoint("end.announce"), Failpoint("end.claim_following")
+
+logger = logging.getLogger("tertulia.generator")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """How an end was saved. `kept`: it was still this process's to save; `whole`: it was saved as it is."""
+
+    kept: bool
+    whole: bool = True
+    following: Sequence[UUID] = ()
+
+
+class Settler:
+    """Ends answers when their writers have ended."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        signals: Signals,
+        titles: Titles,
+        *,
+        process: UUID,
+        terms: Terms,
+        lease_end: Callable[[], datetime],
+        is_draining: Callable[[], bool],
+    ) -> None:
+        """`lease_end` returns when a lease ends that is written now; `is_draining`, whether nothing more is begun."""
+        self._database = database
+        self._log = log
+        self._signals = signals
+        self._titles = titles
+        self._process = process
+        self._terms = terms
+        self._lease_end = lease_end
+        self._is_draining = is_draining
+        self._finishing = side_by_side(database)
+
+    async def settle(self, job: Job) -> Sequence[UUID]:
+        """Wait until an answer is written, and end it; return the claimed generations that waited for it."""
+        written_here.set(job.generation_id)
+        await job.written()
+        following = await ENDS.attempt(job.generation_id, lambda: self._settle(job))
+        if following is None:
+            await self.give_up(job.generation_id, UNSAVED)
+        return following or ()
+
+    async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
+        """End a generation as failed, with nothing but its error; its followers read its row."""
+
+        async def end() -> bool:
+            async with self._database.write() as session:
+                await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
+            return True
+
+        await GIVEN_UP.attempt(generation_id, end)
+        await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
+        self._signals.send(ENDED, generation_id)
+
+    async def _settle(self, job: Job) -> Sequence[UUID]:
+        if job.ending is Ending.LOST:
+            self._lose(job)
+            return ()
+        if (suspended := suspension(job)) is not None and await self._suspend(job, suspended):
+            return ()
+        OPEN_CALLS.attempt_now(job.generation_id, lambda: self._close_calls(job))
+        status, error = outcome(job)
+        last = terminal(job.answer, status, error)
+        try:
+            saved = await self._save(job, status, error)
+        except Exception:
+            # No listener may hang because the database fails; the row is failed when its lease has lapsed.
+            logger.exception("Generation %s could not be saved", job.generation_id)
+            saved = Saved(kept=True, whole=False)
+            last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
+        else:
+            if not saved.kept:
+                self._lose(job)
+                return ()
+            if not saved.whole:
+                status, error = Status.FAILED, UNSAVED
+                last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
+        self._terms.watch.ended(end_of(job, status, error))
+        await self._announce(last)
+        return saved.following
+
+    def _close_calls(self, job: Job) -> None:
+        self._log.append(job.generation_id, close_calls(job.answer, job.ending))
+
+    async def _suspend(self, job: Job, suspended: Suspended) -> bool:
+        """Let an answer wait without a process; False where it ends instead, stopped or impossible to save."""
+        answer, waits = job.answer, suspended
+        event = ToolResultsRequired(
+            job.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
+        )
+
+        async def save() -> tuple[Place | None]:
+            return (await save_suspension(self._database, job, suspended, self._process),)
+
+        try:
+            (kept,) = await self._persist(job.generation_id, save)
+        except StopRequested:
+            answer.sequence -= 1
+            job.ending = Ending.STOPPED
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer must end then
+            logger.warning("Generation %s cannot wait for its tools: %s", job.generation_id, error)
+            answer.sequence -= 1
+            job.ending = Ending.INTERRUPTED
+            return False
+        job.suspended = True
+        if kept is None:
+            self._lose(job)
+            return True
+        self._log.append(job.generation_id, [event])
+        await self._log.flush(job.generation_id)
+        self._log.suspend(job.generation_id)
+        self._signals.send(CHANGED, kept.owner_id)
+        return True
+
+    async def _save(self, job: Job, status: Status, error: GenerationError | None) -> Saved:
+        """Save an end as it is; where the database answers and does not take it, as a failure."""
+        whole = lambda: self._save_whole(job, status, error)  # noqa: E731 - it is called again and again
+        return await self._persist(job.generation_id, whole, lambda: self._save_failure(job))
+
+    async def _persist(
+        self,
+        generation_id: UUID,
+        save: Callable[[], Awaitable[Result]],
+        otherwise: Callable[[], Awaitable[Result | None]] | None = None,
+    ) -> Result:
+        """Try to save a few times while the database answers, and for a minute while it is away; then `otherwise`.
+
+        Raises what the last attempt raised.
+        """
+        given_up, pause, attempts = time.monotonic() + PATIENCE, 0.05, 0
+        while True:
+            try:
+                return await save()
+            except StopRequested:
+                raise
+            except Exception as failure:
+                logger.warning("Generation %s could not be saved yet: %s", generation_id, failure)
+                attempts += await self._database_answers()
+                if attempts >= ATTEMPTS:
+                    if otherwise is None:
+                        raise
+                    logger.exception("Generation %s could not be saved as it was", generation_id)
+                    if (saved := await otherwise()) is not None:
+                        return saved
+                if time.monotonic() > given_up:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    async def _save_whole(self, job: Job, status: Status, error: GenerationError | None) -> Saved:
+        following: list[UUID] = []
+        async with self._finishing, self._database.write() as session:
+            place, kept = await save_end(session, job, (status, error), self._process, self._terms.prices)
+            if place is None:
+                return Saved(kept)
+            if not self._is_draining():
+                FOLLOWING.hit(job.generation_id)
+                following = await leases.claim_following(session, job.generation_id, self._process, self._lease_end())
+        self._signals.send(CHANGED, place.owner_id)
+        if status is Status.COMPLETED:
+            self._name(job, place)
+        return Saved(kept=True, following=following)
+
+    def _name(self, job: Job, place: Place) -> None:
+        payer = Payer(place.owner_id, place.conversation_id, job.generation_id)
+        self._titles.name(payer, (self._signals, CHANGED))
+
+    async def _save_failure(self, job: Job) -> Saved | None:
+        """Save an end as a failure; None where the database takes nothing."""
+        try:
+            place, kept = await save_failure(self._database, job, self._process, self._terms.prices)
+        except DATABASE_ERRORS:
+            return None
+        if place is not None:
+            self._signals.send(CHANGED, place.owner_id)
+        return Saved(kept, whole=False)
+
+    async def _database_answers(self) -> bool:
+        try:
+            await self._database.check()
+        except Exception:  # noqa: BLE001 - whatever it is, it does not answer
+            return False
+        return True
+
+    async def _announce(self, last: TerminalEvent) -> None:
+        ANNOUNCE.hit(last.generation_id)
+        self._log.append(last.generation_id, [last])
+        await self._log.flush(last.generation_id)
+        self._signals.send(ENDED, last.generation_id)
+
+    def _lose(self, job: Job) -> None:
+        logger.warning("Generation %s is another process's now", job.generation_id)
+        self._log.release(job.generation_id)
