@@ -246,7 +246,8 @@ def _asked_password() -> str | None:
 
 
 def _settings() -> "Settings":
-    from server.settings import WrongSetting, load_settings
+    from server.environment import WrongSetting
+    from server.settings import load_settings
 
     try:
         return load_settings()

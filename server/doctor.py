@@ -11,10 +11,11 @@ from claude.errors import CAN_FAIL, describe
 from db.blobs import STORE_ERRORS, Blobs
 from db.errors import DatabaseUnavailable
 from db.migrate import schema_of
+from server.environment import WrongSetting, check_names
 from server.identities import Unavailable
 from server.oidc import Keys
 from server.pages import ASSETS
-from server.settings import Settings, WrongSetting, load_settings
+from server.settings import Settings, known_names, load_settings
 from server.tooling import open_toolbox
 from streams.redis_log import RedisLog
 from streams.redis_writer import AWAY
@@ -39,6 +40,8 @@ async def examine() -> int:
 
 async def _findings(settings: Settings, console: Console) -> AsyncIterator[Finding]:
     yield True, f"settings: auth {settings.auth}, log level {settings.log_level}"
+    for warning in check_names(known_names()):
+        yield False, warning
     yield (
         True,
         f"models: default {settings.default_model}; allowed {', '.join(settings.models) or 'all that Claude lists'}",

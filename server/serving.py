@@ -12,7 +12,8 @@ from uvicorn.supervisors import Multiprocess
 
 from server.app import create_app
 from server.collecting import calm
-from server.settings import Settings, load_settings
+from server.environment import check_names
+from server.settings import Settings, known_names, load_settings
 from server.sockets import SocketProtocol
 from server.telemetry import JsonLines
 
@@ -78,6 +79,8 @@ def _log(settings: Settings) -> None:
     logging.getLogger("tertulia").setLevel(level)
     for chatty in ("httpx2", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    for warning in check_names(known_names()):
+        logging.getLogger("tertulia").warning(warning)
     if settings.auth == "password" and settings.registration == "open":
         logging.getLogger("tertulia").warning("Anybody may register; TERTULIA_REGISTRATION=closed ends that.")
     if settings.simulated and settings.anthropic_base_url:

@@ -1,6 +1,5 @@
 """Settings, from the environment or `.env`; a wrong one stops the start with one line."""
 
-import difflib
 import os
 import secrets
 from decimal import Decimal
@@ -8,19 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-PREFIX = "TERTULIA_"
+from server.environment import ENCODING, ENV_FILE, PREFIX, WrongSetting, check_names, pass_on
+
 SHORTEST_SECRET = 32
 SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
 DOCUMENTS_TAKE = 'takes a JSON file of documents by id: {"ID": "query ..."}, or a manifest of Apollo\'s'
 PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
-
-
-class WrongSetting(Exception):
-    """A setting that cannot be taken: one line that names it, what it got and what it takes."""
 
 
 def _named(name: str) -> Any:
@@ -30,7 +25,9 @@ def _named(name: str) -> Any:
 class Settings(BaseSettings):
     """What an operator may set; `.env.example` style names are those of the environment."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_prefix=PREFIX, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_file_encoding=ENCODING, env_prefix=PREFIX, extra="ignore", populate_by_name=True
+    )
 
     anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_named("ANTHROPIC_API_KEY"))
     anthropic_base_url: str | None = Field(default=None, validation_alias=_named("ANTHROPIC_BASE_URL"))
@@ -217,8 +214,8 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Read the settings; raise WrongSetting for the first that cannot be taken."""
-    _refuse_unknown()
-    _hand_on()
+    check_names(known_names())
+    pass_on()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -257,23 +254,13 @@ def secret_of(settings: Settings) -> str:
     return kept.read_text(encoding="ascii")
 
 
-def _hand_on() -> None:
-    """Let OpenTelemetry's SDK, which reads the environment alone, see its variables in `.env` too."""
-    for name, value in dotenv_values(".env").items():
-        if name.startswith("OTEL_") and value:
-            os.environ.setdefault(name, value)
-
-
-def _refuse_unknown() -> None:
-    known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            raise WrongSetting(f"{name}: there is no such setting" + (f"; did you mean {close[0]}?" if close else "."))
-
-
 OF_CLIENTS = f"{PREFIX}TOKEN"
 """What `tertulia chat` sends; it is no setting of a server's."""
+
+
+def known_names() -> set[str]:
+    """Return the names of all settings, as they are written in the environment."""
+    return {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
 
 
 def variable_name(field: str) -> str:

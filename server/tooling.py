@@ -11,7 +11,8 @@ from claude.calling import Bounds
 from claude.functions import FunctionTool, load
 from claude.mcp_servers import McpServers
 from claude.toolbox import CLAUDES_OWN, Toolbox
-from server.settings import Settings, WrongSetting
+from server.environment import WrongSetting
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from claude.mcp_config import ServerConfig

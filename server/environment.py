@@ -1,0 +1,121 @@
+"""Names of settings in the environment and in `.env`: one check for both, so that no misspelled name is ignored."""
+
+import difflib
+import io
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+PREFIX = "TERTULIA_"
+ENV_FILE = ".env"
+ENCODING = "utf-8-sig"
+"""UTF-8; editors on Windows begin files with a byte order mark, which would become part of the first name."""
+SIMILAR_PREFIX = 0.8
+"""How similar the first word of a name must be to TERTULIA to be a misspelling of it: TERTULA, TERTULLIA."""
+SIMILAR_NAME = 0.85
+PASSED_ON = ("OTEL_", "FORWARDED_ALLOW_IPS")
+"""Variables that libraries read from the environment alone; those in `.env` are passed on to them."""
+
+
+class WrongSetting(Exception):
+    """A setting that cannot be used: one line that names it, what it got and what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name that is set, its value, and where: in the environment, or in a line of `.env`."""
+
+    name: str
+    value: str | None
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The place as an error message names it."""
+        return "the environment" if self.line is None else f"{ENV_FILE}, line {self.line}"
+
+
+def check_names(known: Iterable[str]) -> list[str]:
+    """Check all names that are set in the environment and in `.env` against the names of the settings.
+
+    Returns:
+        Warnings about names in `.env` that have no prefix of this project and resemble one of its settings.
+
+    Raises:
+        WrongSetting: For an unknown name with the prefix (or nearly the prefix) of the settings, a name that is set
+            twice with different values, and an `.env` that cannot be read.
+    """
+    names = {name.casefold(): name for name in known}
+    warnings: list[str] = []
+    for entries in (_environment(), read_env_file()):
+        seen: dict[str, Entry] = {}
+        for entry in entries:
+            key = entry.name.casefold()
+            if key in names:
+                _refuse_contradiction(names[key], seen.setdefault(key, entry), entry)
+            elif _has_prefix(entry.name):
+                raise WrongSetting(_no_such_setting(entry, names))
+            elif entry.line is not None and _nearest(entry.name, names, SIMILAR_NAME):
+                warnings.append(_no_such_setting(entry, names))
+    return warnings
+
+
+def pass_on() -> None:
+    """Set the variables of `.env` that libraries read from the environment; what is set there already stays."""
+    for entry in read_env_file():
+        if entry.name.startswith(PASSED_ON) and entry.value:
+            os.environ.setdefault(entry.name, entry.value)
+
+
+def read_env_file() -> list[Entry]:
+    """Read the names of `.env` in the working directory; raise WrongSetting where it cannot be read."""
+    try:
+        text = Path(ENV_FILE).read_text(encoding=ENCODING)
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        raise WrongSetting(f"{ENV_FILE}: is not encoded in UTF-8.") from None
+    except OSError as error:
+        raise WrongSetting(f"{ENV_FILE}: cannot be read: {error.strerror}.") from None
+    entries: list[Entry] = []
+    for binding in parse_stream(io.StringIO(text)):
+        skipped = len(binding.original.string) - len(binding.original.string.lstrip())
+        line = binding.original.line + binding.original.string[:skipped].count("\n")
+        if binding.error or (binding.key is not None and binding.value is None):
+            # A secret may be in the line, so it is not shown.
+            raise WrongSetting(f"{ENV_FILE}: line {line} cannot be read; takes NAME=VALUE, with quotes closed.")
+        if binding.key is not None:
+            entries.append(Entry(binding.key, binding.value, line))
+    return entries
+
+
+def _environment() -> list[Entry]:
+    return [Entry(name, value) for name, value in sorted(os.environ.items())]
+
+
+def _has_prefix(name: str) -> bool:
+    # PowerShell writes `$env:NAME=...`, which python-dotenv takes for a name.
+    letters = name.upper().removeprefix("$ENV:")
+    word = next(iter("".join(letter if letter.isalnum() else " " for letter in letters).split()), "")
+    prefix = PREFIX.rstrip("_")
+    return word.startswith(prefix) or difflib.SequenceMatcher(None, word, prefix).ratio() >= SIMILAR_PREFIX
+
+
+def _refuse_contradiction(name: str, first: Entry, second: Entry) -> None:
+    if first.value != second.value:
+        places = f"as {first.name} in {first.place} and as {second.name} in {second.place}"
+        raise WrongSetting(f"{name}: is set twice with different values, {places}; keep one.")
+
+
+def _no_such_setting(entry: Entry, names: Mapping[str, str]) -> str:
+    where = "" if entry.line is None else f" ({entry.place})"
+    suggestion = _nearest(entry.name, names, 0.6)
+    return f"{entry.name}: there is no such setting{where}" + (f"; did you mean {suggestion}?" if suggestion else ".")
+
+
+def _nearest(name: str, names: Mapping[str, str], similarity: float) -> str | None:
+    found = difflib.get_close_matches(name.casefold(), names, 1, similarity)
+    return names[found[0]] if found else None
