@@ -11,12 +11,12 @@ import orjson
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Connection, Executable, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import sqlite
+from db.address import read_address, show_address
 from db.errors import DatabaseUnavailable
 
 __all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
@@ -169,20 +169,20 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
     # An error that quotes the values of its statement brings what users wrote into the log.
     common: dict[str, Any] = {"hide_parameters": True, "json_serializer": _json}
-    if not make_url(url).drivername.startswith("sqlite"):
+    address = read_address(url)
+    if not address.url.drivername.startswith("sqlite"):
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
-        arguments = {"timeout": patience, "command_timeout": 60, "server_settings": {"application_name": "tertulia"}}
         return create_async_engine(
-            make_url(url),
+            address.url,
             pool_size=pool,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args=arguments,
+            connect_args={"command_timeout": 60, **address.arguments(patience)},
             **common,
         )
     opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}
     engine = create_async_engine(
-        make_url(url), pool_size=FILE_POOL, max_overflow=FILE_OVERFLOW, connect_args=opening, **common
+        address.url, pool_size=FILE_POOL, max_overflow=FILE_OVERFLOW, connect_args=opening, **common
     )
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -190,9 +190,8 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
 
 def explain(error: BaseException, url: str) -> DatabaseUnavailable:
     """Say in one line what is wrong with the database, without the password."""
-    shown = make_url(url).render_as_string(hide_password=True)
     cause = (str(getattr(error, "orig", error)) or type(error).__name__).splitlines()[0]
-    return DatabaseUnavailable(f"DATABASE_URL: cannot use {shown}: {cause}")
+    return DatabaseUnavailable(f"DATABASE_URL: cannot use {show_address(url)}: {cause}")
 
 
 def _sessions(engine: AsyncEngine, *, autoflush: bool = True) -> async_sessionmaker[AsyncSession]:

@@ -12,9 +12,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.address import read_address
 from db.database import explain, open_engine
 from db.errors import DATABASE_ERRORS
 
@@ -71,7 +71,7 @@ def is_known(revision: str) -> bool:
 
 def _is_there(url: str) -> bool:
     """Say whether there is anything to open: to open a file of SQLite makes it."""
-    address = make_url(url)
+    address = read_address(url).url
     if not address.drivername.startswith("sqlite") or Path(address.database or "").exists():
         return True
     folder = Path(address.database or "").absolute().parent

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL, describe
+from db.address import show_address
 from db.blobs import STORE_ERRORS, Blobs
 from db.errors import DatabaseUnavailable
 from db.migrate import schema_of
@@ -70,7 +71,7 @@ async def _database(settings: Settings) -> Finding:
         schema = await schema_of(settings.database_url)
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
-    shown = settings.database_url.split("@")[-1]
+    shown = show_address(settings.database_url)
     if schema.has is None:
         return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.wants}"
     if not schema.known:

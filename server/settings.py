@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from db.address import read_address
 from server.environment import ENCODING, ENV_FILE, PREFIX, WrongSetting, check_names, pass_on
 
 SHORTEST_SECRET = 32
@@ -143,20 +144,15 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _normalise_database(cls, value: str) -> str:
-        if value.startswith("sqlite:///"):
-            return value.replace("sqlite:", "sqlite+aiosqlite:", 1)
-        if value.startswith("sqlite+aiosqlite:///"):
-            return value
-        scheme, separator, rest = value.partition("://")
-        if separator and scheme in ("postgres", "postgresql", "postgresql+asyncpg"):
-            return f"postgresql+asyncpg://{rest}"
-        raise ValueError("takes sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME")
+        return read_address(value).render()
 
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("takes redis://HOST:PORT/NUMBER, rediss://... or unix://PATH")
+        if value is not None:
+            from streams.address import check_redis_address
+
+            check_redis_address(value)
         return value
 
     @field_validator("rate_limit", "request_limit", "upload_limit")
@@ -281,5 +277,5 @@ def _explain(error: ValidationError) -> str:
 
 def database_file(url: str) -> Path | None:
     """Give the SQLite file behind a URL."""
-    _, _, path = url.partition(":///")
-    return Path(path) if url.startswith("sqlite") and path and path != ":memory:" else None
+    address = read_address(url).url
+    return Path(address.database or "") if address.drivername.startswith("sqlite") else None

@@ -1,0 +1,207 @@
+"""Read DATABASE_URL: SQLite files, and PostgreSQL's addresses with libpq's parameters, translated for asyncpg.
+
+Source of the parameters: PostgreSQL's documentation, "Connection Strings" and "Parameter Key Words" of libpq.
+"""
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SQLITE, POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
+TAKES = "takes sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
+ENCODE = "in the user's name and the password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+PORT, LAST_PORT = 5432, 65_535
+# A password may contain what should be encoded, as long as there is one way to read the address.
+_AUTHORITY = re.compile(
+    r"(?:(?P<user>[^:@/?]*)(?::(?P<password>.*?))?@)?(?P<hosts>[^/?@]*)(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+_CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "ssl": ("true", "false", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "channel_binding": ("disable", "prefer", "require"),
+    "gssencmode": ("disable", "prefer"),
+    "client_encoding": ("utf8", "UTF8", "auto"),
+}
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_BY_ASYNCPG = (
+    *("sslmode", *_FILES, "sslpassword", "sslnegotiation", "target_session_attrs", "krbsrvname", "gsslib"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version"),
+)
+"""Parameters that asyncpg itself reads from an address, with libpq's meaning."""
+_SETTINGS = ("application_name", "options")
+_NUMBERS = ("connect_timeout", "statement_cache_size", "prepared_statement_cache_size")
+_PLACES = ("host", "port", "user", "password", "dbname", "database")
+_KEPT_ALIVE = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+UNDERSTOOD = frozenset(
+    (*_CHOICES, *_BY_ASYNCPG, *_SETTINGS, *_NUMBERS, *_PLACES, *_KEPT_ALIVE, "fallback_application_name")
+)
+SYSTEM = "system"
+"""As `sslrootcert`: the certificate authorities that the operating system trusts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A database's address, and the arguments of the driver that its parameters stand for."""
+
+    url: URL
+    parameters: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def shown(self) -> str:
+        """The address without passwords."""
+        return self.url.render_as_string(hide_password=True)
+
+    def render(self) -> str:
+        """Return the whole address, which `read_address` reads back."""
+        return self.url.update_query_dict(self.parameters).render_as_string(hide_password=False)
+
+    def arguments(self, patience: float) -> dict[str, Any]:
+        """Return the arguments of `asyncpg.connect`; `patience`: seconds to connect, if the address names none."""
+        given = self.parameters
+        names = {"application_name": given.get("fallback_application_name") or "tertulia"}
+        found: dict[str, Any] = {
+            "timeout": float(given.get("connect_timeout", 0)) or patience,
+            "server_settings": names | {name: given[name] for name in _SETTINGS if given.get(name)},
+        }
+        found |= {name: int(given[name]) for name in _NUMBERS[1:] if name in given}
+        context = _verifying_context(given)
+        if context is not None:
+            found["ssl"] = context
+        passed = {name: given[name] for name in _BY_ASYNCPG if name in given and given[name] != SYSTEM}
+        if passed:
+            found["dsn"] = f"postgresql:///?{urlencode(passed)}"
+        return found
+
+
+def read_address(text: str) -> Address:
+    """Read an address; raise ValueError with one line, which never shows a password."""
+    scheme, separator, rest = text.strip().partition("://")
+    if separator and scheme in ("sqlite", SQLITE):
+        return _read_sqlite(rest)
+    if separator and scheme in ("postgres", "postgresql", POSTGRESQL):
+        return _read_postgresql(rest)
+    if separator and re.fullmatch(r"(postgres(ql)?|sqlite)\+[a-z0-9_]+", scheme):
+        driver = SQLITE if scheme.startswith("sqlite") else POSTGRESQL
+        raise ValueError(f"{TAKES}; the driver must be {driver.partition('+')[2]}")
+    raise ValueError(TAKES)
+
+
+def _read_sqlite(rest: str) -> Address:
+    path, _, query = rest.partition("?")
+    if not path.startswith("/") or path in ("/", "/:memory:") or query:
+        raise ValueError("takes sqlite+aiosqlite:///FILE, a file and no parameters; an absolute path has four slashes")
+    return Address(make_url(f"{SQLITE}://{path}"))
+
+
+def _read_postgresql(rest: str) -> Address:
+    found = _AUTHORITY.fullmatch(rest)
+    if found is None:
+        raise ValueError(f"{TAKES}; {ENCODE}")
+    try:
+        pairs = parse_qsl(found["query"] or "", keep_blank_values=True, strict_parsing=bool(found["query"]))
+    except ValueError:
+        raise ValueError("parameters after ? take NAME=VALUE&NAME=VALUE") from None
+    given: dict[str, str] = {}
+    hosts: list[str] = []
+    for name, value in pairs:
+        if name == "host":
+            hosts += value.split(",")
+        elif given.setdefault(name, value) != value:
+            raise ValueError(f"the parameter {name} is set twice")
+    _check(given)
+    places = {name: given.pop(name) for name in _PLACES if name in given}
+    name = unquote(found["name"] or "") or places.get("dbname") or places.get("database")
+    if not name:
+        raise ValueError(f"{TAKES}; the database's NAME is missing, or {ENCODE}")
+    url = URL.create(
+        POSTGRESQL,
+        username=unquote(found["user"] or "") or places.get("user"),
+        password=unquote(found["password"] or "") or places.get("password"),
+        database=name,
+    )
+    return Address(_with_hosts(url, hosts or found["hosts"].split(","), places.get("port")), _normalized(given))
+
+
+def _with_hosts(url: URL, hosts: list[str], port: str | None) -> URL:
+    """Put the hosts where SQLAlchemy expects them: a folder of sockets, and several hosts, are parameters."""
+    places: list[tuple[str, int]] = []
+    for one in hosts:
+        text = unquote(one)
+        found = None if text.startswith("/") else _HOST.fullmatch(text)
+        if found is None and not text.startswith("/"):
+            raise ValueError(f"{TAKES}; HOST:PORT cannot be read, or {ENCODE}")
+        number = (found["port"] if found else None) or port or str(PORT)
+        if not number.isdecimal() or not 0 < int(number) <= LAST_PORT:
+            raise ValueError("the port takes a number from 1 to 65535")
+        places.append((found["host"].strip("[]") if found else text, int(number)))
+    if len(places) > 1:
+        if any(":" in host or not host for host, _ in places):
+            raise ValueError("several hosts are written as HOST:PORT,HOST:PORT")
+        return url.update_query_dict({"host": [f"{host}:{number}" for host, number in places]})
+    host, number = places[0]
+    if host.startswith("/"):
+        return url.set(port=number).update_query_dict({"host": host})
+    return url.set(host=host, port=number) if host else url
+
+
+def _check(given: dict[str, str]) -> None:
+    """Raise ValueError for a parameter that is not understood, or a value that it does not take."""
+    for name, value in given.items():
+        if name not in UNDERSTOOD:
+            raise ValueError(f"the parameter {name[:100]} is not understood; remove it")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise ValueError(f"the parameter {name} takes {', '.join(_CHOICES[name])}")
+        if name in _NUMBERS and not value.isdecimal():
+            raise ValueError(f"the parameter {name} takes a whole number")
+        if name in ("ssl_min_protocol_version", "ssl_max_protocol_version") and value not in ("TLSv1.2", "TLSv1.3"):
+            raise ValueError(f"the parameter {name} takes TLSv1.2 or TLSv1.3")
+        if name in _FILES and not (name == "sslrootcert" and value == SYSTEM) and not Path(value).is_file():
+            raise ValueError(f"the parameter {name} names a file that is not there: {value}")
+
+
+def _normalized(given: dict[str, str]) -> dict[str, str]:
+    """Return the parameters with `ssl` written as `sslmode`, and as strict about certificates as was asked for."""
+    mode = given.pop("ssl", None)
+    if mode is not None:
+        given.setdefault("sslmode", {"true": "require", "false": "disable"}.get(mode, mode))
+    if given.get("channel_binding") == "require" or given.get("sslrootcert") == SYSTEM:
+        # asyncpg has no channel binding: what that guards against, a checked certificate and host name do as well.
+        given["sslmode"] = "verify-full"
+    if given.get("sslmode") == "verify-ca" and "sslrootcert" not in given and not _default_roots().is_file():
+        raise ValueError("sslmode=verify-ca needs sslrootcert=FILE with the authority's certificate")
+    return given
+
+
+def _default_roots() -> Path:
+    return Path("~/.postgresql/root.crt").expanduser()
+
+
+def _verifying_context(given: dict[str, str]) -> ssl.SSLContext | None:
+    """Make what verifies against the system's authorities; None where asyncpg does as the parameters say."""
+    roots = given.get("sslrootcert", SYSTEM)
+    if given.get("sslmode") != "verify-full" or roots != SYSTEM:
+        return None
+    if "sslrootcert" not in given and _default_roots().is_file():
+        return None
+    context = ssl.create_default_context()
+    if "sslcert" in given:
+        context.load_cert_chain(given["sslcert"], given.get("sslkey"), given.get("sslpassword"))
+    return context
+
+
+def show_address(text: str) -> str:
+    """Return an address without passwords, for messages; one that cannot be read is not shown."""
+    try:
+        return read_address(text).shown
+    except (ValueError, ArgumentError):
+        return "the database"

@@ -1,0 +1,40 @@
+"""Check REDIS_URL without connecting: what the client would only report when it is used."""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+TAKES = "takes redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss://... for TLS, or unix://PATH?db=NUMBER"
+ENCODE = "in the password, write / ? # as %2F %3F %23"
+FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+def check_redis_address(url: str) -> None:
+    """Raise ValueError with one line, which never shows the password, for an address that cannot be used."""
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(TAKES)
+    try:
+        parts = urlsplit(url)
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        pool = Redis.from_url(url).connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as error:
+        found = re.search(r"argument '(\w+)'", str(error))
+        name = found[1] if found else "after ?"
+        needs = "; ssl_... need rediss://" if name.startswith("ssl_") else ""
+        raise ValueError(f"the parameter {name} is not understood{needs}") from None
+    except (ValueError, RedisError) as error:
+        # Both libraries quote what they cannot read, which may be the password.
+        known = re.search(r"Invalid value for '(\w+)'", str(error))
+        raise ValueError(f"the parameter {known[1]} has a wrong value" if known else f"{TAKES}; {ENCODE}") from None
+    if parts.scheme == "unix":
+        if parts.path in ("", "/"):
+            raise ValueError(TAKES)
+    elif not parts.hostname or parts.fragment or not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
+        raise ValueError(f"{TAKES}; {ENCODE}")
+    for name in FILES:
+        if name in parameters and not Path(parameters[name]).is_file():
+            raise ValueError(f"the parameter {name} names a file that is not there: {parameters[name]}")

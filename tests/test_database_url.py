@@ -1,0 +1,196 @@
+"""DATABASE_URL and REDIS_URL as hosts give them out: libpq's parameters, TLS, and mistakes in one line."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from client import Api
+from postgres_tls import TlsFront, tls_before_postgres
+from running import tertulia
+from servers import Servers
+from test_command import run_here
+from test_settings import refusal
+
+from db.address import read_address
+
+Url = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def front(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[TlsFront]:
+    """A PostgreSQL with TLS at localhost; its certificate is signed by itself."""
+    folder = parse_qs(urlsplit(servers.postgres_url()).query).get("host")
+    if not folder:
+        pytest.skip("the PostgreSQL that DATABASE_URL names has no socket here")
+    with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder[0]}/.s.PGSQL.5432") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def url(servers: Servers, front: TlsFront) -> Url:
+    """Return the address of a database of the module's own, through TLS, with parameters."""
+    name = servers.settings()["database_url"].partition("?")[0].rpartition("/")[2]
+
+    def make(host: str = "localhost", scheme: str = "postgres", **parameters: str) -> str:
+        query = "&".join(f"{key}={value}" for key, value in parameters.items())
+        return f"{scheme}://postgres:any%40thing@{host}:{front.port}/{name}?{query}"
+
+    return make
+
+
+@pytest.mark.parametrize("command", [("migrate",), ("doctor",), ("user", "list"), ("export", "nobody")])
+def test_every_command_reaches_a_managed_postgresql_through_tls(
+    tmp_path: Path, front: TlsFront, url: Url, command: tuple[str, ...]
+) -> None:
+    before = front.encrypted
+    done = run_here(tmp_path, *command, DATABASE_URL=url(sslmode="require"))
+    assert front.encrypted > before, done.output
+    assert "DATABASE_URL" not in done.output
+
+
+def test_a_server_answers_through_tls_with_all_that_a_managed_host_writes(
+    tmp_path: Path, front: TlsFront, url: Url
+) -> None:
+    given = url(
+        sslmode="verify-full",
+        sslrootcert=str(front.certificate),
+        application_name="chat",
+        connect_timeout="10",
+        options="-c%20statement_timeout%3D59s",
+        target_session_attrs="read-write",
+        keepalives="1",
+    )
+    plain = front.plain
+    with tertulia(tmp_path, database_url=given) as address, Api(address) as api:
+        assert api.answer("Hello")["__typename"] == "GenerationCompleted"
+    assert front.plain == plain
+    assert b"application_name\x00chat\x00" in front.startup[-1]
+    assert b"options\x00-c statement_timeout=59s\x00" in front.startup[-1]
+
+
+@pytest.mark.parametrize(
+    ("mode", "encrypted", "plain"), [("disable", 0, 1), ("allow", 0, 1), ("prefer", 1, 0), ("require", 1, 0)]
+)
+def test_each_sslmode_means_what_it_means_to_libpq(
+    tmp_path: Path, front: TlsFront, url: Url, mode: str, encrypted: int, plain: int
+) -> None:
+    before = front.encrypted, front.plain
+    assert run_here(tmp_path, "user", "list", DATABASE_URL=url(sslmode=mode)).exit_code == 0
+    after = front.encrypted - before[0], front.plain - before[1]
+    assert (after[0] > 0, after[1] > 0) == (bool(encrypted), bool(plain))
+
+
+@pytest.mark.parametrize(
+    ("host", "parameters"),
+    [
+        ("localhost", {"sslmode": "verify-full"}),
+        ("localhost", {"sslmode": "require", "channel_binding": "require"}),
+        ("localhost", {"sslmode": "verify-full", "sslrootcert": "system"}),
+        ("127.0.0.2", {"sslmode": "verify-full", "sslrootcert": "CERTIFICATE"}),
+    ],
+)
+def test_a_certificate_that_should_be_verified_and_cannot_be_is_refused(
+    tmp_path: Path, front: TlsFront, url: Url, host: str, parameters: dict[str, str]
+) -> None:
+    given = {name: value.replace("CERTIFICATE", str(front.certificate)) for name, value in parameters.items()}
+    line = refusal(tmp_path, DATABASE_URL=url(host, **given))
+    assert line.startswith("DATABASE_URL: cannot use postgresql+asyncpg://postgres:***@"), line
+    assert "thing" not in line
+
+
+def test_verify_ca_accepts_another_host_name(tmp_path: Path, front: TlsFront, url: Url) -> None:
+    given = url(sslmode="verify-ca", sslrootcert=str(front.certificate))
+    assert run_here(tmp_path, "user", "list", DATABASE_URL=given).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("postgres://u:hidden@h/db?sslmode=on", "the parameter sslmode takes disable, allow, prefer, require"),
+        ("postgres://u:hidden@h/db?sslrootcert=/nowhere.pem", "sslrootcert names a file that is not there"),
+        ("postgres://u:hidden@h/db?sslmode=verify-ca", "sslmode=verify-ca needs sslrootcert"),
+        ("postgres://u:hidden@h/db?pgbouncer=true", "the parameter pgbouncer is not understood"),
+        ("postgres://u:hidden@h/db?sslmode", "parameters after ? take NAME=VALUE"),
+        ("postgres://u:hidden@h/db?sslmode=require&sslmode=disable", "sslmode is set twice"),
+        ("postgres://u:hidden@h/db?connect_timeout=soon", "connect_timeout takes a whole number"),
+        ("postgres://u:hidden@h/db?target_session_attrs=any-one", "target_session_attrs takes any"),
+        ("postgres://u:hidden@h/db?channel_binding=yes", "channel_binding takes disable"),
+        ("postgres://u:hidden@h:70000/db", "the port takes"),
+        ("postgres://u:hidden@h:hidden/db", "HOST:PORT cannot be read"),
+        ("postgres://u:hidden@h", "the database's NAME is missing"),
+        ("postgres://u:hidden@h/", "the database's NAME is missing"),
+        ("postgres://u:hid/den@h", "%2F"),
+        ("postgresql+psycopg2://u:hidden@h/db", "the driver must be asyncpg"),
+        ("postgresql+psycopg://u:hidden@h/db", "the driver must be asyncpg"),
+        ("mysql://u:hidden@h/db", "takes sqlite+aiosqlite:///FILE"),
+        ("u:hidden@h/db", "takes sqlite+aiosqlite:///FILE"),
+        ("sqlite://tertulia.db", "takes sqlite+aiosqlite:///FILE"),
+        ("sqlite:///", "takes sqlite+aiosqlite:///FILE"),
+        ("sqlite:///:memory:", "takes sqlite+aiosqlite:///FILE"),
+        ("sqlite:///tertulia.db?mode=ro", "no parameters"),
+        ("sqlite+pysqlite:///tertulia.db", "the driver must be aiosqlite"),
+    ],
+)
+def test_a_mistake_in_the_databases_address_is_told_in_one_line(tmp_path: Path, given: str, says: str) -> None:
+    line = refusal(tmp_path, DATABASE_URL=given)
+    assert line.startswith("DATABASE_URL: ")
+    assert says in line
+    assert "hidden" not in line
+
+
+@pytest.mark.parametrize(
+    ("given", "password", "host"),
+    [
+        ("postgres://u:p%40ss@h/db", "p@ss", "h"),
+        ("postgres://u:p@ss@h/db", "p@ss", "h"),
+        ("postgres://u:p/a@ss@h:1/db?sslmode=require", "p/a@ss", "h"),
+        ("postgres://u:p?q@h/db", "p?q", "h"),
+        ("postgres://u:100%@h/db", "100%", "h"),
+        ("postgres://u:a:b@[::1]:5432/db", "a:b", "::1"),
+        ("postgresql+asyncpg://h/db?user=u&password=x%26y", "x&y", "h"),
+    ],
+)
+def test_a_password_is_read_as_it_is_meant_wherever_there_is_one_meaning(given: str, password: str, host: str) -> None:
+    for address in (read_address(given), read_address(read_address(given).render())):
+        assert (address.url.username, address.url.password) == ("u", password)
+        assert (address.url.host, address.url.database) == (host, "db")
+        assert password not in address.shown
+
+
+def test_several_hosts_and_a_folder_of_sockets_are_understood() -> None:
+    several = read_address("postgres://u:p@one,two:5433/db?target_session_attrs=primary")
+    assert several.url.query["host"] == ("one:5432", "two:5433")
+    for given in ("postgres://u@%2Fvar%2Frun/db", "postgres:///db?host=/var/run"):
+        assert read_address(read_address(given).render()).url.query["host"] == "/var/run"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("127.0.0.1:6379", "takes redis://"),
+        ("http://h:6379", "takes redis://"),
+        ("redis://u:hid#hidden@h:6379/0", "%23"),
+        ("redis://u:hid/hidden@h:6379/0", "%2F"),
+        ("redis://u:hidden@h:port/0", "takes redis://"),
+        ("redis://u:hidden@h:6379/zero", "takes redis://"),
+        ("redis://u:hidden@h:6379/0?foo=1", "the parameter foo is not understood"),
+        ("redis://u:hidden@h:6379/0?ssl_cert_reqs=none", "ssl_... need rediss://"),
+        ("rediss://u:hidden@h:6379/0?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs names a file that is not there"),
+        ("redis://u:hidden@h:6379/0?db=x", "the parameter db has a wrong value"),
+        ("redis://", "takes redis://"),
+        ("unix://?db=0", "takes redis://"),
+    ],
+)
+def test_a_mistake_in_the_address_of_redis_is_told_in_one_line(tmp_path: Path, given: str, says: str) -> None:
+    line = refusal(tmp_path, REDIS_URL=given)
+    assert line.startswith("REDIS_URL: ")
+    assert says in line
+    assert "hidden" not in line
+
+
+def test_a_password_of_the_database_is_never_shown(tmp_path: Path) -> None:
+    for address in ("postgres://u:hidden@127.0.0.1:9/db", "postgres://u@127.0.0.1:9/db?password=hidden"):
+        done: Any = run_here(tmp_path, "doctor", DATABASE_URL=address)
+        assert (done.exit_code, "hidden" in done.output, "DATABASE_URL: cannot use" in done.output) == (1, False, True)
