@@ -6,7 +6,7 @@ those of the rounds before it, with the results of the tools between them. Pure:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any
@@ -14,7 +14,6 @@ from uuid import UUID
 
 from claude.errors import ErrorCode, GenerationError, StreamError
 from claude.pieces import DELTAS, joined, merged, utf16_length
-from claude.structured import answer_problem
 from claude.usage import context_of, usage_of
 from streams.events import (
     ContentBlockFinished,
@@ -85,6 +84,7 @@ class Answer:
             for index, block in enumerate(content)
         }
         self._first = len(self._blocks)
+        self._json_findings: dict[int, str | None] = {}
 
     @property
     def content(self) -> list[Json]:
@@ -179,6 +179,19 @@ class Answer:
         self.sequence += 1
         return self.sequence
 
+    async def check_json(self, event: Json, check: Callable[[Json, str], Awaitable[str | None]]) -> None:
+        """Validate the text of a block that is to be JSON, if this event ends one; `take` then marks it.
+
+        `check`: returns what is wrong with a text, by a schema.
+        """
+        place: object = event.get("index")
+        if self.schema is None or event.get("type") != "content_block_stop" or not isinstance(place, int):
+            return
+        current = self._blocks.get(self._first + place)
+        if current is not None and JSON_MARK in current.block:
+            text = current.block.get("text", "") + joined(current.pieces)
+            self._json_findings[self._first + place] = await check(self.schema, text)
+
     def take(self, events: Sequence[Json], shown: list[GenerationEvent]) -> None:
         """Take events of Claude's that came together, and add ours to `shown`.
 
@@ -262,8 +275,8 @@ class Answer:
     def _finish(self, index: int) -> GenerationEvent:
         current = self._blocks[index]
         current.block = _whole(current.block, joined(current.pieces))
-        if self.schema is not None and JSON_MARK in current.block:
-            problem = answer_problem(self.schema, current.block["text"])
+        if index in self._json_findings:
+            problem = self._json_findings.pop(index)
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}
         current.finished = True
         return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)

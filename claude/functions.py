@@ -19,7 +19,7 @@ from anthropic.lib.tools import BetaAsyncFunctionTool, beta_async_tool
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
-from claude.tools import NAME, Image, Json, Result, ToolContext, ToolError, schema_problem
+from claude.tools import NAME, Image, Json, Result, ToolContext, ToolError, shape_problem
 
 THREADS = 64
 """Functions that are not async, at once; one that hangs holds its thread until it ends."""
@@ -57,7 +57,7 @@ class FunctionTool:
         self.name = self._derived.name
         self.description = self._derived.description
         self.input_schema: Json = {**self._derived.input_schema}
-        if problem := schema_problem(self.input_schema):
+        if problem := shape_problem(self.input_schema):
             raise ValueError(f"{self.name}: its schema {problem}")
         if not re.fullmatch(NAME, self.name):
             raise ValueError(f"{self.name} is no name for a tool: it takes letters, digits, _ and -")

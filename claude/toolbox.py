@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from claude.models import Model
-from claude.tools import UNFIT, Json, Tool, schema_problem
+from claude.tools import UNFIT, Json, Tool, shape_problem
 
 CLAUDES_OWN: dict[str, Json] = {
     # Called by Claude alone, and not from code that it runs.
@@ -99,7 +99,7 @@ class Toolbox:
     def _here(self) -> list[Tool]:
         ours = {tool.name for tool in self._functions}
         served = (tool for tool in self._served() if tool.name not in ours)
-        taken = (tool for tool in served if schema_problem(_definition(tool)["input_schema"]) is None)
+        taken = (tool for tool in served if shape_problem(_definition(tool)["input_schema"]) is None)
         return [*self._functions, *taken]
 
     def _asks(self, tool: Tool) -> bool:

@@ -17,7 +17,7 @@ UNFIT = ("oneOf", "allOf", "anyOf")
 PROPERTY = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
-def schema_problem(schema: Json) -> str | None:
+def shape_problem(schema: Json) -> str | None:
     """Say why the Messages API would refuse a tool's schema; None where it takes it."""
     if schema.get("type") != "object":
         return 'takes a JSON schema of an object: {"type": "object", ...}.'

@@ -11,9 +11,11 @@ from claude.beginning import TakenUp, take_up
 from claude.budget import EXCEEDED
 from claude.errors import StreamError
 from claude.job import Job, Suspended
+from claude.json_schema import answer_problem
 from claude.patience import patiently
 from claude.rounds import Rounds
 from claude.spans import AGENT, QUIET, fail, kind_of, tracer, used, written_here
+from claude.structured import split_before_stops
 from claude.terms import Terms, Upstream
 from claude.work import Work
 from db.database import Database
@@ -80,8 +82,10 @@ class Writer:
     async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
         """Ask Claude, and take what comes, to the end of a round."""
         async for events in self._upstream.claude.stream(asking, job.failed):
-            await job.may_write()
-            self._take(job, events)
+            for part in [events] if job.answer.schema is None else split_before_stops(events):
+                await job.answer.check_json(part[0], answer_problem)
+                await job.may_write()
+                self._take(job, part)
             self._watch_cost(job)
 
     def _watch_cost(self, job: Job) -> None:

@@ -29,7 +29,8 @@ from resolvers.inputs import (
     check_text,
 )
 from resolvers.options import check_model, of_conversation
-from resolvers.tools import chosen
+from resolvers.tools import check_tools
+from resolvers.tools import stored as tools_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ async def create_conversation(
     values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
-    values["tools"] = chosen(info.context, input.tools)
+    await check_tools(info.context, input.tools)
+    values["tools"] = tools_stored(input.tools)
     await info.context.services.limits.check_send(info.context.viewer.id)
     made = Conversation(owner_id=info.context.viewer.id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
@@ -163,7 +165,8 @@ async def update_conversation(
         model_id = values.get("model") or (found.model if found else info.context.models.default_id)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
     if "tools" in values:
-        values["tools"] = chosen(info.context, values["tools"])
+        await check_tools(info.context, values["tools"])
+        values["tools"] = tools_stored(values["tools"])
     async with info.context.database.write() as session:
         owner = info.context.viewer.id
         if wanted and values:

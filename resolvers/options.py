@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
+from claude.json_schema import SchemaKind, schema_problem
 from claude.models import Model
 from claude.prompt import MIN_BUDGET_TOKENS
-from claude.structured import schema_problem
 from db.tables import Conversation, Json
 from resolvers.context import Context
 from resolvers.errors import InvalidInput
@@ -22,8 +22,10 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
         await context.models.list()
     if options.max_tokens is not None and options.max_tokens < 1:
         raise InvalidInput("options.maxTokens", f"takes 1 or more, not {options.max_tokens}.")
-    if options.output_schema is not None and (problem := schema_problem(options.output_schema)) is not None:
-        raise InvalidInput("options.outputSchema", problem)
+    if options.output_schema is not None:
+        problem = await schema_problem(options.output_schema, SchemaKind.OUTPUT)
+        if problem is not None:
+            raise InvalidInput("options.outputSchema", problem)
     if options.thinking is not None and options.thinking.budget_tokens is not None:
         _check_budget(options.thinking, options.max_tokens)
 

@@ -103,7 +103,8 @@ def _line(raw: bytes, number: int) -> AnyLine:
 
 def _checked(line: ConversationLine, number: int) -> ConversationLine:
     try:
-        line.options.stored()
+        line.options.check()
+        line.tools.check()
         check_text("title", line.title or "", MAX_TITLE)
         check_text("system_prompt", line.system_prompt or "", MAX_SYSTEM_PROMPT)
     except (ValueError, InvalidInput) as error:
@@ -121,6 +122,11 @@ def _add(held: _Reading, line: AttachmentLine | MessageLine, number: int) -> Non
         return
     if line.parent_id is not None and (line.parent_id == line.id or line.parent_id not in held.messages):
         raise wrong(number, "parent_id: there is no such message in front of it.")
+    if line.generation is not None:
+        try:
+            line.generation.options.check()
+        except ValueError as error:
+            raise wrong(number, f"generation.{error}") from None
     for index, block in enumerate(line.content):
         problem = block_problem(block, held.attached)
         if problem is not None:

@@ -21,6 +21,7 @@ from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
 from resolvers.options import check_for_model, check_options, stored
+from resolvers.tools import check_tools
 from resolvers.turns import Turn, of_edit, of_regeneration, of_send
 
 MAX_QUEUE = 10
@@ -113,6 +114,8 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
         raise InvalidInput("idempotencyKey", "must be a UUID.")
     await check_options(context, input.options)
+    if isinstance(input, SendMessage) and input.conversation_id is None:
+        await check_tools(context, input.tools)
     if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
         # What the model takes of attachments is fetched now: it is looked at inside a transaction.
         await context.models.list()

@@ -1,17 +1,13 @@
 """Tools: which ones there are, which ones a conversation has, and how often they were called."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
-import jsonschema_rs
-
+from claude.json_schema import SchemaKind, schema_problem
 from claude.mcp_servers import McpServer
-from claude.structured import is_object
 from claude.toolbox import Offer
-from claude.tools import NAME, schema_problem
+from claude.tools import NAME
 from db import tool_calls
 from db.tables import Conversation, Json
 from db.tool_calls import ToolUsage
@@ -23,8 +19,6 @@ from resolvers.inputs import ClientTool, ConversationTools, check_text
 MAX_TOOLS = 100
 """Of a client's own, and patterns of the server's, in one conversation."""
 MAX_DESCRIPTION = 10_000
-MAX_SCHEMA = 64 * 1024
-"""Bytes."""
 PATTERN = r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
 
 
@@ -68,35 +62,41 @@ async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
         return await tool_calls.usage(session, info.context.viewer.id, since)
 
 
-def chosen(context: Context, choice: ConversationTools | None) -> Json:
-    """Check a choice of tools, and give what is kept of it; raise InvalidInput."""
+async def check_tools(context: Context, choice: ConversationTools | None) -> None:
+    """Raise InvalidInput for a choice of tools that is not accepted."""
     if choice is None:
-        return {}
-    kept: Json = {}
+        return
     offered = {offer.name for offer in context.services.toolbox.offers()}
-    if choice.server is not None:
-        kept["server"] = [_pattern(f"tools.server[{n}]", one, offered) for n, one in enumerate(choice.server)]
-    if choice.client:
-        kept["client"] = [_declared(f"tools.client[{n}]", one, offered) for n, one in enumerate(choice.client)]
-    for field, many in kept.items():
+    patterns, declared = choice.server or [], choice.client or []
+    for field, many in (("server", patterns), ("client", declared)):
         if len(many) > MAX_TOOLS:
             raise InvalidInput(f"tools.{field}", f"takes at most {MAX_TOOLS}, not {len(many)}.")
-    names = [tool["name"] for tool in kept.get("client", [])]
+    for place, pattern in enumerate(patterns):
+        _check_pattern(f"tools.server[{place}]", pattern, offered)
+    for place, tool in enumerate(declared):
+        await _check_declared(f"tools.client[{place}]", tool, offered)
+    names = [tool.name for tool in declared]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidInput("tools.client", f"two tools are called {twice[0]}.")
-    return kept
 
 
-def _pattern(field: str, pattern: str, offered: set[str]) -> str:
+def stored(choice: ConversationTools | None) -> Json:
+    """Return what a conversation keeps of a choice that `check_tools` accepts."""
+    if choice is None:
+        return {}
+    server = {} if choice.server is None else {"server": choice.server}
+    return {**server, "client": [asdict(tool) for tool in choice.client]} if choice.client else server
+
+
+def _check_pattern(field: str, pattern: str, offered: set[str]) -> None:
     if not re.fullmatch(PATTERN, pattern):
         raise InvalidInput(field, "takes a name of a tool, or a pattern such as github__*.")
     # Tools of an MCP server may only be away for now.
     if pattern not in offered and "__" not in pattern and not re.search(r"[*?\[]", pattern):
         raise InvalidInput(field, f"there is no tool {pattern!r} here; see `Query.tools`.")
-    return pattern
 
 
-def _declared(field: str, tool: ClientTool, offered: set[str]) -> Json:
+async def _check_declared(field: str, tool: ClientTool, offered: set[str]) -> None:
     if not re.fullmatch(NAME, tool.name):
         raise InvalidInput(f"{field}.name", "takes 1 to 128 letters, digits, _ and -.")
     if tool.name in offered:
@@ -104,14 +104,5 @@ def _declared(field: str, tool: ClientTool, offered: set[str]) -> Json:
     if not tool.description.strip():
         raise InvalidInput(f"{field}.description", "is blank: it tells Claude what the tool does.")
     check_text(f"{field}.description", tool.description, MAX_DESCRIPTION)
-    schema: Any = tool.input_schema
-    if problem := schema_problem(schema if is_object(schema) else {}):
+    if (problem := await schema_problem(tool.input_schema, SchemaKind.TOOL)) is not None:
         raise InvalidInput(f"{field}.inputSchema", problem)
-    if (size := len(json.dumps(schema))) > MAX_SCHEMA:
-        raise InvalidInput(f"{field}.inputSchema", f"takes at most {MAX_SCHEMA:,} bytes, not {size:,}.")
-    try:
-        jsonschema_rs.validator_for(schema)
-    except (jsonschema_rs.ValidationError, ValueError) as error:
-        line = str(error).partition("\n")[0]
-        raise InvalidInput(f"{field}.inputSchema", f"is no JSON schema: {line[:200]}") from None
-    return asdict(tool)

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
 
 from claude.errors import ErrorCode
-from claude.structured import schema_problem
+from claude.json_schema import SchemaKind, schema_problem_blocking
 from claude.tools import NAME
 from db.tables import Role, Status
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
@@ -54,10 +54,15 @@ class Options(Line):
     thinking: ThinkingOptions | None = None
     output_schema: Json | None = None
 
+    def check(self) -> None:
+        """Raise ValueError for a schema that is not accepted. Blocks."""
+        if self.output_schema is not None:
+            problem = schema_problem_blocking(self.output_schema, SchemaKind.OUTPUT)
+            if problem is not None:
+                raise ValueError(f"options.output_schema {problem}")
+
     def stored(self) -> Json:
-        """Give what is kept of them; raise ValueError for a schema that is none."""
-        if self.output_schema is not None and (problem := schema_problem(self.output_schema)) is not None:
-            raise ValueError(f"options.output_schema {problem}")
+        """Give what is kept of them."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -74,6 +79,13 @@ class ToolsLine(Line):
 
     server: list[Name] | None = None
     client: list[ClientToolLine] = []
+
+    def check(self) -> None:
+        """Raise ValueError for a schema that is not accepted. Blocks."""
+        for place, tool in enumerate(self.client):
+            problem = schema_problem_blocking(tool.input_schema, SchemaKind.TOOL)
+            if problem is not None:
+                raise ValueError(f"tools.client.{place}.input_schema {problem}")
 
     def stored(self) -> Json:
         """Give what is kept of them."""

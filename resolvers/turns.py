@@ -14,7 +14,7 @@ from resolvers.attachments import Attached, attach, attachment_ids
 from resolvers.context import Context, as_uuid
 from resolvers.errors import InvalidInput, NotFound
 from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
-from resolvers.tools import chosen
+from resolvers.tools import stored as tools_stored
 
 NOTHING = Attached()
 Branch = Sequence[OnBranch]
@@ -38,7 +38,7 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
-        tools = chosen(context, input.tools)
+        tools = tools_stored(input.tools)
         conversation = Conversation(owner_id=context.viewer.id, model=model, temporary=input.temporary, tools=tools)
         turn = await _said(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)

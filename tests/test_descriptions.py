@@ -19,7 +19,7 @@ from graphql import (
 )
 from strawberry.types.base import get_object_definition
 
-from claude import media, prompt, structured
+from claude import json_schema, media, prompt
 from db import paging
 from resolvers import attachments, inputs, search, sending, tools, viewing
 from schema.root import schema
@@ -157,8 +157,8 @@ LIMITS = [
     ("ConversationToolsInput.server", f"At most {tools.MAX_TOOLS} "),
     ("ConversationToolsInput.client", f"at most {tools.MAX_TOOLS}."),
     ("ClientToolInput.description", f"1 to {tools.MAX_DESCRIPTION:,} characters"),
-    ("ClientToolInput.inputSchema", f"{tools.MAX_SCHEMA:,} bytes"),
-    ("GenerationOptionsInput.outputSchema", f"{structured.MAX_BYTES:,} bytes and {structured.MAX_DEPTH} levels"),
+    ("ClientToolInput.inputSchema", f"{json_schema.MAX_BYTES:,} bytes"),
+    ("GenerationOptionsInput.outputSchema", f"{json_schema.MAX_BYTES:,} bytes and {json_schema.MAX_DEPTH} levels"),
     ("GenerationOptionsInput.maxTokens", f"{prompt.DEFAULT_MAX_TOKENS:,} at most"),
     ("ThinkingInput.budgetTokens", f"{prompt.MIN_BUDGET_TOKENS:,} or more"),
     ("Query.nodes(ids:)", f"At most {viewing.MAX_NODES} ids"),

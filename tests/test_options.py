@@ -223,9 +223,9 @@ DEEP: Json = json.loads('{"not":' * 70 + "{}" + "}" * 70)
     [
         ("text", "an object"),
         ([], "an object"),
-        ({"type": "banana"}, "no JSON schema"),
-        ({"type": "string", "pattern": "("}, "no JSON schema"),
-        ({"$ref": "http://127.0.0.1:1/schema"}, "stands elsewhere"),
+        ({"type": "banana"}, "not a valid JSON schema"),
+        ({"type": "string", "pattern": "("}, "not a valid JSON schema"),
+        ({"$ref": "http://127.0.0.1:1/schema"}, "must point into the schema itself"),
         ({"type": "string", "description": "x" * 70_000}, "65,536 bytes"),
         (DEEP, "64 levels"),
     ],

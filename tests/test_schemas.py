@@ -1,0 +1,207 @@
+"""JSON schemas of users: nothing that they name is fetched, and none of them holds up or ends the server."""
+
+import json
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from client import Api, Json
+from conftest import Staged
+from scripted import says
+from test_transfer import put_in
+
+CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
+  __typename ... on InvalidInput { field message } ... on ConversationPayload { conversation { id } } } }"""
+UPDATE = """mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) {
+  __typename ... on InvalidInput { field message } } }"""
+MOMENT = "2026-01-01T00:00:00+00:00"
+HEADER = {"type": "tertulia-export", "version": 1, "exported_at": MOMENT}
+CONVERSATION: Json = {
+    "type": "conversation", "id": "1", "model": "claude-opus-5-5", "created_at": MOMENT, "updated_at": MOMENT,
+}  # fmt: skip
+ANSWERED: Json = {
+    "type": "message", "id": "2", "role": "assistant", "content": [{"type": "text", "text": "Hi"}],
+    "created_at": MOMENT, "generation": {"status": "completed", "model": "m", "created_at": MOMENT},
+}  # fmt: skip
+SLOW = 1.0
+"""Seconds for which a server may not be silent while it checks a schema, on a machine that has other work."""
+
+
+def tools(schema: Json) -> Json:
+    return {"client": [{"name": "look", "description": "Looks.", "inputSchema": schema}]}
+
+
+def refusal(answered: Json) -> str:
+    assert answered["__typename"] == "InvalidInput", answered
+    return str(answered["message"])
+
+
+def imported(api: Api, *lines: Json) -> str:
+    answered = put_in(api, "\n".join(json.dumps(line) for line in (HEADER, *lines)).encode())
+    assert answered.status_code == 422, answered.text
+    return str(answered.json()["error"]["message"])
+
+
+def own(api: Api) -> str:
+    return str(api.ask(CREATE, input={})["createConversation"]["conversation"]["id"])
+
+
+DOORS: dict[str, Callable[[Api, Json], str]] = {
+    "tools of createConversation": lambda api, schema: refusal(
+        api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
+    ),
+    "tools of updateConversation": lambda api, schema: refusal(
+        api.ask(UPDATE, input={"id": own(api), "tools": tools(schema)})["updateConversation"]
+    ),
+    "tools of sendMessage": lambda api, schema: refusal(api.try_send("Hello", tools=tools(schema))),
+    "outputSchema of createConversation": lambda api, schema: refusal(
+        api.ask(CREATE, input={"options": {"outputSchema": schema}})["createConversation"]
+    ),
+    "outputSchema of updateConversation": lambda api, schema: refusal(
+        api.ask(UPDATE, input={"id": own(api), "options": {"outputSchema": schema}})["updateConversation"]
+    ),
+    "outputSchema of sendMessage": lambda api, schema: refusal(api.try_send("Hello", options={"outputSchema": schema})),
+    "tools of an imported conversation": lambda api, schema: imported(
+        api,
+        CONVERSATION | {"tools": {"client": [{"name": "look", "description": "Looks.", "input_schema": schema}]}},
+    ),
+    "output_schema of an imported conversation": lambda api, schema: imported(
+        api, CONVERSATION | {"options": {"output_schema": schema}}
+    ),
+    "output_schema of an imported answer": lambda api, schema: imported(
+        api,
+        CONVERSATION,
+        ANSWERED | {"generation": {**ANSWERED["generation"], "options": {"output_schema": schema}}},
+    ),
+}
+"""Every place that takes a schema of a user's; each returns the message by which it is refused."""
+
+
+@contextmanager
+def listener() -> Generator[tuple[str, list[str]]]:
+    """A server that notes what is asked of it."""
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def elsewhere(address: str) -> dict[str, Json]:
+    """Return schemas that name something outside of themselves, in every way that JSON Schema has."""
+    held = {"type": "object", "properties": {"a": {}}}
+    return {
+        "a reference": held | {"properties": {"a": {"$ref": f"{address}/ref"}}},
+        "a file": held | {"properties": {"a": {"$ref": "file:///etc/hostname"}}},
+        "a file that is not there": held | {"properties": {"a": {"$ref": "file:///no/such/file"}}},
+        "a closed port": held | {"properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}},
+        "a dynamic reference": held | {"properties": {"a": {"$dynamicRef": f"{address}/dynamic#a"}}},
+        "a reference relative to $id": held | {"$id": f"{address}/base/", "properties": {"a": {"$ref": "other"}}},
+        "a reference in $defs": held | {"$defs": {"b": {"$ref": f"{address}/defs"}}, "$ref": "#/$defs/b"},
+        "a meta-schema": held | {"$schema": f"{address}/meta"},
+        "a reference of draft 7": held
+        | {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"$ref": f"{address}/draft7"}}},
+    }
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_a_schema_names_elsewhere_is_never_fetched_and_never_described(api: Api, door: str) -> None:
+    with listener() as (address, seen):
+        for way, schema in elsewhere(address).items():
+            message = DOORS[door](api, schema)
+            assert seen == [], way
+            for told in ("expected value", "No such file", "sending request", "onnect", "os error", "refused"):
+                assert told not in message, way
+
+
+def expensive(kind: str) -> Json:
+    """Return a schema within all limits that costs more than anybody would wait for."""
+    if kind == "patterns":
+        return {"type": "object", "properties": {f"p{n}": {"pattern": f"{n}\\p{{L}}{{150}}"} for n in range(1500)}}
+    doubled = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
+    return {
+        "type": "object",
+        "$defs": doubled | {"d60": {"type": "integer"}},
+        "properties": {"n": {"$ref": "#/$defs/d0"}},
+    }
+
+
+@contextmanager
+def watched(api: Api) -> Generator[list[float]]:
+    """Ask for `/healthz` all the while; gives the seconds of each answer."""
+    took: list[float] = []
+    going = True
+    # The first request also pays for a connection, and for what the server does once.
+    api.http.get("/healthz")
+
+    def ask() -> None:
+        while going:
+            begun = time.perf_counter()
+            api.http.get("/healthz")
+            took.append(time.perf_counter() - begun)
+
+    thread = Thread(target=ask)
+    thread.start()
+    try:
+        yield took
+    finally:
+        going = False
+        thread.join()
+
+
+def test_a_schema_that_takes_too_long_is_refused_while_the_server_goes_on(api: Api) -> None:
+    with watched(api) as took:
+        message = refusal(api.try_send("Hello", options={"outputSchema": expensive("patterns")}))
+    assert "too complex" in message
+    assert max(took) < SLOW
+
+
+def test_an_answer_that_takes_too_long_to_check_ends_and_says_so(staged: Staged) -> None:
+    stage = staged(says('{"n": "one"}'), says("Next"))
+    with watched(stage.api) as took:
+        sent = stage.api.send("Hello", options={"outputSchema": expensive("references")})
+        done = stage.api.follow(sent["generation"]["id"])[-1]
+    assert max(took) < SLOW
+    assert done["__typename"] == "GenerationCompleted"
+    asked = "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"
+    (block,) = stage.api.ask(asked, id=sent["generation"]["id"])["generation"]["message"]["content"]
+    assert block == {"value": None, "problem": "This could not be checked: it takes too long or too much memory."}
+    assert stage.api.answer("Again")["__typename"] == "GenerationCompleted"
+
+
+def test_the_same_schema_is_checked_once(api: Api) -> None:
+    schema = expensive("patterns") | {"title": "checked once"}
+    refusal(api.try_send("Hello", options={"outputSchema": schema}))
+    begun = time.perf_counter()
+    for _ in range(5):
+        refusal(api.try_send("Hello", options={"outputSchema": schema}))
+    assert time.perf_counter() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^(?!admin).*$", r"^(?=.*\d)(?<name>a)\k<name>$"], ids=["a look-ahead", "a back reference"]
+)
+def test_patterns_of_a_clients_tool_are_the_clients_own_matter(api: Api, pattern: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    made = api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
+    assert made["__typename"] == "ConversationPayload"
