@@ -16,9 +16,8 @@ from claude.billing import Payer, call
 from claude.errors import UNSAVED, GenerationError
 from claude.job import Job, Suspended
 from claude.prices import Prices
-from db import changes, conversations, leases, search, tool_calls
+from db import changes, conversations, leases, search, spending, tool_calls
 from db.database import AsyncSession, Database
-from db.inserting import insert
 from db.leases import Place
 from db.tables import Call, ChangeKind, Status, now
 from tertulia.failpoints import Failpoint
@@ -113,7 +112,7 @@ def _parts_of_bill(job: Job, place: Place, status: Status, prices: Prices) -> di
 
     async def bill(session: AsyncSession) -> None:
         if calls := calls_of(job, (place.owner_id, place.conversation_id), status, prices):
-            await insert(session, calls)
+            await spending.record(session, calls)
 
     async def tools(session: AsyncSession) -> None:
         if answer.calls:

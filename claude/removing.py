@@ -1,13 +1,13 @@
 """Removing conversations with all that hangs on them: messages, answers, logs, and the bytes of attachments."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from claude.files import Files
-from db import accounts, attachments, changes, conversations, leases, messages
+from db import accounts, attachments, changes, conversations, generations, leases, messages
 from db.database import AsyncSession, Database
 from db.identities import Action
 from db.tables import ChangeKind, now
@@ -38,6 +38,8 @@ class Remover:
     database: Database
     log: EventLog
     files: Files
+    stop: Callable[[UUID], Awaitable[None]] | None = None
+    """Stops a generation before its user is removed, so that it is billed exactly; without it, its reservation is."""
 
     async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
         """Remove a conversation of the owner's; return whether there was one."""
@@ -69,7 +71,11 @@ class Remover:
             await leases.lock_owner(session, user_id)
             counted = await accounts.count(session, user_id)
             await accounts.revoke(session, owner=user_id)
+            running = await generations.unfinished_of_owner(session, user_id)
             owned = await accounts.conversations_of(session, user_id)
+        # The last one first: one that is queued must not begin when the one before it is stopped.
+        for generation_id in reversed(running) if self.stop is not None else ():
+            await self.stop(generation_id)
         for conversation_id in owned:
             await self.remove(user_id, conversation_id)
         async with self.database.write() as session:

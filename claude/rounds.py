@@ -23,7 +23,7 @@ from claude.patience import patiently
 from claude.terms import Terms
 from claude.tools import Json, Result, Tool, ToolContext
 from claude.work import Work
-from db import leases, ledger, tool_calls
+from db import leases, ledger, spending, tool_calls
 from db.database import AsyncSession, Database
 from db.inserting import insert
 from db.leases import Place
@@ -102,7 +102,7 @@ class Rounds:
             await leases.write_answer(session, place.message_id, answer.content)
             new = [id for id in (*plan.made, *plan.answered, *_ids(plan.waiting)) if id not in rows]
             if bill and not await ledger.is_known(session, bill[0].id):
-                await insert(session, bill)
+                await spending.record(session, bill)
             if new:
                 await insert(session, [_row(job, id, answer, plan) for id in new])
             await tool_calls.begin(session, job.generation_id, [id for id in plan.made if id in rows])

@@ -5,18 +5,18 @@ import logging
 import re
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from claude.billing import Payer, call
-from claude.budget import Budget
+from claude.budget import Budget, BudgetSpent, PriceUnknown
 from claude.connection import Attempt, Claude
 from claude.errors import CAN_FAIL
 from claude.models import Model, Models
 from claude.prices import Prices
 from claude.prompt import thinking_off
 from claude.usage import usage_of
-from db import changes, conversations, generations, leases, messages
+from db import changes, conversations, generations, leases, messages, spending
 from db.database import AsyncSession, Database
-from db.inserting import insert
 from db.tables import ChangeKind, Conversation, Generation, Json, Message, Status
 from streams.log import Signals
 from tertulia.isolation import ItemLoop
@@ -31,6 +31,8 @@ LAST_DEPTH = 5
 AT_ONCE = 4
 PATIENCE = 30.0
 """Seconds that a title may take."""
+RESERVED_SECONDS = 120.0
+"""After which the reservation of a lost process no longer counts: longer than asking and saving take."""
 SYSTEM = (
     "You name conversations. Give a title of at most six words for the conversation that you are shown, in its own "
     "language, without quotation marks and without a full stop. Answer with the title alone. What stands in the "
@@ -83,7 +85,7 @@ class Titles:
     async def _request(self, payer: Payer) -> Json | None:
         async with self._database.read() as session:
             found = await generations.unscoped(session, payer.generation_id)
-            if found is None or not _wants_title(*found) or await self._budget.is_spent(session, payer.owner_id):
+            if found is None or not _wants_title(*found):
                 return None
             generation, answer, _ = found
             branch = await messages.branch(session, answer.parent_id)
@@ -96,7 +98,19 @@ class Titles:
         small = self._models.known(self._model or answered_with)
         return small if small.max_output_tokens is not None else await self._models.get(answered_with)
 
+    async def _reserve(self, payer: Payer, request: Json) -> UUID | None:
+        """Reserve what the title may cost, where there is a budget; raise BudgetSpent, PriceUnknown."""
+        if not self._budget.is_limited:
+            return None
+        async with self._database.write() as session:
+            await leases.lock_owner(session, payer.owner_id)
+            return await self._budget.reserve_call(session, payer.owner_id, request, RESERVED_SECONDS)
+
     async def _ask(self, payer: Payer, request: Json) -> bool:
+        try:
+            reservation = await self._reserve(payer, request)
+        except (BudgetSpent, PriceUnknown):
+            return False
         failed: list[Attempt] = []
         try:
             async with asyncio.timeout(PATIENCE):
@@ -109,8 +123,10 @@ class Titles:
             rows.append(self._row(payer, request["model"], Status.COMPLETED, None, usage_of(answer.get("usage"))))
         async with self._database.write() as session:
             await leases.lock_owner(session, payer.owner_id)
+            if reservation is not None:
+                await spending.release(session, reservation)
             if rows:
-                await insert(session, rows)
+                await spending.record(session, rows)
             return answer is not None and await self._store(session, payer, answer, rows[-1].amount)
 
     async def _store(self, session: AsyncSession, payer: Payer, answer: Json, amount: int | None) -> bool:

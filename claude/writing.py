@@ -92,8 +92,9 @@ class Writer:
         """Break off what costs more than was reserved for it."""
         if job.allowance is not None:
             answer = job.answer
-            used = answer.billed() | {"cache_write_1h_tokens": answer.written_for_an_hour}
-            if (self._terms.prices.amount(job.model or "", used) or 0) > job.allowance:
+            more = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
+            calls = [answer.billed() | more, *(attempt.usage for attempt in job.failed)]
+            if sum(self._terms.prices.amount(job.model or "", used) or 0 for used in calls) > job.allowance:
                 raise StreamError(EXCEEDED)
 
     def _take(self, job: Job, events: Sequence[Json]) -> None:

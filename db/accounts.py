@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import spending
 from db.database import Database
 from db.identities import Action, AuditEntry, PersonalToken, SignIn
 from db.inserting import insert
@@ -174,6 +175,7 @@ async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
 
 async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
     """Delete a user with all that is theirs, the audit log's lines on them too; say whether there was one."""
+    await spending.settle_all(session, user_id)
     await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
     return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
 

@@ -101,6 +101,14 @@ async def count_unfinished(session: AsyncSession, owner: UUID) -> int:
     return (await session.exec(query)).one()
 
 
+async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
+    """Return the ids of the owner's generations that run or wait, oldest first."""
+    query = select(Generation.id).join(Conversation).order_by(col(Generation.id))
+    return (
+        await session.exec(query.where(Conversation.owner_id == owner, col(Generation.status).in_(UNFINISHED)))
+    ).all()
+
+
 async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey | None:
     """Give what an idempotency key of the last 24 hours stands for."""
     found = await session.get(IdempotencyKey, (owner, key))

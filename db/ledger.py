@@ -13,11 +13,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA, UNFINISHED
+from db.spending import reserved_of
+from db.tables import METADATA
 
 _CALLS = METADATA.tables["calls"].c
-_GENERATIONS = METADATA.tables["generations"].c
-_CONVERSATIONS = METADATA.tables["conversations"]
 UNIT = Decimal("1e-12")
 """US dollars of one unit of an amount."""
 
@@ -119,13 +118,8 @@ async def committed(session: AsyncSession, owner: UUID, since: datetime) -> Comm
     spent = select(func.coalesce(func.sum(_CALLS.amount), 0)).where(
         _CALLS.owner_id == owner, _CALLS.created_at >= since
     )
-    running = (
-        select(func.coalesce(func.sum(_GENERATIONS.reserved), 0))
-        .join(_CONVERSATIONS, _CONVERSATIONS.c.id == _GENERATIONS.conversation_id)
-        .where(_CONVERSATIONS.c.owner_id == owner, _GENERATIONS.status.in_(UNFINISHED))
-    )
     connection = await session.connection()
-    row = (await connection.execute(select(spent.scalar_subquery(), running.scalar_subquery()))).one()
+    row = (await connection.execute(select(spent.scalar_subquery(), reserved_of(owner)))).one()
     return Committed(int(row[0]), int(row[1]))
 
 

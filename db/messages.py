@@ -9,9 +9,10 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db import spending
 from db.ownership import owned, some_of
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import Generation, Message
+from db.tables import Generation, Message, now
 
 _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_id))
 
@@ -150,10 +151,12 @@ async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
     `ON DELETE CASCADE` on `parent_id` recurses once for each level below a deleted message: SQLite allows 1,000 levels,
     and PostgreSQL as many as fit in its stack. Deleting the deepest messages first, a few at a time, never gets there.
     """
-    written = await session.exec(select(Generation.id).where(col(Generation.message_id).in_(ids)))
-    found = list(written.all())
+    mine = col(Generation.message_id).in_(ids)
+    written = (await session.exec(select(Generation.id, Generation.reserved).where(mine))).all()
+    # Nobody settles an answer whose row is gone: what it may still cost counts as spent.
+    await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in written)})
     await session.exec(delete(Message).where(col(Message.id).in_(ids)))
-    return found
+    return [generation_id for generation_id, _ in written]
 
 
 MAX_DEPTH_DIGITS = 9

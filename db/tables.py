@@ -67,7 +67,7 @@ def _words(enum: type[StrEnum]) -> Any:
 
 
 _ROLE, _STATUS = _words(Role), _words(Status)
-_IS_TEMPORARY = text("temporary = 1")
+_IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
 METADATA = SQLModel.metadata
 """All tables, for migrations."""
 
@@ -175,6 +175,7 @@ class Generation(SQLModel, table=True):
         Index("generations_by_conversation", "conversation_id", "status"),
         Index("generations_by_lease", "status", "lease_until"),
         Index("generations_by_line", "waits_for"),
+        Index("generations_by_reservation", "reserved", sqlite_where=_RESERVED, postgresql_where=_RESERVED),
         CheckConstraint(f"status IN {tuple(map(str, Status))}", name="generations_status"),
     )
 

@@ -51,11 +51,11 @@ class RateLimited(ExpectedError):
 
 
 class BudgetExceeded(ExpectedError):
-    """The money of this period is spent."""
+    """A budget of this period is spent: the viewer's or the server's."""
 
-    def __init__(self, resets_at: datetime) -> None:
-        """Say when there is new."""
-        super().__init__("The budget of this period is spent.")
+    def __init__(self, resets_at: datetime, message: str) -> None:
+        """Accept when there is more, and which budget is spent."""
+        super().__init__(message)
         self.resets_at = resets_at
 
 

@@ -64,7 +64,7 @@ async def send_message(
     - `NotFound`: there is no such conversation, or no such message in it.
     - `ConversationBusy`: it is being answered already, or ten messages wait in line; see `whenBusy`.
     - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
     return await send(info.context, input)
 
@@ -81,7 +81,7 @@ async def edit_message(
     - `NotFound`: there is no such message.
     - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
     - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
     _check_content(input)
     return await _ask(info.context, input, of_edit)
@@ -98,7 +98,7 @@ async def regenerate_message(
     - `NotFound`: there is no such message.
     - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
     - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
     return await _ask(info.context, input, of_regeneration)
 
@@ -187,12 +187,15 @@ async def _store(
         await _check_running(session, context)
         tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
         work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
-        generation.reserved = await _reserve(session, context, work)
         _begin(generation, context, work)
     else:
         # It is claimed by whoever ends the one in front.
         generation.waits_for = front.id
-    await _insert(session, turn, answer, generation)
+    await _insert(session, turn, answer)
+    if work is not None:
+        # As late as it can be: until the commit, nobody else can reserve of the server's budget.
+        generation.reserved = await _reserve(session, context, work)
+    await insert(session, [generation])
     if input.idempotency_key is not None:
         await _keep_key(session, owner, input, generation.id)
     created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
@@ -254,7 +257,7 @@ async def _reserve(session: AsyncSession, context: Context, work: Work) -> int |
     try:
         return await context.services.budget.reserve(session, context.viewer.id, work, model)
     except BudgetSpent as spent:
-        raise BudgetExceeded(spent.resets_at) from None
+        raise BudgetExceeded(spent.resets_at, str(spent)) from None
     except PriceUnknown:
         raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
 
@@ -267,7 +270,7 @@ def _begin(generation: Generation, context: Context, work: Work) -> None:
     generation.lease_until = context.generator.lease_end()
 
 
-async def _insert(session: AsyncSession, turn: Turn, answer: Message, generation: Generation) -> None:
+async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:
     conversation = turn.conversation
     conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
     if turn.new_conversation:
@@ -276,7 +279,6 @@ async def _insert(session: AsyncSession, turn: Turn, answer: Message, generation
     await insert(session, [turn.asked, answer] if turn.new_message else [answer])
     if turn.new_message and not conversation.temporary:
         await search.add(session, (conversation.owner_id, turn.asked.id, turn.asked.content))
-    await insert(session, [generation])
 
 
 async def _keep_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:

@@ -67,7 +67,7 @@ named(
     "not come in time.",
     CONNECTION="The connection to Claude was lost.",
     INTERRUPTED="The server that wrote the answer went away. Regenerate it.",
-    BUDGET_EXCEEDED="The viewer's budget was spent while Claude wrote.",
+    BUDGET_EXCEEDED="The viewer's budget, or the server's, was spent while Claude wrote.",
 )
 named(
     prompt.LeftOut,

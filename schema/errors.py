@@ -62,7 +62,10 @@ class RateLimited(Error):
 
 @described
 class BudgetExceeded(Error):
-    """The month's money, or the day's tokens, are spent. `Viewer.budget` says how much there is."""
+    """The month's money or the day's tokens are spent, or the budget of the whole server.
+
+    `Viewer.budget` says how much money the viewer has; what the server has is not shown.
+    """
 
     resets_at: datetime
     """When there is more, in UTC."""

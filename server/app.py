@@ -22,6 +22,7 @@ from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
 from claude.removing import Remover, Retention
+from claude.server_budget import ServerBudget
 from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
@@ -195,7 +196,8 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     bells = Bells()
     signals.on(CHANGED, bells.ring)
     prices = Prices(settings.prices)
-    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens)
+    of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
     bounds = bounds_of(settings)
     terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, parts.metrics)
     blobs = Blobs(settings.attachments_place)
@@ -229,7 +231,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
 
 def _sign_ins(parts: Parts, settings: Settings, rates: Rates) -> SignIns:
     services = parts.services
-    remover = Remover(services.database, services.log, services.files)
+    remover = Remover(services.database, services.log, services.files, services.generator.stop)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
     return SignIns(services.database, tokens, rates, parts.door, remover.remove_user, open_to_all=open_to_all)
 

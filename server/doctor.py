@@ -8,9 +8,12 @@ from rich.console import Console
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL, describe
+from claude.server_budget import PeriodBudget, ServerBudget
 from db.address import show_address
 from db.blobs import STORE_ERRORS, Blobs
+from db.database import Database
 from db.errors import DatabaseUnavailable
+from db.ledger import dollars
 from db.migrate import schema_of
 from server.environment import WrongSetting, check_names
 from server.identities import Unavailable
@@ -50,6 +53,7 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     with console.status("Opening the database …"):
         finding = await _database(settings)
     yield finding
+    yield await _budget(settings)
     yield await _identity(settings)
     yield await _redis(settings)
     yield await _attachments(settings)
@@ -80,6 +84,38 @@ async def _database(settings: Settings) -> Finding:
     if schema.has != schema.wants:
         return False, f"database: schema {schema.has}, this version wants {schema.wants}: run `tertulia migrate`"
     return True, f"database: {shown} is open, writable and up to date, schema {schema.has}"
+
+
+async def _budget(settings: Settings) -> Finding:
+    """Report what is left of the server's budget, or that there is none."""
+    server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    if not server.is_limited:
+        each = settings.monthly_budget_usd
+        users = "users have none either" if each is None else f"each user has {each} USD a month"
+        hint = "TERTULIA_SERVER_MONTHLY_BUDGET_USD limits what all users spend together"
+        return True, f"budget: none for the server; {users}; {hint}"
+    try:
+        schema = await schema_of(settings.database_url)
+    except DatabaseUnavailable:
+        return True, "budget: what is spent is not known, because the database is away"
+    if schema.has != schema.wants:
+        return True, "budget: what is spent is not known before the database is migrated"
+    database = Database(settings.database_url)
+    try:
+        async with database.read() as session:
+            periods = await server.periods(session)
+    finally:
+        await database.close()
+    told = "; ".join(_told(period) for period in periods)
+    return all(period.left > 0 for period in periods), f"budget: {told}"
+
+
+def _told(period: PeriodBudget) -> str:
+    name = f"TERTULIA_SERVER_{'MONTHLY' if period.period == 'month' else 'DAILY'}_BUDGET_USD"
+    limit, used = dollars(period.limit), dollars(period.spent + period.reserved)
+    if period.left <= 0:
+        return f"{name}: {limit} USD are spent; sends are refused until {period.resets_at:%Y-%m-%d} UTC"
+    return f"{used:.2f} of {limit} USD of this {period.period} are spent or reserved"
 
 
 async def _identity(settings: Settings) -> Finding:

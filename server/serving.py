@@ -83,6 +83,10 @@ def _log(settings: Settings) -> None:
         logging.getLogger("tertulia").warning(warning)
     if settings.auth == "password" and settings.registration == "open":
         logging.getLogger("tertulia").warning("Anybody may register; TERTULIA_REGISTRATION=closed ends that.")
+        if not settings.simulated and (settings.server_monthly_budget_usd or settings.server_daily_budget_usd) is None:
+            logging.getLogger("tertulia").warning(
+                "Nothing limits what all accounts spend together; TERTULIA_SERVER_MONTHLY_BUDGET_USD does."
+            )
     if settings.simulated and settings.anthropic_base_url:
         logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
 

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     prompt_caching: bool = True
     prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
     monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    server_monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    server_daily_budget_usd: Decimal | None = Field(default=None, gt=0)
     rate_limit: str | None = None
     request_limit: str | None = None
     upload_limit: str | None = None
@@ -100,6 +102,8 @@ class Settings(BaseSettings):
         "attachments",
         "mcp_config",
         "monthly_budget_usd",
+        "server_monthly_budget_usd",
+        "server_daily_budget_usd",
         "rate_limit",
         "request_limit",
         "upload_limit",

@@ -31,6 +31,8 @@ class Reply:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    gate: "Gate | None" = None
+    """Where Claude waits before it answers at all."""
 
 
 class Gate:
@@ -74,6 +76,9 @@ class ScriptedClaude:
         self.headers.append(dict(request.headers))
         self.clients.append(request.client)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if reply.gate is not None:
+            reply.gate.reached.set()
+            await anyio.to_thread.run_sync(reply.gate.open.wait, WAIT)
         headers = {"request-id": "req_scripted", **reply.headers}
         if reply.status != 200 or reply.body is not None:
             headers["content-type"] = "application/json"

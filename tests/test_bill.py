@@ -1,4 +1,4 @@
-"""The bill and the budget: a row for each call of Claude, and nobody spends more than there is."""
+"""The bill and the budgets: a row for each call of Claude, and nobody spends more than there is."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -86,6 +86,8 @@ def _is_there_after_an_upgrade(revision: str, past: Past, place: Json, tmp_path:
     lay_files(past, tmp_path)
     done = run_here(tmp_path, "migrate", **variables(place))
     assert done.stdout.strip() == "The database is up to date."
+    sums = [execute(place, f"SELECT coalesce(sum(amount), 0) FROM {table}") for table in ("spending", "calls")]
+    assert sums[0] == sums[1]
     ((front,),) = execute(place, "SELECT waits_for FROM generations WHERE status = 'queued'")
     assert str(UUID(str(front))) == past.ids["running answer"]
     # From the schema 0013 on there are sign-ins.

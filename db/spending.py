@@ -1,0 +1,148 @@
+"""What all users together have spent, and what is reserved of the server's budget.
+
+`spending` holds one amount for each day and shard, updated in the transaction that writes the bill. Summing a month
+reads at most `31 * SHARDS` rows, however long the bill is, and the amounts stay when a user is deleted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Date, Index, SmallInteger, bindparam, case, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlmodel import Field, SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from db.inserting import insert
+from db.tables import METADATA, UNFINISHED, Call, UtcDateTime, new_id, now
+
+SHARDS = 16
+"""Rows of one day. Transactions of different owners seldom wait for the same row."""
+ONE_AT_A_TIME = 7_310_838_062
+"""PostgreSQL's advisory lock of transactions that reserve of the server's budget; db.migrate has its neighbor."""
+
+
+class Spending(SQLModel, table=True):
+    """What the calls of one day have cost, in 10^-12 US dollars: the part of the owners of one shard."""
+
+    __tablename__: ClassVar[Any] = "spending"
+
+    day: date = Field(primary_key=True, sa_type=Date)
+    shard: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    amount: int = Field(sa_type=BigInteger)
+
+
+class Reservation(SQLModel, table=True):
+    """What a call outside of a generation may still cost. It expires, should its process be lost."""
+
+    __tablename__: ClassVar[Any] = "reservations"
+    __table_args__: ClassVar[Any] = (Index("reservations_by_owner", "owner_id"),)
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    owner_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", nullable=False)
+    amount: int = Field(sa_type=BigInteger)
+    expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCommitted:
+    """What all users have spent this month and today, and what running calls may still cost; in units."""
+
+    month: int
+    day: int
+    reserved: int
+
+
+_SPENDING = METADATA.tables["spending"].c
+_RESERVATIONS = METADATA.tables["reservations"].c
+_GENERATIONS = METADATA.tables["generations"].c
+_SPENT_TODAY = case((_SPENDING.day == bindparam("today", type_=Date), _SPENDING.amount), else_=0)
+_RUNNING = select(func.coalesce(func.sum(_GENERATIONS.reserved), 0)).where(
+    _GENERATIONS.reserved.is_not(None), _GENERATIONS.status.in_(UNFINISHED)
+)
+_CALLING = select(func.coalesce(func.sum(_RESERVATIONS.amount), 0)).where(
+    _RESERVATIONS.expires_at > bindparam("now", type_=UtcDateTime())
+)
+_COMMITTED = select(
+    func.coalesce(func.sum(_SPENDING.amount), 0),
+    func.coalesce(func.sum(_SPENT_TODAY), 0),
+    _RUNNING.scalar_subquery() + _CALLING.scalar_subquery(),
+).where(_SPENDING.day >= bindparam("month", type_=Date))
+
+
+async def record(session: AsyncSession, calls: Sequence[Call]) -> None:
+    """Write calls of one owner on the bill, and add their amounts to what the server has spent."""
+    await insert(session, calls)
+    amounts = dict[date, int]()
+    for call in calls:
+        amounts[call.day] = amounts.get(call.day, 0) + (call.amount or 0)
+    await add(session, calls[0].owner_id, amounts)
+
+
+async def add(session: AsyncSession, key: UUID, amounts: Mapping[date, int]) -> None:
+    """Add amounts by day to what the server has spent; `key`, as an owner's id, chooses the shard."""
+    into = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    adding: Any = into(METADATA.tables["spending"])
+    adding = adding.on_conflict_do_update(
+        index_elements=["day", "shard"], set_={"amount": _SPENDING.amount + adding.excluded.amount}
+    )
+    connection = await session.connection()
+    # In one order: two transactions that add to the same two rows must not wait for each other.
+    for day, amount in sorted(amounts.items()):
+        if amount:
+            await connection.execute(adding.values(day=day, shard=key.int % SHARDS, amount=amount))
+
+
+async def lock(session: AsyncSession) -> None:
+    """Let no other transaction reserve of the server's budget until this one has ended."""
+    # SQLite has one writer at a time anyway.
+    if session.get_bind().dialect.name != "sqlite":
+        connection = await session.connection()
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+
+
+async def committed(session: AsyncSession) -> ServerCommitted:
+    """Sum what the server has spent since the month and the day began, in UTC, and what is reserved."""
+    moment = now()
+    today = moment.date()
+    connection = await session.connection()
+    values = {"month": today.replace(day=1), "today": today, "now": moment}
+    row = (await connection.execute(_COMMITTED, values)).one()
+    return ServerCommitted(*(int(amount) for amount in row))
+
+
+def reserved_of(owner: UUID) -> ColumnElement[int]:
+    """Return an expression: the sum of what an owner's running calls may still cost."""
+    conversations = METADATA.tables["conversations"]
+    answers = (
+        select(func.coalesce(func.sum(_GENERATIONS.reserved), 0))
+        .join(conversations, conversations.c.id == _GENERATIONS.conversation_id)
+        .where(conversations.c.owner_id == owner, _GENERATIONS.status.in_(UNFINISHED))
+    )
+    calls = select(func.coalesce(func.sum(_RESERVATIONS.amount), 0)).where(
+        _RESERVATIONS.owner_id == owner, _RESERVATIONS.expires_at > now()
+    )
+    return answers.scalar_subquery() + calls.scalar_subquery()
+
+
+async def settle_all(session: AsyncSession, owner: UUID) -> None:
+    """Count what an owner's running calls may still cost as spent: the owner's rows are about to be deleted."""
+    connection = await session.connection()
+    reserved = (await connection.execute(select(reserved_of(owner)))).scalar_one()
+    await add(session, owner, {now().date(): int(reserved)})
+
+
+async def reserve(session: AsyncSession, reservation: Reservation) -> None:
+    """Store a reservation, and delete those that have expired."""
+    connection = await session.connection()
+    await connection.execute(delete(METADATA.tables["reservations"]).where(_RESERVATIONS.expires_at <= now()))
+    await insert(session, [reservation])
+
+
+async def release(session: AsyncSession, reservation_id: UUID) -> None:
+    """Delete a reservation, in the transaction that records what the call has cost."""
+    connection = await session.connection()
+    await connection.execute(delete(METADATA.tables["reservations"]).where(_RESERVATIONS.id == reservation_id))

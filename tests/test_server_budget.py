@@ -1,0 +1,225 @@
+"""The server's budget: all users together, on all replicas, spend no more than the operator allows."""
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json, look_again
+from conftest import SECRET, Staged
+from people import MODE, register, signed
+from running import execute, tertulia
+from scripted import START, Gate, Reply, end, says, scripted, text, uses
+from test_command import run_here
+from test_titles import SMALL, named
+
+SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
+  ... on BudgetExceeded { message resetsAt } } }"""
+MONTHLY, DAILY = "server_monthly_budget_usd", "server_daily_budget_usd"
+COST = Decimal(11 * 4 + 7 * 20) / 10**6
+"""US dollars of one scripted answer."""
+
+
+def refused(api: Api, **more: Any) -> Json:
+    """Send, and give the refusal for a spent budget."""
+    found: Json = api.ask(SEND, input={"text": "Hello", **more})["sendMessage"]
+    assert found["__typename"] == "BudgetExceeded", found
+    return found
+
+
+def entered(stack: ExitStack, address: str, name: str) -> Api:
+    """A client of a new account."""
+    return stack.enter_context(signed(address, register(address, name)))
+
+
+def begins(period: str) -> datetime:
+    """When the next day or month begins, in UTC."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1) if period == "day" else (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def reserved(place: Json) -> int:
+    """Units that running answers and titles have reserved."""
+    answers, titles = (
+        execute(place, f"SELECT coalesce(sum({column}), 0) FROM {table}")[0][0]
+        for column, table in (("reserved", "generations"), ("amount", "reservations"))
+    )
+    return int(answers + titles)
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("setting", "period"), [(MONTHLY, "month"), (DAILY, "day")])
+def test_a_new_account_has_nothing_left_of_a_spent_server_budget(
+    setting: str, period: str, tmp_path: Path, place: Json
+) -> None:
+    with scripted(Reply([START, *text("Hi"), *end(output_tokens=1000)])) as claude:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, setting: Decimal("0.005")}
+        with tertulia(tmp_path, **place, **keyed, **MODE) as address, ExitStack() as stack:
+            ada, eve, mallory = (entered(stack, address, name) for name in ("ada", "eve", "mallory"))
+            assert ada.answer("Hello")["error"]["code"] == "BUDGET_EXCEEDED"
+            for api in (ada, eve, mallory):
+                refusal = refused(api)
+                assert refusal["message"] == "This server's budget is spent."
+                assert datetime.fromisoformat(refusal["resetsAt"]) == begins(period)
+                by_rest = api.http.post("/chat", json={"message": "Hello"})
+                assert (by_rest.status_code, by_rest.json()["error"]["code"]) == (402, "BUDGET_EXCEEDED")
+            assert ada.ask("{ viewer { budget { limitUsd } } }")["viewer"]["budget"] is None
+        assert len(claude.requests) == 1
+
+
+def test_when_both_periods_are_spent_the_later_one_is_told(staged: Staged) -> None:
+    stage = staged(
+        Reply([START, *text("Hi"), *end(output_tokens=1000)]), **{MONTHLY: Decimal("0.005"), DAILY: Decimal("0.004")}
+    )
+    stage.api.answer("Hello")
+    assert datetime.fromisoformat(refused(stage.api)["resetsAt"]) == begins("month")
+
+
+@pytest.mark.joined
+def test_sends_at_one_moment_on_three_replicas_reserve_no_more_than_there_is(tmp_path: Path, place: Json) -> None:
+    gate = Gate()
+    limit = Decimal("0.1")
+    with ExitStack() as stack:
+        claude = stack.enter_context(scripted(says("half", gate)))
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, MONTHLY: limit, **MODE}
+        addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed)) for _ in range(3)]
+        apis = [entered(stack, addresses[number % 3], f"user{number}") for number in range(6)]
+        # Each answer may cost two cents and a little.
+        sends = [(api, number) for api in apis for number in range(4)]
+        with ThreadPoolExecutor(len(sends)) as pool:
+            kinds = list(pool.map(lambda one: one[0].try_send("Hi", options={"maxTokens": 1000})["__typename"], sends))
+        assert reserved(place) == int(limit * 10**12)
+        # The last one has reserved what was left.
+        assert kinds.count("SendMessagePayload") == 5
+        assert kinds.count("BudgetExceeded") == len(sends) - 5
+        gate.open.set()
+
+
+@pytest.mark.both
+def test_what_an_answer_does_not_use_is_free_again(staged: Staged, place: Json) -> None:
+    stage = staged(says("Hi"), **{MONTHLY: Decimal(1), DAILY: Decimal(1)})
+    for _ in range(3):
+        assert stage.api.answer("Hello", options={"maxTokens": 40_000})["__typename"] == "GenerationCompleted"
+    ((spent,),) = execute(place, "SELECT sum(amount) FROM spending")
+    assert (Decimal(int(spent)) / 10**12, reserved(place)) == (3 * COST, 0)
+
+
+@pytest.mark.both
+def test_an_answer_that_reaches_the_end_of_the_servers_budget_is_broken_off_and_kept(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(Reply([START, *text("a" * 100, "b" * 400, gate, "c"), *end()]), **{DAILY: Decimal("0.001")})
+    ended = stage.api.answer("Hello")
+    gate.open.set()
+    assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "BUDGET_EXCEEDED")
+    assert ended["generation"]["message"]["text"] == "a" * 100 + "b" * 400
+
+
+@pytest.mark.both
+def test_who_waits_in_line_finds_the_servers_budget_as_it_is_then(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(Reply([START, *text("a" * 500, gate), *end(output_tokens=1000)]), **{MONTHLY: Decimal("0.015")})
+    sent = stage.api.send("Hello")
+    assert gate.reached.wait(20)
+    waits = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
+    gate.open.set()
+    assert stage.api.follow(waits["generation"]["id"])[-1]["error"]["code"] == "BUDGET_EXCEEDED"
+    assert len(stage.claude.requests) == 1
+
+
+def test_each_round_of_tools_is_reserved_anew(staged: Staged, place: Json) -> None:
+    # The first round costs two cents, and nothing is left for a second one.
+    calls = uses(("who", {}))
+    calls.pieces = [*calls.pieces[:-2], *end("tool_use", output_tokens=1000)]
+    stage = staged(calls, says("You"), tools=("some_tools",), **{MONTHLY: Decimal("0.02")})
+    ended = stage.api.answer("Who am I?")
+    assert ended["error"]["code"] == "BUDGET_EXCEEDED"
+    assert len(stage.claude.requests) == 1
+    assert reserved(place) == 0
+
+
+@pytest.mark.both
+def test_a_title_is_reserved_while_it_is_made_and_settled_after(staged: Staged, place: Json) -> None:
+    gate = Gate()
+    title = named("A title")
+    title.gate = gate
+    stage = staged(says("Hi"), title, title_model=SMALL, **{MONTHLY: Decimal(1)})
+    sent = stage.api.send("Hello")
+    stage.api.follow(sent["generation"]["id"])
+    assert gate.reached.wait(20)
+    # 1,024 tokens of a title are half a thousandth of a dollar.
+    assert 512 * 10**6 < reserved(place) < 600 * 10**6
+    gate.open.set()
+    deadline = time.monotonic() + 20
+    while reserved(place):
+        assert time.monotonic() < deadline
+        look_again()
+    ((spent,),) = execute(place, "SELECT sum(amount) FROM spending")
+    ((billed,),) = execute(place, "SELECT sum(amount) FROM calls")
+    assert spent == billed > 0
+
+
+def test_a_conversation_is_not_named_when_the_budget_is_spent(staged: Staged) -> None:
+    stage = staged(says("Hi"), named("A title"), title_model=SMALL, **{MONTHLY: COST})
+    sent = stage.api.send("Hello")
+    ended = stage.api.follow(sent["generation"]["id"])[-1]
+    assert ended["__typename"] == "GenerationCompleted"
+    assert refused(stage.api)
+    assert len(stage.claude.requests) == 1
+
+
+def test_deleting_an_account_gives_nothing_of_the_budget_back(tmp_path: Path, place: Json) -> None:
+    with scripted(Reply([START, *text("Hi"), *end(output_tokens=1000)])) as claude:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, MONTHLY: Decimal("0.005")}
+        with tertulia(tmp_path, **place, **keyed, **MODE) as address, ExitStack() as stack:
+            ada = entered(stack, address, "ada")
+            ada.answer("Hello")
+            gone = ada.http.request("DELETE", "/auth/user", data={"password": "a long enough one"})
+            assert gone.status_code == 200, gone.text
+            refused(entered(stack, address, "ada"))
+
+
+def test_an_account_is_deleted_with_an_answer_that_is_written_and_pays_for_it(tmp_path: Path, place: Json) -> None:
+    gate = Gate()
+    with scripted(Reply([START, *text("a" * 4000, gate), *end()])) as claude:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, MONTHLY: Decimal("0.005")}
+        with tertulia(tmp_path, **place, **keyed, **MODE) as address, ExitStack() as stack:
+            ada = entered(stack, address, "ada")
+            ada.send("Hello")
+            assert gate.reached.wait(20)
+            gone = ada.http.request("DELETE", "/auth/user", data={"password": "a long enough one"})
+            gate.open.set()
+            assert gone.status_code == 200, gone.text
+            refused(entered(stack, address, "eve"))
+
+
+def test_doctor_says_what_is_left_and_when_it_is_spent(staged: Staged, place: Json, tmp_path: Path) -> None:
+    assert "budget: none for the server" in run_here(tmp_path, "doctor").stdout
+    limits = {"TERTULIA_SERVER_DAILY_BUDGET_USD": "0.05", "TERTULIA_SERVER_MONTHLY_BUDGET_USD": "5"}
+    given = {"DATABASE_URL": place["database_url"], **limits}
+    stage = staged(Reply([START, *text("Hi"), *end(output_tokens=1000)]), **{DAILY: Decimal("0.05")})
+    stage.api.answer("Hello")
+    well = run_here(tmp_path, "doctor", **given)
+    assert "budget: 0.02 of 5 USD of this month are spent or reserved; 0.02 of 0.05 USD of this day" in well.stdout
+    stage.api.answer("Hello")
+    stage.api.answer("Hello")
+    wrong = run_here(tmp_path, "doctor", **given)
+    assert wrong.exit_code == 1
+    assert re.search(r"wrong +budget: .*TERTULIA_SERVER_DAILY_BUDGET_USD: 0.05 USD are spent", wrong.stdout)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "much"])
+def test_a_limit_that_is_no_amount_stops_the_start(given: str, tmp_path: Path) -> None:
+    stopped = run_here(tmp_path, "doctor", TERTULIA_SERVER_DAILY_BUDGET_USD=given)
+    assert stopped.exit_code == 1
+    assert f"TERTULIA_SERVER_DAILY_BUDGET_USD: got '{given}'" in stopped.stdout
+
+
+def test_a_budget_of_the_server_needs_prices(staged: Staged) -> None:
+    stage = staged(says("Hi"), default_model="claude-next-9", **{DAILY: Decimal(1)})
+    answer = stage.api.try_send("Hello")
+    assert (answer["__typename"], answer["field"]) == ("InvalidInput", "options.model")
