@@ -74,8 +74,9 @@ class Remover:
             running = await generations.unfinished_of_owner(session, user_id)
             owned = await accounts.conversations_of(session, user_id)
         # The last one first: one that is queued must not begin when the one before it is stopped.
-        for generation_id in reversed(running) if self.stop is not None else ():
-            await self.stop(generation_id)
+        if self.stop is not None:
+            for generation_id in reversed(running):
+                await self.stop(generation_id)
         for conversation_id in owned:
             await self.remove(user_id, conversation_id)
         async with self.database.write() as session:
