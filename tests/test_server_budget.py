@@ -89,10 +89,14 @@ def test_sends_at_one_moment_on_three_replicas_reserve_no_more_than_there_is(tmp
         keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, MONTHLY: limit, **MODE}
         addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed)) for _ in range(3)]
         apis = [entered(stack, addresses[number % 3], f"user{number}") for number in range(6)]
+
         # Each answer may cost two cents and a little.
-        sends = [(api, number) for api in apis for number in range(4)]
+        def send(api: Api) -> str:
+            return str(api.try_send("Hi", options={"maxTokens": 1000})["__typename"])
+
+        sends = apis * 4
         with ThreadPoolExecutor(len(sends)) as pool:
-            kinds = list(pool.map(lambda one: one[0].try_send("Hi", options={"maxTokens": 1000})["__typename"], sends))
+            kinds = list(pool.map(send, sends))
         assert reserved(place) == int(limit * 10**12)
         # The last one has reserved what was left.
         assert kinds.count("SendMessagePayload") == 5
