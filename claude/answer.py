@@ -5,7 +5,6 @@ those of the rounds before it, with the results of the tools between them. Pure:
 "Streaming Messages" in the Claude API documentation.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -22,6 +21,7 @@ from streams.events import (
     GenerationEvent,
     unfinished_block,
 )
+from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, clean, loads
 
 Json = dict[str, Any]
 
@@ -306,7 +306,7 @@ def _whole(block: Json, text: str) -> Json:
 
 def _with_input(block: Json, text: str) -> Json:
     try:
-        return {**block, "input": json.loads(text)}
-    except ValueError:
-        # max_tokens can cut a tool's input in the middle.
+        return {**block, "input": clean(loads(text), max_depth=MAX_VALUE_DEPTH)}
+    except InvalidJson:
+        # max_tokens can cut a tool's input in the middle, and some numbers and depths are not accepted.
         return unfinished_block(block, text)

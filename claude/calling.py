@@ -12,9 +12,10 @@ from claude.files import Files
 from claude.media import UnfitMedia
 from claude.prompt import OF_CALL
 from claude.spans import QUIET, fail, trace_id, tracer
-from claude.tools import Image, Json, Result, Tool, ToolContext, ToolError
+from claude.tools import Image, Result, Tool, ToolContext, ToolError
 from db.blobs import STORE_ERRORS
 from db.errors import DATABASE_ERRORS
+from tertulia.json import Json, clean, clean_text, dumps_spaced
 
 JSON_RESULT = "is_json"
 """The key of ours that stored results bear whose text is JSON."""
@@ -77,7 +78,7 @@ def submitted(answer: Json) -> Result:
     output = answer.get("output")
     if isinstance(output, str) or output is None:
         return Result([output or NOTHING], is_error=answer["is_error"])
-    return Result([json.dumps(output, ensure_ascii=False)], is_error=answer["is_error"], is_json=True)
+    return Result([dumps_spaced(clean(output))], is_error=answer["is_error"], is_json=True)
 
 
 async def blocks_of(tool_use_id: str, result: Result, files: Files, place: tuple[UUID, UUID]) -> list[Json]:
@@ -112,12 +113,11 @@ def _within(result: Result, most: int) -> Result:
 
 
 def _clean(part: str | Image) -> str | Image:
-    # Half a surrogate pair could be neither stored nor sent.
-    return part.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(part, str) else part
+    return clean_text(part) if isinstance(part, str) else part
 
 
 def _cut(words: str, most: int) -> str:
-    return words.encode("utf-8", "replace")[:most].decode("utf-8", "ignore") or "The tool failed."
+    return clean_text(words).encode()[:most].decode("utf-8", "ignore") or "The tool failed."
 
 
 def _fault(name: str, error: BaseException) -> Result:

@@ -1,6 +1,5 @@
 """The one connection to Claude: the official SDK, with deadlines of our own."""
 
-import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -10,15 +9,15 @@ from typing import Any, Protocol
 
 import anthropic
 import httpx2
-import orjson
 
 from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after, without_key
 from claude.pacing import Pace
+from claude.pieces import cleaned
 from claude.spans import Chat, chatting
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
+from tertulia.json import Json, loads
 
-Json = dict[str, Any]
 logger = logging.getLogger("tertulia.claude")
 
 MAX_RETRIES = 2
@@ -165,8 +164,9 @@ def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tu
         if name == b"ping":
             continue
         try:
-            event: Json = decode(data)
+            event: Json = loads(data)
             kind = event["type"]
+            event = cleaned(event)
         except (ValueError, KeyError, TypeError):
             message = "Claude's answer could not be understood."
             return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))
@@ -178,14 +178,6 @@ def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tu
         if kind == "message_stop":
             break
     return events, None
-
-
-def decode(data: bytes) -> Any:
-    """Read JSON, also half a surrogate pair, which the API's escapes may cut and orjson refuses; raise ValueError."""
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return json.loads(data)
 
 
 async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:

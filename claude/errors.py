@@ -3,7 +3,7 @@
 Source of the names: the "Errors" page of the Claude API documentation; the SDK's exceptions carry them as `.type`.
 """
 
-import json
+import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,8 +11,15 @@ from typing import Any
 import anthropic
 import httpx2
 
+from tertulia.json import clean_text, loads
+
 CAN_FAIL = (anthropic.AnthropicError, httpx2.HTTPError, ValueError, TimeoutError, OSError)
 """All that a stream raises: in mid-stream the SDK lets its transport's and its parser's own exceptions through."""
+MASK = "[the API key]"
+SECRET_LENGTH = 16
+"""Characters of a key that is masked wherever it is quoted; a shorter one is masked as a word of its own alone."""
+WORD_LENGTH = 8
+"""Characters of the shortest key that is masked."""
 
 
 class ErrorCode(StrEnum):
@@ -99,7 +106,7 @@ def from_error_event(data: bytes, response: httpx2.Response) -> StreamError:
     """Read an `event: error` of a stream, which is the body of a response."""
     request_id = response.headers.get("request-id")
     try:
-        body = json.loads(data)["error"]
+        body = loads(data)["error"]
         code, message = _code(body["type"], None), without_key(str(body["message"]), response.request)
     except (ValueError, KeyError, TypeError):
         code, message = ErrorCode.API_ERROR, "Claude reported an error in mid-stream."
@@ -137,10 +144,17 @@ def _from_status(error: anthropic.APIStatusError) -> GenerationError:
 
 
 def without_key(message: str, request: httpx2.Request) -> str:
-    """Take the key out of what Claude's API says of a request: gateways are known to quote it."""
+    """Return the API's message about a request, cleaned and without the key: gateways are known to quote it.
+
+    A key that is as short as a word stays: it is a placeholder, as for servers that take any key.
+    """
+    message = clean_text(message)
     for header in ("x-api-key", "authorization"):
-        if key := request.headers.get(header, "").removeprefix("Bearer "):
-            message = message.replace(key, "[the API key]")
+        key = request.headers.get(header, "").removeprefix("Bearer ").strip()
+        if len(key) >= SECRET_LENGTH:
+            message = message.replace(key, MASK)
+        elif len(key) >= WORD_LENGTH:
+            message = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", MASK, message)
     return message
 
 

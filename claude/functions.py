@@ -14,12 +14,12 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 import anyio
 import anyio.to_thread
-import orjson
 from anthropic.lib.tools import BetaAsyncFunctionTool, beta_async_tool
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
-from claude.tools import NAME, Image, Json, Result, ToolContext, ToolError, shape_problem
+from claude.tools import NAME, Image, Result, ToolContext, ToolError, shape_problem
+from tertulia.json import Json, dumps
 
 THREADS = 64
 """Functions that are not async, at once; one that hangs holds its thread until it ends."""
@@ -101,7 +101,7 @@ def result_of(given: object) -> Result:
         case None:
             return Result(["Done."])
         case _:
-            return Result([orjson.dumps(given, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()], is_json=True)
+            return Result([dumps(given, default=_plain)], is_json=True)
 
 
 def _parts(given: Sequence[object]) -> list[str | Image] | None:

@@ -20,7 +20,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from claude.tools import Image, Json, Result, ToolError
+from claude.tools import Image, Result, ToolError
+from tertulia.json import Json, clean, dumps_spaced, loads
 
 SERVER_NAME = r"[a-zA-Z0-9_-]{1,50}"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -88,7 +89,7 @@ def read_config(path: Path) -> dict[str, ServerConfig]:
     `${NAME}` and `${NAME:-default}` stand for variables of the environment. Raises ValueError for what is wrong.
     """
     try:
-        given = _File.model_validate(json.loads(path.read_text("utf-8-sig")))
+        given = _File.model_validate(clean(loads(path.read_bytes())))
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -251,7 +252,7 @@ def result_of(server: str, given: types.CallToolResult) -> Result:
             raise ToolError(f"The MCP server {server} gave an image that cannot be read.") from None
     if given.structured_content is None or any(isinstance(block, types.TextContent) for block in given.content):
         return Result(parts, is_error=given.is_error)
-    parts.append(json.dumps(given.structured_content, ensure_ascii=False))
+    parts.append(dumps_spaced(given.structured_content))
     return Result(parts, is_error=given.is_error, is_json=len(parts) == 1)
 
 

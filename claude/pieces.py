@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from streams.events import Delta, TextDelta, ThinkingDelta, ToolInputDelta
-
-Json = dict[str, Any]
+from tertulia.json import Json, clean, clean_text
 
 DELTAS: dict[str, tuple[type[Delta], str]] = {
     "text_delta": (TextDelta, "text"),
@@ -40,6 +39,15 @@ def merged(events: Sequence[Json]) -> Iterator[Json]:
         yield _with_text(held, pieces)
 
 
+def cleaned(event: Json) -> Json:
+    """Clean an event's text, a piece's left out: it may end in half of a surrogate pair that the next one completes.
+
+    Raises:
+        InvalidJson: It is nested too deeply.
+    """
+    return event if _piece_in(event) is not None else clean(event)
+
+
 def _piece_in(event: Json) -> tuple[tuple[Any, str], str] | None:
     """Give the block and the kind of a delta's piece, and the piece."""
     delta: Json = event["delta"] if isinstance(event.get("delta"), dict) else {}
@@ -58,9 +66,5 @@ def _with_text(event: Json, pieces: list[str]) -> Json:
 
 
 def joined(pieces: list[str]) -> str:
-    """Give the text of all pieces, in which no half of a surrogate pair is left."""
-    text = "".join(pieces)
-    if text.isascii():
-        return text
-    # A surrogate pair may be cut in two by JSON's escapes. Half of one that stays alone could never be sent again.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    """Return the text of all pieces, cleaned: JSON's escapes may cut a surrogate pair in two."""
+    return clean_text("".join(pieces))

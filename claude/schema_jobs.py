@@ -7,6 +7,8 @@ from typing import Any, TypeGuard
 
 import jsonschema_rs
 
+from tertulia.json import loads
+
 MAX_PROBLEM = 300
 """Characters of a message."""
 MAX_ANSWER_DEPTH = 500
@@ -35,8 +37,8 @@ def tool_schema_problem(data: bytes) -> str | None:
 def answer_problem(data: bytes, schema: str) -> str | None:
     """Return why a text is not what the schema asks for; None where it is."""
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = loads(data)
+    except ValueError as error:
         return f"This is not JSON: {_first_line(error)}"
     if is_deeper(value, MAX_ANSWER_DEPTH):
         return "This is nested too deeply to be checked."

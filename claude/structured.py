@@ -8,7 +8,7 @@ from typing import Any
 
 import anthropic
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 
 def output_format(schema: Json) -> Json:

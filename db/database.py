@@ -1,13 +1,11 @@
 """The one door to the database: `async with database.read()` or `.write()` is one transaction."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import orjson
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Connection, Executable, event
@@ -18,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import sqlite
 from db.address import read_address, show_address
 from db.errors import DatabaseUnavailable
+from tertulia.json import dumps, loads_stored
 
 __all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
 
@@ -168,7 +167,7 @@ class Moment:
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
     # An error that quotes the values of its statement brings what users wrote into the log.
-    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": _json}
+    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": loads_stored}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
@@ -196,15 +195,6 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
 
 def _sessions(engine: AsyncEngine, *, autoflush: bool = True) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush)
-
-
-def _json(value: object) -> str:
-    # Answers are stored once a second while they are written, all of them at once.
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        # Half a surrogate pair, or a number of more than 64 bits.
-        return json.dumps(value)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,8 +1,6 @@
 """What clients see of content: derived from the blocks as Claude gave them."""
 
-import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,8 +8,7 @@ from uuid import UUID
 from claude.answer import JSON_MARK
 from claude.calling import JSON_RESULT
 from claude.files import attachment_of
-
-Json = dict[str, Any]
+from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, loads
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,15 @@ def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
 def _show_json(index: int, block: Json) -> JsonBlock:
     mark: Json = block[JSON_MARK]
     whole = mark.get("checked") and mark["problem"] is None
-    return JsonBlock(index, block["text"], json.loads(block["text"]) if whole else None, mark.get("problem"))
+    return JsonBlock(index, block["text"], _value(block["text"]) if whole else None, mark.get("problem"))
+
+
+def _value(text: str, otherwise: Any = None) -> Any:
+    """Return what stored text means as JSON, as it is shown; `otherwise` where an earlier version accepted more."""
+    try:
+        return exact_for_javascript(clean(loads(text)))
+    except InvalidJson:
+        return otherwise
 
 
 def _show_thinking(index: int, block: Json) -> ThinkingBlock:
@@ -134,15 +139,15 @@ def _show_thinking(index: int, block: Json) -> ThinkingBlock:
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
-    return ToolUseBlock(index, block["id"], block["name"], block.get("input"), block.get("partial_json"))
+    input = exact_for_javascript(block.get("input"))
+    return ToolUseBlock(index, block["id"], block["name"], input, block.get("partial_json"))
 
 
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
     output = block.get("content")
     if block.get(JSON_RESULT) and isinstance(output, str):
         # An import may bear the mark where it does not fit.
-        with suppress(ValueError, RecursionError):
-            output = json.loads(output)
+        output = _value(output, output)
     return ToolResultBlock(index, block["tool_use_id"], output, bool(block.get("is_error")))
 
 
@@ -178,6 +183,4 @@ def _citation(citation: Json) -> Citation:
     start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
     end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
-    return Citation(
-        citation.get("cited_text", ""), source if isinstance(source, str) else json.dumps(source), start, end
-    )
+    return Citation(citation.get("cited_text", ""), source if isinstance(source, str) else dumps(source), start, end)

@@ -1,15 +1,12 @@
 """Conversations as Markdown: the active branch, for people to read."""
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from claude.files import attachment_of
 from db.tables import Message, Role
 from db.transfer import Whole
-
-Json = dict[str, Any]
+from tertulia.json import Json, dumps_spaced
 
 SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
 
@@ -58,7 +55,7 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
 
 
 def _fenced(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    text = value if isinstance(value, str) else dumps_spaced(value, indent=2)
     longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}json\n{text}\n{fence}"

@@ -1,6 +1,5 @@
 """Reading files of conversations, line by line, and refusing what could not be shown or sent again."""
 
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +14,7 @@ from resolvers.claude_export import bundles_of
 from resolvers.errors import InvalidInput
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
 from resolvers.transfer import AnyLine, AttachmentLine, Bundle, ConversationLine, HeaderLine, MessageLine
-
-Json = dict[str, Any]
+from tertulia.json import InvalidJson, Json, clean, loads
 
 MAX_FILE = 512 * 1024 * 1024
 """Bytes of a file, also of one inside of an archive."""
@@ -92,13 +90,13 @@ def _line(raw: bytes, number: int) -> AnyLine:
     if len(raw) > MAX_LINE:
         raise wrong(number, f"is longer than {MAX_LINE >> 20} MB.")
     try:
-        return _LINE.validate_python(json.loads(raw))
+        return _LINE.validate_python(clean(loads(raw)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][1:])
         raise wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from None
-    except (ValueError, RecursionError):
-        raise wrong(number, "is not JSON.") from None
+    except InvalidJson as error:
+        raise wrong(number, f"is not JSON: {error}.") from None
 
 
 def _checked(line: ConversationLine, number: int) -> ConversationLine:
@@ -160,8 +158,8 @@ def _mark_problem(block: Json) -> str | None:
     mark: Any = block[JSON_MARK]
     try:
         if mark.get("checked") and mark["problem"] is None:
-            json.loads(block["text"])
-    except (AttributeError, KeyError, ValueError, RecursionError):
+            loads(block["text"])
+    except (AttributeError, KeyError, ValueError):
         return f"{JSON_MARK}: does not fit the text."
     return None
 
@@ -182,9 +180,9 @@ def _inside(opened: IO[bytes]) -> bytes:
 
 def _json(raw: bytes) -> Any:
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise InvalidInput("file", "is not JSON.") from None
+        return clean(loads(raw))
+    except InvalidJson as error:
+        raise InvalidInput("file", f"is not JSON: {error}.") from None
 
 
 def wrong(number: int, message: str) -> InvalidInput:

@@ -1,9 +1,7 @@
 """The lines of an export: a header, then of each conversation itself, its attachments, and its messages."""
 
-import json
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
@@ -13,10 +11,10 @@ from claude.json_schema import SchemaKind, schema_problem_blocking
 from claude.tools import NAME
 from db.tables import Role, Status
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
+from tertulia.json import Json, dumps_spaced
 
 MAX_NAME = 200
 
-Json = dict[str, Any]
 Count = Annotated[int, Checked(ge=0, lt=2**53)]
 Name = Annotated[str, Checked(max_length=MAX_NAME)]
 
@@ -27,8 +25,8 @@ class Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     def written(self) -> bytes:
-        """Give it as it is written, its end included; halves of surrogate pairs become escapes."""
-        return json.dumps(self.model_dump(mode="python"), default=_plain).encode() + b"\n"
+        """Return the line as it is written, its end included."""
+        return dumps_spaced(self.model_dump(mode="python")).encode("utf-8", "replace") + b"\n"
 
 
 class HeaderLine(Line):
@@ -182,7 +180,3 @@ class Bundle:
 
 
 AnyLine = Annotated[HeaderLine | ConversationLine | AttachmentLine | MessageLine, Checked(discriminator="type")]
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -18,7 +18,7 @@ from graphql.execution.collect_fields import collect_fields, collect_subfields
 
 from resolvers.context import Context
 from schema.failures import show_error
-from schema.results import encode_json, response
+from schema.results import response
 from streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -28,6 +28,7 @@ from streams.events import (
     ThinkingDelta,
     ToolInputDelta,
 )
+from tertulia.json import encode
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
 FILLED = (*DELTAS, GenerationStarted, ContentBlockStarted, ContentBlockFinished)
@@ -44,8 +45,8 @@ FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
     "sequence": (b"%d", attrgetter("sequence")),
     "index": (b"%d", attrgetter("index")),
     "offset": (b"%d", attrgetter("offset")),
-    "text": (b"%b", lambda delta: encode_json(delta.text)),
-    "partialJson": (b"%b", lambda delta: encode_json(delta.text)),
+    "text": (b"%b", lambda delta: encode(delta.text)),
+    "partialJson": (b"%b", lambda delta: encode(delta.text)),
 }
 """How each leaf of an event is written, and read."""
 
@@ -133,7 +134,7 @@ async def execute(operation: Operation, event: object) -> bytes:
     result = core.execute_subscription_event(operation.executor(event))
     if isawaitable(result):
         result = await result
-    return encode_json(response(result.data, [show_error(error) for error in result.errors or ()]))
+    return encode(response(result.data, [show_error(error) for error in result.errors or ()]))
 
 
 def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:

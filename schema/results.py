@@ -1,19 +1,9 @@
 """Results as the JSON that is sent."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from graphql import GraphQLError
-
-
-def encode_json(data: object) -> bytes:
-    """Write JSON; the standard library takes what orjson does not, such as half a surrogate pair."""
-    try:
-        return orjson.dumps(data)
-    except TypeError:
-        return json.dumps(data, separators=(",", ":")).encode()
 
 
 def response(data: Any, errors: Sequence[GraphQLError] | None) -> dict[str, Any]:

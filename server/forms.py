@@ -1,10 +1,11 @@
 """Reading the small forms of sign-in: `application/x-www-form-urlencoded`, as OAuth has it, or a JSON object."""
 
-import json
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+
+from tertulia.json import loads
 
 MOST = 16_384
 """Bytes."""
@@ -39,8 +40,8 @@ async def fields(request: Request) -> dict[str, str]:
 
 def _json(body: bytes) -> dict[str, str]:
     try:
-        given: object = json.loads(body)
-    except (ValueError, RecursionError):
+        given: object = loads(body)
+    except ValueError:
         raise BadForm("The body is not valid JSON.") from None
     if not isinstance(given, dict):
         raise BadForm("The body must be a JSON object.")

@@ -18,7 +18,7 @@ from schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from schema.failures import internal_error
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
-from schema.results import encode_json, response
+from schema.results import response
 from server.accept import preferred
 from server.admission import COME_BACK, Admitted, AtTheDoor, Door, challenge, retry_after
 from server.graphql_requests import (
@@ -27,7 +27,6 @@ from server.graphql_requests import (
     RequestRefused,
     check_content_type,
     check_request,
-    decode_json,
     decoded,
     query_parameters,
     read_body,
@@ -35,6 +34,7 @@ from server.graphql_requests import (
 from server.graphql_ws import SocketHandler
 from server.identities import Unauthenticated, Unavailable
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
+from tertulia.json import encode, loads
 
 REQUEST_ERROR_STATUS = 400
 """For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
@@ -84,11 +84,11 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     def decode_json(self, data: str | bytes) -> object:
         """Read JSON."""
-        return decode_json(data)
+        return loads(data)
 
     def encode_json(self, data: object) -> str:
         """Write JSON."""
-        return encode_json(data).decode()
+        return encode(data).decode()
 
     async def on_ws_connect(self, context: Any) -> Any:
         """Refuse a socket of nobody's with 4403; the handler knows who it is."""
@@ -149,10 +149,10 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _read(self, request: Request) -> GraphQLRequest:
         """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
         if request.method == "GET":
-            given = check_request(query_parameters(request, self.decode_json))
+            given = check_request(query_parameters(request))
         else:
             check_content_type(request.headers)
-            given = check_request(decoded("The body", await read_body(request), self.decode_json))
+            given = check_request(decoded("The body", await read_body(request)))
         try:
             query = self.gate.document(given.get("query"), given.get("extensions"), given.get("documentId"))
         except GraphQLError as error:
@@ -167,7 +167,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     async def _results(self, asked: GraphQLRequest, context: Context, *, followed: bool) -> AsyncGenerator[bytes]:
         if not followed:
-            yield encode_json(await self._execute(asked, context))
+            yield encode(await self._execute(asked, context))
             return
         operation = self._schema.operation(asked.query, asked.variables, asked.operation_name, context)
         try:
@@ -175,13 +175,13 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
                 async for result in results:
                     yield result
         except OperationFailed as failed:
-            yield encode_json(response(None, failed.errors))
+            yield encode(response(None, failed.errors))
 
     def _respond(
         self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
     ) -> Response:
         content_type = f"{media_type or JSON_TYPE}; charset=utf-8"
-        return Response(encode_json(body), status, {**(headers or {}), "Content-Type": content_type})
+        return Response(encode(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})

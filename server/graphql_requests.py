@@ -1,16 +1,14 @@
 """Reading what a GraphQL request says: its body or its query, and the types of its parameters."""
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import orjson
 from graphql import GraphQLError
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from schema.documents import BAD_USER_INPUT
+from tertulia.json import loads
 
 MAX_BODY = 2_000_000
 """Bytes of one request."""
@@ -37,21 +35,6 @@ class RequestRefused(Exception):
         self.headers = headers
 
 
-def decode_json(data: str | bytes) -> object:
-    """Read JSON, also half a surrogate pair, which JSON may hold and orjson refuses; raise JSONDecodeError."""
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        try:
-            return json.loads(data, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise json.JSONDecodeError("nested too deeply", "", 0) from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
-
-
 def check_request(parameters: object) -> dict[str, Any]:
     """Check the parameters' types."""
     if isinstance(parameters, list):
@@ -69,12 +52,12 @@ def check_request(parameters: object) -> dict[str, Any]:
     return given
 
 
-def query_parameters(request: Request, decode: Callable[[bytes], object]) -> dict[str, object]:
+def query_parameters(request: Request) -> dict[str, object]:
     """Give the parameters of a GET request; raise RequestRefused."""
     given: dict[str, object] = {**request.query_params}
     for name in ("variables", "extensions"):
         if given.get(name):
-            given[name] = decoded(name, request.query_params[name].encode("utf-8", "surrogatepass"), decode)
+            given[name] = decoded(name, request.query_params[name])
         else:
             given.pop(name, None)
     return given
@@ -99,9 +82,9 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def decoded(name: str, text: bytes, decode: Callable[[bytes], object]) -> object:
+def decoded(name: str, text: bytes | str) -> object:
     """Read JSON; raise RequestRefused, naming what holds it."""
     try:
-        return decode(text)
+        return loads(text)
     except ValueError as error:
         raise RequestRefused(400, f"{name} is not valid JSON: {error}.") from None

@@ -27,10 +27,10 @@ from schema.documents import Schema, is_subscription, ours
 from schema.failures import internal_error, show_error
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
-from schema.results import encode_json
 from server.admission import Admitted, AtTheDoor, Door
 from server.identities import Unauthenticated, Unavailable
 from server.sockets import SocketProtocol, protocol_of
+from tertulia.json import encode
 
 PING_SECONDS = 15.0
 """Silence that proxies take for a dead socket begins at 20 s in the field."""
@@ -124,7 +124,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def handle_invalid_message(self, error_message: str) -> None:
         """Close with 4400 and a reason that fits into the frame."""
-        reason = error_message.encode()[:MAX_REASON].decode(errors="ignore")
+        reason = error_message.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         await self.websocket.close(code=4400, reason=reason)
 
     async def handle_subscribe(self, message: Any) -> None:
@@ -133,7 +133,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await super().handle_subscribe(message)  # which closes with 4401
             return
         if message["id"] in self.operations:
-            shown = message["id"].encode()[: MAX_REASON - 40].decode(errors="ignore")
+            shown = message["id"].encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
             await self.websocket.close(code=4409, reason=f"Subscriber for {shown} already exists")
             return
         per_socket = self.context.services.subscriptions.per_socket
@@ -169,7 +169,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self._fail(operation, failed.errors)
 
     async def _follow(self, operation: Operation[Context, None], schema: Schema) -> None:
-        begin = b'{"id":%b,"type":"next","payload":' % encode_json(operation.id)
+        begin = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
         asked = schema.operation(operation.query, operation.variables, operation.operation_name, self.context)
 
         def send(result: bytes) -> bool:
@@ -202,7 +202,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def send_message(self, message: Any) -> None:
         """Send a message."""
-        await self._send(encode_json(message))
+        await self._send(encode(message))
 
     async def _send(self, message: bytes) -> None:
         """Send; a socket that was closed in the meantime, or whose client reads nothing, counts as gone."""

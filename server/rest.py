@@ -1,7 +1,6 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from server import streaming
 from server.admission import Admitted, retry_after
 from server.streaming import SSE, Framing, ResultStream
 from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
+from tertulia.json import encode
 
 IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
 
@@ -202,7 +202,7 @@ async def _chained(
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
 
 
 def _body(error: GenerationError) -> dict[str, Any]:

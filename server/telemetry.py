@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from asgi_correlation_id import correlation_id
 from fastapi import APIRouter
 from opentelemetry import trace
@@ -24,6 +23,7 @@ from claude.spans import written_here
 from claude.watch import End, Watch
 from resolvers.context import Services
 from tertulia import isolation
+from tertulia.json import dumps
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -174,4 +174,4 @@ class JsonLines(logging.Formatter):
             said["trace_id"] = trace.format_trace_id(span.trace_id)
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(said).decode()
+        return dumps(said)

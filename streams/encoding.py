@@ -1,16 +1,14 @@
 """How events are written down: each as a JSON array of its type's letter and its fields."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from streams import events
 from streams.events import GenerationEvent
+from tertulia import json
 
 _LETTERS: dict[str, type[GenerationEvent]] = {
     "s": events.GenerationStarted,
@@ -30,12 +28,7 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LE
 
 def encode(batch: Iterable[GenerationEvent]) -> bytes:
     """Write events of one generation, without its id, as one line of JSON."""
-    rows = [_row(event) for event in batch]
-    try:
-        return orjson.dumps(rows, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        # Half of a surrogate pair, the other half of which comes with the next delta.
-        return json.dumps(rows, separators=(",", ":"), default=str).encode()
+    return json.encode([_row(event) for event in batch])
 
 
 def _row(event: GenerationEvent) -> tuple[Any, ...]:
@@ -47,10 +40,7 @@ def _row(event: GenerationEvent) -> tuple[Any, ...]:
 
 def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
     """Read events back; raise ValueError for what is not ours."""
-    try:
-        rows: list[list[Any]] = orjson.loads(line)
-    except ValueError:
-        rows = json.loads(line)
+    rows: list[list[Any]] = json.loads(line)
     return [_event(generation_id, letter, values) for letter, *values in rows]
 
 

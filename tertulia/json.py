@@ -114,6 +114,12 @@ def encode(value: object, *, default: Callable[[Any], object] | None = None) -> 
     return escape_line_separators(written)
 
 
+def dumps_spaced(value: object, *, indent: int | None = None) -> str:
+    """Write a value as JSON text for people and for Claude: with spaces, and otherwise like `dumps`."""
+    written = json.dumps(_writable(value, None), ensure_ascii=False, allow_nan=False, indent=indent)
+    return escape_line_separators(written.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+
 def escape_line_separators(written: bytes) -> bytes:
     """Escape U+0085, U+2028 and U+2029 in JSON: `str.splitlines` and many readers of lines split at them."""
     if written.isascii():
