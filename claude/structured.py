@@ -4,7 +4,6 @@ Source: "Structured outputs" in the Claude API documentation.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import anthropic
 
