@@ -25,6 +25,8 @@ from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, clean, loads
 
 Json = dict[str, Any]
 
+LARGEST_COUNT = 2**31 - 1
+"""What the columns of a generation's counts hold."""
 JSON_MARK = "json"
 """The key of ours that stored text blocks bear which are to be JSON."""
 CHARACTERS_OF_TOKEN = 4
@@ -165,7 +167,8 @@ class Answer:
     def total(self) -> dict[str, int]:
         """Give the usage of all rounds."""
         now = self.billed()
-        return {name: self.earlier.get(name, 0) + now.get(name, 0) for name in self.earlier | now}
+        both = {name: self.earlier.get(name, 0) + now.get(name, 0) for name in self.earlier | now}
+        return {name: min(count, LARGEST_COUNT) for name, count in both.items()}
 
     def billed(self) -> dict[str, int]:
         """Give the usage of this round, the output guessed from what was written where it was not heard to the end."""
@@ -251,7 +254,7 @@ class Answer:
         if kind == "signature_delta":
             current.block = {
                 **current.block,
-                "signature": current.block.get("signature", "") + delta["signature"],
+                "signature": (current.block.get("signature") or "") + delta["signature"],
             }
         elif kind == "compaction_delta":
             summary = (current.block.get("content") or "") + (delta.get("content") or "")
@@ -295,9 +298,9 @@ class Answer:
 def _whole(block: Json, text: str) -> Json:
     match block.get("type"):
         case "text":
-            return {**block, "text": block.get("text", "") + text}
+            return {**block, "text": (block.get("text") or "") + text}
         case "thinking":
-            return {**block, "thinking": block.get("thinking", "") + text}
+            return {**block, "thinking": (block.get("thinking") or "") + text}
         case _ if text:
             return _with_input(block, text)
         case _:

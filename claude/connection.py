@@ -10,7 +10,16 @@ from typing import Any, Protocol
 import anthropic
 import httpx2
 
-from claude.errors import ErrorCode, GenerationError, StreamError, from_error_event, retry_after, without_key
+from claude.errors import (
+    ErrorCode,
+    GenerationError,
+    StreamError,
+    from_error_event,
+    request_id_of,
+    retry_after,
+    without_key,
+)
+from claude.incoming import event_of, message_of
 from claude.pacing import Pace
 from claude.pieces import cleaned
 from claude.spans import Chat, chatting
@@ -90,7 +99,7 @@ class Claude:
         """
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, asking, failed)
-            request_id = response.headers.get("request-id")
+            request_id = request_id_of(response.http_response)
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
             while piece := await body.read():
@@ -108,11 +117,16 @@ class Claude:
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
-        """Ask for a short answer as a whole, and give it in the API's words; else as `stream`."""
+        """Ask for a short answer as a whole, and return it in its known shape; else as `stream`."""
         _attempts.set(failed)
-        create: Any = self.client.messages.create
-        answer: Json = (await create(**request)).to_dict()
-        return answer
+        create: Any = self.client.messages.with_raw_response.create
+        response = await create(**request)
+        try:
+            return message_of(loads(response.http_response.content))
+        except ValueError as error:
+            message = "Claude's answer could not be understood."
+            request_id = request_id_of(response.http_response)
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id)) from error
 
     async def _open(
         self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
@@ -156,7 +170,7 @@ def _arguments(body: Json, chat: Chat | None) -> Json:
 
 def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tuple[list[Json], StreamError | None]:
     """Give the events up to the end or to an error, and the error: what came before it is not lost."""
-    request_id = response.headers.get("request-id")
+    request_id = request_id_of(response)
     events: list[Json] = []
     for name, data in found:
         if name == b"error":
@@ -164,7 +178,7 @@ def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tu
         if name == b"ping":
             continue
         try:
-            event: Json = loads(data)
+            event = event_of(loads(data))
             kind = event["type"]
             event = cleaned(event)
         except (ValueError, KeyError, TypeError):
@@ -190,7 +204,7 @@ async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:
             failed.append(Attempt())
         raise
     if failed is not None and response.status_code >= FAILURES:
-        failed.append(Attempt(response.headers.get("request-id")))
+        failed.append(Attempt(request_id_of(response)))
     wait = retry_after(response.headers.get("retry-after"))
     if wait is not None and wait > MAX_RETRY_AFTER:
         response.headers["x-should-retry"] = "false"

@@ -22,6 +22,10 @@ WORD_LENGTH = 8
 """Characters of the shortest key that is masked."""
 
 
+LONGEST_MESSAGE, LONGEST_REQUEST_ID = 2000, 128
+"""Characters of what is stored and shown."""
+
+
 class ErrorCode(StrEnum):
     """Why a generation failed."""
 
@@ -104,10 +108,10 @@ class StreamError(Exception):
 
 def from_error_event(data: bytes, response: httpx2.Response) -> StreamError:
     """Read an `event: error` of a stream, which is the body of a response."""
-    request_id = response.headers.get("request-id")
+    request_id = request_id_of(response)
     try:
         body = loads(data)["error"]
-        code, message = _code(body["type"], None), without_key(str(body["message"]), response.request)
+        code, message = _code(body["type"], None), _message(body["message"], response.request)
     except (ValueError, KeyError, TypeError):
         code, message = ErrorCode.API_ERROR, "Claude reported an error in mid-stream."
     return StreamError(GenerationError(code, message, request_id))
@@ -131,16 +135,26 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
 def _from_status(error: anthropic.APIStatusError) -> GenerationError:
     body: Any = error.body
     try:
-        message = without_key(str(body["error"]["message"]), error.request)
+        message = _message(body["error"]["message"], error.request)
     except (KeyError, TypeError):
         # A proxy's HTML page, say: its text is nobody's business.
         message = f"Claude's API answered with status {error.status_code}."
     return GenerationError(
         _code(error.type, error.status_code),
         message,
-        error.request_id,
+        request_id_of(error.response),
         retry_after(error.response.headers.get("retry-after")),
     )
+
+
+def request_id_of(response: httpx2.Response) -> str | None:
+    """Return the id that Claude gave a request, cut to a length that can be stored and shown."""
+    request_id = response.headers.get("request-id")
+    return None if request_id is None else request_id[:LONGEST_REQUEST_ID]
+
+
+def _message(sent: object, request: httpx2.Request) -> str:
+    return without_key(str(sent), request)[:LONGEST_MESSAGE]
 
 
 def without_key(message: str, request: httpx2.Request) -> str:

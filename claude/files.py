@@ -10,6 +10,7 @@ from uuid import UUID
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL
+from claude.incoming import LONGEST_ID
 from claude.media import inspect
 from db import attachments
 from db.blobs import Blobs
@@ -147,9 +148,13 @@ class Files:
             logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
             self._not_before = time.monotonic() + ASK_AGAIN
             return None
+        file_id: Any = getattr(sent, "id", None)
+        if not isinstance(file_id, str) or not 0 < len(file_id) <= LONGEST_ID:
+            logger.warning("The Files API gave no id, so an attachment travels in its request.")
+            return None
         async with self._database.write() as session:
-            await attachments.remember_file(session, blob.id, sent.id)
-        return sent.id
+            await attachments.remember_file(session, blob.id, file_id)
+        return file_id
 
     async def _remove(self, gone: Sequence[Blob]) -> None:
         blobs = {blob.id: blob for blob in gone}

@@ -5,12 +5,15 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from anthropic.types import CapabilitySupport
 from pydantic import BaseModel
 
 from claude.connection import Claude
-from claude.errors import CAN_FAIL
+from claude.incoming import LONGEST_ID, MOST_TOKENS
+from tertulia.isolation import ItemLoop
 
 LIFETIME = 3600.0
 """Seconds for which the Models API's list is kept."""
@@ -21,6 +24,9 @@ TOLD_OF = ("web_search", "code_execution")
 """Tools of Claude's own that the Models API has a word for."""
 PATIENCE = 10.0
 """Seconds for which the Models API is waited for: sends wait with it."""
+
+MOST_LISTED = 1000
+LISTED = ItemLoop("models.list")
 
 logger = logging.getLogger("tertulia.claude")
 
@@ -94,31 +100,48 @@ class Models:
 
     async def _refresh(self) -> float:
         try:
-            self._known = {model.id: model async for model in self._ask()}
-        except CAN_FAIL as error:
+            listed = [info async for info in self._ask()]
+        except Exception as error:  # noqa: BLE001 - the SDK does not check what it reads, and may raise anything
             # A key that is refused, or no network: the configured names still serve, and a send says what is wrong.
             logger.warning("The Models API could not be asked: %s", error)
             return RETRY
+        models = [
+            LISTED.attempt_now(str(getattr(info, "id", None))[:100], partial(self._model, info)) for info in listed
+        ]
+        self._known = {model.id: model for model in models if model is not None}
         return LIFETIME
 
-    async def _ask(self) -> AsyncIterator[Model]:
+    async def _ask(self) -> AsyncIterator[Any]:
         client = self._claude.client.with_options(timeout=PATIENCE, max_retries=1)
+        count = 0
         async for info in client.models.list(limit=100):
-            yield Model(
-                id=info.id,
-                display_name=info.display_name,
-                default=info.id == self.default_id,
-                simulated=self._simulated,
-                max_input_tokens=info.max_input_tokens,
-                max_output_tokens=info.max_tokens,
-                thinking=_supported(info.capabilities, "thinking", "types"),
-                efforts=_supported(info.capabilities, "effort"),
-                takes_images=_flag(info.capabilities, "image_input"),
-                takes_documents=_flag(info.capabilities, "pdf_input"),
-                compacts=bool(_flag(getattr(info.capabilities, "context_management", None), "compact_20260112")),
-                structured=_flag(info.capabilities, "structured_outputs"),
-                server_tools=_supported(info.capabilities, "server_tools"),
-            )
+            yield info
+            count += 1
+            if count >= MOST_LISTED:
+                # A list that never ends says always that it has more.
+                return
+
+    def _model(self, info: Any) -> Model:
+        """Read what the Models API says of a model; raise ValueError where it has no id."""
+        if not isinstance(info.id, str) or not 0 < len(info.id) <= LONGEST_ID:
+            raise ValueError("A model in the Models API's list has no id.")
+        capabilities = getattr(info, "capabilities", None)
+        name = getattr(info, "display_name", None)
+        return Model(
+            id=info.id,
+            display_name=name if isinstance(name, str) and name else info.id,
+            default=info.id == self.default_id,
+            simulated=self._simulated,
+            max_input_tokens=_count(info, "max_input_tokens"),
+            max_output_tokens=_count(info, "max_tokens"),
+            thinking=_supported(capabilities, "thinking", "types"),
+            efforts=_supported(capabilities, "effort"),
+            takes_images=_flag(capabilities, "image_input"),
+            takes_documents=_flag(capabilities, "pdf_input"),
+            compacts=bool(_flag(getattr(capabilities, "context_management", None), "compact_20260112")),
+            structured=_flag(capabilities, "structured_outputs"),
+            server_tools=_supported(capabilities, "server_tools"),
+        )
 
     def _unlisted(self, model_id: str) -> Model:
         return Model(model_id, model_id, default=model_id == self.default_id, simulated=self._simulated)
@@ -133,6 +156,11 @@ def _supported(group: object, *path: str) -> frozenset[str] | None:
     return frozenset(name for name, value in group if isinstance(value, CapabilitySupport) and value.supported)
 
 
+def _count(info: object, name: str) -> int | None:
+    value = getattr(info, name, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else None
+
+
 def _flag(group: object, name: str) -> bool | None:
     found = getattr(group, name, None)
-    return found.supported if isinstance(found, CapabilitySupport) else None
+    return bool(found.supported) if isinstance(found, CapabilitySupport) else None

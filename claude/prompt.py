@@ -240,7 +240,7 @@ def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
-            if block["text"].strip():
+            if (block.get("text") or "").strip():
                 kept.append(_theirs(block))
         elif block.get("partial"):
             left_out[LeftOut.UNFINISHED] += 1

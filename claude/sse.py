@@ -6,6 +6,9 @@ reader goes line by line and costs several times as much for each token.
 
 from collections.abc import Iterator
 
+LONGEST_EVENT = 32 * 1024 * 1024
+"""Bytes. A server that never ends an event must not fill the memory."""
+
 
 class EventReader:
     """Cuts a body into its events, wherever its pieces were cut."""
@@ -15,13 +18,18 @@ class EventReader:
         self._rest = b""
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the events that are whole: the name, empty where it has none, and the data."""
+        """Give the events that are whole: the name, empty where it has none, and the data.
+
+        Raises ValueError for an event that is too long.
+        """
         text = self._rest + piece
         if b"\r" in text:
             # A CR at the end may be half of a CRLF.
             held = text.endswith(b"\r")
             text = text[: -1 if held else None].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\r" * held
         *events, self._rest = text.split(b"\n\n")
+        if len(self._rest) > LONGEST_EVENT:
+            raise ValueError("An event is too long.")
         for event in events:
             name, data = _fields(event)
             if data:

@@ -10,7 +10,7 @@ from uuid import UUID
 from claude.billing import Payer, call
 from claude.budget import Budget, BudgetSpent, PriceUnknown
 from claude.connection import Attempt, Claude
-from claude.errors import CAN_FAIL
+from claude.errors import CAN_FAIL, StreamError
 from claude.models import Model, Models
 from claude.prices import Prices
 from claude.prompt import thinking_off
@@ -115,7 +115,7 @@ class Titles:
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await self._claude.ask(request, failed)
-        except CAN_FAIL as error:
+        except (*CAN_FAIL, StreamError) as error:
             logger.warning("A conversation has no title: %s", error)
             answer = None
         rows = [self._row(payer, request["model"], Status.FAILED, attempt.request_id, {}) for attempt in failed]

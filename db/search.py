@@ -67,7 +67,9 @@ def insertion(dialect: str, added: Iterable[Added]) -> tuple[TextClause, list[Js
     """Give what `add` executes, and with what."""
     rows: list[Json] = []
     for owner, message_id, content in added:
-        found = [word for block in content if block.get("type") == "text" for word in bare_words(block["text"])]
+        found = [
+            word for block in content if block.get("type") == "text" for word in bare_words(block.get("text") or "")
+        ]
         if found and dialect == "sqlite":
             rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(found)})
         elif found:

@@ -117,7 +117,7 @@ def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
     if JSON_MARK in block:
         return _show_json(index, block)
     citations: list[Json] = block.get("citations") or []
-    return TextBlock(index, block.get("text", ""), [_citation(item) for item in citations])
+    return TextBlock(index, block.get("text") or "", [_citation(item) for item in citations])
 
 
 def _show_json(index: int, block: Json) -> JsonBlock:
@@ -135,7 +135,7 @@ def _value(text: str, otherwise: Any = None) -> Any:
 
 
 def _show_thinking(index: int, block: Json) -> ThinkingBlock:
-    return ThinkingBlock(index, block.get("thinking", ""), redacted=block["type"] == "redacted_thinking")
+    return ThinkingBlock(index, block.get("thinking") or "", redacted=block["type"] == "redacted_thinking")
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
@@ -176,11 +176,11 @@ _KINDS: dict[str, Callable[[int, Json], ContentBlock | None]] = {
 
 def joined_text(blocks: Sequence[Json]) -> str:
     """Join all text blocks."""
-    return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+    return "".join(block.get("text") or "" for block in blocks if block.get("type") == "text")
 
 
 def _citation(citation: Json) -> Citation:
     start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
     end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
-    return Citation(citation.get("cited_text", ""), source if isinstance(source, str) else dumps(source), start, end)
+    return Citation(citation.get("cited_text") or "", source if isinstance(source, str) else dumps(source), start, end)

@@ -127,9 +127,9 @@ def unfinished_block(block: Json, text: str) -> Json:
     """Show a block that is still being written: what came so far, marked `partial`."""
     match block.get("type"):
         case "text":
-            return {**block, "text": block.get("text", "") + text, "partial": True}
+            return {**block, "text": (block.get("text") or "") + text, "partial": True}
         case "thinking":
-            return {**block, "thinking": block.get("thinking", "") + text, "partial": True}
+            return {**block, "thinking": (block.get("thinking") or "") + text, "partial": True}
         case "tool_result":
             return {**block, "partial": True}
         case _:

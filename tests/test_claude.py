@@ -107,7 +107,7 @@ def test_an_answer_in_single_bytes_is_understood(staged: Staged) -> None:
 
 def test_pieces_that_come_together_are_shown_together_and_what_follows_a_bad_one_is_not(staged: Staged) -> None:
     pieces = [delta(0, "text_delta", text=piece) for piece in ("to", "get", "her")]
-    bad = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta"}}
+    bad = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 5}}
     together = b"".join(sse(event) for event in [START, begin(0, type="text", text=""), *pieces, bad, *pieces])
     stage = staged(Reply([together]))
     ended = stage.api.answer("Hello")
