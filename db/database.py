@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import sqlite
 from db.address import read_address, show_address
 from db.errors import DatabaseUnavailable
+from db.read_limit import count_stored
 from tertulia.json import dumps, loads_stored
 
 __all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
@@ -167,7 +168,7 @@ class Moment:
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
     """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
     # An error that quotes the values of its statement brings what users wrote into the log.
-    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": loads_stored}
+    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": _parse}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
@@ -195,6 +196,11 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
 
 def _sessions(engine: AsyncEngine, *, autoflush: bool = True) -> async_sessionmaker[AsyncSession]:
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush)
+
+
+def _parse(text: str) -> object:
+    count_stored(len(text))
+    return loads_stored(text)
 
 
 def _begin_sqlite(connection: Connection) -> None:

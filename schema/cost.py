@@ -2,14 +2,19 @@
 
 A field costs 1, and what is selected inside of it as much as it may give: as many times as `first` or `last` says, or a
 page where neither does; as many as `ids` names; 5 times for any other list. Of fragments on different object types the
-most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Introspection costs 1
-a field. Fragments are walked once.
+most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists of the
+introspection count as many items as this schema has: of each type on average inside of `types`, else of the largest.
+Fragments are walked once.
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
 from typing import Any, cast
 
+import graphql
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -23,20 +28,29 @@ from graphql import (
     ListValueNode,
     OperationDefinitionNode,
     OperationType,
+    SchemaMetaFieldDef,
     SelectionNode,
     SelectionSetNode,
+    TypeMetaFieldDef,
     ValueNode,
     VariableNode,
-    get_named_type,
+    is_abstract_type,
+    is_input_object_type,
 )
 
 from db.paging import DEFAULT_PAGE, MAX_PAGE
 
+named_type: Any = graphql.get_named_type  # its declared type is unknown in part
 MAX_COST = 30_000
 OF_LIST = 5
 """What a list counts as that nobody bounds."""
 OF_MUTATION = 10
 OF_SEARCH = 100
+META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
+OTHER_TYPES = ("type", "ofType", "possibleTypes", "interfaces")
+"""Fields of the introspection that lead from each type to others."""
+MAX_WRAPPERS = 3
+"""`[T!]!`: inside of so many `ofType` there is no other."""
 PAGED = ("first", "last")
 MANY, SEARCHED = "ids", "query"
 
@@ -66,6 +80,33 @@ def _values(operation: OperationDefinitionNode, variables: Mapping[str, Any]) ->
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """How many items a list of the introspection has."""
+
+    average: int
+    largest: int
+
+
+@cache
+def _list_sizes(schema: GraphQLSchema) -> dict[str, _Sizes]:
+    types: list[Any] = list(schema.type_map.values())
+    fields: list[Any] = [field for of_type in types for field in getattr(of_type, "fields", {}).values()]
+    lists = {
+        "fields": [0 if is_input_object_type(of_type) else len(getattr(of_type, "fields", ())) for of_type in types],
+        "inputFields": [len(of_type.fields) if is_input_object_type(of_type) else 0 for of_type in types],
+        "args": [len(getattr(field, "args", ())) for field in fields],
+        "enumValues": [len(getattr(of_type, "values", ())) for of_type in types],
+        "interfaces": [len(getattr(of_type, "interfaces", ())) for of_type in types],
+        "possibleTypes": [
+            len(schema.get_possible_types(of_type)) if is_abstract_type(of_type) else 0 for of_type in types
+        ],
+        "types": [len(types)],
+        "directives": [len(schema.directives)],
+    }
+    return {name: _Sizes(ceil(sum(sizes) / len(sizes)), max(sizes)) for name, sizes in lists.items()}
+
+
 class _Counting:
     """One operation, whose fragments are counted once."""
 
@@ -75,7 +116,11 @@ class _Counting:
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._known: dict[str, int] = {}
+        self._known: dict[tuple[str, bool], int] = {}
+        self._of_each_type = False
+        """Whether what is counted is selected on every type of the schema."""
+        self._wrappers = 0
+        """How many `ofType` it is inside of."""
 
     def of_set(self, selected: SelectionSetNode | None, parent: GraphQLNamedType | None) -> int:
         """Count what is selected on a type."""
@@ -101,19 +146,34 @@ class _Counting:
         name = node.name.value if isinstance(node, FragmentSpreadNode) else ""
         fragment = self._fragments[name]
         inner = self._schema.get_type(fragment.type_condition.name.value)
-        if name not in self._known:
-            self._known[name] = self.of_set(fragment.selection_set, inner)
-        return inner, self._known[name]
+        key = name, self._of_each_type
+        if key not in self._known:
+            self._known[key] = self.of_set(fragment.selection_set, inner)
+        return inner, self._known[key]
 
     def _of_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
         fields: dict[str, Any] = getattr(parent, "fields", {})
-        field = fields.get(node.name.value)
+        field: Any = fields.get(node.name.value) or META.get(node.name.value)
         if field is None or node.selection_set is None:
             return 1
-        of_type = cast("GraphQLNamedType", get_named_type(field.type))
+        of_type = named_type(field.type)
+        if parent is not None and parent.name.startswith("__"):
+            return 1 + self._of_introspection(node, of_type)
         inner = self.of_set(node.selection_set, of_type)
         itself = OF_SEARCH if SEARCHED in field.args else 1
         return itself + self._factor(node, field, parent) * inner
+
+    def _of_introspection(self, node: FieldNode, of_type: GraphQLNamedType) -> int:
+        """Count what is selected inside of a field of the introspection."""
+        name, of_each_type = node.name.value, self._of_each_type
+        if name == "ofType" and self._wrappers >= MAX_WRAPPERS:
+            return 0
+        wrappers, self._wrappers = self._wrappers, self._wrappers + 1 if name == "ofType" else 0
+        sizes = _list_sizes(self._schema).get(name)
+        self._of_each_type = name == "types" or (of_each_type and name not in OTHER_TYPES)
+        inner = self.of_set(node.selection_set, of_type)
+        self._of_each_type, self._wrappers = of_each_type, wrappers
+        return inner if sizes is None else inner * (sizes.average if of_each_type else sizes.largest)
 
     def _factor(self, node: FieldNode, field: Any, parent: GraphQLNamedType | None) -> int:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}

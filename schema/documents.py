@@ -1,29 +1,44 @@
-"""Documents: parsed and validated once, whoever sends them, and the operation that a request means."""
+"""Documents: parsed and validated once, off the event loop, and the operation that a request means."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+import threading
+from asyncio import get_running_loop
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from inspect import isawaitable
 from typing import Any
 
 import strawberry
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
-from graphql.validation import NoSchemaIntrospectionCustomRule, recommended_rules, specified_rules, validate
+from graphql.language import ExecutableDefinitionNode
+from graphql.validation import (
+    ExecutableDefinitionsRule,
+    NoSchemaIntrospectionCustomRule,
+    recommended_rules,
+    specified_rules,
+    validate,
+)
 from opentelemetry import trace
-from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
-from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types import ExecutionResult
 
 from claude.spans import QUIET, tracer
+from db.read_limit import ReadLimitExceeded, read_limit
 from resolvers.context import Context
 from schema import levels
-from schema.live import Operation, Templates
+from schema.failures import internal_error, show_error
+from schema.live import Operation, OperationFailed, Templates
 from schema.shape import shape_problem
 
 BAD_USER_INPUT = "BAD_USER_INPUT"
-CACHED_DOCUMENTS = 256
+LONGEST_DOCUMENT = 400_000
+"""Characters. To read more would take longer than the rest of a request; texts belong into variables."""
+CACHED_CHARACTERS = 1_000_000
+"""Of documents that are kept prepared. The tree of a document takes about a hundred times its text."""
 LONGEST_CACHED = 20_000
-"""Characters; a longer document is parsed each time, so that the cache stays small."""
+"""Characters; a longer document is prepared for each request that sends it."""
 OF_MODELS = "model"
 """In the name of each field that tells of Claude's models."""
 MAX_TOKENS = 5_000
@@ -37,6 +52,7 @@ class Prepared:
 
     document: DocumentNode
     errors: list[GraphQLError]
+    names_models: bool = False
     templates: Templates = field(default_factory=Templates)
 
 
@@ -50,56 +66,115 @@ class Schema(strawberry.Schema):
         """The schema as graphql-core knows it."""
         return self._schema
 
-    def prepare(self, query: str, *, closed: bool = False) -> Prepared:
+    async def prepare(self, query: str, *, closed: bool = False) -> Prepared:
         """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL.
 
         `closed`: without introspection, and without errors that tell what there is.
         """
-        prepare = _cached if len(query) <= LONGEST_CACHED else _prepare
-        return prepare(self._schema, query, closed)
+        prepared = _documents.get(query, closed=closed)
+        if prepared is None:
+            prepare = get_running_loop().run_in_executor
+            prepared = await prepare(_worker, _documents.prepare, self._schema, query, closed)
+        return prepared
 
     async def answer(
-        self, query: str, variables: dict[str, Any] | None, name: str | None, context: object
+        self, prepared: Prepared, variables: Mapping[str, Any] | None, name: str | None, context: object
     ) -> ExecutionResult:
-        """Execute a query or a mutation, whose document may be wrong; give errors as a client may see them."""
-        prepared = self.prepare(query)
-        if prepared.errors:
-            return await self.execute(query, variables, context, operation_name=name)
+        """Execute a query or a mutation of a valid document; give errors as a client may see them."""
         meant = find_operation(prepared.document, name)
         with _traced(meant) as span:
-            if meant.operation is OperationType.QUERY and isinstance(context, Context):
-                result = await self._read(query, variables, name, context)
-            else:
-                result = await self.execute(query, variables, context, operation_name=name)
+            try:
+                with read_limit():
+                    result = await self._execute(prepared, variables, name, context, meant)
+            except ReadLimitExceeded as exceeded:
+                result = ExecutionResult(None, [show_error(GraphQLError("", original_error=exceeded))])
+            except OperationFailed as failed:
+                result = ExecutionResult(None, failed.errors)
             if result.errors:
                 codes = [(error.extensions or {}).get("code", "BAD_USER_INPUT") for error in result.errors]
                 span.set_attribute("tertulia.error.codes", codes)
             return result
 
-    async def _read(
-        self, query: str, variables: dict[str, Any] | None, name: str | None, context: Context
+    async def _execute(
+        self,
+        prepared: Prepared,
+        variables: Mapping[str, Any] | None,
+        name: str | None,
+        context: object,
+        meant: OperationDefinitionNode,
     ) -> ExecutionResult:
-        if OF_MODELS in query:
+        if meant.operation is not OperationType.QUERY or not isinstance(context, Context):
+            return await self._by_core(self.operation(prepared, variables, name, context), meant)
+        if prepared.names_models:
             # They may have to be asked of Claude, and nobody holds a connection to the database meanwhile.
             await context.models.load()
-        # Reading has no effects, so that it can be begun again where there is anything to tell: at another moment, as a
-        # transaction in which a statement failed says no more.
-        with suppress(Exception):
-            async with context.at_one_moment() as seen:
-                executor = self.operation(query, variables, name, seen).executor()
-                return ExecutionResult(await levels.execute(executor), errors=None)
-        async with context.at_one_moment() as seen:
-            return await self.execute(query, variables, seen, operation_name=name)
+        async with context.at_one_moment() as moment:
+            executor = self.operation(prepared, variables, name, moment).executor()
+            try:
+                data, faults = await levels.execute(executor)
+                return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
+            except levels.RETRIED:
+                # Reading has no effects. It begins at another moment, because a transaction in which a statement
+                # failed takes no more.
+                pass
+        async with context.at_one_moment() as moment:
+            return await self._by_core(self.operation(prepared, variables, name, moment), meant)
 
-    def operation(self, query: str, variables: dict[str, Any] | None, name: str | None, context: object) -> Operation:
+    async def _by_core(self, operation: Operation, meant: OperationDefinitionNode) -> ExecutionResult:
+        """Execute as graphql-core does."""
+        executing: Any = operation.executor().execute_operation()
+        result: Any = await executing if isawaitable(executing) else executing
+        errors: list[GraphQLError] = result.errors or []
+        if meant.operation is OperationType.QUERY:
+            for error in errors:
+                if isinstance(error.original_error, ReadLimitExceeded):
+                    raise error.original_error
+        return ExecutionResult(result.data, [show_error(error) for error in errors] or None)
+
+    def operation(
+        self, prepared: Prepared, variables: Mapping[str, Any] | None, name: str | None, context: object
+    ) -> Operation:
         """Make an operation, whose document is valid, ready to be executed or followed."""
-        prepared = self.prepare(query)
         executor_class = self.execution_context_class
-        document, templates = prepared.document, prepared.templates
-        return Operation(self._schema, executor_class, document, templates, name, variables, context)
+        given = None if variables is None else dict(variables)
+        return Operation(self._schema, executor_class, prepared.document, prepared.templates, name, given, context)
 
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+    def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
         """Log nothing here: `schema.failures` knows whose fault an error is."""
+
+
+class _Documents:
+    """Prepared documents by their text, those that were asked for last. One thread prepares, one after the other."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
+        self._characters = 0
+        self._lock = threading.Lock()
+
+    def get(self, query: str, *, closed: bool) -> Prepared | None:
+        with self._lock:
+            found = self._kept.get((query, closed))
+            if found is not None:
+                self._kept.move_to_end((query, closed))
+            return found
+
+    def prepare(self, schema: GraphQLSchema, query: str, closed: bool) -> Prepared:  # noqa: FBT001 - for an executor
+        found = self.get(query, closed=closed)  # another request may have sent it meanwhile
+        if found is not None:
+            return found
+        prepared = _prepare(schema, query, closed=closed)
+        if len(query) <= LONGEST_CACHED:
+            with self._lock:
+                self._kept[query, closed] = prepared
+                self._characters += len(query)
+                while self._characters > CACHED_CHARACTERS:
+                    (oldest, _), _ = self._kept.popitem(last=False)
+                    self._characters -= len(oldest)
+        return prepared
+
+
+_documents = _Documents()
+_worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
 
 def ours(schema: BaseSchema) -> Schema:
@@ -127,23 +202,14 @@ def bad_request(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": BAD_USER_INPUT})
 
 
-class Documents(SchemaExtension):
-    """Gives Strawberry what `prepare` already knows, so that nothing is parsed or validated twice."""
+def is_subscription(operation: OperationDefinitionNode) -> bool:
+    """Say whether an operation is followed rather than answered."""
+    return operation.operation is OperationType.SUBSCRIPTION
 
-    def on_operation(self) -> Iterator[None]:
-        """Hand over the parsed document; a document that is none fails where Strawberry parses it."""
-        context = self.execution_context
-        if context.query:
-            with suppress(GraphQLError):
-                context.graphql_document = ours(context.schema).prepare(context.query).document
-        yield
 
-    def on_validate(self) -> Iterator[None]:
-        """Hand over what validation found."""
-        context = self.execution_context
-        if context.query:
-            context.pre_execution_errors = ours(context.schema).prepare(context.query).errors
-        yield
+def _fault(place: str, error: Exception) -> GraphQLError:
+    hidden = internal_error(error)
+    return GraphQLError(hidden.message, path=[place], extensions=hidden.extensions)
 
 
 def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.Span]:
@@ -153,12 +219,9 @@ def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.
     return tracer.start_as_current_span(f"{kind} {name}" if name else kind, attributes=attributes, **QUIET)
 
 
-def is_subscription(operation: OperationDefinitionNode) -> bool:
-    """Say whether an operation is followed rather than answered."""
-    return operation.operation is OperationType.SUBSCRIPTION
-
-
-def _prepare(schema: GraphQLSchema, query: str, closed: bool) -> Prepared:  # noqa: FBT001 - a cache knows places alone
+def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
+    if len(query) > LONGEST_DOCUMENT:
+        raise _too_complex(f"The document is too long: at most {LONGEST_DOCUMENT:,} characters are taken.")
     try:
         document = parse(query, max_lexical_tokens=MAX_TOKENS)
     except GraphQLError as syntax_error:
@@ -169,12 +232,16 @@ def _prepare(schema: GraphQLSchema, query: str, closed: bool) -> Prepared:  # no
     problem = shape_problem(document)
     if problem is not None:
         # Not validated: rules take longer than reading does.
-        return Prepared(document, [GraphQLError(problem, extensions={"code": "QUERY_TOO_COMPLEX"})])
+        return Prepared(document, [_too_complex(problem)])
     rules = [*specified_rules, *recommended_rules, *([NoSchemaIntrospectionCustomRule] if closed else [])]
+    if not all(isinstance(node, ExecutableDefinitionNode) for node in document.definitions):
+        # Nothing else in such a document is worth a look.
+        rules = [ExecutableDefinitionsRule]
     errors = validate(schema, document, rules, MAX_ERRORS, hide_suggestions=closed)
     for error in errors:
         error.extensions = {**(error.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
-    return Prepared(document, errors)
+    return Prepared(document, errors, OF_MODELS in query)
 
 
-_cached = lru_cache(maxsize=CACHED_DOCUMENTS)(_prepare)
+def _too_complex(message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})

@@ -3,20 +3,13 @@
 import logging
 
 from graphql import GraphQLError
-from strawberry.extensions import MaskErrors
 
 from claude.spans import trace_id
 from db.paging import PageError
+from db.read_limit import ReadLimitExceeded
 from resolvers.errors import ExpectedError
 
 logger = logging.getLogger("tertulia.graphql")
-
-
-class Failures(MaskErrors):
-    """Shows errors as the contract's list of `extensions.code` has them."""
-
-    def _process_errors(self, errors: list[GraphQLError]) -> list[GraphQLError]:
-        return [show_error(error) for error in errors]
 
 
 def show_error(error: GraphQLError) -> GraphQLError:
@@ -26,6 +19,8 @@ def show_error(error: GraphQLError) -> GraphQLError:
         return error
     if isinstance(original, GraphQLError) or original is None:
         return _coded(error, error.message, {"code": "BAD_USER_INPUT"})
+    if isinstance(original, ReadLimitExceeded):
+        return _coded(error, str(original), {"code": "QUERY_TOO_COMPLEX"})
     if isinstance(original, (ExpectedError, PageError)):
         return _coded(error, str(original), {"code": "BAD_USER_INPUT"})
     return _hidden(error, original)

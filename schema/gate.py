@@ -11,8 +11,9 @@ from graphql import GraphQLError, OperationDefinitionNode
 from graphql.execution.values import get_variable_values
 
 from schema.cost import MAX_COST, cost_of
-from schema.documents import Prepared, Schema, bad_request, find_operation
+from schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation
 from schema.live import OperationFailed
+from schema.variables import check_variables
 
 Json = dict[str, Any]
 
@@ -65,17 +66,22 @@ class Gate:
             self._keep(wanted, query)
         return query
 
-    def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> Admitted:
+    async def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> Admitted:
         """Let a document pass; raise GraphQLError or OperationFailed for one that is not executed."""
-        prepared = self.schema.prepare(query, closed=self.closed)
+        prepared = await self.schema.prepare(query, closed=self.closed)
         operation = find_operation(prepared.document, name)
         if prepared.errors:
             raise OperationFailed(prepared.errors)
         given = dict(variables or {})
+        check_variables(self.schema.core, operation, given)
         if self.closed:
             # Looked at here too, because execution would name what it takes instead.
             found = get_variable_values(
-                self.schema.core, operation.variable_definitions or (), given, hide_suggestions=True
+                self.schema.core,
+                operation.variable_definitions or (),
+                given,
+                max_errors=MAX_ERRORS,
+                hide_suggestions=True,
             )
             if isinstance(found, list):
                 raise OperationFailed(found)

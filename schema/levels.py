@@ -2,12 +2,13 @@
 
 graphql-core walks each row by itself, and pays for each field of each row what a level pays once: which fields are
 selected, their arguments, their types, what is awaited. Selections are collected and arguments are read by graphql-core
-itself, and whatever is not plain success (an error, a null where none may be, introspection) is left to it: it executes
-the query again, from its beginning. Both give the same: tests/test_levels.py compares them.
+itself. What this module cannot do (introspection, a null where none may be, mistakes of the client) is left to it: it
+executes the query from its beginning. Both give the same: tests/test_levels.py compares them. A fault of the server is
+not tried again; it costs the field of the root that it is in.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from inspect import iscoroutine
 from itertools import islice
@@ -20,6 +21,12 @@ from graphql.execution import collect_fields, values
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import Info
 
+from db.paging import PageError
+from db.read_limit import ReadLimitExceeded, count_shown
+from resolvers.errors import ExpectedError
+from schema.executor import count_value
+from schema.turns import share_loop
+
 Read = Callable[[Sequence[Any]], list[Any]]
 Executor = Any  # graphql-core's; its declared types, and those of what is in it, are unknown in part
 types: Any = graphql
@@ -27,10 +34,18 @@ collecting: Any = collect_fields
 arguments_of: Any = values.get_argument_values
 AS_THEY_ARE: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
 """Leaves that JSON writes as they stand, where they are of this very class."""
+MANY = 500
+"""Values of a field that are read, or completed, without looking at the clock before."""
 
 
 class Unusual(Exception):
     """Something that is left to graphql-core."""
+
+
+RETRIED = (Unusual, ExpectedError, PageError, graphql.GraphQLError)
+"""What graphql-core executes after a level could not: it reports a client's mistake with its place."""
+LEFT = (*RETRIED, ReadLimitExceeded)
+"""What ends the execution."""
 
 
 class Objects(NamedTuple):
@@ -40,6 +55,8 @@ class Objects(NamedTuple):
     selected: Any
     sources: list[Any]
     results: list[dict[str, Any]]
+    root: str | None
+    """The response key of the root's field that they are in; None for the root itself."""
 
 
 class Column(NamedTuple):
@@ -50,23 +67,47 @@ class Column(NamedTuple):
     type: Any
     values: list[Any]
     results: list[dict[str, Any]]
+    root: str
 
 
-async def execute(executor: Executor) -> dict[str, Any]:
-    """Give the data of a validated query; raise where anything is not plain success, whatever it is."""
+async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
+    """Give the data of a validated query, and the faults by the root's field that each has cost.
+
+    Raises what is left to graphql-core, and ReadLimitExceeded.
+    """
     data: dict[str, Any] = {}
-    level = [Objects(executor.schema.query_type, None, [executor.root_value], [data])]
+    faults: dict[str, Exception] = {}
+    level = [Objects(executor.schema.query_type, None, [executor.root_value], [data], None)]
     while level:
-        await _awaited(columns := _read(executor, level))
-        level = [objects for column in columns for objects in _complete(executor, column)]
-    return data
+        columns = await _read(executor, level, faults)
+        await _awaited(columns, faults)
+        level = await _next_level(executor, columns, faults)
+    return (_without(executor, data, faults) if faults else data), faults
 
 
-def _read(executor: Executor, level: list[Objects]) -> list[Column]:
+def _without(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
+    """Give the data without what faults have cost: all of it where a field of the root cannot be null."""
+    root = executor.schema.query_type
+    collected = collecting.collect_fields(
+        executor.schema, executor.fragments, executor.variable_values, root, executor.operation
+    )
+    for key in faults:
+        field = root.fields[collected.grouped_field_set[key][0].node.name.value]
+        if types.is_non_null_type(field.type):
+            return None
+        data[key] = None
+    return {key: data[key] for key in collected.grouped_field_set}
+
+
+async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exception]) -> list[Column]:
     columns: list[Column] = []
     try:
         for objects in level:
-            columns.extend(_columns(executor, objects))
+            for column in _columns(executor, objects, faults):
+                columns.append(column)
+                _count(column)
+                if len(column.values) > MANY:
+                    await share_loop()
     except BaseException:
         for value in (value for column in columns for value in column.values if iscoroutine(value)):
             value.close()
@@ -74,7 +115,17 @@ def _read(executor: Executor, level: list[Objects]) -> list[Column]:
     return columns
 
 
-def _columns(executor: Executor, objects: Objects) -> Iterator[Column]:
+def _count(column: Column) -> None:
+    """Count the text of a column as soon as it is read: the next one may be the same text again."""
+    type_: Any = types.get_named_type(column.type)
+    if type_ is GraphQLString:
+        count_shown(sum([len(value) for value in column.values if value.__class__ is str]))
+    elif type_.name == "JSON":
+        for value in column.values:
+            count_value(value)
+
+
+def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception]) -> Iterator[Column]:
     common = (executor.schema, executor.fragments, executor.variable_values)
     if objects.selected is None:
         collected = collecting.collect_fields(*common, objects.type, executor.operation)
@@ -84,13 +135,20 @@ def _columns(executor: Executor, objects: Objects) -> Iterator[Column]:
         name = selected[0].node.name.value
         if name == "__typename":
             names = [objects.type.name] * len(objects.sources)
-            yield Column(key, selected, GraphQLString, names, objects.results)
+            yield Column(key, selected, GraphQLString, names, objects.results, objects.root or key)
             continue
         field = objects.type.fields.get(name)
         if field is None:
             raise Unusual(name)
-        read = _reader(executor, objects.type, field, key, selected)
-        yield Column(key, selected, field.type, read(objects.sources), objects.results)
+        root = objects.root or key
+        try:
+            values = _reader(executor, objects.type, field, key, selected)(objects.sources)
+        except LEFT:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+            faults.setdefault(root, error)
+        else:
+            yield Column(key, selected, field.type, values, objects.results, root)
 
 
 def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Any) -> Read:
@@ -114,25 +172,43 @@ def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Any
     return lambda sources: [function() for _ in sources]
 
 
-async def _awaited(columns: list[Column]) -> None:
+async def _awaited(columns: list[Column], faults: dict[str, Exception]) -> None:
     """Put in the place of what is awaited what it gives; all of a level is awaited together, so that loaders batch."""
     places = [
-        (column.values, place)
+        (column, place)
         for column in columns
         for place, value in enumerate(column.values)
         if hasattr(value, "__await__")
     ]
-    found = await asyncio.gather(*(given[place] for given, place in places), return_exceptions=True)
-    for (given, place), value in zip(places, found, strict=True):
+    found = await asyncio.gather(*(column.values[place] for column, place in places), return_exceptions=True)
+    for (column, place), value in zip(places, found, strict=True):
         if isinstance(value, BaseException):
-            raise value
-        given[place] = value
+            if isinstance(value, LEFT) or not isinstance(value, Exception):
+                raise value
+            faults.setdefault(column.root, value)
+        column.values[place] = value
+
+
+async def _next_level(executor: Executor, columns: list[Column], faults: dict[str, Exception]) -> list[Objects]:
+    """Complete all fields of a level; give the objects of the next one."""
+    level: list[Objects] = []
+    for column in columns:
+        if len(column.values) > MANY:
+            await share_loop()
+        if column.root not in faults:
+            try:
+                level += _complete(executor, column)
+            except LEFT:
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+                faults[column.root] = error
+    return [objects for objects in level if objects.root not in faults]
 
 
 def _complete(executor: Executor, column: Column) -> list[Objects]:
     """Write a field into its objects' results; give the objects that stand in it."""
     below: dict[Any, Objects] = {}
-    completed = _Completion(executor, column.selected, below).complete(column.type, column.values)
+    completed = _Completion(executor, column.selected, below, column.root).complete(column.type, column.values)
     for result, value in zip(column.results, completed, strict=True):
         result[column.key] = value
     return list(below.values())
@@ -144,6 +220,7 @@ class _Completion(NamedTuple):
     executor: Executor
     selected: Any
     below: dict[Any, Objects]
+    root: str
 
     def complete(self, type_: Any, given: list[Any]) -> list[Any]:
         if types.is_non_null_type(type_):
@@ -166,7 +243,7 @@ class _Completion(NamedTuple):
         result: dict[str, Any] = {}
         found = self.below.get(value.__class__)
         if found is None:
-            found = Objects(_runtime_type(self.executor, type_, value), self.selected, [], [])
+            found = Objects(_runtime_type(self.executor, type_, value), self.selected, [], [], self.root)
             self.below[value.__class__] = found
         found.sources.append(value)
         found.results.append(result)

@@ -16,6 +16,7 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLObjectTy
 from graphql.execution import Executor
 from graphql.execution.collect_fields import collect_fields, collect_subfields
 
+from db.read_limit import read_limit
 from resolvers.context import Context
 from schema.failures import show_error
 from schema.results import response
@@ -131,9 +132,10 @@ def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Callable[
 
 async def execute(operation: Operation, event: object) -> bytes:
     """Execute the operation for one event, as graphql-core does it."""
-    result = core.execute_subscription_event(operation.executor(event))
-    if isawaitable(result):
-        result = await result
+    with read_limit():
+        result = core.execute_subscription_event(operation.executor(event))
+        if isawaitable(result):
+            result = await result
     return encode(response(result.data, [show_error(error) for error in result.errors or ()]))
 
 

@@ -19,10 +19,10 @@ from schema.content import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from schema.documents import Documents, Schema
+from schema.documents import Schema
 from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from schema.events import EVENTS, GenerationEvent
-from schema.failures import Failures
+from schema.executor import BoundedExecutor
 from schema.models import Model
 from schema.relay import Node
 from schema.scalars import SCALARS
@@ -170,6 +170,6 @@ schema = Schema(
         DocumentBlock,
     ],
     exception_handlers=EXPECTED,
-    extensions=[Documents, Failures],
+    execution_context_class=BoundedExecutor,
     config=StrawberryConfig(scalar_map=SCALARS),
 )

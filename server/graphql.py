@@ -16,6 +16,7 @@ from resolvers.context import Context
 from resolvers.errors import RateLimited
 from schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from schema.failures import internal_error
+from schema.gate import Admitted as AdmittedDocument
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from schema.results import response
@@ -123,28 +124,16 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if media_type is None and framing is None:
             raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
         asked = await self._read(request)
-        followed = self._is_followed(request.method, asked, streams=framing is not None)
+        document = await self.gate.admit(asked.query, asked.variables, asked.operation_name)
+        followed = _is_followed(request.method, document, streams=framing is not None)
         # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
-            results = self._results(asked, context, followed=followed)
+            results = self._results(document, asked, context, followed=followed)
             if followed:
                 results = await _seated(results, context)
             return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
-        body = await self._execute(asked, context)
+        body = await self._execute(document, asked, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
-
-    def _is_followed(self, method: str, asked: GraphQLRequest, *, streams: bool) -> bool:
-        """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
-        operation = self.gate.admit(asked.query, asked.variables, asked.operation_name).operation
-        if method == "GET" and operation.operation is OperationType.MUTATION:
-            raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
-        followed = is_subscription(operation)
-        if followed and not streams:
-            raise bad_request(
-                "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
-                f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
-            )
-        return followed
 
     async def _read(self, request: Request) -> GraphQLRequest:
         """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
@@ -161,15 +150,17 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             raise
         return GraphQLRequest(query, given.get("variables"), given.get("operationName") or None)
 
-    async def _execute(self, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
-        result = await self._schema.answer(asked.query, asked.variables, asked.operation_name, context)
+    async def _execute(self, document: AdmittedDocument, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
+        result = await self._schema.answer(document.prepared, asked.variables, asked.operation_name, context)
         return response(result.data, result.errors)
 
-    async def _results(self, asked: GraphQLRequest, context: Context, *, followed: bool) -> AsyncGenerator[bytes]:
+    async def _results(
+        self, document: AdmittedDocument, asked: GraphQLRequest, context: Context, *, followed: bool
+    ) -> AsyncGenerator[bytes]:
         if not followed:
-            yield encode(await self._execute(asked, context))
+            yield encode(await self._execute(document, asked, context))
             return
-        operation = self._schema.operation(asked.query, asked.variables, asked.operation_name, context)
+        operation = self._schema.operation(document.prepared, asked.variables, asked.operation_name, context)
         try:
             async with aclosing(follow(operation)) as results:
                 async for result in results:
@@ -186,6 +177,20 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> bool:
+    """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
+    operation = document.operation
+    if method == "GET" and operation.operation is OperationType.MUTATION:
+        raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
+    followed = is_subscription(operation)
+    if followed and not streams:
+        raise bad_request(
+            "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
+            f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
+        )
+    return followed
 
 
 async def _admit(request: Request, door: Door) -> Admitted:

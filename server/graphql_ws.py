@@ -25,6 +25,7 @@ from resolvers.errors import RateLimited
 from resolvers.limits import too_many
 from schema.documents import Schema, is_subscription, ours
 from schema.failures import internal_error, show_error
+from schema.gate import Admitted as AdmittedDocument
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
 from server.admission import Admitted, AtTheDoor, Door
@@ -156,11 +157,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
         schema = ours(self.schema)
         try:
-            admitted = self._gate.admit(operation.query, operation.variables, operation.operation_name)
-            if is_subscription(admitted.operation):
-                await self._follow(operation, schema)
+            document = await self._gate.admit(operation.query, operation.variables, operation.operation_name)
+            if is_subscription(document.operation):
+                await self._follow(operation, schema, document)
             else:
-                await self._answer(operation, schema)
+                await self._answer(operation, schema, document)
         except WebSocketDisconnected:
             return
         except GraphQLError as error:
@@ -168,9 +169,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except OperationFailed as failed:
             await self._fail(operation, failed.errors)
 
-    async def _follow(self, operation: Operation[Context, None], schema: Schema) -> None:
+    async def _follow(self, operation: Operation[Context, None], schema: Schema, document: AdmittedDocument) -> None:
         begin = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
-        asked = schema.operation(operation.query, operation.variables, operation.operation_name, self.context)
+        asked = schema.operation(document.prepared, operation.variables, operation.operation_name, self.context)
 
         def send(result: bytes) -> bool:
             return self._write(b"%b%b}" % (begin, result))
@@ -182,8 +183,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 del result
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _answer(self, operation: Operation[Context, None], schema: Schema) -> None:
-        result = await schema.answer(operation.query, operation.variables, operation.operation_name, self.context)
+    async def _answer(self, operation: Operation[Context, None], schema: Schema, document: AdmittedDocument) -> None:
+        result = await schema.answer(document.prepared, operation.variables, operation.operation_name, self.context)
         if result.data is None and all(error.path is None for error in result.errors or ()):
             # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
             await operation.send_initial_errors(result.errors or [])

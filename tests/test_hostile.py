@@ -50,6 +50,28 @@ TOO_MUCH = {
     + "}",
     "fields": doubling(10),
     "fields by very many fragments": doubling(60),
+    "repeats by inline fragments": "{" + "viewer { id name } " * 20 + "... { viewer { id } } " * 450 + "}",
+    "repeats, padded": "{" + "viewer { id name } " * 20 + "... { viewer { id } } " * 300 + "}" + "#" * 20_000,
+    "repeats by fragments on types": 'mutation { sendMessage(input: { text: "x" }) {'
+    + "... on SendMessagePayload { conversation { id } } " * 240
+    + "} }",
+    "repeats further in": "{" + ("viewer {" + "usage { inputTokens } " * 20 + "} ") * 20 + "}",
+    "spreads in the same place": "{ ...A } "
+    "fragment A on Query {"
+    + "... { viewer { ...B ...C ...D } } " * 60
+    + "}"
+    + "".join(f" fragment {name} on Viewer {{ id }}" for name in "BCD"),
+    "fragments": "{ __typename }" + "".join(f" fragment f{n} on Query {{ __typename }}" for n in range(101)),
+    "nesting": "{" + "... {" * 61 + "__typename" + "}" * 61 + "}",
+    "length": "{ __typename }" + " " * 400_000,
+    "introspection in aliases": "{"
+    + " ".join(f"a{n}: __schema {{ types {{ fields {{ type {{ name }} args {{ name }} }} }} }}" for n in range(90))
+    + "}",
+    "introspection of large types": "{"
+    + " ".join(
+        f'a{n}: __type(name: "Query") {{ fields {{ type {{ fields {{ args {{ name }} }} }} }} }}' for n in range(90)
+    )
+    + "}",
     "cost": "{ conversations(first: 100) { edges { node { messages(first: 100) { edges { node { id role text createdAt } } } } } } }",
     "cost by default sizes": "{ conversations { edges { node { messages { edges { node { siblings { siblings { siblings { id } } } } } } } } } }",
     "cost of searches": "{"
@@ -77,6 +99,49 @@ def test_sizes_in_variables_count_as_they_are_given(api: Api, size: Json) -> Non
     (error,) = api.errors(document, **size)
     assert error["extensions"]["code"] == CODE
     assert "data" in api.post(document, {"n": 1}).json()
+
+
+NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+CREATE = "mutation ($input: CreateConversationInput!) { createConversation(input: $input) { __typename } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "says"),
+    [
+        (NODES, {"ids": ["x"] * 10_000}, "variables.ids: the variables of a request hold at most 5,000 values."),
+        (CREATE, {"input": {f"x{n}": 1 for n in range(1000)}}, "variables.input: CreateConversationInput has no field"),
+        (
+            CREATE,
+            {"input": {"tools": {"client": [{"x": 1}] * 10_000}}},
+            "variables.input.tools.client: the variables of a request hold at most 5,000 values.",
+        ),
+    ],
+    ids=["a long list", "unknown entries", "a long list inside"],
+)
+def test_variables_that_no_field_takes_are_refused_before_they_are_read(
+    api: Api, document: str, variables: Json, says: str
+) -> None:
+    (error,) = api.errors(document, **variables)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith(says)
+
+
+def test_a_response_has_a_bound_however_often_a_text_is_selected(api: Api) -> None:
+    sent = api.send("long " * 30_000)
+    api.follow(sent["generation"]["id"])
+    id = sent["conversation"]["id"]
+    messages = "messages(first: 100) { edges { node { text } } }"
+    texts = "messages(first: 1) { edges { node {" + " ".join(f"t{n}: text" for n in range(90)) + "} } }"
+    for document in (
+        "{" + " ".join(f'a{n}: conversation(id: "{id}") {{ {messages} }}' for n in range(90)) + "}",
+        f'{{ conversation(id: "{id}") {{ {texts} }} }}',
+        f'{{ conversation(id: "{id}") {{ {texts} }} __schema {{ __typename }} }}',
+    ):
+        refused = api.post(document)
+        (error,) = refused.json()["errors"]
+        assert (error["extensions"]["code"], "data" in refused.json()) == (CODE, False)
+        assert "at most" in error["message"] or "more than" in error["message"]
+    assert api.ask(f'{{ conversation(id: "{id}") {{ {messages} }} }}')["conversation"]
 
 
 def test_over_a_socket_the_operation_is_refused_and_the_socket_stays(api: Api) -> None:

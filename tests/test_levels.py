@@ -136,7 +136,11 @@ def test_what_a_level_cannot_give_is_left_to_graphql_core(
     api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = api.ask(PLAIN, conversation=ids["conversation"])
-    monkeypatch.setattr(levels, "execute", None)
+
+    async def cannot(_executor: Any) -> Any:
+        raise levels.Unusual
+
+    monkeypatch.setattr(levels, "execute", cannot)
     assert api.ask(PLAIN, conversation=ids["conversation"]) == expected
 
 

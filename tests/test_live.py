@@ -10,6 +10,7 @@ from graphql.execution import execute_subscription_event
 from hypothesis import given
 from hypothesis import strategies as some
 
+from schema.documents import Prepared
 from schema.live import DELTAS, Operation, execute, template
 from schema.root import schema
 from streams.events import (
@@ -101,7 +102,7 @@ def events(draw: some.DrawFn) -> GenerationEvent:
 
 def operation(document: str) -> Operation:
     variables = {"id": str(ID), "yes": True, "no": False}
-    return schema.operation(document, variables, None, None)
+    return schema.operation(Prepared(parse(document), []), variables, None, None)
 
 
 @given(documents(), events())

@@ -35,6 +35,31 @@ def test_a_fault_of_ours_has_a_trace_id_and_no_detail(tmp_path: Path, caplog: py
         assert api.ask("{ viewer { name } }") == {"viewer": {"name": "local"}}
 
 
+def test_a_query_that_meets_a_fault_is_executed_once_and_keeps_its_other_fields(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    async def broken(_session: object, _owner: object, _ids: object) -> object:
+        asked.append("messages")
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("db.generations.get_many", broken)
+    with caplog.at_level(logging.ERROR):
+        response = api.post(
+            '{ viewer { name } generation(id: "01a2222f-1598-7103-827e-4b09fe747d25") { id } models { id } }'
+        )
+    found = response.json()
+    assert asked == ["messages"]
+    assert found["data"]["viewer"] == {"name": "local"}
+    assert found["data"]["generation"] is None
+    assert found["data"]["models"]
+    (error,) = found["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["generation"], "INTERNAL_SERVER_ERROR")
+    assert caplog.text.count(error["extensions"]["traceId"]) == 1
+    assert "secret detail" not in response.text
+
+
 def test_a_fault_over_a_socket_ends_its_operation_alone(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api, api.socket() as socket:
         break_database(tmp_path)

@@ -1,0 +1,77 @@
+"""graphql-core's executor, bounded: it shares the event loop, and counts the text that it shows.
+
+It serves mutations, events of subscriptions, introspection, and whatever `schema.levels` leaves to it.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import Any, cast
+
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from db.read_limit import count_shown
+from schema.turns import share_loop
+from tertulia.json import encode
+
+LONG_LIST = 4
+"""Items of a list that is completed without looking at the clock."""
+
+
+class BoundedExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Executes one operation."""
+
+    def complete_list_value(
+        self,
+        return_type: Any,
+        field_details_list: Any,
+        info: Any,
+        path: Any,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """Complete a list; a long one in several turns of the event loop."""
+        items: Any = result
+        if isinstance(result, list | tuple) and len(items) > LONG_LIST:
+            items = _in_turns(items)
+        core: Any = super()
+        return core.complete_list_value(return_type, field_details_list, info, path, items, position_context)
+
+    async def complete_awaitable_value(
+        self,
+        return_type: Any,
+        field_details_list: Any,
+        info: Any,
+        path: Any,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """Complete a value once it is there. Very many may be there at the same time."""
+        core: Any = super()
+        found = _in_turn(result)
+        return await core.complete_awaitable_value(return_type, field_details_list, info, path, found, position_context)
+
+    @staticmethod
+    def complete_leaf_value(return_type: Any, result: Any) -> Any:
+        """Complete a leaf and count it."""
+        value = StrawberryGraphQLCoreExecutionContext.complete_leaf_value(return_type, result)
+        count_value(value)
+        return value
+
+
+def count_value(value: object) -> None:
+    """Count a leaf's characters, as far as they are worth it: texts, and JSON of any shape."""
+    if isinstance(value, str):
+        count_shown(len(value))
+    elif isinstance(value, dict | list):
+        count_shown(len(encode(cast("object", value))))
+
+
+async def _in_turns(items: Sequence[Any]) -> AsyncGenerator[Any]:
+    for item in items:
+        await share_loop()
+        yield item
+
+
+async def _in_turn(value: Awaitable[Any]) -> Any:
+    found = await value
+    await share_loop()
+    return found
