@@ -21,6 +21,7 @@ import uvloop
 from processes import PYTHON, Cores, choose_cores, databases
 
 from streams.events import TextDelta
+from streams.lease import Lease
 from streams.redis_log import RedisLog
 from streams.stream import Follower
 
@@ -69,7 +70,9 @@ async def write(listening: Path, answers: int) -> None:
     log = RedisLog(f"unix://{listening}", uuid4())
     await log.start()
     for name in names:
-        log.open(name)
+        lease = Lease(None)
+        lease.settle()
+        log.open(name, lease)
     until, written = time.monotonic() + LIVES, 0
     while time.monotonic() < until:
         written += 1

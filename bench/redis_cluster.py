@@ -20,7 +20,7 @@ from processes import free_port, redis_server
 
 from streams.encoding import encode
 from streams.events import TextDelta
-from streams.redis_writer import APPEND, holder_key, stream_key
+from streams.redis_scripts import APPEND, holder_key, stream_key
 
 NODES, ANSWERS, TOKENS, BATCH = 3, 150, 160, 2
 LIFE = 900
@@ -87,7 +87,7 @@ async def write(ports: list[int]) -> None:
         for name in names:
             events = [TextDelta(name, last + one, 0, 6 * (last + one), " words") for one in range(1, BATCH + 1)]
             keys = [stream_key(name), holder_key(name)]
-            await script(keys, [holder, LIFE, last, last + BATCH, encode(events), int(not last)])
+            await script(keys, [holder, LIFE, 0, last, last + BATCH, encode(events), int(not last)])
     batches = ANSWERS * TOKENS // BATCH
     after = [await one.info("cpu") for one in nodes]
     spent = [sum(b[k] - a[k] for k in ("used_cpu_user", "used_cpu_sys")) for a, b in zip(before, after, strict=True)]

@@ -1,7 +1,7 @@
 """Taking up an answer that waited in line, or that lost its process."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,8 @@ from db.leases import COUNTS
 from db.ledger import UsageSum
 from db.tables import ChangeKind, Generation, Message, Status, now
 from db.tool_calls import ToolCall
-from streams.events import GenerationStarted, TerminalEvent, fold
+from streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
+from streams.lease import Lease
 from streams.log import EventLog
 
 BETWEEN = ("tool_use", "tool_result", "image")
@@ -90,18 +91,25 @@ async def find_left(database: Database, generation_id: UUID) -> Left | None:
     return Left(generation, message, calls, billed)
 
 
-async def left_behind(log: EventLog, left: Left) -> Answer:
-    """Give what a process has left of an answer, and open its log behind that, where it is whole."""
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a process has left of an answer; `events` are those of its log, None where the log is not whole."""
+
+    answer: Answer
+    events: Sequence[GenerationEvent] | None
+
+
+async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
+    """Return what a process has left of an answer, and lock it out of the log."""
     generation, message, billed = left.generation, left.message, left.billed
-    written = await log.read(generation.id)
+    written = await log.take(generation.id, lease)
     events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
     content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
     last = max(generation.sequence, len(events))
     if not content and last == 1:
         events = [GenerationStarted(generation.id, 1)]
-    if len(events) == last:
-        # A log that lost its beginning is not gone on with: its readers see the row.
-        log.open(generation.id, events)
+    # A log that lost its beginning is not gone on with: its readers see the row.
+    whole = len(events) == last
     answer = Answer(generation.id, last, content)
     counts = {name: getattr(generation, name) for name in COUNTS}
     known = {name: count for name, count in counts.items() if count is not None}
@@ -112,7 +120,20 @@ async def left_behind(log: EventLog, left: Left) -> Answer:
     if not any(answer.usage.values()):
         answer.usage = {}
     answer.stop_reason = generation.stop_reason
-    return answer
+    return Remains(answer, events if whole else None)
+
+
+def ending_of(left: Left, answer: Answer) -> Ending | None:
+    """Return how an answer that was taken over ends at once; None where it goes on."""
+    generation = left.generation
+    if generation.stop_requested:
+        return Ending.STOPPED
+    if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
+        return Ending.EXPIRED
+    if answer.content and not is_between_rounds(answer, left.calls):
+        # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
+        return Ending.INTERRUPTED
+    return None
 
 
 def is_between_rounds(answer: Answer, calls: Mapping[str, ToolCall]) -> bool:

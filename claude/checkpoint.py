@@ -4,8 +4,7 @@ Where one text cannot be saved, all leases are renewed without the texts, and ea
 """
 
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -15,6 +14,8 @@ from db import leases
 from db.database import AsyncSession, Database
 from db.leases import Held, Progress
 from db.tables import now
+from streams.lease import Lease
+from streams.log import EventLog
 from tertulia.failpoints import Failpoint
 from tertulia.isolation import ItemLoop
 
@@ -22,42 +23,76 @@ AT_ONCE = 16
 """Texts that are put together without giving way: many long ones would hold the event loop."""
 TEXTS = ItemLoop("checkpoint.text")
 SAVE = Failpoint("checkpoint.save")
+RENEWING, RENEWED = Failpoint("checkpoint.renewing"), Failpoint("checkpoint.renewed")
 
 logger = logging.getLogger("tertulia.generator")
 
 
-async def checkpoint(database: Database, jobs: Sequence[Job], process: UUID, lease_seconds: float) -> None:
-    """Save all jobs; end those whose lease is lost, and those that somebody asked to stop.
+class Checkpoints:
+    """Saves what the jobs of a process have written, and renews the leases of all that it holds."""
 
-    Those that are written and wait to be saved are among them: nobody else may take them for lost.
-    """
-    renewed = time.monotonic() + lease_seconds
-    until = now() + timedelta(seconds=lease_seconds)
-    ids = [job.generation_id for job in jobs]
-    saved = dict[UUID, int]()
-    try:
-        async with database.renew() as session:
-            held = await leases.renew_all(session, ids, process, until)
-            saved = await _save(session, [job for job in jobs if job.generation_id in held])
-    except Exception as error:  # noqa: BLE001 - whatever it is that cannot be saved, no lease may lapse for it
-        logger.warning("Texts are saved one by one, because they could not be saved together: %s", error)
-        async with database.renew() as session:
-            held = await leases.renew_all(session, ids, process, until)
-        _note(jobs, held, renewed)
-        saved = await _save_each(database, [job for job in jobs if job.generation_id in held])
-    for job in jobs:
-        job.saved = saved.get(job.generation_id, job.saved)
-    _note(jobs, held, renewed)
+    def __init__(self, database: Database, log: EventLog, process: UUID, lease_seconds: float) -> None:
+        """Take the parts, this process's name, and how long a lease lasts."""
+        self._database = database
+        self._log = log
+        self._process = process
+        self._lease_seconds = lease_seconds
 
+    async def save(self, jobs: Sequence[Job], claimed: Mapping[UUID, Lease]) -> None:
+        """Save all jobs; end those whose lease is lost, and those that somebody asked to stop.
 
-def _note(jobs: Sequence[Job], held: dict[UUID, Held], renewed: float) -> None:
-    for job in jobs:
-        found = held.get(job.generation_id)
-        if found is not None:
-            job.held_until = renewed
-            job.renewed.set()
-        if found is None or found.stop_requested:
-            job.end(Ending.LOST if found is None else Ending.STOPPED)
+        Those that are written and wait to be saved are among them: nobody else may take them for lost. Nor what is
+        `claimed`, and read before it becomes a job.
+        """
+        until = now() + timedelta(seconds=self._lease_seconds)
+        # Created before the transaction: a process that is frozen in it holds the lease no longer than the row says.
+        renewed = Lease(until)
+        ids = [*(job.generation_id for job in jobs), *claimed]
+        saved = dict[UUID, int]()
+        await RENEWING.reach()
+        try:
+            async with self._database.renew() as session:
+                held = await leases.renew_all(session, ids, self._process, until)
+                saved = await _save(session, [job for job in jobs if job.generation_id in held])
+        except Exception as error:  # noqa: BLE001 - whatever it is that cannot be saved, no lease may lapse for it
+            logger.warning("Texts are saved one by one, because they could not be saved together: %s", error)
+            async with self._database.renew() as session:
+                held = await leases.renew_all(session, ids, self._process, until)
+            self._note(jobs, held, renewed, {})
+            saved = await self._save_each([job for job in jobs if job.generation_id in held])
+        await RENEWED.reach()
+        for generation_id in held.keys() & claimed.keys():
+            claimed[generation_id].renew(renewed)
+        self._note(jobs, held, renewed, saved)
+
+    def _note(self, jobs: Sequence[Job], held: Mapping[UUID, Held], renewed: Lease, saved: Mapping[UUID, int]) -> None:
+        for job in jobs:
+            found = held.get(job.generation_id)
+            if found is not None:
+                job.saved = saved.get(job.generation_id, job.saved)
+                job.lease.renew(renewed)
+                job.renewed.set()
+                self._log.saved(job.generation_id, job.saved)
+            if found is None or found.stop_requested:
+                job.end(Ending.LOST if found is None else Ending.STOPPED)
+
+    async def _save_each(self, jobs: Sequence[Job]) -> dict[UUID, int]:
+        saved = dict[UUID, int]()
+
+        async def save(job: Job) -> None:
+            if (progress := _progress(job)) is not None:
+                until = now() + timedelta(seconds=self._lease_seconds)
+                async with self._database.renew() as session:
+                    # Another process may hold it by now, whose text must stay.
+                    if not await leases.renew_all(session, [job.generation_id], self._process, until):
+                        return
+                    await leases.save_progress(session, [progress])
+                saved[job.generation_id] = progress.sequence
+
+        for job in jobs:
+            if not TEXTS.skips(job.generation_id):
+                await TEXTS.attempt(job.generation_id, partial(save, job))
+        return saved
 
 
 async def _save(session: AsyncSession, jobs: Sequence[Job]) -> dict[UUID, int]:
@@ -68,21 +103,6 @@ async def _save(session: AsyncSession, jobs: Sequence[Job]) -> dict[UUID, int]:
         progress = [news for job in some if (news := _progress(job)) is not None]
         await leases.save_progress(session, progress)
         saved.update((one.generation_id, one.sequence) for one in progress)
-    return saved
-
-
-async def _save_each(database: Database, jobs: Sequence[Job]) -> dict[UUID, int]:
-    saved = dict[UUID, int]()
-
-    async def save(job: Job) -> None:
-        if (progress := _progress(job)) is not None:
-            async with database.renew() as session:
-                await leases.save_progress(session, [progress])
-            saved[job.generation_id] = progress.sequence
-
-    for job in jobs:
-        if not TEXTS.skips(job.generation_id):
-            await TEXTS.attempt(job.generation_id, partial(save, job))
     return saved
 
 

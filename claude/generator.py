@@ -7,15 +7,16 @@ appended; there is exactly one terminal event, whatever happens. A process write
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from claude.answer import Answer
-from claude.beginning import find_left, is_between_rounds, left_behind
+from claude.beginning import ending_of, find_left, left_behind
 from claude.calling import Bounds
-from claude.checkpoint import checkpoint
+from claude.checkpoint import Checkpoints
 from claude.connection import Attempt
 from claude.errors import NOT_RESUMED
 from claude.job import Ending, Job, Owner
@@ -29,7 +30,9 @@ from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.tables import UNFINISHED, Generation, now
 from streams.bells import Bells
+from streams.lease import Lease
 from streams.log import EventLog, Signals
+from tertulia.failpoints import Failpoint
 from tertulia.isolation import ItemLoop
 
 CHECKPOINT_SECONDS = 1.0
@@ -40,6 +43,7 @@ STOP = "stop"
 STOP_SECONDS, STOP_LEASES = 8.0, 3.0
 """How long a stop waits for an answer that is written here; and elsewhere, in the time that a lease lasts."""
 TAKE_OVERS, CHANGES = ItemLoop("takeover"), ItemLoop("changes.trim")
+CLAIMED, READ = Failpoint("takeover.claimed"), Failpoint("takeover.read")
 TAKE_OVER_SECONDS = 2.0
 """How long a database that fails is asked again for an answer that is taken over; others wait behind it."""
 
@@ -67,6 +71,9 @@ class Generator:
         self._process = process
         self._terms = terms
         self._jobs: dict[UUID, Job] = {}
+        self._claimed: dict[UUID, Lease] = {}
+        """What this process holds, and reads before it writes it."""
+        self._checkpoints = Checkpoints(database, log, process, terms.lease_seconds)
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
         self._swept = False
@@ -79,7 +86,7 @@ class Generator:
             upstream.titles,
             process=process,
             terms=terms,
-            lease_end=self.lease_end,
+            claimed=self._note_claimed,
             is_draining=lambda: self.draining,
         )
         self._writer = Writer(
@@ -88,7 +95,6 @@ class Generator:
             upstream,
             process=process,
             terms=terms,
-            lease_end=self.lease_end,
             changed=lambda owner: signals.send(CHANGED, owner),
         )
         signals.on(STOP, self._stop_mine)
@@ -120,13 +126,14 @@ class Generator:
         return self._process
 
     def lease_end(self) -> datetime:
-        """The moment until which a lease that is written now holds."""
-        return now() + timedelta(seconds=self._terms.lease_seconds)
+        """Return until when a lease holds that is written to a row now."""
+        return self._terms.lease_end()
 
     def start(self, generation: Generation, work: Work, owner: Owner) -> None:
         """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
-        self._log.open(generation.id)
-        self._run(Answer(generation.id), work, owner, generation.reserved)
+        lease = Lease(generation.lease_until)
+        self._log.open(generation.id, lease)
+        self._run(Job(Answer(generation.id), lease, work, owner, allowance=generation.reserved))
 
     async def resume(self, generation_id: UUID) -> None:
         """Go on with an answer that waited for tools, and was just taken by this process."""
@@ -138,7 +145,7 @@ class Generator:
         if job is not None:
             job.end(Ending.STOPPED)
             await asyncio.wait([job.settling], timeout=STOP_SECONDS)
-            if not job.suspended:
+            if not (job.suspended or job.lost):
                 return
         async with self._database.write() as session:
             await leases.request_stop(session, generation_id)
@@ -167,17 +174,19 @@ class Generator:
         everything = self._terms.alone and not self._swept
         try:
             async with self._database.write() as session:
-                found = await leases.claim_lapsed(session, self._process, self.lease_end(), everything=everything)
+                # What this process writes, or is about to, the checkpoint renews, or finds that it is lost.
+                own, until = [*self._jobs, *self._claimed], self.lease_end()
+                found = await leases.claim_lapsed(session, self._process, until, own, everything=everything)
         except DATABASE_ERRORS:
             # Who could not renew because the database was away gets the time of a lease to do so.
             self._quiet_until = time.monotonic() + self._terms.lease_seconds
             raise
         self._swept = True
+        self._note_claimed(found)
         for generation_id in found:
-            if generation_id not in self._jobs:
-                logger.info("Taking over generation %s", generation_id)
-                self._terms.watch.taken_over()
-                await self._take_over(generation_id)
+            logger.info("Taking over generation %s", generation_id)
+            self._terms.watch.taken_over()
+            await self._take_over(generation_id)
         await CHANGES.attempt(now().date(), self._trim_changes)
 
     async def drain(self, grace: float) -> None:
@@ -197,16 +206,12 @@ class Generator:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _run(
-        self, answer: Answer, work: Work | None = None, owner: Owner | None = None, allowance: int | None = None
-    ) -> Job:
-        held_until = time.monotonic() + self._terms.lease_seconds
-        job = Job(answer, held_until, work, owner, saved=answer.sequence, allowance=allowance)
-        self._jobs[answer.generation_id] = job
-        context = copy_context() if work is not None else Context()  # what is taken over is of no request of now
+    def _run(self, job: Job) -> None:
+        job.saved = job.answer.sequence
+        self._jobs[job.generation_id] = job
+        context = copy_context() if job.work is not None else Context()  # what is taken over is of no request of now
         job.writing = asyncio.create_task(self._writer.write(job), context=context)
         job.settling = asyncio.create_task(self._settle(job), context=context.copy())
-        return job
 
     def _stop_mine(self, generation_id: UUID) -> None:
         job = self._jobs.get(generation_id)
@@ -214,12 +219,14 @@ class Generator:
             job.end(Ending.STOPPED)
 
     async def _checkpoint(self) -> None:
-        if self._jobs:
-            await checkpoint(self._database, list(self._jobs.values()), self._process, self._terms.lease_seconds)
+        if self._jobs or self._claimed:
+            await self._checkpoints.save(list(self._jobs.values()), dict(self._claimed))
 
     async def _settle(self, job: Job) -> None:
         following = await self._settler.settle(job)
-        self._jobs.pop(job.generation_id, None)
+        if self._jobs.get(job.generation_id) is job:
+            # A suspended answer may have been resumed in the meantime, and have another job.
+            del self._jobs[job.generation_id]
         for generation_id in following:
             await self._take_over(generation_id)
 
@@ -227,8 +234,19 @@ class Generator:
         async with self._database.write() as session:
             await changes.trim(session)
 
+    def _note_claimed(self, generation_ids: Sequence[UUID]) -> None:
+        # Their rows say how long they are held. The checkpoint renews them until they are read, which may take long.
+        self._claimed.update({generation_id: Lease(None) for generation_id in generation_ids})
+
     async def _take_over(self, generation_id: UUID) -> None:
         """Go on with a generation that was just claimed; one that cannot be gone on with ends as failed."""
+        self._note_claimed([generation_id])
+        try:
+            await self._resume_or_give_up(generation_id)
+        finally:
+            self._claimed.pop(generation_id, None)
+
+    async def _resume_or_give_up(self, generation_id: UUID) -> None:
         if await TAKE_OVERS.attempt(generation_id, lambda: self._go_on(generation_id)):
             return
         job = self._jobs.get(generation_id)
@@ -239,22 +257,28 @@ class Generator:
             await self._settler.give_up(generation_id, NOT_RESUMED)
 
     async def _go_on(self, generation_id: UUID) -> bool:
+        await CLAIMED.reach(generation_id)
         left = await patiently(lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
-        if left is None:
+        if left is None or left.generation.holder != self._process:
             return True
-        generation, job = left.generation, self._run(await left_behind(self._log, left))
+        lease = self._claimed[generation_id] = Lease(left.generation.lease_until)
+        remains = await left_behind(self._log, left, lease)
+        await READ.reach(generation_id)
+        if not lease.holds:
+            logger.warning("The lease of generation %s has lapsed before it could be taken over", generation_id)
+            return True
+        # Nothing is awaited from here on: what the lease covers now, it covers when the job begins.
+        if remains.events is not None:
+            self._log.open(generation_id, lease, remains.events)
+        job = Job(remains.answer, lease)
         if job.answer.content:
-            job.model = generation.model
+            job.model = left.generation.model
         elif job.answer.usage:
             job.failed.append(Attempt(usage=job.answer.usage))
             job.answer.usage = {}
-        if generation.stop_requested:
-            job.end(Ending.STOPPED)
-        elif generation.tools_expire_at is not None and generation.tools_expire_at <= now():
-            job.end(Ending.EXPIRED)
-        elif job.answer.content and not is_between_rounds(job.answer, left.calls):
-            # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
-            job.end(Ending.INTERRUPTED)
+        self._run(job)
+        if (ending := ending_of(left, job.answer)) is not None:
+            job.end(ending)
         return True
 
     async def _wait_for_end(self, generation_id: UUID) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -17,6 +16,7 @@ from claude.work import Work
 from db.leases import Progress
 from db.tables import Json, Status, now
 from streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
+from streams.lease import Lease
 
 CANCEL_SECONDS = 3.0
 """Seconds for which a writer that was cancelled may go on, such as with a tool that ignores cancellation."""
@@ -54,14 +54,14 @@ class Owner:
 
 @dataclass(slots=True)
 class Job:
-    """What a process knows of a generation whose lease it holds; `held_until` is on the monotonic clock.
+    """What a process knows of a generation whose lease it holds.
 
     `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered;
     `allowance`: what the answer may cost, in units, None for as much as it will.
     """
 
     answer: Answer
-    held_until: float
+    lease: Lease
     work: Work | None = None
     owner: Owner | None = None
     message_id: UUID | None = None
@@ -74,6 +74,7 @@ class Job:
     saved: int = 0
     ending: Ending | None = None
     suspended: bool = False
+    lost: bool = False
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     writing: asyncio.Task[None] = field(init=False)
@@ -86,7 +87,7 @@ class Job:
 
     async def may_write(self) -> None:
         """Wait for the lease, should it have lapsed: the checkpoint renews it, or finds that it is lost."""
-        if time.monotonic() >= self.held_until:
+        if not self.lease.holds:
             self.renewed.clear()
             await self.renewed.wait()
 

@@ -5,11 +5,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from claude.billing import Payer
-from claude.errors import INTERRUPTED, UNSAVED, GenerationError
+from claude.errors import UNSAVED, GenerationError
 from claude.finishing import StopRequested, save_end, save_failure, save_suspension, side_by_side
 from claude.job import Ending, Job, Suspended, end_of, outcome, suspension, terminal
 from claude.patience import PATIENCE, Result
@@ -33,6 +32,7 @@ ATTEMPTS = 5
 """How often an end is tried to be saved as it is, while the database answers."""
 ENDS, OPEN_CALLS, GIVEN_UP = ItemLoop("end"), ItemLoop("end.open_calls"), ItemLoop("end.given_up")
 ANNOUNCE, FOLLOWING = Failpoint("end.announce"), Failpoint("end.claim_following")
+ENDING, SAVED, SUSPENDED = Failpoint("end.begin"), Failpoint("end.saved"), Failpoint("suspension.saved")
 
 logger = logging.getLogger("tertulia.generator")
 
@@ -58,17 +58,17 @@ class Settler:
         *,
         process: UUID,
         terms: Terms,
-        lease_end: Callable[[], datetime],
+        claimed: Callable[[Sequence[UUID]], None],
         is_draining: Callable[[], bool],
     ) -> None:
-        """`lease_end` returns when a lease ends that is written now; `is_draining`, whether nothing more is begun."""
+        """`claimed` is told of the generations that this process has claimed; `is_draining`: nothing more is begun."""
         self._database = database
         self._log = log
         self._signals = signals
         self._titles = titles
         self._process = process
         self._terms = terms
-        self._lease_end = lease_end
+        self._claimed = claimed
         self._is_draining = is_draining
         self._finishing = side_by_side(database)
 
@@ -86,11 +86,14 @@ class Settler:
 
         async def end() -> bool:
             async with self._database.write() as session:
-                await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
-            return True
+                ended = await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
+            return ended is not None
 
-        await GIVEN_UP.attempt(generation_id, end)
-        await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
+        if await GIVEN_UP.attempt(generation_id, end):
+            await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
+        else:
+            # Another process may hold it by now, and write its log.
+            self._log.release(generation_id)
         self._signals.send(ENDED, generation_id)
 
     async def _settle(self, job: Job) -> Sequence[UUID]:
@@ -102,20 +105,19 @@ class Settler:
         OPEN_CALLS.attempt_now(job.generation_id, lambda: self._close_calls(job))
         status, error = outcome(job)
         last = terminal(job.answer, status, error)
-        try:
-            saved = await self._save(job, status, error)
-        except Exception:
-            # No listener may hang because the database fails; the row is failed when its lease has lapsed.
-            logger.exception("Generation %s could not be saved", job.generation_id)
-            saved = Saved(kept=True, whole=False)
-            last = GenerationFailed(last.generation_id, last.sequence, INTERRUPTED.to_json())
-        else:
-            if not saved.kept:
-                self._lose(job)
-                return ()
-            if not saved.whole:
-                status, error = Status.FAILED, UNSAVED
-                last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
+        await ENDING.reach(job.generation_id)
+        # An end that cannot be saved is not shown: it is raised here, and the answer is given up.
+        saved = await self._save(job, status, error)
+        if not saved.kept:
+            self._lose(job)
+            return ()
+        # Nobody else will ever write it.
+        job.lease.settle()
+        self._claimed(saved.following)
+        await SAVED.reach(job.generation_id)
+        if not saved.whole:
+            status, error = Status.FAILED, UNSAVED
+            last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
         self._terms.watch.ended(end_of(job, status, error))
         await self._announce(last)
         return saved.following
@@ -148,9 +150,11 @@ class Settler:
         if kept is None:
             self._lose(job)
             return True
+        await SUSPENDED.reach(job.generation_id)
         self._log.append(job.generation_id, [event])
+        self._log.saved(job.generation_id, event.sequence)
         await self._log.flush(job.generation_id)
-        self._log.suspend(job.generation_id)
+        self._log.suspend(job.generation_id, job.lease)
         self._signals.send(CHANGED, kept.owner_id)
         return True
 
@@ -197,7 +201,9 @@ class Settler:
                 return Saved(kept)
             if not self._is_draining():
                 FOLLOWING.hit(job.generation_id)
-                following = await leases.claim_following(session, job.generation_id, self._process, self._lease_end())
+                following = await leases.claim_following(
+                    session, job.generation_id, self._process, self._terms.lease_end()
+                )
         self._signals.send(CHANGED, place.owner_id)
         if status is Status.COMPLETED:
             self._name(job, place)
@@ -227,9 +233,11 @@ class Settler:
     async def _announce(self, last: TerminalEvent) -> None:
         ANNOUNCE.hit(last.generation_id)
         self._log.append(last.generation_id, [last])
+        self._log.saved(last.generation_id, last.sequence)
         await self._log.flush(last.generation_id)
         self._signals.send(ENDED, last.generation_id)
 
     def _lose(self, job: Job) -> None:
         logger.warning("Generation %s is another process's now", job.generation_id)
-        self._log.release(job.generation_id)
+        job.lost = True
+        self._log.release(job.generation_id, job.lease)

@@ -1,6 +1,7 @@
 """What the generator is given: who is asked, and on which terms."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from claude.budget import Budget
 from claude.calling import Bounds
@@ -11,6 +12,7 @@ from claude.prices import Prices
 from claude.titles import Titles
 from claude.toolbox import Toolbox
 from claude.watch import Watch
+from db.tables import now
 
 LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
@@ -38,3 +40,7 @@ class Terms:
     alone: bool = True
     bounds: Bounds = field(default_factory=Bounds)
     watch: Watch = field(default_factory=Watch)
+
+    def lease_end(self) -> datetime:
+        """Return until when a lease holds that is written to a row now."""
+        return now() + timedelta(seconds=self.lease_seconds)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from uuid import UUID
 
 from claude.asking import AskingForAnswer
@@ -38,16 +37,14 @@ class Writer:
         *,
         process: UUID,
         terms: Terms,
-        lease_end: Callable[[], datetime],
         changed: Callable[[UUID], None],
     ) -> None:
-        """Take the parts, this process's name, when a lease ends that is written now, and whom to tell of changes."""
+        """Take the parts, this process's name, and whom to tell of changes."""
         self._database = database
         self._log = log
         self._upstream = upstream
         self._process = process
         self._terms = terms
-        self._lease_end = lease_end
         self._changed = changed
         self._rounds = Rounds(database, log, (upstream.files, upstream.models), process=process, terms=terms)
 
@@ -121,7 +118,7 @@ class Writer:
 
     def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
         parts = (self._terms.budget, self._upstream.models, self._upstream.toolbox)
-        return lambda: take_up(self._database, job, self._process, self._lease_end(), parts)
+        return lambda: take_up(self._database, job, self._process, self._terms.lease_end(), parts)
 
 
 @contextmanager

@@ -170,11 +170,15 @@ async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
     return (await session.exec(query)).one_or_none()
 
 
-async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, everything: bool) -> list[UUID]:
+async def claim_lapsed(
+    session: AsyncSession, holder: UUID, until: datetime, own: Sequence[UUID] = (), *, everything: bool
+) -> list[UUID]:
     """Take what lost its process: leases that have lapsed, heads of lines that nobody began, and what waited for tools.
 
     That is what has waited too long, or waits for nothing any more.
 
+    `own`: what the holder writes already, which is left out: a lease that it gets back here may have been another
+    process's in between, of whose work the holder would know nothing.
     `everything`: also what another process still holds, for a server that is the only one by its configuration.
     """
     of_others = and_(literal(everything), col(Generation.holder) != holder)
@@ -189,7 +193,7 @@ async def claim_lapsed(session: AsyncSession, holder: UUID, until: datetime, *, 
     )
     query = (
         select(Generation.id)
-        .where(_unfinished(), or_(lost, forgotten, ready))
+        .where(_unfinished(), or_(lost, forgotten, ready), col(Generation.id).not_in(own))
         .order_by(col(Generation.id))
         .limit(CLAIMED_AT_ONCE)
         .with_for_update(skip_locked=True)

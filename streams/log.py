@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from streams.events import GenerationEvent
+from streams.lease import Lease
 from streams.stream import Follower, Stream
 from tertulia.isolation import ItemLoop
 
@@ -17,8 +18,10 @@ SILENCE = 5.0
 class EventLog(Protocol):
     """The ordered, replayable events of generations.
 
-    Order: events are kept as appended; the n-th has the sequence n. Nothing is appended behind a terminal event.
+    Order: events are kept as appended; the n-th has the sequence n. Nothing is appended after a terminal event.
     Atomicity: an event that one reader has seen, every reader sees, also when the writer's process is killed.
+    Leases: nothing is shown or sent while the writer's lease has lapsed. It is kept until the lease is renewed
+    (`saved`) or the log is released.
     Readers: any number, from any point; a slow one costs the writer nothing and holds no queue of its own.
     Life: a log lives from `open` until some time after its terminal event, then it is gone; a gone log is not an
     empty one.
@@ -29,32 +32,46 @@ class EventLog(Protocol):
         """For how many seconds the oldest event has waited to be seen by everybody; 0 where all are."""
         ...
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> object:
-        """Begin to write a log in this process, behind the events that another one has left."""
+    def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> object:
+        """Begin to write a log in this process, after `events`, which replace what is stored under this id."""
         ...
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Keep events that came together, and wake their readers; never waits."""
         ...
 
+    def saved(self, generation_id: UUID, sequence: int) -> None:
+        """Note that the row has the events up to `sequence`, and that the lease was renewed: they may be shown."""
+        ...
+
     async def flush(self, generation_id: UUID) -> None:
         """Wait until all that was appended can be seen by everybody, or cannot be for now."""
         ...
 
-    def suspend(self, generation_id: UUID) -> None:
-        """Write no more for now: whoever goes on opens it again, here or elsewhere."""
+    def suspend(self, generation_id: UUID, lease: Lease) -> None:
+        """Write no more for now: the process that goes on opens it again. No effect where one here has done so."""
         ...
 
-    def release(self, generation_id: UUID) -> None:
-        """Write it no longer here: another process may, and its readers look there."""
+    def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
+        """Write it no longer here: another process may, and its readers look there.
+
+        `lease`: only if it was opened with this one.
+        """
         ...
 
     async def discard(self, generation_id: UUID) -> None:
         """Forget a log everywhere: the row was never committed, or was deleted."""
         ...
 
+    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+        """Return all events of a log that this process has claimed; its former writer can add none from then on.
+
+        Returns None where the log is gone or incomplete, or cannot be read within a third of the lease.
+        """
+        ...
+
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Give all events so far, or None where the log is gone, incomplete, or cannot be reached."""
+        """Return all events so far, or None where the log is gone, incomplete, or cannot be reached."""
         ...
 
     def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
 from streams.bells import Bells
-from streams.events import GenerationEvent, TerminalEvent
+from streams.events import GenerationEvent
 from streams.journal import Journal
+from streams.lease import Lease
 from streams.log import SILENCE
 from streams.stream import Follower, Stream
 
@@ -36,36 +37,47 @@ class MemoryLog:
         """Nothing waits here."""
         return 0.0
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> Stream:
-        """Begin to write a log, behind the events that are there already."""
+    def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> Stream:
+        """Begin to write a log, after the events that are there already."""
         before = self._streams.get(generation_id)
-        stream = self._streams[generation_id] = Stream(generation_id, events)
+        stream = self._streams[generation_id] = Stream(generation_id, events, lease=lease)
         if before is not None:
             before.close()
         self._bells.ring(generation_id)
         return stream
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Keep events and wake their readers; a released log swallows them."""
+        """Keep events and wake their readers; those of a released log are dropped."""
         if self.keep(generation_id, events):
-            self.show(generation_id, events[-1].sequence)
+            self.show(generation_id, events[-1].sequence, events)
+
+    def saved(self, generation_id: UUID, sequence: int) -> None:
+        """Show what was kept while the lease had lapsed."""
+        stream = self._streams.get(generation_id)
+        if stream is not None:
+            self.show(generation_id, stream.last)
 
     def keep(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
         """Keep events without showing them yet; False where the log is released, or has ended."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
             return False
-        if self._journal is not None and not isinstance(events[-1], TerminalEvent):
-            self._journal.write(generation_id, events)
         for event in events:
             stream.append(event)
         return True
 
-    def show(self, generation_id: UUID, upto: int) -> None:
-        """Let readers see the events up to a number."""
+    def show(self, generation_id: UUID, upto: int, fresh: Sequence[GenerationEvent] = ()) -> None:
+        """Let readers see the events up to a number; nothing while the lease has lapsed.
+
+        Whatever readers of this process see of its own answers passes here. `fresh`: the newest of the events, where
+        the caller has them.
+        """
         stream = self._streams.get(generation_id)
-        if stream is None or upto <= stream.shown:
+        if stream is None or upto <= stream.shown or not stream.is_held:
             return
+        if self._journal is not None and not (stream.ended and upto == stream.last):
+            whole = bool(fresh) and fresh[0].sequence == stream.shown + 1
+            self._journal.write(generation_id, fresh if whole else tuple(stream.each(stream.shown, upto)))
         stream.show(upto)
         if stream.over:
             if self._journal is not None:
@@ -75,11 +87,17 @@ class MemoryLog:
     async def flush(self, generation_id: UUID) -> None:
         """Return at once: what was appended is seen."""
 
-    def suspend(self, generation_id: UUID) -> None:
-        """Keep it as it is: nobody but this process can go on."""
+    def suspend(self, generation_id: UUID, lease: Lease) -> None:
+        """Keep it as it is, held by no process, until one opens it again."""
+        stream = self._streams.get(generation_id)
+        if stream is not None and stream.lease is lease:
+            stream.lease = None
 
-    def release(self, generation_id: UUID) -> None:
+    def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
         """Forget it here; its readers look elsewhere."""
+        stream = self._streams.get(generation_id)
+        if lease is not None and (stream is None or stream.lease is not lease):
+            return
         if self._journal is not None:
             self._journal.close(generation_id)
         stream = self._streams.pop(generation_id, None)
@@ -92,22 +110,27 @@ class MemoryLog:
         if self._journal is not None:
             self._journal.forget(generation_id)
 
+    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+        """Return the events that are shown; where another process on this machine wrote them, those in its journal."""
+        return await self.read(generation_id)
+
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Give all events so far, or None where the log is gone."""
-        stream = self._streams.get(generation_id)
+        """Return all events so far, or None where the log is gone."""
+        stream = self.held(generation_id)
         if stream is not None or self._journal is None:
             return stream
         written = self._journal.read(generation_id)
         return Stream(generation_id, written) if written else None
 
-    def stream(self, generation_id: UUID) -> Stream | None:
-        """Give what is in memory."""
-        return self._streams.get(generation_id)
+    def held(self, generation_id: UUID) -> Stream | None:
+        """Return what is written here; None where another process may have gone on with it by now."""
+        stream = self._streams.get(generation_id)
+        return stream if stream is not None and (stream.is_held or stream.lease is None) else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Give what stands behind the follower's number, then what comes, and end behind the terminal event."""
         while True:
-            stream = self._streams.get(generation_id)
+            stream, begun = self._streams.get(generation_id), follower.after
             if stream is None:
                 if not await self._opens(generation_id):
                     yield []
@@ -119,10 +142,10 @@ class MemoryLog:
             elif stream.over:
                 return
             else:
-                # Whoever writes here always comes to an end, so there is no need for patience.
+                # What is written here comes to an end by itself. What is not may be gone on with elsewhere.
                 with stream.followed(follower) as bell:
-                    await bell
-                if stream.closed:
+                    done, _ = await asyncio.wait([bell], timeout=None if stream.is_held else SILENCE)
+                if stream.closed or (not done and follower.after == begun):
                     yield []
 
     async def _opens(self, generation_id: UUID) -> bool:

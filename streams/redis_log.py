@@ -9,9 +9,11 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from streams.events import GenerationEvent
+from streams.lease import Lease
 from streams.memory import LIFE_AFTER_END, MemoryLog
 from streams.redis_reader import BLOCK_MS, RedisReader
-from streams.redis_writer import AWAY, LagWatch, RedisWriter, holder_key, stream_key
+from streams.redis_scripts import holder_key, stream_key
+from streams.redis_writer import AWAY, LagWatch, RedisWriter
 from streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
@@ -30,7 +32,7 @@ class RedisLog:
         self._redis: Any = _connect(url, ANSWER_SECONDS)
         self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
-        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory.show, lag)
+        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory, lag)
         self._reader = RedisReader(self._blocking, process)
         self._running: list[asyncio.Task[None]] = []
 
@@ -60,27 +62,32 @@ class RedisLog:
         """For how many seconds the oldest event waits for Redis."""
         return self._writer.waits
 
-    def open(self, generation_id: UUID, events: Sequence[GenerationEvent] = ()) -> None:
+    def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> None:
         """Begin to write a log here."""
-        self._writer.open(self._memory.open(generation_id, events))
+        self._writer.open(self._memory.open(generation_id, lease, events))
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Keep events; their readers see them when Redis has them."""
         if self._memory.keep(generation_id, events):
             self._writer.wrote(generation_id)
 
+    def saved(self, generation_id: UUID, sequence: int) -> None:
+        """Show what the row has, also while Redis is away; send what was kept while the lease had lapsed."""
+        self._memory.show(generation_id, sequence)
+        self._writer.wrote(generation_id)
+
     async def flush(self, generation_id: UUID) -> None:
         """Wait until everybody can see all."""
         await self._writer.flush(generation_id)
 
-    def suspend(self, generation_id: UUID) -> None:
+    def suspend(self, generation_id: UUID, lease: Lease) -> None:
         """Leave it to whichever process goes on."""
-        self.release(generation_id)
+        self.release(generation_id, lease)
 
-    def release(self, generation_id: UUID) -> None:
+    def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
         """Write it no longer here."""
-        self._writer.release(generation_id)
-        self._memory.release(generation_id)
+        self._writer.release(generation_id, lease)
+        self._memory.release(generation_id, lease)
 
     async def discard(self, generation_id: UUID) -> None:
         """Forget it everywhere."""
@@ -88,14 +95,22 @@ class RedisLog:
         with suppress(*AWAY):
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
+    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+        """Lock out the former writer, and return what it has left."""
+        try:
+            async with asyncio.timeout(lease.seconds_left / 3):
+                return await self._writer.take(generation_id, lease)
+        except AWAY:
+            return None
+
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Give all events so far, of whoever writes them."""
-        mine = self._memory.stream(generation_id)
+        """Return all events so far, whichever process writes them."""
+        mine = self._memory.held(generation_id)
         return mine if mine is not None else await self._reader.read(generation_id)
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Follow in memory what is written here, all else in Redis."""
-        mine = self._memory.stream(generation_id) is not None
+        mine = self._memory.held(generation_id) is not None
         stream = (self._memory if mine else self._reader).follow(generation_id, follower)
         try:
             async for batch in stream:

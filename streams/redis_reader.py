@@ -13,10 +13,10 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
-from streams.encoding import decode
 from streams.events import GenerationEvent
 from streams.log import SILENCE, LocalSignals
-from streams.redis_writer import AWAY, stream_key
+from streams.redis_scripts import UNREADABLE, extend, stream_key
+from streams.redis_writer import AWAY
 from streams.stream import Follower, Stream
 
 SIGNALS = "tertulia:signals"
@@ -24,6 +24,8 @@ LAST_SIGNALS = 1.0
 """Seconds that signals may take to go out at the end."""
 KEPT_SIGNALS = 1000
 BLOCK_MS = 5_000
+READ_SECONDS = 2.0
+"""How long a new reader waits for Redis before it is served what the database has."""
 RETRY = 0.3
 
 logger = logging.getLogger("tertulia.redis")
@@ -33,17 +35,25 @@ logger = logging.getLogger("tertulia.redis")
 class _Mirror:
     stream: Stream
     followers: int = 0
+    unreadable: bool = False
 
-    def take(self, entries: Sequence[Any], place: int) -> None:
-        """Take what Redis gave behind a place; what was asked for before the mirror began again would leave a hole."""
-        if place != self.stream.last:
+    @property
+    def wanted(self) -> bool:
+        """Whether more of it may come."""
+        return not (self.stream.ended or self.unreadable)
+
+    def take(self, entries: Sequence[Any], after: int) -> None:
+        """Add what Redis has after a number; a mirror that has begun again since it was asked would have a hole."""
+        stream = self.stream
+        # It may have grown in the meantime, by what `read` has found.
+        if not stream.before <= after <= stream.last:
             return
-        for _, fields in entries:
-            for event in decode(self.stream.generation_id, fields[b"e"]):
-                # An entry that was sent twice may overlap with the one before it.
-                if event.sequence > self.stream.last:
-                    self.stream.append(event)
-        self.stream.show(self.stream.last)
+        try:
+            extend(stream, entries)
+        except UNREADABLE:
+            # Its followers see the row.
+            logger.exception("The log of generation %s cannot be read", stream.generation_id)
+            self.unreadable = True
 
 
 class RedisReader:
@@ -62,16 +72,21 @@ class RedisReader:
         self.away = False
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Give all events so far; None where the stream is gone, does not begin at 1, or cannot be reached."""
+        """Return all events so far; None where the stream is gone, does not begin at 1, or cannot be read."""
         mirror = self._mirrors.get(generation_id)
         if mirror is None or not mirror.stream.begins_at_one:
             # A mirror may begin where its first follower asked for, or have nothing yet.
             mirror = _Mirror(Stream(generation_id))
+        last = mirror.stream.last
+        if not self.away and not mirror.stream.ended:
             try:
-                mirror.take(await self._redis.xrange(stream_key(generation_id)), 0)
-            except AWAY:
-                return None
-        return mirror.stream if mirror.stream.begins_at_one else None
+                # Also of a mirror: others may have seen already what is still on its way to it.
+                async with asyncio.timeout(READ_SECONDS):
+                    newer = await self._redis.xrange(stream_key(generation_id), min=f"{last + 1}-0")
+                mirror.take(newer, last)
+            except AWAY as error:
+                logger.warning("The log of generation %s cannot be read: %r", generation_id, error)
+        return mirror.stream if mirror.stream.begins_at_one and not mirror.unreadable else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Give what is behind the follower's number, then what comes; empty batches after silence, or without Redis."""
@@ -142,7 +157,7 @@ class RedisReader:
             self._heard = newest[0][0]
 
     async def _read_once(self) -> None:
-        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if not mirror.stream.ended}
+        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if mirror.wanted}
         reached = {key: self._mirrors[found].stream.last for key, found in followed.items()}
         places: dict[Any, Any] = {SIGNALS: self._heard, self._wake: self._woken}
         places |= {key: f"{last}-0" for key, last in reached.items()}

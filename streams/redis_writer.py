@@ -1,15 +1,18 @@
 """Writing to Redis: a stream for each generation, in which an entry's id is the number of its last event.
 
-Events are written in batches, several generations in one round trip, and are shown here only when Redis has them: so
-that nobody has seen what is lost when this process is killed. While Redis is away they are shown at once.
+Events are written in batches, several generations in one round trip. Readers of this process see an event when Redis
+has it, or, while Redis is away, when the generation's row has it: nobody has seen what is lost when the process dies.
+
+A batch is sent only while the lease holds, and Redis refuses it after the lease's end: Redis may run a command long
+after it was sent, when another process has taken the generation over.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha1
+from math import isinf
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +20,21 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from streams.encoding import encode
+from streams.lease import Lease, clock
+from streams.memory import MemoryLog
+from streams.redis_scripts import (
+    APPEND,
+    APPEND_SHA,
+    LATE,
+    REPLACED,
+    TAKE,
+    UNREADABLE,
+    extend,
+    holder_key,
+    stream_key,
+)
 from streams.stream import Stream
+from tertulia.failpoints import Failpoint
 
 INTERVAL = 0.04
 """Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
@@ -27,55 +44,34 @@ LagWatch = Callable[[float], None]
 """Is told of each batch how many seconds its oldest event has waited until everybody could see it."""
 AWAY = (RedisError, OSError, TimeoutError)
 """What a Redis that cannot be reached raises."""
-
-APPEND = """
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and ARGV[6] == '0' then return -1 end
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-local last = 0
-local tail = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if tail[1] then last = tonumber(string.match(tail[1][1], '^%d+')) end
-if last < tonumber(ARGV[3]) then return last end
-if tonumber(ARGV[4]) > last then redis.call('XADD', KEYS[1], ARGV[4] .. '-0', 'e', ARGV[5]) end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return tonumber(ARGV[4])
-"""
-"""Appends one batch where nobody else has taken the stream. Gives the number that the stream ends with: less than the
-batch's where something before it is missing, -1 where the writer was replaced."""
-SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
+SENDING, SENT = Failpoint("redis.sending"), Failpoint("redis.sent")
+TAKING, TAKEN = Failpoint("redis.taking"), Failpoint("redis.taken")
 
 logger = logging.getLogger("tertulia.redis")
-
-
-def stream_key(generation_id: UUID) -> str:
-    """Name a generation's stream; the braces keep its keys on one node of a cluster."""
-    return f"tertulia:{{{generation_id}}}:log"
-
-
-def holder_key(generation_id: UUID) -> str:
-    """Name the key that says who may write a stream."""
-    return f"tertulia:{{{generation_id}}}:holder"
 
 
 @dataclass(slots=True)
 class _Writing:
     stream: Stream
-    sent: int
+    sent: int = 0
     taking: bool = True
+    """Whether the next batch replaces what is stored under its id."""
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+
+    @property
+    def may_be_sent(self) -> bool:
+        return self.sent < self.stream.last and self.stream.is_held
 
 
 class RedisWriter:
     """Carries what this process writes to Redis, and shows it to the readers here when it is there."""
 
-    def __init__(
-        self, redis: Redis, holder: UUID, life_after_end: float, show: Callable[[UUID, int], None], lag: LagWatch
-    ) -> None:
-        """Take the connection, this process's name, what shows a stream here up to a number, and who hears of lag."""
+    def __init__(self, redis: Redis, holder: UUID, life_after_end: float, memory: MemoryLog, lag: LagWatch) -> None:
+        """Take the connection, this process's name, the log that shows streams here, and who hears of lag."""
         self._redis = redis
         self._holder = str(holder)
         self._life_after_end = int(life_after_end)
-        self._show = show
+        self._memory = memory
         self._lag = lag
         self._waits_since: float | None = None
         self._next_since: float | None = None
@@ -83,6 +79,8 @@ class RedisWriter:
         self._waiting: set[UUID] = set()
         self._bell = asyncio.Event()
         self._away = False
+        self._ahead: float | None = None
+        """By how many seconds Redis's clock is ahead of ours, at least; None before it was asked."""
 
     @property
     def waits(self) -> float:
@@ -91,34 +89,54 @@ class RedisWriter:
         return 0.0 if since is None else time.monotonic() - since
 
     def open(self, stream: Stream) -> None:
-        """Begin to write behind the events that another process has left in the stream."""
-        self._writing[stream.generation_id] = _Writing(stream, stream.last)
+        """Begin to write a stream; it replaces what is stored under its id."""
+        self._writing[stream.generation_id] = _Writing(stream)
 
     def wrote(self, generation_id: UUID) -> None:
-        """Hear that a stream has grown; what is new is shown when Redis has it."""
+        """Note that a stream has grown, or may be sent again; what is new is shown when Redis has it."""
         writing = self._writing.get(generation_id)
-        if writing is None:
-            return
-        self._next_since = self._next_since or time.monotonic()
-        self._waiting.add(generation_id)
-        self._bell.set()
-        if self._away:
-            self._show(generation_id, writing.stream.last)
+        if writing is not None and writing.may_be_sent:
+            self._next_since = self._next_since or time.monotonic()
+            self._waiting.add(generation_id)
+            self._bell.set()
 
     async def flush(self, generation_id: UUID) -> None:
-        """Wait until Redis has all, or is known to be away."""
+        """Wait until Redis has all, or cannot get it for now."""
         writing = self._writing.get(generation_id)
-        if writing is None or writing.sent >= writing.stream.last or self._away:
+        if writing is None or self._away or not writing.may_be_sent:
             return
         flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         writing.flushed.append(flushed)
         await flushed
 
-    def release(self, generation_id: UUID) -> None:
-        """Write a stream no more."""
-        writing = self._writing.pop(generation_id, None)
-        if writing is not None:
+    def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
+        """Write a stream no more; with `lease`, only if it was opened with this one."""
+        writing = self._writing.get(generation_id)
+        if writing is not None and (lease is None or writing.stream.lease is lease):
+            del self._writing[generation_id]
             _resolve(writing)
+
+    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+        """Lock out the former writer of a stream, and return what it has left; None where that is not whole."""
+        await TAKING.reach(generation_id)
+        if self._ahead is None:
+            await self._ask_time()
+        pipeline = self._redis.pipeline(transaction=False)
+        stream, holder = stream_key(generation_id), holder_key(generation_id)
+        # Redis runs them in this order: nobody else appends after the first, and the second reads all before it.
+        pipeline.eval(TAKE, 2, stream, holder, self._holder, LIFE_WHILE_WRITTEN, self._deadline(lease))
+        pipeline.xrange(stream)
+        (code, _), entries = await pipeline.execute()
+        await TAKEN.reach(generation_id)
+        if int(code) == LATE:
+            return None
+        found = Stream(generation_id)
+        try:
+            extend(found, entries)
+        except UNREADABLE:
+            logger.exception("The log of generation %s cannot be read", generation_id)
+            return None
+        return found if found.begins_at_one else None
 
     async def run(self) -> None:
         """Write for as long as the process lives."""
@@ -141,62 +159,96 @@ class RedisWriter:
     async def finish(self) -> None:
         """Write what is left, once."""
         try:
-            await self._write({found for found, writing in self._writing.items() if writing.sent < writing.stream.last})
+            await self._write(set(self._writing))
         except AWAY as error:
             logger.warning("Redis did not take the last events: %s", error)
 
     async def _write(self, waiting: set[UUID]) -> bool:
         """Write what has come of these; say whether there was anything."""
-        batches = {found: self._writing[found] for found in waiting if found in self._writing}
+        found = {id: self._writing[id] for id in waiting if id in self._writing}
+        # The others wait until their row tells whether this process still holds them.
+        batches = {id: writing for id, writing in found.items() if writing.may_be_sent}
+        for id in found.keys() - batches.keys():
+            _resolve(found[id])
         if not batches:
             return False
-        ends = {found: writing.stream.last for found, writing in batches.items()}
+        if self._ahead is None:
+            await self._ask_time()
+        ends = {id: writing.stream.last for id, writing in batches.items()}
         results = await self._send(batches, ends)
         if any(isinstance(result, NoScriptError) for result in results):
             await self._redis.script_load(APPEND)
             results = await self._send(batches, ends)
-        for (found, writing), result in zip(batches.items(), results, strict=True):
+        refused: BaseException | None = None
+        for (id, writing), result in zip(batches.items(), results, strict=True):
             if isinstance(result, BaseException):
-                raise result
-            self._written(found, writing, int(result), ends[found])
+                refused = result
+                continue
+            code, now = result
+            self._ahead = int(now) / 1000 - clock()
+            self._written(id, writing, int(code), ends[id])
+        if refused is not None:
+            raise refused
         return True
 
-    async def _send(self, batches: dict[UUID, _Writing], ends: dict[UUID, int]) -> list[Any]:
+    async def _send(self, batches: Mapping[UUID, _Writing], ends: Mapping[UUID, int]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
-        for found, writing in batches.items():
-            end = ends[found]
-            life = self._life_after_end if writing.stream.ended else LIFE_WHILE_WRITTEN
-            batch = encode(writing.stream.each(writing.sent, end))
-            arguments = (self._holder, life, writing.sent, end, batch, int(writing.taking))
-            pipeline.evalsha(SHA, 2, stream_key(found), holder_key(found), *arguments)
-        return list(await pipeline.execute(raise_on_error=False))
+        for id, writing in batches.items():
+            stream, lease = writing.stream, writing.stream.lease
+            life = self._life_after_end if stream.ended else LIFE_WHILE_WRITTEN
+            batch = encode(stream.each(writing.sent, ends[id]))
+            arguments = (self._holder, life, self._deadline(lease), writing.sent, ends[id], batch, int(writing.taking))
+            pipeline.evalsha(APPEND_SHA, 2, stream_key(id), holder_key(id), *arguments)
+        await SENDING.reach()
+        results = list(await pipeline.execute(raise_on_error=False))
+        await SENT.reach()
+        return results
 
-    def _written(self, found: UUID, writing: _Writing, last: int, end: int) -> None:
-        if last < 0:
-            # Somebody has taken over; the database tells the same when the lease is renewed.
-            logger.warning("Generation %s is written by another process now", found)
-            self.release(found)
+    def _written(self, id: UUID, writing: _Writing, code: int, end: int) -> None:
+        if self._writing.get(id) is not writing:
+            return
+        if code == LATE:
+            # The lease was renewed in the meantime, or its row tells soon that it is lost.
+            self.wrote(id)
+            if not writing.may_be_sent:
+                _resolve(writing)
+            return
+        if code == REPLACED:
+            # The database tells the same when the lease is renewed.
+            logger.warning("Generation %s is written by another process now", id)
+            self.release(id)
+            self._memory.release(id)
             return
         writing.taking = False
-        writing.sent = min(last, end)
-        self._show(found, writing.sent)
+        writing.sent = min(code, end)
+        self._memory.show(id, writing.sent)
         if writing.sent < writing.stream.last:
-            self._waiting.add(found)
-            self._bell.set()
+            self.wrote(id)
             return
         _resolve(writing)
         if writing.stream.ended:
-            self.release(found)
+            self.release(id)
 
     def _lost(self, waiting: set[UUID], error: BaseException) -> None:
         if not self._away:
-            logger.warning("Redis cannot be reached; readers of other processes see what the database has: %s", error)
-        self._away = True
+            logger.warning("Redis cannot be reached; readers see what the database has: %s", error)
+        self._away, self._ahead = True, None
         self._waiting |= waiting
         self._bell.set()
-        for found, writing in self._writing.items():
-            self._show(found, writing.stream.last)
+        for writing in self._writing.values():
             _resolve(writing)
+
+    async def _ask_time(self) -> None:
+        redis: Any = self._redis
+        seconds, microseconds = await redis.time()
+        # Too little where the reply has taken long: a deadline may be too early, and is never too late.
+        self._ahead = seconds + microseconds / 1_000_000 - clock()
+
+    def _deadline(self, lease: Lease | None) -> int:
+        """Return the lease's end in milliseconds of Redis's clock; 0 where it has none."""
+        if lease is None or self._ahead is None:
+            raise ValueError(lease)
+        return 0 if isinf(lease.until) else int((lease.until + self._ahead) * 1000)
 
 
 def _resolve(writing: _Writing) -> None:

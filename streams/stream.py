@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from streams.events import Delta, GenerationEvent, TerminalEvent
+from streams.lease import Lease
 
 
 class _Run:
@@ -103,12 +104,20 @@ class Stream:
         "ended",
         "generation_id",
         "last",
+        "lease",
         "shown",
     )
 
-    def __init__(self, generation_id: UUID, events: Sequence[GenerationEvent] = (), before: int = 0) -> None:
-        """Begin behind the number `before`, with events that are shown already."""
+    def __init__(
+        self,
+        generation_id: UUID,
+        events: Sequence[GenerationEvent] = (),
+        before: int = 0,
+        lease: Lease | None = None,
+    ) -> None:
+        """Begin after the number `before`, with events that are shown already; `lease`: that of its writer here."""
         self.generation_id = generation_id
+        self.lease = lease
         self.before = self.last = self.shown = before
         self.ended = False
         self.closed = False
@@ -124,6 +133,17 @@ class Stream:
     def over(self) -> bool:
         """Whether readers have been shown the terminal event."""
         return self.ended and self.shown == self.last
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process writes it, and no other one can."""
+        return self.lease is not None and self.lease.holds
+
+    @property
+    def newest(self) -> GenerationEvent | None:
+        """The last event that is shown; None where there is none."""
+        found = self.behind(self.shown - 1)
+        return found[-1] if found else None
 
     @property
     def begins_at_one(self) -> bool:
