@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
 from opentelemetry import trace
@@ -16,6 +15,7 @@ from db.tool_calls import CallStatus
 from resolvers.arguments import AfterEvents, FirstEvents, GenerationId, Resume
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
+from resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 from streams.events import (
     GenerationCompleted,
     GenerationEvent,
@@ -25,16 +25,9 @@ from streams.events import (
     ToolResultsRequired,
     fold,
 )
-from streams.stream import Follower
+from streams.stream import Follower, Stream
 
 NOT_FOUND = "there is no generation with this id."
-
-
-class SnapshotReason(StrEnum):
-    """Why a snapshot stands in for events that were asked for."""
-
-    EXPIRED = "expired"
-    UNKNOWN_SEQUENCE = "unknown_sequence"
 
 
 @dataclass(slots=True)
@@ -50,49 +43,85 @@ async def generation_events(
 ) -> AsyncGenerator[GenerationEvent]:
     """The token stream of one answer: before the first token, midway or after the end, for any number of listeners.
 
-    Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events behind that
-    number follow. Where they are no longer kept, a snapshot says why. It completes behind the one terminal event, and
-    who leaves never stops the answer.
+    Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events after that
+    number follow. Where they are no longer kept, the number is unknown or is that of the terminal event, a snapshot
+    says why and replaces what the client has, also in the middle of a stream. It completes after the one terminal
+    event, and a client that leaves never stops the answer.
 
     It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
     many as it can (20,000, and 100 on one socket, unless it says otherwise).
     """
     context = info.context
-    generation, answer = await _mine(context, generation_id)
+    rows = _Rows(*await _mine(context, generation_id))
     with context.services.subscriptions.one(ends=True):
-        async with aclosing(follow(context, generation, after, answer)) as followed:
+        async with aclosing(_follow(context, rows, after)) as followed:
             async for event in followed:
                 yield event
 
 
-async def follow(
-    context: Context, generation: Generation, after: int | None, answer: Message | None = None
-) -> AsyncGenerator[GenerationEvent]:
-    """Give a snapshot first where `after` is none or cannot be served, then all that is behind it, to the end.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A generation and its answer, as they were read together."""
 
-    `answer`: its message, where the caller has it.
-    """
+    generation: Generation
+    message: Message
+
+    @property
+    def state(self) -> RowState:
+        match self.generation.status:
+            case Status.AWAITING_TOOL_RESULTS if self.generation.tools_expire_at is not None:
+                return RowState(self.generation.sequence, Phase.WAITING)
+            case status if status in UNFINISHED:
+                return RowState(self.generation.sequence)
+            case _:
+                # An answer that ended before its first event has a terminal one nevertheless.
+                return RowState(max(self.generation.sequence, 1), Phase.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """How a stream goes on: what comes before the events of the log after `after`, and the log, where there is one."""
+
+    events: list[GenerationEvent]
+    after: int
+    log: Stream | None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
+
+
+async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[GenerationEvent]:
+    """Yield a snapshot, then all events after it, to the end."""
+    rows = await _read(context, generation_id)
+    async with aclosing(_follow(context, rows, None)) as followed:
+        async for event in followed:
+            yield event
+
+
+async def _follow(context: Context, rows: _Rows, after: int | None) -> AsyncGenerator[GenerationEvent]:
+    generation = rows.generation
     follower = Follower(0 if after is None else after, context.push)
     with _traced(generation, follower) as span:
         # Not for longer: what a generator attaches its reader would have too.
         with trace.use_span(span, **QUIET):
-            beginning, ended = await _beginning(context, generation, after, answer)
-        how = _how(beginning)
+            beginning = await _begin(context, rows, after)
+        how = _how(beginning.events)
         span.set_attribute("tertulia.follow.how", how)
         context.services.watch.followed(how)
-        for event in beginning:
+        for event in beginning.events:
             follower.after = event.sequence
             yield event
+        ended = beginning.ended
         while not ended:
             async with aclosing(context.log.follow(generation.id, follower)) as batches:
                 async for batch in batches:
                     # Silence: another process may have ended it without a word, or the log cannot be reached.
-                    fresh, ended = (batch, False) if batch else await _news(context, generation.id, follower.after)
-                    for event in fresh:
+                    for event in batch or await _news(context, generation.id, follower.after):
+                        follower.after = event.sequence
                         yield event
-                    if fresh:
-                        follower.after = fresh[-1].sequence
-                    if ended or (fresh and isinstance(fresh[-1], TerminalEvent)):
+                        ended = isinstance(event, TerminalEvent)
+                    if ended:
                         return
 
 
@@ -119,47 +148,41 @@ def _how(beginning: Sequence[GenerationEvent]) -> str:
     return "snapshot" if first.reason is None else first.reason.value
 
 
-async def _beginning(
-    context: Context, generation: Generation, after: int | None, answer: Message | None = None
-) -> tuple[Sequence[GenerationEvent], bool]:
-    """Give what stands before the live events: nothing, or a snapshot; and whether that is all there will be."""
-    written = await context.log.read(generation.id)
-    if written is None:
-        return await _from_row(context, generation.id, after)
-    if after is not None and 0 <= after <= written.shown:
-        return [], written.over and after == written.shown
-    seen = written.behind(0)
-    # While this waits, the log goes on: what was seen and its number belong together.
-    shown, content = written.shown, fold(seen)
-    # What ends the answer, or says what it waits for still, is no part of a snapshot: it always comes by itself, last.
-    last = seen[-1] if seen else None
-    waits = isinstance(last, ToolResultsRequired) and await _waits(context, generation)
-    sequence = shown - (isinstance(last, TerminalEvent) or waits)
-    reason = None if after is None else SnapshotReason.UNKNOWN_SEQUENCE
-    message = answer or await context.loaders.messages.load(generation.message_id)
-    if message is None:
-        raise BadUserInput("generationId", NOT_FOUND)
-    # The row is as old as its last checkpoint; the log is what was really sent.
-    return [MessageSnapshot(generation.id, sequence, message.model_copy(update={"content": content}), reason)], False
+async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bool = False) -> _Beginning:
+    """Read the log, plan the replay, and build what comes before the events of the log."""
+    written = await context.log.read(rows.generation.id)
+    newest = written.newest if written else None
+    if written is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
+        # To learn that the log cannot be read may take seconds; and an end, or a wait, is in the row before the log.
+        rows = await _read(context, rows.generation.id)
+    log = LogState(written.shown, written.over) if written else None
+    replay = plan_replay(after, log, rows.state, waited=waited)
+    message = rows.message
+    if replay.snapshot is Source.LOG and written:
+        # Nothing was awaited since the log was looked at: its number and its text belong together.
+        message = message.model_copy(update={"content": fold(written.behind(0))})
+    found: list[GenerationEvent] = []
+    if replay.snapshot is not None:
+        found.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
+    if replay.row_event:
+        found.append(await _last_event(context, rows))
+    return _Beginning(found, found[-1].sequence if found else replay.after, written)
 
 
-async def _waits(context: Context, generation: Generation) -> bool:
-    """Say whether an answer waits for the client still; a row that was read before its log may not know it yet."""
-    if generation.status is Status.AWAITING_TOOL_RESULTS:
-        return True
-    now = await context.loaders.generations.load(generation.id)
-    return now is not None and now.status is Status.AWAITING_TOOL_RESULTS
+async def _news(context: Context, generation_id: UUID, seen: int) -> list[GenerationEvent]:
+    """Return what the row, or the log of a process that has taken over, has after what was seen."""
+    rows = await _read(context, generation_id)
+    if plan_replay(seen, LogState(seen), rows.state, waited=True) == Replay(seen):
+        return []
+    found = await _begin(context, rows, seen, waited=True)
+    return found.events or (found.log.behind(seen) if found.log else [])
 
 
-async def _news(context: Context, generation_id: UUID, seen: int) -> tuple[Sequence[GenerationEvent], bool]:
-    """Look into the row: what it has that was not seen, and whether that is all there will be."""
+async def _read(context: Context, generation_id: UUID) -> _Rows:
     found = await context.loaders.with_answers.load(generation_id)
     if found is None:
         raise BadUserInput("generationId", "the conversation was deleted.")
-    generation, message = found
-    if generation.status not in UNFINISHED:
-        return _ended(generation, message, seen), True
-    return await _standing(context, generation, message, seen) if generation.sequence > seen else [], False
+    return _Rows(*found)
 
 
 async def events(
@@ -167,7 +190,8 @@ async def events(
 ) -> Connection[GenerationEvent]:
     """The stream's events as a list, for those who must poll: the same numbers as `generationEvents`.
 
-    At most 100 a page. Where the log is gone or `after` is unknown, a `MessageSnapshot` that says why stands first.
+    At most 100 a page. Where the log is gone or `after` is unknown or the number of the terminal event, the first one
+    is a `MessageSnapshot` that says why.
     """
     size = MAX_PAGE if first is None else first
     if not 0 <= size <= MAX_PAGE:
@@ -179,11 +203,8 @@ async def events(
 
 
 async def _listed(context: Context, root: Generation, after: int | None) -> Sequence[GenerationEvent]:
-    begun = after or 0
-    first, _ = await _beginning(context, root, begun)
-    written = await context.log.read(root.id)
-    behind = written.each(first[-1].sequence if first else begun) if written else ()
-    return [*first, *behind]
+    found = await _begin(context, await _read(context, root.id), after or 0, waited=True)
+    return [*found.events, *(found.log.each(found.after) if found.log and not found.ended else ())]
 
 
 async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:
@@ -194,64 +215,16 @@ async def _mine(context: Context, generation_id: str) -> tuple[Generation, Messa
     return found
 
 
-async def _from_row(context: Context, generation_id: UUID, after: int | None) -> tuple[Sequence[GenerationEvent], bool]:
-    """Serve an answer whose log is gone, or not to be reached: a snapshot that says so, and the end if it has one."""
-    found = await context.loaders.with_answers.load(generation_id)
-    if found is None:
-        raise BadUserInput("generationId", NOT_FOUND)
-    generation, message = found
-    if generation.status not in UNFINISHED:
-        return _ended(generation, message, after), True
-    if after is not None and after == generation.sequence:
-        return [], False
-    reason = None
-    if after is not None:
-        reason = SnapshotReason.EXPIRED if 0 <= after < generation.sequence else SnapshotReason.UNKNOWN_SEQUENCE
-    return await _standing(context, generation, message, after, reason), False
-
-
-async def _standing(
-    context: Context,
-    generation: Generation,
-    message: Message,
-    after: int | None,
-    reason: SnapshotReason | None = None,
-) -> list[GenerationEvent]:
-    """Give what a row says of an answer that goes on; what it waits for comes by itself, as in its log."""
-    required = None
+async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
+    """Return the event that the row of an answer has, which has ended or waits for the client."""
+    generation, sequence = rows.generation, rows.state.sequence
     if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
         async with context.read() as session:
             calls = await tool_calls.of_generation(session, generation.id)
         waits = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
-        uses = {index: block for index, block in enumerate(message.content) if block.get("id") in waits}
+        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waits}
         approvals = [index for index, block in uses.items() if waits[block["id"]].asks_first]
-        required = ToolResultsRequired(generation.id, generation.sequence, uses, approvals, generation.tools_expire_at)
-        if after == generation.sequence - 1:
-            return [required]
-    sequence = generation.sequence - (required is not None)
-    snapshot = MessageSnapshot(generation.id, sequence, message, reason)
-    return [snapshot] if required is None else [snapshot, required]
-
-
-def _ended(generation: Generation, message: Message, after: int | None) -> list[GenerationEvent]:
-    terminal = _terminal(generation)
-    if after == terminal.sequence:
-        return []
-    if after == terminal.sequence - 1:
-        return [terminal]
-    return [_row_snapshot(terminal, message, after), terminal]
-
-
-def _row_snapshot(terminal: TerminalEvent, message: Message, after: int | None) -> MessageSnapshot:
-    reason = None
-    if after is not None:
-        known = 0 <= after < terminal.sequence
-        reason = SnapshotReason.EXPIRED if known else SnapshotReason.UNKNOWN_SEQUENCE
-    return MessageSnapshot(terminal.generation_id, terminal.sequence - 1, message, reason)
-
-
-def _terminal(generation: Generation) -> TerminalEvent:
-    sequence = max(generation.sequence, 1)
+        return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
     if generation.status is Status.COMPLETED:
         return GenerationCompleted(generation.id, sequence)
     if generation.status is Status.STOPPED:

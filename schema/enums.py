@@ -4,7 +4,7 @@ from enum import Enum
 
 from claude import errors, prompt
 from db import conversations, tables
-from resolvers import following, inputs
+from resolvers import inputs, replay
 from schema.shows import named
 
 
@@ -83,12 +83,14 @@ named(
     SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not take; it reads the messages themselves.",
 )
 named(
-    following.SnapshotReason,
+    replay.SnapshotReason,
     "SnapshotReason",
-    "Why a snapshot stands in for events that were asked for.",
+    "Why a snapshot comes in place of the events that were asked for.",
     EXPIRED="The events are no longer kept: 15 minutes past the answer's end, or less on a server that is short of "
-    "memory.",
+    "memory. It also comes in the middle of a stream, when the process or the Redis that had them was lost.",
     UNKNOWN_SEQUENCE="There is no event with the number that `after` gave.",
+    ENDED="`after` gave the number of the terminal event. It is sent again, because the server cannot know whether the "
+    "client has seen it.",
 )
 named(
     tables.ChangeKind,

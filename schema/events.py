@@ -11,7 +11,7 @@ import strawberry
 
 from claude.errors import GenerationError as StoredError
 from db import paging
-from resolvers import following
+from resolvers import following, replay
 from resolvers.content import show_block
 from schema.content import ContentBlock, ToolUseBlock
 from schema.models import GenerationError
@@ -61,8 +61,8 @@ class MessageSnapshot(GenerationEvent):
     generation: Generation = served(following.event_generation)
     message: Message
     """The answer with all its blocks, as far as they are written."""
-    reason: following.SnapshotReason | None
-    """Why it stands in for events that `after` asked for; null where they were not asked for."""
+    reason: replay.SnapshotReason | None
+    """Why it comes in place of events; null only in the first event of a stream without `after`."""
 
 
 @shows(events.GenerationStarted)

@@ -85,13 +85,16 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         sent = await _send(with_, body, idempotency_key)
         if isinstance(sent, Response):
             return sent
-        words = await _until_end(follow(with_, sent.generation, None))
-        last = words[-1]
+        events = await _until_end(follow(with_, sent.generation.id))
+        last = events[-1]
         if isinstance(last, GenerationFailed):
             return _claude_failed(GenerationError.from_json(last.error))
         if isinstance(last, ToolResultsRequired):
             return JSONResponse(_waits(sent, last), 409)
-        return await _answer(with_, sent, "".join(_text(event) for event in words))
+        text = ""
+        for event in events:
+            text += _text(event, text)
+        return await _answer(with_, sent, text)
 
     @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
     async def chat_stream(
@@ -101,7 +104,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         sent = await _send(with_, body, idempotency_key)
         if isinstance(sent, Response):
             return sent
-        events = follow(with_, sent.generation, None)
+        events = follow(with_, sent.generation.id)
         early = asyncio.ensure_future(_until_first_word(events))
         # What fails before the first word has a status of its own, unless proxies would take the silence for death.
         await asyncio.wait([early], timeout=streaming.HEARTBEAT_SECONDS)
@@ -131,9 +134,10 @@ async def _answer(context: Context, sent: SendMessagePayload, text: str) -> Chat
     return ChatResponse(response=text, model_used=name, conversation_id=str(sent.conversation.id))
 
 
-def _text(event: GenerationEvent) -> str:
+def _text(event: GenerationEvent, before: str = "") -> str:
+    """Return what an event adds to the text before it; a snapshot in the middle of a stream repeats that text."""
     if isinstance(event, MessageSnapshot):
-        return joined_text(event.message.content)
+        return joined_text(event.message.content)[len(before) :]
     return event.text if isinstance(event, TextDelta) else ""
 
 
@@ -175,12 +179,12 @@ async def _sse(
     early: asyncio.Future[list[GenerationEvent]],
     events: AsyncGenerator[GenerationEvent],
 ) -> AsyncGenerator[bytes]:
-    words: list[str] = []
+    words = ""
     yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
     async with aclosing(_chained(early, events)) as chained:
         async for event in chained:
-            if text := _text(event):
-                words.append(text)
+            if text := _text(event, words):
+                words += text
                 yield _event("delta", {"text": text})
             if isinstance(event, ToolResultsRequired):
                 # The stream goes on when they are there, and keeps its connection open until then.
@@ -188,7 +192,7 @@ async def _sse(
             elif isinstance(event, GenerationFailed):
                 yield _event("error", _body(GenerationError.from_json(event.error)))
             elif isinstance(event, TerminalEvent):
-                yield _event("done", (await _answer(context, sent, "".join(words))).model_dump())
+                yield _event("done", (await _answer(context, sent, words)).model_dump())
 
 
 async def _chained(

@@ -53,6 +53,7 @@ YES = ("y", "yes")
 LONGEST_RESULT = 500
 """Characters of a result that are shown."""
 LOST = (TransportError, OSError, EOFError)
+TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
 Event = dict[str, Any]
 
@@ -211,9 +212,13 @@ class Writer:
         self._console = console
         self._shown: dict[int, str] = {}
         self._index: int | None = None
+        self._ended = False
 
     def write(self, event: Event) -> None:
-        """Print what an event adds."""
+        """Print what an event adds; nothing after the terminal event, which may be sent again."""
+        if self._ended:
+            return
+        self._ended = event["__typename"] in TERMINAL
         match event["__typename"]:
             case "MessageSnapshot":
                 for block in event["message"]["content"]:

@@ -134,17 +134,21 @@ def test_07_after_gives_exactly_the_events_behind_it(api: Api, scenario: str) ->
     last = api.follow(sent["generation"]["id"])[-1]["sequence"]
     whole = [edge["node"] for edge in all_events(api, sent["generation"]["id"])]
     texts = apply(api.follow(sent["generation"]["id"], 0))
-    for after in range(last + 1):
+    for after in range(last):
         behind = api.follow(sent["generation"]["id"], after)
         assert all(event["sequence"] > after for event in behind)
         assert "MessageSnapshot" not in types(behind)
         assert apply(whole[:after] + behind) == texts
 
 
-def test_07_the_last_number_gives_nothing_and_completes(api: Api) -> None:
-    sent = api.send("Hello")
-    last = api.follow(sent["generation"]["id"])[-1]["sequence"]
-    assert api.follow(sent["generation"]["id"], last) == []
+def test_08_the_number_of_the_terminal_event_gives_the_end_again(api: Api) -> None:
+    generation = api.send("Hello")["generation"]["id"]
+    whole = api.follow(generation)
+    last = whole[-1]["sequence"]
+    again = api.follow(generation, last)
+    assert types(again) == ["MessageSnapshot", "GenerationCompleted"]
+    assert (again[0]["reason"], numbers(again)) == ("ENDED", [last - 1, last])
+    assert apply(again) == apply(whole)
 
 
 @pytest.mark.parametrize("after", [-1, 10_000, 2**31 - 1])
@@ -170,7 +174,7 @@ def test_08_events_that_are_no_longer_kept_give_a_snapshot_that_says_so(tmp_path
         assert numbers(events)[-1] == numbers(whole)[-1]
         assert after.follow(sent)[0]["reason"] is None
         assert types(after.follow(sent, numbers(whole)[-2])) == ["GenerationCompleted"]
-        assert after.follow(sent, numbers(whole)[-1]) == []
+        assert after.follow(sent, numbers(whole)[-1])[0]["reason"] == "ENDED"
 
 
 def test_09_applying_events_twice_changes_nothing(api: Api) -> None:

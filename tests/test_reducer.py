@@ -271,6 +271,17 @@ def written_in(state: State) -> dict[int, str]:
     return {index: re.sub("[\ud800-\udbff]$", "", words) for index, words in texts.items()}
 
 
+@given(answers())
+def test_an_end_that_is_sent_again_changes_nothing(answer: Answer) -> None:
+    state = folded(answer.events)
+    last = len(answer.events)
+    again = answer.snapshot(last - 1, answer.written[-1].status) | {"reason": "ENDED"}
+    assert apply(state, again) == state
+    assert apply(apply(state, again), answer.events[-1]) == state
+    # A client that has not seen the end gets it so.
+    assert apply(apply(initial, again), answer.events[-1]) == state
+
+
 @given(answers(), st.sampled_from(("sequence", "none")))
 def test_an_event_that_comes_twice_in_a_row_changes_nothing(answer: Answer, number: str) -> None:
     state = initial

@@ -21,7 +21,8 @@ const ENDS = { GenerationCompleted: "COMPLETED", GenerationStopped: "STOPPED", G
 /** @type {(state: State, event: StreamEvent) => State} */
 export function apply(state, event) {
   const kind = event.__typename ?? "";
-  if (kind === "MessageSnapshot") return replaced(event);
+  // After the end the server may send the end again, for a client that has not seen it: this one has.
+  if (kind === "MessageSnapshot") return ended(state) && event.reason === "ENDED" ? state : replaced(event);
   if (ended(state) || (event.sequence ?? Infinity) <= state.sequence) return state;
   const seen = { ...state, sequence: event.sequence ?? state.sequence };
   const end = ENDS[kind];

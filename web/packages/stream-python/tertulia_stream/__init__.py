@@ -39,8 +39,8 @@ initial = State()
 def apply(state: State, event: Json) -> State:
     """Give the state behind an event; the given one is not changed. Applying an event twice changes nothing."""
     kind, sequence = event.get("__typename", ""), event.get("sequence")
-    if kind == "MessageSnapshot":
-        return _replaced(event)
+    if kind == "MessageSnapshot":  # with ENDED, the end is sent again, for clients that have not seen it
+        return state if ended(state) and event.get("reason") == "ENDED" else _replaced(event)
     if ended(state) or (sequence is not None and sequence <= state.sequence):
         return state
     seen = replace(state, sequence=state.sequence if sequence is None else sequence)

@@ -54,6 +54,16 @@ test("a text only grows, unless an older snapshot comes", () => {
   });
 });
 
+test("an end that is sent again changes nothing", () => {
+  holds(answers, (answer) => {
+    const state = folded(answer.events);
+    const again = { ...snapshot(answer, answer.events.length - 1), reason: "ENDED" };
+    assert.deepEqual(apply(state, again), state);
+    assert.deepEqual([again, answer.events.at(-1)].reduce(apply, state), state);
+    assert.deepEqual([again, answer.events.at(-1)].reduce(apply, initial), state);
+  });
+});
+
 test("an event that comes twice in a row changes nothing", () => {
   holds(fc.tuple(answers, fc.boolean()), ([answer, numbers]) => {
     let state = initial;

@@ -1,0 +1,118 @@
+"""How a stream begins and goes on: what the client, the log and the row have decides it, and nothing else."""
+
+from itertools import product
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
+
+AFTERS = st.none() | st.integers(-2, 14)
+LOGS = st.none() | st.builds(LogState, st.integers(0, 12), st.booleans())
+ROWS = st.builds(RowState, st.integers(1, 12), st.sampled_from(Phase))
+
+
+def fits(log: LogState | None, row: RowState) -> bool:
+    """Tell whether a log is of the answer whose end the row has, and not of a process that had lost its lease."""
+    if log is None or row.phase is not Phase.ENDED:
+        return log is not None
+    return log.last == row.sequence if log.ended else log.last < row.sequence
+
+
+@given(log=LOGS, row=ROWS, waited=st.booleans())
+def test_without_a_number_a_stream_begins_with_a_snapshot_without_a_reason(
+    log: LogState | None, row: RowState, *, waited: bool
+) -> None:
+    replay = plan_replay(None, log, row, waited=waited)
+    assert replay.snapshot is not None
+    assert replay.reason is None
+
+
+@given(after=st.integers(-2, 14), log=LOGS, row=ROWS, waited=st.booleans())
+def test_with_a_number_every_snapshot_has_a_reason_and_nothing_else_has_one(
+    after: int, log: LogState | None, row: RowState, *, waited: bool
+) -> None:
+    replay = plan_replay(after, log, row, waited=waited)
+    assert (replay.snapshot is None) == (replay.reason is None)
+
+
+@given(after=AFTERS, log=LOGS, row=ROWS, waited=st.booleans())
+def test_a_snapshot_is_never_older_than_what_the_log_and_the_row_have(
+    after: int | None, log: LogState | None, row: RowState, *, waited: bool
+) -> None:
+    # A checkpoint never contains the terminal event.
+    assume(log is None or not log.ended or row.phase is not Phase.RUNNING or row.sequence < log.last)
+    replay = plan_replay(after, log, row, waited=waited)
+    if replay.snapshot is not None:
+        assert replay.after >= row.text
+        if log is not None and row.phase is not Phase.ENDED:
+            assert (row.sequence if replay.row_event else replay.after) >= log.last - log.ended
+    if replay.snapshot is Source.LOG:
+        assert log is not None
+        assert fits(log, row)
+        assert replay.after == log.last - log.ended
+
+
+@given(after=st.integers(0, 12), log=LOGS, row=ROWS, waited=st.booleans())
+def test_events_that_the_log_has_come_exactly(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
+    if log is not None and fits(log, row) and after < log.last:
+        replay = plan_replay(after, log, row, waited=waited)
+        # The terminal event, or the one that waits for the client, may come from the row, as the same event.
+        assert (replay.after, replay.snapshot) == (after, None)
+        assert not replay.row_event or row.text == after
+
+
+@given(AFTERS, LOGS, ROWS)
+def test_what_the_row_proves_to_exist_comes_at_the_latest_after_waiting(
+    after: int | None, log: LogState | None, row: RowState
+) -> None:
+    replay = plan_replay(after, log, row, waited=True)
+    reached = row.sequence if replay.row_event else replay.after
+    if fits(log, row) and log is not None:
+        reached = max(reached, log.last)
+    assert replay.snapshot is not None or after is None or reached > after or after >= row.sequence
+
+
+@given(AFTERS, LOGS, ROWS)
+def test_every_stream_of_an_answer_that_has_ended_comes_to_its_terminal_event(
+    after: int | None, log: LogState | None, row: RowState
+) -> None:
+    ended = RowState(row.sequence, Phase.ENDED)
+    for _ in range(3):
+        replay = plan_replay(after, log, ended, waited=True)
+        if replay.row_event:
+            return
+        assert log is not None
+        assert log.last > replay.after
+        if log.ended:
+            return
+        after = log.last
+    raise AssertionError(f"{after} does not come to an end")
+
+
+@given(after=st.integers(-2, 14), log=LOGS, row=ROWS, waited=st.booleans())
+def test_the_reason_says_what_is_the_case(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
+    reason = plan_replay(after, log, row, waited=waited).reason
+    if reason is SnapshotReason.ENDED:
+        assert (row.phase, after) == (Phase.ENDED, row.sequence)
+    elif reason is SnapshotReason.EXPIRED:
+        assert 0 <= after < row.sequence
+        assert not fits(log, row) or (log is not None and after >= log.last)
+    elif reason is SnapshotReason.UNKNOWN_SEQUENCE:
+        assert after < 0 or after > row.sequence
+
+
+@given(st.integers(0, 12), LOGS, ROWS)
+def test_a_log_that_is_only_late_is_waited_for(after: int, log: LogState | None, row: RowState) -> None:
+    late = LogState(after)
+    if row.phase is Phase.RUNNING:
+        assert plan_replay(after, late, row, waited=False) == Replay(after)
+
+
+def test_a_stream_of_what_the_writer_still_appends_never_gets_a_second_snapshot() -> None:
+    """A healthy writer: the log is at most a little behind the row, and the client has what the log had."""
+    for sequence, behind, seen in product(range(1, 8), range(3), range(8)):
+        last = max(sequence - behind, 0)
+        for phase in (Phase.RUNNING, Phase.ENDED):
+            if seen <= last < sequence:
+                assert plan_replay(seen, LogState(last), RowState(sequence, phase), waited=False).snapshot is None
