@@ -153,6 +153,7 @@ def create_app(settings: Settings) -> FastAPI:
         door=lambda: parts.door,
         page=graphiql_page,
         allowed_origins=settings.cors_origins,
+        connection_init_seconds=settings.connection_init_seconds,
     )
     app.include_router(endpoint, include_in_schema=False)
     app.include_router(rest_router(parts.admit))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
 from typing import Any
 
 from graphql import GraphQLError, OperationType
@@ -56,6 +57,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         door: Callable[[], Door],
         page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
+        connection_init_seconds: float = 10.0,
     ) -> None:
         """Take what admits documents, what lets people in, the page, and the origins whose pages may open sockets."""
 
@@ -70,6 +72,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             allowed_origins=allowed_origins,
             max_subscriptions_per_connection=None,
+            connection_init_wait_timeout=timedelta(seconds=connection_init_seconds),
         )
         self._schema = gate.schema
         self.gate = gate

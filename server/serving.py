@@ -13,6 +13,7 @@ from uvicorn.supervisors import Multiprocess
 from server.app import create_app
 from server.collecting import calm
 from server.environment import check_names
+from server.http_protocol import HttpProtocol
 from server.settings import Settings, known_names, load_settings
 from server.sockets import SocketProtocol
 from server.telemetry import JsonLines
@@ -116,6 +117,7 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws_max_size=MAX_MESSAGE,
+        http=HttpProtocol,
         ws=SocketProtocol,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,

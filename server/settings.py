@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     shutdown_delay_seconds: float = Field(default=0.0, ge=0, le=600)
+    connection_init_seconds: float = Field(default=10.0, gt=0, le=600)
     max_subscriptions_per_socket: int = Field(default=100, ge=1)
     max_subscriptions: int = Field(default=20_000, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from db.migrate import migrate
 from server.app import create_app
+from server.http_protocol import HttpProtocol
 from server.settings import Settings, database_file
 from server.sockets import SocketProtocol
 
@@ -52,7 +53,11 @@ class ThreadedServer(uvicorn.Server):
 
 @contextmanager
 def running(
-    app: Any, *, lifespan: Literal["on", "off"] = "on", ws: type[asyncio.Protocol] = SocketProtocol
+    app: Any,
+    *,
+    lifespan: Literal["on", "off"] = "on",
+    ws: type[asyncio.Protocol] = SocketProtocol,
+    http: type[asyncio.Protocol] = HttpProtocol,
 ) -> Generator[str]:
     """Serve an ASGI application; gives its address."""
     listening = socket.socket()
@@ -62,6 +67,7 @@ def running(
         log_config=None,
         server_header=False,
         lifespan=lifespan,
+        http=http,
         ws=ws,
         ws_max_size=2_000_000,
         timeout_graceful_shutdown=2,

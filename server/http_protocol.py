@@ -1,0 +1,141 @@
+"""uvicorn's HTTP, which waits for ever for the rest of a request, with deadlines for clients that do not go on."""
+
+from asyncio import TimerHandle, Transport
+from enum import Enum, auto
+from typing import Any
+
+import uvicorn.protocols.http.httptools_impl as uvicorn_http
+
+TIMED_OUT = b"408 Request Timeout", b"The request did not arrive in time."
+TOO_LARGE = b"431 Request Header Fields Too Large", b"The headers of the request are too large."
+
+
+class Reading(Enum):
+    """What the server waits for."""
+
+    HEADERS = auto()
+    BODY = auto()
+    NOTHING = auto()
+
+
+class HttpProtocol(uvicorn_http.HttpToolsProtocol):
+    """One connection. A request that stays incomplete is answered with 408, and a client that reads nothing is cut off.
+
+    Uploads may be slow, as long as they go on: the rule for bodies is that of other servers (Kestrel, IIS).
+    """
+
+    HEADER_SECONDS = 20.0
+    """From the connection, or the first byte of a further request, to the end of its headers."""
+    HEADER_BYTES = 131_072
+    BODY_SILENCE_SECONDS = 30.0
+    BODY_GRACE_SECONDS = 20.0
+    BODY_BYTES_PER_SECOND = 240
+    """The slowest rate of a body, on average, after the grace."""
+    UNREAD_SECONDS = 60.0
+    """How long a client may read nothing of a response that is ready to be sent."""
+    CHECK_SECONDS = 2.0
+
+    _reading = Reading.HEADERS
+    _request_begun = False
+    _since = _heard = _checked = _drained = 0.0
+    _received = _unsent = 0
+    _check_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Expect a request from now on."""
+        super().connection_made(transport)
+        self._since = self._heard = self._checked = self._drained = self.loop.time()
+        self._check_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the checks."""
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read; whatever comes after a response must become a request."""
+        if self._reading is Reading.NOTHING and self.cycle.response_complete:
+            self._expect(Reading.HEADERS)
+            self._request_begun = False
+        super().data_received(data)
+        if self._reading is Reading.HEADERS and not self.transport.is_closing():
+            self._received += len(data)
+            if self._received > self.HEADER_BYTES:
+                self._refuse(*TOO_LARGE)
+
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        self._drained = self.loop.time()
+        super().resume_writing()
+
+    def on_message_begin(self) -> None:
+        """Expect the headers."""
+        super().on_message_begin()
+        self._expect(Reading.HEADERS)
+        self._request_begun = True
+
+    def on_headers_complete(self) -> None:
+        """Expect the body."""
+        super().on_headers_complete()
+        self._expect(Reading.BODY)
+
+    def on_body(self, body: bytes) -> None:
+        """Note that the body goes on."""
+        super().on_body(body)
+        self._received += len(body)
+        self._heard = self.loop.time()
+
+    def on_message_complete(self) -> None:
+        """Expect nothing until the next request begins; uvicorn itself closes connections that are idle."""
+        super().on_message_complete()
+        self._expect(Reading.NOTHING)
+
+    def _expect(self, reading: Reading) -> None:
+        self._reading = reading
+        self._received = 0
+        self._since = self._heard = self.loop.time()
+
+    def _check_later(self) -> None:
+        self._check_timer = self.loop.call_later(self.CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        if self.transport.get_protocol() is not self:
+            return  # It is a WebSocket now.
+        moment = self.loop.time()
+        if self._is_unread(moment):
+            self.transport.abort()
+            return
+        if self._is_late(moment) and not self.transport.is_closing():
+            self._refuse(*TIMED_OUT)
+        self._checked = moment
+        self._check_later()
+
+    def _is_late(self, moment: float) -> bool:
+        if self._reading is Reading.HEADERS:
+            # A connection that was upgraded, or whose reading waits for a former response, is not the client's fault.
+            return not self.flow.read_paused and moment - self._since > self.HEADER_SECONDS
+        if self._reading is Reading.NOTHING:
+            return False
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self._heard = moment
+            self._since += moment - self._checked
+            return False
+        slowest = self.BODY_GRACE_SECONDS + self._received / self.BODY_BYTES_PER_SECOND
+        return moment - self._heard > self.BODY_SILENCE_SECONDS or moment - self._since > slowest
+
+    def _is_unread(self, moment: float) -> bool:
+        transport: Transport = self.transport
+        unsent = transport.get_write_buffer_size()
+        if unsent == 0 or unsent < self._unsent:
+            self._drained = moment
+        self._unsent = unsent
+        return moment - self._drained > self.UNREAD_SECONDS
+
+    def _refuse(self, status: bytes, message: bytes) -> None:
+        """Close the connection, with an answer where the client would take it for that of its request."""
+        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if self._request_begun and not answering:
+            head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
+            self.transport.write(b"HTTP/1.1 %b\r\n%b%d\r\n\r\n%b" % (status, head, len(message), message))
+        self.transport.close()

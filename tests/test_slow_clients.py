@@ -1,0 +1,190 @@
+"""Clients that begin and do not go on: half a request, half an upload, a socket without connection_init."""
+
+import select
+import socket
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from client import WAIT, Api, raw_socket
+from media import image
+from running import running, settings
+from test_websocket import closing
+
+from server.app import create_app
+from server.http_protocol import HttpProtocol
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+
+
+class ImpatientProtocol(HttpProtocol):
+    """The server's protocol, with the deadlines divided by about fifty."""
+
+    HEADER_SECONDS = 0.5
+    BODY_SILENCE_SECONDS = 0.8
+    BODY_GRACE_SECONDS = 0.5
+    UNREAD_SECONDS = 1.0
+    CHECK_SECONDS = 0.05
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    folder = tmp_path_factory.mktemp("impatient")
+    app = create_app(settings(folder, connection_init_seconds=0.5))
+    with running(app, http=ImpatientProtocol) as address:
+        yield address
+
+
+@contextmanager
+def connected(address: str) -> Generator[socket.socket]:
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=WAIT) as opened:
+        yield opened
+
+
+def read_all(opened: socket.socket) -> bytes:
+    """Read until the server closes."""
+    read = b""
+    try:
+        while piece := opened.recv(65536):
+            read += piece
+    except ConnectionResetError:
+        pass
+    return read
+
+
+def is_open(opened: socket.socket) -> bool:
+    readable, _, _ = select.select([opened], [], [], 0)
+    return not readable or opened.recv(1, socket.MSG_PEEK) != b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST",
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nX-Half: ",
+        HEAD,
+        HEAD + b"\r\n",
+        HEAD + b'\r\n{"query": "{ vie',
+        HEAD.replace(b"Content-Length: 1000", b"Transfer-Encoding: chunked") + b"\r\n5\r\n12345\r\n",
+        HEAD + b"Expect: 100-continue\r\n\r\n",
+    ],
+)
+def test_a_request_that_stays_incomplete_is_answered_with_408(impatient: str, sent: bytes) -> None:
+    with connected(impatient) as opened:
+        opened.sendall(sent)
+        answer = read_all(opened)
+    assert answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"connection: close" in answer
+
+
+def test_a_connection_that_sends_nothing_is_closed(impatient: str) -> None:
+    with connected(impatient) as opened:
+        assert read_all(opened) == b""
+
+
+def test_headers_that_come_byte_by_byte_do_not_keep_a_connection_open(impatient: str) -> None:
+    with connected(impatient) as opened:
+        for letter in HEAD * 10:
+            try:
+                opened.sendall(bytes([letter]))
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            if not is_open(opened):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the connection is still open")
+
+
+def test_bytes_after_an_answer_that_become_no_request_do_not_keep_a_connection_open(impatient: str) -> None:
+    with connected(impatient) as opened:
+        opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += opened.recv(65536)
+        opened.sendall(b"\r\n")
+        assert read_all(opened) == b""
+
+
+def test_headers_have_a_bound(impatient: str) -> None:
+    with connected(impatient) as opened:
+        opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 300_000)
+        assert b"HTTP/1.1 431 " in read_all(opened)
+
+
+def test_many_half_requests_leave_nothing_open_and_others_are_served(impatient: str) -> None:
+    opened = [
+        socket.create_connection(("127.0.0.1", int(impatient.rpartition(":")[2])), timeout=WAIT) for _ in range(100)
+    ]
+    try:
+        for number, one in enumerate(opened):
+            one.sendall(HEAD if number % 2 else HEAD + b"\r\n{")
+        assert httpx2.get(f"{impatient}/healthz").status_code == 200
+        assert all(b"408" in read_all(one) for one in opened)
+    finally:
+        for one in opened:
+            one.close()
+
+
+def test_a_slow_upload_that_goes_on_arrives(impatient: str) -> None:
+    def pieces() -> Generator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        yield image()
+        for _ in range(10):
+            time.sleep(0.2)
+            yield bytes(400)
+        yield b"\r\n--b--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    sent = httpx2.post(f"{impatient}/attachments", content=pieces(), headers=headers, timeout=WAIT)
+    assert sent.status_code == 201, sent.text
+
+
+def test_a_stream_and_an_idle_connection_outlive_the_deadlines(impatient: str) -> None:
+    with Api(impatient) as api:
+        sent = api.send("/simulate hang")
+        with api.socket() as quiet:
+            query = {
+                "query": f'subscription {{ generationEvents(generationId: "{sent["generation"]["id"]}") {{ sequence }} }}'
+            }
+            with httpx2.stream(
+                "POST", f"{impatient}/graphql", json=query, headers={"accept": "text/event-stream"}, timeout=WAIT
+            ) as stream:
+                pieces = stream.iter_bytes()
+                next(pieces)
+                time.sleep(1.5)
+                api.stop(sent["generation"]["id"])
+                assert b"complete" in b"".join(pieces)
+            quiet.send({"type": "ping"})
+            assert quiet.receive() == {"type": "pong"}
+
+
+def test_a_client_that_reads_no_response_is_cut_off(impatient: str) -> None:
+    port = int(impatient.rpartition(":")[2])
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        opened.settimeout(WAIT)
+        opened.connect(("127.0.0.1", port))
+        wanted = b"GET /plain HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline:
+            try:
+                opened.sendall(wanted * 20)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the connection is still open")
+
+
+def test_a_socket_without_connection_init_is_closed_with_4408(impatient: str) -> None:
+    with raw_socket(impatient) as connection:
+        assert closing(connection) == (4408, "Connection initialisation timeout")
+
+
+def test_a_server_waits_ten_seconds_for_connection_init_unless_told_otherwise(tmp_path: Path) -> None:
+    assert settings(tmp_path).connection_init_seconds == 10
