@@ -16,6 +16,9 @@ from tertulia.isolation import ItemLoop
 
 CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
+AUDIT_AT_ONCE = 1000
+"""Lines of the audit log that one transaction deletes: on SQLite nobody else writes meanwhile."""
+
 logger = logging.getLogger("tertulia.retention")
 
 MESSAGES_AT_ONCE = 200
@@ -143,3 +146,14 @@ class Retention:
 
         await CONVERSATIONS.each(owners, remove)
         await self._remover.files.sweep()
+
+
+async def trim_audit(database: Database, days: float | None) -> None:
+    """Delete the lines of the audit log that are older than so many days, in short transactions; None keeps all."""
+    if days is None:
+        return
+    before = now() - timedelta(days=days)
+    deleted = AUDIT_AT_ONCE
+    while deleted == AUDIT_AT_ONCE:
+        async with database.write() as session:
+            deleted = await accounts.trim_audit(session, before, AUDIT_AT_ONCE)

@@ -1,7 +1,7 @@
 """Queries on users, and on what lets them in. For `server`, before anybody is known: most take no owner."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, update
@@ -14,6 +14,7 @@ from db import spending
 from db.database import Database
 from db.identities import Action, AuditEntry, PersonalToken, SignIn
 from db.inserting import insert
+from db.names import canonical_name, former_canonical_name
 from db.tables import (
     METADATA,
     Attachment,
@@ -34,6 +35,15 @@ _SIGN_INS = METADATA.tables["sign_ins"]
 async def by_name(session: AsyncSession, name: str) -> User | None:
     """Give the user of that name."""
     return (await session.exec(select(User).where(User.name == name))).one_or_none()
+
+
+async def by_written_name(session: AsyncSession, written: str) -> User | None:
+    """Return the user with that name in any spelling that is the same; older accounts have their former spelling."""
+    for name in dict.fromkeys((written, former_canonical_name(written), canonical_name(written))):
+        found = await by_name(session, name)
+        if found is not None:
+            return found
+    return None
 
 
 async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
@@ -105,11 +115,22 @@ async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
     return (await session.exec(query)).one_or_none()
 
 
-async def rotate(session: AsyncSession, sign_in_id: UUID, rotation: int, expires_at: datetime) -> bool:
-    """Exchange a refresh token for the next one; say whether it was the newest of a sign-in that lives."""
+async def rotate(
+    session: AsyncSession, sign_in_id: UUID, rotation: int, expires_at: datetime, grace: timedelta
+) -> bool:
+    """Exchange a refresh token for the next one, and return whether it could be.
+
+    It must be the newest of a sign-in that lives, or the one before, if that was exchanged within `grace` and its
+    successor has not been used: the response with the successor may have been lost.
+    """
+    moment = now()
     newest = and_(_SIGN_INS.c.id == sign_in_id, _SIGN_INS.c.rotation == rotation, _alive())
-    done = await session.exec(update(_SIGN_INS).where(newest).values(rotation=rotation + 1, expires_at=expires_at))
-    return bool(done.rowcount)
+    change = {"rotation": rotation + 1, "rotated_at": moment, "expires_at": expires_at}
+    if (await session.exec(update(_SIGN_INS).where(newest).values(**change))).rowcount:
+        return True
+    former = and_(col(SignIn.rotation) == rotation + 1, col(SignIn.rotated_at) > moment - grace)
+    query = select(SignIn.id).where(SignIn.id == sign_in_id, former, _alive())
+    return (await session.exec(query)).first() is not None
 
 
 async def revoke(session: AsyncSession, *, sign_in_id: UUID | None = None, owner: UUID | None = None) -> bool:
@@ -186,6 +207,20 @@ async def audit(
     """Write a line of the audit log. Never a secret, and nothing that was said to Claude."""
     told: Json = {**detail}
     await insert(session, [AuditEntry(action=action.value, user_id=user_id, address=address, detail=told)])
+
+
+async def trim_audit(session: AsyncSession, before: datetime, most: int) -> int:
+    """Delete at most so many lines of the audit log that are older than that, oldest first; return how many."""
+    old = col(AuditEntry.created_at) < before
+    # Later ids sort later, so that nothing is read but what is deleted.
+    oldest = select(AuditEntry.id).where(old, col(AuditEntry.id) < _first_id_after(before)).order_by(col(AuditEntry.id))
+    done = await session.exec(delete(AuditEntry).where(col(AuditEntry.id).in_(oldest.limit(most))))
+    return done.rowcount
+
+
+def _first_id_after(moment: datetime) -> UUID:
+    # UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds come first.
+    return UUID(int=(int(moment.timestamp() * 1000) + 1) << 80)
 
 
 def _stands_in(model: type[Message] | type[Generation]) -> ColumnElement[bool]:

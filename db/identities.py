@@ -30,6 +30,8 @@ class SignIn(SQLModel, table=True):
     owner_id: UUID = _owner()
     # How often its refresh token was exchanged: only the newest one is good.
     rotation: int = Field(default=0, sa_type=BigInteger)
+    # When it was exchanged last: for a short while the former one is still good for the same.
+    rotated_at: datetime | None = _moment(nullable=True)
     expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
     revoked_at: datetime | None = _moment(nullable=True)
     created_at: datetime = _moment()

@@ -101,10 +101,10 @@ class User(SQLModel, table=True):
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     name: str = Field(sa_type=String, unique=True)
+    name_skeleton: str | None = Field(default=None, unique=True, index=True)  # What names that look alike share.
     # By Argon2; none for those who sign in elsewhere, and for the one of the mode `local`.
     password_hash: str | None = None
-    # Who somebody is for an identity provider.
-    issuer: str | None = None
+    issuer: str | None = None  # With `subject`: who somebody is for an identity provider.
     subject: str | None = None
     # The number of the last change to any of the user's conversations: `db.changes` counts here.
     changes: int = 0

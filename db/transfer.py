@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import attachments, conversations
+from db import accounts, attachments, conversations
 from db.tables import Attachment, Conversation, Generation, Message, User
 
 
@@ -22,7 +22,7 @@ class Whole:
 
 async def user_named(session: AsyncSession, name: str) -> User | None:
     """Give the user of that name. For operators."""
-    return (await session.exec(select(User).where(User.name == name))).one_or_none()
+    return await accounts.by_written_name(session, name)
 
 
 async def all_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:

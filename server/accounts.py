@@ -71,7 +71,7 @@ async def _change_password(sign_ins: SignIns, request: Request) -> Response:
 
 async def _delete(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    counted = await sign_ins.delete(_authorization(request), _one(form, "password"))
+    counted = await sign_ins.delete(_authorization(request), _one(form, "password"), _address(request))
     return JSONResponse({"deleted": counted}, headers=NO_STORE)
 
 

@@ -21,7 +21,7 @@ from claude.generator import Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
-from claude.removing import Remover, Retention
+from claude.removing import Remover, Retention, trim_audit
 from claude.server_budget import ServerBudget
 from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
@@ -51,6 +51,7 @@ from server.attachments import attachments_router
 from server.collecting import collect_when_idle
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
+from server.guesses import Guesses, LocalFailures, RedisFailures
 from server.headers import REQUEST_ID, LoopbackHosts, SecureHeaders
 from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unavailable, viewer_of
 from server.oidc import FromProvider
@@ -217,24 +218,26 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     parts.door = Door(await _identities(settings, database), lambda: parts.services)
     signals.on(SIGNED_OUT, parts.door.bells.ring)
     if settings.auth == "password":
-        parts.sign_ins = _sign_ins(parts, settings, rates)
+        parts.sign_ins = _sign_ins(parts, settings, rates, stack)
     stack.push_async_callback(generator.close)
     await generator.begin()
     remover = Remover(database, log, files)
     retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
     # Not awaited: a conversation that cannot be removed must not keep the server from starting.
-    sweeping = asyncio.create_task(forever(SWEEP_SECONDS, sweep, at_once=True), name="retention")
-    stack.callback(sweeping.cancel)
+    for name, work in {"retention": sweep, "audit": partial(trim_audit, database, settings.audit_days)}.items():
+        stack.callback(asyncio.create_task(forever(SWEEP_SECONDS, work, at_once=True), name=name).cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)
 
 
-def _sign_ins(parts: Parts, settings: Settings, rates: Rates) -> SignIns:
+def _sign_ins(parts: Parts, settings: Settings, rates: Rates, stack: AsyncExitStack) -> SignIns:
     services = parts.services
     remover = Remover(services.database, services.log, services.files, services.generator.stop)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
-    return SignIns(services.database, tokens, rates, parts.door, remover.remove_user, open_to_all=open_to_all)
+    guesses = Guesses(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
+    stack.push_async_callback(guesses.close)
+    return SignIns(services.database, tokens, rates, guesses, parts.door, remover.remove_user, open_to_all=open_to_all)
 
 
 async def _identities(settings: Settings, database: Database) -> Identities:

@@ -134,7 +134,8 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
 
     def _refuse(self, status: bytes, message: bytes) -> None:
         """Close the connection, with an answer where the client would take it for that of its request."""
-        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        cycle: Any = self.cycle  # None before the first request
+        answering = cycle is not None and cycle.response_started and not cycle.response_complete
         if self._request_begun and not answering:
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
             self.transport.write(b"HTTP/1.1 %b\r\n%b%d\r\n\r\n%b" % (status, head, len(message), message))

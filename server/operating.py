@@ -12,6 +12,7 @@ from db import accounts
 from db.blobs import Blobs
 from db.database import Database
 from db.identities import Action, PersonalToken
+from db.names import skeleton
 from db.tables import User, now
 from server.admission import SIGNED_OUT
 from server.opening import connect, open_log
@@ -30,10 +31,12 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
     name, chosen = _checked(name, password)
     hashed = await Passwords().hash(chosen)
     async with _opened(settings) as database, database.write() as session:
-        user = User(name=name, password_hash=hashed)
+        user = User(name=name, name_skeleton=skeleton(name), password_hash=hashed)
         if not await accounts.add(session, user):
             found = await accounts.by_name(session, name)
-            if found is None or found.password_hash is not None:
+            if found is None:
+                raise Impossible(f"NAME: {name} looks like the name of another user; see `tertulia user list`.")
+            if found.password_hash is not None:
                 raise Impossible(f"NAME: there is a user of the name {name} already; see `tertulia user password`.")
             # Whoever used the mode `local` goes on with what is there.
             await accounts.set_password(session, found.id, hashed)
@@ -44,16 +47,16 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
 
 async def change(settings: Settings, name: str, password: str | None) -> str:
     """Set a password, and end all sign-ins."""
-    name, chosen = _checked(name, password)
-    hashed = await Passwords().hash(chosen)
     async with _opened(settings) as database:
         user = await _user(database, name)
+        chosen = _checked_password(user.name, password)
+        hashed = await Passwords().hash(chosen)
         async with database.write() as session:
             await accounts.set_password(session, user.id, hashed)
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id)
     await _ring(settings, user.id)
-    return f"Changed the password of {name}." + ("" if password else f" It is {chosen}")
+    return f"Changed the password of {user.name}." + ("" if password else f" It is {chosen}")
 
 
 async def everybody(settings: Settings) -> str:
@@ -135,7 +138,7 @@ async def _opened(settings: Settings) -> AsyncGenerator[Database]:
 
 async def _user(database: Database, name: str) -> User:
     async with database.read() as session:
-        found = await accounts.by_name(session, name) or await accounts.by_name(session, name.lower())
+        found = await accounts.by_written_name(session, name)
     if found is None:
         raise Impossible(f"NAME: there is no user of the name {name!r}; see `tertulia user list`.")
     return found
@@ -151,13 +154,20 @@ async def _ring(settings: Settings, user_id: UUID) -> None:
 
 
 def _checked(name: str, password: str | None) -> tuple[str, str]:
-    chosen = password or secrets.token_urlsafe(12)
     try:
         name = name_of(name)
+    except Unfit as unfit:
+        raise Impossible(str(unfit)) from None
+    return name, _checked_password(name, password)
+
+
+def _checked_password(name: str, password: str | None) -> str:
+    chosen = password or secrets.token_urlsafe(12)
+    try:
         check_password(chosen, name)
     except Unfit as unfit:
         raise Impossible(str(unfit)) from None
-    return name, chosen
+    return chosen
 
 
 def _way_in(user: User) -> str:

@@ -4,15 +4,15 @@ Sources: RFC 8265 for names, NIST SP 800-63B for passwords, RFC 9106 for Argon2i
 """
 
 import asyncio
-import re
 import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from db.names import NAME, canonical_name
+
 MIN_PASSWORD, MAX_PASSWORD = 8, 1000
 """Characters."""
-NAME = re.compile(r"[^\W_][\w.@+-]{0,99}")
 AT_ONCE = 2
 """Hashes at once in one process: each takes 64 MB for a moment."""
 
@@ -32,7 +32,7 @@ class Unfit(Exception):
 
 def name_of(given: str) -> str:
     """Give a name as it is kept, the same for all ways to write it; raise Unfit."""
-    name = unicodedata.normalize("NFC", given.strip()).lower()
+    name = canonical_name(given)
     if not NAME.fullmatch(name):
         raise Unfit("username", "takes 1 to 100 letters, digits and . _ @ + -, the first a letter or digit.")
     return name

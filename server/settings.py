@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     tool_calls: int = Field(default=100, ge=1, le=10_000)
     tool_result_bytes: int = Field(default=200_000, ge=1, le=10_000_000)
     retention_days: float | None = Field(default=None, gt=0)
+    audit_days: float | None = Field(default=365.0, gt=0)
     temporary_hours: float = Field(default=24.0, gt=0)
     lease_seconds: float = Field(default=10.0, ge=1, le=600)
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
@@ -112,6 +113,7 @@ class Settings(BaseSettings):
         "max_sockets_per_user",
         "daily_tokens",
         "retention_days",
+        "audit_days",
         "otel_exporter_otlp_endpoint",
         mode="before",
     )

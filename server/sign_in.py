@@ -4,14 +4,17 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from db import accounts
 from db.database import Database
 from db.identities import Action
+from db.names import skeleton
 from db.tables import User, now
 from resolvers.limits import Rate, Rates
 from server.admission import Door
+from server.guesses import Guesses, network_of
 from server.identities import SignedIn, Unauthenticated, bearer, expired, viewer_of
 from server.passwords import Passwords, Unfit, check_password, name_of, outdated
 from server.tokens import (
@@ -28,10 +31,11 @@ from server.tokens import (
 
 RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 
-RESERVED = {"local"}
+RESERVED = {skeleton("local")}
 """The user of the mode `local`: whoever took the name would read what is there."""
-TRIES_OF_NAME = Rate("sign-in of a name", "10/minute")
 TRIES_OF_ADDRESS = Rate("sign-in from an address", "60/minute")
+REFRESH_GRACE = timedelta(seconds=60)
+"""How long a refresh token is good for the same successor again: a phone may have lost the response (RFC 9700)."""
 
 logger = logging.getLogger("tertulia.audit")
 
@@ -72,6 +76,7 @@ class SignIns:
         database: Database,
         tokens: Tokens,
         rates: Rates,
+        guesses: Guesses,
         door: Door,
         remove_user: RemoveUser,
         *,
@@ -81,6 +86,7 @@ class SignIns:
         self._database = database
         self._tokens = tokens
         self._rates = rates
+        self._guesses = guesses
         self._door = door
         self._remove_user = remove_user
         self._open = open_to_all
@@ -93,10 +99,11 @@ class SignIns:
         await self._slow_down(TRIES_OF_ADDRESS, address)
         name = name_of(name)
         check_password(password, name)
-        user = User(name=name, password_hash=await self._passwords.hash(password))
+        look = skeleton(name)
+        user = User(name=name, name_skeleton=look, password_hash=await self._passwords.hash(password))
         async with self._database.write() as session:
-            if name in RESERVED or not await accounts.add(session, user):
-                raise BadGrant("invalid_request", "username: is taken.", 409)
+            if look in RESERVED or not await accounts.add(session, user):
+                raise BadGrant("invalid_request", "username: is taken, or looks like a name that is.", 409)
             await accounts.audit(session, Action.REGISTERED, user.id, address)
         return await self._begin(user, address)
 
@@ -104,13 +111,12 @@ class SignIns:
         """Sign in; raise BadGrant, which says as much of an unknown name as of a wrong password."""
         await self._slow_down(TRIES_OF_ADDRESS, address)
         try:
-            name = name_of(name)
+            canonical = name_of(name)
         except Unfit:
             raise _wrong() from None
-        await self._slow_down(TRIES_OF_NAME, name)
         async with self._database.read() as session:
-            user = await accounts.by_name(session, name)
-        if not await self._passwords.verify(password, user.password_hash if user else None) or user is None:
+            user = await accounts.by_written_name(session, name)
+        if not await self._verify(canonical, password, user, address) or user is None:
             await self._failed(user, address)
             raise _wrong()
         if user.password_hash is not None and outdated(user.password_hash):
@@ -120,10 +126,11 @@ class SignIns:
         return await self._begin(user, address)
 
     async def refresh(self, token: str, address: str) -> Signed:
-        """Go on; a refresh token that was exchanged before ends the whole sign-in, as whoever has it stole it."""
+        """Exchange a refresh token; one that was exchanged before ends the whole sign-in, as it may be stolen."""
         claims = self._read(token, REFRESH)
         async with self._database.write() as session:
-            newest = await accounts.rotate(session, claims.sign_in_id, claims.rotation, now() + REFRESH_LIFETIME)
+            expires_at = now() + REFRESH_LIFETIME
+            newest = await accounts.rotate(session, claims.sign_in_id, claims.rotation, expires_at, REFRESH_GRACE)
             user = await accounts.signed_in(session, claims.sign_in_id)
             reused = user is not None and not newest
             if reused:
@@ -153,7 +160,7 @@ class SignIns:
 
     async def change_password(self, authorization: str, password: str, new: str, address: str) -> Signed:
         """Change it, end all sign-ins, and begin a new one; raise Unauthenticated, BadGrant, Unfit."""
-        user = await self._again(authorization, password)
+        user = await self._again(authorization, password, address)
         try:
             check_password(new, user.name)
         except Unfit as unfit:
@@ -166,28 +173,41 @@ class SignIns:
         self._door.ring(viewer_of(user))
         return await self._begin(user, address)
 
-    async def delete(self, authorization: str, password: str) -> dict[str, int]:
+    async def delete(self, authorization: str, password: str, address: str) -> dict[str, int]:
         """Delete the account with all that is theirs, and say how much that was; raise Unauthenticated, BadGrant."""
-        user = await self._again(authorization, password)
+        user = await self._again(authorization, password, address)
         counted = await self._remove_user(user.id)
         if counted is None:
             raise expired()
         self._door.ring(viewer_of(user))
         return counted
 
-    async def _again(self, authorization: str, password: str) -> User:
+    async def _again(self, authorization: str, password: str, address: str) -> User:
         """Give who asks for what needs their password once more."""
         if bearer(authorization).startswith(PERSONAL):
             raise Unauthenticated("A personal access token cannot do that: sign in.", given=True)
         viewer = (await SignedIn(self._database, self._tokens).of(authorization)).viewer
-        await self._slow_down(TRIES_OF_NAME, viewer.name)
+        await self._slow_down(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
             user = await accounts.by_id(session, viewer.id)
         if user is None:
             raise expired()
-        if not await self._passwords.verify(password, user.password_hash):
+        if not await self._verify(user.name, password, user, address):
             raise BadGrant("invalid_grant", "password: is not the present one.")
         return user
+
+    async def _verify(self, name: str, password: str, user: User | None, address: str) -> bool:
+        """Return whether the password is the user's; the more often a name fails, the later. Raise TooManyTries."""
+        seconds = await self._guesses.wait(name, address)
+        if seconds > 0:
+            raise TooManyTries(seconds)
+        await self._guesses.delay(name)
+        right = await self._passwords.verify(password, user.password_hash if user else None)
+        if right:
+            await self._guesses.succeeded(name, address)
+        else:
+            await self._guesses.failed(name, address)
+        return right
 
     async def _begin(self, user: User, address: str) -> Signed:
         async with self._database.write() as session:
@@ -214,7 +234,7 @@ class SignIns:
         self._door.ring(viewer_of(owner))
 
     async def _slow_down(self, rate: Rate, key: str) -> None:
-        seconds = await self._rates.hit(rate, key)
+        seconds = await self._rates.hit(rate, network_of(key))
         if seconds is not None:
             raise TooManyTries(seconds)
 

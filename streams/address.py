@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from redis.asyncio import Redis
@@ -19,7 +20,8 @@ def check_redis_address(url: str) -> None:
     try:
         parts = urlsplit(url)
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-        pool = Redis.from_url(url).connection_pool
+        client: Any = Redis
+        pool = client.from_url(url).connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except TypeError as error:
         found = re.search(r"argument '(\w+)'", str(error))

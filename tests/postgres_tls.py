@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
@@ -40,7 +41,7 @@ def tls_before_postgres(folder: Path, socket: str, host: str = "localhost") -> G
     ready, stop = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        server = await asyncio.start_server(lambda *ends: _accept(front, context, socket, *ends), "127.0.0.1", 0)
+        server = await asyncio.start_server(partial(_accept, front, context, socket), "127.0.0.1", 0)
         front.port = server.sockets[0].getsockname()[1]
         ready.set()
         await asyncio.to_thread(stop.wait)

@@ -128,16 +128,88 @@ def test_a_form_that_cannot_be_read_is_refused(address: str, content: bytes, med
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
 
 
-def test_who_guesses_is_slowed_down(tmp_path: Path) -> None:
-    with tertulia(tmp_path, **MODE) as address:
-        register(address, "ada")
-        tries = [
-            post(address, "token", grant_type="password", username="ada", password=f"guess {n}") for n in range(11)
-        ]
-        assert [one.status_code for one in tries] == [400] * 10 + [429]
+def sign_in(address: str, name: str, password: str, origin: str = "127.0.0.1") -> httpx2.Response:
+    """Sign in through a proxy on this machine, from another address."""
+    form = {"grant_type": "password", "username": name, "password": password}
+    return httpx2.post(f"{address}/auth/token", data=form, headers={"x-forwarded-for": origin}, timeout=WAIT)
+
+
+@pytest.mark.both
+def test_a_client_that_guesses_waits_longer_and_longer_and_the_user_signs_in_elsewhere(
+    tmp_path: Path, place: Json
+) -> None:
+    with tertulia(tmp_path, **place, **MODE) as one, tertulia(tmp_path, **place, **MODE) as other:
+        # Without Redis each process counts for itself.
+        servers = [one, other] if "redis_url" in place else [one, one]
+        register(one, "ada")
+        tries = [sign_in(servers[n % 2], "ada", f"guess {n}", "2001:db8::1") for n in range(11)]
+        assert [found.status_code for found in tries] == [400] * 10 + [429]
         assert int(tries[-1].headers["retry-after"]) in range(1, 61)
-        # Also with the right one, or guessing would show which it is.
-        assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 429
+        # Also with the right one, or guessing would show which it is; also from another address of the same network.
+        assert sign_in(servers[1], "ADA", PASSWORD, "2001:db8::2").status_code == 429
+        assert sign_in(servers[1], "ada", PASSWORD, "2001:db8:0:1::1").status_code == 200
+        assert sign_in(servers[0], "ada", PASSWORD, "192.0.2.1").status_code == 200
+
+
+def test_the_right_password_is_accepted_within_seconds_while_many_addresses_guess(address: str) -> None:
+    register(address, "guessed-from-anywhere")
+    for number in range(60):
+        assert sign_in(address, "guessed-from-anywhere", "wrong one", f"198.51.100.{number}").status_code == 400
+        if number % 20 == 19:
+            begun = time.monotonic()
+            assert sign_in(address, "guessed-from-anywhere", PASSWORD, f"203.0.113.{number}").status_code == 200
+            assert time.monotonic() - begun < 10
+
+
+def test_the_present_password_cannot_be_guessed_with_a_stolen_token(address: str) -> None:
+    tokens = register(address, "stolen-from")
+    bearer = {"authorization": f"Bearer {tokens['access_token']}", "x-forwarded-for": "192.0.2.77"}
+    guesses = [
+        httpx2.request("DELETE", f"{address}/auth/user", data={"password": f"guess {n}"}, headers=bearer, timeout=WAIT)
+        for n in range(11)
+    ]
+    assert [found.status_code for found in guesses] == [400] * 10 + [429]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("michael", "\uff4d\uff49\uff43\uff48\uff41\uff45\uff4c"),
+        ("\ufb01ona", "fiona"),
+        ("paypal", "\u0440ayp\u0430l"),
+        ("scope", "\u0455\u0441\u043e\u0440\u0435"),
+        ("straße", "STRASSE"),
+        ("bill", "bi11"),
+        ("morgan", "rnorgan"),
+        ("oscar", "\u03bfscar"),
+        ("zoe\u0301", "zo\u00e9"),
+    ],
+)
+def test_a_name_that_looks_like_another_one_is_taken(address: str, first: str, second: str) -> None:
+    register(address, first)
+    refused = post(address, "register", username=second, password=PASSWORD)
+    assert (refused.status_code, refused.json()["error_description"][:19]) == (409, "username: is taken,")
+
+
+@pytest.mark.parametrize("name", ["1ocal", "loca1", "l\u043ecal", "\uff2c\uff2f\uff23\uff21\uff2c"])
+def test_no_name_looks_like_that_of_the_local_user(address: str, name: str) -> None:
+    assert post(address, "register", username=name, password=PASSWORD).status_code == 409
+
+
+@pytest.mark.both
+def test_accounts_of_before_names_were_compared_by_their_looks_still_sign_in(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        register(address, "wide")
+        register(address, "other")
+        execute(place, "UPDATE users SET name = '\uff57\uff49\uff44\uff45', name_skeleton = NULL WHERE name = 'wide'")
+        register(address, "wide", "another long one")
+        for written, password in (
+            ("\uff57\uff49\uff44\uff45", PASSWORD),
+            ("\uff37\uff29\uff24\uff25", PASSWORD),
+            ("wide", "another long one"),
+        ):
+            assert sign_in(address, written, password).status_code == 200
+        assert sign_in(address, "wide", PASSWORD).status_code == 400
 
 
 def test_a_refresh_gives_new_tokens(address: str) -> None:
@@ -149,9 +221,25 @@ def test_a_refresh_gives_new_tokens(address: str) -> None:
         assert api.ask(VIEWER)["viewer"]["name"] == "katherine"
 
 
-def test_a_refresh_token_that_is_used_twice_ends_the_sign_in(address: str) -> None:
+@pytest.mark.both
+def test_a_client_that_lost_the_response_to_a_refresh_asks_again(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        first = register(address, "mary")
+        lost, again = (post(address, "refresh", refresh_token=first["refresh_token"]).json() for _ in range(2))
+        with signed(address, again) as api:
+            assert api.ask(VIEWER)["viewer"]["name"] == "mary"
+        third = post(address, "refresh", refresh_token=again["refresh_token"]).json()
+        # It was the successor for a while; now that it has been used, both are old.
+        assert post(address, "refresh", refresh_token=lost["refresh_token"]).status_code == 200
+        execute(place, "UPDATE sign_ins SET rotated_at = '2026-01-01 00:00:00+00:00'")
+        assert post(address, "refresh", refresh_token=lost["refresh_token"]).status_code == 400
+        assert post(address, "refresh", refresh_token=third["refresh_token"]).status_code == 400
+
+
+def test_a_refresh_token_whose_successor_was_used_ends_the_sign_in(address: str) -> None:
     stolen = register(address, "mary")
     newer = post(address, "refresh", refresh_token=stolen["refresh_token"]).json()
+    newer = post(address, "refresh", refresh_token=newer["refresh_token"]).json()
     other = post(address, "token", grant_type="password", username="mary", password=PASSWORD).json()
     refused = post(address, "refresh", refresh_token=stolen["refresh_token"])
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")

@@ -1,11 +1,12 @@
 """What operators do with users and tokens, while the server serves."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import WAIT, Api, Json, look_again
 from people import MODE, PASSWORD, SECRET, post, register, signed
 from running import execute, tertulia
 from test_command import run_here
@@ -121,7 +122,8 @@ def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Pa
             id = api.send("Hello")["conversation"]["id"]
             api.http.get("/export")
             api.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
-        post(address, "refresh", refresh_token=tokens["refresh_token"])
+        newer = post(address, "refresh", refresh_token=tokens["refresh_token"]).json()
+        post(address, "refresh", refresh_token=newer["refresh_token"])
         post(address, "refresh", refresh_token=tokens["refresh_token"])
     rows = execute(place, "SELECT action, user_id IS NOT NULL, address, detail FROM audit ORDER BY id")
     assert [(row[0], bool(row[1]), row[2]) for row in rows] == [
@@ -135,6 +137,37 @@ def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Pa
     ]
     assert "Hello" not in str(rows)
     assert PASSWORD not in str(rows)
+
+
+@pytest.mark.both
+def test_old_lines_of_the_audit_log_are_deleted_and_newer_ones_stay(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        register(address, "ada")
+    # 1,500 lines of a year ago: more than one transaction deletes.
+    zeros = "('00000000000070008000' || substr('000000000000' || n, -12))"
+    numbers = "WITH RECURSIVE ns(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM ns WHERE n < 1500)"
+    if "redis_url" in place:
+        zeros = "('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid"
+    execute(
+        place,
+        f"{numbers} INSERT INTO audit (id, action, detail, created_at)"
+        f" SELECT {zeros}, 'signed_in', '{{}}', '2025-01-01 00:00:00+00:00' FROM ns",
+    )
+    assert execute(place, "SELECT count(*) FROM audit")[0][0] == 1502
+    deadline = time.monotonic() + WAIT
+    with tertulia(tmp_path, **place, **MODE, audit_days=30):
+        while execute(place, "SELECT count(*) FROM audit")[0][0] != 2:
+            assert time.monotonic() < deadline
+            look_again()
+
+
+def test_the_audit_log_is_kept_where_no_time_is_set(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        register(address, "ada")
+    execute(place, "UPDATE audit SET created_at = '2000-01-01 00:00:00+00:00'")
+    with tertulia(tmp_path, **place, **MODE, audit_days=None) as address:
+        assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 200
+    assert execute(place, "SELECT count(*) FROM audit")[0][0] == 3
 
 
 def test_chat_speaks_as_whose_token_it_has(tmp_path: Path, place: Json) -> None:

@@ -1,0 +1,194 @@
+"""Slowing down whoever guesses passwords, without locking out the user whose password is guessed.
+
+Failures are counted for a name from an address, which has to wait longer after each of them, and for a name from
+anywhere, which only delays the answer: the right password from another address is accepted within seconds.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+FREE_FAILURES = 10
+"""Wrong passwords for a name from one address that have no consequence."""
+LONGEST_WAIT = 60.0
+FORGOTTEN_AFTER = 900.0
+"""Seconds after the last failure."""
+FREE_FAILURES_FROM_ANYWHERE = 20
+DELAY_PER_FAILURE, LONGEST_DELAY = 0.05, 2.0
+"""Seconds by which each further failure for a name delays the answers to all who try it."""
+MOST_KEPT = 100_000
+"""Names and addresses that one process keeps in memory; those that failed longest ago go first."""
+REDIS_PATIENCE = 0.5
+IPV6_NETWORK = 64
+"""Bits of an IPv6 address that a provider gives to one customer."""
+
+logger = logging.getLogger("tertulia.limits")
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often somebody failed, and how many seconds ago the last time was."""
+
+    count: int = 0
+    age: float = 0.0
+
+
+class FailureStore(Protocol):
+    """Counts failures; each count is forgotten some time after its last failure."""
+
+    async def get(self, key: str) -> Failures:
+        """Return the failures of a key."""
+        ...
+
+    async def add(self, key: str) -> None:
+        """Count a failure."""
+        ...
+
+    async def forget(self, key: str) -> None:
+        """Forget the failures of a key."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class LocalFailures:
+    """Counts in the memory of this process."""
+
+    def __init__(self) -> None:
+        """Start without failures."""
+        self._kept: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    async def get(self, key: str) -> Failures:
+        """Return the failures of a key."""
+        count, last = self._kept.get(key, (0, 0.0))
+        age = time.monotonic() - last
+        return Failures(count, age) if count and age < FORGOTTEN_AFTER else Failures()
+
+    async def add(self, key: str) -> None:
+        """Count a failure."""
+        before = await self.get(key)
+        self._kept[key] = (before.count + 1, time.monotonic())
+        self._kept.move_to_end(key)
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
+
+    async def forget(self, key: str) -> None:
+        """Forget the failures of a key."""
+        self._kept.pop(key, None)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class RedisFailures:
+    """Counts in Redis, for all replicas; in this process while Redis is away."""
+
+    def __init__(self, url: str) -> None:
+        """Open nothing yet."""
+        client: Any = Redis
+        self._redis = client.from_url(url, socket_connect_timeout=REDIS_PATIENCE, socket_timeout=REDIS_PATIENCE)
+        self._local = LocalFailures()
+
+    async def get(self, key: str) -> Failures:
+        """Return the failures of a key."""
+        try:
+            async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
+                count, left = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.warning("Failed sign-ins are counted by each process, because Redis is away: %s", error)
+            return await self._local.get(key)
+        return Failures(int(count), max(FORGOTTEN_AFTER - left / 1000, 0.0)) if count else Failures()
+
+    async def add(self, key: str) -> None:
+        """Count a failure."""
+        await self._local.add(key)
+        try:
+            async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.incr(_redis_key(key)).pexpire(_redis_key(key), int(FORGOTTEN_AFTER * 1000))
+                await pipeline.execute()
+        except (RedisError, OSError, TimeoutError):
+            return
+
+    async def forget(self, key: str) -> None:
+        """Forget the failures of a key."""
+        await self._local.forget(key)
+        try:
+            async with asyncio.timeout(REDIS_PATIENCE):
+                await self._redis.delete(_redis_key(key))
+        except (RedisError, OSError, TimeoutError):
+            return
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+
+class Guesses:
+    """Decides how long a try to sign in has to wait."""
+
+    def __init__(self, store: FailureStore) -> None:
+        """Count failures in that store."""
+        self._store = store
+
+    async def wait(self, name: str, address: str) -> float:
+        """Return the seconds after which this address may try the name again; 0 where it may now."""
+        failures = await self._store.get(_pair(name, address))
+        if failures.count < FREE_FAILURES:
+            return 0.0
+        wait = min(2.0 ** min(failures.count - FREE_FAILURES + 1, 10), LONGEST_WAIT)
+        return max(wait - failures.age, 0.0)
+
+    async def delay(self, name: str) -> None:
+        """Wait the longer, up to a limit, the more often a name was tried with wrong passwords from anywhere."""
+        failures = await self._store.get(_anywhere(name))
+        excess = failures.count - FREE_FAILURES_FROM_ANYWHERE
+        if excess > 0:
+            await asyncio.sleep(min(excess * DELAY_PER_FAILURE, LONGEST_DELAY))
+
+    async def failed(self, name: str, address: str) -> None:
+        """Count a wrong password."""
+        await self._store.add(_pair(name, address))
+        await self._store.add(_anywhere(name))
+
+    async def succeeded(self, name: str, address: str) -> None:
+        """Forget what this address failed at; others go on being delayed."""
+        await self._store.forget(_pair(name, address))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._store.close()
+
+
+def network_of(address: str) -> str:
+    """Return what one client can choose its addresses from: an IPv4 address, or the /64 network of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, IPV6_NETWORK), strict=False))
+    return str(parsed)
+
+
+def _pair(name: str, address: str) -> str:
+    return f"pair\n{name}\n{network_of(address)}"
+
+
+def _anywhere(name: str) -> str:
+    return f"name\n{name}"
+
+
+def _redis_key(key: str) -> str:
+    return f"tertulia:failures:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
