@@ -25,7 +25,7 @@ from claude.pieces import cleaned
 from claude.spans import Chat, chatting
 from claude.sse import EventReader
 from claude.transport import BODY, Body, Transport
-from tertulia.json import Json, loads
+from tertulia.json import Json, clean, loads
 
 logger = logging.getLogger("tertulia.claude")
 
@@ -119,10 +119,11 @@ class Claude:
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
         """Ask for a short answer as a whole, and return it in its known shape; else as `stream`."""
         _attempts.set(failed)
+        # The SDK's models print a warning with the content of kinds of blocks that they do not know.
         create: Any = self.client.messages.with_raw_response.create
         response = await create(**request)
         try:
-            return message_of(loads(response.http_response.content))
+            return message_of(clean(loads(response.http_response.content)))
         except ValueError as error:
             message = "Claude's answer could not be understood."
             request_id = request_id_of(response.http_response)

@@ -16,18 +16,21 @@ class EventReader:
     def __init__(self) -> None:
         """Begin with nothing read."""
         self._rest = b""
+        self._after_cr = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Give the events that are whole: the name, empty where it has none, and the data.
 
         Raises ValueError for an event that is too long.
         """
-        text = self._rest + piece
-        if b"\r" in text:
-            # A CR at the end may be half of a CRLF.
-            held = text.endswith(b"\r")
-            text = text[: -1 if held else None].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\r" * held
-        *events, self._rest = text.split(b"\n\n")
+        if self._after_cr:
+            # The other half of a CRLF. The CR has ended its line already: an event must not wait for the next one.
+            self._after_cr = not piece
+            piece = piece.removeprefix(b"\n")
+        if b"\r" in piece:
+            self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *events, self._rest = (self._rest + piece).split(b"\n\n")
         if len(self._rest) > LONGEST_EVENT:
             raise ValueError("An event is too long.")
         for event in events:

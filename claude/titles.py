@@ -146,7 +146,7 @@ class Titles:
 def title_in(answer: Json) -> str | None:
     """Give the title that Claude's answer is: one line, bounded, without what models put around it."""
     blocks: list[Json] = answer.get("content") or []
-    text = "".join(block["text"] for block in blocks if block.get("type") == "text")
+    text = "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
     if answer.get("stop_reason") == "refusal" or not text.strip():
         return None
     line = re.sub(r"^(#+|title:)\s*", "", text.strip().splitlines()[0].strip(), flags=re.IGNORECASE)

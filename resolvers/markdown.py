@@ -4,35 +4,56 @@ import re
 from collections.abc import Iterator
 
 from claude.files import attachment_of
-from db.tables import Message, Role
+from db.tables import Generation, Message, Role, Status
 from db.transfer import Whole
 from tertulia.json import Json, dumps_spaced
 
 SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
+UNFINISHED_ANSWERS = {
+    "refusal": "Claude declined to answer or to go on (stop reason: refusal).",
+    "max_tokens": "This answer was cut off at its limit of tokens (stop reason: max_tokens).",
+    "model_context_window_exceeded": (
+        "This answer was cut off because the model's context window is full "
+        "(stop reason: model_context_window_exceeded)."
+    ),
+    "pause_turn": "Claude paused, and was not asked to go on (stop reason: pause_turn).",
+}
+"""What is written below an answer, by its stop reason."""
 
 
 def as_markdown(whole: Whole) -> str:
     """Give the branch that is shown, under a heading."""
     conversation = whole.conversation
     names = {str(one.id): one.filename for one in whole.attachments}
-    said = "\n\n".join(_message(message, names) for message in _active(whole))
+    said = "\n\n".join(_message(message, generation, names) for message, generation in _active(whole))
     begun = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
     return f"# {_line(conversation.title or 'Untitled')}\n\n_{begun}_\n\n{said}\n\n"
 
 
-def _active(whole: Whole) -> list[Message]:
-    messages = {message.id: message for message, _ in whole.messages}
-    branch: list[Message] = []
+def _active(whole: Whole) -> list[tuple[Message, Generation | None]]:
+    messages = {message.id: (message, generation) for message, generation in whole.messages}
+    branch: list[tuple[Message, Generation | None]] = []
     place = whole.conversation.active_leaf_id
     while place is not None and place in messages:
         branch.append(messages[place])
-        place = messages[place].parent_id
+        place = messages[place][0].parent_id
     return branch[::-1]
 
 
-def _message(message: Message, names: dict[str, str]) -> str:
+def _message(message: Message, generation: Generation | None, names: dict[str, str]) -> str:
     heading = f"## {SPEAKERS[message.role]}, {message.created_at:%Y-%m-%d %H:%M}"
-    return "\n\n".join([heading, *_blocks(message.content, names)])
+    ending = _ending(generation) if generation is not None else None
+    return "\n\n".join([heading, *_blocks(message.content, names), *([f"_{ending}_"] if ending else [])])
+
+
+def _ending(generation: Generation) -> str | None:
+    """Return a sentence about an answer that is not whole; None for a whole one."""
+    if generation.status is Status.STOPPED:
+        return "This answer was stopped before its end."
+    if generation.status is Status.FAILED:
+        return "This answer failed before its end."
+    reason = generation.stop_reason
+    return UNFINISHED_ANSWERS.get(reason or "")
 
 
 def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:

@@ -49,6 +49,7 @@ from server.admission import (
 )
 from server.attachments import attachments_router
 from server.collecting import collect_when_idle
+from server.content_encoding import PlainBodies
 from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
 from server.guesses import Guesses, LocalFailures, RedisFailures
@@ -168,6 +169,7 @@ def create_app(settings: Settings) -> FastAPI:
     mount_assets(app)
     for error, answer in REFUSALS.items():
         app.add_exception_handler(error, answer)
+    app.add_middleware(PlainBodies)
     app.add_middleware(SecureHeaders, lambda: parts.leaving)
     if settings.auth == "local":
         app.add_middleware(LoopbackHosts, settings.cors_origins)

@@ -2,12 +2,15 @@
 
 from asyncio import TimerHandle, Transport
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 import uvicorn.protocols.http.httptools_impl as uvicorn_http
 
 TIMED_OUT = b"408 Request Timeout", b"The request did not arrive in time."
 TOO_LARGE = b"431 Request Header Fields Too Large", b"The headers of the request are too large."
+
+
+HTTP_1_0 = "1.0"
 
 
 class Reading(Enum):
@@ -76,9 +79,13 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
         self._request_begun = True
 
     def on_headers_complete(self) -> None:
-        """Expect the body."""
+        """Expect the body. The response begins, and its application runs later, as a task."""
         super().on_headers_complete()
         self._expect(Reading.BODY)
+        if self.parser.get_http_version() == HTTP_1_0 and not self.parser.should_upgrade():
+            # Chunks came with HTTP/1.1: an older client gets the body as it is, up to the end of the connection.
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = UntilClose()
 
     def on_body(self, body: bytes) -> None:
         """Note that the body goes on."""
@@ -140,3 +147,25 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "
             self.transport.write(b"HTTP/1.1 %b\r\n%b%d\r\n\r\n%b" % (status, head, len(message), message))
         self.transport.close()
+
+
+class UntilClose(int):
+    """The length of a body that ends with its connection (RFC 9112, section 6.3): any number of bytes fits into it."""
+
+    def __lt__(self, other: int) -> bool:
+        """No body is too long."""
+        return False
+
+    def __sub__(self, other: int) -> "UntilClose":
+        """Any number of bytes may follow."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """No body is too short."""
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        """No body is too short."""
+        return False
+
+    __hash__ = cast("Any", int.__hash__)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from strawberry import ID
 
 from claude.errors import ErrorCode, GenerationError
+from db.tables import Generation, Status
 from resolvers.content import joined_text
 from resolvers.context import Context
 from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound, RateLimited
@@ -30,6 +31,7 @@ IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", des
 
 WRITTEN = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
 """Results that are events already."""
+STOPPED = "stopped"
 STATUS = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.AUTHENTICATION: 401,
@@ -63,6 +65,10 @@ class ChatResponse(BaseModel):
     response: str
     model_used: str
     conversation_id: str
+    stop_reason: str | None = Field(
+        description="Why the answer ended, in the Messages API's words: `end_turn` for a whole one, `max_tokens` for "
+        "one that was cut off, `refusal` where Claude declined to answer or to go on. `stopped`: a user stopped it."
+    )
 
 
 async def refuse_invalid(_request: Request, error: Exception) -> Response:
@@ -131,7 +137,18 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
 async def _answer(context: Context, sent: SendMessagePayload, text: str) -> ChatResponse:
     model = await context.models.get(sent.generation.model)
     name = f"{model.id} (simulated)" if model.simulated else model.id
-    return ChatResponse(response=text, model_used=name, conversation_id=str(sent.conversation.id))
+    ended = await context.loaders.generations.load(sent.generation.id)
+    return ChatResponse(
+        response=text,
+        model_used=name,
+        conversation_id=str(sent.conversation.id),
+        stop_reason=stop_reason_of(ended) if ended is not None else None,
+    )
+
+
+def stop_reason_of(generation: Generation) -> str | None:
+    """Return why an answer ended: Claude's stop reason, or `stopped`."""
+    return STOPPED if generation.status is Status.STOPPED else generation.stop_reason
 
 
 def _text(event: GenerationEvent, before: str = "") -> str:

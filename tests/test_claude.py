@@ -282,3 +282,20 @@ def test_a_refused_message_is_sent_again_when_its_answer_is_regenerated(staged: 
     again = stage.api.ask(regenerate, id=messages[-1]["id"])["regenerateMessage"]
     stage.api.follow(again["generation"]["id"])
     assert [message["content"][0]["text"] for message in stage.claude.requests[-1]["messages"]] == ["Something refused"]
+
+
+@pytest.mark.parametrize(
+    ("key", "message", "shown"),
+    [
+        ("a", "a bad key", "a bad key"),
+        ("any", "many companies; any key", "many companies; any key"),
+        ("local-key", "the key local-key; local-keys", "the key [the API key]; local-keys"),
+        ("sk-ant-" + "x" * 20, f"key=sk-ant-{'x' * 20}.", "key=[the API key]."),
+    ],
+)
+def test_a_key_is_masked_in_messages_and_words_that_contain_a_short_one_stay(
+    staged: Staged, key: str, message: str, shown: str
+) -> None:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    stage = staged(Reply(status=400, body=body), anthropic_api_key=key)
+    assert stage.api.answer("Hello")["error"]["message"] == shown

@@ -1,11 +1,13 @@
 """GraphQL over HTTP, to the letter of its specification, over real requests."""
 
+import gzip
 import json
+import socket
 from typing import Any
 
 import httpx2
 import pytest
-from client import Api
+from client import WAIT, Api
 from graphql import parse
 
 RESPONSE = "application/graphql-response+json"
@@ -236,3 +238,50 @@ def test_every_answer_says_what_a_browser_may_do_with_it(api: Api, path: str) ->
     assert "frame-ancestors 'none'" in policy
     assert "default-src 'none'" in policy or ("script-src 'self'" in policy and "unsafe-eval" not in policy)
     assert "server" not in headers
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/chat", "/chat/stream", "/attachments", "/import"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "nonsense"])
+def test_a_compressed_body_is_refused_by_name(api: Api, path: str, encoding: str) -> None:
+    body = gzip.compress(json.dumps(QUERY).encode())
+    refused = api.http.post(path, content=body, headers={"content-type": JSON, "content-encoding": encoding})
+    assert refused.status_code == 415
+    assert refused.headers["accept-encoding"] == "identity"
+    assert "Content-Encoding" in refused.text
+    assert encoding in refused.text
+
+
+def test_a_body_that_is_said_not_to_be_compressed_is_served(api: Api) -> None:
+    headers = {"content-type": JSON, "content-encoding": "identity"}
+    assert api.http.post("/graphql", content=json.dumps(QUERY), headers=headers).json() == ANSWER
+
+
+def test_a_client_of_http_1_0_gets_bodies_without_chunks_up_to_the_connections_end(api: Api) -> None:
+    generation = api.send("Hello")["generation"]["id"]
+    api.follow(generation)
+    followed = f'subscription {{ generationEvents(generationId: "{generation}", after: 0) {{ sequence }} }}'
+    for path, accept, body, ends in [
+        ("/graphql", "text/event-stream", {"query": followed}, b"event: complete\ndata:\n\n"),
+        ("/graphql", "multipart/mixed", {"query": followed}, b"--graphql--\r\n"),
+        ("/chat/stream", "*/*", {"message": "Hello"}, b"}\n\n"),
+        ("/chat", "*/*", {"message": "Hello"}, b"}"),
+        ("/graphql", JSON, QUERY, json.dumps(ANSWER, separators=(",", ":")).encode()),
+        ("/export", "*/*", None, b"}\n"),
+        ("/healthz", "*/*", None, b"}"),
+    ]:
+        head, _, received = old_request(api.address, path, accept, body).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        assert b"transfer-encoding" not in head.lower()
+        assert b"connection: close" in head.lower()
+        assert received.endswith(ends)
+
+
+def old_request(address: str, path: str, accept: str, body: Any) -> bytes:
+    """Send a request as HTTP/1.0, and return all bytes up to the end of the connection."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    content = b"" if body is None else json.dumps(body).encode()
+    head = f"{'GET' if body is None else 'POST'} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: {accept}\r\n"
+    head += f"Content-Type: {JSON}\r\nContent-Length: {len(content)}\r\n\r\n"
+    with socket.create_connection((host, int(port)), WAIT) as connection:
+        connection.sendall(head.encode() + content)
+        return b"".join(iter(lambda: connection.recv(65536), b""))

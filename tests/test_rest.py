@@ -1,13 +1,15 @@
 """REST: one POST for those who want no GraphQL."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
-from client import Api, Json
+from client import WAIT, Api, Json
 from conftest import Staged
-from scripted import Gate, Reply, says
+from scripted import START, Gate, Reply, end, says, text
 
 from server import streaming
 
@@ -22,9 +24,33 @@ def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
 
 def test_a_message_gets_its_answer(api: Api) -> None:
     answer = api.http.post("/chat", json={"message": "Hello, my name is Ada"}).json()
-    assert set(answer) == {"response", "model_used", "conversation_id"}
+    assert set(answer) == {"response", "model_used", "conversation_id", "stop_reason"}
     assert "simulated" in answer["model_used"]
     assert "Ada" in answer["response"]
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "refusal", "max_tokens", "a_new_reason"])
+def test_an_answer_says_why_it_ended(staged: Staged, reason: str) -> None:
+    stage = staged(Reply([START, *text("one two"), *end(reason)]))
+    whole = stage.api.http.post("/chat", json={"message": "x"}).json()
+    assert (whole["response"], whole["stop_reason"]) == ("one two", reason)
+    assert stream(stage.api, message="x")[-1] == ("done", {**whole, "conversation_id": ANY})
+    written = stage.api.http.get(f"/export/{whole['conversation_id']}?format=markdown").text
+    assert (f"(stop reason: {reason})" in written) is (reason in ("refusal", "max_tokens"))
+
+
+def test_an_answer_that_is_stopped_says_so(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(Reply([START, *text("one two", gate), *end()]))
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(stage.api.http.post, "/chat", json={"message": "x"})
+        assert gate.reached.wait(WAIT)
+        running = stage.api.ask("{ conversations { edges { node { activeGeneration { id } } } } }")
+        stage.api.stop(running["conversations"]["edges"][0]["node"]["activeGeneration"]["id"])
+        gate.open.set()
+        whole = asked.result().json()
+    assert whole["stop_reason"] == "stopped"
+    assert "stopped before its end" in stage.api.http.get("/export?format=markdown").text
 
 
 def test_a_conversation_id_remembers_and_is_stored_like_every_other(api: Api) -> None:

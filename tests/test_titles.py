@@ -134,6 +134,17 @@ def test_where_the_small_model_is_not_there_the_answers_own_gives_the_title(stag
     assert stage.claude.requests[1]["model"] == "claude-opus-5-5"
 
 
+def test_a_kind_of_block_that_the_sdk_does_not_know_prints_nothing(
+    staged: Staged, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    odd = {"type": "a_new_block", "words": "parsnip", "text": None}
+    stage = staged(says("Hi"), named("", content=[odd, {"type": "text", "text": "A greeting"}]), title_model=SMALL)
+    id = stage.api.send("Hello")["conversation"]["id"]
+    assert until(lambda: title_of(stage.api, id)) == "A greeting"
+    printed = "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn)
+    assert "parsnip" not in printed
+
+
 @pytest.mark.parametrize(
     ("text", "title"),
     [
