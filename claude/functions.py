@@ -18,6 +18,7 @@ from anthropic.lib.tools import BetaAsyncFunctionTool, beta_async_tool
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
+from claude.tool_schemas import schema_for_claude
 from claude.tools import NAME, Image, Result, ToolContext, ToolError, shape_problem
 from tertulia.json import Json, dumps
 
@@ -57,7 +58,7 @@ class FunctionTool:
         self.name = self._derived.name
         self.description = self._derived.description
         self.input_schema: Json = {**self._derived.input_schema}
-        if problem := shape_problem(self.input_schema):
+        if problem := shape_problem(schema_for_claude(self.input_schema)):
             raise ValueError(f"{self.name}: its schema {problem}")
         if not re.fullmatch(NAME, self.name):
             raise ValueError(f"{self.name} is no name for a tool: it takes letters, digits, _ and -")

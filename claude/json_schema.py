@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from claude.sandbox import SCHEMAS, OutOfBoundsError, SandboxBusyError
 from claude.schema_jobs import is_deeper
+from claude.tool_schemas import schema_for_claude
 from claude.tools import shape_problem
 
 Json = dict[str, Any]
@@ -102,7 +103,7 @@ def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
         data = _encoded(schema, max_bytes)
     except ValueError as error:
         return _Check(problem=str(error), is_done=True)
-    if kind is SchemaKind.TOOL and (problem := shape_problem(json.loads(data))) is not None:
+    if kind is SchemaKind.TOOL and (problem := shape_problem(schema_for_claude(json.loads(data)))) is not None:
         return _Check(problem=problem, is_done=True)
     key = f"{kind} {hashlib.sha256(data).hexdigest()}"
     if key in _findings:

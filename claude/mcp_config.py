@@ -1,6 +1,5 @@
-"""The file of MCP servers, the streams to and from one, and how a result of theirs is read."""
+"""The file of MCP servers, the streams to and from one, and what they may be sent."""
 
-import base64
 import json
 import os
 import re
@@ -20,8 +19,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from claude.tools import Image, Result, ToolError
-from tertulia.json import Json, clean, dumps_spaced, loads
+from claude.mcp_results import Listing, repair
+from claude.tools import ToolError
+from tertulia.json import Json, clean, loads
 
 SERVER_NAME = r"[a-zA-Z0-9_-]{1,50}"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -155,6 +155,7 @@ class Watch:
         """Take what is told of the end, at once."""
         self.is_over = False
         self.status: int | None = None
+        self.listing = Listing()
         self._ended = ended
 
     def end(self) -> None:
@@ -182,25 +183,11 @@ class _Watched(ObjectReceiveStream[Item]):
             self._watch.end()
             raise
         if isinstance(item, SessionMessage) and isinstance(item.message, types.JSONRPCResponse):
-            _mend(item.message.result)
+            repair(item.message.result, self._watch.listing)
         return item
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-def _mend(result: dict[str, Any]) -> None:
-    """Add the type of a tool's input where it is missing: the SDK refuses the whole list for one such."""
-    match result:
-        case {"tools": [*tools]}:
-            for tool in tools:
-                match tool:
-                    case {"inputSchema": {**schema}}:
-                        tool["inputSchema"] = {"type": "object", **schema}
-                    case _:
-                        pass
-        case _:
-            pass
 
 
 @asynccontextmanager
@@ -240,38 +227,3 @@ def check_input(input: Json) -> None:
         json.dumps(request.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise ToolError("The input cannot be sent to an MCP server: it is not valid as JSON.") from None
-
-
-def result_of(server: str, given: types.CallToolResult) -> Result:
-    """Give what a tool of a server gave; raise ToolError for what cannot be read."""
-    parts: list[str | Image] = []
-    for block in given.content:
-        try:
-            parts.append(_part(block))
-        except ValueError:
-            raise ToolError(f"The MCP server {server} gave an image that cannot be read.") from None
-    if given.structured_content is None or any(isinstance(block, types.TextContent) for block in given.content):
-        return Result(parts, is_error=given.is_error)
-    parts.append(dumps_spaced(given.structured_content))
-    return Result(parts, is_error=given.is_error, is_json=len(parts) == 1)
-
-
-def _part(block: types.ContentBlock) -> str | Image:
-    match block:
-        case types.TextContent():
-            return block.text
-        case types.ImageContent():
-            return Image(base64.b64decode("".join(block.data.split()), validate=True), block.mime_type)
-        case types.AudioContent():
-            return _unseen(block.mime_type, block.data)
-        case types.ResourceLink():
-            return f"[{block.mime_type or 'resource'}, {block.name}, {block.uri}, not shown]"
-        case types.EmbeddedResource():
-            held = block.resource
-            if isinstance(held, types.TextResourceContents):
-                return held.text
-            return _unseen(held.mime_type or "application/octet-stream", held.blob)
-
-
-def _unseen(media_type: str, data: str) -> str:
-    return f"[{media_type}, {len(data.rstrip('=')) * 3 // 4} bytes, not shown]"

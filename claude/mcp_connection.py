@@ -6,6 +6,7 @@ Source: the Model Context Protocol, 2025-11-25 and 2026-07-28; the official SDK 
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 
 import anyio
 import httpx2
@@ -14,8 +15,11 @@ from mcp.client import IncomingMessage
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from pydantic import ValidationError
 
-from claude.mcp_config import HttpServer, ServerConfig, Watch, check_input, open_streams, result_of
+from claude.json_schema import SchemaKind, schema_problem
+from claude.mcp_config import HttpServer, ServerConfig, Watch, check_input, open_streams
+from claude.mcp_results import MAX_SHOWN_NAME, ListedTool, Listing, result_of
 from claude.tools import Json, Result, ToolError
+from tertulia.json import clean_text
 
 CONNECT_SECONDS = 30.0
 LIST_SECONDS = 30.0
@@ -26,6 +30,7 @@ STOP_SECONDS = 10.0
 """How long the SDK may take to end a program: it closes its input, then terminates it, then kills it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 MOST_PAGES = 100
+MAX_SCHEMA_BYTES = 256 * 1024
 CLOSED_BY_SDK = ("Connection closed", "SSE stream ")
 """How the SDK's own errors begin where no answer can come any more."""
 
@@ -42,13 +47,16 @@ logger = logging.getLogger("tertulia.mcp")
 class Connection:
     """One server: the session of the moment, if there is one, and what was offered last."""
 
-    def __init__(self, name: str, config: ServerConfig) -> None:
-        """Open nothing yet."""
+    def __init__(self, name: str, config: ServerConfig, changed: Callable[[], None]) -> None:
+        """Open nothing yet. `changed` is called when the server offers other tools than before."""
         self.name = name
-        self.offered: tuple[types.Tool, ...] = ()
+        self.offered: tuple[ListedTool, ...] = ()
+        self.skipped: dict[str, str] = {}
+        """Why tools of its list are not offered, by their names."""
         self.problem: str | None = NOT_YET
         self.tried = asyncio.Event()
         self._config = config
+        self._changed = changed
         self._client: Client | None = None
         self._calls = 0
         self._legacy = False
@@ -105,7 +113,7 @@ class Connection:
             self._calls -= 1
         if not isinstance(given, types.CallToolResult):
             raise ToolError(f"The MCP server {self.name} asks for more than is offered here, so there is no result.")
-        return result_of(self.name, given)
+        return result_of(given)
 
     async def _run(self, scope: anyio.CancelScope) -> None:
         pause = FIRST_PAUSE
@@ -135,10 +143,10 @@ class Connection:
         try:
             with limit:
                 async with asking as client:
-                    offered = await _list(client)
+                    offered = await _list(client, watch.listing)
                     limit.deadline = math.inf
                     if not watch.is_over:
-                        await self._stay(client, offered)
+                        await self._stay(client, watch.listing, offered)
         except Exception as error:  # noqa: BLE001 - what a server sends may make the SDK raise anything
             problem = _problem(error, watch.status)
             if limit.deadline < math.inf:
@@ -158,9 +166,10 @@ class Connection:
         if isinstance(message, types.ToolListChangedNotification):
             self._wake.set()
 
-    async def _stay(self, client: Client, offered: tuple[types.Tool, ...]) -> None:
+    async def _stay(self, client: Client, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
         """Keep the list as the server has it, until the server is lost or to be left."""
-        self._client, self.offered, self.problem = client, offered, None
+        self._client, self.problem = client, None
+        self._offer(listing, offered)
         self._stale = False
         self.tried.set()
         logger.info("The MCP server %s is connected, with %d tools", self.name, len(offered))
@@ -173,7 +182,7 @@ class Connection:
                         await self._wake.wait()
                     self._wake.clear()
                     if not self._is_over():
-                        await self._refresh(client)
+                        await self._refresh(client, listing)
                 group.cancel_scope.cancel()
         finally:
             self._lose()
@@ -181,10 +190,18 @@ class Connection:
     def _is_over(self) -> bool:
         return self._leaving or not self.connected
 
-    async def _refresh(self, client: Client) -> None:
+    def _offer(self, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
+        self.offered, known = offered, self.skipped
+        self.skipped = dict(listing.skipped)
+        for name, reason in self.skipped.items():
+            if known.get(name) != reason:
+                logger.warning("The tool %r of the MCP server %s is left out: %s", name, self.name, reason)
+        self._changed()
+
+    async def _refresh(self, client: Client, listing: Listing) -> None:
         try:
             with anyio.fail_after(LIST_SECONDS):
-                offered = await _list(client)
+                offered = await _list(client, listing)
         except (MCPError, ValidationError, TimeoutError):
             # A program may be busy with a call; and to end one ends what it does.
             self._stale = True
@@ -192,8 +209,8 @@ class Connection:
                 raise
             return
         self._stale = False
-        if offered != self.offered:
-            self.offered = offered
+        if offered != self.offered or listing.skipped != self.skipped:
+            self._offer(listing, offered)
             logger.info("The MCP server %s has other tools now: %d", self.name, len(offered))
 
     async def _listen(self, client: Client) -> None:
@@ -215,17 +232,38 @@ class Connection:
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def _list(client: Client) -> tuple[types.Tool, ...]:
-    found: dict[str, types.Tool] = {}
+async def _list(client: Client, listing: Listing) -> tuple[ListedTool, ...]:
+    """Return the tools that can be offered, by name; what was left out is in `listing`."""
+    listing.tools.clear()
+    listing.count = 0
+    listing.skipped.clear()
+    accepted: set[str] = set()
+    cursors: set[str | None] = set()
     cursor: str | None = None
-    for _ in range(MOST_PAGES if client.server_capabilities.tools else 0):
-        page = await client.list_tools(cursor=cursor)
-        for tool in page.tools:
-            found.setdefault(tool.name, tool)
+    while client.server_capabilities.tools and cursor not in cursors and len(cursors) < MOST_PAGES:
+        cursors.add(cursor)
+        try:
+            page = await client.list_tools(cursor=cursor)
+        except (MCPError, ValidationError) as error:
+            if not accepted or (isinstance(error, MCPError) and _is_closed(error)):
+                raise
+            listing.skipped[f"page {len(cursors)}"] = "the server answered with an error when it was asked for more."
+            break
+        accepted |= {tool.name for tool in page.tools}
         cursor = page.next_cursor
         if not cursor:
             break
-    return tuple(found[name] for name in sorted(found))
+    return tuple([tool for _, tool in sorted(listing.tools.items()) if await _is_offered(tool, listing, accepted)])
+
+
+async def _is_offered(tool: ListedTool, listing: Listing, accepted: set[str]) -> bool:
+    problem = await schema_problem(tool.input_schema, SchemaKind.TOOL, MAX_SCHEMA_BYTES)
+    if tool.name not in accepted:
+        # The specification of 2026-07-28 requires that such tools are dropped, and the SDK does it.
+        problem = "has `x-mcp-header` annotations that are not valid."
+    if problem is not None:
+        listing.skipped[clean_text(tool.name)[:MAX_SHOWN_NAME]] = f"its inputSchema {problem}"
+    return problem is None
 
 
 def _is_closed(error: MCPError) -> bool:

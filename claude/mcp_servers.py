@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from claude.tools import Json, Result, ToolContext
 
 if TYPE_CHECKING:
-    from mcp import types
-
     from claude.mcp_config import ServerConfig
     from claude.mcp_connection import Connection
+    from claude.mcp_results import ListedTool
 
 START_SECONDS = 10.0
 """How long servers that are slow to answer hold up the start."""
@@ -42,6 +41,14 @@ class McpTool:
 
 
 @dataclass(frozen=True, slots=True)
+class SkippedTool:
+    """A tool of an MCP server's list that is not offered, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class McpServer:
     """How a server does. `problem`: why it is not connected; its tools are then those that it had last."""
 
@@ -49,14 +56,27 @@ class McpServer:
     connected: bool
     problem: str | None
     tools: tuple[McpTool, ...]
+    skipped: tuple[SkippedTool, ...] = ()
 
 
 class McpServers:
     """The MCP servers of this process: each is connected to, and again whenever it is lost."""
 
-    def __init__(self, configs: "Mapping[str, ServerConfig]", *, asks_first: Callable[[str], bool]) -> None:
-        """Open nothing yet. `asks_first`: whether the user is asked before calls of a tool, by its full name."""
-        self._connections = _open(configs) if configs else []
+    def __init__(
+        self,
+        configs: "Mapping[str, ServerConfig]",
+        *,
+        asks_first: Callable[[str], bool],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            configs: The servers, by name.
+            asks_first: Whether the user is asked before calls of a tool, by its full name.
+            changed: Called when a server offers other tools than before.
+        """
+        self._connections = _open(configs, changed) if configs else []
         self._asks_first = asks_first
 
     async def start(self) -> None:
@@ -85,6 +105,7 @@ class McpServers:
                 connection.connected,
                 connection.problem,
                 tuple(self._tool(connection, tool, names[connection.name, tool.name]) for tool in connection.offered),
+                tuple(SkippedTool(name, reason) for name, reason in sorted(connection.skipped.items())),
             )
             for connection in self._connections
         ]
@@ -94,11 +115,11 @@ class McpServers:
         """What can be called now."""
         return [tool for server in self.servers if server.connected for tool in server.tools]
 
-    def _tool(self, connection: "Connection", tool: "types.Tool", name: str) -> McpTool:
+    def _tool(self, connection: "Connection", tool: "ListedTool", name: str) -> McpTool:
         return McpTool(
             name=name,
-            description=tool.description or tool.title or tool.name,
-            input_schema={"type": "object", **tool.input_schema},
+            description=tool.description,
+            input_schema=tool.input_schema,
             asks_first=self._asks_first(name),
             server=connection.name,
             original=tool.name,
@@ -121,8 +142,8 @@ def _marked(name: str, key: tuple[str, str]) -> str:
     return f"{name[: LONGEST_NAME - 9]}_{mark}"
 
 
-def _open(configs: "Mapping[str, ServerConfig]") -> "list[Connection]":
+def _open(configs: "Mapping[str, ServerConfig]", changed: Callable[[], None]) -> "list[Connection]":
     # The SDK takes half a second to import, which only those pay who have such servers.
     from claude.mcp_connection import Connection
 
-    return [Connection(name, config) for name, config in sorted(configs.items())]
+    return [Connection(name, config, changed) for name, config in sorted(configs.items())]

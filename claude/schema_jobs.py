@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 
 import jsonschema_rs
 
+from claude.tool_schemas import schema_for_claude
 from tertulia.json import loads
 
 MAX_PROBLEM = 300
@@ -28,8 +29,9 @@ def tool_schema_problem(data: bytes) -> str | None:
     schema = json.loads(data)
 
     def compile_schema() -> None:
-        jsonschema_rs.validator_for(without_patterns(schema), offline=True)
-        jsonschema_rs.meta.validate({name: value for name, value in schema.items() if name != "$schema"})
+        told = without_patterns(schema_for_claude(schema))
+        jsonschema_rs.validator_for(told, offline=True)
+        jsonschema_rs.meta.validate(told)
 
     return _problem_of(compile_schema)
 

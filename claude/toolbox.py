@@ -1,12 +1,16 @@
 """All tools that this server offers, and those of them that one conversation has, beside its client's own."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 from claude.models import Model
-from claude.tools import UNFIT, Json, Tool, shape_problem
+from claude.tool_schemas import schema_for_claude
+from claude.tools import Json, Tool
+from tertulia.json import encode, loads
 
 CLAUDES_OWN: dict[str, Json] = {
     # Called by Claude alone, and not from code that it runs.
@@ -20,7 +24,13 @@ DESCRIBED = {
     "web_fetch": "Reads a page or PDF of the web, on Claude's side.",
     "code_execution": "Runs code in a sandbox, on Claude's side.",
 }
+CHARACTERS_OF_TOKEN = 4
+"""Roughly, of a schema."""
+TOKENS_TO_WARN = 20_000
+"""Tokens of tools in each request from which on the log and `tertulia doctor` warn."""
 GONE: Json = {"type": "object"}
+
+logger = logging.getLogger("tertulia.tools")
 
 Source = Literal["function", "mcp", "claude"]
 
@@ -47,6 +57,22 @@ class Selection:
     client: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCost:
+    """How many tools there are, and roughly how many tokens of each request they take."""
+
+    tools: int
+    tokens: int
+
+    @property
+    def warning(self) -> str | None:
+        """Describe a cost that few people expect; None for one that is small."""
+        if self.tokens < TOKENS_TO_WARN:
+            return None
+        size = f"{self.tools:,} tools take about {self.tokens:,} tokens of every request"
+        return f"{size}: offer fewer, or let conversations choose some with `tools {{ server }}`"
+
+
 class Toolbox:
     """Knows all tools of the moment: those of MCP servers come and go."""
 
@@ -67,6 +93,7 @@ class Toolbox:
         self._own = own
         self._served = served
         self._asks_first = asks_first
+        self._warned_of = 0
         names = [tool.name for tool in functions] + list(own)
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two tools are called {', '.join(twice)}")
@@ -76,6 +103,18 @@ class Toolbox:
         found = [self._offer(tool) for tool in self._here()]
         found += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._own]
         return sorted(found, key=lambda offer: offer.name)
+
+    def cost(self) -> "ToolCost":
+        """Return what all tools add to a request."""
+        definitions = [_definition(tool) for tool in self._here()]
+        return ToolCost(len(definitions) + len(self._own), len(encode(definitions)) // CHARACTERS_OF_TOKEN)
+
+    def warn_of_cost(self) -> None:
+        """Warn in the log if the tools have become expensive."""
+        cost = self.cost()
+        if cost.warning is not None and cost.tokens > self._warned_of * 1.1:
+            self._warned_of = cost.tokens
+            logger.warning("%s", cost.warning)
 
     def of(self, chosen: Json, model: Model) -> Selection:
         """Give the tools of a conversation, as it has chosen them (`Conversation.tools`), that the model can use."""
@@ -90,7 +129,10 @@ class Toolbox:
         running = {tool.name: tool for tool in self._here() if wanted(tool.name) and tool.name not in client}
         # In a fixed order: Claude's cache and its thinking are bound to it.
         definitions = [_definition(running[name]) for name in sorted(running)]
-        definitions += sorted(declared, key=lambda tool: tool["name"])
+        definitions += [
+            {**tool, "input_schema": _for_claude(encode(tool["input_schema"]))}
+            for tool in sorted(declared, key=lambda tool: tool["name"])
+        ]
         own = [name for name in self._own if wanted(name) and model.has_tool(name) and name not in client]
         definitions += [CLAUDES_OWN[name] for name in own]
         asking = frozenset(name for name, tool in running.items() if self._asks(tool))
@@ -98,9 +140,7 @@ class Toolbox:
 
     def _here(self) -> list[Tool]:
         ours = {tool.name for tool in self._functions}
-        served = (tool for tool in self._served() if tool.name not in ours)
-        taken = (tool for tool in served if shape_problem(_definition(tool)["input_schema"]) is None)
-        return [*self._functions, *taken]
+        return [*self._functions, *(tool for tool in self._served() if tool.name not in ours)]
 
     def _asks(self, tool: Tool) -> bool:
         return tool.asks_first or any(fnmatchcase(tool.name, pattern) for pattern in self._asks_first)
@@ -124,6 +164,11 @@ def with_gone(definitions: Sequence[Json], messages: Sequence[Json]) -> list[Jso
 
 
 def _definition(tool: Tool) -> Json:
-    # Of the tools of others Claude is told what it takes; they check what they are given themselves.
-    schema = {key: value for key, value in tool.input_schema.items() if key not in UNFIT}
+    schema = _for_claude(encode(tool.input_schema))
     return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+@lru_cache(maxsize=2048)
+def _for_claude(schema: bytes) -> Json:
+    """Return what Claude is told of a schema, which is the same for each of many requests."""
+    return schema_for_claude(loads(schema))

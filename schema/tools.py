@@ -35,6 +35,16 @@ def _tool_names(root: mcp_servers.McpServer) -> list[str]:
     return [tool.name for tool in root.tools]
 
 
+@shows(mcp_servers.SkippedTool)
+class SkippedTool:
+    """A tool that an MCP server lists and that is not offered to Claude."""
+
+    name: str
+    """The name that the server gives it, or its place in the list."""
+    reason: str
+    """Why it is not offered, in words for people."""
+
+
 @shows(mcp_servers.McpServer)
 class ToolServer:
     """An MCP server. One that is lost is connected again by itself; its tools are missing until then."""
@@ -46,6 +56,8 @@ class ToolServer:
     problem: str | None
     """Why it is not connected, in words for people; null while it is."""
     tools: list[str] = served(_tool_names)
+    skipped: list[SkippedTool]
+    """Tools of its list that cannot be offered to Claude; the others are not affected."""
 
 
 @shows(tools.ClientTools)

@@ -58,8 +58,9 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield await _redis(settings)
     yield await _attachments(settings)
     with console.status("Connecting tools …"):
-        finding = await _tools(settings)
-    yield finding
+        findings = await _tools(settings)
+    for finding in findings:
+        yield finding
     with console.status("Asking Claude …"):
         finding = await _claude(settings)
     yield finding
@@ -154,17 +155,25 @@ async def _attachments(settings: Settings) -> Finding:
     return True, f"attachments: {place} is writable"
 
 
-async def _tools(settings: Settings) -> Finding:
+async def _tools(settings: Settings) -> list[Finding]:
     toolbox, mcp = open_toolbox(settings)
     try:
         await mcp.start()
-        lost = [f"{server.name}: {server.problem}" for server in mcp.servers if not server.connected]
+        servers = mcp.servers
         names = [offer.name for offer in toolbox.offers()]
+        cost = toolbox.cost()
     finally:
         await mcp.close()
-    if lost:
-        return False, f"TERTULIA_MCP_CONFIG: {'; '.join(lost)}"
-    return True, f"tools: {', '.join(names) or 'none'}"
+    setting = "TERTULIA_MCP_CONFIG"
+    findings = [(False, f"{setting}: {one.name}: {one.problem}") for one in servers if not one.connected]
+    findings += [
+        (False, f"{setting}: {server.name}: the tool {tool.name} is left out: {tool.reason}")
+        for server in servers
+        for tool in server.skipped
+    ]
+    if cost.warning is not None:
+        findings.append((False, f"tools: {cost.warning}"))
+    return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
 
 
 async def _claude(settings: Settings) -> Finding:

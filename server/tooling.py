@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def open_toolbox(settings: Settings) -> tuple[Toolbox, McpServers]:
     """Make the toolbox, and the MCP servers that it takes from, which are not started yet; raise WrongSetting."""
-    servers = McpServers(_configs(settings), asks_first=_asks(settings.ask_first))
+
+    def changed() -> None:
+        toolbox.warn_of_cost()
+
+    servers = McpServers(_configs(settings), asks_first=_asks(settings.ask_first), changed=changed)
     own = [name for name in settings.tools if name in CLAUDES_OWN]
     functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
     try:
@@ -35,6 +39,7 @@ async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[Toolbo
     toolbox, servers = open_toolbox(settings)
     stack.push_async_callback(servers.close)
     await servers.start()
+    toolbox.warn_of_cost()
     return toolbox, servers
 
 

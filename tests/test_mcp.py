@@ -117,6 +117,9 @@ for number, line in enumerate(sys.stdin):
         say(id=id, result=result)
     elif method == "tools/list":
         place = int(asked.get("params", {}).get("cursor", 0))
+        if place and "pages" in quirks:
+            say(id=id, error={"code": -32603, "message": "Internal error"})
+            continue
         more = {"nextCursor": str(place + 2)} if place + 2 < len(tools) else {}
         say(id=id, result={"tools": tools[place : place + 2], **more})
     elif method == "notifications/cancelled":
@@ -228,7 +231,7 @@ def text(words: str) -> Json:
     return {"result": {"content": [{"type": "text", "text": words}]}}
 
 
-def content(*blocks: Json, **more: Any) -> Json:
+def content(*blocks: Any, **more: Any) -> Json:
     return {"result": {"content": list(blocks), **more}}
 
 
@@ -302,13 +305,30 @@ RESULTS = {
         Result([Image(PIXEL), '{"name": "Zoë"}']),
     ),
     "nothing": (content(), Result([])),
+    "image-of-no-bytes": (
+        content({"type": "text", "text": "One."}, {"type": "image", "data": "!", "mimeType": "image/png"}),
+        Result(["One.", "[An image that cannot be read.]"]),
+    ),
+    "image-without-type": (
+        content({"type": "image", "data": base64.b64encode(PIXEL).decode(), "annotations": "none"}),
+        Result([Image(PIXEL, "application/octet-stream")]),
+    ),
+    "unknown-block": (
+        content({"type": "hologram", "data": 1}, {"type": "text", "text": "One."}, None, "Two."),
+        Result(
+            [
+                "[A part of the result that cannot be read, of the type hologram.]",
+                "One.",
+                "[A part of the result that is not a content block.]",
+                "Two.",
+            ]
+        ),
+    ),
+    "bare-text": ({"result": {"content": "Bare.", "isError": 0, "_meta": 3}}, Result(["Bare."])),
+    "list-as-structure": (content(structuredContent=[1, 2]), Result(["[1, 2]"])),
 }
 FAULTS = {
-    "no-picture": (
-        content({"type": "image", "data": "!", "mimeType": "image/png"}),
-        "The MCP server old gave an image that cannot be read.",
-    ),
-    "no-content": ({"result": {"content": 7}}, "The MCP server old answered with what cannot be understood."),
+    "no-content": ({"result": {"resultType": 7}}, "The MCP server old answered with what cannot be understood."),
     "protocol": ({"error": {"code": -32000, "message": "The ledger is closed."}}, "The ledger is closed."),
 }
 
@@ -408,6 +428,88 @@ def test_names_and_schemas_are_such_as_claude_takes(tmp_path: Path) -> None:
             same = [tool for tool in servers.tools if re.fullmatch(r"a__b__c_[0-9a-f]{8}", tool.name)]
             assert [tool.server for tool in same] == ["a", "a__b"]
             assert await same[1].call({}, CONTEXT) == Result(["c"])
+
+    run(work())
+
+
+OBJECT = {"type": "object"}
+KEPT: dict[str, Json] = {
+    "outputSchema without type": {"inputSchema": OBJECT, "outputSchema": {"properties": {}}},
+    "outputSchema elsewhere": {"inputSchema": OBJECT, "outputSchema": {"$ref": "http://127.0.0.1:1/x"}},
+    "outputSchema null": {"inputSchema": OBJECT, "outputSchema": None},
+    "no inputSchema": {},
+    "inputSchema null": {"inputSchema": None},
+    "inputSchema true": {"inputSchema": True},
+    "no type": {"inputSchema": {"properties": {"a": {"type": "string"}}}},
+    "object or null": {"inputSchema": {"type": ["object", "null"]}},
+    "annotations": {"inputSchema": OBJECT, "annotations": "none"},
+    "hints": {"inputSchema": OBJECT, "annotations": {"readOnlyHint": "yes"}},
+    "icons": {"inputSchema": OBJECT, "icons": [{"src": 5}, None]},
+    "description null": {"inputSchema": OBJECT, "description": None},
+    "description 5": {"inputSchema": OBJECT, "description": 5},
+    "long description": {"inputSchema": OBJECT, "description": "x" * 300_000},
+    "more fields": {"inputSchema": OBJECT, "execution": "sometimes", "_meta": [], "unknown": {}},
+    "draft 3": {"inputSchema": {"$schema": "http://json-schema.org/draft-03/schema#", **OBJECT}},
+    "draft 4": {"inputSchema": {**OBJECT, "properties": {"a": {"minimum": 0, "exclusiveMinimum": True}}}},
+    "draft 7": {
+        "inputSchema": {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            **OBJECT,
+            "properties": {"a": {"items": [{"type": "string"}], "additionalItems": False}},
+        }
+    },
+    "nulls in the schema": {"inputSchema": {**OBJECT, "title": None, "properties": {"a": {"enum": None}}}},
+}
+SKIPPED: dict[str, tuple[Json, str]] = {
+    "list": ({"inputSchema": []}, "its inputSchema is not an object."),
+    "text": ({"inputSchema": {"type": "string"}}, "its inputSchema is of the type string"),
+    "properties": ({"inputSchema": {**OBJECT, "properties": []}}, "its inputSchema is not a valid JSON schema"),
+    "property": ({"inputSchema": {**OBJECT, "properties": {"a b": {}}}}, "its inputSchema has the property 'a b'"),
+    "type": (
+        {"inputSchema": {**OBJECT, "properties": {"a": {"type": "x"}}}},
+        "its inputSchema is not a valid JSON sch",
+    ),
+    "elsewhere": (
+        {"inputSchema": {**OBJECT, "properties": {"a": {"$ref": "file:///etc/hostname"}}}},
+        "its inputSchema refers to 'file:///etc/hostname'",
+    ),
+    "nowhere": (
+        {"inputSchema": {**OBJECT, "properties": {"a": {"$ref": "#/$defs/a"}}}},
+        "its inputSchema is not a val",
+    ),
+    "deep": ({"inputSchema": {**OBJECT, "properties": {"a": nested(100)}}}, "its inputSchema has more than 64 levels."),
+}
+
+
+def test_a_tool_that_is_a_little_wrong_costs_at_most_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    odd: list[Any] = [{"name": name, **tool} for name, tool in KEPT.items()]
+    odd += [{"name": name, **tool} for name, (tool, _) in SKIPPED.items()]
+    odd += [{"name": "good", "inputSchema": OBJECT}, {"name": "good", "inputSchema": OBJECT}]
+    odd += [7, None, {"inputSchema": OBJECT}, {"name": "", "inputSchema": OBJECT}, {"name": 3, "inputSchema": OBJECT}]
+
+    async def work() -> None:
+        async with connected(old=old(tmp_path, tools=odd, results={"good": text("Good.")})) as servers:
+            (server,) = servers.servers
+            assert (server.connected, server.problem) == (True, None)
+            assert {tool.original for tool in server.tools} == {*KEPT, "good"}
+            reasons = {tool.name: tool.reason for tool in server.skipped}
+            for name, (_, reason) in SKIPPED.items():
+                assert reason in reasons.pop(name), name
+            assert reasons.pop("good") == "another tool has the same name, and was listed before it."
+            assert set(reasons.values()) == {"it is not an object.", "it has no name."}
+            assert await call(servers, "old__good") == Result(["Good."])
+
+    run(work())
+    lines = [record.getMessage() for record in caplog.records if "is left out" in record.getMessage()]
+    assert len(lines) == len(set(lines))
+    assert "The tool 'list' of the MCP server old is left out: its inputSchema is not an object." in lines
+
+
+def test_a_page_of_a_list_that_fails_costs_no_earlier_page(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with connected(old=old(tmp_path, "a", "b", "c", quirk="pages")) as servers:
+            assert names(servers) == ["old__a", "old__b"]
+            assert [tool.name for tool in servers.servers[0].skipped] == ["page 2"]
 
     run(work())
 

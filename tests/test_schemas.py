@@ -93,7 +93,7 @@ def listener() -> Generator[tuple[str, list[str]]]:
             self.end_headers()
             self.wfile.write(b"{}")
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)

@@ -1,0 +1,178 @@
+"""What Claude is told of a tool's input: the schema in the form that the Messages API accepts.
+
+The API requires `type: object` at the top, without `anyOf`, `oneOf`, `allOf` or `$ref`, and JSON Schema 2020-12
+throughout ("Tool use" in its documentation). A tool's own schema stays as it is: whoever runs the tool validates by it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
+
+Json = dict[str, Any]
+
+ALTERNATIVES = ("anyOf", "oneOf")
+COMBINATIONS = (*ALTERNATIVES, "allOf", "$ref", "$dynamicRef")
+CLOSED = ("additionalProperties", "unevaluatedProperties")
+DATA = ("const", "default", "enum", "example", "examples")
+"""Keywords whose values are data and not schemas."""
+MAX_VISITED = 500
+"""Parts of a schema that are merged; references could lead to many more."""
+MAX_DESCRIBED = 20
+"""Alternatives that are described in words."""
+
+
+def schema_for_claude(schema: Json) -> Json:
+    """Return a tool's schema as the API accepts it, with all properties that the tool may take."""
+    modern: Json = _modern({name: value for name, value in schema.items() if name != "$schema"})
+    if not any(name in modern for name in COMBINATIONS):
+        return modern
+    merged = _Merger(modern).merge(modern)
+    kept = {name: value for name, value in modern.items() if name not in (*COMBINATIONS, *CLOSED)}
+    words = [modern.get("description"), *merged.alternatives]
+    description = " ".join(part for part in words if isinstance(part, str) and part)
+    return {
+        **kept,
+        "type": "object",
+        **({"description": description} if description else {}),
+        "properties": {name: _joined(shapes) for name, shapes in merged.properties.items()},
+        **({"required": merged.required} if merged.required else {}),
+    }
+
+
+@dataclass
+class _Shape:
+    """The properties of an object, each with the schemas that are given for it, and which of them are required."""
+
+    properties: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    required: list[str] = field(default_factory=list[str])
+    alternatives: list[str] = field(default_factory=list[str])
+    """What cannot be said in properties, as sentences."""
+    is_object: bool = True
+
+    def add(self, other: "_Shape") -> None:
+        """Add properties of another, without what it requires."""
+        for name, shapes in other.properties.items():
+            known = self.properties.setdefault(name, [])
+            known += [shape for shape in shapes if shape not in known]
+        self.alternatives += other.alternatives
+
+    def require(self, names: Sequence[str]) -> None:
+        """Require more properties."""
+        self.required += [name for name in names if name not in self.required]
+
+
+class _Merger:
+    """Merges the parts of one schema; references lead into it."""
+
+    def __init__(self, root: Json) -> None:
+        self._root = root
+        self._visited = 0
+
+    def merge(self, schema: Json, references: tuple[str, ...] = ()) -> _Shape:
+        """Return the shape of an object that all parts of a schema describe together."""
+        self._visited += 1
+        shape = _Shape(is_object=schema.get("type", "object") == "object")
+        properties = schema.get("properties")
+        shape.add(_Shape({name: [part] for name, part in properties.items()} if _is_object(properties) else {}))
+        shape.require(_strings(schema.get("required")))
+        for part, inner in self._parts_of_all(schema, references):
+            merged = self.merge(part, inner)
+            shape.add(merged)
+            shape.require(merged.required)
+        for keyword in ALTERNATIVES:
+            self._add_alternatives(shape, keyword, schema, references)
+        return shape
+
+    def _add_alternatives(self, shape: _Shape, keyword: str, schema: Json, references: tuple[str, ...]) -> None:
+        merged = [self.merge(part, references) for part in self._bounded(schema.get(keyword))]
+        objects = [one for one in merged if one.is_object]
+        if not objects:
+            return
+        for one in objects:
+            shape.add(one)
+        shape.require([name for name in objects[0].required if all(name in one.required for one in objects)])
+        if len(objects) > 1:
+            shape.alternatives.append(_described(keyword, objects))
+
+    def _parts_of_all(self, schema: Json, references: tuple[str, ...]) -> Iterator[tuple[Json, tuple[str, ...]]]:
+        for part in self._bounded(schema.get("allOf")):
+            yield part, references
+        reference = schema.get("$ref", schema.get("$dynamicRef"))
+        if isinstance(reference, str) and reference not in references and self._visited < MAX_VISITED:
+            found = self._find(reference)
+            if _is_object(found):
+                yield found, (*references, reference)
+
+    def _bounded(self, parts: object) -> Iterator[Json]:
+        for part in parts if _is_list(parts) else ():
+            if _is_object(part) and self._visited < MAX_VISITED:
+                yield part
+
+    def _find(self, reference: str) -> object:
+        """Return what a reference leads to, in the schema itself; None where that is nothing."""
+        found: Any = self._root
+        if not reference.startswith("#"):
+            return None
+        for step in reference[1:].split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if _is_object(found):
+                found = found.get(name)
+            else:
+                found = found[int(name)] if _is_list(found) and name.isdecimal() and int(name) < len(found) else None
+        return found
+
+
+def _joined(shapes: list[Any]) -> Any:
+    return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+
+
+def _described(keyword: str, objects: Sequence[_Shape]) -> str:
+    """Describe alternatives, which the API does not accept as a schema."""
+    sets = [", ".join(_marked(name, one) for name in one.properties or one.required) or "none" for one in objects]
+    sets = list(dict.fromkeys(sets))
+    more = "; or others" if len(sets) > MAX_DESCRIBED else ""
+    begin = "Exactly one" if keyword == "oneOf" else "At least one"
+    return f"{begin} of these sets of properties applies: {'; or '.join(sets[:MAX_DESCRIBED])}{more}."
+
+
+def _marked(name: str, shape: _Shape) -> str:
+    return f"{name} (required)" if name in shape.required else name
+
+
+def _modern(schema: Any) -> Any:
+    """Return a schema of an older draft, or one that is a little wrong, in the words of draft 2020-12."""
+    if _is_list(schema):
+        return [_modern(part) for part in schema]
+    if not _is_object(schema):
+        return schema
+    modern: Json = {}
+    for name, value in schema.items():
+        if name in DATA and (value is not None or name in ("const", "default")):
+            modern[name] = value
+        elif name == "items" and _is_list(value):
+            modern["prefixItems"] = _modern(value)
+        elif name == "additionalItems" and _is_list(schema.get("items")):
+            modern["items"] = _modern(value)
+        elif not _is_outdated(name, value):
+            modern[name] = _modern(value)
+    for name, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if schema.get(name) is True and bound in modern:
+            modern[name] = modern.pop(bound)
+    return modern
+
+
+def _is_outdated(name: str, value: object) -> bool:
+    """Return whether a keyword has a value that its draft once had, or null, which is the same as its absence."""
+    return value is None or (name in ("exclusiveMinimum", "exclusiveMaximum", "required") and isinstance(value, bool))
+
+
+def _strings(value: object) -> list[str]:
+    return [part for part in value if isinstance(part, str)] if _is_list(value) else []
+
+
+def _is_object(value: object) -> TypeGuard[Json]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
