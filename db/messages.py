@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, exists, func
+from sqlalchemy import and_, bindparam, delete, exists, func, true
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -117,26 +117,28 @@ async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUI
     return (await session.exec(query, params={"leaf": leaf_id})).first() is not None
 
 
-def _below() -> Any:
+def _newest_leaf(*, lateral: bool) -> Any:
     below = select(col(Message.id)).where(Message.id == bindparam("top")).cte("below", recursive=True)
-    child = aliased(Message)
-    return below.union_all(select(col(child.id)).join(below, col(child.parent_id) == below.c.id))
+    child, leaf_child = aliased(Message), aliased(Message)
+    if lateral:
+        # PostgreSQL would read the whole table for each level, where its statistics are older than a long conversation.
+        children = select(child.id).where(col(child.parent_id) == below.c.id).offset(0).lateral()
+        below = below.union_all(select(children.c.id).select_from(below.join(children, true())))
+    else:
+        below = below.union_all(select(col(child.id)).join(below, col(child.parent_id) == below.c.id))
+    leaves = select(below.c.id).where(~exists().where(col(leaf_child.parent_id) == below.c.id))
+    return leaves.order_by(below.c.id.desc()).limit(1)
 
 
-_BELOW = _below()
-_CHILD = aliased(Message)
-_NEWEST_LEAF = (
-    select(Message.id)
-    .join(_BELOW, _BELOW.c.id == Message.id)
-    .where(~exists().where(col(_CHILD.parent_id) == col(Message.id)))
-    .order_by(col(Message.id).desc())
-    .limit(1)
-)
+_NEWEST_LEAF = {"sqlite": _newest_leaf(lateral=False), "postgresql": _newest_leaf(lateral=True)}
 
 
 async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
     """Give the newest end of the branches that go through a message, itself where it is one."""
-    return (await session.exec(_NEWEST_LEAF, params={"top": message_id})).one()
+    query = _NEWEST_LEAF[session.get_bind().dialect.name]
+    found: Any = await session.exec(query, params={"top": message_id})
+    newest: UUID = found.one()
+    return newest
 
 
 async def deepest(session: AsyncSession, conversation_id: UUID, count: int) -> Sequence[UUID]:
