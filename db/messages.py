@@ -135,9 +135,9 @@ _NEWEST_LEAF = {"sqlite": _newest_leaf(lateral=False), "postgresql": _newest_lea
 
 async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
     """Give the newest end of the branches that go through a message, itself where it is one."""
-    query = _NEWEST_LEAF[session.get_bind().dialect.name]
-    found: Any = await session.exec(query, params={"top": message_id})
-    newest: UUID = found.one()
+    connection = await session.connection()
+    found = await connection.execute(_NEWEST_LEAF[connection.dialect.name], {"top": message_id})
+    newest: UUID = found.scalar_one()
     return newest
 
 

@@ -53,17 +53,24 @@ _SEARCH = {
 
 Added = tuple[UUID, UUID, Sequence[Json]]
 """The owner, the message, and its content."""
+Insertion = tuple[TextClause, list[Json]]
+"""A statement, and what it is executed with."""
 
 
 async def add(session: AsyncSession, *added: Added) -> None:
     """Let messages be found by the words of their text blocks, each of them once."""
-    statement, rows = insertion(session.get_bind().dialect.name, added)
+    await execute(session, insertion(session.get_bind().dialect.name, added))
+
+
+async def execute(session: AsyncSession, insertion: Insertion) -> None:
+    """Execute what `insertion` has returned, perhaps in a thread: finding the words of long messages takes time."""
+    statement, rows = insertion
     if rows:
         connection = await session.connection()
         await connection.execute(statement, rows)
 
 
-def insertion(dialect: str, added: Iterable[Added]) -> tuple[TextClause, list[Json]]:
+def insertion(dialect: str, added: Iterable[Added]) -> Insertion:
     """Give what `add` executes, and with what."""
     rows: list[Json] = []
     for owner, message_id, content in added:

@@ -8,6 +8,7 @@ from uuid import UUID
 from claude.answer import JSON_MARK
 from claude.calling import JSON_RESULT
 from claude.files import attachment_of
+from claude.schema_jobs import is_list, is_object
 from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, loads
 
 
@@ -107,23 +108,30 @@ def show(blocks: Sequence[Json]) -> list[ContentBlock]:
 
 
 def show_block(index: int, block: Json) -> ContentBlock | None:
-    """Show one stored block."""
+    """Show one stored block; one that lacks what its kind needs is left out like one of an unknown kind.
+
+    Earlier versions imported such blocks: one of them must not hide its whole conversation.
+    """
     kind = str(block.get("type"))
     show_kind = _show_tool_result if kind.endswith("tool_result") else _KINDS.get(kind)
-    return None if show_kind is None else show_kind(index, block)
+    try:
+        return None if show_kind is None else show_kind(index, block)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
     if JSON_MARK in block:
         return _show_json(index, block)
-    citations: list[Json] = block.get("citations") or []
-    return TextBlock(index, block.get("text") or "", [_citation(item) for item in citations])
+    return TextBlock(index, text_of(block.get("text")), [_citation(item) for item in citations_of(block)])
 
 
 def _show_json(index: int, block: Json) -> JsonBlock:
     mark: Json = block[JSON_MARK]
     whole = mark.get("checked") and mark["problem"] is None
-    return JsonBlock(index, block["text"], _value(block["text"]) if whole else None, mark.get("problem"))
+    problem = mark.get("problem")
+    text = text_of(block["text"])
+    return JsonBlock(index, text, _value(text) if whole else None, None if problem is None else str(problem))
 
 
 def _value(text: str, otherwise: Any = None) -> Any:
@@ -135,12 +143,16 @@ def _value(text: str, otherwise: Any = None) -> Any:
 
 
 def _show_thinking(index: int, block: Json) -> ThinkingBlock:
-    return ThinkingBlock(index, block.get("thinking") or "", redacted=block["type"] == "redacted_thinking")
+    return ThinkingBlock(index, text_of(block.get("thinking")), redacted=block["type"] == "redacted_thinking")
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
-    input = exact_for_javascript(block.get("input"))
-    return ToolUseBlock(index, block["id"], block["name"], input, block.get("partial_json"))
+    # It may be null where the call was cut off.
+    input = exact_for_javascript({} if block.get("input") is None else block["input"])
+    partial = block.get("partial_json")
+    return ToolUseBlock(
+        index, text_of(block["id"]), text_of(block["name"]), input, None if partial is None else text_of(partial)
+    )
 
 
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
@@ -148,11 +160,12 @@ def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
     if block.get(JSON_RESULT) and isinstance(output, str):
         # An import may bear the mark where it does not fit.
         output = _value(output, output)
-    return ToolResultBlock(index, block["tool_use_id"], output, bool(block.get("is_error")))
+    return ToolResultBlock(index, text_of(block["tool_use_id"]), output, bool(block.get("is_error")))
 
 
 def _show_summary(index: int, block: Json) -> CompactionBlock:
-    return CompactionBlock(index, block.get("content"))
+    summary = block.get("content")
+    return CompactionBlock(index, None if summary is None else text_of(summary))
 
 
 def _show_attachment(index: int, block: Json) -> AttachmentBlock | None:
@@ -176,11 +189,29 @@ _KINDS: dict[str, Callable[[int, Json], ContentBlock | None]] = {
 
 def joined_text(blocks: Sequence[Json]) -> str:
     """Join all text blocks."""
-    return "".join(block.get("text") or "" for block in blocks if block.get("type") == "text")
+    return "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")
+
+
+def citations_of(block: Json) -> list[Json]:
+    """Return a text block's citations, those left out that are none."""
+    found: Any = block.get("citations")
+    return [one for one in found if is_object(one)] if is_list(found) else []
+
+
+def text_of(value: object) -> str:
+    """Return what should be text as text: nothing for null, JSON for what an earlier version imported in its place."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _citation(citation: Json) -> Citation:
     start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
     end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
-    return Citation(citation.get("cited_text") or "", source if isinstance(source, str) else dumps(source), start, end)
+    return Citation(text_of(citation.get("cited_text")), text_of(source), _place(start), _place(end))
+
+
+def _place(value: object) -> int | None:
+    """Return an index; null where it is none, or larger than GraphQL's Int."""
+    return value if type(value) is int and 0 <= value < 2**31 else None

@@ -1,29 +1,42 @@
-"""Taking conversations out: as lines of JSON that can be put in again without loss, or as Markdown to read."""
+"""Exporting conversations: as lines of JSON that can be imported again without loss, or as Markdown to read.
 
+Each conversation is written as a whole or left out as a whole, and what is left out is named: an export of thousands of
+conversations does not break off at one that cannot be read.
+"""
+
+import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from db import transfer as rows
-from db.blobs import Blobs
+from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
+from db.errors import AWAY
 from db.tables import Attachment, Conversation, Generation, Message, now
 from db.transfer import Whole
-from resolvers.markdown import as_markdown
+from resolvers.markdown import as_markdown, left_out_as_markdown
 from resolvers.transfer import (
     AttachmentLine,
     ConversationLine,
-    ErrorLine,
     GenerationLine,
     HeaderLine,
+    LeftOutLine,
     MessageLine,
-    Options,
-    ToolsLine,
     UsageLine,
 )
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+UNREADABLE = "It could not be read; the log of the server has the reason."
+BYTES_MISSING = "Its bytes are not in the store of attachments."
+
+LeftOut = Callable[[LeftOutLine], None]
+"""Called with what an export leaves out."""
+
+logger = logging.getLogger("tertulia.export")
 
 
 class Format(StrEnum):
@@ -34,9 +47,14 @@ class Format(StrEnum):
 
 
 async def export(
-    database: Database, blobs: Blobs, owner: UUID, ids: Sequence[UUID] | None, form: Format
+    database: Database,
+    blobs: Blobs,
+    owner: UUID,
+    ids: Sequence[UUID] | None,
+    form: Format,
+    left_out: LeftOut = lambda _line: None,
 ) -> AsyncIterator[bytes]:
-    """Give the owner's conversations piece by piece: those of the ids, or all but temporary ones, oldest first.
+    """Yield the owner's conversations piece by piece: those of the ids, or all but temporary ones, oldest first.
 
     Each is read in a transaction of its own; one that is deleted meanwhile is left out.
     """
@@ -46,31 +64,58 @@ async def export(
     if form is Format.JSONL:
         yield HeaderLine(exported_at=now()).written()
     for conversation_id in ids:
-        async with database.read() as session:
-            whole = await rows.whole(session, owner, conversation_id)
-        if whole is not None and form is Format.MARKDOWN:
-            yield as_markdown(whole).encode("utf-8", "replace")
-        elif whole is not None:
-            async for line in _lines(whole, blobs):
-                yield line
+        try:
+            async with database.read() as session:
+                whole = await rows.whole(session, owner, conversation_id)
+            if whole is None:
+                continue
+            pieces = await asyncio.to_thread(_markdown if form is Format.MARKDOWN else _lines, whole)
+        except AWAY:
+            # It is not this conversation that cannot be read.
+            raise
+        except Exception:
+            logger.exception("Conversation %s could not be exported", conversation_id)
+            line = LeftOutLine(kind="conversation", id=str(conversation_id), reason=UNREADABLE)
+            left_out(line)
+            yield line.written() if form is Format.JSONL else left_out_as_markdown(line.id, line.reason).encode()
+            continue
+        yield pieces[0]
+        if form is Format.JSONL:
+            for attachment in whole.attachments:
+                yield await _attachment_line(attachment, blobs, left_out)
+        for piece in pieces[1:]:
+            yield piece
 
 
-async def _lines(whole: Whole, blobs: Blobs) -> AsyncIterator[bytes]:
-    yield _conversation(whole.conversation).written()
-    for attachment in whole.attachments:
-        yield (await _attachment(attachment, blobs)).written()
-    for message, generation in whole.messages:
-        yield _message(message, generation).written()
+def _markdown(whole: Whole) -> list[bytes]:
+    return [as_markdown(whole).encode("utf-8", "replace")]
+
+
+def _lines(whole: Whole) -> list[bytes]:
+    """Return the line of a conversation, and those of its messages."""
+    messages = (_message(message, generation).written() for message, generation in whole.messages)
+    return [_conversation(whole.conversation).written(), *messages]
+
+
+async def _attachment_line(row: Attachment, blobs: Blobs, left_out: LeftOut) -> bytes:
+    try:
+        data = await blobs.get(row.blob_id)
+    except STORE_ERRORS as error:
+        logger.warning("The bytes of attachment %s could not be exported: %s", row.id, error)
+        line = LeftOutLine(kind="attachment", id=str(row.id), reason=BYTES_MISSING)
+        left_out(line)
+        return line.written()
+    return await asyncio.to_thread(_attachment(row, data).written)
 
 
 def _conversation(row: Conversation) -> ConversationLine:
-    return ConversationLine(
+    return ConversationLine.model_construct(
         id=str(row.id),
         title=row.title,
         system_prompt=row.system_prompt,
         model=row.model,
-        options=Options(**row.options),
-        tools=ToolsLine(**row.tools),
+        options=row.options,
+        tools=row.tools,
         archived=row.archived,
         pinned=row.pinned,
         active_leaf_id=_text(row.active_leaf_id),
@@ -80,13 +125,15 @@ def _conversation(row: Conversation) -> ConversationLine:
     )
 
 
-async def _attachment(row: Attachment, blobs: Blobs) -> AttachmentLine:
-    data = base64.b64encode(await blobs.get(row.blob_id)).decode()
-    return AttachmentLine(id=str(row.id), filename=row.filename, data=data, created_at=row.created_at)
+def _attachment(row: Attachment, data: bytes) -> AttachmentLine:
+    encoded = base64.b64encode(data).decode()
+    return AttachmentLine.model_construct(
+        id=str(row.id), filename=row.filename, data=encoded, created_at=row.created_at
+    )
 
 
 def _message(row: Message, generation: Generation | None) -> MessageLine:
-    return MessageLine(
+    return MessageLine.model_construct(
         id=str(row.id),
         parent_id=_text(row.parent_id),
         role=row.role,
@@ -101,16 +148,17 @@ def _generation(row: Generation) -> GenerationLine:
         *("status", "model", "sequence", "stop_reason", "request_id", "prefix", "left_out", "context_tokens"),
         *("created_at", "started_at", "first_token_at", "finished_at"),
     )
-    return GenerationLine(
+    return GenerationLine.model_construct(
         **{name: getattr(row, name) for name in same},
-        options=Options(**row.options),
-        error=ErrorLine(**row.error) if row.error else None,
+        options=row.options,
+        error=row.error or None,
         usage=_usage(row) if row.input_tokens is not None else None,
     )
 
 
 def _usage(row: Conversation | Generation) -> UsageLine:
-    return UsageLine(**{name: getattr(row, name) or 0 for name in COUNTS}, amount=row.amount)
+    counts: dict[str, Any] = {name: getattr(row, name) or 0 for name in COUNTS}
+    return UsageLine.model_construct(**counts, amount=row.amount)
 
 
 def _text(id: UUID | None) -> str | None:

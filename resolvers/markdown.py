@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from claude.files import attachment_of
 from db.tables import Generation, Message, Role, Status
 from db.transfer import Whole
+from resolvers.content import citations_of, text_of
 from tertulia.json import Json, dumps_spaced
 
 SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
@@ -28,6 +29,11 @@ def as_markdown(whole: Whole) -> str:
     said = "\n\n".join(_message(message, generation, names) for message, generation in _active(whole))
     begun = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
     return f"# {_line(conversation.title or 'Untitled')}\n\n_{begun}_\n\n{said}\n\n"
+
+
+def left_out_as_markdown(id: str, reason: str) -> str:
+    """Return the section of a conversation that could not be written."""
+    return f"# Conversation {id}\n\n_Left out of this export. {reason}_\n\n"
 
 
 def _active(whole: Whole) -> list[tuple[Message, Generation | None]]:
@@ -60,19 +66,26 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
     for block in content:
         kind = str(block.get("type"))
         if kind == "text":
-            yield block["text"].strip()
-            cited: list[Json] = block.get("citations") or []
-            yield from (f"> {_line(one.get('cited_text', ''))}" for one in cited)
+            yield text_of(block.get("text")).strip()
+            yield from (f"> {_line(text_of(one.get('cited_text')))}" for one in citations_of(block))
         elif kind == "thinking" and block.get("thinking"):
-            yield f"<details><summary>Thinking</summary>\n\n{block['thinking'].strip()}\n\n</details>"
+            yield f"<details><summary>Thinking</summary>\n\n{text_of(block['thinking']).strip()}\n\n</details>"
         elif kind == "compaction" and block.get("content"):
             yield f"<details><summary>Summary of what was said before</summary>\n\n{block['content']}\n\n</details>"
         elif kind in ("image", "document"):
-            yield f"_Attached: {_line(names.get(str(attachment_of(block)), kind))}_"
+            yield f"_Attached: {_line(names.get(_attachment(block), kind))}_"
         elif kind.endswith("tool_use"):
-            yield f"Called `{_line(block.get('name', ''))}`:\n\n{_fenced(block.get('input'))}"
+            yield f"Called `{_line(text_of(block.get('name')))}`:\n\n{_fenced(block.get('input'))}"
         elif kind.endswith("tool_result"):
             yield f"Result:\n\n{_fenced(block.get('content'))}"
+
+
+def _attachment(block: Json) -> str:
+    try:
+        return str(attachment_of(block))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # An earlier version imported it.
+        return ""
 
 
 def _fenced(value: object) -> str:

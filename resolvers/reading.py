@@ -1,188 +1,205 @@
-"""Reading files of conversations, line by line, and refusing what could not be shown or sent again."""
+"""Reading files of conversations item by item, within bounds, and refusing what could not be shown or sent again."""
 
-import zipfile
-from collections.abc import Iterator, Mapping
+import base64
+import binascii
+import re
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from claude.answer import JSON_MARK
-from claude.files import attachment_of
-from resolvers.claude_export import bundles_of
+from claude.files import LOST
+from claude.media import UnfitMedia, inspect
+from db.tables import Role
+from resolvers.archives import BYTE_ORDER_MARK, CHUNK, MAX_TEXT, Stream, objects, opened, parsed
+from resolvers.blocks import content_problem, described
+from resolvers.claude_export import items_of
 from resolvers.errors import InvalidInput
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
-from resolvers.transfer import AnyLine, AttachmentLine, Bundle, ConversationLine, HeaderLine, MessageLine
-from tertulia.json import InvalidJson, Json, clean, loads
+from resolvers.transfer import (
+    AnyLine,
+    AttachedFile,
+    AttachmentLine,
+    ConversationLine,
+    HeaderLine,
+    Item,
+    LeftOutLine,
+    MessageLine,
+    Placed,
+)
+from tertulia.json import Json
 
-MAX_FILE = 512 * 1024 * 1024
-"""Bytes of a file, also of one inside of an archive."""
 MAX_LINE = 48 * 1024 * 1024
-"""Bytes: the largest attachment, in base64, has less."""
-ARCHIVED = "conversations.json"
-ZIP_BEGINS = b"PK\x03\x04"
-NEEDS: dict[str, Mapping[str, type | tuple[type, ...]]] = {
-    "text": {"text": str},
-    "thinking": {"thinking": str},
-    "redacted_thinking": {"data": str},
-    "tool_use": {"id": str, "name": str},
-    "server_tool_use": {"id": str, "name": str},
-    "image": {"source": dict},
-    "document": {"source": dict},
-}
-"""What a block must hold to be shown."""
+"""Bytes of a line: the largest attachment, in base64, has less."""
+MAX_CONVERSATIONS = 20_000
+MAX_MESSAGES = 100_000
+"""Of one conversation."""
+MAX_ATTACHMENTS = 2_000
+"""Of one conversation."""
+_IS_ATTACHMENT = re.compile(rb'\s*\{\s*"type"\s*:\s*"attachment"')
 _LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """A conversation as far as it is read."""
+    """The conversation that is being read."""
 
-    bundle: Bundle
     messages: set[str] = field(default_factory=set[str])
     attached: set[str] = field(default_factory=set[str])
+    lost: set[str] = field(default_factory=set[str])
+    """Attachments that the export could not write."""
 
 
-def bundles(file: Path, model: str) -> Iterator[Bundle]:
-    """Give the conversations of a file, of either kind; `model` answers where a file names none. Blocks.
+def items(file: Path, folder: Path, model: str) -> Generator[Item]:
+    """Yield the conversations of a file, each before what belongs to it. Blocks.
 
-    Raises InvalidInput, which names the line.
+    Args:
+        file: An export of Tertulia, Claude's data export, or the `conversations.json` of one.
+        folder: Where attachments are decoded to.
+        model: The model of conversations of files that name none.
+
+    Raises:
+        InvalidInput: Names the line or the conversation that is wrong.
     """
-    with file.open("rb") as opened:
-        beginning = opened.read(64).lstrip()
-        opened.seek(0)
-        if beginning.startswith(ZIP_BEGINS):
-            yield from bundles_of(_json(_inside(opened)), model)
-        elif beginning.startswith(b"["):
-            yield from bundles_of(_json(opened.read()), model)
+    with opened(file) as (stream, _):
+        beginning = stream.peek(CHUNK).removeprefix(BYTE_ORDER_MARK).lstrip()
+        if beginning.startswith(b"["):
+            yield from _counted(items_of(objects(stream), model))
         else:
-            yield from _lines(opened)
+            yield from _counted(_lines(stream, folder))
 
 
-def _lines(opened: IO[bytes]) -> Iterator[Bundle]:
-    held: _Reading | None = None
-    number = 0
-    while raw := opened.readline(MAX_LINE + 1):
-        number += 1
-        if not raw.strip():
-            continue
-        line = _line(raw, number)
-        if (number == 1) != isinstance(line, HeaderLine):
-            raise wrong(number, "the header stands in the first line, and there alone.")
-        if isinstance(line, HeaderLine):
-            continue
-        if isinstance(line, ConversationLine):
-            if held is not None:
-                yield held.bundle
-            held = _Reading(Bundle(_checked(line, number)))
-        elif held is None:
-            raise wrong(number, "stands in front of its conversation.")
-        else:
-            _add(held, line, number)
-    if number == 0:
+def unpacked_size(file: Path) -> int:
+    """Return how many bytes a file has, unpacked; raise InvalidInput. Blocks."""
+    with opened(file) as (_, size):
+        return size
+
+
+def _counted(found: Iterator[Item]) -> Iterator[Item]:
+    conversations = messages = 0
+    for item in found:
+        if isinstance(item, Placed):
+            conversations, messages = conversations + 1, 0
+        messages += isinstance(item, MessageLine)
+        if conversations > MAX_CONVERSATIONS:
+            raise InvalidInput("file", f"has more than {MAX_CONVERSATIONS:,} conversations.")
+        if messages > MAX_MESSAGES:
+            raise InvalidInput("file", f"has a conversation of more than {MAX_MESSAGES:,} messages.")
+        yield item
+
+
+def _lines(stream: Stream, folder: Path) -> Iterator[Item]:
+    lines = _Lines(folder)
+    while raw := stream.readline(MAX_LINE + 1):
+        lines.number += 1
+        raw = raw.removeprefix(BYTE_ORDER_MARK) if lines.number == 1 else raw
+        if raw.strip() and (item := lines.item(_line(raw, lines.number))) is not None:
+            yield item
+    if lines.number == 0:
         raise InvalidInput("file", "is empty.")
-    if held is not None:
-        yield held.bundle
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The lines of an export, and the conversation that is being read."""
+
+    folder: Path
+    number: int = 0
+    reading: _Reading | None = None
+
+    def item(self, line: AnyLine) -> Item | None:
+        """Return what a line adds; raise InvalidInput where it does not fit those before it."""
+        if (self.number == 1) != isinstance(line, HeaderLine):
+            raise wrong(self.number, "the header must be the first line, and only the first.")
+        if isinstance(line, HeaderLine) or (isinstance(line, LeftOutLine) and line.kind == "conversation"):
+            return None
+        if isinstance(line, ConversationLine):
+            self.reading = _Reading()
+            return Placed(_checked(line, self.number), f"line {self.number}: ")
+        if self.reading is None:
+            raise wrong(self.number, "must follow its conversation.")
+        if isinstance(line, AttachmentLine):
+            return _decoded(self.reading, line, self.number, self.folder)
+        if isinstance(line, MessageLine):
+            return _message(self.reading, line, self.number)
+        self.reading.lost.add(line.id)
+        return None
 
 
 def _line(raw: bytes, number: int) -> AnyLine:
     if len(raw) > MAX_LINE:
         raise wrong(number, f"is longer than {MAX_LINE >> 20} MB.")
+    if len(raw) > MAX_TEXT and not (_IS_ATTACHMENT.match(raw) and raw.isascii()):
+        raise wrong(number, f"is longer than {MAX_TEXT >> 20} MB.")
+    value = parsed(raw, f"line {number}: ")
     try:
-        return _LINE.validate_python(clean(loads(raw)))
+        return _LINE.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:])
-        raise wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from None
-    except InvalidJson as error:
-        raise wrong(number, f"is not JSON: {error}.") from None
+        raise wrong(number, described(error, skipped=1)) from None
 
 
 def _checked(line: ConversationLine, number: int) -> ConversationLine:
     try:
-        line.options.check()
-        line.tools.check()
         check_text("title", line.title or "", MAX_TITLE)
         check_text("system_prompt", line.system_prompt or "", MAX_SYSTEM_PROMPT)
-    except (ValueError, InvalidInput) as error:
+    except InvalidInput as error:
         raise wrong(number, str(error)) from None
     return line
 
 
-def _add(held: _Reading, line: AttachmentLine | MessageLine, number: int) -> None:
-    known = held.attached if isinstance(line, AttachmentLine) else held.messages
-    if line.id in known:
-        raise wrong(number, "id: stands twice in this conversation.")
-    known.add(line.id)
-    if isinstance(line, AttachmentLine):
-        held.bundle.attachments.append(line)
-        return
-    if line.parent_id is not None and (line.parent_id == line.id or line.parent_id not in held.messages):
-        raise wrong(number, "parent_id: there is no such message in front of it.")
+def _decoded(reading: _Reading, line: AttachmentLine, number: int, folder: Path) -> AttachedFile:
+    _add(reading.attached, line.id, number)
+    if len(reading.attached) > MAX_ATTACHMENTS:
+        raise wrong(number, f"a conversation has at most {MAX_ATTACHMENTS:,} attachments.")
+    file = folder / "attachment"
+    try:
+        size = file.write_bytes(base64.b64decode(line.data, validate=True))
+        media = inspect(file)
+    except (binascii.Error, UnfitMedia, ValueError) as error:
+        raise wrong(number, f"data: attachment {line.id}: {error}") from error
+    return AttachedFile(line.model_copy(update={"data": ""}), file, media, size)
+
+
+def _message(reading: _Reading, line: MessageLine, number: int) -> MessageLine:
+    _add(reading.messages, line.id, number)
+    if line.parent_id is not None and (line.parent_id == line.id or line.parent_id not in reading.messages):
+        raise wrong(number, "parent_id: there is no such message before it.")
+    if line.parent_id is None and line.role != Role.USER:
+        raise wrong(number, "role: the first message of a conversation must be the user's.")
     if line.generation is not None:
+        if line.role != Role.ASSISTANT:
+            raise wrong(number, "generation: only messages of Claude's have one.")
         try:
             line.generation.options.check()
         except ValueError as error:
             raise wrong(number, f"generation.{error}") from None
-    for index, block in enumerate(line.content):
-        problem = block_problem(block, held.attached)
-        if problem is not None:
-            raise wrong(number, f"content.{index}: {problem}")
-    held.bundle.messages.append(line)
+    if reading.lost:
+        line = line.model_copy(update={"content": [_without_lost(block, reading.lost) for block in line.content]})
+    attached = reading.attached.__contains__
+    problem = content_problem(line.content, of_user=line.role == Role.USER, is_attached=attached)
+    if problem is not None:
+        raise wrong(number, problem)
+    return line
 
 
-def block_problem(block: Json, attached: set[str]) -> str | None:
-    """Say why a block could not be shown; None where it could."""
-    kind = block.get("type")
-    if not isinstance(kind, str):
-        return "has no type."
-    needs = {"tool_use_id": str} if kind.endswith("tool_result") else NEEDS.get(kind, {})
-    for name, takes in needs.items():
-        if not isinstance(block.get(name), takes):
-            return f"{name}: is missing, or of another type."
-    if kind in ("image", "document"):
-        return _attachment_problem(block, attached)
-    return _mark_problem(block) if JSON_MARK in block else None
+def _add(ids: set[str], id: str, number: int) -> None:
+    if id in ids:
+        raise wrong(number, "id: is used twice in this conversation.")
+    ids.add(id)
 
 
-def _attachment_problem(block: Json, attached: set[str]) -> str | None:
+def _without_lost(block: Json, lost: set[str]) -> Json:
+    """Return words in place of an attachment that the export could not write."""
+    source: Any = block.get("source")
     try:
-        shown = attachment_of(block)
-    except (KeyError, TypeError, ValueError):
-        shown = None
-    return None if shown is not None and str(shown) in attached else "source: there is no such attachment."
-
-
-def _mark_problem(block: Json) -> str | None:
-    mark: Any = block[JSON_MARK]
-    try:
-        if mark.get("checked") and mark["problem"] is None:
-            loads(block["text"])
-    except (AttributeError, KeyError, ValueError):
-        return f"{JSON_MARK}: does not fit the text."
-    return None
-
-
-def _inside(opened: IO[bytes]) -> bytes:
-    """Give the conversations out of an archive."""
-    try:
-        with zipfile.ZipFile(opened) as archive:
-            names = [name for name in archive.namelist() if name.rpartition("/")[2] == ARCHIVED]
-            if not names:
-                raise InvalidInput("file", f"the archive holds no {ARCHIVED}.")
-            if archive.getinfo(names[0]).file_size > MAX_FILE:
-                raise InvalidInput("file", f"{ARCHIVED} is larger than {MAX_FILE >> 20} MB.")
-            return archive.read(names[0])
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise InvalidInput("file", f"is no archive that can be read: {error}") from None
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return clean(loads(raw))
-    except InvalidJson as error:
-        raise InvalidInput("file", f"is not JSON: {error}.") from None
+        is_lost = block.get("type") in ("image", "document") and source["attachment_id"] in lost
+    except (KeyError, TypeError):
+        is_lost = False
+    if not is_lost:
+        return block
+    return {"type": "text", "text": LOST.format(block.get("title", "image"))}
 
 
 def wrong(number: int, message: str) -> InvalidInput:

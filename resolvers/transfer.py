@@ -1,21 +1,37 @@
 """The lines of an export: a header, then of each conversation itself, its attachments, and its messages."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
 
 from claude.errors import ErrorCode
 from claude.json_schema import SchemaKind, schema_problem_blocking
+from claude.media import Media
+from claude.prompt import LeftOut
 from claude.tools import NAME
 from db.tables import Role, Status
 from resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
 from tertulia.json import Json, dumps_spaced
 
 MAX_NAME = 200
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 
-Count = Annotated[int, Checked(ge=0, lt=2**53)]
+
+def _in_utc(moment: datetime) -> datetime:
+    # At the edges of the calendar there is no such moment in other time zones.
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Count = Annotated[int, Checked(ge=0, lt=2**31, strict=True)]
+"""As many as GraphQL's Int can show."""
+Amount = Annotated[int, Checked(ge=0, lt=2**53, strict=True)]
 Name = Annotated[str, Checked(max_length=MAX_NAME)]
 
 
@@ -25,8 +41,11 @@ class Line(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     def written(self) -> bytes:
-        """Return the line as it is written, its end included."""
-        return dumps_spaced(self.model_dump(mode="python")).encode("utf-8", "replace") + b"\n"
+        """Return the line as bytes, with its end.
+
+        What is stored is written as it is, even where an earlier version accepted what a line no longer may hold.
+        """
+        return dumps_spaced(self.model_dump(mode="python", warnings=False)).encode("utf-8", "replace") + b"\n"
 
 
 class HeaderLine(Line):
@@ -34,13 +53,13 @@ class HeaderLine(Line):
 
     type: Literal["tertulia-export"] = "tertulia-export"
     version: Literal[1] = 1
-    exported_at: AwareDatetime
+    exported_at: Moment
 
 
 class ThinkingOptions(Line):
     """Whether Claude thinks."""
 
-    enabled: bool
+    enabled: Annotated[bool, Checked(strict=True)]
     budget_tokens: Count | None = None
 
 
@@ -78,13 +97,6 @@ class ToolsLine(Line):
     server: list[Name] | None = None
     client: list[ClientToolLine] = []
 
-    def check(self) -> None:
-        """Raise ValueError for a schema that is not accepted. Blocks."""
-        for place, tool in enumerate(self.client):
-            problem = schema_problem_blocking(tool.input_schema, SchemaKind.TOOL)
-            if problem is not None:
-                raise ValueError(f"tools.client.{place}.input_schema {problem}")
-
     def stored(self) -> Json:
         """Give what is kept of them."""
         return {name: value for name, value in self.model_dump().items() if value is not None and value != []}
@@ -97,7 +109,7 @@ class UsageLine(Line):
     output_tokens: Count = 0
     cache_read_tokens: Count = 0
     cache_write_tokens: Count = 0
-    amount: Count | None = None
+    amount: Amount | None = None
 
 
 class ConversationLine(Line):
@@ -114,8 +126,8 @@ class ConversationLine(Line):
     pinned: bool = False
     active_leaf_id: Name | None = None
     usage: UsageLine = UsageLine()
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class AttachmentLine(Line):
@@ -125,7 +137,7 @@ class AttachmentLine(Line):
     id: Name
     filename: Name
     data: str
-    created_at: AwareDatetime
+    created_at: Moment
 
 
 class ErrorLine(Line):
@@ -148,13 +160,13 @@ class GenerationLine(Line):
     error: ErrorLine | None = None
     request_id: Name | None = None
     prefix: Name | None = None
-    left_out: dict[Name, Count] = {}
+    left_out: dict[LeftOut, Count] = {}
     context_tokens: Count | None = None
     usage: UsageLine | None = None
-    created_at: AwareDatetime
-    started_at: AwareDatetime | None = None
-    first_token_at: AwareDatetime | None = None
-    finished_at: AwareDatetime | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    first_token_at: Moment | None = None
+    finished_at: Moment | None = None
 
 
 class MessageLine(Line):
@@ -165,18 +177,46 @@ class MessageLine(Line):
     parent_id: Name | None = None
     role: Role
     content: list[Json]
-    created_at: AwareDatetime
+    created_at: Moment
     generation: GenerationLine | None = None
 
 
-@dataclass(slots=True)
-class Bundle:
-    """A conversation, with what belongs to it; and how many blocks of it cannot be kept."""
+class LeftOutLine(Line):
+    """Something that the export could not write: a conversation, or an attachment of the conversation before it."""
 
-    conversation: ConversationLine
-    attachments: list[AttachmentLine] = field(default_factory=list[AttachmentLine])
-    messages: list[MessageLine] = field(default_factory=list[MessageLine])
-    blocks_left_out: int = 0
+    type: Literal["left_out"] = "left_out"
+    kind: Literal["conversation", "attachment"]
+    id: Name
+    reason: str
 
 
-AnyLine = Annotated[HeaderLine | ConversationLine | AttachmentLine | MessageLine, Checked(discriminator="type")]
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """An attachment of a conversation, decoded and checked; `file` is there until the next item is read."""
+
+    line: AttachmentLine
+    file: Path
+    media: Media
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksLeftOut:
+    """How many blocks of the conversation cannot be kept."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A line, and the place that errors name."""
+
+    line: ConversationLine
+    place: str
+
+
+Item = Placed | AttachedFile | MessageLine | BlocksLeftOut
+"""What a file of conversations holds: each conversation, then what belongs to it."""
+AnyLine = Annotated[
+    HeaderLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine, Checked(discriminator="type")
+]

@@ -1,13 +1,18 @@
 """`tertulia export`: a user's conversations, straight from the storage."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from db import transfer
 from db.blobs import Blobs
 from db.database import Database
 from resolvers.exporting import Format, export
+from resolvers.transfer import LeftOutLine
 from server.settings import Settings
+
+NAMED = 20
+"""Items that are named one by one."""
 
 
 async def write_export(settings: Settings, user: str, output: Path | None, *, markdown: bool) -> str | None:
@@ -19,19 +24,29 @@ async def write_export(settings: Settings, user: str, output: Path | None, *, ma
         if found is None:
             return f"USER: there is no user of the name {user!r}."
         form = Format.MARKDOWN if markdown else Format.JSONL
+        left_out: list[LeftOutLine] = []
         written = output.open("wb") if output else sys.stdout.buffer
         try:
-            async for piece in export(database, Blobs(settings.attachments_place), found.id, None, form):
+            blobs = Blobs(settings.attachments_place)
+            async for piece in export(database, blobs, found.id, None, form, left_out.append):
                 written.write(piece)
             written.flush()
         finally:
             if output:
                 written.close()
     except OSError as error:
-        if error.errno is None:
-            # It is the store of attachments that says so, not the system.
-            return f"TERTULIA_ATTACHMENTS: what should be there cannot be read: {error}."
         return f"--output: cannot write {output}: {error.strerror}."
     finally:
         await database.close()
-    return None
+    return _said(left_out)
+
+
+def _said(left_out: Sequence[LeftOutLine]) -> str | None:
+    """Say what the export has left out; None where it is complete."""
+    if not left_out:
+        return None
+    named = "; ".join(f"{one.kind} {one.id}" for one in left_out[:NAMED])
+    more = f" and {len(left_out) - NAMED:,} more" if len(left_out) > NAMED else ""
+    attachments = any(one.kind == "attachment" for one in left_out)
+    hint = " The bytes of attachments are missing in the folder that TERTULIA_ATTACHMENTS names." if attachments else ""
+    return f"The export is written, without {named}{more}.{hint}"

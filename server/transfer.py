@@ -12,11 +12,11 @@ from starlette.responses import Response, StreamingResponse
 
 from db import accounts
 from db.identities import Action
+from resolvers.archives import MAX_FILE
 from resolvers.context import Context, as_uuid
 from resolvers.errors import InvalidInput
 from resolvers.exporting import Format, export
 from resolvers.importing import import_file
-from resolvers.reading import MAX_FILE
 from server.uploads import FORM, Refused, check_origin, received
 
 TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}

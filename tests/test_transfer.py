@@ -177,14 +177,14 @@ def test_an_import_says_what_it_cannot_take_and_takes_nothing(fresh: Api) -> Non
         ([], "empty"),
         (["nonsense"], "line 1: is not JSON"),
         (whole[1:], "line 1: the header"),
-        ([whole[0], whole[2]], "line 2: stands in front of its conversation"),
+        ([whole[0], whole[2]], "line 2: must follow its conversation"),
         ([*whole[:2], whole[3]], "line 3: parent_id"),
-        ([*whole, whole[2]], "line 5: id: stands twice"),
+        ([*whole, whole[2]], "line 5: id: is used twice"),
         ([*whole[:3], whole[3].replace('"assistant"', '"system"')], "line 4: role"),
-        ([*whole[:3], whole[3].replace('"text": "', '"txt": "')], "line 4: content.0: text"),
+        ([*whole[:3], whole[3].replace('"text": "', '"txt": "')], "line 4: content.0.text"),
         ([whole[0], whole[1].replace('"model"', '"modell"')], "line 2: "),
         ([whole[0].replace("1", "9", 1), *whole[1:]], "line 1: version"),
-        ([*whole[:2], whole[2].replace('"type": "text"', '"type": "image", "source": {"type": "attachment"}')], "no such attachment"),
+        ([*whole[:2], whole[2].replace('"type": "text"', '"type": "image", "source": {"type": "attachment"}')], "line 3: content.0.source.attachment_id"),
         ([*whole, '{"type": "attachment", "id": "a", "filename": "a", "data": "AAAA", "created_at": "2026-01-01T00:00:00Z"}'], "attachment a"),
     ]  # fmt: skip
     for lines, words in spoilt:
