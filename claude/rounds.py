@@ -31,6 +31,9 @@ from db.tables import Call, Status, now
 from db.tool_calls import CallStatus, ToolCall
 from streams.events import GenerationEvent
 from streams.log import EventLog
+from tertulia.failpoints import Failpoint
+
+WRITTEN_DOWN = Failpoint("round.written_down")
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Rounds:
         # What is written down must not be ahead of what others can read, or nobody could go on with the log.
         await self._log.flush(job.generation_id)
         plan = await patiently(lambda: self._write_down(job, work, broken, bill))
+        await WRITTEN_DOWN.reach(job.generation_id)
         for block in job.answer.open_calls().values():
             if block["id"] in plan.made and (begun := job.answer.begin_result(block["id"])) is not None:
                 self.show(job, [begun])
@@ -158,6 +162,8 @@ class Rounds:
 
         async def one(tool_use_id: str, tool: Tool, input: Json) -> None:
             context = ToolContext(owner.id, owner.name, owner.conversation_id, job.generation_id, tool_use_id)
+            # A process that has taken the answer over tells Claude that the call may have been made.
+            await job.may_write()
             result = await make(tool, input, context, self._terms.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
             await self._give(job, tool_use_id, result)

@@ -21,9 +21,11 @@ from db.database import Database
 from db.tables import Json, now
 from streams.events import GenerationEvent, GenerationStarted
 from streams.log import EventLog
+from tertulia.failpoints import Failpoint
 
 CALLED, PAUSED = "tool_use", "pause_turn"
 """Reasons to stop behind which there is another round."""
+ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 
 
 class Writer:
@@ -78,10 +80,14 @@ class Writer:
 
     async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
         """Ask Claude, and take what comes, to the end of a round."""
+        await ASKING.reach(job.generation_id)
+        # Whoever has taken the answer over asks Claude too: nobody pays for a round twice.
+        await job.may_write()
         async for events in self._upstream.claude.stream(asking, job.failed):
             for part in [events] if job.answer.schema is None else split_before_stops(events):
                 await job.answer.check_json(part[0], answer_problem)
                 await job.may_write()
+                HEARD.hit(job.generation_id)
                 self._take(job, part)
             self._watch_cost(job)
 

@@ -39,7 +39,15 @@ EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 
 LONG = (
-    *("test_page", "test_deployed", "test_examples", "test_faults", "test_adapters", "test_stock_clients"),
+    *(
+        "test_page",
+        "test_deployed",
+        "test_examples",
+        "test_faults",
+        "test_freezes",
+        "test_adapters",
+        "test_stock_clients",
+    ),
     *("test_example_scripts", "test_levels", "test_load"),
 )
 """They wait a good part of their time: begun first, others fill their pauses, and none of them stands alone at the end."""

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import FOLLOW, Api, apply, raw_socket
+from client import FOLLOW, Api, apply, look_again, raw_socket
 from conftest import EMBEDDED, SECRET, Staged
 from faults import ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import needs_node, run
@@ -238,6 +238,105 @@ def test_redis_is_stopped_and_started_in_mid_answer(
             time.sleep(random.uniform(0.1, 0.8))
             redis.start()
             assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: CountingClaude) -> None:
+    if not cluster.shared:
+        cluster.apis.append(cluster.add().ready())
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        generation = sent["generation"]["id"]
+        readers = [
+            Reader(apis, generation, exact=exact)
+            for apis in (cluster.apis, cluster.apis[1:])
+            for exact in (True, False)
+        ]
+        time.sleep(random.uniform(0.1, 0.9))
+        writer = cluster.servers[0].process
+        writer.send_signal(signal.SIGSTOP)
+        time.sleep(random.uniform(2.5, 4.5))
+        writer.send_signal(signal.SIGCONT)
+        # What had written nothing is asked for again.
+        hold(cluster.apis[1], claude, sent, said, readers, most=2)
+        for api in cluster.apis:
+            last = api.follow(generation)[-1]
+            assert api.follow(generation, last["sequence"])[-1] == last
+
+
+def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
+    cluster: Cluster, claude: CountingClaude
+) -> None:
+    if not cluster.shared:
+        cluster.apis.append(cluster.add().ready())
+    for _ in range(ROUNDS):
+        said = unique()
+        sent = cluster.apis[0].send(said)
+        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
+        time.sleep(random.uniform(0.1, 0.9))
+        for server in (cluster.servers[0], cluster.servers[1], cluster.servers[0]):
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(random.uniform(1.5, 3.5))
+            server.process.send_signal(signal.SIGCONT)
+            time.sleep(random.uniform(0, 0.3))
+        hold(cluster.apis[0], claude, sent, said, readers, most=3)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, setup: str, servers: Servers) -> Generator[RedisServer]:
+    if setup == EMBEDDED:
+        pytest.skip("there is no Redis in this setup")
+    redis = RedisServer(tmp_path / "redis")
+    yield redis
+    redis.stop()
+
+
+def test_redis_is_frozen_in_mid_answer(
+    tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
+) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
+        for _ in range(ROUNDS):
+            said = unique("/simulate long 400")
+            sent = cluster.apis[0].send(said)
+            generation = sent["generation"]["id"]
+            readers = [Reader([api], generation, exact=exact) for api in cluster.apis for exact in (True, False)]
+            time.sleep(random.uniform(0.2, 0.8))
+            own_redis.process.send_signal(signal.SIGSTOP)
+            begin_not_behind(cluster.apis, generation, readers)
+            time.sleep(random.uniform(0, 4))
+            own_redis.process.send_signal(signal.SIGCONT)
+            begin_not_behind(cluster.apis, generation, readers)
+            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+
+
+def begin_not_behind(apis: list[Api], generation: str, readers: list[Reader]) -> None:
+    """A new subscription begins with at least the text that anybody has seen before."""
+    for api in apis:
+        seen = max((reader.longest for reader in readers), key=len)
+        with api.socket() as socket:
+            first = next(iter(socket.events(generation)))
+        assert "".join(apply([first])).startswith(seen), (seen[-40:], apply([first]))
+
+
+def test_claude_is_asked_once_by_the_process_that_takes_over_while_redis_is_frozen(
+    tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
+) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
+        cluster.apis.append(cluster.add().ready())
+        for _ in range(ROUNDS):
+            said = unique("/simulate slow-start 4")
+            sent = cluster.apis[0].send(said)
+            while not claude.asked[said]:
+                look_again()
+            own_redis.process.send_signal(signal.SIGSTOP)
+            cluster.servers[0].kill()
+            reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)
+            reader.result()
+            own_redis.process.send_signal(signal.SIGCONT)
+            cluster.again(0)
+            hold(cluster.apis[1], claude, sent, said, [reader], most=2)
 
 
 def test_postgresql_is_restarted_in_mid_answer(cluster: Cluster, claude: CountingClaude, servers: Servers) -> None:

@@ -1,0 +1,141 @@
+"""The promise when a process is frozen for longer than its lease, at each step at which it waits.
+
+Two servers share a storage, each in a thread. The first one that reaches a step sleeps there, with its whole event
+loop: for the other one, and by the clock, that is the same as a process that was stopped and goes on later.
+"""
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import TERMINAL, Api, look_again
+from conftest import EMBEDDED, SECRET
+from faults import CountingClaude, Reader, counting, hold
+from running import tertulia
+
+from tertulia import failpoints
+
+pytestmark = pytest.mark.both
+
+Json = dict[str, Any]
+LEASE, FROZEN = 1.0, 2.5
+"""Seconds."""
+REDIS_WRITES = ("redis.sending", "redis.sent")
+WRITES = ("round.heard", "checkpoint.renewing", "checkpoint.save", "checkpoint.renewed")
+ENDS = ("end.begin", "end.save", "end.saved", "end.announce")
+TAKEOVERS = ("takeover.claimed", "takeover.read")
+REDIS_TAKEOVERS = ("redis.taking", "redis.taken")
+ATTEMPTS = 5
+
+
+class Freeze:
+    """Stops the thread that reaches a step first, once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.begun = threading.Event()
+        self.over = threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, _item: object) -> None:
+        if self._lock.acquire(blocking=False):
+            self.begun.set()
+            time.sleep(self.seconds)
+            self.over.set()
+
+
+@pytest.fixture(scope="module")
+def claude() -> Generator[CountingClaude]:
+    with counting() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pair(
+    setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, claude: CountingClaude
+) -> Generator[list[Api]]:
+    """Two servers on one storage, with short leases."""
+    folder = tmp_path_factory.mktemp("pair")
+    place = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
+    keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, "lease_seconds": LEASE}
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr("claude.generator.CHECKPOINT_SECONDS", LEASE / 4)
+        for module in ("memory", "redis_reader"):
+            patch.setattr(f"streams.{module}.SILENCE", 1.0)
+        addresses = [stack.enter_context(tertulia(folder, **place, **keyed)) for _ in range(2)]
+        yield [stack.enter_context(Api(address)) for address in addresses]
+
+
+def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
+    """Send to the first server, and follow on both, with `after` and without, until there is some text."""
+    for _ in range(ATTEMPTS):
+        said = f"/simulate long {words} {uuid4().hex}"
+        sent = pair[0].send(said)
+        generation = sent["generation"]["id"]
+        readers = [
+            Reader(apis, generation, exact=exact)
+            for apis, exact in ((pair, True), ([pair[1]], True), ([pair[1]], False), ([pair[0]], True))
+        ]
+        while not readers[0].longest and readers[0].is_alive():
+            look_again()
+        # On a machine that is busy a lease of a second may lapse by itself, before there is any text.
+        if readers[0].longest:
+            return said, sent, readers
+    raise AssertionError("no answer has begun")
+
+
+def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
+    """No reader has seen an event whose number is that of the terminal event, or a later one."""
+    for reader in readers:
+        last = reader.events[-1]["sequence"]
+        assert all(event["sequence"] < last for event in reader.events if event["__typename"] not in TERMINAL)
+
+
+@pytest.mark.parametrize("step", [*WRITES, *ENDS, *REDIS_WRITES])
+def test_a_writer_that_was_frozen_shows_nothing_that_is_not_stored(
+    setup: str, pair: list[Api], claude: CountingClaude, step: str
+) -> None:
+    if setup == EMBEDDED and step in REDIS_WRITES:
+        pytest.skip("there is no Redis in this setup")
+    freeze = Freeze(FROZEN)
+    said, sent, readers = send(pair, 30 if step in ENDS else 120)
+    with failpoints.armed(step, freeze):
+        assert freeze.begun.wait(30), step
+        for reader in readers:
+            reader.result()
+        assert freeze.over.wait(30)
+    hold(pair[1], claude, sent, said, readers)
+    assert_nothing_follows_the_end(readers)
+    assert_the_end_is_sent_again(pair, sent["generation"]["id"])
+
+
+def assert_the_end_is_sent_again(pair: list[Api], generation: str) -> None:
+    for api in pair:
+        last = api.follow(generation)[-1]
+        again = api.follow(generation, last["sequence"])
+        assert [event["__typename"] for event in again] == ["MessageSnapshot", last["__typename"]]
+        assert again[-1] == last
+
+
+@pytest.mark.parametrize("step", [*TAKEOVERS, *REDIS_TAKEOVERS])
+def test_a_process_that_was_frozen_while_it_took_over_leaves_the_answer_to_the_other(
+    setup: str, pair: list[Api], claude: CountingClaude, step: str
+) -> None:
+    if setup == EMBEDDED and step in REDIS_TAKEOVERS:
+        pytest.skip("there is no Redis in this setup")
+    writer, taker = Freeze(FROZEN), Freeze(2 * FROZEN)
+    said, sent, readers = send(pair)
+    with failpoints.armed(step, taker), failpoints.armed("round.heard", writer):
+        assert writer.begun.wait(30)
+        assert taker.begun.wait(30), step
+        for reader in readers:
+            reader.result()
+        assert taker.over.wait(30)
+    hold(pair[0], claude, sent, said, readers)
+    assert_nothing_follows_the_end(readers)
+    assert_the_end_is_sent_again(pair, sent["generation"]["id"])
