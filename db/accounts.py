@@ -1,10 +1,11 @@
 """Queries on users, and on what lets them in. For `server`, before anybody is known: most take no owner."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, update
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, delete, func, or_, true, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
@@ -138,6 +139,23 @@ async def revoke(session: AsyncSession, *, sign_in_id: UUID | None = None, owner
     which = _SIGN_INS.c.id == sign_in_id if sign_in_id else _SIGN_INS.c.owner_id == owner
     done = await session.exec(update(_SIGN_INS).where(which, _alive()).values(revoked_at=now()))
     return bool(done.rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many sign-ins and personal access tokens were ended."""
+
+    sign_ins: int
+    tokens: int
+
+
+async def revoke_everything(session: AsyncSession, owner: UUID | None) -> Ended:
+    """End all sign-ins and personal access tokens of an owner, or of everybody where none is given."""
+    alive = _alive() if owner is None else and_(_SIGN_INS.c.owner_id == owner, _alive())
+    theirs = true() if owner is None else col(PersonalToken.owner_id) == owner
+    sign_ins = await session.exec(update(_SIGN_INS).where(alive).values(revoked_at=now()))
+    tokens = await session.exec(delete(PersonalToken).where(theirs))
+    return Ended(sign_ins.rowcount, tokens.rowcount)
 
 
 async def forget_ended(session: AsyncSession, before: datetime) -> None:

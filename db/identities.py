@@ -62,6 +62,7 @@ class Action(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
+    EVERYTHING_REVOKED = "everything_revoked"
     CONVERSATION_DELETED = "conversation_deleted"
     EXPORTED = "exported"
     USER_DELETED = "user_deleted"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
 from asgi_correlation_id import correlation_id
 from starlette.requests import HTTPConnection, Request
@@ -27,7 +28,8 @@ LOOK_AGAIN = 60.0
 """Seconds after which a socket is looked at, should the bell of a revocation have been lost."""
 COME_BACK = {"Retry-After": "5"}
 SIGNED_OUT = "signed_out"
-"""The signal that something of a user's was revoked."""
+"""The signal that something of a user's was revoked, or of everybody's."""
+EVERYBODY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,13 @@ class Door:
             # It held before; what has expired ends all the same.
             logger.warning("Whether a sign-in holds cannot be seen: %s", error)
         return True
+
+    def signed_out(self, user_id: UUID) -> None:
+        """Look again at what is open of a user's, or of everybody's."""
+        if user_id == EVERYBODY:
+            self.bells.ring_all()
+        else:
+            self.bells.ring(user_id)
 
     def ring(self, viewer: Viewer) -> None:
         """Look again at what is open of somebody's, in every process."""

@@ -218,7 +218,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     parts.services = Services(database, log, generator, models, files, budget, signals, bells, parts.closing, *shared)
     parts.metrics.registry.register(Standing(parts.services))
     parts.door = Door(await _identities(settings, database), lambda: parts.services)
-    signals.on(SIGNED_OUT, parts.door.bells.ring)
+    signals.on(SIGNED_OUT, parts.door.signed_out)
     if settings.auth == "password":
         parts.sign_ins = _sign_ins(parts, settings, rates, stack)
     stack.push_async_callback(generator.close)

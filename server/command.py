@@ -149,19 +149,28 @@ def restore(
 
 @app.command()
 def token(
-    name: Annotated[str, typer.Argument(help="A user's name.")],
+    name: Annotated[str, typer.Argument(help="A user's name, or `revoke` with --all or a user's name after it.")],
+    user: Annotated[str | None, typer.Argument(help="After `revoke`: whose tokens and sign-ins to end.")] = None,
     label: Annotated[str, typer.Option(help="What it is for.")] = "command line",
     days: Annotated[float | None, typer.Option(min=0, help="How long it is good; for good if left out.")] = None,
     *,
     show: Annotated[bool, typer.Option("--list", help="List the user's tokens.")] = False,
     revoke: Annotated[str | None, typer.Option(help="The id of a token to end.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="After `revoke`: those of everybody.")] = False,
 ) -> None:
-    """Make a personal access token, which is shown once; or list them, or end one."""
-    from server.operating import list_tokens, make_token, revoke_token
+    """Make a personal access token, which is shown once; list them, or end one.
 
+    `tertulia token revoke NAME` ends all tokens and sign-ins of a user, `tertulia token revoke --all` everybody's.
+    """
+    from server.operating import list_tokens, make_token, revoke_everything, revoke_token
+
+    if (user is not None or everybody) and (name != "revoke" or (user is not None and everybody)):
+        _refuse("token: takes NAME, or `revoke --all`, or `revoke NAME`.")
     settings = _settings()
     _migrate(settings)
-    if show:
+    if everybody or user is not None:
+        _do(revoke_everything(settings, user))
+    elif show:
         _do(list_tokens(settings, name))
     elif revoke is not None:
         _do(revoke_token(settings, name, revoke))

@@ -14,7 +14,7 @@ from db.database import Database
 from db.identities import Action, PersonalToken
 from db.names import skeleton
 from db.tables import User, now
-from server.admission import SIGNED_OUT
+from server.admission import EVERYBODY, SIGNED_OUT
 from server.opening import connect, open_log
 from server.passwords import Passwords, Unfit, check_password, name_of
 from server.settings import Settings
@@ -125,6 +125,23 @@ async def revoke_token(settings: Settings, name: str, id: str) -> str:
             await accounts.audit(session, Action.TOKEN_REVOKED, user.id, token=id)
     await _ring(settings, user.id)
     return "Revoked."
+
+
+async def revoke_everything(settings: Settings, name: str | None) -> str:
+    """End all sign-ins and personal access tokens of a user, or of everybody where no name is given."""
+    async with _opened(settings) as database:
+        owner = None if name is None else (await _user(database, name)).id
+        async with database.write() as session:
+            ended = await accounts.revoke_everything(session, owner)
+            detail = {"sign_ins": str(ended.sign_ins), "tokens": str(ended.tokens)}
+            await accounts.audit(session, Action.EVERYTHING_REVOKED, owner, **detail)
+    await _ring(settings, owner or EVERYBODY)
+    text = f"Ended {ended.sign_ins} sign-ins and {ended.tokens} personal access tokens of {name or 'all users'}."
+    if settings.auth == "oidc":
+        text += " Tokens of the identity provider are good until they expire: end them there."
+    if settings.auth != "local" and settings.redis_url is None:
+        text += " Sockets that are open close within a minute."
+    return text
 
 
 @asynccontextmanager

@@ -18,6 +18,11 @@ class Bells:
             if not bell.done():
                 bell.set_result(None)
 
+    def ring_all(self) -> None:
+        """Wake all who wait for anything."""
+        for subject in list(self._waiting):
+            self.ring(subject)
+
     def listen(self, subject: UUID) -> asyncio.Future[None]:
         """Give a future that the next ring resolves; to be asked for before one looks."""
         bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -45,6 +45,58 @@ def test_an_operator_adds_users_gives_tokens_and_takes_them_back(tmp_path: Path,
     assert token not in str(execute(place, "SELECT * FROM personal_tokens"))
 
 
+@pytest.mark.both
+def test_an_operator_revokes_everything_at_once_or_all_of_one_user(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        ada, grace = register(address, "ada"), register(address, "grace")
+        token = command(tmp_path, place, "token", "ada").output.strip()
+        with (
+            Api(address, token) as script,
+            signed(address, ada) as out,
+            signed(address, grace) as stays,
+            script.socket() as shut,
+            stays.socket() as kept,
+        ):
+            revoked = command(tmp_path, place, "token", "revoke", "Ada")
+            assert revoked.output.startswith("Ended 1 sign-ins and 1 personal access tokens of Ada.")
+            assert [one.post(VIEWER).status_code for one in (script, out, stays)] == [401, 401, 200]
+            assert post(address, "refresh", refresh_token=ada["refresh_token"]).status_code == 400
+            if "redis_url" in place:
+                assert closing(shut.connection) == (4403, "Forbidden")
+            kept.send({"type": "ping"})
+            assert kept.receive() == {"type": "pong"}
+            revoked = command(tmp_path, place, "token", "revoke", "--all")
+            assert revoked.output.startswith("Ended 1 sign-ins and 0 personal access tokens of all users.")
+            assert stays.post(VIEWER).status_code == 401
+            if "redis_url" in place:
+                assert closing(kept.connection) == (4403, "Forbidden")
+        assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 200
+    rows = execute(place, "SELECT action FROM audit WHERE action = 'everything_revoked'")
+    assert len(rows) == 2
+
+
+def test_a_new_secret_key_ends_sign_ins_and_keeps_personal_tokens_until_they_are_revoked(
+    tmp_path: Path, place: Json
+) -> None:
+    with tertulia(tmp_path, **place, **MODE) as address:
+        tokens = register(address, "ada")
+        token = command(tmp_path, place, "token", "ada").output.strip()
+    with (
+        tertulia(tmp_path, **place, **(MODE | {"secret_key": SECRET[::-1]})) as address,
+        signed(address, tokens) as out,
+        Api(address, token) as script,
+    ):
+        assert (out.post(VIEWER).status_code, script.post(VIEWER).status_code) == (401, 200)
+        assert post(address, "refresh", refresh_token=tokens["refresh_token"]).status_code == 400
+        command(tmp_path, place, "token", "revoke", "--all")
+        assert script.post(VIEWER).status_code == 401
+
+
+def test_a_user_of_the_name_revoke_gets_tokens_too(tmp_path: Path, place: Json) -> None:
+    command(tmp_path, place, "user", "add", "revoke")
+    assert command(tmp_path, place, "token", "revoke").output.startswith("tertulia_")
+
+
 def test_a_token_may_be_good_for_some_time_alone(tmp_path: Path, place: Json) -> None:
     command(tmp_path, place, "user", "add", "ada")
     short = command(tmp_path, place, "token", "ada", "--days", "0").output.strip()
@@ -105,6 +157,10 @@ def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place
         (("user", "remove", "nobody", "--yes"), "NAME: there is no user"),
         (("token", "nobody"), "NAME: there is no user"),
         (("token", "nobody", "--list"), "NAME: there is no user"),
+        (("token", "revoke", "nobody"), "NAME: there is no user"),
+        (("token", "revoke", "nobody", "--all"), "token: takes NAME"),
+        (("token", "nobody", "--all"), "token: takes NAME"),
+        (("token", "nobody", "else"), "token: takes NAME"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, place: Json, arguments: Any, said: str) -> None:
