@@ -55,6 +55,7 @@ from server.graphql import GraphQLEndpoint
 from server.guesses import Guesses, LocalFailures, RedisFailures
 from server.headers import REQUEST_ID, LoopbackHosts, SecureHeaders
 from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unavailable, viewer_of
+from server.model_settings import watch_model_settings
 from server.oidc import FromProvider
 from server.opening import connect, open_limits, open_log
 from server.pages import graphiql_page, health_router, mount_assets, pages_router
@@ -229,6 +230,7 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     # Not awaited: a conversation that cannot be removed must not keep the server from starting.
     for name, work in {"retention": sweep, "audit": partial(trim_audit, database, settings.audit_days)}.items():
         stack.callback(asyncio.create_task(forever(SWEEP_SECONDS, work, at_once=True), name=name).cancel)
+    stack.callback(asyncio.create_task(watch_model_settings(settings, claude), name="models").cancel)
     collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
     stack.callback(collecting.cancel)
 

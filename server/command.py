@@ -49,6 +49,7 @@ def serve(
         _refuse(f"--workers: {workers} processes need REDIS_URL, through which they share answers; it is not set.")
     listening = _listen(host, port)
     _migrate(settings)
+    _check(settings)
     from server.serving import run
 
     run(settings, listening, workers)
@@ -260,6 +261,16 @@ def _settings() -> "Settings":
 
     try:
         return load_settings()
+    except WrongSetting as wrong:
+        _refuse(str(wrong))
+
+
+def _check(settings: "Settings") -> None:
+    from server.environment import WrongSetting
+    from server.start_checks import check_start
+
+    try:
+        asyncio.run(check_start(settings))
     except WrongSetting as wrong:
         _refuse(str(wrong))
 

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
 from uuid import uuid4
 
 from rich.console import Console
 
-from claude.connection import Claude
-from claude.errors import CAN_FAIL, describe
 from claude.server_budget import PeriodBudget, ServerBudget
 from db.address import show_address
 from db.blobs import STORE_ERRORS, Blobs
@@ -17,6 +16,7 @@ from db.ledger import dollars
 from db.migrate import schema_of
 from server.environment import WrongSetting, check_names
 from server.identities import Unavailable
+from server.model_settings import find_wrong_models
 from server.oidc import Keys
 from server.pages import ASSETS
 from server.settings import Settings, known_names, load_settings
@@ -62,8 +62,9 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     for finding in findings:
         yield finding
     with console.status("Asking Claude …"):
-        finding = await _claude(settings)
-    yield finding
+        findings = [finding async for finding in _claude(settings)]
+    for finding in findings:
+        yield finding
     missing = [name for name, folder in ASSETS.items() if folder is None]
     yield (
         not missing,
@@ -171,26 +172,25 @@ async def _tools(settings: Settings) -> list[Finding]:
         for server in servers
         for tool in server.skipped
     ]
+    unmatched = [pattern for pattern in settings.ask_first if not any(fnmatchcase(name, pattern) for name in names)]
+    if unmatched and all(server.connected for server in servers):
+        findings.append((False, f"TERTULIA_ASK_FIRST: no tool is called {', '.join(unmatched)}"))
     if cost.warning is not None:
         findings.append((False, f"tools: {cost.warning}"))
     return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
 
 
-async def _claude(settings: Settings) -> Finding:
-    if settings.anthropic_api_key is None:
-        return True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
-    claude = Claude(api_key=settings.anthropic_api_key.get_secret_value(), base_url=settings.anthropic_base_url)
+async def _claude(settings: Settings) -> AsyncIterator[Finding]:
     begun = time.monotonic()
-    try:
-        listed = {model.id async for model in claude.client.models.list(limit=100)}
-    except CAN_FAIL as error:
-        return False, f"claude: {describe(error).message}"
-    finally:
-        await claude.close()
-    wanted = {settings.default_model, *settings.models}
-    if unknown := sorted(wanted - listed):
-        return False, f"TERTULIA_DEFAULT_MODEL, TERTULIA_MODELS: Claude does not list {', '.join(unknown)}"
-    return True, f"claude: {len(listed)} models in {time.monotonic() - begun:.1f} s"
+    found = await find_wrong_models(settings)
+    for line in (*found.errors, *found.warnings):
+        yield False, line
+    if found.unchecked is not None:
+        yield False, f"claude: {found.unchecked}"
+    elif settings.simulated:
+        yield True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
+    else:
+        yield True, f"claude: {found.listed} models in {time.monotonic() - begun:.1f} s"
 
 
 def _show(console: Console, finding: Finding) -> None:

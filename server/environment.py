@@ -16,7 +16,9 @@ ENCODING = "utf-8-sig"
 SIMILAR_PREFIX = 0.8
 """How similar the first word of a name must be to TERTULIA to be a misspelling of it: TERTULA, TERTULLIA."""
 SIMILAR_NAME = 0.85
-PASSED_ON = ("OTEL_", "FORWARDED_ALLOW_IPS")
+PROXIES = "FORWARDED_ALLOW_IPS"
+"""Whose `X-Forwarded-For` uvicorn believes."""
+PASSED_ON = ("OTEL_", PROXIES)
 """Variables that libraries read from the environment alone; those in `.env` are passed on to them."""
 
 

@@ -106,7 +106,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def _run(app: Any, listening: socket.socket, announcement: str) -> None:
-    AnnouncingServer(_config(app), announcement).run(sockets=[listening])
+    AnnouncingServer(_config(app, workers=1), announcement).run(sockets=[listening])
 
 
 def _config(app: Any, **more: Any) -> uvicorn.Config:

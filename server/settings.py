@@ -11,7 +11,8 @@ from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationErro
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from db.address import read_address
-from server.environment import ENCODING, ENV_FILE, PREFIX, WrongSetting, check_names, pass_on
+from server.environment import ENCODING, ENV_FILE, PREFIX, PROXIES, WrongSetting, check_names, pass_on
+from server.setting_values import check_origin_form, check_proxies
 
 SHORTEST_SECRET = 32
 SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
@@ -141,6 +142,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            check_origin_form(origin)
+        return value
+
     @field_validator("anthropic_base_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
@@ -219,6 +227,7 @@ def load_settings() -> Settings:
     """Read the settings; raise WrongSetting for the first that cannot be taken."""
     check_names(known_names())
     pass_on()
+    _check_proxies()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -230,6 +239,15 @@ def load_settings() -> Settings:
             raise WrongSetting(f"{variable_name(name)}: is needed where TERTULIA_AUTH=oidc.")
     check_tools(settings)
     return settings
+
+
+def _check_proxies() -> None:
+    addresses = os.environ.get(PROXIES, "")
+    try:
+        if addresses.strip():
+            check_proxies(addresses)
+    except ValueError as error:
+        raise WrongSetting(f"{PROXIES}: got {addresses!r}; {error}.") from None
 
 
 def check_tools(settings: Settings) -> None:
