@@ -65,7 +65,7 @@ from server.sign_in import SignIns
 from server.telemetry import Metrics, Standing, metrics_router
 from server.tokens import Tokens
 from server.tooling import bounds_of, start_tools
-from server.transfer import transfer_router
+from server.transfer import export_router, import_router
 from streams.bells import Bells
 from streams.redis_log import RedisLog
 
@@ -159,12 +159,7 @@ def create_app(settings: Settings) -> FastAPI:
         connection_init_seconds=settings.connection_init_seconds,
     )
     app.include_router(endpoint, include_in_schema=False)
-    app.include_router(rest_router(parts.admit))
-    app.include_router(attachments_router(parts.context, settings.cors_origins))
-    app.include_router(transfer_router(parts.context, settings.cors_origins))
-    if settings.auth == "password":
-        app.include_router(accounts_router(lambda: parts.sign_ins))
-    app.include_router(pages_router(auth=settings.auth, registration=settings.registration))
+    _add_optional_routes(app, parts, settings)
     app.include_router(health_router(parts.check))
     app.include_router(metrics_router(parts.metrics))
     mount_assets(app)
@@ -185,6 +180,29 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
     return app
+
+
+def _add_optional_routes(app: FastAPI, parts: Parts, settings: Settings) -> None:
+    """Add the routes that settings decide on, and the page, which says which ones there are."""
+    if settings.rest:
+        app.include_router(rest_router(parts.admit))
+    app.include_router(attachments_router(parts.context, settings.cors_origins))
+    if settings.export:
+        app.include_router(export_router(parts.context))
+    if settings.import_files:
+        app.include_router(import_router(parts.context, settings.cors_origins))
+    if settings.auth == "password":
+        app.include_router(accounts_router(lambda: parts.sign_ins))
+    app.include_router(
+        pages_router(auth=settings.auth, registration=settings.registration, switched_off=_switched_off(settings))
+    )
+
+
+def _switched_off(settings: Settings) -> set[str]:
+    """Return the names of the links that this server does not have."""
+    rest = set[str]() if settings.rest else {"chat", "chat_stream"}
+    others = {"export": settings.export, "import": settings.import_files}
+    return rest | {name for name, is_on in others.items() if not is_on}
 
 
 async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None:

@@ -1,7 +1,7 @@
 """What browsers see: the chat page, GraphiQL, Swagger UI and ReDoc, all served from this machine; and its health."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from importlib.util import find_spec
 from mimetypes import guess_type
 from pathlib import Path
@@ -72,15 +72,22 @@ def graphiql_page(_request: Request) -> Response:
     return _page("graphiql.html", HEADERS, needs="graphiql")
 
 
-def pages_router(*, auth: str, registration: str) -> APIRouter:
-    """Make the routes of pages; `auth` and `registration` are what clients are told of how to sign in."""
+def pages_router(*, auth: str, registration: str, switched_off: Collection[str] = ()) -> APIRouter:
+    """Make the routes of pages.
+
+    Args:
+        auth: How clients sign in.
+        registration: Whether they may register.
+        switched_off: Those of `LINKS` that this server does not have.
+    """
     router = APIRouter(include_in_schema=False)
+    links = {name: path for name, path in LINKS.items() if name not in switched_off}
 
     @router.get("/")
     async def home(request: Request) -> Response:
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
             return _chat() or _page("plain.html", STRICT)
-        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": LINKS}
+        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": links}
         return JSONResponse(said, headers={"Vary": "Accept"})
 
     @router.get("/plain")

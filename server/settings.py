@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     introspection: bool = True
     persisted_queries: Annotated[dict[str, str] | None, NoDecode] = None
+    rest: bool = True
+    export: bool = True
+    # `import` is a word of Python's.
+    import_files: bool = Field(default=True, validation_alias=_named("TERTULIA_IMPORT"))
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
     attachments: str | None = None

@@ -33,8 +33,8 @@ class ImportedFile(BaseModel):
     blocks_left_out: int
 
 
-def transfer_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
-    """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
+def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
+    """Make the routes of exports; `context` returns each request's."""
     router = APIRouter(tags=["export and import"])
 
     @router.get("/export", summary="All conversations of one's own", response_class=Response)
@@ -49,6 +49,13 @@ def transfer_router(context: Callable[[Request], Awaitable[Context]], allowed_or
             return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
         await _audited(with_, str(wanted))
         return _streamed(_exported(with_, id, form), f"conversation-{wanted}", form)
+
+    return router
+
+
+def import_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
+    """Make the route of imports; `context` returns each request's, `allowed_origins` are other sites'."""
+    router = APIRouter(tags=["export and import"])
 
     @router.post(
         "/import",

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 from client import WAIT, Api, Json
 from conftest import Staged
+from running import tertulia
 from scripted import START, Gate, Reply, end, says, text
 
 from server import streaming
@@ -139,6 +141,34 @@ def test_the_root_gives_links_to_programs_and_the_page_to_browsers(api: Api) -> 
     page = api.http.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+ROUTES = {
+    "rest": [("POST", "/chat"), ("POST", "/chat/stream")],
+    "export": [("GET", "/export"), ("GET", "/export/0198f3b0-7c1e-7000-8000-000000000000")],
+    "import_files": [("POST", "/import")],
+}
+
+
+def test_what_is_switched_off_is_neither_served_nor_described(tmp_path: Path) -> None:
+    with tertulia(tmp_path, **dict.fromkeys(ROUTES, False)) as address, Api(address) as api:
+        described = api.http.get("/openapi.json").json()["paths"]
+        links = api.http.get("/", headers={"accept": "application/json"}).json()["links"]
+        for method, path in (route for routes in ROUTES.values() for route in routes):
+            assert api.http.request(method, path).status_code == 404, path
+            assert path not in described
+        assert not {"chat", "chat_stream", "export", "import"} & set(links)
+        assert "/export/{id}" not in described
+        assert (links["graphql"], "/attachments" in described) == ("/graphql", True)
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_each_switch_covers_its_own_routes(tmp_path: Path, name: str) -> None:
+    with tertulia(tmp_path, **{name: False}) as address, Api(address) as api:
+        for other, routes in ROUTES.items():
+            for method, path in routes:
+                missing = api.http.request(method, path).json() == {"detail": "Not Found"}
+                assert missing == (other == name), path
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/graphql", "/"])

@@ -4,6 +4,7 @@ import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
 import { Conversation } from "./Conversation";
+import { askWhatIsOn } from "./exportable";
 import { Icon } from "./Icon";
 import { StartDocument } from "./operations";
 import { show, useConversationId } from "./route";
@@ -35,6 +36,7 @@ function Page() {
   const [account, setAccount] = useState(false);
   const [{ data, error }] = useQuery({ query: StartDocument });
   useEffect(() => setDrawer(false), [id]);
+  useEffect(() => void askWhatIsOn().catch(() => undefined), []);
   useShortcuts(() => setDrawer((open) => !open));
   return (
     <div className="page" data-drawer={drawer}>

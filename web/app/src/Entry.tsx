@@ -2,9 +2,11 @@ import { useEffect, useRef, useState } from "react";
 import { useMutation } from "urql";
 import { save } from "./Attachment";
 import { Dialog } from "./Dialog";
+import { exportable } from "./exportable";
 import { Icon } from "./Icon";
 import { DeleteDocument, UpdateDocument, type EntryFragment } from "./operations";
 import { follow, show } from "./route";
+import { useStore } from "./store";
 import { complaint } from "./words";
 
 /** A conversation in the list, with what can be done to it. */
@@ -13,6 +15,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
   const [deleting, setDeleting] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const [, update] = useMutation(UpdateDocument);
+  const canExport = useStore(exportable);
   const change = async (changes: { title?: string | null; pinned?: boolean; archived?: boolean }) => {
     setProblem(complaint(await update({ input: { id: entry.id, ...changes } })));
   };
@@ -33,7 +36,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
         <button type="button" onClick={() => change({ archived: !entry.archived })}>
           <Icon name="archive" /> {entry.archived ? "Take out of the archive" : "Archive"}
         </button>
-        <button type="button" onClick={() => save(`/export/${entry.id}?format=markdown`, `${title}.md`)}><Icon name="export" /> Export</button>
+        {canExport && <button type="button" onClick={() => save(`/export/${entry.id}?format=markdown`, `${title}.md`)}><Icon name="export" /> Export</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> Delete</button>
       </Menu>
       {problem && <p className="notice trouble" role="alert">{problem}</p>}

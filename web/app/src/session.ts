@@ -11,6 +11,8 @@ export interface Session {
 export interface Door {
   readonly auth: "local" | "password" | "oidc";
   readonly registration: "open" | "closed";
+  /** The paths of what this server has, by name. */
+  readonly links: Readonly<Record<string, string>>;
 }
 
 const KEY = "tertulia:session";
