@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from claude.files import Files
-from claude.media import UnfitMedia
+from claude.media import PictureRoom, UnfitMedia
 from claude.prompt import OF_CALL
 from claude.spans import QUIET, fail, trace_id, tracer
 from claude.tools import Image, Result, Tool, ToolContext, ToolError
@@ -81,10 +81,13 @@ def submitted(answer: Json) -> Result:
     return Result([dumps_spaced(clean(output))], is_error=answer["is_error"], is_json=True)
 
 
-async def blocks_of(tool_use_id: str, result: Result, files: Files, place: tuple[UUID, UUID]) -> list[Json]:
+async def blocks_of(
+    tool_use_id: str, result: Result, files: Files, room: PictureRoom, place: tuple[UUID, UUID]
+) -> list[Json]:
     """Give the blocks of a result, as they are stored: the result itself, and its pictures behind it.
 
-    `place`: whose conversation, and which. A picture that Claude would not take is said in words.
+    `room`: what is left for pictures. `place`: whose conversation, and which. A picture that Claude would not take, or
+    that is too much together with the others, is left out, with words in its place.
     """
     texts, pictures = list[str](), list[Json]()
     for part in result.parts:
@@ -92,7 +95,7 @@ async def blocks_of(tool_use_id: str, result: Result, files: Files, place: tuple
             texts.append(part)
             continue
         try:
-            pictures.append({**await files.keep(part.data, *place), OF_CALL: tool_use_id})
+            pictures.append({**await files.keep(part.data, room, *place), OF_CALL: tool_use_id})
             texts.append(f"[Picture {len(pictures)} stands below.]")
         except UnfitMedia as unfit:
             texts.append(f"[A picture that cannot be shown: {unfit}]")

@@ -1,17 +1,16 @@
 """The bytes of attachments in requests: by Claude's Files API, or in the request itself, as base64."""
 
-import asyncio
 import base64
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from claude.connection import Claude
 from claude.errors import CAN_FAIL
 from claude.incoming import LONGEST_ID
-from claude.media import inspect
+from claude.media import Media, PictureRoom, UnfitMedia, inspect_async
 from db import attachments
 from db.blobs import Blobs
 from db.database import Database
@@ -73,9 +72,22 @@ class Files:
             filled.append({**message, "content": content})
         return {**request, "messages": filled}
 
-    async def keep(self, data: bytes, owner: UUID, conversation_id: UUID) -> Json:
-        """Keep a picture that a tool gave, and give the block that shows it; raise UnfitMedia."""
-        media = await asyncio.to_thread(inspect, data)
+    async def room(self, owner: UUID, contents: Iterable[Sequence[Json]], window: int | None) -> PictureRoom:
+        """Return the room for pictures behind these messages of the owner's; `window`: the model's, in tokens."""
+        shown = attachments_in(iter(contents))
+        found: list[Attachment] = []
+        if shown:
+            async with self._database.read() as session:
+                found = list((await attachments.get_many(session, owner, shown)).values())
+        media = [Media(one.media_type, one.width, one.height, one.pages) for one in found]
+        return PictureRoom(media, sum(one.size_bytes for one in found), window, inline=self.inline)
+
+    async def keep(self, data: bytes, room: PictureRoom, owner: UUID, conversation_id: UUID) -> Json:
+        """Keep a picture that a tool returned, and return the block that shows it; raise UnfitMedia."""
+        media = await inspect_async(data)
+        if media.pages is not None:
+            raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, and is a PDF document.")
+        room.take(media, len(data))
         blob = Blob()
         # First of all the row, by which the bytes are found and removed should anything fail behind it.
         async with self._database.write() as session:

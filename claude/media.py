@@ -4,13 +4,17 @@ Source of the limits: "Vision" and "PDF support" in the Claude API documentation
 """
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 from PIL import Image
+
+from claude.sandbox import MEDIA, OutOfBoundsError, SandboxBusyError
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
 """Claude takes 5 MB of base64."""
@@ -32,7 +36,13 @@ PDF_BEGINS = b"%PDF-"
 PDF_BEGINS_WITHIN = 1024
 FIRST_WORDS = 200
 
-# Only headers are read, never pixels.
+MULTI_PICTURE = "MPO"
+"""What Pillow calls JPEG files that hold more pictures behind the first one, as many phones write them."""
+DECODE_SECONDS = 10.0
+"""Processor time; the largest image takes about one."""
+JOB = "media_decode"
+
+# `MAX_SIDE` bounds what is decoded.
 Image.MAX_IMAGE_PIXELS = None
 _PDFIUM: Any = pypdfium2
 # PDFium may be used by one thread at a time.
@@ -57,26 +67,106 @@ class Media:
     pages: int | None = None
 
 
+async def inspect_async(content: Path | bytes) -> Media:
+    """Return what a file, or its bytes, are, outside of the event loop; raise UnfitMedia for what Claude refuses."""
+    job = _job(content)
+    with _bounds_as_refusal():
+        return _media(await MEDIA.run(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+
+
 def inspect(content: Path | bytes) -> Media:
-    """Say what a file, or its bytes, are; raise UnfitMedia for what Claude would refuse. Blocks."""
-    if isinstance(content, bytes):
-        beginning, size = content[:PDF_BEGINS_WITHIN], len(content)
-    else:
-        with content.open("rb") as opened:
-            beginning = opened.read(PDF_BEGINS_WITHIN)
+    """Do the same as `inspect_async`, for threads without an event loop."""
+    job = _job(content)
+    with _bounds_as_refusal():
+        return _media(MEDIA.run_blocking(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    data: bytes = b""
+    path: str | None = None
+
+
+def _job(content: object) -> _Job:
+    if isinstance(content, Path):
         size = content.stat().st_size
-    return _document(content, size) if PDF_BEGINS in beginning else _image(content, size)
+    elif isinstance(content, bytes):
+        size = len(content)
+    else:
+        raise UnknownMedia(f"its data must be bytes, not {type(content).__name__}.")
+    if size > MAX_BYTES:
+        raise UnfitMedia(f"a file may hold {MAX_BYTES >> 20} MB, not {size / 2**20:.1f}.")
+    return _Job(path=str(content)) if isinstance(content, Path) else _Job(content)
+
+
+@contextmanager
+def _bounds_as_refusal() -> Generator[None]:
+    try:
+        yield
+    except OutOfBoundsError:
+        raise UnfitMedia("the file cannot be read: it is damaged, or too expensive to decode.") from None
+    except SandboxBusyError:
+        raise UnfitMedia("the file cannot be checked now, because the server is busy: try again.") from None
+
+
+def _media(answer: dict[str, Any]) -> Media:
+    if "refused" in answer:
+        raise (UnknownMedia if answer["unknown"] else UnfitMedia)(answer["refused"])
+    return Media(**answer)
+
+
+def decode(data: bytes, path: str | None) -> dict[str, Any]:
+    """Decode a file, as a job of a sandbox process; return what it is, or why it is refused.
+
+    Args:
+        data: The file's bytes, unless there is a path.
+        path: Where the file is.
+    """
+    content = data if path is None else Path(path)
+    try:
+        if path is None:
+            beginning, size = data[:PDF_BEGINS_WITHIN], len(data)
+        else:
+            with Path(path).open("rb") as opened:
+                beginning = opened.read(PDF_BEGINS_WITHIN)
+            size = Path(path).stat().st_size
+        return asdict(_document(content, size) if PDF_BEGINS in beginning else _image(content, size))
+    except UnfitMedia as unfit:
+        return {"refused": str(unfit), "unknown": isinstance(unfit, UnknownMedia)}
 
 
 def first_words(document: bytes) -> str:
-    """Give the beginning of a PDF's first page, as far as it has words. Blocks."""
+    """Return the beginning of a PDF's first page, as far as it has words. Blocks."""
     with _ONE_AT_A_TIME:
-        opened = _PDFIUM.PdfDocument(document)
         try:
-            text = str(opened[0].get_textpage().get_text_bounded())
-        finally:
-            opened.close()
+            opened = _PDFIUM.PdfDocument(document)
+            try:
+                text = str(opened[0].get_textpage().get_text_bounded())
+            finally:
+                opened.close()
+        except _PDFIUM.PdfiumError:
+            return ""
     return " ".join(text.split())[:FIRST_WORDS]
+
+
+class PictureRoom:
+    """How much room a conversation has for more pictures, which Claude takes together or not at all."""
+
+    def __init__(self, media: list[Media], size_bytes: int, window: int | None, *, inline: bool) -> None:
+        """Begin with the attachments of the conversation. `inline`: whether bytes travel in the request itself."""
+        self._media = media
+        self._size = size_bytes if inline else 0
+        self._window = window
+        self._inline = inline
+
+    def take(self, media: Media, size_bytes: int) -> None:
+        """Take room for a picture; raise UnfitMedia where there is none."""
+        size = self._size + (size_bytes if self._inline else 0)
+        problem = check_together([*self._media, media], size, self._window)
+        if problem is not None:
+            raise UnfitMedia(problem)
+        self._media.append(media)
+        self._size = size
 
 
 def check_together(media: list[Media], size_bytes: int, window: int | None) -> str | None:
@@ -102,31 +192,44 @@ def check_together(media: list[Media], size_bytes: int, window: int | None) -> s
 def _document(content: Path | bytes, size: int) -> Media:
     if size > MAX_DOCUMENT_BYTES:
         raise UnfitMedia(f"a document may hold {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
-    with _ONE_AT_A_TIME:
-        try:
-            document = _PDFIUM.PdfDocument(content)
-        except _PDFIUM.PdfiumError as error:
-            if "password" in str(error).lower():
-                raise UnfitMedia("the PDF needs a password, which Claude cannot enter.") from error
-            raise UnfitMedia("the PDF is damaged: it cannot be opened.") from error
+    try:
+        document = _PDFIUM.PdfDocument(content)
         try:
             pages = len(document)
         finally:
             document.close()
+    except Exception as error:
+        if "password" in str(error).lower():
+            raise UnfitMedia("the PDF needs a password, which Claude cannot enter.") from error
+        raise UnfitMedia("the PDF is damaged: it cannot be opened.") from error
     if not 1 <= pages <= MAX_PAGES:
         raise UnfitMedia(f"a document may have 1 to {MAX_PAGES} pages, not {pages}.")
     return Media(PDF, pages=pages)
 
 
 def _image(content: Path | bytes, size: int) -> Media:
+    opened = BytesIO(content) if isinstance(content, bytes) else content
     try:
-        with Image.open(BytesIO(content) if isinstance(content, bytes) else content, formats=list(FORMATS)) as image:
-            kind, (width, height) = str(image.format), image.size
-            image.verify()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UnknownMedia("takes PNG, JPEG, GIF and WebP images, and PDF documents; this file is none.") from error
-    if size > MAX_IMAGE_BYTES:
-        raise UnfitMedia(f"an image may hold {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
-    if max(width, height) > MAX_SIDE:
-        raise UnfitMedia(f"an image may be {MAX_SIDE} x {MAX_SIDE} px, not {width} x {height}.")
-    return Media(FORMATS[kind], width, height)
+        image = Image.open(opened, formats=[*FORMATS, MULTI_PICTURE])
+    except Exception as error:
+        # Any exception: the plugins raise many, `struct.error` and `ZeroDivisionError` among them.
+        raise UnknownMedia(
+            "takes PNG, JPEG, GIF and WebP images, and PDF documents; this file is none of them, or is damaged."
+        ) from error
+    with image:
+        kind, (width, height) = str(image.format), image.size
+        if size > MAX_IMAGE_BYTES:
+            raise UnfitMedia(f"an image may hold {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
+        if max(width, height) > MAX_SIDE:
+            raise UnfitMedia(f"an image may be {MAX_SIDE} x {MAX_SIDE} px, not {width} x {height}.")
+        try:
+            # Headers alone do not tell whether an image was cut off.
+            image.load()
+        except MemoryError:
+            raise UnfitMedia("the image takes too much memory to decode.") from None
+        except Exception as error:
+            raise UnfitMedia("the image is damaged: it cannot be decoded to its end.") from error
+    return Media(FORMATS.get(kind, FORMATS["JPEG"]), width, height)
+
+
+JOBS = {JOB: decode}

@@ -18,6 +18,7 @@ from claude.errors import ErrorCode, GenerationError, StreamError
 from claude.files import Files
 from claude.finishing import calls_of, round_amount, total_amount
 from claude.job import Ending, Job, Suspended
+from claude.media import PictureRoom
 from claude.models import Models
 from claude.patience import patiently
 from claude.terms import Terms
@@ -69,12 +70,13 @@ class Rounds:
         await self._log.flush(job.generation_id)
         plan = await patiently(lambda: self._write_down(job, work, broken, bill))
         await WRITTEN_DOWN.reach(job.generation_id)
+        room = await self._room(job, work)
         for block in job.answer.open_calls().values():
             if block["id"] in plan.made and (begun := job.answer.begin_result(block["id"])) is not None:
                 self.show(job, [begun])
             elif block["id"] in plan.answered:
-                await self._give(job, block["id"], plan.answered[block["id"]][0])
-        outcomes = await self._make_all(job, plan.made)
+                await self._give(job, block["id"], plan.answered[block["id"]][0], room)
+        outcomes = await self._make_all(job, plan.made, room)
         await self._log.flush(job.generation_id)
         await patiently(lambda: self._settle(job, work, plan, outcomes))
         if plan.waiting:
@@ -152,7 +154,9 @@ class Rounds:
             raise asyncio.CancelledError
         return place
 
-    async def _make_all(self, job: Job, made: Mapping[str, tuple[Tool, Json]]) -> dict[str, CallStatus]:
+    async def _make_all(
+        self, job: Job, made: Mapping[str, tuple[Tool, Json]], room: PictureRoom
+    ) -> dict[str, CallStatus]:
         """Make calls side by side; each result is shown when it is there."""
         if not made or job.owner is None:
             return {}
@@ -166,18 +170,27 @@ class Rounds:
             await job.may_write()
             result = await make(tool, input, context, self._terms.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
-            await self._give(job, tool_use_id, result)
+            await self._give(job, tool_use_id, result, room)
 
         async with asyncio.TaskGroup() as group:
             for tool_use_id, (tool, input) in made.items():
                 group.create_task(one(tool_use_id, tool, input))
         return outcomes
 
-    async def _give(self, job: Job, tool_use_id: str, result: Result) -> None:
+    async def _room(self, job: Job, work: Work) -> PictureRoom:
+        """Return the room that the conversation has for pictures of tools."""
+        if job.owner is None:
+            return PictureRoom([], 0, None, inline=False)
+        owner = job.owner.id
+        contents = [*(content for _, content, _ in work.turns), job.answer.content]
+        window = self._models.known(work.model).max_input_tokens
+        return await patiently(lambda: self._files.room(owner, contents, window))
+
+    async def _give(self, job: Job, tool_use_id: str, result: Result, room: PictureRoom) -> None:
         if job.owner is None:
             return
         place = (job.owner.id, job.owner.conversation_id)
-        first, *pictures = await blocks_of(tool_use_id, result, self._files, place)
+        first, *pictures = await blocks_of(tool_use_id, result, self._files, room, place)
         await job.may_write()
         shown = job.answer.finish_result(first)
         for picture in pictures:

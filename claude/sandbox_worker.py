@@ -35,6 +35,10 @@ def _answer(job: dict[str, Any], data: bytes) -> bytes:
 
 def _function(job: str) -> Callable[..., Any]:
     # Imported for the first job of its kind, so that a process holds what it needs alone.
+    if job.startswith("media_"):
+        from claude import media
+
+        return media.JOBS[job]
     from claude import schema_jobs
 
     return schema_jobs.JOBS[job]

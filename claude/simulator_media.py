@@ -21,6 +21,10 @@ MOST_TOKENS_OF_IMAGE = 1600
 MEDIA_TYPES = {"image": tuple(FORMATS.values()), "document": (PDF,)}
 
 
+_INSPECTED: dict[str, Media] = {}
+"""What files are, by their digests: each comes again with every message of its conversation."""
+
+
 class FileStore:
     """Files that were uploaded to one simulated Claude."""
 
@@ -85,15 +89,19 @@ def _seen(path: str, block: Json, files: FileStore) -> Json:
         return block
     where = f"{path}.{block['type']}.source"
     media_type, data = _read(where, block, files)
+    digest = hashlib.sha256(data).hexdigest()
     try:
-        found = inspect(data)
+        found = _INSPECTED.get(digest) or inspect(data)
     except UnfitMedia:
         words = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid."
         raise invalid(f"{where}: {words}") from None
     if found.media_type != media_type:
         raise invalid(f"{where}: The file was specified using {media_type}, but appears to be {found.media_type}")
+    if len(_INSPECTED) > MAX_FILES:
+        _INSPECTED.clear()
+    _INSPECTED[digest] = found
     words = first_words(data) if found.media_type == PDF else ""
-    seen = {"type": "seen", "sha256": hashlib.sha256(data).hexdigest(), "tokens": _tokens(found), "words": words}
+    seen = {"type": "seen", "sha256": digest, "tokens": _tokens(found), "words": words}
     return {**block, "source": {**seen, "media_type": media_type, "size": [found.width, found.height, found.pages]}}
 
 

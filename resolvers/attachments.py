@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from claude.files import attachment_of, attachments_in, source_of
-from claude.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect
+from claude.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect_async
 from claude.models import Model
 from db import attachments as rows
 from db.database import AsyncSession
@@ -59,7 +59,7 @@ async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
 async def upload(context: Context, filename: str, file: Path) -> Attachment:
     """Keep a file of the viewer's; raise NotTaken for what Claude would not take."""
     try:
-        media = await asyncio.to_thread(inspect, file)
+        media = await inspect_async(file)
     except UnfitMedia as unfit:
         raise NotTaken(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size

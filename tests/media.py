@@ -1,5 +1,7 @@
 """Small images and PDFs, made on the spot."""
 
+import struct
+import zlib
 from io import BytesIO
 
 from PIL import Image
@@ -35,3 +37,47 @@ def pdf(*pages: str) -> bytes:
     table = "".join(f"{place:010d} 00000 n \n" for place in places)
     trailer = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF\n"
     return body + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode() + trailer.encode()
+
+
+def multi_picture() -> bytes:
+    """A JPEG with a second picture behind the first, as many phones write them."""
+    made = BytesIO()
+    first = Image.new("RGB", (50, 40), (30, 200, 30))
+    first.save(made, "MPO", save_all=True, append_images=[first])
+    return made.getvalue()
+
+
+def animation(kind: str) -> bytes:
+    """A GIF or WebP of two frames."""
+    made = BytesIO()
+    frames = [Image.new("RGB", (20, 20), color) for color in ((200, 30, 30), (30, 30, 200))]
+    frames[0].save(made, kind, save_all=True, append_images=frames[1:])
+    return made.getvalue()
+
+
+def in_mode(kind: str, mode: str) -> bytes:
+    """An image whose pixels are not three bytes."""
+    made = BytesIO()
+    Image.new(mode, (20, 20)).save(made, kind)
+    return made.getvalue()
+
+
+def cut(content: bytes) -> bytes:
+    """The first part of a file, as a connection that broke leaves it."""
+    return content[: len(content) * 2 // 3]
+
+
+def png_without_data() -> bytes:
+    """A PNG of a header and an end (PNG, section 5)."""
+    header = struct.pack(">IIBBBBB", 30, 30, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IEND", b"")
+
+
+def png_of(width: int, height: int, data: bytes = b"") -> bytes:
+    """A PNG that says that it is as large as this, whatever its data are."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

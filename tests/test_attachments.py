@@ -103,7 +103,7 @@ BROKEN = image()[:40]
         (b"just words", "photo.png", 415, "PNG, JPEG, GIF and WebP"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", 415, "PNG"),
         (b"", "empty.png", 415, "PNG"),
-        (BROKEN, "cut.png", 415, "PNG"),
+        (BROKEN, "cut.png", 415, "damaged"),
         (image("BMP"), "a.png", 415, "PNG"),
         (b"%PDF-1.7 and nothing else", "a.pdf", 422, "damaged"),
         (image("PNG", 8001, 1), "wide.png", 422, "8000 x 8000"),

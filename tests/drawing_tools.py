@@ -1,0 +1,20 @@
+"""Tools that return images of every kind, for tests/test_media.py."""
+
+from media import cut, image, multi_picture, png_without_data
+
+from claude.tools import Image
+
+
+def phone() -> Image:
+    """Take a photo as phones write them."""
+    return Image(multi_picture(), "image/jpeg")
+
+
+def damaged() -> list[Image | str]:
+    """Return images that nobody can decode, around one that is good."""
+    return [Image(cut(image("PNG", 300, 300))), "Between.", Image(png_without_data()), Image(image()), Image(b"%PDF-1")]
+
+
+def wide(count: int) -> list[Image | str]:
+    """Return many images that are wider than Claude takes of many."""
+    return ["Wide:", *(Image(image("PNG", 2001, 1)) for _ in range(count))]
