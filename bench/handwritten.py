@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import aiosqlite
@@ -38,7 +39,7 @@ def _edge(row: Any) -> dict[str, Any]:
     running = orjson.loads(active) if active else None
     text = "".join(block["text"] for block in orjson.loads(content) if block["type"] == "text") if message else ""
     return {
-        "cursor": base64.urlsafe_b64encode(f"{moment}|{own}".encode()).decode().rstrip("="),
+        "cursor": base64.urlsafe_b64encode(f"{quote(moment, safe='')}|{own}".encode()).decode().rstrip("="),
         "node": {
             "id": own,
             "title": title,

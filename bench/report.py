@@ -44,6 +44,7 @@ class Report:
     samples: dict[Figure, dict[str, list[float]]] = field(default_factory=dict[Figure, dict[str, list[float]]])
     checks: list[Check] = field(default_factory=list[Check])
     notes: dict[str, None] = field(default_factory=dict[str, None])
+    failures: dict[str, None] = field(default_factory=dict[str, None])
     crowded: dict[bool, dict[str, None]] = field(default_factory=lambda: {True: {}, False: {}})
 
     def add(self, part: str, name: str, candidate: str, value: float, unit: str = "") -> None:
@@ -53,6 +54,10 @@ class Report:
     def note(self, text: str) -> None:
         """Say something that a reader must know; once, however often it is true."""
         self.notes[text] = None
+
+    def fail(self, text: str) -> None:
+        """Record that something could not be measured; the run goes on, and ends with a failure."""
+        self.failures[text] = None
 
     def crowd(self, where: str, *, by_load: bool) -> None:
         """Remember that the load's core was full: by the load, which was the limit then, or by somebody else."""
@@ -87,7 +92,8 @@ class Report:
         for part in dict.fromkeys(figure.part for figure in self.samples):
             lines += ["", part.upper(), *_table(part, self.samples)]
             lines += [_line(check) for check in self.checks if check.part == part]
-        return "\n".join([*lines, "", *(f"Note: {text}" for text in self.remarks())])
+        remarks = [*(f"Note: {text}" for text in self.remarks()), *(f"FAILED: {text}" for text in self.failures)]
+        return "\n".join([*lines, "", *remarks])
 
     def write(self, folder: Path) -> Path:
         """Write JSON, and a plot beside it; gives the JSON's path."""
@@ -95,9 +101,12 @@ class Report:
         path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
         path.write_text(json.dumps(self._json(), indent=1))
         if self.samples:
-            from plot import draw
+            try:
+                from plot import draw
 
-            draw(self, path.with_suffix(".svg"))
+                draw(self, path.with_suffix(".svg"))
+            except Exception as error:  # noqa: BLE001 - the figures are written, whatever becomes of the plot
+                self.fail(f"the plot could not be drawn: {error}")
         return path
 
     def _json(self) -> dict[str, object]:
@@ -124,7 +133,9 @@ class Report:
             for check in self.checks
         ]
         machine = {"python": sys.version.split()[0], "system": platform.platform(), "argv": sys.argv[1:]}
-        return {"machine": machine, "figures": figures, "checks": checks, "notes": self.remarks()}
+        return {"machine": machine, "figures": figures, "checks": checks, "notes": self.remarks()} | {
+            "failures": [*self.failures]
+        }
 
 
 def shown(value: float | None) -> str:

@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 import part_caching
@@ -64,23 +65,35 @@ def main() -> int:
         report.note("This machine has one core: server and load share it, so that no figure holds.")
     if node() is None:
         report.note("Node, or its packages in bench/node, are missing: the Node peer was left out.")
-    _run(names, report, options)
-    print(report.show())
-    path = report.write(HERE / "results")
-    print(f"\nWritten: {path.relative_to(HERE.parent)} and the plot beside it.")
-    return 0
-
-
-def _run(names: list[str], report: Report, options: Options) -> None:
-    with staged(choose_cores()) as stage:
+    try:
         for name in names:
-            begun = time.monotonic()
-            try:
-                PARTS[name](stage, report, options)
-            except (RuntimeError, OSError) as error:
-                # One candidate that does not start must not cost the other parts' figures.
-                report.note(f"{name} broke off: {error}")
-            print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+            _run(name, report, options)
+    except KeyboardInterrupt:
+        report.fail("interrupted: what follows was not measured")
+    path = report.write(HERE / "results")
+    print(report.show())
+    print(f"\nWritten: {path.relative_to(HERE.parent)}")
+    return 1 if report.failures else 0
+
+
+def _run(name: str, report: Report, options: Options) -> None:
+    begun = time.monotonic()
+    try:
+        # Each part has an upstream of its own: one that broke would take all that follow with it.
+        with staged(choose_cores()) as stage:
+            PARTS[name](stage, report, options)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the other parts' figures
+        traceback.print_exc()
+        report.fail(f"{name} broke off: {_explain(error)}")
+    print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+
+def _explain(error: Exception) -> str:
+    """Return what went wrong, with the last line that a program of its own has written."""
+    said = getattr(error, "stderr", None) or b""
+    written = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    last = written.strip().rpartition("\n")[2]
+    return ": ".join(filter(None, (f"{type(error).__name__}: {error}", last)))
 
 
 if __name__ == "__main__":

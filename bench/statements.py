@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from db.sqlite import add_functions
 from server.app import create_app
 from server.settings import Settings
 
@@ -69,6 +70,7 @@ async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
 def steps(file: str, executed: list[tuple[str, Any]]) -> int:
     """Execute the statements again, and count the instructions of SQLite's machine."""
     connection = sqlite3.connect(file)
+    add_functions(connection)
     count = 0
 
     def step() -> int:

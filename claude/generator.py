@@ -185,8 +185,7 @@ class Generator:
         self._note_claimed(found)
         for generation_id in found:
             logger.info("Taking over generation %s", generation_id)
-            self._terms.watch.taken_over()
-            await self._take_over(generation_id)
+            await self._take_over(generation_id, lapsed=True)
         await CHANGES.attempt(now().date(), self._trim_changes)
 
     async def drain(self, grace: float) -> None:
@@ -238,16 +237,16 @@ class Generator:
         # Their rows say how long they are held. The checkpoint renews them until they are read, which may take long.
         self._claimed.update({generation_id: Lease(None) for generation_id in generation_ids})
 
-    async def _take_over(self, generation_id: UUID) -> None:
+    async def _take_over(self, generation_id: UUID, *, lapsed: bool = False) -> None:
         """Go on with a generation that was just claimed; one that cannot be gone on with ends as failed."""
         self._note_claimed([generation_id])
         try:
-            await self._resume_or_give_up(generation_id)
+            await self._resume_or_give_up(generation_id, lapsed=lapsed)
         finally:
             self._claimed.pop(generation_id, None)
 
-    async def _resume_or_give_up(self, generation_id: UUID) -> None:
-        if await TAKE_OVERS.attempt(generation_id, lambda: self._go_on(generation_id)):
+    async def _resume_or_give_up(self, generation_id: UUID, *, lapsed: bool) -> None:
+        if await TAKE_OVERS.attempt(generation_id, lambda: self._go_on(generation_id, lapsed=lapsed)):
             return
         job = self._jobs.get(generation_id)
         if job is not None:
@@ -256,11 +255,14 @@ class Generator:
             # Where the database is away, the lease lapses, and a sweep finds the generation again.
             await self._settler.give_up(generation_id, NOT_RESUMED)
 
-    async def _go_on(self, generation_id: UUID) -> bool:
+    async def _go_on(self, generation_id: UUID, *, lapsed: bool) -> bool:
         await CLAIMED.reach(generation_id)
         left = await patiently(lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
         if left is None or left.generation.holder != self._process:
             return True
+        if lapsed and left.generation.tools_expire_at is None:
+            # What waited for results of tools for too long has lost no process.
+            self._terms.watch.taken_over()
         lease = self._claimed[generation_id] = Lease(left.generation.lease_until)
         remains = await left_behind(self._log, left, lease)
         await READ.reach(generation_id)

@@ -145,7 +145,8 @@ def end_of(job: Job, status: Status, error: GenerationError | None) -> End:
     """Say how a job ended, for who looks at the whole."""
     first = None if job.first_token_at is None else (job.first_token_at - job.begun_at).total_seconds()
     seconds = (now() - job.begun_at).total_seconds()
-    code = None if error is None else error.code.value
+    # A user who gives no results of tools is no fault of Claude's.
+    code = "tool_results_expired" if error is EXPIRED else None if error is None else error.code.value
     return End(status.value, code, job.model or "", seconds, first, job.answer.total().get("output_tokens", 0))
 
 

@@ -125,8 +125,13 @@ def _open(file: str, patience: float, options: dict[str, Any]) -> sqlite3.Connec
     # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.create_function(UNICODE_LOWER, 1, small, deterministic=True)
+    add_functions(connection)
     return connection
+
+
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Add the functions of SQL that statements need and SQLite does not have."""
+    connection.create_function(UNICODE_LOWER, 1, small, deterministic=True)
 
 
 def _execute(connection: sqlite3.Connection, beginning: str | None, statement: str, parameters: Any) -> Result:

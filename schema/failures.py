@@ -1,6 +1,7 @@
 """Errors of a whole request: each gets its code; a fault of ours gets a trace id and no detail."""
 
 import logging
+from collections import Counter
 
 from graphql import GraphQLError
 
@@ -10,6 +11,13 @@ from db.read_limit import ReadLimitExceeded
 from resolvers.errors import ExpectedError
 
 logger = logging.getLogger("tertulia.graphql")
+CODE = "INTERNAL_SERVER_ERROR"
+_counts = Counter[str]()
+
+
+def internal_errors() -> int:
+    """Return how many errors were shown as INTERNAL_SERVER_ERROR in this process, over all transports."""
+    return _counts[CODE]
 
 
 def show_error(error: GraphQLError) -> GraphQLError:
@@ -32,9 +40,10 @@ def internal_error(error: BaseException) -> GraphQLError:
 
 
 def _hidden(error: GraphQLError, original: BaseException) -> GraphQLError:
+    _counts[CODE] += 1
     found_by = trace_id()
     logger.error("Internal error, trace id %s", found_by, exc_info=original)
-    return _coded(error, "Internal server error.", {"code": "INTERNAL_SERVER_ERROR", "traceId": found_by})
+    return _coded(error, "Internal server error.", {"code": CODE, "traceId": found_by})
 
 
 def _coded(error: GraphQLError, message: str, extensions: dict[str, str]) -> GraphQLError:

@@ -1,7 +1,7 @@
 """`create_app(settings)`: the one place where parts are made and joined."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +54,7 @@ from server.draining import drained_on_sigterm
 from server.graphql import GraphQLEndpoint
 from server.guesses import Guesses, LocalFailures, RedisFailures
 from server.headers import REQUEST_ID, LoopbackHosts, SecureHeaders
+from server.http_metrics import CountRequests
 from server.identities import Alone, Identities, SignedIn, Unauthenticated, Unavailable, viewer_of
 from server.model_settings import watch_model_settings
 from server.oidc import FromProvider
@@ -81,6 +82,10 @@ REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respons
     ClientDisconnect: dismiss,
     Exception: refuse_fault,
 }
+CHECK_SECONDS = 5.0
+"""How long a part may take to answer before it counts as failing."""
+PROBE_SECONDS = 5.0
+"""How often the parts are looked at."""
 LAST_WORDS = 2.0
 """Seconds in which those who follow an answer are told that it was interrupted."""
 
@@ -109,9 +114,18 @@ class Parts:
         found = {"database": await _answers(self.services.database.check())}
         if isinstance(self.services.log, RedisLog):
             found["redis"] = await _answers(self.services.log.check())
+        self.metrics.ready(found)
         if self.leaving or self.services.generator.draining:
             found["draining"] = False
         return found
+
+    async def probe(self) -> None:
+        """Bring the metrics of parts and of the server's budget up to date, whether or not anybody asks `/readyz`."""
+        await self.check()
+        server = self.services.budget.server
+        if server.is_limited:
+            async with self.services.database.read() as session:
+                self.metrics.spent(await server.periods(session))
 
     async def drain(self, delay: float, grace: float) -> None:
         """Serve on while proxies find out, then begin nothing new, let answers end, and end the streams."""
@@ -129,7 +143,8 @@ def _is_request_id(given: str) -> bool:
 
 async def _answers(check: Awaitable[None]) -> bool:
     try:
-        await check
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check
     except Exception:  # noqa: BLE001 - whatever it is, the answer is no
         return False
     return True
@@ -179,6 +194,7 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", REQUEST_ID],
         )
     app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
+    app.add_middleware(CountRequests, parts.metrics.http)
     return app
 
 
@@ -246,11 +262,16 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
     # Not awaited: a conversation that cannot be removed must not keep the server from starting.
-    for name, work in {"retention": sweep, "audit": partial(trim_audit, database, settings.audit_days)}.items():
-        stack.callback(asyncio.create_task(forever(SWEEP_SECONDS, work, at_once=True), name=name).cancel)
-    stack.callback(asyncio.create_task(watch_model_settings(settings, claude), name="models").cancel)
-    collecting = asyncio.create_task(collect_when_idle(lambda: generator.idle), name="collector")
-    stack.callback(collecting.cancel)
+    _in_background(stack, "retention", forever(SWEEP_SECONDS, sweep, at_once=True))
+    trim = partial(trim_audit, database, settings.audit_days)
+    _in_background(stack, "audit", forever(SWEEP_SECONDS, trim, at_once=True))
+    _in_background(stack, "models", watch_model_settings(settings, claude))
+    _in_background(stack, "collector", collect_when_idle(lambda: generator.idle))
+    _in_background(stack, "probe", forever(PROBE_SECONDS, parts.probe, at_once=True))
+
+
+def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    stack.callback(asyncio.create_task(work, name=name).cancel)
 
 
 def _sign_ins(parts: Parts, settings: Settings, rates: Rates, stack: AsyncExitStack) -> SignIns:

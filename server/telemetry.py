@@ -5,23 +5,28 @@ Source: Prometheus's "Metric and label naming".
 """
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from asgi_correlation_id import correlation_id
 from fastapi import APIRouter
 from opentelemetry import trace
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from claude.server_budget import PeriodBudget
 from claude.spans import written_here
 from claude.watch import End, Watch
+from db.ledger import dollars
 from resolvers.context import Services
+from schema.failures import internal_errors
+from server.http_metrics import HttpMetrics
 from tertulia import isolation
 from tertulia.json import dumps
 
@@ -62,6 +67,11 @@ class Metrics(Watch):
         )
         self._tokens = Counter("tertulia_output_tokens", "Tokens that Claude wrote.", ("model",), registry=registry)
         self._taken = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
+        self._last_taken = Gauge(
+            "tertulia_last_taken_over_timestamp_seconds",
+            "When this process last took over an answer of a lost one; 0 for never.",
+            registry=registry,
+        )
         self._stops = Histogram(
             "tertulia_stop_seconds", "From a stop's request to its return.", buckets=STOPS, registry=registry
         )
@@ -75,6 +85,16 @@ class Metrics(Watch):
             registry=registry,
         )
         self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
+        self.http = HttpMetrics(registry)
+        self._ready = Gauge("tertulia_ready", "1 while a part serves, as a probe found.", ("part",), registry=registry)
+        self._budget = {
+            name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
+            for name, meaning in (
+                ("limit", "What all users together may spend in a period."),
+                ("spent", "What they have spent of it; the same on all replicas."),
+                ("reserved", "What running answers may still cost; the same on all replicas."),
+            )
+        }
 
     def ended(self, end: End) -> None:
         """Count an answer."""
@@ -92,6 +112,8 @@ class Metrics(Watch):
     def taken_over(self) -> None:
         """Count a lost process's answer."""
         self._taken.inc()
+        # A counter that begins anew with its process does not show what it began with.
+        self._last_taken.set(time.time())
 
     def stopped(self, seconds: float) -> None:
         """Count a stop."""
@@ -108,6 +130,18 @@ class Metrics(Watch):
     def refused(self, limit: str) -> None:
         """Count a refusal."""
         self._refused.labels(limit).inc()
+
+    def ready(self, parts: Mapping[str, bool]) -> None:
+        """Show which parts serve."""
+        for part, serves in parts.items():
+            self._ready.labels(part).set(serves)
+
+    def spent(self, periods: Sequence[PeriodBudget]) -> None:
+        """Show the server's budget."""
+        for period in periods:
+            amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
+            for name, amount in amounts.items():
+                self._budget[name].labels(period.period).set(float(dollars(amount)))
 
 
 class Standing(Collector):
@@ -141,6 +175,11 @@ class Standing(Collector):
         for loop, count in sorted(isolation.failures().items()):
             failures.add_metric((loop,), count)
         yield failures
+        yield CounterMetricFamily(
+            "tertulia_internal_errors",
+            "Errors shown as INTERNAL_SERVER_ERROR over HTTP and sockets, whatever the status of their response.",
+            value=internal_errors(),
+        )
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
