@@ -1,7 +1,6 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -21,7 +20,6 @@ from resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, In
 from resolvers.following import MessageSnapshot, follow
 from resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from resolvers.sending import SendMessagePayload, send
-from server import streaming
 from server.admission import Admitted, retry_after
 from server.streaming import SSE, Framing, ResultStream
 from streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
@@ -111,15 +109,8 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         if isinstance(sent, Response):
             return sent
         events = follow(with_, sent.generation.id)
-        early = asyncio.ensure_future(_until_first_word(events))
-        # What fails before the first word has a status of its own, unless proxies would take the silence for death.
-        await asyncio.wait([early], timeout=streaming.HEARTBEAT_SECONDS)
-        seen = early.result() if early.done() else []
-        if seen and isinstance(seen[-1], GenerationFailed) and not any(_text(event) for event in seen):
-            await events.aclose()
-            return _claude_failed(GenerationError.from_json(seen[-1].error))
         ends = (with_.services.closing.wait, admitted.lapsed)
-        return ResultStream(_sse(with_, sent, early, events), WRITTEN, ends)
+        return ResultStream(_sse(with_, sent, events), WRITTEN, ends)
 
     return router
 
@@ -181,25 +172,14 @@ def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, An
     return {"error": shown}
 
 
-async def _until_first_word(events: AsyncIterator[GenerationEvent]) -> list[GenerationEvent]:
-    early: list[GenerationEvent] = []
-    async for event in events:
-        early.append(event)
-        if _text(event) or isinstance(event, TerminalEvent | ToolResultsRequired):
-            break
-    return early
-
-
 async def _sse(
-    context: Context,
-    sent: SendMessagePayload,
-    early: asyncio.Future[list[GenerationEvent]],
-    events: AsyncGenerator[GenerationEvent],
+    context: Context, sent: SendMessagePayload, events: AsyncGenerator[GenerationEvent]
 ) -> AsyncGenerator[bytes]:
     words = ""
+    # At once, so that a client can stop or follow an answer that has not begun.
     yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
-    async with aclosing(_chained(early, events)) as chained:
-        async for event in chained:
+    async with aclosing(events):
+        async for event in events:
             if text := _text(event, words):
                 words += text
                 yield _event("delta", {"text": text})
@@ -207,19 +187,9 @@ async def _sse(
                 # The stream goes on when they are there, and keeps its connection open until then.
                 yield _event("tool_results_required", _waits(sent, event)["error"])
             elif isinstance(event, GenerationFailed):
-                yield _event("error", _body(GenerationError.from_json(event.error)))
+                yield _event("error", _failure(GenerationError.from_json(event.error)))
             elif isinstance(event, TerminalEvent):
                 yield _event("done", (await _answer(context, sent, words)).model_dump())
-
-
-async def _chained(
-    early: asyncio.Future[list[GenerationEvent]], events: AsyncGenerator[GenerationEvent]
-) -> AsyncGenerator[GenerationEvent]:
-    async with aclosing(events):
-        for event in await early:
-            yield event
-        async for event in events:
-            yield event
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
@@ -236,11 +206,23 @@ def _body(error: GenerationError) -> dict[str, Any]:
     return {"error": shown}
 
 
+def _failure(error: GenerationError) -> dict[str, Any]:
+    """Return the body of a stream's `error`, with what a response's status and headers would say."""
+    more: dict[str, Any] = {"status": _status(error)}
+    if error.code is ErrorCode.RATE_LIMITED:
+        more["retry_after_seconds"] = int(error.retry_after_seconds or 1)
+    return {"error": _body(error)["error"] | more}
+
+
+def _status(error: GenerationError) -> int:
+    return STATUS.get(error.code, 502)
+
+
 def _claude_failed(error: GenerationError) -> JSONResponse:
     headers: dict[str, str] = {}
     if error.code is ErrorCode.RATE_LIMITED:
         headers["Retry-After"] = str(int(error.retry_after_seconds or 1))
-    return JSONResponse(_body(error), STATUS.get(error.code, 502), headers)
+    return JSONResponse(_body(error), _status(error), headers)
 
 
 def _refused(error: ExpectedError) -> JSONResponse:

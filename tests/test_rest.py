@@ -106,7 +106,6 @@ def test_a_busy_conversation_is_409_and_says_by_what(api: Api) -> None:
     api.stop(sent["generation"]["id"])
 
 
-@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
 @pytest.mark.parametrize(
     ("status", "kind", "expected"),
     [
@@ -115,16 +114,19 @@ def test_a_busy_conversation_is_409_and_says_by_what(api: Api) -> None:
         (500, "api_error", 502), (402, "billing_error", 502), (504, "timeout_error", 504), (529, "overloaded_error", 503),
     ],
 )  # fmt: skip
-def test_claudes_failures_keep_their_status(staged: Staged, path: str, status: int, kind: str, expected: int) -> None:
+def test_claudes_failures_keep_their_status(staged: Staged, status: int, kind: str, expected: int) -> None:
     body = {"type": "error", "error": {"type": kind, "message": "as the test wants"}}
     headers = {"x-should-retry": "false", "retry-after": "30"}
     stage = staged(Reply(status=status, body=body, headers=headers))
-    response = stage.api.http.post(path, json={"message": "Hello"})
+    response = stage.api.http.post("/chat", json={"message": "Hello"})
     assert response.status_code == expected
     error = response.json()["error"]
     assert (error["source"], error["message"], error["request_id"]) == ("claude", "as the test wants", "req_scripted")
     assert ("retry-after" in response.headers) == (expected == 429)
     assert "www-authenticate" not in response.headers
+    (_, (name, failed)) = stream(stage.api, message="Hello")
+    more = {"retry_after_seconds": 30} if expected == 429 else {}
+    assert (name, failed["error"]) == ("error", error | {"status": expected} | more)
 
 
 def test_the_same_key_gives_the_same_answer(staged: Staged) -> None:
@@ -185,6 +187,20 @@ def test_health_and_readiness_are_said(api: Api) -> None:
     ready = api.http.get("/readyz").json()
     assert (ready.pop("status"), ready.pop("database")) == ("ok", "ok")
     assert ready in ({}, {"redis": "ok"})
+
+
+def test_the_stream_starts_before_claude_says_anything(staged: Staged) -> None:
+    gate = Gate()
+    api = staged(says(gate, "At last")).api
+    with api.http.stream("POST", "/chat/stream", json={"message": "Hello"}) as response:
+        lines = response.iter_lines()
+        assert next(lines) == "event: start"
+        started = json.loads(next(lines).removeprefix("data: "))
+        assert not gate.open.is_set()
+        # Enough to stop what has not begun.
+        api.stop(started["generation_id"])
+        gate.open.set()
+        assert "event: done" in list(lines)
 
 
 def test_a_silence_is_no_silence_to_a_proxy(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:

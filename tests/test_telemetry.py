@@ -16,6 +16,7 @@ from running import tertulia
 from scripted import Gate, Reply, says
 from servers import RedisServer, Servers
 
+from claude import budget
 from streams import redis_log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
@@ -101,6 +102,40 @@ def test_what_waits_for_a_redis_that_hangs_is_told_all_the_time(
                 look_again()
     finally:
         redis.stop()
+
+
+def test_requests_are_counted_by_the_template_of_their_route(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        for path in ("/attachments/a-secret-id", "/attachments/another", "/no/such/path", "/wp-login.php"):
+            assert api.http.get(path).status_code == 404
+        assert api.http.request("BREW", "/chat").status_code == 405
+        api.http.get("/assets/web/none.js")
+        told = scraped(api)
+    requests = {name: count for name, count in told.items() if name.startswith("tertulia_http_requests_total")}
+    assert requests == {
+        'tertulia_http_requests_total{method="GET",route="/attachments/{id}",status="404"}': 2,
+        'tertulia_http_requests_total{method="GET",route="other",status="404"}': 2,
+        'tertulia_http_requests_total{method="other",route="/chat",status="405"}': 1,
+        'tertulia_http_requests_total{method="GET",route="/assets",status="404"}': 1,
+    }
+    assert told['tertulia_http_response_start_seconds_count{route="other"}'] == 2
+
+
+def test_faults_are_counted_over_every_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api, api.socket() as socket:
+
+        def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("as the test wants")
+
+        monkeypatch.setattr(budget.Budget, "standing", broken)
+        before = scraped(api)["tertulia_internal_errors_total"]
+        query = "{ viewer { budget { limitUsd } } }"
+        answer = api.post(query)
+        # The field may be null, so that the status is 200.
+        assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (200, "INTERNAL_SERVER_ERROR")
+        socket.subscribe(query, {})
+        assert socket.receive()["type"] == "next"
+        assert scraped(api)["tertulia_internal_errors_total"] == before + 2
 
 
 def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:
