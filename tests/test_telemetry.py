@@ -108,7 +108,7 @@ def test_requests_are_counted_by_the_template_of_their_route(tmp_path: Path) -> 
     with tertulia(tmp_path) as address, Api(address) as api:
         for path in ("/attachments/a-secret-id", "/attachments/another", "/no/such/path", "/wp-login.php"):
             assert api.http.get(path).status_code == 404
-        assert api.http.request("BREW", "/chat").status_code == 405
+        assert api.http.request("PROPFIND", "/chat").status_code == 405
         api.http.get("/assets/web/none.js")
         told = scraped(api)
     requests = {name: count for name, count in told.items() if name.startswith("tertulia_http_requests_total")}
