@@ -181,6 +181,12 @@ def create_app(settings: Settings) -> FastAPI:
     for error, answer in REFUSALS.items():
         app.add_exception_handler(error, answer)
     app.add_middleware(PlainBodies)
+    _add_middleware(app, parts, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, parts: Parts, settings: Settings) -> None:
+    """Add what all requests pass: the last one added comes first."""
     app.add_middleware(SecureHeaders, lambda: parts.leaving)
     if settings.auth == "local":
         app.add_middleware(LoopbackHosts, settings.cors_origins)
@@ -195,7 +201,6 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
     app.add_middleware(CountRequests, parts.metrics.http)
-    return app
 
 
 def _add_optional_routes(app: FastAPI, parts: Parts, settings: Settings) -> None:
