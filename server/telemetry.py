@@ -86,6 +86,9 @@ class Metrics(Watch):
         )
         self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
+        self._add_gauges(registry)
+
+    def _add_gauges(self, registry: CollectorRegistry) -> None:
         self._ready = Gauge("tertulia_ready", "1 while a part serves, as a probe found.", ("part",), registry=registry)
         self._budget = {
             name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
