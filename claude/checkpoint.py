@@ -21,7 +21,7 @@ from tertulia.isolation import ItemLoop
 
 AT_ONCE = 16
 """Texts that are put together without giving way: many long ones would hold the event loop."""
-TEXTS = ItemLoop("checkpoint.text")
+TEXTS, SHOWN = ItemLoop("checkpoint.text"), ItemLoop("checkpoint.show")
 SAVE = Failpoint("checkpoint.save")
 RENEWING, RENEWED = Failpoint("checkpoint.renewing"), Failpoint("checkpoint.renewed")
 
@@ -72,7 +72,7 @@ class Checkpoints:
                 job.saved = saved.get(job.generation_id, job.saved)
                 job.lease.renew(renewed)
                 job.renewed.set()
-                self._log.saved(job.generation_id, job.saved)
+                SHOWN.attempt_now(job.generation_id, partial(self._log.saved, job.generation_id, job.saved))
             if found is None or found.stop_requested:
                 job.end(Ending.LOST if found is None else Ending.STOPPED)
 

@@ -5,7 +5,7 @@ import { apply, initial, text, type Block, type State, type StreamEvent } from "
 
 type GenerationErrorCode = "API_ERROR" | "OVERLOADED" | "TIMEOUT";
 type GenerationStatus = "AWAITING_TOOL_RESULTS" | "COMPLETED" | "FAILED" | "QUEUED" | "RUNNING" | "STOPPED";
-type SnapshotReason = "EXPIRED" | "UNKNOWN_SEQUENCE";
+type SnapshotReason = "EXPIRED" | "UNKNOWN_SEQUENCE" | "ENDED";
 
 type Parts =
   | { __typename: 'CompactionBlock', summary: string | null, index: number }

@@ -1,0 +1,129 @@
+"""What the log in Redis keeps of a writer that was frozen, or whose commands Redis runs too late."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import redis as redis_client
+from servers import RedisServer
+
+from streams.events import GenerationStarted, TextDelta
+from streams.lease import Lease
+from streams.redis_log import RedisLog
+from streams.redis_scripts import stream_key
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Generator[RedisServer]:
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def opened(redis: RedisServer) -> AsyncGenerator[RedisLog]:
+    log = RedisLog(redis.url(0), uuid4())
+    await log.start()
+    yield log
+    await log.close()
+
+
+def lease(seconds: float) -> Lease:
+    return Lease(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def delta(id: UUID, sequence: int, text: str) -> TextDelta:
+    return TextDelta(id, sequence, 0, 0, text)
+
+
+def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: RedisServer) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(redis) as former, opened(redis) as later:
+            held = lease(1)
+            former.open(id, held)
+            former.append(id, [GenerationStarted(id, 1)])
+            await former.flush(id)
+            redis.process.send_signal(signal.SIGSTOP)
+            former.append(id, [delta(id, 2, "never stored")])
+            await asyncio.sleep(held.seconds_left)
+            redis.process.send_signal(signal.SIGCONT)
+            # The command of the former writer was sent first, so Redis has run it by now.
+            taken = await later.take(id, lease(20))
+            assert taken is not None
+            assert [event.sequence for event in taken.each()] == [1]
+            stream = await former.read(id)
+            assert stream is not None
+            assert stream.last == 1
+            later.open(id, lease(20), list(taken.each()))
+            later.append(id, [delta(id, 2, "stored")])
+            await later.flush(id)
+            stored = await former.read(id)
+            assert stored is not None
+            assert [event.text for event in stored.each() if isinstance(event, TextDelta)] == ["stored"]
+
+    asyncio.run(work())
+
+
+def test_whoever_takes_a_log_locks_its_former_writer_out(redis: RedisServer) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(redis) as former, opened(redis) as later:
+            # The clocks of two machines may differ: the former writer still believes that it holds the lease.
+            former.open(id, lease(20))
+            former.append(id, [GenerationStarted(id, 1)])
+            await former.flush(id)
+            taken = await later.take(id, lease(20))
+            assert taken is not None
+            former.append(id, [delta(id, 2, "never stored")])
+            await former.flush(id)
+            stream = await later.read(id)
+            assert stream is not None
+            assert stream.last == 1
+            # Its readers look where the other one writes.
+            mine = await former.read(id)
+            assert mine is not None
+            assert mine.last == 1
+
+    asyncio.run(work())
+
+
+def test_a_lease_that_has_lapsed_takes_no_log(redis: RedisServer) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(redis) as writer, opened(redis) as frozen:
+            writer.open(id, lease(20))
+            writer.append(id, [GenerationStarted(id, 1)])
+            await writer.flush(id)
+            assert await frozen.take(id, Lease(None)) is None
+            writer.append(id, [delta(id, 2, "goes on")])
+            await writer.flush(id)
+            stream = await frozen.read(id)
+            assert stream is not None
+            assert stream.last == 2
+
+    asyncio.run(work())
+
+
+def test_an_entry_that_cannot_be_read_costs_only_its_own_log(redis: RedisServer) -> None:
+    async def work() -> None:
+        bad, good = uuid4(), uuid4()
+        client = redis_client.Redis(unix_socket_path=str(redis.socket))
+        client.xadd(stream_key(bad), {"e": "not an event"}, id="1-0")
+        client.close()
+        async with opened(redis) as writer, opened(redis) as reader:
+            assert await reader.read(bad) is None
+            assert await reader.take(bad, lease(20)) is None
+            writer.open(good, lease(20))
+            writer.append(good, [GenerationStarted(good, 1)])
+            await writer.flush(good)
+            stream = await reader.read(good)
+            assert stream is not None
+            assert stream.last == 1
+
+    asyncio.run(work())
