@@ -1,0 +1,119 @@
+"""Answers in which one field of one of Claude's events is wrong: each ends, and nothing else is harmed.
+
+`TERTULIA_MUTATIONS=2000` tries that many.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json, look_again
+from mutations import Mutation, mutations
+from running import running, tertulia
+from scripted import model, says, sse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from claude.simulator_rules import Refused, check
+
+COUNT = int(os.environ.get("TERTULIA_MUTATIONS", "60"))
+SERVERS = 3
+"""How often the server is started: in between, it meets what it has stored."""
+AT_ONCE = 12
+WAIT = 60.0
+GENERATION = """query ($id: ID!) { generation(id: $id) { status error { code }
+  message { text content { __typename } } usage { inputTokens outputTokens costUsd } } }"""
+READ = """query ($id: ID!) { conversation(id: $id) { messages(first: 9) { edges { node { text content { __typename index
+  ... on TextBlock { text citations { citedText source startIndex endIndex } } ... on ThinkingBlock { text redacted }
+  ... on ToolUseBlock { toolUseId name input partialJson } ... on ToolResultBlock { toolUseId output isError }
+} } } } } }"""
+
+
+class MutatedClaude:
+    """Answers `mutation N` with the N-th stream, and everything else with words; refuses what Claude would refuse."""
+
+    def __init__(self, chosen: list[Mutation]) -> None:
+        self.bodies = [one.body() for one in chosen]
+        self.refused: list[str] = []
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/messages", self._messages, methods=["POST"]),
+                Route("/v1/models", self._models, methods=["GET"]),
+            ]
+        )
+
+    async def _models(self, _request: Request) -> Response:
+        return JSONResponse({"data": [model("claude-opus-5-5")], "has_more": False, "first_id": None, "last_id": None})
+
+    async def _messages(self, request: Request) -> Response:
+        asked = await request.json()
+        try:
+            check(asked)
+        except Refused as refused:
+            self.refused.append(str(refused))
+        last = asked["messages"][-1]["content"][-1]
+        words = str(last.get("text", ""))
+        if words.startswith("mutation "):
+            return Response(self.bodies[int(words.split()[1])], media_type="text/event-stream")
+        return Response(b"".join(sse(event) for event in says("words").pieces), media_type="text/event-stream")
+
+
+def ended(api: Api, generation: str) -> Json:
+    """Wait for an end."""
+    until = time.monotonic() + WAIT
+    while time.monotonic() < until:
+        found: Json = api.ask(GENERATION, id=generation)["generation"]
+        if found["status"] in {"COMPLETED", "FAILED", "STOPPED"}:
+            return found
+        look_again()
+    raise AssertionError("the answer did not end")
+
+
+def tried(api: Api, number: int) -> str:
+    """Try one mutation, then send once more; return how the first answer ended."""
+    sent = api.send(f"mutation {number}")
+    first = ended(api, sent["generation"]["id"])
+    conversation = sent["conversation"]["id"]
+    api.ask(READ, id=conversation)
+    again = ended(api, api.send("and now?", conversationId=conversation)["generation"]["id"])
+    assert (again["status"], again["message"]["text"]) == ("COMPLETED", "words"), (first, again)
+    return str(first["status"])
+
+
+def test_each_answer_ends_and_each_conversation_goes_on(tmp_path: Path) -> None:
+    chosen = mutations(COUNT)
+    claude, outcomes, failures = MutatedClaude(chosen), Counter[str](), dict[str, str]()
+    size = -(-COUNT // SERVERS)
+    with running(claude.app(), lifespan="off") as address:
+        for begin in range(0, COUNT, size):
+            keyed: dict[str, Any] = {"anthropic_api_key": "sk-ant-mutated", "anthropic_base_url": address}
+            with ExitStack() as stack:
+                api = stack.enter_context(Api(stack.enter_context(tertulia(tmp_path, **keyed))))
+                assert api.http.get("/readyz").status_code == 200
+                with ThreadPoolExecutor(AT_ONCE) as pool:
+                    numbers = range(begin, min(begin + size, COUNT))
+                    trying = {number: pool.submit(tried, api, number) for number in numbers}
+                for number, one in trying.items():
+                    if (error := one.exception()) is not None:
+                        failures[chosen[number].name] = str(error)[:1000]
+                    else:
+                        outcomes[one.result()] += 1
+    print(json.dumps({"tried": COUNT, "ended": outcomes, "refused": Counter(claude.refused).most_common(5)}))
+    assert failures == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_mutations_are_many_and_stay_the_same(seed: int) -> None:
+    names = [one.name for one in mutations(2000, seed)]
+    assert names == [one.name for one in mutations(2000, seed)]
+    assert len(set(names)) > 1000
