@@ -13,8 +13,6 @@ from claude.media import PictureRoom, UnfitMedia
 from claude.prompt import OF_CALL
 from claude.spans import QUIET, fail, trace_id, tracer
 from claude.tools import Image, Result, Tool, ToolContext, ToolError
-from db.blobs import STORE_ERRORS
-from db.errors import DATABASE_ERRORS
 from tertulia.json import Json, clean, clean_text, dumps_spaced
 
 JSON_RESULT = "is_json"
@@ -61,7 +59,7 @@ async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) ->
         except TimeoutError as error:
             late = f"It took longer than {seconds:g} s; it may have been carried out, or not."
             result = failed(late) if limit.expired() else _fault(tool.name, error)
-        except Exception as error:  # noqa: BLE001 - a tool may raise anything, and costs nobody but its call
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may raise anything, and costs nobody but its call
             result = _fault(tool.name, error)
         if result.is_error:
             fail(span, "tool_error")
@@ -99,8 +97,8 @@ async def blocks_of(
             texts.append(f"[Picture {len(pictures)} stands below.]")
         except UnfitMedia as unfit:
             texts.append(f"[A picture that cannot be shown: {unfit}]")
-        except (*STORE_ERRORS, *DATABASE_ERRORS) as error:
-            logger.warning("A tool's picture could not be kept: %s", error)
+        except Exception:
+            logger.exception("A tool's picture could not be kept")
             texts.append("[A picture that could not be kept]")
     block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": "\n".join(texts).strip() or NOTHING}
     if result.is_error:

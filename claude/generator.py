@@ -257,7 +257,7 @@ class Generator:
 
     async def _go_on(self, generation_id: UUID, *, lapsed: bool) -> bool:
         await CLAIMED.reach(generation_id)
-        left = await patiently(lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
+        left = await patiently(self._database, lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
         if left is None or left.generation.holder != self._process:
             return True
         if lapsed and left.generation.tools_expire_at is None:

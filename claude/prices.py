@@ -16,6 +16,8 @@ WEB_SEARCH = Decimal("0.01")
 """US dollars of one search of Claude's own tool, with any model."""
 LONG_PROMPT = 100_000
 """Tokens of a prompt from which some models cost more."""
+LARGEST = 10**17
+"""Units, which are 100,000 US dollars: the most that one call is counted as. A column holds 92 times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Price:
         ) / A_MILLION
         factor = self.long_prompt_factor if fresh + read + written > LONG_PROMPT else 1
         searches = WEB_SEARCH * usage.get("web_searches", 0)
-        return int(((dollars * factor + searches) / UNIT).to_integral_value())
+        return min(int(((dollars * factor + searches) / UNIT).to_integral_value()), LARGEST)
 
 
 class Prices:

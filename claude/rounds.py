@@ -35,6 +35,7 @@ from streams.log import EventLog
 from tertulia.failpoints import Failpoint
 
 WRITTEN_DOWN = Failpoint("round.written_down")
+WRITE_DOWN, CALL, SETTLE = Failpoint("rounds.write_down"), Failpoint("rounds.call"), Failpoint("rounds.settle")
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Rounds:
         bill = self._end_round(job)
         # What is written down must not be ahead of what others can read, or nobody could go on with the log.
         await self._log.flush(job.generation_id)
-        plan = await patiently(lambda: self._write_down(job, work, broken, bill))
+        plan = await patiently(self._database, lambda: self._write_down(job, work, broken, bill))
         await WRITTEN_DOWN.reach(job.generation_id)
         room = await self._room(job, work)
         for block in job.answer.open_calls().values():
@@ -78,7 +79,7 @@ class Rounds:
                 await self._give(job, block["id"], plan.answered[block["id"]][0], room)
         outcomes = await self._make_all(job, plan.made, room)
         await self._log.flush(job.generation_id)
-        await patiently(lambda: self._settle(job, work, plan, outcomes))
+        await patiently(self._database, lambda: self._settle(job, work, plan, outcomes))
         if plan.waiting:
             expires_at = now() + timedelta(seconds=self._terms.bounds.waiting_seconds)
             raise Suspended(plan.waiting, plan.approvals, expires_at)
@@ -101,6 +102,7 @@ class Rounds:
 
     async def _write_down(self, job: Job, work: Work, broken: set[str], bill: Sequence[Call]) -> Plan:
         answer = job.answer
+        WRITE_DOWN.hit(job.generation_id)
         async with self._database.write() as session:
             place = await self._hold(session, job)
             rows = await tool_calls.of_generation(session, job.generation_id)
@@ -117,6 +119,7 @@ class Rounds:
     async def _settle(self, job: Job, work: Work, plan: Plan, outcomes: dict[str, CallStatus]) -> None:
         """Write down how calls ended, and keep money for another round."""
         ended = {id: status for id, (_, status) in plan.answered.items()} | outcomes
+        SETTLE.hit(job.generation_id)
         async with self._database.write() as session:
             place = await self._hold(session, job)
             await tool_calls.settle(session, job.generation_id, ended)
@@ -165,6 +168,7 @@ class Rounds:
         await self._log.flush(job.generation_id)
 
         async def one(tool_use_id: str, tool: Tool, input: Json) -> None:
+            CALL.hit(job.generation_id)
             context = ToolContext(owner.id, owner.name, owner.conversation_id, job.generation_id, tool_use_id)
             # A process that has taken the answer over tells Claude that the call may have been made.
             await job.may_write()

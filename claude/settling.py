@@ -11,14 +11,13 @@ from claude.billing import Payer
 from claude.errors import UNSAVED, GenerationError
 from claude.finishing import StopRequested, save_end, save_failure, save_suspension, side_by_side
 from claude.job import Ending, Job, Suspended, end_of, outcome, suspension, terminal
-from claude.patience import PATIENCE, Result
+from claude.patience import ATTEMPTS, PATIENCE, Result, answers
 from claude.rounds import close_calls
 from claude.spans import written_here
 from claude.terms import Terms
 from claude.titles import Titles
 from db import leases
 from db.database import Database
-from db.errors import DATABASE_ERRORS
 from db.leases import Place
 from db.tables import Status
 from streams.events import GenerationFailed, TerminalEvent, ToolResultsRequired
@@ -28,8 +27,6 @@ from tertulia.isolation import ItemLoop
 
 ENDED = "ended"
 CHANGED = "changed"
-ATTEMPTS = 5
-"""How often an end is tried to be saved as it is, while the database answers."""
 ENDS, OPEN_CALLS, GIVEN_UP = ItemLoop("end"), ItemLoop("end.open_calls"), ItemLoop("end.given_up")
 ANNOUNCE, FOLLOWING = Failpoint("end.announce"), Failpoint("end.claim_following")
 ENDING, SAVED, SUSPENDED = Failpoint("end.begin"), Failpoint("end.saved"), Failpoint("suspension.saved")
@@ -181,7 +178,7 @@ class Settler:
                 raise
             except Exception as failure:
                 logger.warning("Generation %s could not be saved yet: %s", generation_id, failure)
-                attempts += await self._database_answers()
+                attempts += await answers(self._database)
                 if attempts >= ATTEMPTS:
                     if otherwise is None:
                         raise
@@ -217,18 +214,12 @@ class Settler:
         """Save an end as a failure; None where the database takes nothing."""
         try:
             place, kept = await save_failure(self._database, job, self._process, self._terms.prices)
-        except DATABASE_ERRORS:
+        except Exception:
+            logger.exception("Generation %s could not be saved as a failure", job.generation_id)
             return None
         if place is not None:
             self._signals.send(CHANGED, place.owner_id)
         return Saved(kept, whole=False)
-
-    async def _database_answers(self) -> bool:
-        try:
-            await self._database.check()
-        except Exception:  # noqa: BLE001 - whatever it is, it does not answer
-            return False
-        return True
 
     async def _announce(self, last: TerminalEvent) -> None:
         ANNOUNCE.hit(last.generation_id)

@@ -26,6 +26,7 @@ from tertulia.failpoints import Failpoint
 CALLED, PAUSED = "tool_use", "pause_turn"
 """Reasons to stop behind which there is another round."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
+TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
 
 
 class Writer:
@@ -56,6 +57,7 @@ class Writer:
             await self._write(job)
 
     async def _write(self, job: Job) -> None:
+        await TAKE_UP.reach(job.generation_id)
         work, asking = await self._asking(job)
         answer, bounds = job.answer, self._terms.bounds
         if answer.sequence == 0:
@@ -103,6 +105,7 @@ class Writer:
     def _take(self, job: Job, events: Sequence[Json]) -> None:
         """Show what came together together; also what stands before one that makes no sense."""
         ours: list[GenerationEvent] = []
+        TAKE.hit(job.generation_id)
         try:
             job.answer.take(events, ours)
         finally:
@@ -113,7 +116,7 @@ class Writer:
     async def _asking(self, job: Job) -> tuple[Work, AskingForAnswer]:
         work, job.work = job.work, None
         if work is None:
-            found = await patiently(self._taking_up(job))
+            found = await patiently(self._database, self._taking_up(job))
             work, job.allowance, job.owner = found.work, found.allowance, found.owner
             self._changed(found.owner.id)
         job.message_id = work.message_id

@@ -7,8 +7,8 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ from starlette.routing import Route
 from claude.simulator_rules import Refused, check
 
 COUNT = int(os.environ.get("TERTULIA_MUTATIONS", "60"))
-SERVERS = 3
-"""How often the server is started: in between, it meets what it has stored."""
+BATCH = 200 if COUNT > 200 else 30
+CHOSEN = mutations(COUNT)
 AT_ONCE = 12
 WAIT = 60.0
 GENERATION = """query ($id: ID!) { generation(id: $id) { status error { code }
@@ -90,26 +90,40 @@ def tried(api: Api, number: int) -> str:
     return str(first["status"])
 
 
-def test_each_answer_ends_and_each_conversation_goes_on(tmp_path: Path) -> None:
-    chosen = mutations(COUNT)
-    claude, outcomes, failures = MutatedClaude(chosen), Counter[str](), dict[str, str]()
-    size = -(-COUNT // SERVERS)
-    with running(claude.app(), lifespan="off") as address:
-        for begin in range(0, COUNT, size):
-            keyed: dict[str, Any] = {"anthropic_api_key": "sk-ant-mutated", "anthropic_base_url": address}
-            with ExitStack() as stack:
-                api = stack.enter_context(Api(stack.enter_context(tertulia(tmp_path, **keyed))))
-                assert api.http.get("/readyz").status_code == 200
-                with ThreadPoolExecutor(AT_ONCE) as pool:
-                    numbers = range(begin, min(begin + size, COUNT))
-                    trying = {number: pool.submit(tried, api, number) for number in numbers}
-                for number, one in trying.items():
-                    if (error := one.exception()) is not None:
-                        failures[chosen[number].name] = str(error)[:1000]
-                    else:
-                        outcomes[one.result()] += 1
-    print(json.dumps({"tried": COUNT, "ended": outcomes, "refused": Counter(claude.refused).most_common(5)}))
+@pytest.fixture(scope="module")
+def claude() -> Generator[tuple[MutatedClaude, str]]:
+    mutated = MutatedClaude(CHOSEN)
+    with running(mutated.app(), lifespan="off") as address:
+        yield mutated, address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One database for all: each time that the server starts, it meets what it has stored before."""
+    return tmp_path_factory.mktemp("mutations")
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, BATCH))
+def test_each_answer_ends_and_each_conversation_goes_on(
+    first: int, folder: Path, claude: tuple[MutatedClaude, str]
+) -> None:
+    mutated, address = claude
+    keyed: dict[str, Any] = {"anthropic_api_key": "sk-ant-mutated", "anthropic_base_url": address}
+    outcomes, failures = Counter[str](), dict[str, str]()
+    with tertulia(folder, **keyed) as served, Api(served) as api:
+        assert api.http.get("/readyz").status_code == 200
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            numbers = range(first, min(first + BATCH, COUNT))
+            trying = {number: pool.submit(tried, api, number) for number in numbers}
+        for number, one in trying.items():
+            if (error := one.exception()) is not None:
+                failures[CHOSEN[number].name] = str(error)[:1000]
+            else:
+                outcomes[one.result()] += 1
+    print(json.dumps({"tried": len(trying), "ended": outcomes}))
     assert failures == {}
+    # What was stored can go back to Claude: its own rules refuse nothing of it.
+    assert mutated.refused == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,0 +1,226 @@
+"""The walk over all failpoints: what is raised at a step costs only the item that is there.
+
+Each step is struck four times: four of the items that come to it meet a TypeError, a KeyError, a MemoryError and an error
+of the database, each time that they come. A step that a new loop declares is walked too, and fails where the workload
+does not reach it.
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from client import Api, look_again
+from conftest import EMBEDDED
+from running import running, tertulia
+from scripted import START, begin, delta, end, finish, model, says, sse, uses
+from servers import Servers
+from sqlalchemy.exc import OperationalError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import server.app  # noqa: F401 - it declares all failpoints
+from claude import generator, settling
+from tertulia import failpoints, isolation
+
+ERRORS: tuple[Callable[[], Exception], ...] = (
+    lambda: TypeError("struck"),
+    lambda: KeyError("struck"),
+    lambda: MemoryError("struck"),
+    lambda: OperationalError("struck", {}, Exception("struck")),
+)
+ONCE = ("end.save_failure",)
+"""Steps at which an item is struck once: an end that is never saved, not even as a failure, is tried for ever."""
+STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
+REACHED_THROUGH = {
+    "checkpoint.text": "checkpoint.save",
+    "end.parts": "end.save",
+    "end.save_failure": "end.save",
+    "end.given_up": "end.announce",
+}
+"""Steps that are reached only where another one was struck."""
+ITEMS = 6
+WAIT = 60.0
+UNFINISHED = ("QUEUED", "RUNNING")
+STATES = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Generation { id status } } }"
+
+
+class Strikes:
+    """Raises at the first items that come to a step, whenever they come; each meets another error."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.reached = 0
+        self.struck: dict[str, Callable[[], Exception]] = {}
+
+    def __call__(self, item: Any) -> None:
+        self.reached += 1
+        # A step of no single item is struck once by each error.
+        key = f"{item if item is not None else self.reached}"
+        is_new = key not in self.struck and len(self.struck) < len(ERRORS)
+        if is_new:
+            self.struck[key] = ERRORS[len(self.struck)]
+        if key in self.struck and (is_new or self.step not in ONCE):
+            error = self.struck[key]()
+            raise error
+
+    def spared(self, id: str) -> bool:
+        return not any(key.startswith(id) for key in self.struck)
+
+
+@contextmanager
+def armed(step: str) -> Generator[list[Strikes]]:
+    """Strike a step, and the one through which it is reached."""
+    with ExitStack() as stack:
+        strikes = [Strikes(name) for name in (step, REACHED_THROUGH.get(step)) if name is not None]
+        for one in strikes:
+            stack.enter_context(failpoints.armed(one.step, one))
+        yield strikes
+
+
+async def messages(request: Request) -> Response:
+    """Call a tool in the first round, and say something in the second; call one that must be approved for `wait`."""
+    asked = await request.json()
+    if not asked.get("stream"):
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        content = [{"type": "text", "text": "A title"}]
+        return JSONResponse({"type": "message", "content": content, "stop_reason": "end_turn", "usage": usage})
+    last = asked["messages"][-1]["content"][-1]
+    if last["type"] == "tool_result":
+        return Response(b"".join(map(sse, says("done").pieces)), media_type="text/event-stream")
+    if last["text"] == "wait":
+        return Response(b"".join(map(sse, uses(("pay", {"amount": 1})).pieces)), media_type="text/event-stream")
+    return StreamingResponse(slowly(), media_type="text/event-stream")
+
+
+async def slowly() -> AsyncIterator[bytes]:
+    yield sse(START) + sse(begin(0, type="text", text=""))
+    for _ in range(8):
+        yield sse(delta(0, "text_delta", text="word "))
+        await asyncio.sleep(0.05)
+    call = begin(1, type="tool_use", id=f"toolu_{uuid4().hex}", name="who", input={})
+    yield b"".join(map(sse, [finish(0), call, finish(1), *end("tool_use")]))
+
+
+async def models(_request: Request) -> Response:
+    listed = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
+    return JSONResponse({"data": listed, "has_more": False, "first_id": None, "last_id": None})
+
+
+@pytest.fixture(scope="module")
+def claude() -> Generator[dict[str, Any]]:
+    routes = [Route("/v1/messages", messages, methods=["POST"]), Route("/v1/models", models)]
+    with running(Starlette(routes=routes), lifespan="off") as address:
+        yield {
+            "anthropic_api_key": "sk-ant-walk",
+            "anthropic_base_url": address,
+            "tools": ("some_tools",),
+            "title_model": "claude-haiku-5-5",
+            "lease_seconds": 3.0,
+        }
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any]) -> Path:
+    """A database with answers of a process that was lost, old temporary conversations, and bytes that nobody names."""
+    folder = tmp_path_factory.mktemp("seeds")
+    with tertulia(folder, **(claude | {"tools": (), "title_model": ""})) as address, Api(address) as api:
+        left = [api.send("left") for _ in range(ITEMS)]
+        old = [api.send("old", temporary=True) for _ in range(ITEMS)]
+        for sent in (*left, *old):
+            ended(api, [sent["generation"]["id"]])
+    with sqlite3.connect(folder / "tertulia.db") as database:
+        for sent in left:
+            set_lost = f"status = 'running', holder = '{uuid4().hex}', lease_until = '2026-01-01', finished_at = NULL"
+            database.execute(f"UPDATE generations SET {set_lost} WHERE id = '{_hex(sent['generation']['id'])}'")
+        for sent in old:
+            where = f"id = '{_hex(sent['conversation']['id'])}'"
+            database.execute(f"UPDATE conversations SET updated_at = '2026-01-01' WHERE {where}")
+        for _ in range(ITEMS):
+            database.execute(f"INSERT INTO blobs (id, created_at) VALUES ('{uuid4().hex}', '2026-01-01')")
+    return folder / "tertulia.db"
+
+
+def _hex(id: str) -> str:
+    return id.replace("-", "")
+
+
+def ended(api: Api, ids: list[str]) -> dict[str, str]:
+    """Wait until all have ended or wait for their client; return how each stands."""
+    until = time.monotonic() + WAIT
+    while True:
+        found = {one["id"]: one["status"] for one in api.ask(STATES, ids=ids)["nodes"]}
+        if not any(status in UNFINISHED for status in found.values()):
+            return found
+        assert time.monotonic() < until, found
+        look_again()
+
+
+def workload(api: Api) -> dict[str, list[str]]:
+    """Send what comes to all steps; return the generations, by what is expected of them."""
+    with ThreadPoolExecutor(ITEMS) as pool:
+        first = list(pool.map(lambda _: api.send("talk"), range(ITEMS)))
+        conversations = [sent["conversation"]["id"] for sent in first]
+        second = list(pool.map(lambda id: api.send("more", conversationId=id, whenBusy="QUEUE"), conversations))
+        waiting = list(pool.map(lambda _: api.send("wait"), range(ITEMS)))
+    return {
+        "COMPLETED": [sent["generation"]["id"] for sent in (*first, *second)],
+        "AWAITING_TOOL_RESULTS": [sent["generation"]["id"] for sent in waiting],
+    }
+
+
+def others_are_well(api: Api, strikes: list[Strikes], sent: dict[str, list[str]]) -> None:
+    """Each answer ends; those that no error has met end as they should."""
+    for expected, ids in sent.items():
+        for id, status in ended(api, ids).items():
+            if all(one.spared(id) for one in strikes):
+                assert status == expected, (id, strikes[0].struck)
+    for id in sent["AWAITING_TOOL_RESULTS"]:
+        assert api.stop(id)["generation"]["status"] in {"STOPPED", "FAILED"}
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if not step.startswith("redis.")])
+def test_what_is_raised_at_a_step_costs_only_its_item(
+    step: str, tmp_path: Path, claude: dict[str, Any], seeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tertulia.db").write_bytes(seeds.read_bytes())
+    walk(step, tmp_path, claude, monkeypatch)
+
+
+def walk(step: str, folder: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.1)
+    with armed(step) as strikes, tertulia(folder, **settings) as address, Api(address) as api:
+        assert api.http.get("/readyz").status_code == 200
+        others_are_well(api, strikes, sent := workload(api))
+        assert api.http.get("/readyz").status_code == 200
+        assert all(one.struck for one in strikes), f"nothing in the workload comes to {step}"
+    with tertulia(folder, **settings) as address, Api(address) as api:
+        assert api.http.get("/readyz").status_code == 200
+        left = ended(api, [id for ids in sent.values() for id in ids])
+        assert set(left.values()) <= {"COMPLETED", "STOPPED", "FAILED"}
+        again = api.send("talk")["generation"]["id"]
+        assert ended(api, [again]) == {again: "COMPLETED"}
+    struck = {key: type(error()).__name__ for key, error in strikes[0].struck.items()}
+    print(json.dumps({"step": step, "reached": strikes[0].reached, "struck": struck}))
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step.startswith("redis.")])
+def test_the_same_for_steps_of_redis(
+    step: str, tmp_path: Path, claude: dict[str, Any], servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk(step, tmp_path, claude | servers.settings(), monkeypatch)
+
+
+def test_each_loop_over_many_has_its_step() -> None:
+    assert {name for name in isolation.loops() if not name.startswith("test.")} <= set(STEPS)
+    assert settling.ENDS.name in STEPS
+    assert EMBEDDED
