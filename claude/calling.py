@@ -55,7 +55,7 @@ async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) ->
                 result = await tool.call(input, context)
             result = _within(result, bounds.result_bytes)
         except ToolError as said:
-            result = Result([_cut(str(said), bounds.result_bytes)], is_error=True)
+            result = _said(tool.name, said, bounds.result_bytes)
         except TimeoutError as error:
             late = f"It took longer than {seconds:g} s; it may have been carried out, or not."
             result = failed(late) if limit.expired() else _fault(tool.name, error)
@@ -119,6 +119,13 @@ def _clean(part: str | Image) -> str | Image:
 
 def _cut(words: str, most: int) -> str:
     return clean_text(words).encode()[:most].decode("utf-8", "ignore") or "The tool failed."
+
+
+def _said(name: str, error: ToolError, most: int) -> Result:
+    try:
+        return failed(_cut(str(error), most))
+    except Exception as fault:  # noqa: BLE001 - an operator's error may have a text that raises
+        return _fault(name, fault)
 
 
 def _fault(name: str, error: BaseException) -> Result:

@@ -188,7 +188,7 @@ class Rounds:
         owner = job.owner.id
         contents = [*(content for _, content, _ in work.turns), job.answer.content]
         window = self._models.known(work.model).max_input_tokens
-        return await patiently(lambda: self._files.room(owner, contents, window))
+        return await patiently(self._database, lambda: self._files.room(owner, contents, window))
 
     async def _give(self, job: Job, tool_use_id: str, result: Result, room: PictureRoom) -> None:
         if job.owner is None:

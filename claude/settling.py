@@ -16,6 +16,7 @@ from claude.rounds import close_calls
 from claude.spans import written_here
 from claude.terms import Terms
 from claude.titles import Titles
+from claude.watch import End
 from db import leases
 from db.database import Database
 from db.leases import Place
@@ -28,7 +29,7 @@ from tertulia.isolation import ItemLoop
 ENDED = "ended"
 CHANGED = "changed"
 ENDS, OPEN_CALLS, GIVEN_UP = ItemLoop("end"), ItemLoop("end.open_calls"), ItemLoop("end.given_up")
-ANNOUNCE, FOLLOWING = Failpoint("end.announce"), Failpoint("end.claim_following")
+ANNOUNCEMENTS, FOLLOWING = ItemLoop("end.announce"), Failpoint("end.claim_following")
 ENDING, SAVED, SUSPENDED = Failpoint("end.begin"), Failpoint("end.saved"), Failpoint("suspension.saved")
 
 logger = logging.getLogger("tertulia.generator")
@@ -111,12 +112,14 @@ class Settler:
         # Nobody else will ever write it.
         job.lease.settle()
         self._claimed(saved.following)
-        await SAVED.reach(job.generation_id)
         if not saved.whole:
             status, error = Status.FAILED, UNSAVED
             last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
-        self._terms.watch.ended(end_of(job, status, error))
-        await self._announce(last)
+        end = end_of(job, status, error)
+        if await ANNOUNCEMENTS.attempt(job.generation_id, lambda: self._announce(last, end)) is None:
+            # It is saved: its followers read the row.
+            self._log.release(job.generation_id)
+            self._signals.send(ENDED, job.generation_id)
         return saved.following
 
     def _close_calls(self, job: Job) -> None:
@@ -221,12 +224,13 @@ class Settler:
             self._signals.send(CHANGED, place.owner_id)
         return Saved(kept, whole=False)
 
-    async def _announce(self, last: TerminalEvent) -> None:
-        ANNOUNCE.hit(last.generation_id)
+    async def _announce(self, last: TerminalEvent, end: End) -> bool:
+        await SAVED.reach(last.generation_id)
+        self._terms.watch.ended(end)
         self._log.append(last.generation_id, [last])
-        self._log.saved(last.generation_id, last.sequence)
         await self._log.flush(last.generation_id)
         self._signals.send(ENDED, last.generation_id)
+        return True
 
     def _lose(self, job: Job) -> None:
         logger.warning("Generation %s is another process's now", job.generation_id)

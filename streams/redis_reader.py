@@ -6,8 +6,9 @@ What it reads is mirrored, so that a second follower of the same generation cost
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from streams.log import SILENCE, LocalSignals
 from streams.redis_scripts import UNREADABLE, extend, stream_key
 from streams.redis_writer import AWAY
 from streams.stream import Follower, Stream
+from tertulia.isolation import ItemLoop
 
 SIGNALS = "tertulia:signals"
 LAST_SIGNALS = 1.0
@@ -54,6 +56,14 @@ class _Mirror:
             # Its followers see the row.
             logger.exception("The log of generation %s cannot be read", stream.generation_id)
             self.unreadable = True
+
+    def give_up(self) -> None:
+        """Read no more of it; its followers see the row."""
+        self.unreadable = True
+        self.stream.wake()
+
+
+MIRRORS, SIGNALLED = ItemLoop("redis.mirrors"), ItemLoop("redis.signals")
 
 
 class RedisReader:
@@ -128,7 +138,7 @@ class RedisReader:
             try:
                 await self._read_once()
                 self.away = False
-            except AWAY as error:
+            except Exception as error:  # noqa: BLE001 - all who follow in this process wait for this loop
                 if not self.away:
                     logger.warning("Redis cannot be read: %s", error)
                 self.away = True
@@ -168,13 +178,17 @@ class RedisReader:
             elif name == self._wake:
                 self._woken = entries[-1][0]
             elif (mirror := self._mirrors.get(followed[name])) is not None:
-                mirror.take(entries, reached[name])
+                with MIRRORS.guarded(followed[name], mirror.give_up):
+                    mirror.take(entries, reached[name])
 
     def _hear(self, entries: Sequence[Any]) -> None:
         self._heard = entries[-1][0]
-        for _, fields in entries:
-            for name, subject in fields.items():
-                self.handlers.send(name.decode(), UUID(subject.decode()))
+        for entry, fields in entries:
+            SIGNALLED.attempt_now(entry, partial(self._signal, fields))
+
+    def _signal(self, fields: Mapping[bytes, bytes]) -> None:
+        for name, subject in fields.items():
+            self.handlers.send(name.decode(), UUID(subject.decode()))
 
     async def _rings(self, stream: Stream, follower: Follower) -> bool:
         """Wait for news; False after silence, or where there can be none."""

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import isinf
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,7 @@ from streams.redis_scripts import (
 )
 from streams.stream import Stream
 from tertulia.failpoints import Failpoint
+from tertulia.isolation import ItemLoop
 
 INTERVAL = 0.04
 """Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
@@ -44,6 +46,7 @@ LagWatch = Callable[[float], None]
 """Is told of each batch how many seconds its oldest event has waited until everybody could see it."""
 AWAY = (RedisError, OSError, TimeoutError)
 """What a Redis that cannot be reached raises."""
+BATCHES, RESULTS = ItemLoop("redis.batches"), ItemLoop("redis.results")
 SENDING, SENT = Failpoint("redis.sending"), Failpoint("redis.sent")
 TAKING, TAKEN = Failpoint("redis.taking"), Failpoint("redis.taken")
 
@@ -152,7 +155,7 @@ class RedisWriter:
                 self._away, self._waits_since = False, None
                 if sent and since is not None:
                     self._lag(time.monotonic() - since)
-            except AWAY as error:
+            except Exception as error:  # noqa: BLE001 - all answers of this process wait for this loop
                 self._lost(waiting, error)
             await asyncio.sleep(INTERVAL if not self._away else 10 * INTERVAL)
 
@@ -160,7 +163,7 @@ class RedisWriter:
         """Write what is left, once."""
         try:
             await self._write(set(self._writing))
-        except AWAY as error:
+        except Exception as error:  # noqa: BLE001 - the process ends, whatever it is
             logger.warning("Redis did not take the last events: %s", error)
 
     async def _write(self, waiting: set[UUID]) -> bool:
@@ -175,34 +178,46 @@ class RedisWriter:
         if self._ahead is None:
             await self._ask_time()
         ends = {id: writing.stream.last for id, writing in batches.items()}
-        results = await self._send(batches, ends)
+        arguments: dict[UUID, tuple[Any, ...]] = {}
+        for id, writing in batches.items():
+            with BATCHES.guarded(id, partial(self._release, id)):
+                arguments[id] = self._arguments(writing, ends[id])
+        results = await self._send(arguments)
         if any(isinstance(result, NoScriptError) for result in results):
             await self._redis.script_load(APPEND)
-            results = await self._send(batches, ends)
+            results = await self._send(arguments)
         refused: BaseException | None = None
-        for (id, writing), result in zip(batches.items(), results, strict=True):
+        for id, result in zip(arguments, results, strict=True):
             if isinstance(result, BaseException):
                 refused = result
                 continue
             code, now = result
             self._ahead = int(now) / 1000 - clock()
-            self._written(id, writing, int(code), ends[id])
+            with RESULTS.guarded(id, partial(self._release, id)):
+                self._written(id, batches[id], int(code), ends[id])
         if refused is not None:
             raise refused
         return True
 
-    async def _send(self, batches: Mapping[UUID, _Writing], ends: Mapping[UUID, int]) -> list[Any]:
+    async def _send(self, arguments: Mapping[UUID, tuple[Any, ...]]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
-        for id, writing in batches.items():
-            stream, lease = writing.stream, writing.stream.lease
-            life = self._life_after_end if stream.ended else LIFE_WHILE_WRITTEN
-            batch = encode(stream.each(writing.sent, ends[id]))
-            arguments = (self._holder, life, self._deadline(lease), writing.sent, ends[id], batch, int(writing.taking))
-            pipeline.evalsha(APPEND_SHA, 2, stream_key(id), holder_key(id), *arguments)
+        for id, own in arguments.items():
+            pipeline.evalsha(APPEND_SHA, 2, stream_key(id), holder_key(id), *own)
         await SENDING.reach()
         results = list(await pipeline.execute(raise_on_error=False))
         await SENT.reach()
         return results
+
+    def _arguments(self, writing: _Writing, end: int) -> tuple[Any, ...]:
+        stream = writing.stream
+        life = self._life_after_end if stream.ended else LIFE_WHILE_WRITTEN
+        batch = encode(stream.each(writing.sent, end))
+        return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.taking)
+
+    def _release(self, id: UUID) -> None:
+        """Write a stream no more, here or in Redis; its readers see the row."""
+        self.release(id)
+        self._memory.release(id)
 
     def _written(self, id: UUID, writing: _Writing, code: int, end: int) -> None:
         if self._writing.get(id) is not writing:

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from streams.events import Delta, GenerationEvent, TerminalEvent
 from streams.lease import Lease
+from tertulia.isolation import ItemLoop
+
+FOLLOWERS = ItemLoop("followers")
 
 
 class _Run:
@@ -172,7 +175,13 @@ class Stream:
         """Let readers see the events up to a number."""
         self.shown = upto
         for follower in tuple(self._followers):
-            follower.ring(self)
+            # Not by a context manager: this is done for each token and follower.
+            try:
+                follower.ring(self)
+                FOLLOWERS.step.hit(self.generation_id)
+            except Exception as error:  # noqa: BLE001 - neither the writer nor other followers may pay for it
+                FOLLOWERS.fail(self.generation_id, error)
+                follower.wake()
 
     def wake(self) -> None:
         """Let all who follow look around: there may be nothing new here."""

@@ -7,7 +7,8 @@ the start of the server it leaves everybody without a server. So each such loop 
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ class ItemLoop:
         """Declare a loop, with a failpoint of the same name that every item passes before it is worked on."""
         self.name = name
         self.failures = 0
-        self._step = Failpoint(name)
+        self.step = Failpoint(name)
         self._put_aside: OrderedDict[object, tuple[float, float]] = OrderedDict()
         _loops[name] = self
 
@@ -47,7 +48,7 @@ class ItemLoop:
     async def attempt(self, item_id: object, work: Callable[[], Awaitable[Result]]) -> Result | None:
         """Return what the work for one item returns; None where it failed."""
         try:
-            self._step.hit(item_id)
+            self.step.hit(item_id)
             result = await work()
         except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
             self.fail(item_id, error)
@@ -58,7 +59,7 @@ class ItemLoop:
     def attempt_now(self, item_id: object, work: Callable[[], Result]) -> Result | None:
         """Do the same for work that does not wait."""
         try:
-            self._step.hit(item_id)
+            self.step.hit(item_id)
             result = work()
         except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
             self.fail(item_id, error)
@@ -71,6 +72,16 @@ class ItemLoop:
         for item_id in item_ids:
             if not self.skips(item_id):
                 await self.attempt(item_id, partial(work, item_id))
+
+    @contextmanager
+    def guarded(self, item_id: object, otherwise: Callable[[], object]) -> Generator[None]:
+        """Run the block for one item; where it fails, call `otherwise`, and go on behind the block."""
+        try:
+            yield
+            self.step.hit(item_id)
+        except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
+            self.fail(item_id, error)
+            otherwise()
 
     def fail(self, item_id: object, error: BaseException) -> None:
         """Log and count a failure, and put its item aside."""

@@ -1,0 +1,66 @@
+"""Tools that give what cannot be stored or sent, and that do not end."""
+
+import asyncio
+import sys
+from typing import Any
+
+from claude.tools import Image, Result, ToolError
+
+
+class Unprintable:
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class UnprintableError(ToolError):
+    """Has no text either."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def circle() -> dict[str, Any]:
+    """Give something that contains itself."""
+    found: dict[str, Any] = {}
+    found["self"] = found
+    return found
+
+
+def unprintable() -> dict[str, Any]:
+    """Give something without text."""
+    return {"what": Unprintable()}
+
+
+def unprintable_error() -> str:
+    """Fail without text."""
+    raise UnprintableError
+
+
+def halves() -> str:
+    """Give half of a surrogate pair and a U+0000."""
+    return "\ud92c\0"
+
+
+def wrong_parts() -> Result:
+    """Give a result whose parts are of other types."""
+    no_bytes: Any = "text"
+    parts: Any = [5, None, Image(data=no_bytes)]
+    return Result(parts)
+
+
+def leave() -> str:
+    """End the process."""
+    sys.exit(3)
+
+
+async def stubborn() -> str:
+    """Ignore cancellations for a while."""
+    until = asyncio.get_running_loop().time() + 30
+    while asyncio.get_running_loop().time() < until:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            continue
+    return "late"

@@ -1,0 +1,56 @@
+"""Answers whose end is odd: results, prices and tools that cannot be handled as they are. Each ends, and can be stopped."""
+
+import time
+
+import odd_tools
+import pytest
+from client import Api
+from conftest import Staged
+from scripted import says, uses
+
+STARTED = "query ($id: ID!) { generation(id: $id) { message { content { __typename } } } }"
+TOOLS = [
+    name for name in vars(odd_tools) if name.islower() and callable(getattr(odd_tools, name)) and name != "stubborn"
+]
+
+
+@pytest.mark.both
+def test_a_result_that_cannot_be_encoded_costs_only_its_call(staged: Staged) -> None:
+    replies = [reply for name in TOOLS for reply in (uses((name, {})), says("done"))]
+    stage = staged(*replies, tools=("odd_tools",))
+    for name in TOOLS:
+        ended = stage.api.answer("Call it")
+        assert (name, ended["generation"]["message"]["text"]) == (name, "done")
+    assert stage.api.http.get("/readyz").status_code == 200
+
+
+def test_a_tool_that_ignores_its_cancellation_does_not_hold_up_a_stop(staged: Staged) -> None:
+    stage = staged(uses(("stubborn", {})), says("well"), tools=("odd_tools",))
+    sent = stage.api.send("Call it")
+    generation = sent["generation"]["id"]
+    with stage.api.socket() as socket:
+        for event in socket.events(generation):
+            if event["__typename"] == "ContentBlockStarted" and event["block"]["__typename"] == "ToolResultBlock":
+                break
+    began = time.monotonic()
+    assert stage.api.stop(generation)["generation"]["status"] == "STOPPED"
+    assert time.monotonic() - began < 20
+    assert stage.api.follow(generation)[-1]["__typename"] == "GenerationStopped"
+    after = stage.api.answer("And now?", conversationId=sent["conversation"]["id"])
+    assert after["generation"]["message"]["text"] == "well"
+
+
+@pytest.mark.both
+def test_a_price_beyond_the_column_does_not_keep_an_answer_from_ending(staged: Staged) -> None:
+    dear = {"claude-opus-5-5": {"input": 10**20, "output": 10**20}}
+    stage = staged(says("well"), prices=dear, models=("claude-opus-5-5",), default_model="claude-opus-5-5")
+    sent = stage.api.send("Hello")
+    assert stage.api.follow(sent["generation"]["id"])[-1]["generation"]["status"] == "COMPLETED"
+    for _ in range(3):
+        more = stage.api.answer("More", conversationId=sent["conversation"]["id"])
+        assert more["generation"]["status"] == "COMPLETED"
+    assert usage(stage.api, sent["conversation"]["id"]) == "400000"
+
+
+def usage(api: Api, conversation: str) -> str:
+    return str(api.conversation(conversation)["usage"]["costUsd"])
