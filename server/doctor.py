@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
 from uuid import uuid4
 
+from graphql import GraphQLError, parse, validate
 from rich.console import Console
 
 from claude.server_budget import PeriodBudget, ServerBudget
@@ -14,6 +15,7 @@ from db.database import Database
 from db.errors import DatabaseUnavailable
 from db.ledger import dollars
 from db.migrate import schema_of
+from schema.root import schema
 from server.environment import WrongSetting, check_names
 from server.identities import Unavailable
 from server.model_settings import find_wrong_models
@@ -55,6 +57,8 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield finding
     yield await _budget(settings)
     yield await _identity(settings)
+    for finding in _documents(settings):
+        yield finding
     yield await _redis(settings)
     yield await _attachments(settings)
     with console.status("Connecting tools …"):
@@ -132,6 +136,21 @@ async def _identity(settings: Settings) -> Finding:
     except Unavailable as unavailable:
         return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {unavailable}"
     return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {known} keys"
+
+
+def _documents(settings: Settings) -> list[Finding]:
+    """Check the persisted documents against the schema; one that is wrong is refused whenever a client names it."""
+    if settings.persisted_queries is None:
+        return []
+    findings: list[Finding] = []
+    for id, text in settings.persisted_queries.items():
+        try:
+            errors = validate(schema.core, parse(text, no_location=True))
+        except GraphQLError as error:
+            errors = [error]
+        if errors:
+            findings.append((False, f"TERTULIA_PERSISTED_QUERIES: {id}: {errors[0].message}"))
+    return findings or [(True, f"persisted queries: {len(settings.persisted_queries)}, all of this schema")]
 
 
 async def _redis(settings: Settings) -> Finding:

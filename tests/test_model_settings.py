@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api
-from running import FixedSettings, running
+from client import WAIT, Api, look_again
+from running import FixedSettings, running, tertulia
 from scripted import model
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -91,6 +92,19 @@ def test_a_server_starts_while_claude_cannot_be_reached_and_says_so(tmp_path: Pa
     assert "could not be checked" in starts(tmp_path, **settings, TERTULIA_DEFAULT_MODEL="claude-none")
 
 
+def test_models_that_could_not_be_checked_at_the_start_are_checked_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("server.model_settings.CHECK_AGAIN", 0.05)
+    with gateway("my-model") as found:
+        asked = {name.lower(): value for name, value in found.items()}
+        deadline = time.monotonic() + WAIT
+        with tertulia(tmp_path, **asked, default_model="claude-none"):
+            while "TERTULIA_DEFAULT_MODEL: got 'claude-none'" not in caplog.text:
+                assert time.monotonic() < deadline
+                look_again()
+
+
 @pytest.mark.parametrize("status", [401, 404, 500, 529])
 def test_a_server_starts_with_a_gateway_that_has_no_list_of_models(tmp_path: Path, status: int) -> None:
     with gateway(status=status, knows=("my-model",)) as settings:
@@ -149,6 +163,16 @@ def test_a_place_for_attachments_that_is_no_folder_stops_the_start(tmp_path: Pat
     (tmp_path / "taken").write_text("a file is no folder")
     line = refused(run(tmp_path, "serve", "--port", "0", TERTULIA_ATTACHMENTS=str(tmp_path / "taken")))
     assert line.startswith("TERTULIA_ATTACHMENTS: ")
+
+
+def test_doctor_reports_persisted_documents_that_the_schema_does_not_take(tmp_path: Path) -> None:
+    documents = {"good": "{ viewer { name } }", "old": "{ viewer { nickname } }", "broken": "{ viewer {"}
+    (tmp_path / "documents.json").write_text(json.dumps(documents))
+    done = run_here(tmp_path, "doctor", TERTULIA_PERSISTED_QUERIES="documents.json")
+    reported = [
+        name in done.output for name in ("QUERIES: good", "QUERIES: old: Cannot query", "QUERIES: broken: Syntax")
+    ]
+    assert (done.exit_code, reported) == (1, [False, True, True])
 
 
 def test_doctor_reports_a_tool_that_should_ask_first_and_does_not_exist(tmp_path: Path) -> None:
