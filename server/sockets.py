@@ -1,6 +1,7 @@
 """uvicorn's WebSocket, with one shorter way out: a text message that is framed and written at once."""
 
 import struct
+from asyncio import BaseTransport, TimerHandle
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -11,8 +12,32 @@ SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame's header says more (RFC 6455, section 5.2)."""
 
 
+CLOSE_SECONDS = 3.0
+"""How long a client may take to answer a close; as long again, what it does not read may stay unsent."""
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One socket. The application finds it in its scope's state, and may write past ASGI's four layers."""
+
+    _abort_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Wait less long than uvicorn for a client that does not close its side."""
+        super().connection_made(transport)
+        self.close_timeout = CLOSE_SECONDS
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timer."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
+
+    async def send(self, message: Any) -> None:
+        """Send; a closed socket whose client reads nothing is cut, where uvicorn would wait for it for ever."""
+        if message["type"] == "websocket.close" and self._abort_timer is None:
+            # Before it is sent: that waits for a client that reads nothing, too.
+            self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
+        await super().send(message)
 
     async def run_asgi(self) -> None:
         """Serve the socket, and let the application find this object."""

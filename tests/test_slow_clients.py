@@ -186,5 +186,16 @@ def test_a_socket_without_connection_init_is_closed_with_4408(impatient: str) ->
         assert closing(connection) == (4408, "Connection initialisation timeout")
 
 
+def test_a_socket_whose_client_answers_no_close_is_closed_all_the_same(impatient: str) -> None:
+    handshake = (
+        b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+    )
+    with connected(impatient) as opened:
+        opened.sendall(handshake)
+        assert b"Connection initialisation timeout" in read_all(opened)
+
+
 def test_a_server_waits_ten_seconds_for_connection_init_unless_told_otherwise(tmp_path: Path) -> None:
     assert settings(tmp_path).connection_init_seconds == 10
