@@ -4,7 +4,7 @@ Either holds the words that `db.words` makes, and the owner as one more of them,
 without reading anybody else's. Of very many matches, only the newest are ranked.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,8 @@ MAX_PLACES = 250
 """Of one word in one message: PostgreSQL keeps no more."""
 MAX_BYTES = 900_000
 """Of one message's words: PostgreSQL refuses a megabyte. What stands behind them is not found."""
+MAX_CHARACTERS = 1_000_000
+"""Of one message's text, on either database: a list of words takes ten times the memory of its text."""
 WORD_BYTES, PLACE_BYTES = 8, 2
 
 _INSERT = {
@@ -74,14 +76,21 @@ def insertion(dialect: str, added: Iterable[Added]) -> Insertion:
     """Give what `add` executes, and with what."""
     rows: list[Json] = []
     for owner, message_id, content in added:
-        found = [
-            word for block in content if block.get("type") == "text" for word in bare_words(block.get("text") or "")
-        ]
+        found = [word for text in _texts(content) for word in bare_words(text)]
         if found and dialect == "sqlite":
             rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(found)})
         elif found:
             rows.append({"id": str(message_id), "words": _vector(owner, found)})
     return _INSERT[dialect], rows
+
+
+def _texts(content: Sequence[Json]) -> Iterator[str]:
+    left = MAX_CHARACTERS
+    for block in content:
+        text = block.get("text") if block.get("type") == "text" else None
+        if isinstance(text, str) and left > 0:
+            yield text[:left]
+            left -= len(text)
 
 
 async def find(

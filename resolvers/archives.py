@@ -18,8 +18,8 @@ from tertulia.json import InvalidJson, clean, loads
 
 MAX_FILE = 512 * 1024 * 1024
 """Bytes of a file, also of one in an archive."""
-MAX_TEXT = 16 * 1024 * 1024
-"""Bytes of JSON that are parsed at once: a conversation of an archive, or a line that is no attachment."""
+MAX_CONVERSATION = 16 * 1024 * 1024
+"""Bytes of a conversation of Claude's export, which is parsed at once."""
 MAX_VALUES = 500_000
 """Commas and opening brackets in JSON that is parsed at once: an empty array takes 2 bytes there and 64 in memory."""
 MAX_RATIO = 200
@@ -123,17 +123,17 @@ def objects(stream: Stream) -> Iterator[Any]:
     chunk = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK)
     while chunk:
         for raw in scanner.feed(chunk):
-            yield parsed(raw, f"conversation {scanner.number}: ")
+            yield parsed(raw, f"conversation {scanner.number}: ", MAX_CONVERSATION)
             scanner.number += 1
         chunk = stream.read(CHUNK)
     if not scanner.ended:
         raise InvalidInput("file", "is not JSON: it ends before its list does.")
 
 
-def parsed(raw: bytes | bytearray, place: str) -> Any:
+def parsed(raw: bytes | bytearray, place: str, max_bytes: int) -> Any:
     """Parse JSON within the bounds, and clean its text; `place` begins the messages of errors."""
-    if len(raw) > MAX_TEXT:
-        raise InvalidInput("file", f"{place}is larger than {MAX_TEXT >> 20} MB.")
+    if len(raw) > max_bytes:
+        raise InvalidInput("file", f"{place}is larger than {max_bytes >> 20} MB.")
     if sum(raw.count(one) for one in (b",", b"[", b"{")) > MAX_VALUES:
         raise InvalidInput("file", f"{place}has more than {MAX_VALUES:,} values.")
     try:
@@ -224,5 +224,5 @@ class _Scanner:
 
     def _hold(self, piece: bytes) -> None:
         self._held += piece
-        if len(self._held) > MAX_TEXT:
-            raise InvalidInput("file", f"conversation {self.number}: is larger than {MAX_TEXT >> 20} MB.")
+        if len(self._held) > MAX_CONVERSATION:
+            raise InvalidInput("file", f"conversation {self.number}: is larger than {MAX_CONVERSATION >> 20} MB.")

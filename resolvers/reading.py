@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from claude.files import LOST
 from claude.media import UnfitMedia, inspect
 from db.tables import Role
-from resolvers.archives import BYTE_ORDER_MARK, CHUNK, MAX_TEXT, Stream, objects, opened, parsed
+from resolvers.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, opened, parsed
 from resolvers.blocks import content_problem, described
 from resolvers.claude_export import items_of
 from resolvers.errors import InvalidInput
@@ -31,8 +31,10 @@ from resolvers.transfer import (
 )
 from tertulia.json import Json
 
-MAX_LINE = 48 * 1024 * 1024
-"""Bytes of a line: the largest attachment, in base64, has less."""
+MAX_ATTACHMENT_LINE = 48 * 1024 * 1024
+"""Bytes: the largest attachment, in base64, has less."""
+MAX_LINE = 8 * 1024 * 1024
+"""Bytes of any other line. One character beyond U+FFFF makes its text take four times as much memory."""
 MAX_CONVERSATIONS = 20_000
 MAX_MESSAGES = 100_000
 """Of one conversation."""
@@ -92,7 +94,7 @@ def _counted(found: Iterator[Item]) -> Iterator[Item]:
 
 def _lines(stream: Stream, folder: Path) -> Iterator[Item]:
     lines = _Lines(folder)
-    while raw := stream.readline(MAX_LINE + 1):
+    while raw := stream.readline(MAX_ATTACHMENT_LINE + 1):
         lines.number += 1
         raw = raw.removeprefix(BYTE_ORDER_MARK) if lines.number == 1 else raw
         if raw.strip() and (item := lines.item(_line(raw, lines.number))) is not None:
@@ -129,11 +131,8 @@ class _Lines:
 
 
 def _line(raw: bytes, number: int) -> AnyLine:
-    if len(raw) > MAX_LINE:
-        raise wrong(number, f"is longer than {MAX_LINE >> 20} MB.")
-    if len(raw) > MAX_TEXT and not (_IS_ATTACHMENT.match(raw) and raw.isascii()):
-        raise wrong(number, f"is longer than {MAX_TEXT >> 20} MB.")
-    value = parsed(raw, f"line {number}: ")
+    is_attachment = _IS_ATTACHMENT.match(raw) is not None and raw.isascii()
+    value = parsed(raw, f"line {number}: ", MAX_ATTACHMENT_LINE if is_attachment else MAX_LINE)
     try:
         return _LINE.validate_python(value)
     except ValidationError as error:

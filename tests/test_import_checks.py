@@ -1,5 +1,6 @@
 """Imports: what is stored can be read, exported and sent afterwards; everything else is refused, with its place."""
 
+import base64
 import io
 import json
 import resource
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from client import Api, Json
-from media import image
+from media import image, pdf
 from running import execute, tertulia
 from test_attachments import uploaded
 from test_command import run_here
@@ -106,7 +107,7 @@ REFUSED: list[tuple[bytes, str]] = [
     (file(conversation(title=float("nan"))), "line 2: is not JSON"),
     (b"\n".join([file(), b'{"type": "message", "content": ' + b"[" * 100_000]), "line 2: is not JSON"),
     (b"\n".join([file(), b"[" + b"[]," * 400_000 + b"[]]"]), "line 2: has more than 500,000 values"),
-    (b"\n".join([file(), b'"' + b"x" * (17 << 20) + b'"']), "line 2: is longer than 16 MB"),
+    (b"\n".join([file(), b'"' + b"x" * (9 << 20) + b'"']), "line 2: is larger than 8 MB"),
 ]  # fmt: skip
 
 
@@ -201,6 +202,12 @@ def test_an_attachment_whose_bytes_are_missing_costs_an_export_only_itself(tmp_p
         assert (told["messages"], told["attachments"]) == (2, 0)
         message = api.messages(told["conversation_ids"][0])[0]
         assert "no longer there" in message["text"]
+
+
+def test_a_large_attachment_comes_in(api: Api) -> None:
+    large = base64.b64encode(pdf("Tea") + b"\n%" + b"x" * (13 << 20)).decode()
+    line = {"type": "attachment", "id": "a", "filename": "tea.pdf", "data": large, "created_at": MOMENT}
+    assert imported(api, file(conversation(), line))["attachments"] == 1
 
 
 CLAUDES: list[tuple[Any, str]] = [
