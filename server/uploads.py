@@ -4,13 +4,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from starlette.formparsers import MultiPartException, MultiPartParser
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from server.multipart import MalformedForm, MultipartReader
+
 AROUND = 64 * 1024
 """Bytes of a request besides its file."""
-COPIED = 1024 * 1024
+FIELD = "file"
+"""The name of the part that is the file."""
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -58,22 +61,34 @@ async def received(request: Request, folder: Path, most: int) -> tuple[str, Path
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most + AROUND:
         raise _too_large(most)
+    file = folder / "upload"
     try:
-        pieces = _bounded(request.stream(), most)
-        form = await MultiPartParser(request.headers, pieces, max_files=1, max_fields=0).parse()
-    except MultiPartException as error:
-        raise Refused(422, "INVALID_INPUT", f"file: {error.message}") from None
-    try:
-        part = form.get("file")
-        if part is None or isinstance(part, str):
-            raise Refused(422, "INVALID_INPUT", "file: the form has no file of this name.")
-        file = folder / "upload"
-        with file.open("wb") as written:
-            while piece := await part.read(COPIED):
-                written.write(piece)
-        return part.filename or "", file
-    finally:
-        await form.close()
+        filename = await _write(_bounded(request.stream(), most), MultipartReader(content_type), file)
+    except MalformedForm as error:
+        raise Refused(422, "INVALID_INPUT", f"file: {error}") from None
+    if filename is None:
+        raise Refused(422, "INVALID_INPUT", "file: the form has no file of this name.")
+    return filename, file
+
+
+async def _write(pieces: AsyncIterator[bytes], reader: MultipartReader, file: Path) -> str | None:
+    """Write the part `file`, whether it has a file's name or not, and pass over all others; return its name."""
+    filename: str | None = None
+    wanted = False
+    # Threads write: a disk that is slow holds up nobody else.
+    async with await anyio.open_file(file, "wb") as written:
+        async for piece in pieces:
+            for found in reader.feed(piece):
+                if isinstance(found, bytes):
+                    if wanted:
+                        await written.write(found)
+                    continue
+                wanted = found.name == FIELD
+                if wanted and filename is not None:
+                    raise MalformedForm("the form has more than one file of this name.")
+                filename = found.filename or "" if wanted else filename
+        reader.close()
+    return filename
 
 
 async def _bounded(pieces: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes]:

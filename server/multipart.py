@@ -1,0 +1,186 @@
+"""Read forms of the type multipart/form-data as they come: a piece of the body goes in, pieces of parts come out.
+
+Sources: RFC 7578; RFC 2046, section 5.1; RFC 8187 for `filename*`; "Multipart form data" in the HTML standard. Lenient
+where programs are known to deviate: a preamble, lines that end in LF alone, folded headers, names in other forms.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from quopri import decodestring
+from urllib.parse import unquote_to_bytes
+
+MAX_HEADERS = 16_384
+"""Bytes of the headers of one part."""
+MAX_PARTS = 100
+MAX_BOUNDARY = 200
+MAX_PADDING = 256
+"""Spaces and tabs after a boundary."""
+
+_PARAMETER = re.compile(rb';\s*([^\s=;"]+)\s*=\s*("(?:\\.|[^"\\])*"|[^;]*)', re.DOTALL)
+_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
+_EXTENDED = re.compile(rb"([A-Za-z0-9_.:-]+)'[^']*'((?:[^%']|%[0-9A-Fa-f]{2})*)")
+_ENCODED_WORD = re.compile(rb"=\?(utf-8|iso-8859-1)\?([bq])\?([^?]*)\?=", re.IGNORECASE)
+_CONTINUATION = re.compile(rb"filename\*\d+\*?")
+_CHARSETS = {b"utf-8": "utf-8", b"utf8": "utf-8", b"iso-8859-1": "latin-1", b"latin1": "latin-1", b"us-ascii": "ascii"}
+
+
+class MalformedForm(Exception):
+    """A body that is not such a form; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegins:
+    """A part begins. `filename` is None where it has none."""
+
+    name: str
+    filename: str | None
+
+
+Piece = PartBegins | bytes
+
+
+class _State(Enum):
+    PREAMBLE = auto()
+    HEADERS = auto()
+    BODY = auto()
+    EPILOGUE = auto()
+
+
+class MultipartReader:
+    """Cuts a body into its parts, wherever its pieces were cut."""
+
+    def __init__(self, content_type: str) -> None:
+        """Read the boundary out of the request's Content-Type; raise MalformedForm where there is none."""
+        boundary = _parameters(b";" + content_type.partition(";")[2].encode("latin-1", "replace")).get(b"boundary", b"")
+        if not 0 < len(boundary) <= MAX_BOUNDARY:
+            raise MalformedForm("Content-Type: multipart/form-data needs a boundary.")
+        self._delimiter = rb"--" + re.escape(boundary)
+        self._longest = len(boundary) + MAX_PADDING + 8
+        self._ends = re.compile(rb"(?:\r?\n)" + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(\r?\n))" % MAX_PADDING)
+        self._state = _State.PREAMBLE
+        self._buffer = b"\n"
+        self._parts = 0
+        # The newline before a boundary belongs to it. Each state begins with the one that ends the line before it.
+        self._newline = 0
+
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Return what is known of the parts by now; raise MalformedForm."""
+        self._buffer += data
+        while True:
+            match self._state:
+                case _State.HEADERS:
+                    found = _END_OF_HEADERS.search(self._buffer)
+                    if found is None or found.end() > MAX_HEADERS:
+                        self._check_headers()
+                        return
+                    yield self._begin(found)
+                case _State.EPILOGUE:
+                    self._buffer = b""
+                    return
+                case _:
+                    found = self._ends.search(self._buffer)
+                    end = found.start() if found else len(self._buffer) - self._longest
+                    if self._state is _State.BODY and end > self._newline:
+                        yield self._buffer[self._newline : end]
+                        self._newline = 0
+                    if found is None:
+                        self._keep(max(end, 0))
+                        return
+                    self._end(found)
+
+    def close(self) -> None:
+        """End the body; raise MalformedForm where it was cut off."""
+        if self._state is not _State.EPILOGUE:
+            raise MalformedForm("the form is cut off: its last boundary is missing.")
+
+    def _keep(self, start: int) -> None:
+        if self._state is _State.PREAMBLE or self._newline == 0:
+            self._buffer = self._buffer[start:]
+
+    def _check_headers(self) -> None:
+        if len(self._buffer) > MAX_HEADERS:
+            raise MalformedForm(f"the headers of a part have at most {MAX_HEADERS:,} bytes.")
+
+    def _begin(self, found: re.Match[bytes]) -> PartBegins:
+        headers = self._buffer[: found.start()]
+        ended = found.group()
+        self._newline = 2 if ended.endswith(b"\r\n") else 1
+        self._buffer = self._buffer[found.end() - self._newline :]
+        self._ends = self._strict(self._buffer[: self._newline])
+        self._state = _State.BODY
+        return _part(headers)
+
+    def _strict(self, newline: bytes) -> re.Pattern[bytes]:
+        """Return the pattern of a boundary after lines that end like that: content may hold the other kind."""
+        return re.compile(newline + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(%b))" % (MAX_PADDING, newline))
+
+    def _end(self, found: re.Match[bytes]) -> None:
+        closing, newline = found.groups()
+        self._newline = 0
+        if closing is not None:
+            self._state, self._buffer = _State.EPILOGUE, b""
+            return
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise MalformedForm(f"a form has at most {MAX_PARTS} parts.")
+        self._state = _State.HEADERS
+        self._buffer = self._buffer[found.end() - len(newline) :]
+
+
+def _part(headers: bytes) -> PartBegins:
+    for line in re.sub(rb"\r?\n[ \t]+", b" ", headers).splitlines():
+        field, _, value = line.partition(b":")
+        if field.strip().lower() == b"content-disposition":
+            found = _parameters(value)
+            if b"name" in found:
+                return PartBegins(_text(found[b"name"]), _filename(found))
+    raise MalformedForm('each part needs a header `Content-Disposition: form-data; name="..."`.')
+
+
+def _parameters(header: bytes) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for name, value in _PARAMETER.findall(header):
+        bare = value.strip()
+        if bare[:1] == b'"':
+            bare = re.sub(rb'\\(["\\])', rb"\1", bare[1:-1])
+        elif len(bare) > 1 and bare[:1] == bare[-1:] == b"'":
+            bare = bare[1:-1]
+        found.setdefault(name.lower(), bare)
+    return found
+
+
+def _filename(found: dict[bytes, bytes]) -> str | None:
+    """Return the name of a part's file, in whichever form it is written; None where there is none."""
+    extended = found.get(b"filename*")
+    if extended is None and (names := sorted(name for name in found if _CONTINUATION.fullmatch(name))):
+        joined = b"".join(found[name] for name in names)
+        extended = joined if names[0].endswith(b"*") else None
+        found = {b"filename": joined, **found}
+    if extended is not None and (match := _EXTENDED.fullmatch(extended)):
+        charset = _CHARSETS.get(match[1].lower())
+        if charset is not None:
+            return unquote_to_bytes(match[2]).decode(charset, "replace")
+    if b"filename" not in found:
+        return None if extended is None else ""
+    # Browsers write these three as `%22`, `%0D` and `%0A`, and nothing else.
+    name = found[b"filename"].replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
+    return _ENCODED_WORD.sub(_decoded_word, name).decode("utf-8") if _ENCODED_WORD.fullmatch(name) else _text(name)
+
+
+def _decoded_word(match: re.Match[bytes]) -> bytes:
+    charset, encoding, text = match.groups()
+    try:
+        raw = b64decode(text) if encoding.lower() == b"b" else decodestring(text, header=True)
+    except ValueError:
+        return match.group()
+    return raw.decode(_CHARSETS[charset.lower()], "replace").encode()
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
