@@ -12,6 +12,7 @@ import anthropic
 import httpx2
 
 from tertulia.json import clean_text, loads
+from tertulia.storage import MESSAGE, is_storage_full
 
 CAN_FAIL = (anthropic.AnthropicError, httpx2.HTTPError, ValueError, TimeoutError, OSError)
 """All that a stream raises: in mid-stream the SDK lets its transport's and its parser's own exceptions through."""
@@ -119,6 +120,8 @@ def from_error_event(data: bytes, response: httpx2.Response) -> StreamError:
 
 def describe(error: BaseException, request_id: str | None = None) -> GenerationError:
     """Give the typed error for whatever asking Claude raised."""
+    if is_storage_full(error):
+        return GenerationError(ErrorCode.INTERRUPTED, MESSAGE, request_id)
     match error:
         case StreamError():
             return error.error

@@ -8,6 +8,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from tertulia.storage import is_storage_full
+
 CHUNK = 256 * 1024
 """Bytes that are read at a time."""
 
@@ -20,6 +22,7 @@ class Blobs:
 
     def __init__(self, place: str) -> None:
         """Take a folder, which is made, or a store's URL, such as `s3://bucket/prefix`; ValueError for another."""
+        self._is_full = False
         try:
             self._store: ObjectStore = from_url(place) if "://" in place else LocalStore(Path(place), mkdir=True)
         except STORE_ERRORS as error:
@@ -31,9 +34,21 @@ class Blobs:
         await obstore.put_async(self._store, name, b"tertulia")
         await obstore.delete_async(self._store, name)
 
+    async def check_storage(self) -> None:
+        """Raise one of STORE_ERRORS where nothing can be kept. Only after that has happened is it tried here."""
+        if self._is_full:
+            probe = uuid4()
+            await self.put(probe, bytes(CHUNK))
+            await self.delete([probe])
+
     async def put(self, blob_id: UUID, file: Path | bytes) -> None:
         """Keep a file's bytes; all of them or none are there afterwards."""
-        await obstore.put_async(self._store, _path(blob_id), file)
+        try:
+            await obstore.put_async(self._store, _path(blob_id), file)
+        except STORE_ERRORS as error:
+            self._is_full = self._is_full or is_storage_full(error)
+            raise
+        self._is_full = False
 
     async def get(self, blob_id: UUID) -> bytes:
         """Give all bytes; raises FileNotFoundError where there are none."""

@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
-from sqlalchemy import Connection, Executable, event
+from sqlalchemy import Connection, Executable, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,6 +19,7 @@ from db.address import read_address, show_address
 from db.errors import DatabaseUnavailable
 from db.read_limit import count_stored
 from tertulia.json import dumps, loads_stored
+from tertulia.storage import is_storage_full
 
 __all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
 
@@ -29,6 +31,7 @@ POOL = 20
 """Connections to PostgreSQL from one process, at most; one more is kept for renewing leases."""
 LEFT_FOR_OTHERS = 5
 """Of these, those that no query may hold from its first read to its end."""
+PROBE_BYTES = 65_536
 FILE_POOL, FILE_OVERFLOW = 5, 10
 """Connections to a SQLite file that are kept, and those that are opened beside them; each has a thread."""
 
@@ -53,6 +56,7 @@ class Database:
         self._renewers = _sessions(self._kept.execution_options(writes=True))
         # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
+        self._is_full = False
         self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
 
     @asynccontextmanager
@@ -85,7 +89,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that writes: committed at the end, rolled back on any exception."""
-        with self._traced("write"):
+        with self._traced("write"), self._watched():
             async with self._turn, self._writers.begin() as session:
                 try:
                     yield session
@@ -97,8 +101,9 @@ class Database:
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:
         """Like `write`, for leases: however many callers wait for a connection, it has one of its own."""
-        async with self._turn, self._renewers.begin() as session:
-            yield session
+        with self._watched():
+            async with self._turn, self._renewers.begin() as session:
+                yield session
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -110,6 +115,30 @@ class Database:
         """Ask the database for nothing; raises where it cannot answer."""
         async with self._readers.begin() as session:
             await session.exec(select(1))
+
+    async def check_storage(self) -> None:
+        """Raise where nothing can be stored. Only after a write has failed for want of space is one tried here."""
+        if self._is_full:
+            async with self.write() as session:
+                connection = await session.connection()
+                # It takes pages, and leaves none behind.
+                table = f"space_probe_{uuid4().hex}"
+                for statement in (
+                    f"CREATE TABLE {table} (data TEXT)",
+                    f"INSERT INTO {table} VALUES ('{'x' * PROBE_BYTES}')",  # noqa: S608 - both are made here
+                    f"DROP TABLE {table}",
+                ):
+                    await connection.execute(text(statement))
+
+    @contextmanager
+    def _watched(self) -> Generator[None]:
+        """Note whether a write failed for want of space."""
+        try:
+            yield
+        except Exception as error:
+            self._is_full = self._is_full or is_storage_full(error)
+            raise
+        self._is_full = False
 
     @contextmanager
     def _traced(self, what: str) -> Generator[None]:

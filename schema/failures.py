@@ -9,6 +9,8 @@ from claude.spans import trace_id
 from db.paging import PageError
 from db.read_limit import ReadLimitExceeded
 from resolvers.errors import ExpectedError
+from tertulia.storage import CODE as STORAGE_FULL
+from tertulia.storage import MESSAGE, is_storage_full
 
 logger = logging.getLogger("tertulia.graphql")
 CODE = "INTERNAL_SERVER_ERROR"
@@ -31,7 +33,15 @@ def show_error(error: GraphQLError) -> GraphQLError:
         return _coded(error, str(original), {"code": "QUERY_TOO_COMPLEX"})
     if isinstance(original, (ExpectedError, PageError)):
         return _coded(error, str(original), {"code": "BAD_USER_INPUT"})
+    if is_storage_full(original):
+        return storage_error(error, original)
     return _hidden(error, original)
+
+
+def storage_error(error: GraphQLError, original: BaseException) -> GraphQLError:
+    """Log that nothing can be stored, and return the error that a client sees."""
+    logger.error("Nothing can be stored: %s", str(getattr(original, "orig", original)).partition("\n")[0])
+    return _coded(error, MESSAGE, {"code": STORAGE_FULL})
 
 
 def internal_error(error: BaseException) -> GraphQLError:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from asgi_correlation_id import correlation_id
+from graphql import GraphQLError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from strawberry.fastapi import BaseContext
@@ -17,10 +18,11 @@ from strawberry.fastapi import BaseContext
 from db.errors import DATABASE_ERRORS
 from resolvers.context import Context, Services, Viewer
 from resolvers.errors import RateLimited
-from schema.failures import internal_error
+from schema.failures import internal_error, storage_error
 from server.headers import ALWAYS, REQUEST_ID, note_viewer
 from server.identities import Identities, Identity, Unauthenticated, Unavailable
 from streams.bells import Bells
+from tertulia.storage import CODE, MESSAGE, is_storage_full
 
 logger = logging.getLogger("tertulia.admission")
 
@@ -122,12 +124,20 @@ async def refuse_for_now(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": shown}, 503, COME_BACK)
 
 
+async def refuse_full(_request: Request, error: Exception) -> Response:
+    """Answer a request that stores something while the disk is full; all other errors go on to `refuse_fault`."""
+    if not is_storage_full(error):
+        raise error
+    storage_error(GraphQLError(""), error)
+    return JSONResponse({"error": {"source": "tertulia", "code": CODE, "message": MESSAGE}}, 507)
+
+
 async def refuse_fault(_request: Request, error: Exception) -> Response:
     """Answer what is our fault: a trace id, and no detail."""
     shown = internal_error(error)
     told = {"source": "tertulia", "code": "INTERNAL_SERVER_ERROR", "message": shown.message}
-    # This is answered outside of all middleware.
-    headers = ALWAYS | {REQUEST_ID: correlation_id.get() or ""}
+    # This is answered outside of all middleware, and uvicorn closes the connection then.
+    headers = ALWAYS | {REQUEST_ID: correlation_id.get() or "", "Connection": "close"}
     return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500, headers)
 
 

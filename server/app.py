@@ -27,8 +27,9 @@ from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
 from db import conversations
-from db.blobs import Blobs
+from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
+from db.errors import DATABASE_ERRORS
 from db.migrate import migrate
 from resolvers.context import Context, Services
 from resolvers.errors import RateLimited
@@ -44,6 +45,7 @@ from server.admission import (
     dismiss,
     refuse_fault,
     refuse_for_now,
+    refuse_full,
     refuse_too_many,
     refuse_unknown,
 )
@@ -68,6 +70,7 @@ from server.tokens import Tokens
 from server.tooling import bounds_of, start_tools
 from server.transfer import export_router, import_router
 from streams.bells import Bells
+from streams.memory import MemoryLog
 from streams.redis_log import RedisLog
 
 LOCAL_USER = "local"
@@ -80,6 +83,7 @@ REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respons
     Unavailable: refuse_for_now,
     RateLimited: refuse_too_many,
     ClientDisconnect: dismiss,
+    **dict.fromkeys((*DATABASE_ERRORS, *STORE_ERRORS), refuse_full),
     Exception: refuse_fault,
 }
 CHECK_SECONDS = 5.0
@@ -114,7 +118,10 @@ class Parts:
         found = {"database": await _answers(self.services.database.check())}
         if isinstance(self.services.log, RedisLog):
             found["redis"] = await _answers(self.services.log.check())
-        self.metrics.ready(found)
+        storage = await _answers(self._check_storage())
+        self.metrics.ready(found | {"storage": storage})
+        if not storage:
+            found["storage"] = False
         if self.leaving or self.services.generator.draining:
             found["draining"] = False
         return found
@@ -126,6 +133,12 @@ class Parts:
         if server.is_limited:
             async with self.services.database.read() as session:
                 self.metrics.spent(await server.periods(session))
+
+    async def _check_storage(self) -> None:
+        await self.services.database.check_storage()
+        await self.services.files.blobs.check_storage()
+        if isinstance(self.services.log, MemoryLog):
+            await self.services.log.check_storage()
 
     async def drain(self, delay: float, grace: float) -> None:
         """Serve on while proxies find out, then begin nothing new, let answers end, and end the streams."""

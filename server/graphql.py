@@ -16,7 +16,7 @@ from strawberry.types.unset import UNSET
 from resolvers.context import Context
 from resolvers.errors import RateLimited
 from schema.documents import BAD_USER_INPUT, bad_request, is_subscription
-from schema.failures import internal_error
+from schema.failures import internal_error, storage_error
 from schema.gate import Admitted as AdmittedDocument
 from schema.gate import Gate
 from schema.live import OperationFailed, follow
@@ -37,6 +37,7 @@ from server.graphql_ws import SocketHandler
 from server.identities import Unauthenticated, Unavailable
 from server.streaming import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 from tertulia.json import encode, loads
+from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
 """For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
@@ -117,6 +118,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
+            if is_storage_full(error):
+                return self._respond({"errors": [storage_error(GraphQLError(""), error).formatted]}, 507, media_type)
             shown = internal_error(error)
             return self._respond({"errors": [shown.formatted]}, 500, media_type)
 

@@ -82,7 +82,8 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
         """Expect the body. The response begins, and its application runs later, as a task."""
         super().on_headers_complete()
         self._expect(Reading.BODY)
-        if self.parser.get_http_version() == HTTP_1_0 and not self.parser.should_upgrade():
+        parser: Any = self.parser
+        if parser.get_http_version() == HTTP_1_0 and not parser.should_upgrade():
             # Chunks came with HTTP/1.1: an older client gets the body as it is, up to the end of the connection.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = UntilClose()

@@ -105,6 +105,10 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
     return router
 
 
+REASONS = {"storage": "the disk is full, or cannot be written to"}
+"""What is said of parts that fail."""
+
+
 def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
     """Make the routes that a supervisor asks; `ready` says of each part whether it serves."""
     router = APIRouter(include_in_schema=False)
@@ -118,7 +122,7 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
         parts = await ready()
         # As Kubernetes' own servers take it: what is left out is shown, and decides nothing.
         well = all(fine for name, fine in parts.items() if name not in exclude)
-        shown = {name: "ok" if fine else "failing" for name, fine in parts.items()}
+        shown = {name: "ok" if fine else REASONS.get(name, "failing") for name, fine in parts.items()}
         return JSONResponse({"status": "ok" if well else "unavailable", **shown}, 200 if well else 503)
 
     return router

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from streams.encoding import decode, encode
 from streams.events import GenerationEvent
+from tertulia.storage import is_storage_full
 
 CHUNK = 32 * 1024
 """Bytes by which a file begins; it doubles when it is full."""
@@ -58,6 +59,7 @@ class Journal:
         self._folder = folder
         self._files: dict[UUID, _File] = {}
         self._lock: int | None = None
+        self._is_full = False
 
     def take(self) -> bool:
         """Say whether no other living process writes here; from then on this one does, until it ends."""
@@ -76,10 +78,15 @@ class Journal:
 
     def write(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Write events down, in one go."""
-        file = self._files.get(generation_id)
-        if file is None:
-            file = self._open(generation_id)
-        file.write(encode(events) + b"\n")
+        try:
+            file = self._files.get(generation_id)
+            if file is None:
+                file = self._open(generation_id)
+            file.write(encode(events) + b"\n")
+        except OSError as error:
+            self._is_full = self._is_full or is_storage_full(error)
+            raise
+        self._is_full = False
 
     def read(self, generation_id: UUID) -> list[GenerationEvent]:
         """Give what was written of a generation, as far as it is whole."""
@@ -92,6 +99,16 @@ class Journal:
                     if event.sequence == len(events) + 1:
                         events.append(event)
         return events
+
+    def check_storage(self) -> None:
+        """Raise OSError where nothing can be written. Only after that has happened is it tried here."""
+        if self._is_full:
+            probe = self._folder / f"probe-{os.getpid()}"
+            try:
+                probe.write_bytes(bytes(CHUNK))
+                self._is_full = False
+            finally:
+                probe.unlink(missing_ok=True)
 
     def close(self, generation_id: UUID) -> None:
         """Write no more of a generation."""

@@ -84,6 +84,11 @@ class MemoryLog:
                 self._journal.forget(generation_id)
             self._retire(stream)
 
+    async def check_storage(self) -> None:
+        """Raise OSError where the journal cannot be written."""
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.check_storage)
+
     async def flush(self, generation_id: UUID) -> None:
         """Return at once: what was appended is seen."""
 

@@ -1,0 +1,49 @@
+"""Tell errors of a disk that is full, or cannot be written to, from all other errors."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+MESSAGE = "The server cannot store anything for now: its disk is full, or cannot be written to. Try again later."
+CODE = "STORAGE_FULL"
+DISK_FULL, READ_ONLY = "53100", "25006"
+"""PostgreSQL's codes (appendix A of its documentation)."""
+_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_SQLITE = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+)
+_TEXTS = tuple(f"(os error {number})" for number in _ERRNOS)
+"""How the object store's library, which is written in Rust, reports them."""
+_LONGEST_CHAIN = 20
+
+
+def is_storage_full(error: BaseException) -> bool:
+    """Return whether an error, or one that it was raised from, is that of a disk without space or write access."""
+    return any(_is_one(one) for one in _chain(error))
+
+
+def _is_one(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in _ERRNOS:
+        return True
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code in _SQLITE or code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY)
+    return getattr(error, "sqlstate", None) in (DISK_FULL, READ_ONLY) or any(text in str(error) for text in _TEXTS)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that it was raised from: SQLAlchemy keeps the driver's own as `orig`."""
+    seen = 0
+    waiting: list[BaseException | None] = [error]
+    while waiting and seen < _LONGEST_CHAIN:
+        one = waiting.pop()
+        if one is None:
+            continue
+        seen += 1
+        yield one
+        waiting += [getattr(one, "orig", None), one.__cause__]

@@ -1,0 +1,119 @@
+"""A disk that is full: the error has a code of its own, readiness says so, and all is well once there is space."""
+
+import errno
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import pytest
+from client import Api, Json
+from media import image
+from obstore.exceptions import GenericError
+from running import START_SECONDS
+from sqlalchemy.exc import DBAPIError
+
+from tertulia.storage import is_storage_full
+
+ANY_REASON = "the disk is full, or cannot be written to"
+UNLIMITED = resource.RLIM_INFINITY
+SETTINGS = ("ANTHROPIC", "TERTULIA", "DATABASE", "REDIS")
+
+
+@contextmanager
+def served(folder: Path) -> Generator[tuple[int, Api]]:
+    """Serve in a process of its own, whose files can be bounded."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
+    command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = next(line for line in process.stdout if "http://" in line)
+            with Api(line[line.index("http://") :].split()[0].rstrip("/")) as api:
+                yield process.pid, api
+        finally:
+            bound(process.pid, UNLIMITED)
+            process.terminate()
+            process.wait(START_SECONDS)
+
+
+def bound(pid: int, size: int) -> None:
+    """Let a process write no file beyond so many bytes, as if the disk were full."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, UNLIMITED))
+
+
+def ready(api: Api) -> tuple[int, Json]:
+    response = api.http.get("/readyz")
+    return response.status_code, response.json()
+
+
+def try_to_upload(api: Api) -> httpx2.Response:
+    return api.http.post("/attachments", files={"file": ("a.png", image())})
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="bounds the files of another process, as Linux can")
+def test_a_full_disk_has_a_code_and_readiness_says_so_until_there_is_space(tmp_path: Path) -> None:
+    with served(tmp_path) as (pid, api):
+        assert ready(api)[0] == 200
+        first = api.send("Hello")
+        api.follow(first["generation"]["id"])
+        bound(pid, 4096)
+        query = 'mutation { createConversation(input: {title: "x"}) { __typename } }'
+        (error,) = api.post(query).json()["errors"]
+        assert error["extensions"]["code"] == "STORAGE_FULL"
+        assert "disk is full" in error["message"]
+        for answer in (api.http.post("/chat", json={"message": "Hello"}), try_to_upload(api)):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (507, "STORAGE_FULL")
+        assert ready(api) == (503, {"status": "unavailable", "database": "ok", "storage": ANY_REASON})
+        # What is stored can be read meanwhile.
+        assert len(api.messages(first["conversation"]["id"])) == 2
+        bound(pid, UNLIMITED)
+        assert ready(api) == (200, {"status": "ok", "database": "ok"})
+        assert "data" in api.post(query).json()
+        assert try_to_upload(api).status_code == 201
+
+
+def raised_by_sqlite(*statements: str) -> sqlite3.Error:
+    *before, last = statements
+    with closing(sqlite3.connect(":memory:")) as database:
+        for statement in before:
+            database.execute(statement)
+        with pytest.raises(sqlite3.Error) as raised:
+            database.execute(last)
+    return raised.value
+
+
+def wrapped(error: Exception) -> Exception:
+    return DBAPIError("INSERT", None, error)
+
+
+FULL = "CREATE TABLE t AS SELECT zeroblob(1000000)"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (raised_by_sqlite("PRAGMA max_page_count = 2", FULL), True),
+        (raised_by_sqlite("PRAGMA query_only = 1", FULL), True),
+        (wrapped(raised_by_sqlite("PRAGMA max_page_count = 2", FULL)), True),
+        (raised_by_sqlite("SELECT * FROM nowhere"), False),
+        (wrapped(asyncpg.DiskFullError("could not extend file")), True),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT"), True),
+        (asyncpg.UniqueViolationError("exists"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), False),
+        (GenericError("Generic LocalFileSystem error: No space left on device (os error 28)"), True),
+        (GenericError("Generic S3 error: timed out"), False),
+    ],
+    ids=repr,
+)
+def test_errors_of_a_full_disk_are_told_from_others(error: Exception, *, expected: bool) -> None:
+    assert is_storage_full(error) is expected
