@@ -1,0 +1,75 @@
+"""The benchmarks: a part that fails costs only itself, and what they compare is the same."""
+
+import asyncio
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api
+from running import running, tertulia
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+BENCH = Path(__file__).parents[1] / "bench"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give what imports a script of bench/."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    return importlib.import_module
+
+
+def dataset(folder: Path) -> Path:
+    """Write a database of a few conversations, as the benchmarks do."""
+    file = folder / "tertulia.db"
+    command = [sys.executable, str(BENCH / "dataset.py"), str(file), "60"]
+    subprocess.run(command, env={"PYTHONPATH": str(BENCH.parent), "PATH": "/usr/bin:/bin"}, check=True)
+    return file
+
+
+def test_a_part_that_fails_costs_only_itself(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = bench("run")
+
+    def fails(_stage: object, report: Any, _options: object) -> None:
+        report.add("streams", "half of it", "tertulia", 1.0)
+        subprocess.run([sys.executable, "-c", "raise SystemExit('no such function')"], check=True, capture_output=True)
+
+    def works(_stage: object, report: Any, _options: object) -> None:
+        report.add("lists", "a list", "tertulia", 2.0)
+
+    monkeypatch.setitem(run.PARTS, "streams", fails)
+    monkeypatch.setitem(run.PARTS, "lists", works)
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--only", "streams,lists"])
+    assert run.main() == 1
+    (written,) = (json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json"))
+    assert [figure["figure"] for figure in written["figures"]] == ["half of it", "a list"]
+    assert written["failures"][0].startswith("streams broke off: CalledProcessError")
+    assert written["failures"][0].endswith("no such function")
+    assert "FAILED: streams broke off" in capsys.readouterr().out
+
+
+def test_the_steps_of_every_list_are_counted(bench: Any, tmp_path: Path) -> None:
+    lists, counting, file = bench("part_lists"), bench("statements"), dataset(tmp_path)
+    try:
+        for what, variables in lists.ASKED.items():
+            body = json.dumps({"query": lists.LIST, "variables": variables}).encode()
+            assert counting.steps(str(file), asyncio.run(counting.statements(str(file), body))) > 0, what
+    finally:
+        event.remove(Engine, "before_cursor_execute", counting.note)
+
+
+def test_the_page_by_hand_is_tertulias(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, file = bench("part_queries"), dataset(tmp_path)
+    with tertulia(tmp_path, database_url=f"sqlite+aiosqlite:///{file}") as address, Api(address) as api:
+        wanted = api.post(queries.LIST).json()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{file}")
+    with running(bench("handwritten").app) as address, Api(address) as api:
+        assert api.http.get("/conversations").json() == wanted
