@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 import jsonschema_rs
 
-from claude.tool_schemas import schema_for_claude
+from claude.tool_schemas import modern_schema, schema_for_claude
 from tertulia.json import loads
 
 MAX_PROBLEM = 300
@@ -29,6 +29,11 @@ def tool_schema_problem(data: bytes) -> str | None:
     schema = json.loads(data)
 
     def compile_schema() -> None:
+        if "$schema" in schema:
+            # It must be one that is known; the schema itself is held to the draft that Claude wants.
+            jsonschema_rs.validator_for({"$schema": schema["$schema"]}, offline=True)
+        own = {name: value for name, value in schema.items() if name != "$schema"}
+        jsonschema_rs.validator_for(without_patterns(modern_schema(own)), offline=True)
         told = without_patterns(schema_for_claude(schema))
         jsonschema_rs.validator_for(told, offline=True)
         jsonschema_rs.meta.validate(told)

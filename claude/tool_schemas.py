@@ -23,7 +23,7 @@ MAX_DESCRIBED = 20
 
 def schema_for_claude(schema: Json) -> Json:
     """Return a tool's schema as the API accepts it, with all properties that the tool may take."""
-    modern: Json = _modern({name: value for name, value in schema.items() if name != "$schema"})
+    modern: Json = modern_schema({name: value for name, value in schema.items() if name != "$schema"})
     if not any(name in modern for name in COMBINATIONS):
         return modern
     merged = _Merger(modern).merge(modern)
@@ -139,10 +139,10 @@ def _marked(name: str, shape: _Shape) -> str:
     return f"{name} (required)" if name in shape.required else name
 
 
-def _modern(schema: Any) -> Any:
+def modern_schema(schema: Any) -> Any:
     """Return a schema of an older draft, or one that is a little wrong, in the words of draft 2020-12."""
     if _is_list(schema):
-        return [_modern(part) for part in schema]
+        return [modern_schema(part) for part in schema]
     if not _is_object(schema):
         return schema
     modern: Json = {}
@@ -150,11 +150,11 @@ def _modern(schema: Any) -> Any:
         if name in DATA and (value is not None or name in ("const", "default")):
             modern[name] = value
         elif name == "items" and _is_list(value):
-            modern["prefixItems"] = _modern(value)
+            modern["prefixItems"] = modern_schema(value)
         elif name == "additionalItems" and _is_list(schema.get("items")):
-            modern["items"] = _modern(value)
+            modern["items"] = modern_schema(value)
         elif not _is_outdated(name, value):
-            modern[name] = _modern(value)
+            modern[name] = modern_schema(value)
     for name, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if schema.get(name) is True and bound in modern:
             modern[name] = modern.pop(bound)

@@ -112,6 +112,7 @@ def elsewhere(address: str) -> dict[str, Json]:
     held = {"type": "object", "properties": {"a": {}}}
     return {
         "a reference": held | {"properties": {"a": {"$ref": f"{address}/ref"}}},
+        "a reference at the top": held | {"$ref": f"{address}/top"},
         "a file": held | {"properties": {"a": {"$ref": "file:///etc/hostname"}}},
         "a file that is not there": held | {"properties": {"a": {"$ref": "file:///no/such/file"}}},
         "a closed port": held | {"properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}},
@@ -205,3 +206,48 @@ def test_patterns_of_a_clients_tool_are_the_clients_own_matter(api: Api, pattern
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
     made = api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
     assert made["__typename"] == "ConversationPayload"
+
+
+def message(address: str, *content: Json) -> Json:
+    return {"type": "message", "id": "2", "role": "user", "created_at": MOMENT, "content": list(content)}
+
+
+def sources(address: str) -> list[Json]:
+    """Return blocks that name something to be fetched, in every way of the Messages API."""
+    return [
+        {"type": "image", "source": {"type": "url", "url": f"{address}/image.png"}},
+        {"type": "image", "source": {"type": "file", "file_id": f"{address}/file"}},
+        {"type": "document", "source": {"type": "url", "url": f"{address}/document.pdf"}},
+        {"type": "document", "source": {"type": "url", "url": "file:///etc/hostname"}},
+        {"type": "image", "source": {"type": "attachment", "attachment_id": f"{address}/attachment"}},
+        {"type": "search_result", "source": f"{address}/found", "title": "Found", "content": []},
+    ]
+
+
+def test_nothing_else_that_a_user_names_is_fetched(staged: Staged) -> None:
+    stage = staged(says("Hi"), says("Hi"), says("Hi"))
+    api = stage.api
+    with listener() as (address, seen):
+        for block in sources(address):
+            assert "content.0" in imported(api, CONVERSATION, message(address, block))
+        cited = {"type": "web_search_result_location", "cited_text": "Tea", "url": f"{address}/cited", "title": "Tea"}
+        written = [
+            {"type": "text", "text": f"![Tea]({address}/picture.png)", "citations": [cited]},
+            {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_fetch", "input": {"url": f"{address}/page"}},
+            {"type": "web_fetch_tool_result", "tool_use_id": "srvtoolu_1",
+             "content": {"type": "web_fetch_result", "url": f"{address}/page"}},
+        ]  # fmt: skip
+        lines = (HEADER, CONVERSATION, message(address, {"type": "text", "text": address}),
+                 ANSWERED | {"id": "3", "parent_id": "2", "content": written})  # fmt: skip
+        answered = put_in(api, "\n".join(json.dumps(line) for line in lines).encode())
+        assert answered.status_code == 201, answered.text
+        (conversation,) = answered.json()["conversation_ids"]
+        assert (
+            api.answer(f"[Look]({address}/linked)", conversationId=conversation)["__typename"] == "GenerationCompleted"
+        )
+        assert api.http.get("/export").status_code == 200
+        assert refusal(api.try_send("Hello", attachmentIds=[f"{address}/attached"]))
+        assert refusal(api.try_send("Hello", attachmentIds=["file:///etc/hostname"]))
+        answered = api.http.post("/attachments", files={"file": (f"{address}/name", f"{address}/body".encode())})
+        assert answered.status_code == 415
+        assert seen == []
