@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Self
 from uuid import uuid4
@@ -72,6 +72,14 @@ TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 def look_again() -> None:
     """Let the others have the core before one looks again whether something has come."""
     time.sleep(0.02)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look again until something holds, such as what a server does after it is ready."""
+    deadline = time.monotonic() + WAIT
+    while not holds():
+        assert time.monotonic() < deadline
+        look_again()
 
 
 class Api:

@@ -1,7 +1,9 @@
 """Loops over many: what one item raises costs the others nothing."""
 
+import ast
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +58,59 @@ def test_a_cancellation_passes() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(LOOP.attempt("item", work))
+
+
+ROOT = Path(__file__).parent.parent
+ONE_REQUEST = "it serves one request, which fails as a whole"
+ISOLATED = "each item is isolated by what is called"
+BOUNDED = "it is no loop over stored items"
+KNOWN = {
+    "claude/calling.py blocks_of": ISOLATED,
+    "claude/checkpoint.py _save": "where one fails, each is saved by itself",
+    "claude/checkpoint.py _save_each": ISOLATED,
+    "claude/files.py fill": "of one answer",
+    "claude/files.py forget": "of one answer",
+    "claude/finishing.py save_end": "of one answer; where one part fails, each is saved by itself",
+    "claude/finishing.py save_failure": ISOLATED,
+    "claude/generator.py _settle": ISOLATED,
+    "claude/generator.py sweep": ISOLATED,
+    "claude/mcp_servers.py start": BOUNDED,
+    "claude/model_check.py check_models": BOUNDED,
+    "claude/removing.py remove_user": "of one user; what fails is repeated with the whole",
+    "claude/rounds.py end": "of one answer",
+    "claude/writing.py _hear": "of one answer",
+    "resolvers/conversations.py delete_conversation": ONE_REQUEST,
+    "resolvers/exporting.py export": ONE_REQUEST,
+    "resolvers/following.py _follow": "of one follower",
+    "resolvers/importing.py _store": ONE_REQUEST,
+    "resolvers/importing.py import_file": ONE_REQUEST,
+    "resolvers/limits.py standing": BOUNDED,
+    "resolvers/sending.py _ask": BOUNDED,
+    "resolvers/submitting.py _take": ONE_REQUEST,
+    "resolvers/tools.py check_tools": ONE_REQUEST,
+    "server/oidc.py _welcome": BOUNDED,
+    "server/terminal.py _answer_calls": BOUNDED,
+    "streams/redis_reader.py _read_once": ISOLATED,
+}
+"""Loops that wait for something at each item and are no `ItemLoop`, with the reason why one item costs no others."""
+
+
+def waiting_loops() -> set[str]:
+    """Find the functions with a loop that waits for something at each item."""
+    found = set[str]()
+    for package in ("claude", "streams", "server", "resolvers"):
+        for file in (ROOT / package).glob("*.py"):
+            functions = [
+                node
+                for node in ast.walk(ast.parse(file.read_text()))
+                if isinstance(node, ast.AsyncFunctionDef) and not file.name.startswith("simulator")
+            ]
+            for function in functions:
+                loops = [node for node in ast.walk(function) if isinstance(node, ast.For)]
+                if any(isinstance(part, ast.Await | ast.AsyncWith) for loop in loops for part in ast.walk(loop)):
+                    found.add(f"{package}/{file.name} {function.name}")
+    return found
+
+
+def test_a_new_loop_over_many_is_an_item_loop_or_says_why_not() -> None:
+    assert waiting_loops() - set(KNOWN) == set(), "use tertulia.isolation.ItemLoop, or give the reason in KNOWN"

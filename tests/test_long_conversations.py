@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from uuid import UUID
 
-from client import Api, Json
+from client import Api, Json, wait_until
 from running import execute, tertulia
 from test_command import run_here
 
@@ -68,8 +68,8 @@ def test_retention_removes_a_long_conversation_that_is_due(tmp_path: Path, place
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         long_conversation(api)
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as api:
-        assert listed(api) == []
-    assert left(place) == NOTHING
+        wait_until(lambda: listed(api) == [])
+        wait_until(lambda: left(place) == NOTHING)
 
 
 def test_a_removal_that_was_interrupted_is_finished_by_retention(tmp_path: Path, place: Json) -> None:
@@ -80,7 +80,7 @@ def test_a_removal_that_was_interrupted_is_finished_by_retention(tmp_path: Path,
         assert 0 < left(place)["messages"] < LENGTH
         assert listed(api) == []
     with tertulia(tmp_path, **place):
-        assert left(place) == NOTHING
+        wait_until(lambda: left(place) == NOTHING)
 
 
 def begin_removal(place: Json, id: str) -> Removed:

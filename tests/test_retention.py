@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from client import Api, Json
+from client import Api, Json, wait_until
 from media import image
 from running import execute, tertulia
 
@@ -34,6 +34,10 @@ def stored(place: Json, id: str) -> str:
     return id if "redis_url" in place else id.replace("-", "")
 
 
+def counted(place: Json) -> dict[str, int]:
+    return {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
+
+
 def test_what_nobody_has_used_for_the_time_of_the_setting_is_removed(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         old, new = say(api, "An old parsnip"), say(api, "A new parsnip")
@@ -41,7 +45,8 @@ def test_what_nobody_has_used_for_the_time_of_the_setting_is_removed(tmp_path: P
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         assert set(ids(api, LISTED)) == {old, new}
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as api:
-        assert ids(api, LISTED) == [new]
+        # The server is ready before it has removed anything.
+        wait_until(lambda: ids(api, LISTED) == [new])
         assert len(ids(api, FOUND)) == 2
         with api.socket() as socket:
             socket.subscribe(CHANGES, {})
@@ -68,11 +73,9 @@ def test_a_temporary_conversation_is_nowhere_and_leaves_nothing_behind(tmp_path:
         assert ids(api, TEMPORARY) == [id]
     grow_old(place, id, 2)
     with tertulia(tmp_path, **place) as address, Api(address) as api:
-        assert ids(api, TEMPORARY) == []
-    assert {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES} == dict.fromkeys(
-        TABLES, 0
-    )
-    assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
+        wait_until(lambda: ids(api, TEMPORARY) == [])
+        wait_until(lambda: counted(place) == dict.fromkeys(TABLES, 0))
+        wait_until(lambda: not any(file.is_file() for file in (tmp_path / "files").rglob("*")))
 
 
 def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
