@@ -295,7 +295,9 @@ def test_redis_is_frozen_in_mid_answer(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
 ) -> None:
     with ExitStack() as stack:
-        cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
+        # With two seconds, a machine that is busy would end the answer as INTERRUPTED before Redis comes back.
+        lease = {"TERTULIA_LEASE_SECONDS": "10"}
+        cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack, **lease)
         for _ in range(ROUNDS):
             said = unique("/simulate long 400")
             sent = cluster.apis[0].send(said)
