@@ -31,6 +31,7 @@ from db.cases import Lowered
 from db.ownership import some_of
 from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
 from db.tables import METADATA, UNFINISHED, Conversation, Generation, User, UtcDateTime
+from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -190,9 +191,10 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
 def _place(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
     value, row_id = decode_cursor(argument, cursor, 2)
     try:
-        read = unquote(value) if order is Order.TITLE else datetime.fromisoformat(unquote(value))
+        text = clean_text(unquote(value))
+        read = text if order is Order.TITLE else datetime.fromisoformat(text).astimezone(UTC)
         return literal(read, String() if order is Order.TITLE else UtcDateTime()), UUID(row_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise PageError(argument, "is not a cursor of this list") from None
 
 

@@ -68,7 +68,7 @@ class Tokens:
             )
             expires_at = datetime.fromtimestamp(claims["exp"], UTC)
             return Claims(UUID(claims["sub"]), UUID(claims["sid"]), int(claims.get("rotation", 0)), expires_at)
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadToken from error
 
     def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **more: int) -> str:

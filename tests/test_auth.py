@@ -430,3 +430,9 @@ def test_who_deletes_their_account_leaves_nothing_behind(tmp_path: Path, place: 
     )
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
     assert [row[0] for row in execute(place, "SELECT action FROM audit WHERE user_id IS NOT NULL")] == ["user_deleted"]
+
+
+def test_a_token_that_is_nested_too_deeply_is_no_fault_of_the_server(address: str) -> None:
+    header = base64.urlsafe_b64encode(b'{"typ":' + b"[" * 5_000 + b"]" * 5_000 + b"}").decode().rstrip("=")
+    response = httpx2.get(f"{address}/export", headers={"authorization": f"Bearer {header}.e30.x"})
+    assert response.status_code == 401

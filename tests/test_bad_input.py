@@ -1,9 +1,13 @@
 """Bad input gets an answer that names the field, and loses nothing."""
 
+import base64
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 from client import Api, Json
+
+from schema.scalars import write_decimal
 
 LONG = 200_001
 NOBODY = "01a20d3f-014f-7341-9124-61bfc6c5dd41"
@@ -149,3 +153,29 @@ def test_a_number_that_is_no_graphql_int_is_refused(api: Api) -> None:
     sent = api.send("Hello")
     query = "query ($id: ID!, $after: Int) { generation(id: $id) { events(after: $after) { edges { cursor } } } }"
     assert api.errors(query, id=sent["generation"]["id"], after=2**31)[0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "9999-12-31T24:00:00", "x", "", "1e400"]
+)
+def test_a_moment_outside_of_the_calendar_is_refused_wherever_one_is_taken(api: Api, moment: str) -> None:
+    for field in ("usage(since: $at) { inputTokens }", "usage(until: $at) { inputTokens }", "usageByDay(since: $at) { day }",
+                  "usageByDay(until: $at) { day }", "toolUsage(since: $at) { name }"):  # fmt: skip
+        (error,) = api.errors(f"query ($at: DateTime) {{ viewer {{ {field} }} }}", at=moment)
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert "ISO 8601" in error["message"]
+    cursor = base64.urlsafe_b64encode(f"{moment}|{NOBODY}".encode()).decode()
+    (error,) = api.errors("query ($after: String) { conversations(after: $after) { edges { cursor } } }", after=cursor)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00"])
+def test_the_first_and_the_last_moment_of_the_calendar_are_taken(api: Api, moment: str) -> None:
+    asked = "query ($at: DateTime) { viewer { usage(since: $at) { inputTokens } usageByDay(until: $at) { day } } }"
+    assert api.ask(asked, at=moment)["viewer"]["usage"]["inputTokens"] >= 0
+
+
+def test_small_costs_are_plain_decimals() -> None:
+    for value in ("1E-12", "0E-12", "1E+2", "-2.5E-7"):
+        assert "E" not in write_decimal(Decimal(value))
+        assert Decimal(write_decimal(Decimal(value))) == Decimal(value)
