@@ -1,9 +1,8 @@
 """Check at the start what only the world outside of the process can tell of the settings."""
 
 import logging
-import os
-from pathlib import Path
 
+from db.blobs import STORE_ERRORS, Blobs
 from server.environment import WrongSetting
 from server.identities import Unavailable
 from server.model_settings import check_model_settings
@@ -15,7 +14,7 @@ logger = logging.getLogger("tertulia")
 
 async def check_start(settings: Settings) -> None:
     """Raise WrongSetting for what cannot work. What cannot be reached now may be reached later, and is only logged."""
-    _check_attachments(settings.attachments_place)
+    await _check_attachments(settings.attachments_place)
     await check_model_settings(settings)
     if settings.auth == "oidc":
         try:
@@ -24,13 +23,12 @@ async def check_start(settings: Settings) -> None:
             logger.warning("TERTULIA_OIDC_ISSUER: %s: %s", settings.oidc_issuer, unavailable)
 
 
-def _check_attachments(place: str) -> None:
+async def _check_attachments(place: str) -> None:
+    """Write a file where attachments are kept, as `doctor` does; an object store may be away for now."""
     if "://" in place:
         return
-    folder = Path(place)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {place} is no folder that can be made: {error.strerror}.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {place} cannot be written.")
+        await Blobs(place).check()
+    except (*STORE_ERRORS, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {place} is no folder that can be written: {reason}.") from None
