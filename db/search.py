@@ -4,17 +4,22 @@ Either holds the words that `db.words` makes, and the owner as one more of them,
 without reading anybody else's. Of very many matches, only the newest are ranked.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, or_, text
+from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import messages
+from db.database import Database
 from db.paging import PageError, decode_cursor, encode_cursor
-from db.tables import Json, Message
-from db.words import Term, bare_words
+from db.tables import UNFINISHED, Conversation, Generation, Json, Message
+from db.words import VERSION, Term, bare_words
+from tertulia.isolation import ItemLoop
 
 RANKED = 1000
 """The newest matches, of which the best come first."""
@@ -25,6 +30,26 @@ MAX_BYTES = 900_000
 MAX_CHARACTERS = 1_000_000
 """Of one message's text, on either database: a list of words takes ten times the memory of its text."""
 WORD_BYTES, PLACE_BYTES = 8, 2
+LONG_TEXT = 5_000
+"""Characters of which the words are found in a thread: a character takes up to a microsecond."""
+AT_ONCE = 20
+"""Messages that are indexed again in one transaction."""
+
+PAUSE = 0.1
+"""Seconds between two of these transactions."""
+REBUILD = ItemLoop("search.rebuild")
+
+
+class SearchRebuild(SQLModel, table=True):
+    """How far messages of earlier versions are indexed by the rules of a version of `db.words`."""
+
+    __tablename__: ClassVar[Any] = "search_rebuilds"
+
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    # The last message; none before the first.
+    after: UUID | None = None
+    finished: bool = False
+
 
 _INSERT = {
     "sqlite": text("INSERT INTO message_words (id, owner, words) VALUES (:id, :owner, :words)"),
@@ -33,6 +58,24 @@ _INSERT = {
         " ON CONFLICT (message_id) DO UPDATE SET words = EXCLUDED.words"
     ),
 }
+_FORGET = {
+    "sqlite": text(
+        "DELETE FROM message_words WHERE rowid IN"
+        " (SELECT rowid FROM message_words WHERE message_words MATCH 'id : \"' || :id || '\"')"
+    ),
+    "postgresql": text("DELETE FROM message_words WHERE message_id = CAST(:id AS uuid)"),
+}
+
+
+_FINISHED = (
+    select(Message, Conversation.owner_id)
+    .join(Conversation, col(Conversation.id) == col(Message.conversation_id))
+    .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
+    .where(~col(Conversation.temporary), or_(col(Generation.id).is_(None), col(Generation.status).not_in(UNFINISHED)))
+    .order_by(col(Message.id))
+    .limit(AT_ONCE)
+)
+"""The next messages in the order of their ids; those that are being written are indexed when they end."""
 _SEARCH = {
     "sqlite": text(
         "SELECT id, score FROM ("
@@ -61,7 +104,9 @@ Insertion = tuple[TextClause, list[Json]]
 
 async def add(session: AsyncSession, *added: Added) -> None:
     """Let messages be found by the words of their text blocks, each of them once."""
-    await execute(session, insertion(session.get_bind().dialect.name, added))
+    dialect = session.get_bind().dialect.name
+    long = sum(len(text) for _, _, content in added for text in _texts(content)) > LONG_TEXT
+    await execute(session, await asyncio.to_thread(insertion, dialect, added) if long else insertion(dialect, added))
 
 
 async def execute(session: AsyncSession, insertion: Insertion) -> None:
@@ -91,6 +136,62 @@ def _texts(content: Sequence[Json]) -> Iterator[str]:
         if isinstance(text, str) and left > 0:
             yield text[:left]
             left -= len(text)
+
+
+async def rebuild(database: Database) -> None:
+    """Index again all messages that an earlier version may have indexed by other rules.
+
+    What has been done is kept in the table `search_rebuilds`, and each step is a transaction of its own, so that it may
+    end anywhere, and several replicas may take turns.
+    """
+    more = True
+    while more:
+        more = await _rebuild_some(database)
+        await asyncio.sleep(PAUSE if more else 0)
+
+
+async def _rebuild_some(database: Database) -> bool:
+    """Index the next messages; False once all are done."""
+    async with database.read() as session:
+        progress = await session.get(SearchRebuild, VERSION)
+        if progress is not None and progress.finished:
+            return False
+        after = None if progress is None else progress.after
+        query = _FINISHED if after is None else _FINISHED.where(col(Message.id) > after)
+        found = (await session.exec(query)).all()
+    if progress is None and not found:
+        return False  # a new database: nothing to note yet
+    rows: list[Added] = [(owner, message.id, message.content) for message, owner in found]
+    values = await asyncio.to_thread(_values, database.engine.dialect.name, rows)
+    async with database.write() as session:
+        progress = await session.get(SearchRebuild, VERSION, with_for_update=True) or SearchRebuild(version=VERSION)
+        if progress.after != after or progress.finished:
+            return True  # another replica has done these
+        kept = await session.exec(select(Message.id).where(col(Message.id).in_([row[1] for row in rows])))
+        for message_id in kept.all():
+            await REBUILD.attempt(message_id, partial(_replace, session, message_id, values[message_id]))
+        progress.after, progress.finished = (rows[-1][1], False) if rows else (after, True)
+        session.add(progress)
+    return True
+
+
+def _values(dialect: str, rows: Sequence[Added]) -> dict[UUID, list[Json]]:
+    """Give what is inserted for each message: nothing for one without words."""
+    values: dict[UUID, list[Json]] = {}
+    for row in rows:
+        inserted = REBUILD.attempt_now(row[1], partial(insertion, dialect, [row]))
+        values[row[1]] = inserted[1] if inserted is not None else []
+    return values
+
+
+async def _replace(session: AsyncSession, message_id: UUID, values: list[Json]) -> None:
+    dialect = session.get_bind().dialect.name
+    shown = message_id.hex if dialect == "sqlite" else str(message_id)
+    async with session.begin_nested():
+        connection = await session.connection()
+        await connection.execute(_FORGET[dialect], {"id": shown})
+        if values:
+            await connection.execute(_INSERT[dialect], values)
 
 
 async def find(

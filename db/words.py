@@ -1,30 +1,47 @@
 """Words, for searching: the same on either database, in any language's writing. Pure.
 
-What is searched are not texts but words made alike: without case and accents, and, in scripts that put no spaces
-between words, each character by itself, so that a word of theirs is a phrase of characters.
+What is searched are not texts but normalized words: without case, accents and vowel points. In scripts that put no
+spaces between words, and in Korean, which adds particles to them, each character is a word, and so is each emoji:
+a word of theirs is a phrase of characters. Letters and digits are words of their own, so that `1.2` finds `v1.2.3`.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 import regex
 
+VERSION = 2
+"""Of the rules below. Messages that were indexed by earlier ones are indexed again (`db.search.rebuild`)."""
 MAX_WORD = 60
 """Characters of a word that count."""
+_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
+"""Scripts of which each character is a word."""
+_VOICED = r"[\u3099\u309A\uFF9E\uFF9F]"
+"""Marks that belong to the kana before them."""
+_JAMO = r"[\u1100-\u115F\uA960-\uA97C][\u1160-\u11A7\uD7B0-\uD7C6]*[\u11A8-\u11FF\uD7CB-\uD7FB]*"
+"""A Korean syllable whose letters are characters of their own."""
+_EMOJI = r"[[\p{Extended_Pictographic}\p{Regional_Indicator}]--[\p{L}\p{N}]]"
 _PIECES = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-    r"|[[\p{L}\p{N}\p{M}]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]+",
+    rf"{_JAMO}|[[{_ALONE}]--[{_VOICED[1:-1]}]]{_VOICED}?|{_EMOJI}"
+    rf"|[\p{{L}}--[{_ALONE}]][[\p{{L}}\p{{M}}\u00AD]--[{_ALONE}]]*|[\p{{N}}--[{_ALONE}]][\p{{N}}\p{{M}}]*",
     regex.V1,
 )
-_ASCII = re.compile(r"[0-9a-z]+")
+_ASCII = re.compile(r"[a-z]+|[0-9]+")
 _QUERY = regex.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
-_ACCENTS = regex.compile(r"[\u0300-\u036f]")
+_MARKS = regex.compile(
+    r"[\u00AD\u0300-\u036F"  # soft hyphen; accents of Latin, Greek and Cyrillic
+    r"\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7"  # Hebrew points and cantillation
+    r"\u0610-\u061A\u0640\u064B-\u0652\u0656-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8\u06EA-\u06ED"  # Arabic
+    r"\u20D0-\u20FF\uFE00-\uFE0F]"  # enclosing keycaps, selectors of a variation
+)
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode does not decompose, and that many people type without their stroke or dot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of a text: as it is compared, and where it stands, in characters."""
 
     text: str
@@ -32,16 +49,27 @@ class Word:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """Words that must stand side by side; with `prefix`, the last one may go on."""
 
     words: tuple[str, ...]
     prefix: bool = False
 
 
+class Match(NamedTuple):
+    """Where a term stands among a text's words: the first one's place, and the place after the last."""
+
+    begin: int
+    end: int
+    term: int
+
+
 def words(text: str) -> Iterator[Word]:
     """Give the words of a text, in order."""
+    if text.isascii():
+        for plain in _ASCII.finditer(text.lower()):
+            yield Word(plain[0][:MAX_WORD], plain.start(), plain.end())
+        return
     for found in _PIECES.finditer(text):
         alike = _alike(found.group())
         if alike:
@@ -66,19 +94,39 @@ def terms(query: str) -> list[Term]:
     return found
 
 
-def matches(found: list[Word], term: Term) -> Iterator[tuple[int, int]]:
-    """Give where a term stands among a text's words: the first one's place, and the place behind the last."""
-    count, last = len(term.words), term.words[-1]
-    for place in range(len(found) - count + 1):
-        end = found[place + count - 1].text
-        if (end.startswith(last) if term.prefix else end == last) and all(
-            found[place + step].text == word for step, word in enumerate(term.words[:-1])
-        ):
-            yield place, place + count
+def matches(found: list[Word], wanted: Iterable[Term]) -> Iterator[Match]:
+    """Give where terms stand among a text's words. Each word is compared only with terms that may begin there."""
+    by_first: dict[str, list[int]] = {}
+    beginnings: list[int] = []
+    listed = list(wanted)
+    for number, term in enumerate(listed):
+        if term.prefix and len(term.words) == 1:
+            beginnings.append(number)
+        else:
+            by_first.setdefault(term.words[0], []).append(number)
+    for place, word in enumerate(found):
+        for number in by_first.get(word.text, ()):
+            if _stands_at(found, place, listed[number]):
+                yield Match(place, place + len(listed[number].words), number)
+        for number in beginnings:
+            if word.text.startswith(listed[number].words[0]):
+                yield Match(place, place + 1, number)
 
 
+def _stands_at(found: list[Word], place: int, term: Term) -> bool:
+    last = place + len(term.words) - 1
+    if last >= len(found):
+        return False
+    end = found[last].text
+    return (end.startswith(term.words[-1]) if term.prefix else end == term.words[-1]) and all(
+        found[place + step].text == word for step, word in enumerate(term.words[:-1])
+    )
+
+
+@lru_cache(maxsize=20_000)
 def _alike(word: str) -> str:
     if word.isascii():
         return word.lower()[:MAX_WORD]
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", word))
-    return unicodedata.normalize("NFC", bare.casefold())[:MAX_WORD]
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", word)).casefold().translate(_LETTERS)
+    digits = "".join([str(unicodedata.digit(character, character)) for character in bare])
+    return unicodedata.normalize("NFC", digits)[:MAX_WORD]

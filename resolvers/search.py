@@ -1,12 +1,15 @@
 """searchMessages: what is found, and the passage that shows it."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude.pieces import utf16_length
 from db import search
 from db.paging import Page, PageInfo
-from db.tables import Json, Message
+from db.tables import Message
 from db.words import Term, matches, terms, words
 from resolvers.arguments import After, FirstFound, SearchQuery
 from resolvers.context import Info
@@ -16,10 +19,19 @@ MAX_QUERY = 1000
 MAX_TERMS = 32
 PASSAGE = 240
 """Characters of an excerpt, about."""
+LOOKED_THROUGH = 50_000
+"""Characters of a message that are looked through for its excerpt."""
+ALL_LOOKED_THROUGH = 300_000
+"""Characters of all messages of a page. The excerpts of those that are left begin where their messages do."""
 _ONE_LINE = str.maketrans("\n\r\t", "   ")
 
-Span = tuple[int, int, int]
-"""From and to, in characters, and the number of the term that stands there."""
+
+class Span(NamedTuple):
+    """Where a term stands: from and to, in characters, and the term's number."""
+
+    start: int
+    end: int
+    term: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,9 @@ async def search_messages(
 ) -> MessageSearchConnection:
     """Full-text search over the viewer's own messages, best match first.
 
-    All words must be there, in any case and with or without accents. `"Quotes"` ask for a phrase, a star for words that
-    begin so: `tert*`. Pages hold at most 100, and 50 unless asked; of very many matches the newest thousand are ranked.
+    All words must be there, in any case and with or without accents and vowel points. `"Quotes"` ask for a phrase, a
+    star for words that begin so: `tert*`. Pages hold at most 100, and 50 unless asked; of very many matches the newest
+    thousand are ranked.
 
     It fails with the code BAD_USER_INPUT where the query holds no word, or is too long.
     """
@@ -63,7 +76,7 @@ async def search_messages(
     page = Page(first, after)
     async with info.context.read() as session:
         found = await search.find(session, info.context.viewer.id, wanted, page.size + 1, after)
-    edges = [_edge(message, score, wanted) for message, score in found[: page.size]]
+    edges = await asyncio.to_thread(_edges, found[: page.size], wanted)
     ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
     return MessageSearchConnection(edges, PageInfo(len(found) > page.size, after is not None, *ends))
 
@@ -79,15 +92,22 @@ def _terms(query: str) -> list[Term]:
     return wanted
 
 
-def _edge(message: Message, score: float, wanted: Sequence[Term]) -> MessageSearchEdge:
-    excerpt, highlights = passage(message.content, wanted)
-    return MessageSearchEdge(search.cursor(message, score), message, excerpt, highlights, score)
+def _edges(found: Sequence[tuple[Message, float]], wanted: Sequence[Term]) -> list[MessageSearchEdge]:
+    """Make the edges of a page. In a thread, because it takes a microsecond for each word of each message."""
+    left = ALL_LOOKED_THROUGH
+    edges: list[MessageSearchEdge] = []
+    for message, score in found:
+        text = " ".join(block["text"] for block in message.content if block.get("type") == "text")
+        looked_through = min(len(text), LOOKED_THROUGH, left)
+        left -= looked_through
+        excerpt, highlights = passage(text, wanted, looked_through)
+        edges.append(MessageSearchEdge(search.cursor(message, score), message, excerpt, highlights, score))
+    return edges
 
 
-def passage(content: Sequence[Json], wanted: Sequence[Term]) -> tuple[str, list[TextRange]]:
-    """Give the stretch of a message's text that holds most of the terms, and where they stand in it."""
-    text = " ".join(block["text"] for block in content if block.get("type") == "text")
-    spans = _spans(text, wanted)
+def passage(text: str, wanted: Sequence[Term], looked_through: int = LOOKED_THROUGH) -> tuple[str, list[TextRange]]:
+    """Give the stretch of a text's beginning that holds most of the terms, and where they stand in it."""
+    spans = _spans(text[:looked_through], wanted)
     start, end = _window(text, spans)
     before, behind = "…" * (start > 0), "…" * (end < len(text))
     excerpt = before + text[start:end].translate(_ONE_LINE) + behind
@@ -99,26 +119,33 @@ def passage(content: Sequence[Json], wanted: Sequence[Term]) -> tuple[str, list[
 def _spans(text: str, wanted: Sequence[Term]) -> list[Span]:
     """Give where the terms stand, in order; of those that overlap, the first and longest."""
     found = list(words(text))
-    spans = sorted(
-        (found[begin].start, -found[end - 1].end, number)
-        for number, term in enumerate(wanted)
-        for begin, end in matches(found, term)
-    )
+    spans = [Span(found[match.begin].start, found[match.end - 1].end, match.term) for match in matches(found, wanted)]
+    spans.sort(key=lambda span: (span.start, -span.end, span.term))
     kept: list[Span] = []
-    for start, negative_end, number in spans:
-        if not kept or start >= kept[-1][1]:
-            kept.append((start, -negative_end, number))
+    for span in spans:
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
     return kept
 
 
 def _window(text: str, spans: Sequence[Span]) -> tuple[int, int]:
     """Choose what is shown: most different terms, then most of them, then the earliest; cut between words."""
     best, chosen = (0, 0), (0, 0)
-    for place, (start, _, _) in enumerate(spans):
-        inside = [span for span in spans[place : place + PASSAGE] if span[1] <= start + PASSAGE]
-        worth = (len({number for _, _, number in inside}), len(inside))
+    inside = Counter[int]()
+    behind = 0
+    for place, (start, _, number) in enumerate(spans):
+        while behind < len(spans) and spans[behind].end <= start + PASSAGE:
+            inside[spans[behind].term] += 1
+            behind += 1
+        worth = (len(inside), behind - place)
         if worth > best:
-            best, chosen = worth, (start, inside[-1][1])
+            best, chosen = worth, (start, spans[behind - 1].end)
+        if behind > place:
+            inside[number] -= 1
+            if not inside[number]:
+                del inside[number]
+        else:
+            behind = place + 1  # one that is longer than a passage
     spare = max(PASSAGE - (chosen[1] - chosen[0]), 0)
     start, end = max(chosen[0] - spare // 2, 0), min(chosen[1] + spare // 2, len(text))
     if start:

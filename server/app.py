@@ -31,6 +31,7 @@ from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
 from db.errors import DATABASE_ERRORS
 from db.migrate import migrate
+from db.search import rebuild
 from resolvers.context import Context, Services
 from resolvers.errors import RateLimited
 from resolvers.limits import Rates, Subscriptions
@@ -281,8 +282,11 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
     sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
     # Not awaited: a conversation that cannot be removed must not keep the server from starting.
     _in_background(stack, "retention", forever(SWEEP_SECONDS, sweep, at_once=True))
-    trim = partial(trim_audit, database, settings.audit_days)
-    _in_background(stack, "audit", forever(SWEEP_SECONDS, trim, at_once=True))
+    for name, work in (
+        ("audit", partial(trim_audit, database, settings.audit_days)),
+        ("search", partial(rebuild, database)),
+    ):
+        _in_background(stack, name, forever(SWEEP_SECONDS, work, at_once=True))
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: generator.idle))
     _in_background(stack, "probe", forever(PROBE_SECONDS, parts.probe, at_once=True))

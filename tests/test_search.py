@@ -1,13 +1,17 @@
 """searchMessages: words, phrases and beginnings, in any language, ranked, with excerpts, and only one's own."""
 
+import time
+import unicodedata
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from client import Api, Json
 from conftest import Staged
 from hypothesis import given
 from hypothesis import strategies as st
+from running import execute, tertulia
 from scripted import START as BEGINS
 from scripted import Reply, end, says, text
 
@@ -73,14 +77,67 @@ def test_a_star_asks_for_a_beginning(staged: Staged) -> None:
         ("मैं हिन्दी बोलता हूँ", "हिन्दी"),
         ("Привет, мир", "ПРИВЕТ"),
         ("أهلا بالعالم", "بالعالم"),
-        ("한국어를 배워요", "한국어*"),
+        ("한국어를 배워요", "한국어"),
+        ("권리에 대하여", "권리"),
+        (unicodedata.normalize("NFD", "자유에 대하여"), "자유"),
+        ("party 😀 time", "😀"),
+        ("family 👨‍👩‍👧 and a flag 🇩🇪", "👨‍👩‍👧 🇩🇪"),
+        ("well done 👍🏽", "👍"),
+        ("שָׁלוֹם עֲלֵיכֶם", "שלום"),
+        ("שלום רב", "שָׁלוֹם"),
+        ("مُحَمَّد كـــتاب", "محمد كتاب"),
+        ("سنة ٢٠٢٤", "2024"),
+        ("\uff46\uff55\uff4c\uff4c \uff57\uff49\uff44\uff54\uff48 \uff19\uff19", "full 99"),
+        ("ﾊﾞﾅﾅ", "バナナ"),
+        ("Iş\u0131k İstanbul'da", "isik ISTANBUL"),
+        ("Łódź, Ærø", "lodz aero"),
+        ("soft\u00adware", "software"),
         ("snake_case and camelCase", "snake_case"),
+        ("snake_case and camelCase", "case"),
         ("it costs 42.50 in v1.2.3", '"v1.2.3"'),
+        ("it came with v1.2.3", "1.2"),
+        ("python3 and gpt4", "python 4"),
+        ("C++, C# and .NET", "c# .net c++"),
+        ("ask ana.b@example.org at https://example.org/a-b?c=d", "ana.b@example.org example.org/a-b"),
+        ("see src/tertulia/db/words.py", "db/words.py"),
+        ("don\u2019t re-enter", "don't re-enter"),
     ],
 )
 def test_words_of_any_language_are_found(api: Api, said: str, query: str) -> None:
     api.send(said)
     assert said in texts(api, query)
+
+
+@pytest.mark.parametrize(
+    ("said", "query", "marked"),
+    [
+        ("👋 권리에 대하여", "권리", ["권리"]),
+        ("a 👨‍👩‍👧 b", "👩", ["👩"]),
+        ("🎉 שָׁלוֹם", "שלום", ["שָׁלוֹם"]),
+        ("🎉 v1.2.3", "1.2", ["1.2"]),
+    ],
+)
+def test_highlights_count_utf_16_units_in_any_writing(api: Api, said: str, query: str, marked: list[str]) -> None:
+    api.send(said)
+    edges = search(api, query)["edges"]
+    assert marked in [highlighted(edge) for edge in edges if edge["node"]["text"] == said]
+
+
+def test_messages_that_were_indexed_by_earlier_rules_are_found_after_a_start(place: dict[str, Any]) -> None:
+    with tertulia(Path(), **place) as address, Api(address) as api:
+        sent = api.send("권리에 대하여 😀")
+        api.follow(sent["generation"]["id"])
+        id = UUID(sent["userMessage"]["id"])
+    if "postgresql" in place["database_url"]:
+        execute(place, f"UPDATE message_words SET words = to_tsvector('simple', 'old') WHERE message_id = '{id}'")
+    else:
+        execute(place, f"""UPDATE message_words SET words = 'old' WHERE message_words MATCH 'id \\: "{id.hex}"'""")
+    execute(place, "DELETE FROM search_rebuilds")
+    with tertulia(Path(), **place) as address, Api(address) as api:
+        deadline = time.monotonic() + 60
+        while "권리에 대하여 😀" not in texts(api, "권리 😀"):
+            assert time.monotonic() < deadline
+        assert texts(api, "권리").count("권리에 대하여 😀") == 1
 
 
 def test_the_best_match_comes_first(staged: Staged) -> None:
@@ -204,7 +261,7 @@ def test_every_word_of_a_text_is_found_and_highlighted_in_it(said: str, pick: in
         return
     word = found[pick % len(found)]
     wanted = terms(said[word.start : word.end])
-    excerpt, highlights = passage([{"type": "text", "text": said}], wanted)
+    excerpt, highlights = passage(said, wanted)
     units = excerpt.encode("utf-16-le", "surrogatepass")
     assert len(excerpt) <= len(said) + 2
     for one in highlights:
