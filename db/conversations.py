@@ -184,7 +184,7 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
         conditions.append(col(Conversation.pinned) == narrowed.pinned)
     if narrowed.title_contains:
         title = Lowered(col(Conversation.title))
-        conditions.append(title.contains(narrowed.title_contains.lower(), autoescape=True))
+        conditions.append(title.contains(clean_text(narrowed.title_contains.lower()), autoescape=True))
     return conditions
 
 

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.spending import reserved_of
 from db.tables import METADATA
+from tertulia.json import clean_text
 
 _CALLS = METADATA.tables["calls"].c
 UNIT = Decimal("1e-12")
@@ -72,7 +73,7 @@ class Period:
         if self.until is not None:
             found.append(_CALLS.created_at < self.until)
         if self.model is not None:
-            found.append(_CALLS.model == self.model)
+            found.append(_CALLS.model == clean_text(self.model))
         return found
 
 

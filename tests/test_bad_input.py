@@ -179,3 +179,12 @@ def test_small_costs_are_plain_decimals() -> None:
     for value in ("1E-12", "0E-12", "1E+2", "-2.5E-7"):
         assert "E" not in write_decimal(Decimal(value))
         assert Decimal(write_decimal(Decimal(value))) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\0"])
+def test_text_that_cannot_be_stored_is_no_internal_error_where_it_is_compared(api: Api, text: str) -> None:
+    for asked in (
+        "query ($x: String) { conversations(filter: {titleContains: $x}) { edges { cursor } } }",
+        "query ($x: String) { viewer { usage(model: $x) { inputTokens } usageByDay(model: $x) { day } } }",
+    ):
+        assert "errors" not in api.http.post("/graphql", json={"query": asked, "variables": {"x": text}}).json()
