@@ -12,12 +12,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import TERMINAL, Api, look_again
+from client import TERMINAL, Api, Json, look_again
 from running import running, tertulia
 from scripted import START, begin, delta, end, finish, model, says, sse, uses
 from servers import Servers
@@ -27,7 +28,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-import server.app  # noqa: F401 - it declares all failpoints
 from claude import generator
 from tertulia import failpoints, isolation
 
@@ -37,6 +37,7 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: MemoryError("struck"),
     lambda: OperationalError("struck", {}, Exception("struck")),
 )
+import_module("server.app")  # it declares all failpoints
 ONCE = ("end.save_failure",)
 """Steps at which an item is struck once: an end that is never saved, not even as a failure, is tried for ever."""
 STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
@@ -166,12 +167,18 @@ def ended(api: Api, ids: list[str]) -> dict[str, str]:
 
 def workload(api: Api, reader: Api) -> dict[str, list[str]]:
     """Send what comes to all steps, and follow some of it; return the generations, by what is expected of them."""
+
+    def queue(sent: Json) -> Json:
+        return api.send("more", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
+
+    def follow(sent: Json) -> list[Json]:
+        return reader.follow(sent["generation"]["id"])
+
     with ThreadPoolExecutor(ITEMS) as pool:
-        first = list(pool.map(lambda _: api.send("talk"), range(ITEMS)))
-        conversations = [sent["conversation"]["id"] for sent in first]
-        second = list(pool.map(lambda id: api.send("more", conversationId=id, whenBusy="QUEUE"), conversations))
-        waiting = list(pool.map(lambda _: api.send("wait"), range(ITEMS)))
-        for events in pool.map(lambda sent: reader.follow(sent["generation"]["id"]), first):
+        first = list(pool.map(api.send, ["talk"] * ITEMS))
+        second = list(pool.map(queue, first))
+        waiting = list(pool.map(api.send, ["wait"] * ITEMS))
+        for events in pool.map(follow, first):
             assert events[-1]["__typename"] in TERMINAL
     return {
         "COMPLETED": [sent["generation"]["id"] for sent in (*first, *second)],
