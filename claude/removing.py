@@ -16,8 +16,8 @@ from tertulia.isolation import ItemLoop
 
 CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
-AUDIT_AT_ONCE = 1000
-"""Lines of the audit log that one transaction deletes: on SQLite nobody else writes meanwhile."""
+ROWS_AT_ONCE = 1000
+"""Small rows, such as lines of the audit log, that one transaction deletes: on SQLite nobody else writes meanwhile."""
 
 logger = logging.getLogger("tertulia.retention")
 
@@ -153,7 +153,17 @@ async def trim_audit(database: Database, days: float | None) -> None:
     if days is None:
         return
     before = now() - timedelta(days=days)
-    deleted = AUDIT_AT_ONCE
-    while deleted == AUDIT_AT_ONCE:
+    await _repeat(database, lambda session: accounts.trim_audit(session, before, ROWS_AT_ONCE))
+
+
+async def trim_keys(database: Database) -> None:
+    """Delete the idempotency keys that are no longer valid, in short transactions."""
+    await _repeat(database, lambda session: generations.trim_keys(session, ROWS_AT_ONCE))
+
+
+async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:
+    """Delete rows, `ROWS_AT_ONCE` in each transaction, until fewer are left."""
+    deleted = ROWS_AT_ONCE
+    while deleted == ROWS_AT_ONCE:
         async with database.write() as session:
-            deleted = await accounts.trim_audit(session, before, AUDIT_AT_ONCE)
+            deleted = await trim(session)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, func
+from sqlalchemy import bindparam, delete, func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -117,6 +117,16 @@ async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey
         await session.flush()
         return None
     return found
+
+
+async def trim_keys(session: AsyncSession, most: int) -> int:
+    """Delete at most so many idempotency keys that are older than 24 hours; return how many."""
+    key = tuple_(IdempotencyKey.owner_id, IdempotencyKey.key)
+    old = select(IdempotencyKey.owner_id, IdempotencyKey.key).where(
+        col(IdempotencyKey.created_at) < now() - KEY_LIFETIME
+    )
+    done = await session.exec(delete(IdempotencyKey).where(key.in_(old.limit(most))))
+    return done.rowcount
 
 
 _WHOLE = select(Generation, Message, Conversation).where(

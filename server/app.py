@@ -16,12 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from claude.budget import Budget
+from claude.connection import Claude
 from claude.files import Files
 from claude.generator import Generator
 from claude.models import Models
 from claude.patience import forever
 from claude.prices import Prices
-from claude.removing import Remover, Retention, trim_audit
+from claude.removing import Remover, Retention, trim_audit, trim_keys
 from claude.server_budget import ServerBudget
 from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
@@ -277,18 +278,24 @@ async def _open(parts: Parts, settings: Settings, stack: AsyncExitStack) -> None
         parts.sign_ins = _sign_ins(parts, settings, rates, stack)
     stack.push_async_callback(generator.close)
     await generator.begin()
-    remover = Remover(database, log, files)
+    _work_in_background(parts, settings, claude, stack)
+
+
+def _work_in_background(parts: Parts, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
+    services = parts.services
+    database, signals = services.database, services.signals
+    remover = Remover(database, services.log, services.files)
     retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
-    sweep = partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))
-    # Not awaited: a conversation that cannot be removed must not keep the server from starting.
-    _in_background(stack, "retention", forever(SWEEP_SECONDS, sweep, at_once=True))
+    # Nothing is awaited: a conversation that cannot be removed must not keep the server from starting.
     for name, work in (
+        ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
         ("audit", partial(trim_audit, database, settings.audit_days)),
+        ("idempotency keys", partial(trim_keys, database)),
         ("search", partial(rebuild, database)),
     ):
         _in_background(stack, name, forever(SWEEP_SECONDS, work, at_once=True))
     _in_background(stack, "models", watch_model_settings(settings, claude))
-    _in_background(stack, "collector", collect_when_idle(lambda: generator.idle))
+    _in_background(stack, "collector", collect_when_idle(lambda: services.generator.idle))
     _in_background(stack, "probe", forever(PROBE_SECONDS, parts.probe, at_once=True))
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("tertulia", "schema", "resolvers", "claude", "streams", "db", "server")
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).glob("*.py"))
-LONGEST_FILE = 320
+LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
 
 

@@ -91,6 +91,7 @@ KNOWN = {
     "server/oidc.py _welcome": BOUNDED,
     "server/terminal.py _answer_calls": BOUNDED,
     "streams/redis_reader.py _read_once": ISOLATED,
+    "server/uploads.py _write": "of one upload",
 }
 """Loops that wait for something at each item and are no `ItemLoop`, with the reason why one item costs no others."""
 

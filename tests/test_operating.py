@@ -4,6 +4,7 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from client import WAIT, Api, Json, look_again
@@ -215,6 +216,21 @@ def test_old_lines_of_the_audit_log_are_deleted_and_newer_ones_stay(tmp_path: Pa
         while execute(place, "SELECT count(*) FROM audit")[0][0] != 2:
             assert time.monotonic() < deadline
             look_again()
+
+
+@pytest.mark.both
+def test_idempotency_keys_are_deleted_once_they_are_no_longer_valid(tmp_path: Path, place: Json) -> None:
+    old, new = str(uuid4()), str(uuid4())
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        for key in (old, new):
+            api.answer("Hello", idempotencyKey=key)
+    execute(place, f"UPDATE idempotency_keys SET created_at = '2025-01-01 00:00:00+00:00' WHERE key = '{old}'")
+    deadline = time.monotonic() + WAIT
+    with tertulia(tmp_path, **place):
+        while len(execute(place, "SELECT key FROM idempotency_keys")) != 1:
+            assert time.monotonic() < deadline
+            look_again()
+    assert execute(place, "SELECT key FROM idempotency_keys")[0][0] == new
 
 
 def test_the_audit_log_is_kept_where_no_time_is_set(tmp_path: Path, place: Json) -> None:
