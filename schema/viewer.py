@@ -39,14 +39,20 @@ class Budget:
     """When the next month begins, in UTC."""
 
 
+def _maximum(root: limits.Limit) -> int:
+    """How many are accepted within `windowSeconds`, or at once; of `uploads` in megabytes."""
+    return root.limit
+
+
 @shows(limits.Limit)
 class Limit:
     """What is left of a limit of the viewer's, over all replicas of the server."""
 
     name: str
     """What is counted: `requests`, `sends` (messages), `uploads`, `generations` (answers at once) or `sockets`."""
-    limit: int
-    """How many are taken within `windowSeconds`, or at once; of `uploads` in megabytes."""
+    limit: int = strawberry.field(deprecation_reason="Use `maximum`; stays until 1.0.")
+    """The same as `maximum`; of `uploads` in megabytes."""
+    maximum: int = served(_maximum)
     remaining: int
     """How many are left now; of `uploads` in megabytes."""
     window_seconds: int | None

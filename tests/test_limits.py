@@ -13,7 +13,7 @@ from running import tertulia
 from scripted import Gate, says
 from test_websocket import closing
 
-LIMITS = "{ viewer { limits { name limit remaining windowSeconds resetsInSeconds } } }"
+LIMITS = "{ viewer { limits { name maximum remaining windowSeconds resetsInSeconds } } }"
 VIEWER = "{ viewer { id } }"
 SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
   ... on RateLimited { message retryAfterSeconds } ... on BudgetExceeded { resetsAt } } }"""
@@ -23,6 +23,13 @@ OPEN = 'subscription { conversationChanges(after: "0") { kind } }'
 
 def left(api: Api) -> dict[str, int]:
     return {one["name"]: one["remaining"] for one in api.ask(LIMITS)["viewer"]["limits"]}
+
+
+def test_the_deprecated_name_of_a_maximum_has_the_same_value(tmp_path: Path) -> None:
+    with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
+        limits = api.ask("{ viewer { limits { name limit maximum } } }")["viewer"]["limits"]
+        assert {"name": "sends", "limit": 3, "maximum": 3} in limits
+        assert all(one["limit"] == one["maximum"] for one in limits)
 
 
 @pytest.mark.both

@@ -68,7 +68,7 @@ function Used({ viewer }: { viewer: Viewer }) {
           </table>
         </div>
       )}
-      {limits.length > 0 && <p>{limits.map(({ name, limit, remaining }) => `${remaining} of ${limit} ${name}`).join(", ")} left.</p>}
+      {limits.length > 0 && <p>{limits.map(({ name, maximum, remaining }) => `${remaining} of ${maximum} ${name}`).join(", ")} left.</p>}
       {toolUsage.length > 0 && <p>Tools: {toolUsage.map(({ name, calls, failed }) => `${name} ${calls}${failed ? ` (${failed} failed)` : ""}`).join(", ")}.</p>}
     </>
   );

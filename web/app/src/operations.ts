@@ -259,7 +259,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly limit: number, readonly remaining: number, readonly windowSeconds: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
+export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly maximum: number, readonly remaining: number, readonly windowSeconds: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
 
 type Sent_BudgetExceeded_Fragment = { readonly __typename: 'BudgetExceeded', readonly message: string };
 
@@ -769,7 +769,7 @@ export const AccountDocument = gql`
     }
     limits {
       name
-      limit
+      maximum
       remaining
       windowSeconds
     }
