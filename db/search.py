@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import messages
 from db.database import Database
-from db.paging import PageError, decode_cursor, encode_cursor
+from db.paging import Page, PageError, decode_cursor, encode_cursor
 from db.tables import UNFINISHED, Conversation, Generation, Json, Message
 from db.words import VERSION, Term, bare_words
 from tertulia.isolation import ItemLoop
@@ -76,24 +76,37 @@ _FINISHED = (
     .limit(AT_ONCE)
 )
 """The next messages in the order of their ids; those that are being written are indexed when they end."""
-_SEARCH = {
-    "sqlite": text(
-        "SELECT id, score FROM ("
-        " SELECT id, -bm25(message_words, 0.0, 0.0, 1.0) AS score FROM message_words"
-        " WHERE message_words MATCH :query ORDER BY rowid DESC LIMIT :ranked)"
-        " WHERE :score IS NULL OR score < :score OR (score = :score AND id < :id)"
-        " ORDER BY score DESC, id DESC LIMIT :size"
+_RANKING = {
+    "sqlite": (
+        "SELECT id, -bm25(message_words, 0.0, 0.0, 1.0) AS score FROM message_words"
+        " WHERE message_words MATCH :query ORDER BY rowid DESC LIMIT :ranked"
     ),
-    "postgresql": text(
-        "SELECT id, score FROM ("
-        " SELECT message_id AS id, CAST(ts_rank(words, asked, 1) AS double precision) AS score"
+    "postgresql": (
+        "SELECT message_id AS id, CAST(ts_rank(words, asked, 1) AS double precision) AS score"
         " FROM message_words, CAST(:query AS tsquery) AS asked"
-        " WHERE words @@ asked ORDER BY message_id DESC LIMIT :ranked) AS newest"
-        " WHERE CAST(:score AS double precision) IS NULL OR score < CAST(:score AS double precision)"
-        " OR (score = CAST(:score AS double precision) AND id < CAST(:id AS uuid))"
-        " ORDER BY score DESC, id DESC LIMIT :size"
+        " WHERE words @@ asked ORDER BY message_id DESC LIMIT :ranked"
     ),
 }
+_BOUND = {
+    "sqlite": "(:{0}_score IS NULL OR (score, id) {1} (:{0}_score, :{0}_id))",
+    "postgresql": (
+        "(CAST(:{0}_score AS double precision) IS NULL"
+        " OR (score, id) {1} (CAST(:{0}_score AS double precision), CAST(:{0}_id AS uuid)))"
+    ),
+}
+"""The condition of a cursor: the best matches have the highest scores, so `after` asks for lower ones."""
+
+
+def _search(dialect: str, direction: str) -> TextClause:
+    bounds = " AND ".join(_BOUND[dialect].format(*bound) for bound in (("after", "<"), ("before", ">")))
+    return text(
+        f"SELECT id, score FROM ({_RANKING[dialect]}) AS newest WHERE {bounds}"  # noqa: S608 - constants alone
+        f" ORDER BY score {direction}, id {direction} LIMIT :size"
+    )
+
+
+_SEARCH = {dialect: {False: _search(dialect, "DESC"), True: _search(dialect, "ASC")} for dialect in _RANKING}
+"""By dialect, and by whether the page is counted from the end."""
 
 
 Added = tuple[UUID, UUID, Sequence[Json]]
@@ -194,18 +207,21 @@ async def _replace(session: AsyncSession, message_id: UUID, values: list[Json]) 
             await connection.execute(_INSERT[dialect], values)
 
 
-async def find(
-    session: AsyncSession, owner: UUID, wanted: Sequence[Term], size: int, after: str | None
-) -> list[tuple[Message, float]]:
-    """Give the owner's messages that hold all the terms, each with its score, best first, from behind a cursor on."""
-    score, row_id = (None, None) if after is None else _place(after)
+async def find(session: AsyncSession, owner: UUID, wanted: Sequence[Term], page: Page) -> list[tuple[Message, float]]:
+    """Return the owner's messages that contain all the terms, each with its score, for `paging.connect`.
+
+    They are in the direction of the page, and one more than its size where there are more.
+    """
     dialect = session.get_bind().dialect.name
     query = _sqlite_query(owner, wanted) if dialect == "sqlite" else _postgresql_query(owner, wanted)
-    parameters: Json = {"query": query, "ranked": RANKED, "size": size, "score": score, "id": None}
-    if row_id is not None:
-        parameters["id"] = row_id.hex if dialect == "sqlite" else str(row_id)
+    parameters: Json = {"query": query, "ranked": RANKED, "size": page.size + 1}
+    for argument, given in (("after", page.after), ("before", page.before)):
+        score, row_id = (None, None) if given is None else _place(argument, given)
+        parameters[f"{argument}_score"] = score
+        parameters[f"{argument}_id"] = row_id and (row_id.hex if dialect == "sqlite" else str(row_id))
     connection = await session.connection()
-    scores = {_uuid(row[0]): float(row[1]) for row in await connection.execute(_SEARCH[dialect], parameters)}
+    rows = await connection.execute(_SEARCH[dialect][page.backward], parameters)
+    scores = {_uuid(row[0]): float(row[1]) for row in rows}
     found = await messages.get_many(session, owner, list(scores))
     return [(found[message_id], score) for message_id, score in scores.items() if message_id in found]
 
@@ -215,12 +231,12 @@ def cursor(message: Message, score: float) -> str:
     return encode_cursor(repr(score), str(message.id))
 
 
-def _place(after: str) -> tuple[float, UUID]:
-    score, row_id = decode_cursor("after", after, 2)
+def _place(argument: str, given: str) -> tuple[float, UUID]:
+    score, row_id = decode_cursor(argument, given, 2)
     try:
         return float(score), UUID(row_id)
     except ValueError:
-        raise PageError("after", "is not a cursor of this list") from None
+        raise PageError(argument, "is not a cursor of this list") from None
 
 
 def _uuid(value: Any) -> UUID:

@@ -25,12 +25,30 @@ After = Annotated[str | None, means(f"Give what stands behind this cursor: `endC
 Before = Annotated[
     str | None, means(f"Give what stands in front of this cursor: `startCursor` of the page behind. {_CURSOR}")
 ]
-FirstFound = Annotated[int | None, means("How many to give: 0 to 100, and 50 where it is null.")]
 
 SearchQuery = Annotated[str, means("What to look for: 1 to 32 words and phrases, in at most 1,000 characters.")]
 
-FirstEvents = Annotated[int | None, means("How many events to give: 0 to 100, and 100 where it is null.")]
-AfterEvents = Annotated[int | None, means("Give the events behind this `sequence`; all of them where it is null or 0.")]
+FirstEvents = Annotated[
+    int | None,
+    means(
+        "How many events to return from the beginning: 0 to 100, and 100 where neither this nor `last` is given, never "
+        "both."
+    ),
+]
+LastEvents = Annotated[
+    int | None, means("How many events to return from the end, by rising `sequence`: 0 to 100; not with `first`.")
+]
+AfterEvents = Annotated[
+    int | None, means("Return the events after this `sequence`; all of them where it is null or 0.")
+]
+BeforeEvents = Annotated[int | None, means("Return the events before this `sequence`; null for no bound.")]
+_SEQUENCE = "Cursors are sequences in decimal; anything else is refused with the code BAD_USER_INPUT."
+AfterEvent = Annotated[
+    str | None, means(f"Return the events after this cursor: `endCursor` of the page before. {_SEQUENCE}")
+]
+BeforeEvent = Annotated[
+    str | None, means(f"Return the events before this cursor: `startCursor` of the next page. {_SEQUENCE}")
+]
 Resume = Annotated[
     int | None,
     means(

@@ -1,18 +1,31 @@
 """Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
 
+import re
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from graphql.type.scalars import GRAPHQL_MAX_INT
 from opentelemetry import trace
 
 from claude.spans import QUIET, tracer
 from db import tool_calls
-from db.paging import MAX_PAGE, Connection, Edge, PageError, PageInfo
+from db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from db.tables import UNFINISHED, Generation, Message, Status
 from db.tool_calls import CallStatus
-from resolvers.arguments import AfterEvents, FirstEvents, GenerationId, Resume
+from resolvers.arguments import (
+    AfterEvent,
+    AfterEvents,
+    BeforeEvent,
+    BeforeEvents,
+    First,
+    FirstEvents,
+    GenerationId,
+    Last,
+    LastEvents,
+    Resume,
+)
 from resolvers.context import Context, Info, as_uuid
 from resolvers.errors import BadUserInput
 from resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
@@ -186,25 +199,59 @@ async def _read(context: Context, generation_id: UUID) -> _Rows:
 
 
 async def events(
-    info: Info, root: Generation, after: AfterEvents = None, first: FirstEvents = None
+    info: Info,
+    root: Generation,
+    after: AfterEvents = None,
+    first: FirstEvents = None,
+    last: LastEvents = None,
+    before: BeforeEvents = None,
 ) -> Connection[GenerationEvent]:
-    """The stream's events as a list, for those who must poll: the same numbers as `generationEvents`.
+    """The stream's events as a list, for clients that poll: the same numbers as `generationEvents`.
 
     At most 100 a page. Where the log is gone or `after` is unknown or the number of the terminal event, the first one
-    is a `MessageSnapshot` that says why.
+    is a `MessageSnapshot` that says why. `after` and `before` are numbers; `eventLog` takes cursors.
     """
-    size = MAX_PAGE if first is None else first
-    if not 0 <= size <= MAX_PAGE:
-        raise PageError("first", f"takes 0 to {MAX_PAGE}, not {size}")
-    found = await _listed(info.context, root, after)
-    edges = [Edge(str(event.sequence), event) for event in found[:size]]
-    ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-    return Connection(edges, PageInfo(len(found) > size, bool(after), *ends))
+    size = MAX_PAGE if first is None and last is None else first
+    page = Page(size, str(after) if after else None, last, None if before is None else str(before))
+    return await _event_page(info.context, root, page, after or 0, before)
 
 
-async def _listed(context: Context, root: Generation, after: int | None) -> Sequence[GenerationEvent]:
-    found = await _begin(context, await _read(context, root.id), after or 0, waited=True)
-    return [*found.events, *(found.log.each(found.after) if found.log and not found.ended else ())]
+async def event_log(
+    info: Info,
+    root: Generation,
+    first: First = None,
+    after: AfterEvent = None,
+    last: Last = None,
+    before: BeforeEvent = None,
+) -> Connection[GenerationEvent]:
+    """The list `events` with the arguments of all other connections, for Relay's `@connection`.
+
+    Pages hold at most 100, and 50 unless asked. Where the events that a page asks for are no longer kept, it begins
+    with a `MessageSnapshot` that says why, as `events` does.
+    """
+    page = Page(first, after, last, before)
+    sequences = (_sequence("after", after), _sequence("before", before))
+    return await _event_page(info.context, root, page, sequences[0] or 0, sequences[1])
+
+
+def _sequence(argument: str, cursor: str | None) -> int | None:
+    """Return the sequence that a cursor of `eventLog` names; raise PageError for anything but a GraphQL Int."""
+    if cursor is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", cursor) or int(cursor) > GRAPHQL_MAX_INT:
+        raise PageError(argument, "is not a cursor of this list")
+    return int(cursor)
+
+
+async def _event_page(
+    context: Context, root: Generation, page: Page, after: int, before: int | None
+) -> Connection[GenerationEvent]:
+    found = await _begin(context, await _read(context, root.id), after, waited=True)
+    listed = [*found.events, *(found.log.each(found.after) if found.log and not found.ended else ())]
+    if before is not None:
+        # A snapshot replaces the events before its number, so it answers for those before a lower number too.
+        listed = [event for event in listed if event.sequence < before or isinstance(event, MessageSnapshot)]
+    return connect(listed[::-1] if page.backward else listed, page, lambda event: str(event.sequence))
 
 
 async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from claude.pieces import utf16_length
 from db import search
-from db.paging import Page, PageInfo
+from db.paging import Edge, Page, PageInfo, connect
 from db.tables import Message
 from db.words import Term, matches, terms, words
-from resolvers.arguments import After, FirstFound, SearchQuery
+from resolvers.arguments import After, Before, First, Last, SearchQuery
 from resolvers.context import Info
 from resolvers.errors import BadUserInput
 
@@ -62,7 +62,12 @@ class MessageSearchConnection:
 
 
 async def search_messages(
-    info: Info, query: SearchQuery, first: FirstFound = None, after: After = None
+    info: Info,
+    query: SearchQuery,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> MessageSearchConnection:
     """Full-text search over the viewer's own messages, best match first.
 
@@ -73,12 +78,11 @@ async def search_messages(
     It fails with the code BAD_USER_INPUT where the query holds no word, or is too long.
     """
     wanted = _terms(query)
-    page = Page(first, after)
+    page = Page(first, after, last, before)
     async with info.context.read() as session:
-        found = await search.find(session, info.context.viewer.id, wanted, page.size + 1, after)
-    edges = await asyncio.to_thread(_edges, found[: page.size], wanted)
-    ends = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-    return MessageSearchConnection(edges, PageInfo(len(found) > page.size, after is not None, *ends))
+        rows = await search.find(session, info.context.viewer.id, wanted, page)
+    found = connect(rows, page, lambda row: search.cursor(*row))
+    return MessageSearchConnection(await asyncio.to_thread(_edges, found.edges, wanted), found.page_info)
 
 
 def _terms(query: str) -> list[Term]:
@@ -92,16 +96,17 @@ def _terms(query: str) -> list[Term]:
     return wanted
 
 
-def _edges(found: Sequence[tuple[Message, float]], wanted: Sequence[Term]) -> list[MessageSearchEdge]:
+def _edges(found: Sequence[Edge[tuple[Message, float]]], wanted: Sequence[Term]) -> list[MessageSearchEdge]:
     """Make the edges of a page. In a thread, because it takes a microsecond for each word of each message."""
     left = ALL_LOOKED_THROUGH
     edges: list[MessageSearchEdge] = []
-    for message, score in found:
+    for edge in found:
+        message, score = edge.node
         text = " ".join(block["text"] for block in message.content if block.get("type") == "text")
         looked_through = min(len(text), LOOKED_THROUGH, left)
         left -= looked_through
         excerpt, highlights = passage(text, wanted, looked_through)
-        edges.append(MessageSearchEdge(search.cursor(message, score), message, excerpt, highlights, score))
+        edges.append(MessageSearchEdge(edge.cursor, message, excerpt, highlights, score))
     return edges
 
 

@@ -177,7 +177,7 @@ class GenerationEventEdge:
     """An event in a list."""
 
     cursor: str
-    """The event's `sequence`, as a text; `after` takes it as a number."""
+    """The event's `sequence` in decimal; `eventLog` takes it as it is, and `events` as a number."""
     node: GenerationEvent
     """The event."""
 
@@ -189,7 +189,7 @@ class GenerationEventConnection:
     edges: list[GenerationEventEdge]
     """The events, by rising `sequence`."""
     page_info: PageInfo
-    """Whether there are more."""
+    """Whether there are more, and from where."""
 
 
 EVENTS = (

@@ -82,7 +82,7 @@ class MessageSearchEdge:
     """A message that was found."""
 
     cursor: str
-    """Its place in what was found, for `after`."""
+    """Its place in the matches, for `after` and `before`."""
     node: Message
     """The message."""
     excerpt: str
@@ -123,6 +123,7 @@ class Generation(Node):
     usage: Usage | None = served(messages.usage)
     error: GenerationError | None = served(messages.error)
     events: Annotated["GenerationEventConnection", strawberry.lazy("schema.events")] = served(following.events)
+    event_log: Annotated["GenerationEventConnection", strawberry.lazy("schema.events")] = served(following.event_log)
     created_at: datetime
     """When it was asked for, in UTC."""
     started_at: datetime | None

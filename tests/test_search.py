@@ -18,8 +18,8 @@ from scripted import Reply, end, says, text
 from db.words import bare_words, terms, words
 from resolvers.search import passage
 
-SEARCH = """query ($words: String!, $first: Int, $after: String) {
-  searchMessages(query: $words, first: $first, after: $after) {
+SEARCH = """query ($words: String!, $first: Int, $after: String, $last: Int, $before: String) {
+  searchMessages(query: $words, first: $first, after: $after, last: $last, before: $before) {
     edges { cursor excerpt score highlights { start end } node { id text conversation { id } } }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
@@ -174,6 +174,16 @@ def test_pages_hold_everything_once(staged: Staged) -> None:
         after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
     assert seen == whole
     assert len(seen) == 7
+    seen, before, more = [], None, True
+    while more:
+        found = search(stage.api, "marmot", last=2, before=before)
+        seen = [edge["node"]["id"] for edge in found["edges"]] + seen
+        assert found["pageInfo"]["hasNextPage"] == (before is not None)
+        before, more = found["pageInfo"]["startCursor"], found["pageInfo"]["hasPreviousPage"]
+    assert seen == whole
+    between = [edge["cursor"] for edge in search(stage.api, "marmot")["edges"]]
+    found = search(stage.api, "marmot", after=between[1], before=between[5])
+    assert [edge["node"]["id"] for edge in found["edges"]] == whole[2:5]
 
 
 def test_an_answer_with_more_words_than_an_index_takes_is_saved_all_the_same(staged: Staged) -> None:
@@ -239,7 +249,7 @@ def test_a_query_without_words_or_with_too_many_is_refused_by_name(api: Api, que
     assert error["message"].startswith("query: ")
 
 
-@pytest.mark.parametrize("more", [{"after": "nonsense"}, {"first": -1}, {"first": 101}])
+@pytest.mark.parametrize("more", [{"after": "nonsense"}, {"before": "nonsense"}, {"first": -1}, {"last": 101}])
 def test_a_page_that_is_none_is_refused_by_name(api: Api, more: Json) -> None:
     (error,) = api.errors(SEARCH, words="x", **more)
     assert error["message"].startswith(next(iter(more)))

@@ -1,0 +1,268 @@
+"""Relay's connection rules over the whole schema, as the ESLint rules for GraphQL schemas check them.
+
+They are the rules relay-arguments, relay-connection-types, relay-edge-types, relay-page-info and no-typename-prefix of
+@graphql-eslint/eslint-plugin 4, with their default options. Deliberate exceptions are in docs/decisions/0010-relay.md.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from client import Api, Json
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    get_named_type,
+    get_nullable_type,
+    is_introspection_type,
+    is_list_type,
+)
+from running import forget_logs, tertulia
+
+from schema.root import schema
+
+TYPES = schema.core.type_map
+PAGING = {"first": "Int", "last": "Int", "after": "String", "before": "String"}
+NUMBERED = {
+    "Generation.events(after:)": "A sequence, as in `generationEvents(after:)`; `eventLog` takes cursors.",
+    "Generation.events(before:)": "A sequence, as `after` of the same field.",
+}
+WITHOUT_NODE = {"GenerationEvent": "An event has no id of its own, and `node` does not find it: its sequence names it."}
+"""Types of `node` that do not implement `Node`, and why. The rule passes interfaces over; this test does not."""
+
+_BLOCKS = "The parts of one message, which are bounded with it."
+_SETTINGS = "The settings of the server or of a conversation decide how many there are."
+_SUMS = "One row for each day and model, or for each tool: `since` and `until` bound it."
+PLAIN_LISTS = {
+    "Message.content": _BLOCKS,
+    "Message.leftOut": _BLOCKS,
+    "MessageSearchEdge.highlights": _BLOCKS,
+    "TextBlock.citations": _BLOCKS,
+    "ToolResultsRequired.approvals": _BLOCKS,
+    "ToolResultsRequired.toolUses": _BLOCKS,
+    "ConversationTools.client": _SETTINGS,
+    "ConversationTools.server": _SETTINGS,
+    "Model.efforts": _SETTINGS,
+    "Model.thinking": _SETTINGS,
+    "Query.models": _SETTINGS,
+    "Query.toolServers": _SETTINGS,
+    "Query.tools": _SETTINGS,
+    "ToolServer.skipped": _SETTINGS,
+    "ToolServer.tools": _SETTINGS,
+    "Viewer.limits": _SETTINGS,
+    "Viewer.toolUsage": _SUMS,
+    "Viewer.usageByDay": _SUMS,
+    "Query.nodes": "One item for each id of the argument, of which there are at most 100.",
+    "Message.siblings": "The versions that the user has made of one message, shown as a whole (`2 / 3`).",
+}
+"""Lists that are no connections, and why."""
+
+
+class Field(NamedTuple):
+    """A field of an object or interface type."""
+
+    place: str
+    parent: str
+    name: str
+    field: GraphQLField
+
+
+def fields() -> Iterator[Field]:
+    """Yield all fields of object and interface types but those of introspection."""
+    for kind in TYPES.values():
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType) and not is_introspection_type(kind):
+            for name, field in kind.fields.items():
+                yield Field(f"{kind.name}.{name}", kind.name, name, field)
+
+
+FIELDS = {field.place: field for field in fields()}
+CONNECTIONS = sorted(name for name in TYPES if name.endswith("Connection"))
+CONNECTED = [place for place, found in FIELDS.items() if get_named_type(found.field.type).name in CONNECTIONS]
+
+
+def nodes_of(connection: str) -> Any:
+    """Return the type of a connection's edges, whose name says that it is one."""
+    return get_named_type(FIELDS[f"{connection}.edges"].field.type)
+
+
+def test_the_rules_see_all_connections() -> None:
+    assert CONNECTIONS == [
+        "ConversationConnection",
+        "GenerationEventConnection",
+        "MessageConnection",
+        "MessageSearchConnection",
+    ]
+    assert sorted(CONNECTED) == [
+        "Conversation.messages",
+        "Generation.eventLog",
+        "Generation.events",
+        "Query.conversations",
+        "Query.searchMessages",
+    ]
+
+
+def test_a_list_is_a_connection_unless_there_is_a_reason() -> None:
+    lists = {
+        place
+        for place, found in FIELDS.items()
+        if is_list_type(get_nullable_type(found.field.type)) and found.parent not in CONNECTIONS
+    }
+    assert lists == PLAIN_LISTS.keys()
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_a_connection_is_an_object_with_a_list_of_edges_and_a_page_info(connection: str) -> None:
+    assert isinstance(TYPES[connection], GraphQLObjectType)
+    assert is_list_type(get_nullable_type(FIELDS[f"{connection}.edges"].field.type))
+    assert str(FIELDS[f"{connection}.pageInfo"].field.type) == "PageInfo!"
+
+
+def test_only_connections_have_edges_and_a_page_info() -> None:
+    for name in ("edges", "pageInfo"):
+        assert sorted(found.parent for found in FIELDS.values() if found.name == name) == CONNECTIONS
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_an_edge_is_an_object_with_a_node_and_a_cursor(connection: str) -> None:
+    edge = nodes_of(connection)
+    assert isinstance(edge, GraphQLObjectType)
+    assert edge.name.endswith("Edge")
+    assert str(edge.fields["cursor"].type) == "String!"
+    assert not is_list_type(get_nullable_type(edge.fields["node"].type))
+    node: Any = get_named_type(edge.fields["node"].type)
+    implements_node = "Node" in {interface.name for interface in node.interfaces}
+    assert implements_node != (node.name in WITHOUT_NODE)
+
+
+def test_the_page_info_has_its_four_fields_with_their_types() -> None:
+    page_info = TYPES["PageInfo"]
+    assert isinstance(page_info, GraphQLObjectType)
+    assert {name: str(field.type) for name, field in page_info.fields.items()} == {
+        "hasNextPage": "Boolean!",
+        "hasPreviousPage": "Boolean!",
+        "startCursor": "String",
+        "endCursor": "String",
+    }
+
+
+@pytest.mark.parametrize("place", CONNECTED)
+def test_a_connection_is_paged_forward_and_backward_by_cursors(place: str) -> None:
+    found = FIELDS[place]
+    assert isinstance(found.field.type, GraphQLNonNull)
+    for name, wanted in PAGING.items():
+        given = found.field.args[name].type
+        assert isinstance(given, GraphQLScalarType), (place, name)
+        assert (given.name == wanted) != (f"{place}({name}:)" in NUMBERED), (place, name)
+
+
+def test_no_field_begins_with_the_name_of_its_type_unless_it_is_deprecated() -> None:
+    repeated = [
+        place
+        for place, found in FIELDS.items()
+        if found.name.lower().startswith(found.parent.lower()) and not found.field.deprecation_reason
+    ]
+    assert repeated == []
+
+
+def test_the_exceptions_are_all_in_the_schema() -> None:
+    places = {f"{place}({name}:)" for place, found in FIELDS.items() for name in found.field.args}
+    assert NUMBERED.keys() <= places
+    assert WITHOUT_NODE.keys() <= TYPES.keys()
+
+
+EVENT_LOG = """query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { generation(id: $id) {
+  eventLog(first: $first, after: $after, last: $last, before: $before) {
+    edges { cursor node { __typename sequence } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }"""
+EVENTS = """query ($id: ID!, $after: Int, $last: Int, $before: Int) { generation(id: $id) {
+  events(after: $after, last: $last, before: $before) { edges { cursor node { __typename sequence } } } } }"""
+
+
+@pytest.fixture
+def generation(api: Api) -> str:
+    sent = api.send("/simulate thinking")
+    api.follow(sent["generation"]["id"])
+    return str(sent["generation"]["id"])
+
+
+def event_log(api: Api, generation: str, **page: Any) -> Json:
+    found: Json = api.ask(EVENT_LOG, id=generation, **page)["generation"]["eventLog"]
+    return found
+
+
+def sequences(page: Json) -> list[int]:
+    return [edge["node"]["sequence"] for edge in page["edges"]]
+
+
+def all_sequences(api: Api, generation: str) -> list[int]:
+    """Page forward to the end with each page's `endCursor`, as Relay's `loadNext` does."""
+    seen: list[int] = []
+    after, more = None, True
+    while more:
+        page = event_log(api, generation, first=7, after=after)
+        seen += sequences(page)
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+    return seen
+
+
+@pytest.mark.both
+def test_an_event_log_is_paged_forward_by_the_cursors_of_its_pages(api: Api, generation: str) -> None:
+    seen = all_sequences(api, generation)
+    assert len(seen) > 7
+    assert seen == list(range(1, len(seen) + 1))
+
+
+@pytest.mark.both
+def test_an_event_log_is_paged_backward_by_the_cursors_of_its_pages(api: Api, generation: str) -> None:
+    seen: list[int] = []
+    before, more = None, True
+    while more:
+        page = event_log(api, generation, last=7, before=before)
+        seen = sequences(page) + seen
+        assert page["pageInfo"]["hasNextPage"] == (before is not None)
+        before, more = page["pageInfo"]["startCursor"], page["pageInfo"]["hasPreviousPage"]
+    assert seen == all_sequences(api, generation)
+
+
+def test_events_are_bounded_by_numbers_on_both_sides(api: Api, generation: str) -> None:
+    def asked(**page: int) -> list[int]:
+        return sequences(api.ask(EVENTS, id=generation, **page)["generation"]["events"])
+
+    whole = all_sequences(api, generation)
+    assert asked() == whole[:100]
+    assert asked(after=2, before=6) == [3, 4, 5]
+    assert asked(last=2) == whole[-2:]
+    assert asked(last=2, before=6) == [4, 5]
+    assert asked(before=1) == []
+
+
+def test_events_that_are_no_longer_kept_are_a_snapshot_in_both_directions(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        generation = api.send("Hello")["generation"]["id"]
+        last = api.follow(generation)[-1]["sequence"]
+    forget_logs(place)
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        newest = event_log(api, generation, last=1)
+        assert sequences(newest) == [last]
+        assert newest["pageInfo"]["hasPreviousPage"]
+        for page in ({"last": 5, "before": str(last)}, {"last": 5, "before": "2"}, {"first": 1, "after": "1"}):
+            (edge,) = event_log(api, generation, **page)["edges"]
+            assert edge["node"] == {"__typename": "MessageSnapshot", "sequence": last - 1}
+
+
+@pytest.mark.parametrize("argument", ["after", "before"])
+@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.0", "٣", " 1", "2147483648", "9" * 400, "MXwy"])
+def test_a_cursor_of_another_list_is_refused_by_name(api: Api, generation: str, argument: str, cursor: str) -> None:
+    (error,) = api.errors(EVENT_LOG, id=generation, **{argument: cursor})
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith(argument)
+
+
+@pytest.mark.parametrize("page", [{"first": -1}, {"last": 101}, {"first": 1, "last": 1}])
+def test_a_page_of_events_of_a_wrong_size_is_refused_by_name(api: Api, generation: str, page: Json) -> None:
+    (error,) = api.errors(EVENT_LOG, id=generation, **page)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["message"].startswith([*page][-1])
