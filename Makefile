@@ -65,6 +65,10 @@ test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 chaos: .venv/test.done ## Try each fault twenty times as often as `make test` does
 	@TERTULIA_FAULTS=20 $(BIN)/python -m pytest -n auto -rP -o faulthandler_timeout=3000 tests/test_faults.py $(ARGS)
 
+.PHONY: mutations
+mutations: .venv/test.done ## Try 2,000 answers of a Claude in whose events one field is wrong
+	@TERTULIA_MUTATIONS=2000 $(BIN)/python -m pytest -n $(WORKERS) -rP tests/test_mutated_upstreams.py $(ARGS)
+
 .PHONY: node
 node:
 	@if command -v npm >/dev/null; then \

@@ -28,6 +28,7 @@ from claude.writing import Writer
 from db import changes, leases
 from db.database import Database
 from db.errors import DATABASE_ERRORS
+from db.read_limit import lift_read_limit
 from db.tables import UNFINISHED, Generation, now
 from streams.bells import Bells
 from streams.lease import Lease
@@ -209,6 +210,7 @@ class Generator:
         job.saved = job.answer.sequence
         self._jobs[job.generation_id] = job
         context = copy_context() if job.work is not None else Context()  # what is taken over is of no request of now
+        context.run(lift_read_limit)  # an answer goes on after the request that began it
         job.writing = asyncio.create_task(self._writer.write(job), context=context)
         job.settling = asyncio.create_task(self._settle(job), context=context.copy())
 

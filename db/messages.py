@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from db import spending
 from db.ownership import owned, some_of
 from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from db.read_limit import without_read_limit
 from db.tables import Generation, Message, now
 
 _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_id))
@@ -89,8 +90,10 @@ async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
     """Give the whole branch, oldest first. Without an owner: for the generator."""
     if leaf_id is None:
         return []
-    found = await session.exec(_BRANCH, params={"leaf": leaf_id})
-    return [OnBranch(*row) for row in found.all()]
+    # A conversation may have more text than one response, and must take another message nevertheless.
+    with without_read_limit():
+        found = await session.exec(_BRANCH, params={"leaf": leaf_id})
+        return [OnBranch(*row) for row in found.all()]
 
 
 _PARENT, _BEFORE = aliased(Message), aliased(Message)

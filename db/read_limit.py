@@ -45,6 +45,21 @@ def read_limit() -> Generator[None]:
         _counts.reset(token)
 
 
+@contextmanager
+def without_read_limit() -> Generator[None]:
+    """Count nothing: for what the server reads for itself, such as the branch that it sends to Claude."""
+    token = _counts.set(None)
+    try:
+        yield
+    finally:
+        _counts.reset(token)
+
+
+def lift_read_limit() -> None:
+    """Count nothing from here on in this context: for work that outlives the request that began it."""
+    _counts.set(None)
+
+
 def count_stored(characters: int) -> None:
     """Count characters of a stored value before it is decoded; raise ReadLimitExceeded."""
     counts = _counts.get()

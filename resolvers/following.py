@@ -178,7 +178,9 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     if replay.snapshot is not None:
         found.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        found.append(await _last_event(context, rows))
+        # An event has the same content whenever it is sent: the row knows only the calls that still wait.
+        sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
+        found.append(newest if newest is not None and sent else await _last_event(context, rows))
     return _Beginning(found, found[-1].sequence if found else replay.after, written)
 
 

@@ -265,7 +265,7 @@ def test_a_body_that_is_not_accepted_is_a_clear_refusal(stage: Stage, path: str,
 @pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e400", nested(250), nested(100_000)])
 def test_an_import_that_is_not_json_is_refused_with_its_line(stage: Stage, value: str) -> None:
     header = '{"type":"tertulia-export","version":1,"exported_at":"2026-01-01T00:00:00Z"}'
-    for file in (f'{header}\n{{"type":"conversation","id":{value}}}', f"[{value}]"):
+    for file in (f'{header}\n{{"type":"conversation","id":{value}}}', f'[{{"uuid":{value}}}]'):
         refused = stage.api.http.post("/import", files={"file": ("x.jsonl", file.encode())})
         assert (refused.status_code, "is not JSON" in refused.json()["error"]["message"]) == (422, True)
 
@@ -289,7 +289,7 @@ def test_blocks_of_claude_are_cleaned_whatever_their_kind(stage: Stage) -> None:
     found = {"type": "web_search_result", "url": "https://a.example", "title": "t\ud83d", "encrypted_content": "eA=="}
     citation = {"type": "char_location", "cited_text": "c\ud83d\0", "document_title": "d\udc00"}
     pieces = [
-        begin(0, type="web_search_tool_result", tool_use_id="srvtoolu_\ud83d", content=[found]),
+        begin(0, type="web_search_tool_result", tool_use_id="srvtoolu_1", content=[found]),
         finish(0),
         begin(1, type="text", text="\ud83d"),
         delta(1, "text_delta", text="half \ud83d"),

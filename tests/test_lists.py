@@ -195,6 +195,13 @@ def test_the_active_generation_is_what_a_refreshed_page_attaches_to(staged: Stag
 
 
 LATER = (
+    "DROP TABLE search_rebuilds",
+    "DROP INDEX ix_users_name_skeleton",
+    "ALTER TABLE users DROP COLUMN name_skeleton",
+    "DROP TABLE spending",
+    "DROP TABLE reservations",
+    "DROP INDEX generations_by_reservation",
+    "DROP INDEX idempotency_keys_by_generation",
     *(f"ALTER TABLE conversations DROP COLUMN {count}_tokens" for count in ("input", "output")),
     *(f"ALTER TABLE conversations DROP COLUMN cache_{count}_tokens" for count in ("read", "write")),
     "DROP INDEX generations_by_line",

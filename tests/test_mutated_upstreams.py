@@ -1,6 +1,6 @@
 """Answers in which one field of one of Claude's events is wrong: each ends, and nothing else is harmed.
 
-`TERTULIA_MUTATIONS=2000` tries that many.
+`make mutations` tries 2,000.
 """
 
 import json

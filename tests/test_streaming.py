@@ -172,7 +172,7 @@ def test_a_reader_that_stops_reading_is_let_go_and_costs_the_answer_nothing(
 ) -> None:
     monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 2.0)
     gate = Gate()
-    stage = staged(says(*["x" * 200_000] * 100, gate))
+    stage = staged(says(*["x" * 200_000] * 45, gate))
     generation = stage.api.send("Hello")["generation"]["id"]
     host, port = stage.api.address.removeprefix("http://").split(":")
     small = socket.create_connection((host, int(port)))
