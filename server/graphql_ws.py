@@ -41,6 +41,8 @@ FORBIDDEN = 4403
 """Who it was opened by is nobody, or no longer: sign in or refresh, then open another."""
 STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
+RESULTS_AT_ONCE = 20
+"""Results of one operation written before other tasks get a turn: writing the thousands of a replay never waits."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455, section 5.5)."""
 
@@ -98,6 +100,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.send_message(_echo(checked))
         else:
             await super().handle_message(cast("Message", checked))
+        # Receiving a message that has arrived and writing to a buffer with space do not suspend this task: without
+        # this, a client that sends thousands of messages at once holds the loop.
+        await asyncio.sleep(0)
 
     async def handle_connection_init(self, message: Any) -> None:
         """Let somebody in by the token in the payload, or else by the header of the handshake."""
@@ -176,11 +181,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         def send(result: bytes) -> bool:
             return self._write(b"%b%b}" % (begin, result))
 
+        written = 0
         async with aclosing(follow(asked, send)) as results:
             async for result in results:
                 await self._send(b"%b%b}" % (begin, result))
                 # Many sockets hear nothing for long; each would keep what it sent last.
                 del result
+                written += 1
+                if written % RESULTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _answer(self, operation: Operation[Context, None], schema: Schema, document: AdmittedDocument) -> None:

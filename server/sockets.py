@@ -12,6 +12,8 @@ SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame's header says more (RFC 6455, section 5.2)."""
 
 
+BYTES_AT_ONCE = 8192
+"""Bytes parsed before other connections get a turn: uvloop reads 256,000, which hold 40,000 of the smallest frames."""
 CLOSE_SECONDS = 3.0
 """How long a client may take to answer a close; as long again, what it does not read may stay unsent."""
 
@@ -20,6 +22,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """One socket. The application finds it in its scope's state, and may write past ASGI's four layers."""
 
     _abort_timer: TimerHandle | None = None
+    _unparsed = b""
+    _deferred = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Wait less long than uvicorn for a client that does not close its side."""
@@ -32,12 +36,48 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._abort_timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Parse `data` in parts, and read nothing more until all of it is parsed."""
+        self._unparsed += data
+        if len(self._unparsed) == len(data):
+            self._parse()
+
+    def _parse(self) -> None:
+        part, self._unparsed = self._unparsed[:BYTES_AT_ONCE], self._unparsed[BYTES_AT_ONCE:]
+        super().data_received(part)
+        if self._unparsed:
+            self._deferred = True
+            self._pause_reading()
+            self.loop.call_soon(self._parse_rest)
+        elif self._deferred:
+            self._deferred = False
+            if not self.read_paused and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def _parse_rest(self) -> None:
+        if self.transport.is_closing():
+            self._unparsed = b""
+        else:
+            self._parse()
+
+    def _pause_reading(self) -> None:
+        # uvicorn resumes reading when its queue is empty, which may be before the rest is parsed.
+        if self._unparsed and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    async def receive(self) -> Any:
+        """Return the next message."""
+        message = await super().receive()
+        self._pause_reading()
+        return message
+
     async def send(self, message: Any) -> None:
         """Send; a closed socket whose client reads nothing is cut, where uvicorn would wait for it for ever."""
         if message["type"] == "websocket.close" and self._abort_timer is None:
             # Before it is sent: that waits for a client that reads nothing, too.
             self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
         await super().send(message)
+        self._pause_reading()
 
     async def run_asgi(self) -> None:
         """Serve the socket, and let the application find this object."""
