@@ -30,7 +30,12 @@ class _Run:
     def last(self) -> int:
         return self.first + len(self.offsets) - 1
 
-    def slice(self, begin: int, end: int) -> str:
+    @property
+    def units(self) -> bytes:
+        """The UTF-16 that offsets count in; empty where slices need none."""
+        return b"" if self.pieces is not None or self.text.isascii() else self.text.encode("utf-16-le", "surrogatepass")
+
+    def slice(self, begin: int, end: int, units: bytes = b"") -> str:
         """Join the pieces from the `begin`-th up to the `end`-th, left out."""
         if self.pieces is not None:
             return "".join(self.pieces[begin:end])
@@ -38,11 +43,11 @@ class _Run:
         right = self.offsets[end] - self.offsets[0] if end < len(self.offsets) else None
         if self.text.isascii():
             return self.text[left:right]
-        units = self.text.encode("utf-16-le", "surrogatepass")
+        units = units or self.units
         return units[2 * left : None if right is None else 2 * right].decode("utf-16-le", "surrogatepass")
 
-    def merged(self, generation_id: UUID, begin: int, end: int) -> Delta:
-        text = self.slice(begin, end)
+    def merged(self, generation_id: UUID, begin: int, end: int, units: bytes = b"") -> Delta:
+        text = self.slice(begin, end, units)
         return self.kind(generation_id, self.first + end - 1, self.index, self.offsets[begin], text)
 
     def seal(self) -> None:
@@ -231,8 +236,10 @@ class Stream:
                 if after < part.sequence <= upto:
                     yield part
                 continue
+            # Encoded once: for each delta, the time would grow with the square of the text.
+            units = part.units
             for place in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
-                yield part.merged(self.generation_id, place, place + 1)
+                yield part.merged(self.generation_id, place, place + 1, units)
 
     def seal(self) -> None:
         """Take less memory: nothing is added any more."""
