@@ -29,7 +29,7 @@ WRITES = ("round.heard", "checkpoint.renewing", "checkpoint.save", "checkpoint.r
 ENDS = ("end.begin", "end.save", "end.saved", "end.announce")
 TAKEOVERS = ("takeover.claimed", "takeover.read")
 REDIS_TAKEOVERS = ("redis.taking", "redis.taken")
-ATTEMPTS = 5
+ATTEMPTS, FREEZE_BEGINS = 5, 8.0
 
 
 class Freeze:
@@ -89,6 +89,26 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
     raise AssertionError("no answer has begun")
 
 
+def frozen(pair: list[Api], steps: dict[str, float], words: int = 120) -> tuple[str, Json, list[Reader]]:
+    """Send, freeze at each step for so many seconds, and wait for all readers; again where a step was not reached.
+
+    An answer may end before the freeze is armed, and a writer that is frozen inside a transaction cannot be taken over.
+    """
+    for _ in range(ATTEMPTS):
+        said, sent, readers = send(pair, words)
+        freezes = {step: Freeze(seconds) for step, seconds in steps.items()}
+        with ExitStack() as stack:
+            for step, freeze in freezes.items():
+                stack.enter_context(failpoints.armed(step, freeze))
+            begun = all(freeze.begun.wait(FREEZE_BEGINS) for freeze in freezes.values())
+            for reader in readers:
+                reader.result()
+            if begun:
+                assert all(freeze.over.wait(30) for freeze in freezes.values())
+                return said, sent, readers
+    raise AssertionError(f"nothing was frozen at {', '.join(steps)}")
+
+
 def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
     """No reader has seen an event whose number is that of the terminal event, or a later one."""
     for reader in readers:
@@ -102,13 +122,7 @@ def test_a_writer_that_was_frozen_shows_nothing_that_is_not_stored(
 ) -> None:
     if setup == EMBEDDED and step in REDIS_WRITES:
         pytest.skip("there is no Redis in this setup")
-    freeze = Freeze(FROZEN)
-    said, sent, readers = send(pair, 30 if step in ENDS else 120)
-    with failpoints.armed(step, freeze):
-        assert freeze.begun.wait(30), step
-        for reader in readers:
-            reader.result()
-        assert freeze.over.wait(30)
+    said, sent, readers = frozen(pair, {step: FROZEN}, 30 if step in ENDS else 120)
     hold(pair[1], claude, sent, said, readers)
     assert_nothing_follows_the_end(readers)
     assert_the_end_is_sent_again(pair, sent["generation"]["id"])
@@ -128,14 +142,7 @@ def test_a_process_that_was_frozen_while_it_took_over_leaves_the_answer_to_the_o
 ) -> None:
     if setup == EMBEDDED and step in REDIS_TAKEOVERS:
         pytest.skip("there is no Redis in this setup")
-    writer, taker = Freeze(FROZEN), Freeze(2 * FROZEN)
-    said, sent, readers = send(pair)
-    with failpoints.armed(step, taker), failpoints.armed("round.heard", writer):
-        assert writer.begun.wait(30)
-        assert taker.begun.wait(30), step
-        for reader in readers:
-            reader.result()
-        assert taker.over.wait(30)
+    said, sent, readers = frozen(pair, {"round.heard": FROZEN, step: 2 * FROZEN})
     hold(pair[0], claude, sent, said, readers)
     assert_nothing_follows_the_end(readers)
     assert_the_end_is_sent_again(pair, sent["generation"]["id"])
