@@ -229,6 +229,8 @@ class Settler:
         self._terms.watch.ended(end)
         self._log.append(last.generation_id, [last])
         await self._log.flush(last.generation_id)
+        # The row has it, so it is shown here also while Redis is away; nobody else would wake the followers.
+        self._log.saved(last.generation_id, last.sequence)
         self._signals.send(ENDED, last.generation_id)
         return True
 
