@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,27 @@ def asked_with_result(stage: Stage) -> Json:
     return {block["type"]: block for block in blocks}
 
 
+LEFT_WAITING: list[str] = []
+"""The answers that the last test has left."""
+
+
 def waiting(stage: Stage) -> tuple[str, str]:
     """Let Claude call the client's tool; return the generation and the call's id."""
+    # The answer of an earlier test may still go on, and would take the reply that is meant for this one.
+    for earlier in LEFT_WAITING:
+        until(partial(has_left_running, stage, earlier))
+    LEFT_WAITING.clear()
     stage.claude.requests.clear()
     stage.claude.replies = [calls("browser", "{}"), says("done"), says("and on")]
     sent = stage.api.send("Ask the browser", tools=CLIENT)
     generation = sent["generation"]["id"]
+    LEFT_WAITING.append(generation)
     until(lambda: stage.api.ask(CONTENT, id=generation)["generation"]["status"] == "AWAITING_TOOL_RESULTS")
     return generation, "toolu_1"
+
+
+def has_left_running(stage: Stage, generation: str) -> bool:
+    return bool(stage.api.ask(CONTENT, id=generation)["generation"]["status"] != "RUNNING")
 
 
 def until(holds: Callable[[], bool]) -> None:
