@@ -27,8 +27,8 @@ ANSWERED: Json = {
     "type": "message", "id": "2", "role": "assistant", "content": [{"type": "text", "text": "Hi"}],
     "created_at": MOMENT, "generation": {"status": "completed", "model": "m", "created_at": MOMENT},
 }  # fmt: skip
-SLOW = 3.0
-"""Seconds for which a server may not be silent while it checks a schema, on a machine that has other work; the rule is 0.1."""
+ATTEMPTS, SLOW = 3, 1.0
+"""Seconds for which a server may not be silent while it checks a schema, on a machine that has other work."""
 
 
 def tools(schema: Json) -> Json:
@@ -178,12 +178,16 @@ def test_a_schema_that_takes_too_long_is_refused_while_the_server_goes_on(api: A
 
 
 def test_an_answer_that_takes_too_long_to_check_ends_and_says_so(staged: Staged) -> None:
-    stage = staged(says('{"n": "one"}'), says("Next"))
-    with watched(stage.api) as took:
-        sent = stage.api.send("Hello", options={"outputSchema": expensive("references")})
-        done = stage.api.follow(sent["generation"]["id"])[-1]
-    assert max(took) < SLOW
-    assert done["__typename"] == "GenerationCompleted"
+    stage = staged(*[says('{"n": "one"}')] * ATTEMPTS, says("Next"))
+    worst, sent = list[float](), Json()
+    # A machine with other work may be silent once by itself; a server that checks on its event loop is so each time.
+    while len(worst) < ATTEMPTS and min(worst, default=SLOW) >= SLOW:
+        with watched(stage.api) as took:
+            sent = stage.api.send("Hello", options={"outputSchema": expensive("references")})
+            done = stage.api.follow(sent["generation"]["id"])[-1]
+        worst.append(max(took))
+        assert done["__typename"] == "GenerationCompleted"
+    assert min(worst) < SLOW, worst
     asked = "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"
     (block,) = stage.api.ask(asked, id=sent["generation"]["id"])["generation"]["message"]["content"]
     assert block == {"value": None, "problem": "This could not be checked: it takes too long or too much memory."}
