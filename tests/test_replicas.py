@@ -10,8 +10,11 @@ from uuid import uuid4
 import pytest
 from client import Api, apply
 from conftest import SECRET
+from redis.exceptions import ConnectionError as RedisConnectionError
 from running import execute, tertulia
 from scripted import Gate, Reply, ScriptedClaude, says, scripted
+
+from tertulia import failpoints
 
 Json = dict[str, Any]
 
@@ -56,6 +59,26 @@ def test_an_answer_is_followed_on_another_replica_from_any_point(replicas: Any) 
         behind = two.follow(sent, after)
         assert all(event["sequence"] > after for event in behind)
         assert "MessageSnapshot" not in [event["__typename"] for event in behind]
+
+
+def test_the_end_of_an_answer_is_shown_while_redis_takes_nothing(replicas: Any) -> None:
+    gate = Gate()
+    made = replicas(says("one ", gate, "two"), number=2)
+    one, two = made.apis
+    sent = one.send("Hello")["generation"]["id"]
+    two.wait_for_text(sent, "one ")
+
+    def away(_item: object) -> None:
+        raise RedisConnectionError("Redis is away.")
+
+    with one.socket() as here, two.socket() as elsewhere, failpoints.armed("redis.sending", away):
+        streams = [socket.events(sent) for socket in (here, elsewhere)]
+        seen = [[next(stream)] for stream in streams]
+        gate.open.set()
+        for events, stream in zip(seen, streams, strict=True):
+            events += list(stream)
+    assert [apply(events) for events in seen] == [["one two"]] * 2
+    assert [events[-1]["__typename"] for events in seen] == ["GenerationCompleted"] * 2
 
 
 def test_a_stop_from_another_replica_keeps_what_was_written(replicas: Any) -> None:
