@@ -103,11 +103,11 @@ def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
         data = _encoded(schema, max_bytes)
     except ValueError as error:
         return _Check(problem=str(error), is_done=True)
-    if kind is SchemaKind.TOOL and (problem := shape_problem(schema_for_claude(json.loads(data)))) is not None:
-        return _Check(problem=problem, is_done=True)
     key = f"{kind} {hashlib.sha256(data).hexdigest()}"
     if key in _findings:
         return _Check(problem=_findings[key], is_done=True)
+    if kind is SchemaKind.TOOL and (problem := shape_problem(schema_for_claude(json.loads(data)))) is not None:
+        return _Check(problem=problem, is_done=True)
     return _Check(data, key)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from uuid import UUID
 
 from claude.asking import AskingForAnswer
@@ -25,6 +26,8 @@ from tertulia.failpoints import Failpoint
 
 CALLED, PAUSED = "tool_use", "pause_turn"
 """Reasons to stop behind which there is another round."""
+MANY_TURNS = 1_000
+"""A request of more turns is built in a thread: 10,000 of them would hold the event loop for a tenth of a second."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
 
@@ -122,7 +125,8 @@ class Writer:
         job.message_id = work.message_id
         model = await self._upstream.models.get(work.model)
         job.model, job.answer.schema = work.model, work.options.get("output_schema")
-        job.asking = work.asking(model, self._upstream.files, caching=self._terms.caching)
+        ask = partial(work.asking, model, self._upstream.files, caching=self._terms.caching)
+        job.asking = ask() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(ask)
         return work, job.asking
 
     def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
