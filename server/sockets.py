@@ -74,8 +74,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Send; a closed socket whose client reads nothing is cut, where uvicorn would wait for it for ever."""
         if message["type"] == "websocket.close" and self._abort_timer is None:
-            # Before it is sent: that waits for a client that reads nothing, too.
             self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
+            # uvicorn would wait until the client reads; the transport keeps these few bytes as well.
+            self.writable.set()
         await super().send(message)
         self._pause_reading()
 

@@ -2,23 +2,31 @@
 
 import json
 import socket
-import struct
-from collections.abc import Callable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from client import FOLLOW, Api, apply, look_again, raw_socket
-from conftest import Staged
+from client import FOLLOW, WAIT, Api, apply, look_again, raw_socket, wait_until
+from conftest import Stage, Staged
 from running import running, settings, tertulia
 from scripted import Gate, says
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
 
 from server.app import create_app
+from server.sockets import SocketProtocol
 
 Json = dict[str, Any]
 SSE = "text/event-stream"
+TEXT = """subscription ($id: ID!) { generationEvents(generationId: $id) {
+  __typename ... on TextDelta { text } ... on GenerationCompleted { generation { message { text } } } } }"""
+PIECES = ["x" * 200_000] * 45
 MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0,application/json'
 
 
@@ -167,25 +175,69 @@ def test_a_socket_carries_a_bounded_number_of_operations(tmp_path: Path) -> None
         api.stop(generation)
 
 
-def test_a_reader_that_stops_reading_is_let_go_and_costs_the_answer_nothing(
-    staged: Staged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 2.0)
-    gate = Gate()
-    stage = staged(says(*["x" * 200_000] * 45, gate))
+@contextmanager
+def stalled(stage: Stage, gate: Gate) -> Generator[tuple[str, ClientConnection]]:
+    """Follow an answer of 9 MB and read nothing of it; yields the generation's id and the connection."""
     generation = stage.api.send("Hello")["generation"]["id"]
     host, port = stage.api.address.removeprefix("http://").split(":")
     small = socket.create_connection((host, int(port)))
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200_000)
     with raw_socket(stage.api.address, sock=small, max_queue=1) as connection:
         connection.send(json.dumps({"type": "connection_init"}))
-        payload = {"query": FOLLOW, "variables": {"id": generation}}
+        payload = {"query": TEXT, "variables": {"id": generation}}
         connection.send(json.dumps({"type": "subscribe", "id": "one", "payload": payload}))
-        assert gate.reached.wait(20)
+        assert gate.reached.wait(WAIT)
+        yield generation, connection
+
+
+def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 0.5)
+    gate = Gate()
+    stage = staged(says(*PIECES, gate), max_sockets_per_user=1)
+    last: Json | None = None
+    with stalled(stage, gate) as (generation, _):
+        # The one socket that this user may have is free again.
+        wait_until(lambda: opens(stage.api))
         gate.open.set()
-        assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
-        # Whoever leaves hard leaves no closing handshake behind.
-        small.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with stage.api.socket() as other:
+            other.subscribe(TEXT, {"id": generation})
+            while (message := other.receive())["type"] == "next":
+                last = message["payload"]["data"]["generationEvents"]
+    assert last == {"__typename": "GenerationCompleted", "generation": {"message": {"text": "".join(PIECES)}}}
+
+
+def test_a_client_that_reads_again_is_told_why_it_was_let_go(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 0.5)
+    monkeypatch.setattr("server.sockets.CLOSE_SECONDS", WAIT)
+    closing = threading.Event()
+    send = SocketProtocol.send
+
+    async def noted(protocol: SocketProtocol, message: Any) -> None:
+        try:
+            await send(protocol, message)
+        finally:
+            if message["type"] == "websocket.close":
+                closing.set()
+
+    monkeypatch.setattr(SocketProtocol, "send", noted)
+    gate = Gate()
+    with stalled(staged(says(*PIECES, gate)), gate) as (_, connection):
+        assert closing.wait(WAIT)
+        with suppress(ConnectionClosed):
+            deque(connection, maxlen=0)
+        assert connection.close_code == 1013
+        gate.open.set()
+
+
+def opens(api: Api) -> bool:
+    """Say whether the server takes another socket."""
+    try:
+        with api.socket():
+            return True
+    except ConnectionClosed:
+        return False
 
 
 def test_under_another_servers_sockets_the_ordinary_way_is_taken(tmp_path: Path) -> None:
