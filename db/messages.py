@@ -106,7 +106,7 @@ async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
     # A conversation may have more text than one response, and must take another message nevertheless.
     with without_read_limit():
         while leaf_id is not None:
-            found = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
+            found: Any = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
             rows = [OnBranch(*row) for row in found.all()]
             newest_first += rows
             leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
