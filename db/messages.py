@@ -74,21 +74,21 @@ BRANCH_ROWS = 500
 
 
 def _branch_end() -> Any:
-    """Return the query for the last `BRANCH_ROWS` messages of the branch that ends in `leaf`, newest first."""
     step = select(col(Message.id), col(Message.parent_id), literal(1).label("step"))
     path = step.where(Message.id == bindparam("leaf")).cte("branch_end", recursive=True)
     parent = aliased(Message)
     above = select(col(parent.id), col(parent.parent_id), path.c.step + 1).join(path, path.c.parent_id == parent.id)
-    path = path.union_all(above.where(path.c.step < BRANCH_ROWS))
-    return (
-        select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
-        .join(path, path.c.id == Message.id)
-        .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
-        .order_by(path.c.step)
-    )
+    return path.union_all(above.where(path.c.step < BRANCH_ROWS))
 
 
-_BRANCH_END = _branch_end()
+_END = _branch_end()
+_BRANCH_END = (
+    select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
+    .join(_END, _END.c.id == Message.id)
+    .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
+    .order_by(_END.c.step)
+)
+"""The last `BRANCH_ROWS` messages of the branch that ends in `leaf`, newest first."""
 
 
 class OnBranch(NamedTuple):
@@ -106,7 +106,7 @@ async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
     # A conversation may have more text than one response, and must take another message nevertheless.
     with without_read_limit():
         while leaf_id is not None:
-            found: Any = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
+            found = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
             rows = [OnBranch(*row) for row in found.all()]
             newest_first += rows
             leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
