@@ -60,9 +60,13 @@ ELSEWHERE = re.compile(r"\b(apt|apt-get|docker|git|make|npm|npx|pip|uv) |\btertu
 NODE_MODULES = ROOT / "node_modules"
 
 
-def blocks(*languages: str, run: bool = True) -> pytest.MarkDecorator:
-    chosen = [one for one in ALL if one.language in languages and (one.not_run is None or not run)]
-    return pytest.mark.parametrize("fence", chosen, ids=str)
+def chosen(*languages: str, run: bool = True) -> list[Fence]:
+    """Return the blocks in some languages: those that can be run, or all."""
+    return [one for one in ALL if one.language in languages and (one.not_run is None or not run)]
+
+
+def blocks(*languages: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("fence", chosen(*languages), ids=str)
 
 
 # ---- the servers, and what a reader has ------------------------------------------------------
@@ -150,18 +154,18 @@ def _waiting(api: Api) -> dict[str, str]:
 # ---- every block says what it is -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fence", ALL, ids=str)
-def test_every_block_names_its_language_and_what_is_not_run_says_why(fence: Fence) -> None:
-    assert fence.language in LANGUAGES
-    assert fence.not_run is not None or fence.language not in NOT_HERE, "say why: <!-- not run: ... -->"
+def test_every_block_names_its_language_and_what_is_not_run_says_why() -> None:
+    assert [(str(fence), fence.language) for fence in ALL if fence.language not in LANGUAGES] == []
+    unexplained = [str(fence) for fence in ALL if fence.not_run is None and fence.language in NOT_HERE]
+    assert unexplained == [], "write above these blocks why they are not run: <!-- not run: ... -->"
 
 
 # ---- GraphQL ---------------------------------------------------------------------------------
 
 
-@blocks("graphql", run=False)
-def test_every_operation_is_one_of_the_schema(fence: Fence) -> None:
-    assert validate(SCHEMA, parse(fence.text)) == []
+def test_every_operation_is_one_of_the_schema() -> None:
+    errors = {str(fence): validate(SCHEMA, parse(fence.text)) for fence in chosen("graphql", run=False)}
+    assert {where: found for where, found in errors.items() if found} == {}
 
 
 @blocks("graphql")
@@ -296,9 +300,9 @@ def test_every_command_works(fence: Fence, place: Place, desk: Path) -> None:
     check_printed(fence, printed)
 
 
-@blocks("python", run=False)
-def test_every_program_in_python_can_be_read(fence: Fence) -> None:
-    compile(fence.text, str(fence), "exec")
+def test_every_program_in_python_can_be_read() -> None:
+    for fence in chosen("python", run=False):
+        compile(fence.text, str(fence), "exec")
 
 
 @blocks("python")
@@ -343,34 +347,38 @@ def test_every_block_of_typescript_fits_the_types(fence: Fence, place: Place, de
     run(desk, place.environment, NODE_MODULES / ".bin" / "tsc", *options, f"block.{fence.language}")
 
 
-@blocks(*PARSED, run=False)
-def test_every_file_can_be_read(fence: Fence) -> None:
-    if fence.language == "json":
-        json.loads(fence.text)
-    elif fence.language == "toml":
-        tomllib.loads(fence.text)
-    else:
-        begins = "" if "[" in fence.text else "[settings]\n"
-        configparser.ConfigParser(interpolation=None, strict=False).read_string(begins + fence.text)
+def test_every_file_can_be_read() -> None:
+    for fence in chosen(*PARSED, run=False):
+        try:
+            if fence.language == "json":
+                json.loads(fence.text)
+            elif fence.language == "toml":
+                tomllib.loads(fence.text)
+            else:
+                begins = "" if "[" in fence.text else "[settings]\n"
+                configparser.ConfigParser(interpolation=None, strict=False).read_string(begins + fence.text)
+        except (ValueError, configparser.Error) as error:
+            raise AssertionError(str(fence)) from error
 
 
-@blocks(*SHELL, run=False)
-def test_every_command_is_one(fence: Fence) -> None:
+def test_every_command_is_one() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     of_users = {command.name for command in users.registered_commands}
-    subprocess.run(["sh", "-n"], input=fence.text, text=True, check=True)
-    for name, argument in re.findall(r"\btertulia +([a-z-]+)(?: +([a-z-]+))?", fence.text):
-        assert name in known | {"user"}, name
-        assert name != "user" or argument in of_users, argument
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"\bmake +([a-z-]+)", fence.text)) <= set(targets)
-    if scripts := re.findall(r"\bnpm run +([a-z:-]+)", fence.text):
-        package = json.loads((fence.file.parent / "package.json").read_text())
-        assert set(scripts) <= set(package["scripts"])
+    for fence in chosen(*SHELL, run=False):
+        read = subprocess.run(["sh", "-n"], input=fence.text, text=True, capture_output=True, check=False)
+        assert read.returncode == 0, f"{fence}: {read.stderr}"
+        for name, argument in re.findall(r"\btertulia +([a-z-]+)(?: +([a-z-]+))?", fence.text):
+            assert name in known | {"user"}, f"{fence}: tertulia {name}"
+            assert name != "user" or argument in of_users, f"{fence}: tertulia user {argument}"
+        assert set(re.findall(r"\bmake +([a-z-]+)", fence.text)) <= set(targets), str(fence)
+        if scripts := re.findall(r"\bnpm run +([a-z:-]+)", fence.text):
+            package = json.loads((fence.file.parent / "package.json").read_text())
+            assert set(scripts) <= set(package["scripts"]), str(fence)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-@blocks("nginx", run=False)
+@pytest.mark.parametrize("fence", chosen("nginx", run=False), ids=str)
 def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> None:
     # Its certificate and its port are the reader's.
     listening = fence.text.replace("listen 443 ssl;", f"listen unix:{tmp_path}/socket;")
@@ -391,16 +399,17 @@ def written(*names: str) -> str:
     return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in names)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_settings_and_files_that_are_named_are_there(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
-    if file.parent.parent.name == "examples":
-        programs = [one for one in file.parent.iterdir() if one.suffix in (".py", ".sh", ".ts")]
-        known |= {name for one in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", one.read_text())}
-    assert set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", text)) <= known
-    links = re.findall(r"\]\((?![a-z]+:|#)([^)\s#]+)", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    assert [link for link in links if not (file.parent / link).exists()] == []
+def test_settings_and_files_that_are_named_are_there() -> None:
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
+        if file.parent.parent.name == "examples":
+            programs = [one for one in file.parent.iterdir() if one.suffix in (".py", ".sh", ".ts")]
+            known |= {name for one in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", one.read_text())}
+        assert set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", text)) - known == set(), file
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+        links = re.findall(r"\]\((?![a-z]+:|#)([^)\s#]+)", prose)
+        assert [link for link in links if not (file.parent / link).exists()] == [], file
 
 
 def test_every_setting_is_in_the_readme() -> None:
