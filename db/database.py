@@ -18,6 +18,7 @@ from db import sqlite
 from db.address import read_address, show_address
 from db.errors import DatabaseUnavailable
 from db.read_limit import count_stored
+from db.tables import User
 from tertulia.json import dumps, loads_stored
 from tertulia.storage import is_storage_full
 
@@ -112,9 +113,9 @@ class Database:
         return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
 
     async def check(self) -> None:
-        """Ask the database for nothing; raises where it cannot answer."""
+        """Read a row; raises where the database cannot answer. A constant would come even without its file."""
         async with self._readers.begin() as session:
-            await session.exec(select(1))
+            await session.exec(select(User.id).limit(1))
 
     async def check_storage(self) -> None:
         """Raise where nothing can be stored. Only after a write has failed for want of space is one tried here."""
