@@ -176,8 +176,10 @@ class Socket:
         self.connection.send(message if isinstance(message, str) else json.dumps(message))
 
     def receive(self) -> Json:
+        # Pings come as long as the socket is open, and do not extend the wait.
+        deadline = time.monotonic() + WAIT
         while True:
-            message: Json = json.loads(self.connection.recv(timeout=WAIT))
+            message: Json = json.loads(self.connection.recv(timeout=deadline - time.monotonic()))
             if message["type"] != "ping":
                 return message
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -23,6 +24,8 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent
 ROUNDS = int(os.environ.get("TERTULIA_FAULTS", "1"))
 """How often each fault is tried, as a multiple of what `make test` does; `make chaos` sets it."""
+DICE = random.Random(os.environ.get("TERTULIA_FAULTS_SEED", "1"))
+"""When faults strike. Another seed tries other moments."""
 PATIENCE = 90.0
 LOST = (OSError, EOFError, TimeoutError, websockets.exceptions.WebSocketException, httpx2.HTTPError, AssertionError)
 
@@ -163,6 +166,8 @@ class Reader(threading.Thread):
                 with api.socket() as socket:
                     id = socket.subscribe(FOLLOW, {"id": self.generation, "after": self._after()})
                     while (message := socket.receive())["type"] == "next":
+                        if "errors" in message["payload"]:
+                            self.violations.append(f"the subscription ended with {message['payload']['errors']}")
                         self._take(message["payload"]["data"]["generationEvents"])
                     assert message == {"type": "complete", "id": id}, message
             except LOST as error:

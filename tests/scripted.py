@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +51,8 @@ class ScriptedClaude:
         self.requests: list[Json] = []
         self.headers: list[dict[str, str]] = []
         self.clients: list[Any] = []
+        self.when_asked: Callable[[], None] | None = None
+        """Called for each request, before anything of the reply is sent."""
         self.address = ""
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
@@ -76,6 +78,8 @@ class ScriptedClaude:
         self.headers.append(dict(request.headers))
         self.clients.append(request.client)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if self.when_asked is not None:
+            await anyio.to_thread.run_sync(self.when_asked)
         if reply.gate is not None:
             reply.gate.reached.set()
             await anyio.to_thread.run_sync(reply.gate.open.wait, WAIT)

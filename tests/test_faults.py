@@ -3,7 +3,6 @@
 `make chaos` tries each fault twenty times as often, at other moments.
 """
 
-import random
 import signal
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from uuid import uuid4
 import pytest
 from client import FOLLOW, Api, apply, look_again, raw_socket
 from conftest import EMBEDDED, SECRET, Staged
-from faults import ROUNDS, CountingClaude, Reader, Server, counting, hold
+from faults import DICE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import needs_node, run
 from running import tertulia
 from scripted import EVERYTHING, Reply
@@ -108,7 +107,7 @@ def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude)
         said = unique()
         sent = cluster.apis[0].send(said)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(random.uniform(0, 1.2))
+        time.sleep(DICE.uniform(0, 1.2))
         cluster.kill(0)
         # Where nothing was written, another process asks again.
         hold(cluster.apis[-1], claude, sent, said, readers, most=2)
@@ -121,7 +120,7 @@ def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -
         said = unique()
         sent = cluster.apis[0].send(said)
         readers = [Reader(cluster.apis[::-1], sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(random.uniform(0, 1.2))
+        time.sleep(DICE.uniform(0, 1.2))
         cluster.kill(1)
         assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
@@ -133,7 +132,7 @@ def test_the_writing_and_the_reading_process_are_killed_at_once(cluster: Cluster
         said = unique()
         sent = cluster.apis[0].send(said)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(random.uniform(0, 1.2))
+        time.sleep(DICE.uniform(0, 1.2))
         for server in cluster.servers:
             server.kill()
         for number in range(2):
@@ -178,7 +177,7 @@ def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluste
         said = [unique() for _ in range(5)]
         sent = [cluster.apis[0].send(text) for text in said]
         readers = [Reader(cluster.apis, one["generation"]["id"], exact=True) for one in sent]
-        time.sleep(random.uniform(0, 1.0))
+        time.sleep(DICE.uniform(0, 1.0))
         assert cluster.servers[0].end(signal.SIGTERM) == 0, cluster.servers[0].said()
         cluster.again(0)
         for one, text_, reader in zip(sent, said, readers, strict=True):
@@ -236,9 +235,9 @@ def test_redis_is_stopped_and_started_in_mid_answer(
             readers = [
                 Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
             ]
-            time.sleep(random.uniform(0.2, 0.8))
+            time.sleep(DICE.uniform(0.2, 0.8))
             redis.stop()
-            time.sleep(random.uniform(0.1, 0.8))
+            time.sleep(DICE.uniform(0.1, 0.8))
             redis.start()
             assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
@@ -255,10 +254,10 @@ def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: 
             for apis in (cluster.apis, cluster.apis[1:])
             for exact in (True, False)
         ]
-        time.sleep(random.uniform(0.1, 0.9))
+        time.sleep(DICE.uniform(0.1, 0.9))
         writer = cluster.servers[0].process
         writer.send_signal(signal.SIGSTOP)
-        time.sleep(random.uniform(2.5, 4.5))
+        time.sleep(DICE.uniform(2.5, 4.5))
         writer.send_signal(signal.SIGCONT)
         # What had written nothing is asked for again.
         hold(cluster.apis[1], claude, sent, said, readers, most=2)
@@ -276,12 +275,12 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
         said = unique()
         sent = cluster.apis[0].send(said)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(random.uniform(0.1, 0.9))
+        time.sleep(DICE.uniform(0.1, 0.9))
         for server in (cluster.servers[0], cluster.servers[1], cluster.servers[0]):
             server.process.send_signal(signal.SIGSTOP)
-            time.sleep(random.uniform(1.5, 3.5))
+            time.sleep(DICE.uniform(1.5, 3.5))
             server.process.send_signal(signal.SIGCONT)
-            time.sleep(random.uniform(0, 0.3))
+            time.sleep(DICE.uniform(0, 0.3))
         hold(cluster.apis[0], claude, sent, said, readers, most=3)
 
 
@@ -306,10 +305,10 @@ def test_redis_is_frozen_in_mid_answer(
             sent = cluster.apis[0].send(said)
             generation = sent["generation"]["id"]
             readers = [Reader([api], generation, exact=exact) for api in cluster.apis for exact in (True, False)]
-            time.sleep(random.uniform(0.2, 0.8))
+            time.sleep(DICE.uniform(0.2, 0.8))
             own_redis.process.send_signal(signal.SIGSTOP)
             begin_not_behind(cluster.apis, generation, readers)
-            time.sleep(random.uniform(0, 4))
+            time.sleep(DICE.uniform(0, 4))
             own_redis.process.send_signal(signal.SIGCONT)
             begin_not_behind(cluster.apis, generation, readers)
             assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
@@ -351,7 +350,7 @@ def test_postgresql_is_restarted_in_mid_answer(cluster: Cluster, claude: Countin
         said = unique()
         sent = cluster.apis[0].send(said)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(random.uniform(0.2, 0.8))
+        time.sleep(DICE.uniform(0.2, 0.8))
         servers.restart_postgres()
         assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
@@ -373,7 +372,7 @@ def test_sqlite_is_locked_by_another_process_for_seconds(cluster: Cluster, claud
 def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: CountingClaude) -> None:
     keys = [(str(uuid4()), unique("Hello")) for _ in range(45 * ROUNDS)]
     doubled = [*keys, *keys[: 5 * ROUNDS]]
-    random.shuffle(doubled)
+    DICE.shuffle(doubled)
 
     def send(number: int) -> Json:
         key, said = doubled[number]
@@ -399,7 +398,7 @@ def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json)
         for _ in range(10 * ROUNDS):
             sent = apis[0].send(unique("/simulate long 400"))
             reader = Reader([apis[0]], sent["generation"]["id"], exact=False)
-            time.sleep(random.uniform(0, 0.4))
+            time.sleep(DICE.uniform(0, 0.4))
             begun = time.monotonic()
             stopped = apis[-1].stop(sent["generation"]["id"])["generation"]
             took.append(time.monotonic() - begun)

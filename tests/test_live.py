@@ -123,7 +123,7 @@ def test_a_template_gives_what_graphql_core_gives(document: str, event: Generati
     assert json.dumps(filled) == json.dumps({"data": executed.data}), "the order of the fields"
 
 
-def test_deltas_are_filled_in_and_nothing_else() -> None:
+def test_every_delta_is_filled_into_a_template() -> None:
     asked = operation("subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }")
     assert all(template(asked.executor(), kind) for kind in DELTAS)
 

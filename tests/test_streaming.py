@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from client import FOLLOW, WAIT, Api, apply, look_again, raw_socket, wait_until
+from client import FOLLOW, WAIT, Api, apply, raw_socket, wait_until
 from conftest import Stage, Staged
 from running import running, settings, tertulia
 from scripted import Gate, says
@@ -138,8 +138,7 @@ def test_a_client_that_vanishes_ends_its_subscription(tmp_path: Path) -> None:
         for accept in (SSE, MULTIPART):
             with post(api, FOLLOW, {"id": generation}, accept) as response:
                 next(response.iter_raw())
-            while "RATE_LIMITED" in str(first_error(api)):
-                look_again()
+            wait_until(lambda: "RATE_LIMITED" not in str(first_error(api)))
         api.stop(generation)
 
 

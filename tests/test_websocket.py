@@ -6,6 +6,7 @@ part says what we do.
 """
 
 import json
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +32,9 @@ def opened(api: Api) -> Generator[Socket]:
 
 
 def drain(connection: ClientConnection) -> None:
+    deadline = time.monotonic() + WAIT
     while True:
-        connection.recv(timeout=WAIT)
+        connection.recv(timeout=deadline - time.monotonic())
 
 
 def closing(connection: ClientConnection) -> tuple[int, str]:
