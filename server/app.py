@@ -300,7 +300,16 @@ def _work_in_background(parts: Parts, settings: Settings, claude: Claude, stack:
 
 
 def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
-    stack.callback(asyncio.create_task(work, name=name).cancel)
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        # It may have a connection open, which has to be closed before the database is.
+        while not task.done():
+            # Again and again: a library may lose a cancellation that meets an answer.
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
+
+    stack.push_async_callback(end)
 
 
 def _sign_ins(parts: Parts, settings: Settings, rates: Rates, stack: AsyncExitStack) -> SignIns:
