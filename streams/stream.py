@@ -4,13 +4,17 @@ import asyncio
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from sys import getsizeof
 from uuid import UUID
 
+from streams.encoding import encode
 from streams.events import Delta, GenerationEvent, TerminalEvent
 from streams.lease import Lease
 from tertulia.isolation import ItemLoop
 
 FOLLOWERS = ItemLoop("followers")
+OBJECT_BYTES = 200
+"""About how many bytes an event or a run takes besides its text."""
 
 
 class _Run:
@@ -49,6 +53,11 @@ class _Run:
     def merged(self, generation_id: UUID, begin: int, end: int, units: bytes = b"") -> Delta:
         text = self.slice(begin, end, units)
         return self.kind(generation_id, self.first + end - 1, self.index, self.offsets[begin], text)
+
+    @property
+    def size(self) -> int:
+        """The bytes of a sealed run's text and offsets."""
+        return getsizeof(self.text) + self.offsets.itemsize * len(self.offsets)
 
     def seal(self) -> None:
         """Keep one text instead of the pieces: nothing is added any more."""
@@ -250,8 +259,7 @@ class Stream:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes once it is sealed."""
-        fixed, each, number = 200, 6, 4
+        """About how many bytes of memory it takes once it is sealed."""
         return sum(
-            fixed + (each + number) * len(part.offsets) if isinstance(part, _Run) else fixed for part in self._parts
+            OBJECT_BYTES + (part.size if isinstance(part, _Run) else len(encode([part]))) for part in self._parts
         )

@@ -1,0 +1,222 @@
+"""The log in memory: how long it keeps answers that have ended, how much of them, and what it shows without a lease."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from streams.events import (
+    ContentBlockFinished,
+    ContentBlockStarted,
+    GenerationCompleted,
+    GenerationEvent,
+    GenerationStarted,
+    TextDelta,
+)
+from streams.journal import Journal
+from streams.lease import Lease
+from streams.memory import MemoryLog
+
+MINUTE, MEGABYTE = 60.0, 1_000_000
+
+
+class LoopClock:
+    """The clock of the running event loop; `skip` lets time pass at once, and runs the timers that are due."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._skipped = 0.0
+        time = loop.time
+        patch.setattr(loop, "time", lambda: time() + self._skipped)
+
+    async def skip(self, seconds: float) -> None:
+        self._skipped += seconds
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def held() -> Lease:
+    return Lease(datetime.now(UTC) + timedelta(seconds=60))
+
+
+def write(log: MemoryLog, *events: Callable[[UUID, int], GenerationEvent], ended: bool = True) -> UUID:
+    """Write a log of these events after `GenerationStarted`, and its end."""
+    id, lease = uuid4(), held()
+    log.open(id, lease)
+    kinds = [GenerationStarted, *events, *([GenerationCompleted] if ended else [])]
+    if ended:
+        lease.settle()
+    for number, kind in enumerate(kinds, 1):
+        log.append(id, [kind(id, number)])
+    return id
+
+
+async def sequences(log: MemoryLog, id: UUID) -> list[int] | None:
+    stream = await log.read(id)
+    return None if stream is None else [event.sequence for event in stream.each()]
+
+
+async def kept(log: MemoryLog, ids: Sequence[UUID]) -> list[bool]:
+    return [await log.read(id) is not None for id in ids]
+
+
+def test_a_log_can_be_read_for_15_minutes_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        clock, log = LoopClock(monkeypatch), MemoryLog()
+        first = write(log)
+        await clock.skip(10 * MINUTE)
+        second = write(log)
+        await clock.skip(5 * MINUTE - 1)
+        assert await kept(log, [first, second]) == [True, True]
+        await clock.skip(2)
+        assert await kept(log, [first, second]) == [False, True]
+        await clock.skip(10 * MINUTE)
+        assert await kept(log, [first, second]) == [False, False]
+
+    run(work())
+
+
+def test_a_log_is_kept_for_as_long_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        clock, log = LoopClock(monkeypatch), MemoryLog()
+        id = write(log, ended=False)
+        await clock.skip(60 * MINUTE)
+        assert await sequences(log, id) == [1]
+
+    run(work())
+
+
+TEXT = "x" * MEGABYTE
+SHAPES: dict[str, list[Callable[[UUID, int], GenerationEvent]]] = {
+    "one long text": [lambda id, number: TextDelta(id, number, 0, 0, TEXT)],
+    "a result of a tool": [
+        lambda id, number: ContentBlockFinished(id, number, 0, {"type": "tool_result", "content": TEXT})
+    ],
+    "a block that begins with much": [
+        lambda id, number: ContentBlockStarted(id, number, 0, {"type": "tool_use", "input": {"text": TEXT}})
+    ],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logs_that_have_ended_take_64_megabytes_together_and_the_oldest_go_first(shape: str) -> None:
+    async def work() -> None:
+        log = MemoryLog()
+        ids = [write(log, *SHAPES[shape]) for _ in range(70)]
+        found = await kept(log, ids)
+        assert found == sorted(found)
+        assert 62 <= sum(found) <= 64
+
+    run(work())
+
+
+def test_the_numbers_of_many_small_pieces_count_too() -> None:
+    async def work() -> None:
+        log, number = MemoryLog(), 200_000
+        # 0.2 MB of text, and 0.8 MB of offsets.
+        first = write(log, *[lambda id, number: TextDelta(id, number, 0, number, "x")] * number)
+        others = [write(log, *SHAPES["one long text"]) for _ in range(63)]
+        assert await kept(log, [first, *others]) == [False] + [True] * 63
+
+    run(work())
+
+
+def test_what_is_still_written_is_not_removed_for_what_has_ended() -> None:
+    async def work() -> None:
+        log = MemoryLog()
+        running = write(log, *SHAPES["one long text"], ended=False)
+        for _ in range(70):
+            write(log, *SHAPES["one long text"])
+        assert await sequences(log, running) == [1, 2]
+
+    run(work())
+
+
+def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        now = 1_000.0
+        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        log, id, lease = MemoryLog(), uuid4(), held()
+        stream = log.open(id, lease)
+        log.append(id, [GenerationStarted(id, 1)])
+        now += 61
+        log.append(id, [TextDelta(id, 2, 0, 0, "kept")])
+        assert stream.shown == 1
+        # Another process may have gone on with it.
+        assert await log.read(id) is None
+        lease.renew(held())
+        log.saved(id, 2)
+        assert await sequences(log, id) == [1, 2]
+
+    run(work())
+
+
+def test_nothing_follows_the_terminal_event() -> None:
+    async def work() -> None:
+        log = MemoryLog()
+        id = write(log)
+        log.append(id, [TextDelta(id, 3, 0, 0, "late")])
+        assert await sequences(log, id) == [1, 2]
+
+    run(work())
+
+
+def journaled(folder: Path, id: UUID) -> list[int]:
+    """Return the numbers of the events that the next process would read."""
+    return [event.sequence for event in Journal(folder).read(id)]
+
+
+def test_the_journal_has_what_is_shown_and_nothing_once_the_answer_has_ended(tmp_path: Path) -> None:
+    async def work() -> None:
+        log = MemoryLog(Journal(tmp_path))
+        id = write(log, lambda id, number: TextDelta(id, number, 0, 0, "shown"), ended=False)
+        ended = write(log)
+        assert (journaled(tmp_path, id), journaled(tmp_path, ended)) == ([1, 2], [])
+        assert await sequences(log, ended) == [1, 2]
+        await log.discard(id)
+        assert (journaled(tmp_path, id), await log.read(id)) == ([], None)
+
+    run(work())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_journal_also_has_what_was_kept_while_the_lease_had_lapsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        now = 1_000.0
+        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        log, id, lease = MemoryLog(Journal(tmp_path)), uuid4(), held()
+        log.open(id, lease)
+        log.append(id, [GenerationStarted(id, 1)])
+        now += 61
+        log.append(id, [TextDelta(id, 2, 0, 0, "kept ")])
+        lease.renew(held())
+        log.append(id, [TextDelta(id, 3, 0, 5, "shown")])
+        assert journaled(tmp_path, id) == [1, 2, 3]
+        log.release(id)
+
+    run(work())
+
+
+def test_a_log_that_waits_for_the_client_can_be_read_without_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        now = 1_000.0
+        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        log, id, lease = MemoryLog(), uuid4(), held()
+        log.open(id, lease)
+        log.append(id, [GenerationStarted(id, 1)])
+        log.suspend(id, lease)
+        now += 3_600
+        # No process holds it while it waits for the client: what was shown is all that there is.
+        assert await sequences(log, id) == [1]
+
+    run(work())
