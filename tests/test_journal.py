@@ -1,0 +1,136 @@
+"""The journal of answers on disk: what a crash may leave in it, who may write it, and when it is gone."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from streams.encoding import encode
+from streams.events import GenerationEvent, GenerationStarted, TextDelta
+from streams.journal import Journal
+
+
+def deltas(id: UUID, first: int, texts: Sequence[str]) -> list[GenerationEvent]:
+    return [TextDelta(id, first + place, 0, 0, text) for place, text in enumerate(texts)]
+
+
+@contextmanager
+def killed(folder: Path) -> Generator[Journal]:
+    """Yield the journal of a process that is killed at the end of the block: it closes its files, and removes none."""
+    journal = Journal(folder)
+    journal.take()
+    yield journal
+    for id in list(journal._files):
+        journal.close(id)
+    journal.leave()
+
+
+def file_of(folder: Path, id: UUID) -> Path:
+    return folder / f"{id}.jsonl"
+
+
+def written(path: Path) -> bytes:
+    return path.read_bytes().rstrip(b"\0")
+
+
+def tear(path: Path, line: bytes) -> None:
+    """Write a part of a line after the whole ones, as a process that is killed in the middle of a write leaves it."""
+    end = len(written(path))
+    with path.open("r+b") as file:
+        file.seek(end)
+        file.write(line)
+
+
+def test_a_torn_line_is_overwritten_and_what_follows_it_is_kept(tmp_path: Path) -> None:
+    id = uuid4()
+    with killed(tmp_path / "answers") as first:
+        first.write(id, [GenerationStarted(id, 1)])
+        first.write(id, deltas(id, 2, ["whole"]))
+    tear(file_of(tmp_path / "answers", id), encode(deltas(id, 3, ["torn"]))[:-5])
+    with killed(tmp_path / "answers") as second:
+        assert [event.sequence for event in second.read(id)] == [1, 2]
+        second.write(id, deltas(id, 3, ["again"]))
+        texts = [event.text for event in second.read(id) if isinstance(event, TextDelta)]
+    assert texts == ["whole", "again"]
+
+
+def test_a_torn_line_that_is_longer_than_the_next_one_leaves_nothing_behind(tmp_path: Path) -> None:
+    id = uuid4()
+    with killed(tmp_path) as first:
+        first.write(id, [GenerationStarted(id, 1)])
+    tear(file_of(tmp_path, id), encode(deltas(id, 2, ["torn " * 100]))[:-5])
+    with killed(tmp_path) as second:
+        second.write(id, deltas(id, 2, ["short"]))
+        second.write(id, deltas(id, 3, ["more"]))
+        assert [event.sequence for event in second.read(id)] == [1, 2, 3]
+
+
+def test_events_after_a_gap_are_not_read(tmp_path: Path) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        journal.write(id, [GenerationStarted(id, 1)])
+        journal.write(id, deltas(id, 3, ["after a gap"]))
+        assert [event.sequence for event in journal.read(id)] == [1]
+
+
+def test_an_answer_that_outgrows_its_file_is_read_whole_also_by_the_next_process(tmp_path: Path) -> None:
+    id = uuid4()
+    texts = [f"{number} " * 2_000 for number in range(60)]
+    with killed(tmp_path) as first:
+        first.write(id, [GenerationStarted(id, 1)])
+        for number, text in enumerate(texts[:40]):
+            first.write(id, deltas(id, 2 + number, [text]))
+    with killed(tmp_path) as second:
+        for number, text in enumerate(texts[40:], 40):
+            second.write(id, deltas(id, 2 + number, [text]))
+        assert [event.text for event in second.read(id) if isinstance(event, TextDelta)] == texts
+
+
+def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
+    first, second, third = (Journal(tmp_path / "answers") for _ in range(3))
+    assert first.take()
+    assert not second.take()
+    second.leave()
+    # A process that did not get the lock takes it from nobody by leaving.
+    assert not third.take()
+    third.leave()
+    first.leave()
+    assert second.take()
+    second.leave()
+
+
+@pytest.mark.parametrize("is_closed", [False, True], ids=["while it is written", "after it was written"])
+def test_nothing_of_a_forgotten_answer_stays_on_the_disk(tmp_path: Path, *, is_closed: bool) -> None:
+    forgotten, kept = uuid4(), uuid4()
+    with killed(tmp_path) as journal:
+        for id in (forgotten, kept):
+            journal.write(id, [GenerationStarted(id, 1)])
+        if is_closed:
+            journal.close(forgotten)
+        journal.forget(forgotten)
+        journal.forget(forgotten)
+        assert [path.name for path in tmp_path.glob("*.jsonl")] == [f"{kept}.jsonl"]
+        assert journal.read(forgotten) == []
+
+
+def test_an_answer_that_is_written_again_after_it_was_forgotten_has_a_new_file(tmp_path: Path) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        journal.write(id, [GenerationStarted(id, 1)])
+        journal.forget(id)
+        journal.write(id, [GenerationStarted(id, 1)])
+        assert [event.sequence for event in journal.read(id)] == [1]
+
+
+def test_only_the_user_of_the_server_can_read_answers_on_the_disk(tmp_path: Path) -> None:
+    locked, unlocked = Journal(tmp_path / "locked"), Journal(tmp_path / "unlocked")
+    locked.take()
+    id = uuid4()
+    for journal in (locked, unlocked):
+        journal.write(id, [GenerationStarted(id, 1)])
+        journal.close(id)
+        journal.leave()
+    paths = [path for folder in ("locked", "unlocked") for path in (tmp_path / folder, file_of(tmp_path / folder, id))]
+    assert [path.stat().st_mode & 0o077 for path in paths] == [0] * 4
