@@ -1,0 +1,322 @@
+"""The log in Redis, class by class: what it writes after a loss, how long it stays, and how readers join."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import redis as redis_client
+from client import WAIT
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from servers import Servers
+
+from claude.calling import Bounds
+from streams import redis_reader, redis_writer
+from streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
+from streams.lease import Lease
+from streams.redis_log import RedisLog
+from streams.redis_reader import RedisReader
+from streams.redis_scripts import holder_key, stream_key
+from streams.stream import Follower
+from tertulia import failpoints
+
+MINUTE = 60
+
+
+@pytest.fixture
+def url(servers: Servers) -> str:
+    """The address of an empty Redis database."""
+    return servers.redis_url()
+
+
+@pytest.fixture
+def client(url: str) -> Any:
+    with redis_client.Redis.from_url(url) as connection:
+        yield connection
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(WAIT):
+            await work
+
+    asyncio.run(bounded())
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[RedisLog]:
+    log = RedisLog(url, uuid4())
+    await log.start()
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+def lease() -> Lease:
+    return Lease(datetime.now(UTC) + timedelta(seconds=60))
+
+
+def delta(id: UUID, sequence: int, text: str = "text") -> GenerationEvent:
+    return TextDelta(id, sequence, 0, 0, text)
+
+
+async def begin(log: RedisLog, id: UUID, *events: GenerationEvent) -> None:
+    """Open a log, and wait until Redis has its first events."""
+    log.open(id, lease())
+    log.append(id, [GenerationStarted(id, 1), *events])
+    await log.flush(id)
+
+
+async def sequences(log: RedisLog, id: UUID) -> list[int] | None:
+    stream = await log.read(id)
+    return None if stream is None else [event.sequence for event in stream.each()]
+
+
+async def reads(log: RedisLog, id: UUID, expected: list[int]) -> None:
+    """Wait until a log has these events."""
+    while await sequences(log, id) != expected:  # noqa: ASYNC110 - Redis has no event to wait for
+        await asyncio.sleep(0.005)
+
+
+def test_a_stream_that_redis_has_lost_is_written_again_from_its_first_event(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, opened(url) as reader:
+            await begin(writer, id, delta(id, 2))
+            client.flushdb()
+            writer.append(id, [delta(id, 3)])
+            await writer.flush(id)
+            assert await sequences(reader, id) == [1, 2, 3]
+
+    run(work())
+
+
+def test_what_redis_did_not_take_is_sent_again_without_another_event(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
+    failures = iter([RedisConnectionError("Redis is away."), RedisConnectionError("Redis is still away.")])
+
+    def fail(_item: object) -> None:
+        for error in failures:
+            raise error
+
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, opened(url) as reader:
+            with failpoints.armed("redis.sending", fail):
+                # It returns at once: those who wait for the end of an answer do not wait for Redis.
+                await begin(writer, id, delta(id, 2))
+                await reads(reader, id, [1, 2])
+
+    run(work())
+
+
+def test_a_batch_that_was_lost_on_the_way_back_is_stored_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
+    failures = iter([RedisConnectionError("The connection was lost before the reply.")])
+
+    def fail(_item: object) -> None:
+        for error in failures:
+            raise error
+
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, opened(url) as reader:
+            with failpoints.armed("redis.sent", fail):
+                await begin(writer, id)
+                # Readers of this process see an event once Redis has confirmed it.
+                await reads(writer, id, [1])
+            assert await sequences(reader, id) == [1]
+
+    run(work())
+
+
+def test_a_batch_that_overlaps_with_what_redis_has_is_read_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
+
+    async def work() -> None:
+        id, failures = uuid4(), [RedisConnectionError("The connection was lost before the reply.")]
+        async with opened(url) as writer, opened(url) as reader:
+
+            def fail(_item: object) -> None:
+                if failures:
+                    # It comes before the batch is sent again, which then has both events.
+                    writer.append(id, [delta(id, 2)])
+                    raise failures.pop()
+
+            with failpoints.armed("redis.sent", fail):
+                await begin(writer, id)
+                await reads(writer, id, [1, 2])
+            assert await sequences(reader, id) == [1, 2]
+
+    run(work())
+
+
+def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as former, opened(url) as later, opened(url) as reader:
+            await begin(former, id)
+            taken = await later.take(id, lease())
+            assert taken is not None
+            later.open(id, lease(), list(taken.each()))
+            later.append(id, [delta(id, 2, "of the later writer")])
+            await later.flush(id)
+            for sequence in (2, 3):
+                former.append(id, [delta(id, sequence, "of the former writer")])
+                await former.flush(id)
+            stream = await reader.read(id)
+            assert stream is not None
+            texts = [event.text for event in stream.each() if isinstance(event, TextDelta)]
+            assert texts == ["of the later writer"]
+
+    run(work())
+
+
+def test_an_ended_stream_stays_for_15_minutes_with_the_key_of_its_writer(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer:
+            await begin(writer, id)
+            writer.append(id, [GenerationCompleted(id, 2)])
+            await writer.flush(id)
+        for key in (stream_key(id), holder_key(id)):
+            assert 13 * MINUTE < client.ttl(key) <= 15 * MINUTE
+
+    run(work())
+
+
+def test_a_stream_that_is_written_stays_for_as_long_as_an_answer_waits_for_tools(url: str, client: Any) -> None:
+    async def work() -> None:
+        id, held = uuid4(), lease()
+        async with opened(url) as writer:
+            writer.open(id, held)
+            writer.append(id, [GenerationStarted(id, 1)])
+            await writer.flush(id)
+            writer.suspend(id, held)
+        for key in (stream_key(id), holder_key(id)):
+            assert Bounds().waiting_seconds < client.ttl(key) < 24 * 60 * MINUTE
+
+    run(work())
+
+
+def test_a_discarded_log_leaves_no_key_in_redis(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer:
+            await begin(writer, id)
+            assert client.exists(stream_key(id), holder_key(id)) == 2
+            await writer.discard(id)
+            assert client.exists(stream_key(id), holder_key(id)) == 0
+            assert await writer.read(id) is None
+
+    run(work())
+
+
+def test_a_process_that_ends_leaves_no_key_of_its_own(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, opened(url) as reader:
+            await begin(writer, id)
+            async with aclosing(reader.follow(id, Follower(0))) as batches:
+                await anext(batches)
+            assert len(client.keys("tertulia:wake:*")) == 1
+        assert client.keys("tertulia:wake:*") == []
+
+    run(work())
+
+
+class HeldRedis:
+    """A connection whose blocking command is seen by the test, and whose reply can be held back."""
+
+    def __init__(self, url: str) -> None:
+        connection: Any = Redis
+        self._redis: Any = connection.from_url(url, socket_timeout=None)
+        self.asked: asyncio.Queue[dict[Any, Any]] = asyncio.Queue()
+        self.replied = asyncio.Event()
+        self.passes = asyncio.Event()
+        self.passes.set()
+
+    async def xread(self, places: dict[Any, Any], block: int) -> Any:
+        self.asked.put_nowait(places)
+        reply = await self._redis.xread(places, block=block)
+        self.replied.set()
+        await self.passes.wait()
+        return reply
+
+    async def asks_for(self, key: str, place: str) -> None:
+        """Wait until the command reads a stream from a place."""
+        while (await self.asked.get()).get(key) != place:
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+
+@asynccontextmanager
+async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, HeldRedis]]:
+    """A reader that blocks until something comes, however long that takes."""
+    held = HeldRedis(url)
+    connection: Any = held
+    reader = RedisReader(connection, uuid4())
+    task = asyncio.create_task(reader.run())
+    try:
+        yield reader, held
+    finally:
+        held.passes.set()
+        while not task.done():
+            # A cancellation that meets Redis's reply may get lost.
+            task.cancel()
+            await asyncio.wait([task], timeout=0.1)
+        await reader.close()
+        await held.aclose()
+
+
+def test_a_new_follower_does_not_wait_for_the_command_that_blocks(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Redis blocks for ever: whatever is read is read because the command was begun again.
+    monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
+
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, reading(url) as (reader, held):
+            await held.asked.get()
+            await begin(writer, id)
+            async with aclosing(reader.follow(id, Follower(0))) as batches:
+                assert [event.sequence for event in await anext(batches)] == [1]
+
+    run(work())
+
+
+def test_an_earlier_place_than_the_mirrors_leaves_no_hole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
+
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, reading(url) as (reader, held):
+            await begin(writer, id, delta(id, 2))
+            async with (
+                aclosing(reader.follow(id, Follower(2))) as late,
+                aclosing(reader.follow(id, Follower(0))) as early,
+            ):
+                first = asyncio.ensure_future(anext(late))
+                await held.asks_for(stream_key(id), "2-0")
+                # The reply with the third event is on its way when somebody asks for the first two.
+                held.passes.clear()
+                held.replied.clear()
+                writer.append(id, [delta(id, 3)])
+                await held.replied.wait()
+                second = asyncio.ensure_future(anext(early))
+                await asyncio.sleep(0)
+                held.passes.set()
+                seen = [event.sequence for event in await second]
+                while seen[-1] < 3:
+                    seen += [event.sequence for event in await anext(early)]
+                # Neighboring deltas come as one, with the later number.
+                assert seen in ([1, 2, 3], [1, 3])
+                assert [event.sequence for event in await first] == [3]
+
+    run(work())
