@@ -1,0 +1,119 @@
+"""What Redis must have before something else happens: before a call of a tool is recorded, and before an end is announced.
+
+Sending to Redis is held until somebody waits for it (`EventLog.flush`). Where nobody does, Redis lacks the events.
+"""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from client import Api, Json, wait_until
+from conftest import SECRET
+from running import tertulia
+from scripted import Reply, says, scripted, uses
+from test_tools import answer
+
+from claude.settling import CHANGED, ENDED
+from streams.encoding import decode
+from streams.events import GenerationEvent
+from streams.redis_log import RedisLog
+from streams.redis_scripts import stream_key
+from tertulia import failpoints
+
+pytestmark = pytest.mark.joined
+
+STEPS = ("rounds.write_down", "rounds.call", "rounds.settle")
+TOOL: Json = {"name": "read_page", "description": "Reads the page.", "inputSchema": {"type": "object"}}
+
+
+@dataclass
+class HeldRedis:
+    """Holds what is sent to Redis until somebody waits for it, and notes what Redis has at the steps of an answer."""
+
+    client: Any
+    waited_for: asyncio.Event = field(default_factory=asyncio.Event)
+    flushed: list[UUID] = field(default_factory=list[UUID])
+    """The generations whose events somebody has waited for."""
+    stored: dict[str, list[GenerationEvent]] = field(default_factory=dict[str, list[GenerationEvent]])
+
+    async def hold(self, _item: object) -> None:
+        await self.waited_for.wait()
+
+    def note(self, step: str, generation_id: UUID) -> None:
+        entries = self.client.xrange(stream_key(generation_id))
+        self.stored[step] = [event for _, fields in entries for event in decode(generation_id, fields[b"e"])]
+
+    def last(self, step: str) -> str:
+        """Describe the last event that Redis had at a step: its kind, and the type of its block."""
+        found = self.stored[step]
+        if not found:
+            return "nothing"
+        block = getattr(found[-1], "block", {})
+        return " ".join(filter(None, (type(found[-1]).__name__, block.get("type"))))
+
+
+@pytest.fixture
+def held(place: Json, monkeypatch: pytest.MonkeyPatch) -> Generator[HeldRedis]:
+    flush, send = RedisLog.flush, RedisLog.send
+    with redis.Redis.from_url(place["redis_url"]) as client, ExitStack() as stack:
+        found = HeldRedis(client)
+
+        async def flush_held(log: RedisLog, generation_id: UUID) -> None:
+            found.flushed.append(generation_id)
+            found.waited_for.set()
+            await flush(log, generation_id)
+            found.waited_for.clear()
+
+        def note_and_send(log: RedisLog, name: str, subject: UUID) -> None:
+            if name == ENDED and ENDED not in found.stored:
+                found.note(ENDED, subject)
+            elif name == CHANGED and found.flushed:
+                found.note(CHANGED, found.flushed[-1])
+            send(log, name, subject)
+
+        monkeypatch.setattr(RedisLog, "flush", flush_held)
+        monkeypatch.setattr(RedisLog, "send", note_and_send)
+        for step in STEPS:
+            stack.enter_context(failpoints.armed(step, partial(found.note, step)))
+        stack.enter_context(failpoints.armed("redis.sending", found.hold))
+        yield found
+
+
+def serve(stack: ExitStack, folder: Path, place: Json, *replies: Reply) -> Api:
+    claude = stack.enter_context(scripted(*replies))
+    keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, "tools": ("some_tools",)}
+    return stack.enter_context(Api(stack.enter_context(tertulia(folder, **place, **keyed))))
+
+
+def test_redis_has_all_events_before_a_call_is_recorded_made_or_settled_and_before_an_end_is_announced(
+    tmp_path: Path, place: Json, held: HeldRedis
+) -> None:
+    with ExitStack() as stack:
+        api = serve(stack, tmp_path, place, uses(("who", {"greeting": "Hi"})), says("done"))
+        _, event = answer(api, "Who am I?")
+        wait_until(lambda: ENDED in held.stored)
+    assert event["__typename"] == "GenerationCompleted"
+    assert {step: held.last(step) for step in (*STEPS, ENDED)} == {
+        "rounds.write_down": "ContentBlockFinished tool_use",
+        "rounds.call": "ContentBlockStarted tool_result",
+        "rounds.settle": "ContentBlockFinished tool_result",
+        ENDED: "GenerationCompleted",
+    }
+
+
+def test_redis_has_the_call_that_an_answer_waits_for_before_lists_are_told(
+    tmp_path: Path, place: Json, held: HeldRedis
+) -> None:
+    with ExitStack() as stack:
+        api = serve(stack, tmp_path, place, uses(("read_page", {})))
+        sent = api.send("Read it", tools={"client": [TOOL]})
+        wait_until(lambda: CHANGED in held.stored)
+        assert held.last(CHANGED) == "ToolResultsRequired"
+        assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
