@@ -17,6 +17,7 @@ import httpx2
 import websockets.exceptions
 from client import FOLLOW, TERMINAL, Api, apply, look_again
 from running import lay, running
+from scripted import ScriptedClaude
 
 from claude.simulator import create_simulator
 
@@ -66,7 +67,9 @@ def counting(pace: float = 0.3) -> Generator[CountingClaude]:
 class Server:
     """`tertulia serve` as a process of its own."""
 
-    def __init__(self, folder: Path, place: Json, claude: CountingClaude, *arguments: str, **more: str) -> None:
+    def __init__(
+        self, folder: Path, place: Json, claude: CountingClaude | ScriptedClaude, *arguments: str, **more: str
+    ) -> None:
         ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         named = {name.upper(): str(value) for name, value in place.items()}
@@ -80,7 +83,7 @@ class Server:
             **claudes,
             **more,
         }
-        self.claude = claude
+        self.claude: Any = claude
         lay(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])

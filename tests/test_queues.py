@@ -1,0 +1,127 @@
+"""Queued messages: what they wait for, when a sweep begins one that was forgotten, and what a draining server does."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from client import Api, Json, wait_until
+from conftest import Staged
+from faults import Server
+from running import execute
+from scripted import Gate, says, scripted
+
+from db import leases
+from db.database import Database
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+FORGOTTEN = "status = 'queued', holder = NULL, lease_until = NULL, finished_at = NULL"
+"""The columns of a message that its process has stored and then not begun."""
+
+
+def queue(api: Api, text: str, conversation: str) -> str:
+    sent = api.send(text, conversationId=conversation, whenBusy="QUEUE")
+    assert sent["generation"]["status"] == "QUEUED"
+    return str(sent["generation"]["id"])
+
+
+def rows(place: Json) -> list[tuple[str, bool]]:
+    """Return the status of each generation, oldest first, and whether a process holds it."""
+    found = execute(place, "SELECT status, holder FROM generations ORDER BY id")
+    return [(status, holder is not None) for status, holder in found]
+
+
+@pytest.mark.both
+def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(staged: Staged, place: Json) -> None:
+    gate = Gate()
+    stage = staged(says("Hello"), says("one", gate), says("two"), lease_seconds=1)
+    stage.api.answer("Hello")
+    running = stage.api.send("1")
+    assert gate.reached.wait(20)
+    waiting = queue(stage.api, "2", running["conversation"]["id"])
+    execute(place, f"UPDATE generations SET created_at = '{CREATED}' WHERE status <> 'running'")
+    # A message that was forgotten is claimed by the same sweep, and shows that there was one.
+    execute(place, f"UPDATE generations SET {FORGOTTEN} WHERE status = 'completed'")
+    wait_until(lambda: rows(place)[0][0] == "failed")
+    assert rows(place)[1:] == [("running", True), ("queued", False)]
+    gate.open.set()
+    assert stage.api.follow(waiting)[-1]["generation"]["message"]["text"] == "two"
+    assert [len(request["messages"]) for request in stage.claude.requests] == [1, 1, 3]
+
+
+@pytest.mark.both
+def test_a_message_that_nobody_has_begun_for_5_seconds_is_claimed_by_a_sweep(
+    staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = staged(says("Hello"), lease_seconds=600)
+    generation = UUID(stage.api.answer("Hello")["generation"]["id"])
+    execute(place, f"UPDATE generations SET {FORGOTTEN}, created_at = '{CREATED}'")
+
+    async def claimed(seconds: float) -> Sequence[UUID]:
+        monkeypatch.setattr(leases, "now", lambda: CREATED + timedelta(seconds=seconds))
+        database = Database(place["database_url"].replace("postgresql://", "postgresql+asyncpg://"))
+        async with database.write() as session:
+            found = await leases.claim_lapsed(session, uuid4(), CREATED + timedelta(hours=1), everything=False)
+        await database.close()
+        return found
+
+    assert asyncio.run(claimed(4.9)) == []
+    assert asyncio.run(claimed(5.1)) == [generation]
+    # What a process holds is claimed by no other one before its lease has lapsed.
+    assert asyncio.run(claimed(3_599)) == []
+    assert asyncio.run(claimed(3_601)) == [generation]
+
+
+@pytest.mark.both
+def test_a_stopped_message_leaves_its_place_in_the_queue_to_the_one_after_it(staged: Staged, place: Json) -> None:
+    gate = Gate()
+    stage = staged(says("one", gate), says("three"))
+    running = stage.api.send("1")
+    assert gate.reached.wait(20)
+    second, third = (queue(stage.api, text, running["conversation"]["id"]) for text in ("2", "3"))
+    assert stage.api.stop(second)["generation"]["status"] == "STOPPED"
+    assert rows(place)[2] == ("queued", False)
+    gate.open.set()
+    assert stage.api.follow(third)[-1]["generation"]["message"]["text"] == "three"
+    assert len(stage.claude.requests) == 2
+
+
+def test_a_server_that_drains_refuses_new_messages_and_leaves_queued_ones_to_the_next_process(
+    tmp_path: Path, place: Json
+) -> None:
+    gate = Gate()
+    with scripted(says("one", gate), says("two")) as claude:
+        server = Server(tmp_path, place, claude)
+        try:
+            api = server.ready()
+            running = api.send("1")
+            assert gate.reached.wait(20)
+            queue(api, "2", running["conversation"]["id"])
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: api.http.get("/readyz").json().get("draining") == "failing")
+            refused = api.ask(
+                'mutation { sendMessage(input: {text: "3"}) { ... on RateLimited { message retryAfterSeconds } } }'
+            )["sendMessage"]
+            assert refused == {"message": "This server is about to stop; send again.", "retryAfterSeconds": 1}
+            on_rest = api.http.post("/chat", json={"message": "3"})
+            assert (on_rest.status_code, on_rest.headers["Retry-After"]) == (429, "1")
+            gate.open.set()
+            assert server.process.wait(60) == 0, server.said()
+        finally:
+            server.close()
+        assert rows(place) == [("completed", rows(place)[0][1]), ("queued", False)]
+        assert len(claude.requests) == 1
+        server = Server(tmp_path, place, claude)
+        try:
+            waiting = server.ready().messages(running["conversation"]["id"])[-1]["generation"]["id"]
+            assert api_of(server).follow(waiting)[-1]["generation"]["message"]["text"] == "two"
+        finally:
+            server.close()
+
+
+def api_of(server: Server) -> Api:
+    assert server.api is not None
+    return server.api
