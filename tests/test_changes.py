@@ -1,9 +1,12 @@
 """`conversationChanges`: lists on several devices stay right."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from client import Api
+from client import Api, wait_until
 from conftest import Staged
+from running import execute, tertulia
 from scripted import Gate, says
 
 Json = dict[str, Any]
@@ -17,6 +20,16 @@ def changes(api: Api, number: int, after: str | None = "0") -> list[Json]:
     with api.socket() as socket:
         socket.subscribe(CHANGES, {"after": after}, "changes")
         return [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(number)]
+
+
+def refusal(api: Api, after: str) -> Json:
+    """Return the error that a cursor is refused with."""
+    with api.socket() as socket:
+        socket.subscribe(CHANGES, {"after": after}, "changes")
+        message = socket.receive()
+    assert message["type"] == "error", message
+    (error,) = message["payload"]
+    return dict(error)
 
 
 def test_each_change_is_told_once_and_in_order(fresh: Api) -> None:
@@ -43,12 +56,35 @@ def test_a_cursor_resumes_behind_it(fresh: Api) -> None:
 
 def test_a_cursor_that_is_none_is_refused_by_name(fresh: Api) -> None:
     for cursor in ("nonsense", "-1", "999", "9" * 40, ""):
-        with fresh.socket() as socket:
-            socket.subscribe(CHANGES, {"after": cursor}, "changes")
-            message = socket.receive()
-        assert message["type"] == "error", message
-        assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-        assert message["payload"][0]["message"].startswith("after")
+        refused = refusal(fresh, cursor)
+        assert refused["extensions"]["code"] == "BAD_USER_INPUT"
+        assert refused["message"].startswith("after")
+
+
+def test_a_cursor_of_changes_that_are_older_than_24_hours_is_refused_and_none_is_skipped(
+    tmp_path: Path, place: Json
+) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        for title in ("one", "two", "three"):
+            api.ask("mutation ($t: String) { createConversation(input: {title: $t}) { __typename } }", t=title)
+    moment = datetime.now(UTC) - timedelta(hours=24)
+    for condition, created_at in (("< 3", moment - timedelta(minutes=1)), ("= 3", moment + timedelta(minutes=1))):
+        execute(place, f"UPDATE conversation_changes SET created_at = '{created_at}' WHERE sequence {condition}")
+
+    def kept() -> list[int]:
+        return [sequence for (sequence,) in execute(place, "SELECT sequence FROM conversation_changes")]
+
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        wait_until(lambda: kept() == [3])
+        for cursor in ("0", "1"):
+            refused = refusal(api, cursor)
+            assert refused["extensions"]["code"] == "BAD_USER_INPUT"
+            assert "no longer kept" in refused["message"]
+        assert [change["conversation"]["title"] for change in changes(api, 1, "2")] == ["three"]
+        execute(place, "DELETE FROM conversation_changes")
+        assert "no longer kept" in refusal(api, "2")["message"]
+        api.ask('mutation { createConversation(input: {title: "four"}) { __typename } }')
+        assert [change["conversation"]["title"] for change in changes(api, 1, "3")] == ["four"]
 
 
 def test_a_change_to_nothing_is_none(fresh: Api) -> None:

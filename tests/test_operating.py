@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -224,7 +225,8 @@ def test_idempotency_keys_are_deleted_once_they_are_no_longer_valid(tmp_path: Pa
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         for key in (old, new):
             api.answer("Hello", idempotencyKey=key)
-    execute(place, f"UPDATE idempotency_keys SET created_at = '2025-01-01 00:00:00+00:00' WHERE key = '{old}'")
+    for key, age in ((old, timedelta(hours=24, minutes=1)), (new, timedelta(hours=23, minutes=59))):
+        execute(place, f"UPDATE idempotency_keys SET created_at = '{datetime.now(UTC) - age}' WHERE key = '{key}'")
     deadline = time.monotonic() + WAIT
     with tertulia(tmp_path, **place):
         while len(execute(place, "SELECT key FROM idempotency_keys")) != 1:

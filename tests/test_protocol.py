@@ -1,6 +1,7 @@
 """PROTOCOL.md, rule by rule, over real sockets. The number in a test's name is the rule's."""
 
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,8 @@ from client import TERMINAL, Api, Json, apply, wait_until
 from conftest import Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
+
+from db.tables import now
 
 
 def numbers(events: list[Json]) -> list[int]:
@@ -215,6 +218,25 @@ def test_10_the_same_key_gives_the_same_answer_and_asks_claude_once(staged: Stag
     assert len({sent["generation"]["id"] for sent in (first, second, third)}) == 1
     assert len({sent["userMessage"]["id"] for sent in (first, second, third)}) == 1
     assert len(stage.claude.requests) == 1
+
+
+def test_10_a_key_is_good_for_24_hours_and_then_for_another_send(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = staged(says("once"), says("again"))
+    key = str(uuid4())
+
+    def send(hours: float, text: str) -> Json:
+        later = now() + timedelta(hours=hours)
+        monkeypatch.setattr("db.generations.now", lambda: later)
+        return stage.api.send(text, idempotencyKey=key)
+
+    first = send(0, "Hello")
+    stage.api.follow(first["generation"]["id"])
+    assert send(23.9, "Hello")["replayed"]
+    second = send(24.1, "Something else")
+    assert not second["replayed"]
+    assert stage.api.follow(second["generation"]["id"])[-1]["generation"]["message"]["text"] == "again"
 
 
 def test_10_a_key_with_other_input_is_refused(api: Api) -> None:
