@@ -2,10 +2,19 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pytest
+import redis
 from client import Api, Json, wait_until
+from conftest import Staged
 from media import image
 from running import execute, tertulia
+from scripted import Gate, says
+
+from server.opening import open_log
+from streams.log import EventLog, Signals
+from streams.memory import MemoryLog
 
 LISTED = "{ conversations { edges { node { id } } } }"
 TEMPORARY = "{ conversations(filter: {temporary: true}) { edges { node { id temporary } } } }"
@@ -83,3 +92,53 @@ def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
     conversation = fresh.ask(made)["createConversation"]["conversation"]
     assert conversation["temporary"]
     assert ids(fresh, LISTED) == []
+
+
+DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventLog]:
+    """The logs of the servers that the test starts."""
+    found: list[EventLog] = []
+
+    async def open_and_note(*arguments: Any, **more: Any) -> tuple[EventLog, Signals, bool]:
+        log, signals, alone = await open_log(*arguments, **more)
+        found.append(log)
+        return log, signals, alone
+
+    monkeypatch.setattr("server.app.open_log", open_and_note)
+    return found
+
+
+def has_log(place: Json, logs: list[EventLog], generation: str) -> bool:
+    if "redis_url" in place:
+        with redis.Redis.from_url(place["redis_url"]) as client:
+            return bool(client.keys(f"*{generation}*"))
+    (log,) = logs
+    assert isinstance(log, MemoryLog)
+    return log.held(UUID(generation)) is not None
+
+
+def test_the_log_of_an_answer_goes_with_its_conversation(logs: list[EventLog], fresh: Api, place: Json) -> None:
+    removed, kept = (fresh.send("Hello") for _ in range(2))
+    for sent in (removed, kept):
+        fresh.follow(sent["generation"]["id"])
+    assert has_log(place, logs, removed["generation"]["id"])
+    fresh.ask(DELETE, id=removed["conversation"]["id"])
+    assert not has_log(place, logs, removed["generation"]["id"])
+    assert has_log(place, logs, kept["generation"]["id"])
+
+
+def test_the_log_of_an_answer_that_is_being_written_goes_with_its_conversation(
+    tmp_path: Path, logs: list[EventLog], staged: Staged, place: Json
+) -> None:
+    stage = staged(says("half", Gate()))
+    sent = stage.api.send("Hello")
+    generation = sent["generation"]["id"]
+    stage.api.wait_for_text(generation, "half")
+    files = tmp_path / "tertulia.db-answers"
+    assert bool(list(files.glob(f"{generation}*"))) == ("redis_url" not in place)
+    stage.api.ask(DELETE, id=sent["conversation"]["id"])
+    assert not has_log(place, logs, generation)
+    assert not list(files.glob(f"{generation}*"))
