@@ -69,6 +69,10 @@ chaos: .venv/test.done ## Try each fault twenty times as often as `make test` do
 mutations: .venv/test.done ## Try 2,000 answers of a Claude in whose events one field is wrong
 	@TERTULIA_MUTATIONS=2000 $(BIN)/python -m pytest -n $(WORKERS) -rP tests/test_mutated_upstreams.py $(ARGS)
 
+.PHONY: mutants
+mutants: .venv/test.done ## Change the code in 500 places, and list the changes that no test notices (20 minutes)
+	@$(BIN)/python tests/mutants.py $(ARGS)
+
 .PHONY: node
 node:
 	@if command -v npm >/dev/null; then \

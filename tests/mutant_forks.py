@@ -1,0 +1,200 @@
+"""Forks of a process that has imported all code and tests: each runs some tests, after a change in its memory."""
+
+import os
+import resource
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Never
+
+import asyncpg
+import forking
+import forking_server
+import pytest
+import redis as redis_client
+from _pytest.runner import runtestprotocol
+from servers import Servers, run
+
+MEMORY = 6 << 30
+"""Bytes that a fork may use: a change may let a loop collect without end."""
+
+
+class SharedServers(Servers):
+    """PostgreSQL and Redis of this process, for one fork after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._clean = True
+        super().settings()
+
+    def begin(self) -> None:
+        """Forget what the fork before has left."""
+        self._clean = False
+        client = redis_client.Redis.from_url(self.redis_url())
+        client.flushall()
+        client.close()
+
+    def settings(self) -> dict[str, Any]:
+        self._drop_databases()
+        return super().settings()
+
+    def empty(self) -> dict[str, Any]:
+        self._drop_databases()
+        return super().empty()
+
+    def _drop_databases(self) -> None:
+        async def drop() -> None:
+            connection = await asyncpg.connect(self.postgres_url())
+            for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'tertulia_%'"):
+                if row["datname"] != self._template:
+                    await connection.execute(f"DROP DATABASE {row['datname']} WITH (FORCE)")
+            await connection.close()
+
+        if not self._clean:
+            run(drop())
+            self._clean = True
+
+    def again(self, _folder: Path) -> "SharedServers":
+        """Be what a fixture makes that wants servers of its own."""
+        return self
+
+    @property
+    def owns_postgres(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Leave them running for the next fork."""
+
+    def end(self) -> None:
+        super().close()
+
+
+@dataclass
+class Task:
+    """What a fork does: make a change, and run tests until one fails."""
+
+    tests: list[pytest.Item]
+    seconds: float
+    """After so long it is killed."""
+    prepare: Callable[[], bool]
+    finish: Callable[[str, float], None]
+    """Called with what came of it: passed, failed and the test, killed, or nothing to change."""
+    watch: Callable[[pytest.Item, list[pytest.TestReport]], bool]
+    """Called after each test; whether to go on."""
+
+
+@dataclass
+class Child:
+    task: Task
+    pid: int
+    folder: Path
+    started: float = field(default_factory=time.monotonic)
+
+
+class Forks:
+    """Runs tasks in forks, as many at a time as there are slots."""
+
+    def __init__(self, session: pytest.Session, servers: list[SharedServers]) -> None:
+        self._session = session
+        self._servers = servers
+
+    def run(self, tasks: Iterator[Task], until: float) -> None:
+        """Run tasks until they or the time end."""
+        slots: list[Child | None] = [None] * len(self._servers)
+        more = True
+        try:
+            while more or any(slots):
+                for number, servers in enumerate(self._servers):
+                    child = slots[number]
+                    if child is not None and not self._has_ended(child, until):
+                        continue
+                    task = next(tasks, None) if more and time.monotonic() < until else None
+                    more = task is not None
+                    slots[number] = None if task is None else self._begin(task, servers)
+                time.sleep(0.01)
+        finally:
+            for child in slots:
+                if child is not None:
+                    _kill(child.pid)
+                    shutil.rmtree(child.folder, ignore_errors=True)
+
+    def _begin(self, task: Task, servers: SharedServers) -> Child:
+        folder = Path(tempfile.mkdtemp(prefix="mutant-"))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self._work(task, servers, folder)
+            except BaseException as error:  # noqa: BLE001 - the fork ends here, whatever it is
+                (folder / "result").write_text(f"error {error!r}")
+            os._exit(1)
+        return Child(task, pid, folder)
+
+    def _work(self, task: Task, servers: SharedServers, folder: Path) -> Never:
+        os.setsid()
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(quiet, number)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        servers.begin()
+        self._session.config._tmp_path_factory._basetemp = folder / "tests"  # type: ignore[attr-defined]
+        (folder / "tests").mkdir()
+        # pytest has imported the file anew; its fixture makes what this name is.
+        setattr(sys.modules["conftest"], "Servers", servers.again)  # noqa: B010 - a module has no such attribute
+        result = "unchanged"
+        if task.prepare():
+            begin_fork_server(folder)
+            result = "passed"
+            for test, following in zip(task.tests, [*task.tests[1:], None], strict=True):
+                reports = runtestprotocol(test, log=False, nextitem=following)
+                if not task.watch(test, reports):
+                    result = f"failed {test.nodeid}"
+                    break
+        (folder / "result").write_text(result)
+        os._exit(0)
+
+    def _has_ended(self, child: Child, until: float) -> bool:
+        seconds = time.monotonic() - child.started
+        if os.waitpid(child.pid, os.WNOHANG) == (0, 0):
+            late = time.monotonic() > until + 5
+            if seconds < child.task.seconds and not late:
+                return False
+            _kill(child.pid)
+            os.waitpid(child.pid, 0)
+            result = "cut off" if late else "killed"
+        else:
+            file = child.folder / "result"
+            result = file.read_text() if file.exists() else "failed by a crash"
+        _kill(child.pid)
+        shutil.rmtree(child.folder, ignore_errors=True)
+        child.task.finish(result, seconds)
+        return True
+
+
+def _kill(pid: int) -> None:
+    """Kill a fork and all that it has started."""
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
+
+
+def begin_fork_server(folder: Path) -> None:
+    """Let the tests' commands be forks of this process, with the change that was made in it."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "forks"))
+    listener.listen(64)
+    ended, alive = os.pipe()
+    if os.fork() == 0:
+        os.dup2(ended, 0)
+        os.close(alive)
+        forking_server.serve(listener)
+        os._exit(0)
+    listener.close()
+    os.close(ended)
+    os.environ[forking.SHARED] = str(folder / "forks")

@@ -1,0 +1,371 @@
+"""Run the tests against small changes (mutants) of the code, and report those that no test notices.
+
+`make mutants` runs it: `python tests/mutants.py [--seconds 1200] [--sample 500] [--seed 24] [--only TEXT] [--keep-map]`.
+
+All code and tests are imported once. A first pass runs every test and records which suites of statements it reaches;
+the record is kept in `build/mutants/` until a file changes. Then each mutant gets a fork of this process, in which the
+change is made in memory and the fastest tests that reach it run until one fails. Nothing in the working tree changes.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+from mutant_forks import Forks, SharedServers, Task
+from mutating import Change, Source, functions_by_file
+
+ROOT = Path(__file__).parent.parent
+RECORD = ROOT / "build" / "mutants" / "reached.json"
+EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
+PACKAGES = ("schema", "resolvers", "claude", "streams", "db", "server", "tertulia")
+MUTATED = {
+    "streams": ["*"],
+    "db": [
+        *("accounts", "attachments", "changes", "conversations", "database", "generations", "leases", "ledger"),
+        *("messages", "paging", "read_limit", "search", "spending", "sqlite", "tool_calls", "inserting", "ownership"),
+    ],
+    "claude": [
+        *("answer", "asking", "beginning", "billing", "budget", "caching", "calling", "checkpoint", "compaction"),
+        *("finishing", "generator", "job", "pacing", "patience", "prices", "prompt", "removing", "rounds"),
+        *("server_budget", "settling", "usage", "work", "writing"),
+    ],
+    "server": ["admission", "draining", "guesses", "passwords", "sign_in", "tokens"],
+    "resolvers": ["limits", "windows"],
+    "schema": ["cost", "gate"],
+}
+LEFT_OUT = (
+    *("adapters", "alerts", "architecture", "backup", "bench", "claude", "command", "database_url", "deploy"),
+    *("deployed", "descriptions", "docs", "example_scripts", "examples", "faults", "freezes", "full_disk", "fuzz"),
+    *("http", "import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
+    *("multipart", "options", "page", "reducer", "secrets", "settings", "simulator", "simulator_server_tools"),
+    *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "tracing", "transfer"),
+    *("transport", "upgrades"),
+)
+"""Tests of other parts, of whole processes that are killed, and of the machine's speed: `test_faults` alone takes minutes."""
+SLOTS = 2 * (os.cpu_count() or 1)
+"""Tests wait a good part of their time."""
+IN_TURN = 3
+"""Tests of a file that are tried before those of the next file."""
+SLOWEST_TEST = 8.0
+RATE = 0.9
+
+
+@dataclass
+class Reached:
+    """What one test reaches: suites of statements, named by module and number."""
+
+    seconds: float
+    suites: list[str]
+
+
+class Recorder:
+    """Records which suites each test reaches."""
+
+    def __init__(self, sources: dict[str, Source]) -> None:
+        self._seen: set[str] = set()
+        self._file = -1
+        for name, source in sources.items():
+            source.instrument(partial(self._reached, name))
+
+    def _reached(self, module: str, number: int) -> None:
+        suite = f"{module}:{number}"
+        if suite not in self._seen:
+            self._seen.add(suite)
+            os.write(self._file, f"{suite}\n".encode())
+
+    def _open(self, file: Path) -> bool:
+        # Commands that the tests start are forks too, and append to the same file.
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return True
+
+    def _watch(self, test: pytest.Item, reports: list[pytest.TestReport]) -> bool:
+        seconds = sum(report.duration for report in reports)
+        passed = all(report.passed for report in reports)
+        os.write(self._file, f"={seconds:.3f} {int(passed)} {test.nodeid}\n".encode())
+        self._seen.clear()
+        return True
+
+    def tasks(self, items: list[pytest.Item], folder: Path) -> Iterator[Task]:
+        """Yield a task for every forty tests of a file."""
+        files: dict[Path, list[pytest.Item]] = defaultdict(list)
+        for item in items:
+            files[item.path].append(item)
+        for number, (file, tests) in enumerate(files.items()):
+            for start in range(0, len(tests), 40):
+                record = folder / f"{number}-{start}"
+                done = partial(self._done, f"{file.name} from test {start} on")
+                yield Task(tests[start : start + 40], 300, partial(self._open, record), done, self._watch)
+
+    def _done(self, what: str, result: str, seconds: float) -> None:
+        if result != "passed":
+            print(f"{what}: {result} after {seconds:.0f} s", flush=True)
+
+    def read(self, folder: Path) -> dict[str, Reached]:
+        """Return what the tests have reached that passed."""
+        tests: dict[str, Reached] = {}
+        for file in folder.iterdir():
+            suites: list[str] = []
+            for line in file.read_text().splitlines():
+                if not line.startswith("="):
+                    suites.append(line)
+                    continue
+                seconds, passed, name = line[1:].split(" ", 2)
+                if passed == "1":
+                    tests[name] = Reached(float(seconds), sorted(set(suites)))
+                else:
+                    print(f"left out, for it does not pass: {name}", flush=True)
+                suites = []
+        return tests
+
+
+@dataclass
+class Mutant:
+    """A change of a module, and what came of it."""
+
+    module: str
+    change: Change
+    tests: list[pytest.Item] = field(default_factory=list[pytest.Item])
+    reaching: int = 0
+    result: str = "not tried"
+    seconds: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Name the change by what changes, not by its line."""
+        return f"{self.module}:{self.change.scope}: {self.change.text}"
+
+    def __str__(self) -> str:
+        place = f"{self.module.replace('.', '/')}.py:{self.change.line}"
+        return f"{place} {self.change.scope}: {self.change.text} ({len(self.tests)} of {self.reaching} tests)"
+
+
+class Run:
+    """The plugin that takes over from pytest when it has collected the tests."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._until = time.monotonic() + options.seconds
+        self._killers: dict[str, Counter[str]] = defaultdict(Counter)
+        """By module, the tests that have noticed a change of it."""
+        self.rate = 0.0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        names = [name for package in PACKAGES for name in _modules(package, ["*"])]
+        modules = {name: importlib.import_module(name) for name in names}
+        functions = functions_by_file()
+        sources = {name: Source(module, functions) for name, module in modules.items()}
+        with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+            servers = [SharedServers(_made(Path(folder) / str(number))) for number in range(SLOTS)]
+            try:
+                forks = Forks(session, servers)
+                reached = self._record(forks, session.items, sources, Path(folder) / "reached")
+                self._try(forks, session.items, sources, reached)
+            finally:
+                for server in servers:
+                    server.end()
+        return True
+
+    def _record(
+        self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], folder: Path
+    ) -> dict[str, Reached]:
+        """Return what each test reaches, from the record or from a run of all tests."""
+        state = _state()
+        if RECORD.exists():
+            kept = json.loads(RECORD.read_text())
+            if kept["state"] == state or self._options.keep_map:
+                return {name: Reached(**test) for name, test in kept["tests"].items()}
+        print(f"Recording what {len(items)} tests reach ...", flush=True)
+        if (pid := os.fork()) == 0:
+            recorder = Recorder(sources)
+            forks.run(recorder.tasks(items, _made(folder)), self._until - self._options.seconds / 2)
+            tests = {name: vars(test) for name, test in recorder.read(folder).items()}
+            _made(RECORD.parent)
+            RECORD.write_text(json.dumps({"state": state, "tests": tests}))
+            sys.stdout.flush()
+            os._exit(0)
+        try:
+            os.waitpid(pid, 0)
+        except BaseException:
+            os.kill(pid, signal.SIGTERM)
+            raise
+        return {name: Reached(**test) for name, test in json.loads(RECORD.read_text())["tests"].items()}
+
+    def _try(
+        self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], reached: dict[str, Reached]
+    ) -> None:
+        reaching: dict[str, list[str]] = defaultdict(list)
+        for name, test in reached.items():
+            for suite in test.suites:
+                reaching[suite].append(name)
+        by_name = {item.nodeid: item for item in items}
+        equivalent = tomllib.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
+        every = _sample(sources, self._options)
+        mutants = [mutant for mutant in every if mutant.key not in equivalent][: self._options.sample]
+        print(f"Trying {len(mutants)} of {len(every)} changes ...", flush=True)
+
+        def tasks() -> Iterator[Task]:
+            for mutant in mutants:
+                source = sources[mutant.module]
+                names = source.dependents(mutant.change)
+                suites = {f"{module}:{number}" for module, other in sources.items() for number in other.users(names)}
+                if mutant.change.suite is not None:
+                    suites.add(f"{mutant.module}:{mutant.change.suite}")
+                found = {name for suite in suites for name in reaching[suite] if name in by_name}
+                mutant.reaching = len(found)
+                chosen = self._choose(mutant.module, {name: reached[name] for name in found})
+                mutant.tests = [by_name[name] for name in chosen]
+                seconds = 15 + 4 * sum(reached[name].seconds for name in chosen)
+                prepare = _nothing if self._options.control else partial(source.apply, mutant.change)
+                yield Task(mutant.tests, seconds, prepare, partial(self._tried, mutant), _all_passed)
+
+        started = time.monotonic()
+        forks.run(tasks(), self._until)
+        self.rate = _report(mutants, len(every), len(equivalent), time.monotonic() - started)
+
+    def _choose(self, module: str, found: dict[str, Reached]) -> list[str]:
+        """Return tests for so many seconds.
+
+        Those that have noticed most changes of the module come first. Then come the fastest of each file in turn,
+        beginning with the files that reach the largest part of the module.
+        """
+        files: dict[str, list[str]] = defaultdict(list)
+        depth: dict[str, set[str]] = defaultdict(set)
+        for name in sorted(found, key=lambda name: found[name].seconds):
+            file = name.partition("::")[0]
+            depth[file] |= {suite for suite in found[name].suites if suite.startswith(f"{module}:")}
+            if found[name].seconds < SLOWEST_TEST:
+                files[file].append(name)
+        killers = self._killers[module]
+        order = sorted(
+            (-killers[name], place // IN_TURN, -len(depth[file]), place, name)
+            for file, tests in files.items()
+            for place, name in enumerate(tests)
+        )
+        chosen: list[str] = []
+        left = self._options.budget
+        for *_, name in order:
+            if left > found[name].seconds:
+                left -= found[name].seconds
+                chosen.append(name)
+        return chosen
+
+    def _tried(self, mutant: Mutant, result: str, seconds: float) -> None:
+        mutant.result, mutant.seconds = result, seconds
+        if result.startswith("failed tests/"):
+            self._killers[mutant.module][result.removeprefix("failed ")] += 1
+        if self._options.verbose or result == "passed":
+            print(f"{result} ({seconds:.1f} s): {mutant}", flush=True)
+
+
+def _nothing() -> bool:
+    return True
+
+
+def _all_passed(_test: pytest.Item, reports: list[pytest.TestReport]) -> bool:
+    return not any(report.failed for report in reports)
+
+
+def _sample(sources: dict[str, Source], options: argparse.Namespace) -> list[Mutant]:
+    """Return the changes in an order of which every beginning is spread over the modules."""
+    placed: list[tuple[float, Mutant]] = []
+    for package, names in MUTATED.items():
+        for name in _modules(package, names):
+            chance = random.Random(f"{options.seed} {name}")
+            mutants = [Mutant(name, change) for change in sources[name].changes()]
+            chance.shuffle(mutants)
+            placed += [((i + chance.random()) / len(mutants), mutant) for i, mutant in enumerate(mutants)]
+    ordered = [mutant for _, mutant in sorted(placed, key=lambda pair: pair[0])]
+    return [mutant for mutant in ordered if any(text in str(mutant) for text in options.only or [""])]
+
+
+def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) -> float:
+    """Print the rate by module, and the changes that no test noticed; return the rate."""
+    tried = [mutant for mutant in mutants if mutant.result not in ("not tried", "cut off", "unchanged")]
+    survivors = [mutant for mutant in tried if mutant.result == "passed"]
+    by_module, missed = Counter(mutant.module for mutant in tried), Counter(mutant.module for mutant in survivors)
+    print("\nnoticed  tried  module")
+    for module, number in sorted(by_module.items()):
+        print(f"{number - missed[module]:7}  {number:5}  {module.replace('.', '/')}.py")
+    print("\nNoticed by no test:")
+    for mutant in survivors:
+        print(f"  {mutant}")
+    rate = 1 - len(survivors) / max(len(tried), 1)
+    results = Counter(mutant.result.partition(" ")[0] for mutant in mutants)
+    print(
+        f"\n{len(tried) - len(survivors)} of {len(tried)} changes were noticed ({rate:.1%}) in {seconds:.0f} s; "
+        f"{len(mutants) - len(tried)} of the sample were not tried. There are {every} changes; {equivalent} are listed "
+        f"as equivalent. {dict(results)}"
+    )
+    return rate
+
+
+def _modules(package: str, names: list[str]) -> list[str]:
+    files = sorted(file.stem for file in (ROOT / package).glob("*.py") if file.stem != "__init__")
+    return [f"{package}.{stem}" for stem in files if names == ["*"] or stem in names]
+
+
+def _state() -> str:
+    """Return a digest of all code and tests."""
+    digest = hashlib.sha256()
+    for folder in (*PACKAGES, "tests"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if "node_modules" not in file.parts:
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def main() -> int:
+    """Run, and return 1 where less than the expected part was noticed."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--seconds", type=float, default=1200, help="end after so long")
+    options.add_argument("--sample", type=int, default=500, help="changes to try")
+    options.add_argument("--budget", type=float, default=20, help="seconds of tests for a change")
+    options.add_argument("--seed", default="24")
+    options.add_argument("--only", action="append", help="only changes whose line contains this; may be repeated")
+    options.add_argument("--keep-map", action="store_true", help="keep the record although files have changed")
+    options.add_argument("--control", action="store_true", help="change nothing, to see what fails by itself")
+    options.add_argument("--verbose", action="store_true", help="print every change that was tried")
+    chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the forks and servers are ended, too
+    plugin = Run(chosen)
+    files = [str(file) for file in sorted((ROOT / "tests").glob("test_*.py")) if file.stem[5:] not in LEFT_OUT]
+    plain = [
+        "-W",
+        "ignore:Module already imported",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cov",
+        "-o",
+        "addopts=",
+        "-q",
+        "-s",
+    ]
+    status = pytest.main([*plain, "-o", "tmp_path_retention_policy=none", *files], plugins=[plugin])
+    return int(status) or int(plugin.rate < RATE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,339 @@
+"""Find small changes (mutants) in the syntax tree of a module, and apply them to the module that is already imported.
+
+A mutant is applied in memory: the code of the module's functions is replaced, and its constants that depend on the
+change are evaluated again. No file is written.
+"""
+
+import ast
+import copy
+import gc
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+}
+RENAMED = {"min": "max", "max": "min", "any": "all", "all": "any", "and_": "or_", "or_": "and_"}
+REMOVED = (ast.Expr, ast.AugAssign, ast.Raise, ast.Delete, ast.Continue, ast.Break)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+TESTED = (ast.If, ast.While, ast.IfExp)
+OPAQUE = (ast.JoinedStr, ast.Raise, ast.Assert, ast.ClassDef, ast.Import, ast.ImportFrom)
+"""Not looked into: texts, messages of errors, declarations."""
+UNCHANGED = ("annotation", "returns", "decorator_list", "type_params", "defaults", "kw_defaults", "ctx")
+"""Fields of nodes that are evaluated at import, or never."""
+NOT_BEHAVIOR = ("logger.", "span.")
+"""What a statement begins with that only reports."""
+Functions = dict[str, list[FunctionType]]
+CONTEXT = 60
+"""Characters of a statement that are shown on either side of a change."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A list of statements that run one after the other: the body of a function, of a branch, of a loop."""
+
+    number: int
+    scope: str
+    statements: list[ast.stmt]
+
+
+@dataclass
+class Change:
+    """One small change of a tree, made in place."""
+
+    line: int
+    scope: str
+    """The qualified name of the function, or the name of the module's constant."""
+    suite: int | None
+    """The number of the suite that runs the changed code; None for a constant of the module."""
+    make: Callable[[], Callable[[], None]]
+    """Make the change; return what takes it back."""
+    text: str = ""
+
+
+class Source:
+    """The syntax tree of an imported module, its suites and its possible changes, always in the same order."""
+
+    def __init__(self, module: ModuleType, functions: Functions) -> None:
+        self.module = module
+        self.file = str(module.__file__)
+        self.functions = functions.get(self.file, [])
+        self.tree = ast.parse(Path(self.file).read_text())
+        self.suites = list(self._suites())
+
+    def changes(self) -> list[Change]:
+        """Return all changes that can be made; those that read alike are numbered."""
+        suite_of = {id(statement): suite.number for suite in self.suites for statement in suite.statements}
+        changes = list(_changes(self.tree, suite_of))
+        same: Counter[tuple[str, str]] = Counter()
+        for change in changes:
+            same[change.scope, change.text] += 1
+            if (number := same[change.scope, change.text]) > 1:
+                change.text += f" (number {number})"
+        return changes
+
+    def _suites(self) -> Iterator[Suite]:
+        number = 0
+        stack: list[tuple[ast.AST, str]] = [(self.tree, "")]
+        while stack:
+            node, scope = stack.pop()
+            stack += [(child, _scope(child, scope)) for child in ast.iter_child_nodes(node)]
+            if scope and not isinstance(node, ast.ClassDef):
+                for field in ("body", "orelse", "finalbody"):
+                    statements = getattr(node, field, None)
+                    if isinstance(statements, list) and statements:
+                        yield Suite(number, scope, statements)
+                        number += 1
+
+    def instrument(self, reached: Callable[[int], None]) -> None:
+        """Let every suite call `reached` with its number when it begins."""
+        before = _compiled(self.tree, self.file)
+        for suite in self.suites:
+            call = ast.Call(ast.Name("__reached__", ast.Load()), [ast.Constant(suite.number)], [])
+            position = 1 if _is_text(suite.statements[0]) else 0
+            suite.statements.insert(position, ast.copy_location(ast.Expr(call), suite.statements[0]))
+        ast.fix_missing_locations(self.tree)
+        self.module.__dict__["__reached__"] = reached
+        _replace(before, _compiled(self.tree, self.file), self.functions)
+
+    def apply(self, change: Change) -> bool:
+        """Change the module in memory; return whether anything is changed by it."""
+        before = _compiled(self.tree, self.file)
+        undo = change.make()
+        after = _compiled(self.tree, self.file)
+        found = _replace(before, after, self.functions)
+        names = self.dependents(change)
+        for statement in self.tree.body:
+            name, value = _constant(statement)
+            if name in names and value is not None:
+                code = compile(ast.fix_missing_locations(ast.Expression(value)), self.file, "eval", dont_inherit=True)
+                _assign(name, self.module, eval(code, self.module.__dict__))
+                found = True
+        undo()
+        return found
+
+    def dependents(self, change: Change) -> set[str]:
+        """Return the names of the module's constants whose value depends on the changed code."""
+        changed = {change.scope.partition(".")[0]}
+        names = changed if change.suite is None else set[str]()
+        for statement in self.tree.body:
+            name, value = _constant(statement)
+            if value is not None and changed & {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}:
+                changed.add(name)
+                names.add(name)
+        return names
+
+    def users(self, names: set[str]) -> Iterator[int]:
+        """Yield the numbers of the suites that name one of these constants."""
+        for suite in self.suites:
+            for node in (part for statement in suite.statements for part in ast.walk(statement)):
+                if getattr(node, "id", None) in names or getattr(node, "attr", None) in names:
+                    yield suite.number
+                    break
+
+
+def _changes(tree: ast.Module, suite_of: dict[int, int]) -> Iterator[Change]:
+    for statement in tree.body:
+        name, value = _constant(statement)
+        if value is not None:
+            yield from _inside(statement, statement, name, None)
+    stack: list[tuple[ast.AST, str]] = [(tree, "")]
+    while stack:
+        node, scope = stack.pop()
+        stack += [(child, _scope(child, scope)) for child in reversed(list(ast.iter_child_nodes(node)))]
+        if id(node) in suite_of and isinstance(node, ast.stmt):
+            yield from _of_statement(node, tree, scope, suite_of[id(node)])
+
+
+def _scope(node: ast.AST, scope: str) -> str:
+    """Return the qualified name of a function or class, or that of what it is in."""
+    return f"{scope}.{node.name}".lstrip(".") if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else scope
+
+
+def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: int) -> Iterator[Change]:
+    source = ast.unparse(statement)
+    if _is_text(statement) or source.startswith(NOT_BEHAVIOR) or _is_failpoint(source):
+        return
+    if isinstance(statement, REMOVED) or (isinstance(statement, ast.Return) and statement.value is None):
+        yield _swap(statement, scope, suite, statement, *_place(tree, statement), ast.Pass())
+    if isinstance(statement, (ast.With, ast.AsyncWith)) and all(item.optional_vars is None for item in statement.items):
+        bare = ast.If(ast.Constant(value=True), statement.body, [])
+        yield _swap(statement, scope, suite, statement, *_place(tree, statement), bare)
+    if not isinstance(statement, (*FUNCTIONS, *OPAQUE)):
+        yield from _inside(statement, statement, scope, suite)
+
+
+def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: int | None) -> Iterator[Change]:
+    """Yield the changes of a node's expressions, without those of the statements in it."""
+    for field, value in ast.iter_fields(node):
+        if field in UNCHANGED:
+            continue
+        values: list[object] = value if isinstance(value, list) else [value]
+        for index, child in enumerate(values):
+            if not isinstance(child, ast.AST) or isinstance(child, (ast.stmt, ast.ExceptHandler, *OPAQUE)):
+                continue
+            place = index if isinstance(value, list) else None
+            for new in _variants(node, field, child):
+                yield _swap(statement, scope, suite, child, node, field, place, new)
+            yield from _inside(statement, child, scope, suite)
+
+
+def _variants(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
+    if type(node) in SWAPPED and not (isinstance(parent, ast.BinOp) and _joins_texts(parent)):
+        yield SWAPPED[type(node)]()
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield copy.deepcopy(node.operand)  # it gets another place, and the original must keep its own
+    elif isinstance(node, ast.Name) and node.id in RENAMED and isinstance(parent, ast.Call) and field == "func":
+        yield ast.Name(RENAMED[node.id], ast.Load())
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        if not isinstance(parent, ast.While):
+            yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        small = isinstance(node.value, int) and node.value < 10
+        yield ast.Constant(node.value + 1 if small or not node.value else node.value * 10)
+    elif isinstance(parent, TESTED) and field == "test" and isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
+        yield ast.UnaryOp(ast.Not(), node)
+
+
+def _swap(
+    statement: ast.stmt, scope: str, suite: int | None, old: ast.AST, parent: ast.AST, field: str, place: int | None,
+    new: ast.AST,
+) -> Change:  # fmt: skip
+    def put(node: ast.AST) -> None:
+        if place is None:
+            setattr(parent, field, node)
+        else:
+            getattr(parent, field)[place] = node
+
+    def make() -> Callable[[], None]:
+        put(ast.copy_location(new, old) if hasattr(old, "lineno") else new)
+        ast.fix_missing_locations(parent)
+        return lambda: put(old)
+
+    change = Change(getattr(old, "lineno", getattr(parent, "lineno", statement.lineno)), scope, suite, make)
+    before = _shown(statement)
+    undo = make()
+    change.text = _difference(before, "" if statement is old else _shown(statement))
+    undo()
+    return change
+
+
+def _shown(statement: ast.stmt) -> str:
+    """Return a statement on one line; of a compound one, what comes before its body."""
+    text = ast.unparse(statement)
+    if isinstance(statement, (ast.If, ast.While, ast.For, ast.AsyncFor, ast.With, ast.AsyncWith, ast.Try, ast.Match)):
+        text = text.partition(":\n")[0]
+    return " ".join(text.split())
+
+
+def _difference(before: str, after: str) -> str:
+    """Show a change, and some of what is around it."""
+    if not after:
+        return f"removed: {before[: 2 * CONTEXT]}"
+    start = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
+    start = max(start - CONTEXT, 0)
+    return f"{before[start : start + 2 * CONTEXT]} -> {after[start : start + 2 * CONTEXT]}"
+
+
+def _place(tree: ast.Module, statement: ast.stmt) -> tuple[ast.AST, str, int]:
+    for node in ast.walk(tree):
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list) and any(one is statement for one in value):
+                return node, field, [one is statement for one in value].index(True)
+    raise LookupError(statement)
+
+
+def _constant(statement: ast.stmt) -> tuple[str, ast.expr | None]:
+    """Return the name and the value of a constant of the module."""
+    target = None
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign):
+        target = statement.target
+    if not isinstance(target, ast.Name) or not target.id.isupper():
+        return "", None
+    assert isinstance(statement, (ast.Assign, ast.AnnAssign))
+    declares = statement.value is None or "Failpoint(" in ast.unparse(statement.value)
+    return target.id, None if declares else statement.value
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_failpoint(source: str) -> bool:
+    called, found, _ = source.removeprefix("await ").partition("(")
+    name, _, method = called.rpartition(".")
+    return bool(found) and name.isupper() and method in ("hit", "reach")
+
+
+def _joins_texts(node: ast.BinOp) -> bool:
+    sides = (node.left, node.right)
+    return any(isinstance(side, ast.JoinedStr) or isinstance(getattr(side, "value", None), str) for side in sides)
+
+
+def _compiled(tree: ast.Module, file: str) -> CodeType:
+    return compile(tree, file, "exec", dont_inherit=True)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield value
+            yield from _codes(value)
+
+
+def _replace(before: CodeType, after: CodeType, functions: list[FunctionType]) -> bool:
+    """Give every function that has a code of `before` the corresponding one of `after`; return whether any differs."""
+    named: dict[tuple[str, int], list[CodeType]] = {}
+    for code in _codes(after):
+        named.setdefault((code.co_qualname, code.co_firstlineno), []).append(code)
+    new: dict[CodeType, CodeType] = {}
+    for code in _codes(before):
+        matching = named.get((code.co_qualname, code.co_firstlineno))
+        if matching:
+            replacement = matching.pop(0)
+            if replacement != code:
+                new[code] = replacement
+    found = False
+    for function in functions:
+        if function.__code__ in new:
+            function.__code__ = new[function.__code__]
+            found = True
+    return found
+
+
+def functions_by_file() -> Functions:
+    """Return all functions of the process by the file of their code."""
+    functions: Functions = defaultdict(list)
+    for value in gc.get_objects():
+        if type(value) is FunctionType:
+            functions[value.__code__.co_filename].append(value)
+    return functions
+
+
+def _assign(name: str, module: ModuleType, value: object) -> None:
+    """Give a constant a new value, also in the modules that have imported it."""
+    old = module.__dict__[name]
+    for other in list(sys.modules.values()):
+        namespace = getattr(other, "__dict__", {})
+        if getattr(other, "__file__", None) and namespace.get(name) is old:
+            namespace[name] = value
