@@ -1,0 +1,252 @@
+"""Leases in the database: who may write a generation, and what a sweep takes, at times that the test names."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from client import Json
+from conftest import EMBEDDED
+from running import lay
+
+from db import conversations, leases
+from db.database import AsyncSession, Database
+from db.inserting import insert
+from db.tables import Conversation, Generation, Message, Role, Status, new_id
+from db.tool_calls import CallStatus, ToolCall
+
+pytestmark = pytest.mark.both
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ME, OTHER = uuid4(), uuid4()
+UNTIL = NOON + timedelta(hours=1)
+ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
+
+
+def seconds(number: float) -> datetime:
+    """Return the moment so many seconds after noon, which is now for all queries."""
+    return NOON + timedelta(seconds=number)
+
+
+@pytest.fixture(scope="module")
+def url(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if setup == EMBEDDED:
+        found = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('leases') / 'tertulia.db'}"
+        lay(found)
+        return found
+    settings: Json = request.getfixturevalue("servers").settings()
+    return str(settings["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
+
+
+class Store:
+    """The rows of one test."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, **columns: Any) -> UUID:
+        """Insert a generation that runs with the columns given, in a conversation of its own."""
+        user = await conversations.ensure_user(self.session, "ada")
+        conversation = Conversation(owner_id=user.id, model="claude-opus-5-5")
+        message = Message(conversation_id=conversation.id, role=Role.ASSISTANT, depth=1, content=[])
+        values: Json = {"status": Status.RUNNING, "model": "claude-opus-5-5", "created_at": seconds(-3_600)}
+        generation = Generation(
+            id=new_id(), conversation_id=conversation.id, message_id=message.id, **(values | columns)
+        )
+        for row in (conversation, message, generation):
+            await insert(self.session, [row])
+        return generation.id
+
+    async def call(self, generation_id: UUID, status: CallStatus) -> None:
+        """Insert a call of a tool."""
+        user = await conversations.ensure_user(self.session, "ada")
+        more: Json = {"conversation_id": uuid4(), "tool_use_id": f"toolu_{uuid4().hex}", "name": "ask"}
+        await insert(self.session, [ToolCall(owner_id=user.id, generation_id=generation_id, status=status, **more)])
+
+    async def row(self, generation_id: UUID) -> Generation:
+        found = await self.session.get(Generation, generation_id, populate_existing=True)
+        assert found is not None
+        return found
+
+
+Use = Callable[[Callable[[Store], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Use:
+    """Run a test in one transaction, which is rolled back: no test sees the rows of another."""
+    monkeypatch.setattr(leases, "now", lambda: NOON)
+
+    async def work(test: Callable[[Store], Awaitable[None]]) -> None:
+        database = Database(url)
+        try:
+            async with database.write() as session:
+                await test(Store(session))
+                await session.rollback()
+        finally:
+            await database.close()
+
+    return lambda test: asyncio.run(work(test))
+
+
+def test_only_the_holder_renews_and_only_what_has_not_ended(use: Use) -> None:
+    async def test(store: Store) -> None:
+        mine, others = [await store.add(holder=holder, lease_until=seconds(-1)) for holder in (ME, OTHER)]
+        ended = [await store.add(status=status, holder=ME, lease_until=seconds(1)) for status in ENDED]
+        for id in (others, *ended):
+            assert await leases.renew(store.session, id, ME, {"sequence": 9}) is None
+            assert (await store.row(id)).sequence == 0
+        assert await leases.renew(store.session, mine, ME, {"sequence": 9}) == leases.Held(stop_requested=False)
+        held = await leases.renew_all(store.session, [mine, others, *ended], ME, UNTIL)
+        assert held == {mine: leases.Held(stop_requested=False)}
+        assert (await store.row(mine)).lease_until == UNTIL
+        assert (await store.row(others)).lease_until == seconds(-1)
+
+    use(test)
+
+
+def test_the_holder_learns_that_a_stop_was_requested_and_what_has_ended_is_not_stopped(use: Use) -> None:
+    async def test(store: Store) -> None:
+        mine = await store.add(holder=ME, lease_until=seconds(1))
+        ended = await store.add(status=Status.COMPLETED, holder=ME)
+        for id in (mine, ended):
+            await leases.request_stop(store.session, id)
+        assert await leases.renew_all(store.session, [mine], ME, UNTIL) == {mine: leases.Held(stop_requested=True)}
+        assert not (await store.row(ended)).stop_requested
+
+    use(test)
+
+
+def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> None:
+    async def test(store: Store) -> None:
+        mine, others = [await store.add(holder=holder, lease_until=seconds(1), sequence=4) for holder in (ME, OTHER)]
+        error = {"code": "API_ERROR", "message": "It failed."}
+        assert await leases.end_as_failed(store.session, others, ME, error, None) is None
+        assert (await store.row(others)).status is Status.RUNNING
+        # The number of the last event is the one after the last that was saved.
+        assert await leases.end_as_failed(store.session, mine, ME, error, None) == 5
+        assert await leases.end_as_failed(store.session, mine, ME, error, 9) is None
+        row = await store.row(mine)
+        assert (row.status, row.sequence, row.error, row.reserved) == (Status.FAILED, 5, error, None)
+
+    use(test)
+
+
+def test_a_generation_is_claimed_where_nobody_holds_it_any_more(use: Use) -> None:
+    async def test(store: Store) -> None:
+        free, lapsed = await store.add(), await store.add(holder=OTHER, lease_until=seconds(-0.001))
+        held = await store.add(holder=OTHER, lease_until=seconds(0.001))
+        ended = [await store.add(status=status) for status in ENDED]
+        for id in (free, lapsed):
+            assert await leases.claim(store.session, id, ME, UNTIL)
+            row = await store.row(id)
+            assert (row.holder, row.lease_until) == (ME, UNTIL)
+        for id in (held, *ended):
+            assert not await leases.claim(store.session, id, ME, UNTIL)
+            assert (await store.row(id)).holder != ME
+
+    use(test)
+
+
+async def swept(store: Store, own: tuple[UUID, ...] = (), *, everything: bool = False) -> set[UUID]:
+    return set(await leases.claim_lapsed(store.session, ME, UNTIL, own, everything=everything))
+
+
+def test_a_sweep_takes_lapsed_leases_and_leaves_those_that_hold_or_are_its_own(use: Use) -> None:
+    async def test(store: Store) -> None:
+        lapsed = await store.add(holder=OTHER, lease_until=seconds(-0.001))
+        own = await store.add(holder=ME, lease_until=seconds(-60))
+        await store.add(holder=OTHER, lease_until=seconds(0.001))
+        await store.add(status=Status.FAILED, holder=OTHER, lease_until=seconds(-60))
+        assert await swept(store, (own,)) == {lapsed}
+        row = await store.row(lapsed)
+        assert (row.holder, row.lease_until) == (ME, UNTIL)
+        assert await swept(store, (own,)) == set()
+
+    use(test)
+
+
+def test_the_only_server_takes_what_others_hold_at_its_start(use: Use) -> None:
+    async def test(store: Store) -> None:
+        held = await store.add(holder=OTHER, lease_until=UNTIL)
+        queued = await store.add(status=Status.QUEUED, created_at=NOON)
+        mine = await store.add(holder=ME, lease_until=UNTIL)
+        assert await swept(store) == set()
+        assert await swept(store, everything=True) == {held, queued}
+        assert (await store.row(mine)).holder == ME
+
+    use(test)
+
+
+def test_a_sweep_takes_the_head_of_a_queue_after_5_seconds_and_nothing_that_waits(use: Use) -> None:
+    async def test(store: Store) -> None:
+        new = await store.add(status=Status.QUEUED, created_at=seconds(-4.9))
+        running = await store.add(holder=OTHER, lease_until=UNTIL)
+        await store.add(status=Status.QUEUED, waits_for=running)
+        await store.add(status=Status.QUEUED, waits_for=new)
+        heads = {await store.add(status=Status.QUEUED, created_at=seconds(-5.1))}
+        for status in ENDED:
+            ended = await store.add(status=status)
+            heads.add(await store.add(status=Status.QUEUED, waits_for=ended))
+        assert await swept(store) == heads
+
+    use(test)
+
+
+def test_a_sweep_takes_an_answer_that_waits_for_tools_once_it_need_not_wait(use: Use) -> None:
+    async def test(store: Store) -> None:
+        waiting = {"status": Status.AWAITING_TOOL_RESULTS, "tools_expire_at": seconds(0.001)}
+        still = await store.add(**waiting)
+        expired, answered = await store.add(**waiting | {"tools_expire_at": NOON}), await store.add(**waiting)
+        partly = await store.add(**waiting)
+        for id, statuses in (
+            (still, [CallStatus.WAITING]),
+            (expired, [CallStatus.WAITING]),
+            (answered, [CallStatus.ANSWERED]),
+            (partly, [CallStatus.ANSWERED, CallStatus.WAITING]),
+        ):
+            for status in statuses:
+                await store.call(id, status)
+        assert await swept(store) == {expired, answered}
+
+    use(test)
+
+
+def test_what_waited_for_an_answer_that_has_ended_is_claimed_in_its_order(use: Use) -> None:
+    async def test(store: Store) -> None:
+        ended = await store.add(status=Status.COMPLETED)
+        waiting = [await store.add(status=Status.QUEUED, waits_for=ended) for _ in range(2)]
+        assert await leases.claim_following(store.session, ended, ME, UNTIL) == waiting
+        # One that was stopped while it waited leaves its place.
+        running = await store.add(holder=OTHER, lease_until=UNTIL)
+        stopped = await store.add(status=Status.STOPPED, waits_for=running)
+        last = await store.add(status=Status.QUEUED, waits_for=stopped)
+        assert await leases.claim_following(store.session, stopped, ME, UNTIL) == []
+        row = await store.row(last)
+        assert (row.waits_for, row.holder) == (running, None)
+
+    use(test)
+
+
+def test_progress_is_saved_with_its_number_and_the_text_of_its_own_message(use: Use) -> None:
+    async def test(store: Store) -> None:
+        one, two = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
+        rows = [await store.row(id) for id in (one, two)]
+        content = [[{"type": "text", "text": text}] for text in ("one", "two")]
+        await leases.save_progress(
+            store.session,
+            [
+                leases.Progress(row.id, row.message_id, 7 + place, NOON, content[place], {"output_tokens": place})
+                for place, row in enumerate(rows)
+            ],
+        )
+        for place, id in enumerate((one, two)):
+            row = await store.row(id)
+            message = await store.session.get(Message, row.message_id)
+            assert message is not None
+            saved = (row.sequence, row.first_token_at, row.output_tokens, message.content)
+            assert saved == (7 + place, NOON, place, content[place])
+
+    use(test)
