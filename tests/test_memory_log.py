@@ -118,11 +118,15 @@ def test_logs_that_have_ended_take_64_megabytes_together_and_the_oldest_go_first
     run(work())
 
 
+def letter(id: UUID, number: int) -> GenerationEvent:
+    return TextDelta(id, number, 0, number, "x")
+
+
 def test_the_numbers_of_many_small_pieces_count_too() -> None:
     async def work() -> None:
-        log, number = MemoryLog(), 200_000
+        log = MemoryLog()
         # 0.2 MB of text, and 0.8 MB of offsets.
-        first = write(log, *[lambda id, number: TextDelta(id, number, 0, number, "x")] * number)
+        first = write(log, *[letter] * 200_000)
         others = [write(log, *SHAPES["one long text"]) for _ in range(63)]
         assert await kept(log, [first, *others]) == [False] + [True] * 63
 

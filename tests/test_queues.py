@@ -1,11 +1,8 @@
-"""Queued messages: what they wait for, when a sweep begins one that was forgotten, and what a draining server does."""
+"""Queued messages: what they wait for, and what a draining server leaves to the next process."""
 
-import asyncio
 import signal
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import pytest
 from client import Api, Json, wait_until
@@ -13,9 +10,6 @@ from conftest import Staged
 from faults import Server
 from running import execute
 from scripted import Gate, says, scripted
-
-from db import leases
-from db.database import Database
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 FORGOTTEN = "status = 'queued', holder = NULL, lease_until = NULL, finished_at = NULL"
@@ -37,7 +31,7 @@ def rows(place: Json) -> list[tuple[str, bool]]:
 @pytest.mark.both
 def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(staged: Staged, place: Json) -> None:
     gate = Gate()
-    stage = staged(says("Hello"), says("one", gate), says("two"), lease_seconds=1)
+    stage = staged(says("Hello"), says("one", gate), says("two"), lease_seconds=3)
     stage.api.answer("Hello")
     running = stage.api.send("1")
     assert gate.reached.wait(20)
@@ -50,29 +44,6 @@ def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(st
     gate.open.set()
     assert stage.api.follow(waiting)[-1]["generation"]["message"]["text"] == "two"
     assert [len(request["messages"]) for request in stage.claude.requests] == [1, 1, 3]
-
-
-@pytest.mark.both
-def test_a_message_that_nobody_has_begun_for_5_seconds_is_claimed_by_a_sweep(
-    staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage = staged(says("Hello"), lease_seconds=600)
-    generation = UUID(stage.api.answer("Hello")["generation"]["id"])
-    execute(place, f"UPDATE generations SET {FORGOTTEN}, created_at = '{CREATED}'")
-
-    async def claimed(seconds: float) -> Sequence[UUID]:
-        monkeypatch.setattr(leases, "now", lambda: CREATED + timedelta(seconds=seconds))
-        database = Database(place["database_url"].replace("postgresql://", "postgresql+asyncpg://"))
-        async with database.write() as session:
-            found = await leases.claim_lapsed(session, uuid4(), CREATED + timedelta(hours=1), everything=False)
-        await database.close()
-        return found
-
-    assert asyncio.run(claimed(4.9)) == []
-    assert asyncio.run(claimed(5.1)) == [generation]
-    # What a process holds is claimed by no other one before its lease has lapsed.
-    assert asyncio.run(claimed(3_599)) == []
-    assert asyncio.run(claimed(3_601)) == [generation]
 
 
 @pytest.mark.both

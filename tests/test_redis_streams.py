@@ -16,6 +16,7 @@ from servers import Servers
 
 from claude.calling import Bounds
 from streams import redis_reader, redis_writer
+from streams.encoding import encode
 from streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
 from streams.lease import Lease
 from streams.redis_log import RedisLog
@@ -274,6 +275,53 @@ async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, HeldRedis]]:
             await asyncio.wait([task], timeout=0.1)
         await reader.close()
         await held.aclose()
+
+
+def test_a_stream_that_lacks_its_beginning_is_gone_and_not_an_empty_one(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        client.xadd(stream_key(id), {"e": encode([delta(id, 5)])}, id="5-0")
+        async with opened(url) as log:
+            assert await log.read(id) is None
+            assert await log.read(uuid4()) is None
+            assert await log.take(id, lease()) is None
+
+    run(work())
+
+
+def test_a_follower_whose_process_has_lost_the_answer_is_told_to_look_elsewhere(url: str) -> None:
+    async def work() -> None:
+        id, held = uuid4(), lease()
+        async with opened(url) as log:
+            log.open(id, held)
+            log.append(id, [GenerationStarted(id, 1)])
+            await log.flush(id)
+            async with aclosing(log.follow(id, Follower(1))) as batches:
+                first = asyncio.ensure_future(anext(batches))
+                await asyncio.sleep(0)
+                log.release(id, held)
+                assert list(await first) == []
+                assert [batch async for batch in batches] == []
+
+    run(work())
+
+
+def test_signals_do_not_pile_up_in_redis(url: str, client: Any) -> None:
+    async def work() -> None:
+        with client.pipeline() as many:
+            for _ in range(5_000):
+                many.xadd(redis_reader.SIGNALS, {"changed": str(uuid4())})
+            many.execute()
+        heard = asyncio.Event()
+        async with opened(url) as one, opened(url) as other:
+            other.on("ended", lambda _: heard.set())
+            while not heard.is_set():
+                one.send("ended", uuid4())
+                await asyncio.sleep(0.01)
+        # Redis removes whole nodes of its tree, of a hundred entries each.
+        assert client.xlen(redis_reader.SIGNALS) < 1_500
+
+    run(work())
 
 
 def test_a_new_follower_does_not_wait_for_the_command_that_blocks(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
