@@ -11,11 +11,13 @@ from streams.journal import Journal
 from streams.lease import Lease
 from streams.log import SILENCE
 from streams.stream import Follower, Stream
+from tertulia.failpoints import Failpoint
 
 LIFE_AFTER_END = 15 * 60.0
 """Seconds for which a finished log can still be read."""
 KEPT_BYTES = 64_000_000
 """What finished logs may take together; beyond it the oldest go first."""
+WRITING = Failpoint("journal.writing")
 SLACK = 0.01
 """Seconds by which a timer may be early."""
 
@@ -76,8 +78,12 @@ class MemoryLog:
         if stream is None or upto <= stream.shown or not stream.is_held:
             return
         if self._journal is not None and not (stream.ended and upto == stream.last):
+            WRITING.hit(generation_id)
             whole = bool(fresh) and fresh[0].sequence == stream.shown + 1
             self._journal.write(generation_id, fresh if whole else tuple(stream.each(stream.shown, upto)))
+            # A process that was frozen since the first look may have written too late for whoever has taken over.
+            if not stream.is_held:
+                return
         stream.show(upto)
         if stream.over:
             if self._journal is not None:
