@@ -1,0 +1,107 @@
+"""Prices: the exact amount of one call, from the token counts that Claude reports."""
+
+from decimal import Decimal
+
+import pytest
+
+from claude.prices import TABLE, VERSION, Prices
+
+DOLLAR = 10**12
+"""Units."""
+MILLION = 1_000_000
+
+
+def dollars(model: str, usage: dict[str, int], prices: Prices | None = None) -> Decimal:
+    amount = (prices or Prices()).amount(model, usage)
+    assert amount is not None
+    return Decimal(amount) / DOLLAR
+
+
+@pytest.mark.parametrize(
+    ("usage", "price"),
+    [
+        ({"input_tokens": MILLION}, "4"),
+        ({"output_tokens": MILLION}, "20"),
+        ({"cache_read_tokens": MILLION}, "0.20"),
+        ({"cache_write_tokens": MILLION}, "5"),
+        ({"cache_write_tokens": MILLION, "cache_write_1h_tokens": MILLION}, "8"),
+        ({"cache_write_tokens": MILLION, "cache_write_1h_tokens": 400_000}, "6.2"),
+        ({"web_searches": 3}, "0.03"),
+        ({"input_tokens": 1, "output_tokens": 1}, "0.000024"),
+    ],
+)
+def test_each_kind_of_token_has_its_own_price(usage: dict[str, int], price: str) -> None:
+    assert dollars("claude-opus-5-5", usage) == Decimal(price)
+
+
+LONG = {
+    "new": {"input_tokens": 100_001},
+    "read from the cache": {"input_tokens": 1, "cache_read_tokens": 100_000},
+    "written to the cache": {"input_tokens": 1, "cache_write_tokens": 100_000},
+    "written to the cache for an hour": {
+        "input_tokens": 1,
+        "cache_write_tokens": 100_000,
+        "cache_write_1h_tokens": 100_000,
+    },
+    "of all kinds": {"input_tokens": 40_001, "cache_read_tokens": 30_000, "cache_write_tokens": 30_000},
+}
+
+
+@pytest.mark.parametrize("usage", LONG.values(), ids=LONG)
+def test_cached_tokens_count_toward_a_long_prompt(usage: dict[str, int]) -> None:
+    price, shorter = TABLE["claude-haiku-5-5"], {**usage, "input_tokens": usage["input_tokens"] - 1}
+    assert price.amount(usage) == 5 * (price.amount(shorter) + price.amount({"input_tokens": 1}))
+
+
+def test_output_does_not_make_a_prompt_long_and_costs_more_after_a_long_one() -> None:
+    assert dollars("claude-haiku-5-5", {"output_tokens": MILLION}) == Decimal("0.5")
+    assert dollars("claude-haiku-5-5", {"input_tokens": 100_001, "output_tokens": MILLION}) == Decimal("2.5500005")
+
+
+def test_searches_cost_the_same_after_a_long_prompt() -> None:
+    without = dollars("claude-haiku-5-5", {"input_tokens": 200_000})
+    assert without == Decimal("0.1")
+    assert dollars("claude-haiku-5-5", {"input_tokens": 200_000, "web_searches": 2}) == without + Decimal("0.02")
+
+
+def test_most_models_cost_the_same_after_a_long_prompt() -> None:
+    assert dollars("claude-opus-5-5", {"input_tokens": 200_000}) == Decimal("0.8")
+
+
+def test_the_price_list_keeps_the_proportions_of_the_published_one() -> None:
+    for model, price in TABLE.items():
+        assert (price.output, price.write, price.write_1h) == (
+            5 * price.input,
+            price.input * Decimal("1.25"),
+            2 * price.input,
+        ), model
+        assert 0 < price.read <= price.input / 10, model
+
+
+def test_a_price_in_the_settings_replaces_that_of_the_list_and_names_its_version() -> None:
+    own = Prices({"claude-opus-5-5": {"input": "1", "output": "3"}})
+    assert own.version == f"{VERSION}+own"
+    assert Prices().version == VERSION
+    expected = {
+        "input_tokens": "1",
+        "output_tokens": "3",
+        "cache_write_tokens": "1.25",
+        "cache_read_tokens": "0.1",
+    }
+    for name, price in expected.items():
+        assert dollars("claude-opus-5-5", {name: MILLION}, own) == Decimal(price)
+    both = {"cache_write_tokens": MILLION, "cache_write_1h_tokens": MILLION}
+    assert dollars("claude-opus-5-5", both, own) == 2
+    assert dollars("claude-sonnet-5-5", {"input_tokens": MILLION}, own) == 2
+
+
+def test_prices_of_the_cache_in_the_settings_are_used_as_they_are() -> None:
+    own = Prices({"m": {"input": 1, "output": 3, "write": "1.5", "write_1h": "2.5", "read": "0.25"}})
+    assert dollars("m", {"cache_write_tokens": MILLION, "cache_write_1h_tokens": MILLION}, own) == Decimal("2.5")
+    assert dollars("m", {"cache_write_tokens": MILLION}, own) == Decimal("1.5")
+    assert dollars("m", {"cache_read_tokens": MILLION}, own) == Decimal("0.25")
+
+
+def test_one_call_costs_at_most_what_a_column_holds() -> None:
+    dear = Prices({"m": {"input": "1000000", "output": 0}})
+    assert dollars("m", {"input_tokens": MILLION}, dear) == 100_000
