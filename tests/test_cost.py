@@ -1,0 +1,89 @@
+"""The cost of a document: how many fields it may return, counted before it is executed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from graphql import OperationDefinitionNode, parse
+
+from schema.cost import cost_of
+from schema.root import schema
+
+CORE = schema._schema
+MESSAGES = "messages(first: 100) { edges { node { id } } }"
+"""A connection, and for each of its items an edge, a node and an id: 301."""
+
+
+def cost(text: str, variables: Mapping[str, Any] | None = None) -> int:
+    document = parse(text)
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    return cost_of(CORE, document, operation, variables or {})
+
+
+def node(selected: str) -> str:
+    return f'{{ node(id: "x") {{ {selected} }} }}'
+
+
+def test_a_field_costs_one() -> None:
+    assert cost("{ viewer { id name } }") == 3
+
+
+def test_a_connection_costs_as_many_items_as_it_may_return() -> None:
+    assert cost("{ conversations(first: 7) { edges { node { id } } } }") == 1 + 7 * 3
+    assert cost("{ conversations(last: 7) { edges { node { id } } } }") == 1 + 7 * 3
+    assert cost("{ conversations(first: 2, last: 7) { edges { node { id } } } }") == 1 + 7 * 3
+    assert cost("{ conversations { edges { node { id } } } }") == 1 + 50 * 3
+    assert cost("{ conversations(first: 1000000) { edges { node { id } } } }") == 1 + 100 * 3
+    assert cost("{ conversations(first: 0) { edges { node { id } } } }") == 1 + 1 * 3
+
+
+@pytest.mark.parametrize(
+    ("declared", "variables", "size"),
+    [
+        ("$n: Int", {"n": 7}, 7),
+        ("$n: Int = 7", {}, 7),
+        ("$n: Int = 7", {"n": 9}, 9),
+        ("$n: Int", {}, 50),
+        ("$n: Int", {"n": None}, 50),
+        ("$n: Int", {"n": "many"}, 100),
+    ],
+)
+def test_a_size_in_a_variable_counts(declared: str, variables: dict[str, Any], size: int) -> None:
+    document = f"query ({declared}) {{ conversations(first: $n) {{ edges {{ node {{ id }} }} }} }}"
+    assert cost(document, variables) == 1 + size * 3
+
+
+def test_lists_without_a_size_count_five_items_and_ids_as_many_as_there_are() -> None:
+    assert cost("{ conversation(id: 1) { messages(first: 1) { edges { node { siblings { id } } } } } }") == 10
+    assert cost("{ nodes(ids: [1, 2, 3]) { id } }") == 4
+    assert cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": [1, 2, 3, 4]}) == 5
+    assert cost("query ($ids: [ID!]! = [1, 2, 3]) { nodes(ids: $ids) { id } }") == 4
+
+
+def test_a_search_costs_a_hundred_and_each_mutation_ten() -> None:
+    assert cost('{ searchMessages(query: "x", first: 2) { edges { score } } }') == 100 + 2 * 2
+    one = 'deleteConversation(id: "x") { __typename }'
+    assert cost(f"mutation {{ {one} }}") == 12
+    assert cost(f"mutation {{ a: {one} b: {one} }}") == 24
+
+
+def test_every_fragment_on_one_type_counts() -> None:
+    on_type = f"... on Conversation {{ {{}}: {MESSAGES} }}"
+    repeated = " ".join(on_type.replace("{}", name) for name in ("a", "b", "c"))
+    assert cost(node(repeated)) == 1 + 3 * 301
+
+
+def test_every_spread_of_one_fragment_counts() -> None:
+    fragment = f" fragment Messages on Conversation {{ {MESSAGES} }}"
+    assert cost(node("...Messages ...Messages") + fragment) == 1 + 2 * 301
+
+
+def test_of_fragments_on_different_types_the_most_expensive_counts() -> None:
+    assert cost(node(f"__typename ... on Conversation {{ {MESSAGES} }} ... on Message {{ id text }}")) == 2 + 301
+
+
+def test_a_fragment_on_the_same_type_counts_like_its_fields() -> None:
+    plain = cost(f'{{ conversation(id: "x") {{ {MESSAGES} }} }}')
+    assert cost(f'{{ conversation(id: "x") {{ ... on Conversation {{ {MESSAGES} }} }} }}') == plain == 302
+    assert cost(f'{{ conversation(id: "x") {{ ... {{ {MESSAGES} }} }} }}') == plain
