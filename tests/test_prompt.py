@@ -1,0 +1,179 @@
+"""The request to Claude: what of a conversation goes into it, and what would be refused and stays out."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from claude.prompt import LeftOut, build_request, go_on, prefix_fingerprint, without_earlier_attachments
+
+Json = dict[str, Any]
+MODEL = "claude-opus-5-5"
+SYSTEM = "Be kind."
+PREFIX = prefix_fingerprint(MODEL, SYSTEM)
+THOUGHT: Json = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
+
+
+def text(words: str | None) -> Json:
+    return {"type": "text", "text": words}
+
+
+def built(*turns: tuple[str, list[Json]], written_with: str = PREFIX, **more: Any) -> tuple[Json, Counter[LeftOut]]:
+    values: dict[str, Any] = {
+        "model": MODEL,
+        "max_output_tokens": 128_000,
+        "system_prompt": SYSTEM,
+        "options": {},
+        "forms": None,
+    }
+    rows = [(role, blocks, written_with if role == "assistant" else None) for role, blocks in turns]
+    return build_request(**values | more, turns=rows)
+
+
+def messages(*turns: tuple[str, list[Json]], **more: Any) -> list[Json]:
+    request, _ = built(*turns, **more)
+    found: list[Json] = request["messages"]
+    return found
+
+
+ASK = ("user", [text("Hello")])
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t ", "\u2003", None])
+def test_blank_texts_are_not_sent(blank: str | None) -> None:
+    answer = ("assistant", [text(blank), text(" Hi. "), text(blank)])
+    sent, left_out = built(ASK, answer, ASK)
+    assert sent["messages"][1] == {"role": "assistant", "content": [text(" Hi. ")]}
+    assert left_out == Counter()
+
+
+def test_a_turn_of_blank_texts_alone_is_not_sent() -> None:
+    assert messages(ASK, ("assistant", [text(" ")]), ASK) == [
+        {"role": role, "content": blocks} for role, blocks in (ASK, ASK)
+    ]
+
+
+def test_what_tools_get_back_has_no_blank_texts_either() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
+    request, _ = built(ASK)
+    continued = go_on(request, [text("\n\n"), call, result])
+    assert continued["messages"][1:] == [
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result]},
+    ]
+
+
+def test_thinking_goes_back_only_to_the_model_and_instructions_that_it_was_written_with() -> None:
+    answer = ("assistant", [THOUGHT, text("Hi.")])
+    sent, left_out = built(ASK, answer, ASK)
+    assert (sent["messages"][1]["content"], left_out) == ([THOUGHT, text("Hi.")], Counter())
+    other = prefix_fingerprint(MODEL, "Be brief.")
+    sent, left_out = built(ASK, answer, ASK, written_with=other)
+    assert sent["messages"][1]["content"] == [text("Hi.")]
+    assert left_out == Counter({LeftOut.THINKING_OF_ANOTHER_PREFIX: 1})
+
+
+def test_the_fingerprint_differs_by_model_instructions_and_tools() -> None:
+    tools = [{"name": "look"}], [{"name": "seek"}]
+    names = [
+        prefix_fingerprint(MODEL, SYSTEM),
+        prefix_fingerprint("claude-haiku-5-5", SYSTEM),
+        prefix_fingerprint(MODEL, None),
+        *(prefix_fingerprint(MODEL, SYSTEM, of_request) for of_request in tools),
+    ]
+    assert len(set(names)) == len(names)
+    assert prefix_fingerprint(MODEL, SYSTEM, []) == prefix_fingerprint(MODEL, SYSTEM)
+
+
+def test_a_turn_of_thinking_alone_is_not_sent() -> None:
+    assert messages(ASK, ("assistant", [THOUGHT, text("")]), ASK) == [
+        {"role": "user", "content": [text("Hello")]},
+        {"role": "user", "content": [text("Hello")]},
+    ]
+
+
+def test_blocks_that_were_cut_off_are_not_sent_but_their_text_is() -> None:
+    answer = (
+        "assistant",
+        [
+            {**text("Half a sen"), "partial": True},
+            {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}, "json": '{"at": ', "partial": True},
+        ],
+    )
+    sent, left_out = built(ASK, answer, ASK)
+    assert sent["messages"][1]["content"] == [text("Half a sen")]
+    assert left_out == Counter({LeftOut.UNFINISHED: 1})
+
+
+def test_a_call_whose_result_is_missing_gets_an_error_before_what_the_user_says_next() -> None:
+    calls: list[Json] = [{"type": "tool_use", "id": id, "name": "look", "input": {}} for id in ("toolu_1", "toolu_2")]
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
+    missing = {"type": "tool_result", "tool_use_id": "toolu_2", "content": "The tool was not run.", "is_error": True}
+    assert messages(ASK, ("assistant", [*calls, result]), ASK)[1:] == [
+        {"role": "assistant", "content": calls},
+        {"role": "user", "content": [missing, result, text("Hello")]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "max_output_tokens", "asked"),
+    [
+        ({}, 128_000, 32_000),
+        ({}, 8_000, 8_000),
+        ({}, None, 32_000),
+        ({"max_tokens": 100_000}, 128_000, 100_000),
+    ],
+)
+def test_an_answer_may_have_32000_tokens_unless_the_model_or_the_client_says_otherwise(
+    options: Json, max_output_tokens: int | None, asked: int
+) -> None:
+    request, _ = built(ASK, options=options, max_output_tokens=max_output_tokens)
+    assert request["max_tokens"] == asked
+
+
+SHOWN = {"type": "adaptive", "display": "summarized"}
+
+
+@pytest.mark.parametrize(
+    ("option", "forms", "form"),
+    [
+        (None, None, None),
+        (None, ALL_FORMS, SHOWN),
+        (None, {"enabled", "disabled"}, None),
+        ({"enabled": True}, ALL_FORMS, SHOWN),
+        ({"enabled": True}, None, SHOWN),
+        ({"enabled": True}, {"enabled"}, {"type": "enabled", "budget_tokens": 16_000}),
+        ({"enabled": True, "budget_tokens": 2000}, ALL_FORMS, {"type": "enabled", "budget_tokens": 2000}),
+        ({"enabled": True, "budget_tokens": 2000}, {"adaptive"}, SHOWN),
+        ({"enabled": False}, ALL_FORMS, {"type": "disabled"}),
+        ({"enabled": False}, {"adaptive", "between_tools"}, {"type": "between_tools"}),
+        ({"enabled": False}, {"adaptive"}, SHOWN),
+    ],
+)
+def test_thinking_is_asked_for_in_a_form_that_the_model_takes(
+    option: Json | None, forms: set[str] | None, form: Json | None
+) -> None:
+    request, _ = built(ASK, options={"thinking": option}, forms=None if forms is None else frozenset(forms))
+    assert request.get("thinking") == form
+
+
+def test_the_least_budget_for_thinking_is_what_the_api_takes() -> None:
+    options = {"thinking": {"enabled": True}, "max_tokens": 1500}
+    request, _ = built(ASK, options=options, forms=frozenset({"enabled"}))
+    assert request["thinking"] == {"type": "enabled", "budget_tokens": 1024}
+
+
+def test_attachments_of_the_last_message_stay_when_earlier_ones_are_left_out() -> None:
+    picture = {"type": "image", "source": {"type": "base64"}}
+    paper = {"type": "document", "title": "report.pdf", "source": {"type": "base64"}}
+    request, _ = built(("user", [picture, paper, text("See")]), ("assistant", [text("Yes.")]), ("user", [picture]))
+    reduced, count = without_earlier_attachments(request)
+    spoken = [
+        text("[Left out, because it could not be read: an image]"),
+        text("[Left out, because it could not be read: report.pdf]"),
+        text("See"),
+    ]
+    assert [message["content"] for message in reduced["messages"]] == [spoken, [text("Yes.")], [picture]]
+    assert count == 2
