@@ -80,6 +80,33 @@ def test_an_answer_of_many_blocks_hides_nothing_from_the_cache() -> None:
         assert now.read == before.total
 
 
+@pytest.mark.parametrize("blocks", [17, 18, 19, 20, 38, 39])
+def test_each_turn_finds_the_one_before_however_many_blocks_are_between_them(blocks: int) -> None:
+    cache, messages = PromptCache(), turns(blocks)
+    before, now = (cache.use(asked(messages[: 2 * count + 1])) for count in range(2))
+    assert now.read == before.total
+
+
+@pytest.mark.parametrize(("blocks", "marked"), [(18, False), (19, True)])
+def test_the_end_of_the_last_request_is_marked_from_twenty_blocks_on(blocks: int, *, marked: bool) -> None:
+    question = asked(turns(blocks))["messages"][0]["content"][-1]
+    assert ("cache_control" in question) is marked
+
+
+@pytest.mark.parametrize(("length", "marked"), [(1499, False), (1500, True)])
+def test_a_system_prompt_is_marked_from_1500_characters_on(length: int, *, marked: bool) -> None:
+    request = with_breakpoints({"model": MODEL, "system": "x" * length, "messages": turns(1)}, slow=False)
+    assert ("cache_control" in json.dumps(request["system"])) is marked
+
+
+@pytest.mark.parametrize(("slow", "control"), [(False, {}), (True, {"ttl": "1h"})])
+def test_all_breakpoints_of_a_request_live_equally_long(control: Json, *, slow: bool) -> None:
+    request = asked(turns(19), slow=slow)
+    expected = {"type": "ephemeral", **control}
+    marks = [request, request["system"][-1], request["messages"][0]["content"][-1]]
+    assert [mark["cache_control"] for mark in marks] == [expected] * 3
+
+
 def test_no_request_has_more_breakpoints_than_the_api_takes() -> None:
     for count in range(6):
         request = asked(turns(*[2] * count), tools=[{"name": "look"}])
@@ -98,7 +125,11 @@ def test_blocks_stay_as_they_were() -> None:
     [
         ([], False),
         ([60], False),
+        ([300], False),
+        ([301], True),
         ([60, 400], True),
+        ([3600], True),
+        ([3601], False),
         ([7200], False),
         ([400, *[10] * 5], False),
         ([400, *[10] * 4], True),
