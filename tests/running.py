@@ -5,8 +5,9 @@ import atexit
 import shutil
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -27,6 +28,49 @@ from server.sockets import SocketProtocol
 START_SECONDS = 30
 
 
+class LoopClock:
+    """The time of an event loop, which a test may stop and move forward."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ahead = 0.0
+        self._stopped_at: float | None = None
+
+    def time(self) -> float:
+        return time.monotonic() + self._ahead if self._stopped_at is None else self._stopped_at
+
+    @contextmanager
+    def stopped(self) -> Generator[Callable[[float], None]]:
+        """Stop the time; yields a function that moves it forward by some seconds, and runs what is due then."""
+        self._stopped_at = self.time()
+        setattr(self._loop, "time", self.time)  # noqa: B010 - a method cannot be assigned
+        self._finish_step()
+        try:
+            yield self._advance
+        finally:
+            self._ahead = self._stopped_at - time.monotonic()
+            self._stopped_at = None
+            self._finish_step()
+
+    def _advance(self, seconds: float) -> None:
+        assert self._stopped_at is not None
+        self._finish_step()
+        self._stopped_at += seconds
+        # The loop finds the timers that are due after the first of these steps.
+        self._finish_step()
+        self._finish_step()
+
+    def _finish_step(self) -> None:
+        """Wake the loop, and wait until it has finished the step that it is in."""
+        finished = threading.Event()
+        self._loop.call_soon_threadsafe(finished.set)
+        assert finished.wait(START_SECONDS)
+
+
+CLOCKS: dict[str, LoopClock] = {}
+"""The clocks of the running servers, by address."""
+
+
 class ThreadedServer(uvicorn.Server):
     """A uvicorn server that says when it listens, and leaves at once when it is told to."""
 
@@ -37,6 +81,7 @@ class ThreadedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.loop, self.left = asyncio.get_running_loop(), asyncio.Event()
+        self.clock = LoopClock(self.loop)
         self.listens.set()
 
     async def main_loop(self) -> None:
@@ -77,7 +122,9 @@ def running(
     thread.start()
     try:
         assert server.listens.wait(START_SECONDS), "the server did not start"
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        CLOCKS[address] = server.clock
+        yield address
     finally:
         server.leave()
         thread.join(START_SECONDS)
@@ -104,6 +151,11 @@ def settings(folder: Path, **more: Any) -> Settings:
         "title_model": "",
     }
     return FixedSettings(**(values | more))
+
+
+def stopped_clock(address: str) -> AbstractContextManager[Callable[[float], None]]:
+    """Stop the time of a server's event loop: its timers run when the test moves the time, and not before."""
+    return CLOCKS[address].stopped()
 
 
 @contextmanager
