@@ -19,6 +19,8 @@ from streams.memory import MemoryLog
 LISTED = "{ conversations { edges { node { id } } } }"
 TEMPORARY = "{ conversations(filter: {temporary: true}) { edges { node { id temporary } } } }"
 FOUND = '{ searchMessages(query: "parsnip") { edges { node { id } } } }'
+FORK = """mutation ($input: ForkConversationInput!) { forkConversation(input: $input) {
+  ... on ConversationPayload { conversation { id temporary } } } }"""
 CHANGES = 'subscription { conversationChanges(after: "0") { kind conversationId } }'
 TABLES = ("conversations", "messages", "generations", "attachments", "blobs", "idempotency_keys", "message_words")
 
@@ -85,6 +87,34 @@ def test_a_temporary_conversation_is_nowhere_and_leaves_nothing_behind(tmp_path:
         wait_until(lambda: ids(api, TEMPORARY) == [])
         wait_until(lambda: counted(place) == dict.fromkeys(TABLES, 0))
         wait_until(lambda: not any(file.is_file() for file in (tmp_path / "files").rglob("*")))
+
+
+def test_the_answers_of_a_temporary_conversation_are_not_found(staged: Staged) -> None:
+    api = staged(says("A parsnip"), says("Another parsnip")).api
+    id = say(api, "What is this?", temporary=True)
+    say(api, "And this?", conversationId=id)
+    assert ids(api, FOUND) == []
+    say(api, "And this?")
+    assert len(ids(api, FOUND)) == 1
+
+
+def test_a_fork_of_a_temporary_conversation_is_temporary_and_not_found(staged: Staged) -> None:
+    api = staged(says("A parsnip")).api
+    id = say(api, "A parsnip", temporary=True)
+    forked = api.ask(FORK, input={"messageId": api.messages(id)[-1]["id"]})["forkConversation"]["conversation"]
+    assert forked["temporary"]
+    say(api, "One more parsnip", conversationId=forked["id"])
+    assert (ids(api, LISTED), ids(api, FOUND)) == ([], [])
+    assert set(ids(api, TEMPORARY)) == {id, forked["id"]}
+
+
+def test_a_fork_of_another_conversation_stays_and_is_found(staged: Staged) -> None:
+    api = staged(says("A parsnip")).api
+    id = say(api, "What is this?")
+    forked = api.ask(FORK, input={"messageId": api.messages(id)[-1]["id"]})["forkConversation"]["conversation"]
+    assert not forked["temporary"]
+    assert set(ids(api, LISTED)) == {id, forked["id"]}
+    assert set(ids(api, FOUND)) == {api.messages(one)[-1]["id"] for one in (id, forked["id"])}
 
 
 def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
