@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from client import Api
 from graphql import ExecutionResult, parse, validate
 from graphql.execution import execute_subscription_event
 from hypothesis import given
@@ -133,3 +134,46 @@ async def test_an_event_is_executed_with_an_executor_of_its_own() -> None:
     asked = operation("subscription ($id: ID!) { e: generationEvents(generationId: $id) { __typename sequence } }")
     result = await execute(asked, GenerationCompleted(ID, 9))
     assert json.loads(result) == {"data": {"e": {"__typename": "GenerationCompleted", "sequence": 9}}}
+
+
+WRITTEN = """
+  query Nothing {{ __typename }}
+  subscription Whole($id: ID!, $text: Boolean! = {default}, $other: Boolean = false) {{
+    generationEvents(generationId: $id, after: 0) {{
+      __typename sequence @include(if: $other) ... on TextDelta {{ text @include(if: $text) offset @skip(if: $text) }}
+    }}
+  }}
+  subscription Numbers($id: ID!, $text: Boolean!) {{
+    generationEvents(generationId: $id, after: 0) {{ __typename sequence ... on TextDelta {{ text @skip(if: $text) }} }}
+  }}
+"""
+
+
+@pytest.mark.parametrize("default", ["true", "false"])
+def test_followers_with_the_same_document_get_the_fields_of_their_own_variables(api: Api, default: str) -> None:
+    generation = api.answer("Hello")["generation"]["id"]
+    document = WRITTEN.format(default=default)
+
+    def fields(name: str, **variables: bool) -> set[str]:
+        """Follow the answer; return the fields of its pieces of text."""
+        with api.socket() as socket:
+            payload = {
+                "query": document,
+                "operationName": name,
+                "variables": {"id": generation, **variables},
+            }
+            socket.send({"type": "subscribe", "id": "1", "payload": payload})
+            events: list[Any] = []
+            while (message := socket.receive())["type"] == "next":
+                events.append(message["payload"]["data"]["generationEvents"])
+        (found,) = {frozenset(event) for event in events if event["__typename"] == "TextDelta"}
+        return set(found) - {"__typename"}
+
+    by_default = {"text"} if default == "true" else {"offset"}
+    for _ in range(2):
+        assert fields("Whole", text=True) == {"text"}
+        assert fields("Whole", text=False) == {"offset"}
+        assert fields("Whole") == by_default
+        assert fields("Whole", other=True) == {"sequence", *by_default}
+        assert fields("Numbers", text=True) == {"sequence"}
+        assert fields("Numbers", text=False) == {"sequence", "text"}
