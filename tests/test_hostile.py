@@ -73,6 +73,13 @@ TOO_MUCH = {
     )
     + "}",
     "cost": "{ conversations(first: 100) { edges { node { messages(first: 100) { edges { node { id role text createdAt } } } } } } }",
+    "cost of fragments on one type": "{ nodes(ids: ["
+    + '"x",' * 50
+    + "]) {"
+    + " ".join(
+        f"... on Conversation {{ {name}: messages(first: 100) {{ edges {{ node {{ id text }} }} }} }}" for name in "ab"
+    )
+    + "} }",
     "cost by default sizes": "{ conversations { edges { node { messages { edges { node { siblings { siblings { siblings { id } } } } } } } } } }",
     "cost of searches": "{"
     + " ".join(f'a{n}: searchMessages(query: "x", first: 100) {{ edges {{ excerpt score }} }}' for n in range(90))
