@@ -1,17 +1,23 @@
 """Limits of each user: of requests, messages, answers at once, uploads, sockets and tokens, over all replicas."""
 
+import asyncio
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from client import Api, Json, raw_socket
+import redis
+from client import Api, Json, raw_socket, wait_until
 from conftest import Staged
 from media import image
 from people import MODE, register, signed
-from running import tertulia
+from running import stopped_clock, tertulia
 from scripted import Gate, says
 from test_websocket import closing
+
+from streams.occupancy import RedisOccupancy
 
 LIMITS = "{ viewer { limits { name maximum remaining windowSeconds resetsInSeconds } } }"
 VIEWER = "{ viewer { id } }"
@@ -124,6 +130,75 @@ def test_sockets_and_streams_are_limited_over_all_replicas(tmp_path: Path, place
             assert refused.status_code == 429
         with api.socket():
             assert left(other)["sockets"] == 1
+
+
+class WallClock:
+    """The time by which Redis ends places that nobody holds any more."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.mark.joined
+def test_a_connection_keeps_its_place_for_as_long_as_it_is_open(
+    tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = WallClock()
+    monkeypatch.setattr("streams.occupancy.time", clock)
+    with tertulia(tmp_path, **place, max_sockets_per_user=1) as address, Api(address) as api, api.socket() as opened:
+        renewed_until = clock.now + 90
+        with stopped_clock(address) as advance:
+            for _ in range(4):
+                clock.now += 31
+                advance(31)
+                renewed_until = renewed_after(place, renewed_until)
+                assert renewed_until == pytest.approx(clock.now + 90)
+                # The client has answered the pings of the transport.
+                opened.send({"type": "ping"})
+                assert opened.receive() == {"type": "pong"}
+        assert left(api)["sockets"] == 0
+
+
+def renewed_after(place: Json, moment: float) -> float:
+    """Wait until the one place that is taken is renewed beyond a moment; return until when it is taken."""
+    with redis.Redis.from_url(place["redis_url"]) as client:
+        (key,) = client.keys("tertulia:open:*")
+
+        def held_until() -> float:
+            ((_, until),) = client.zrange(key, 0, -1, withscores=True)
+            return float(until)
+
+        wait_until(lambda: held_until() > moment)
+        return held_until()
+
+
+@pytest.mark.joined
+def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
+    tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = WallClock()
+    monkeypatch.setattr("streams.occupancy.time", clock)
+    with tertulia(tmp_path, **place, max_sockets_per_user=1) as address, Api(address) as api:
+        viewer = UUID(api.ask(VIEWER)["viewer"]["id"])
+
+        async def hold() -> None:
+            occupancy = RedisOccupancy(place["redis_url"])
+            assert await occupancy.take(viewer, uuid4(), 1)
+            await occupancy.close()
+
+        asyncio.run(hold())
+        clock.now += 89.9
+        assert left(api)["sockets"] == 0
+        with raw_socket(address) as refused:
+            refused.send('{"type": "connection_init"}')
+            assert closing(refused)[0] == 1013
+        clock.now += 0.2
+        assert left(api)["sockets"] == 1
+        with api.socket():
+            assert left(api)["sockets"] == 0
 
 
 def test_each_user_has_limits_of_their_own(tmp_path: Path) -> None:
