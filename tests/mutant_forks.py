@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Never
 
@@ -151,7 +152,7 @@ class Forks:
         if task.prepare():
             begin_fork_server(folder)
             result = "passed"
-            for test, following in zip(task.tests, [*task.tests[1:], None], strict=True):
+            for test, following in zip_longest(task.tests, task.tests[1:]):
                 reports = runtestprotocol(test, log=False, nextitem=following)
                 if not task.watch(test, reports):
                     result = f"failed {test.nodeid}"

@@ -13,13 +13,14 @@ import importlib
 import json
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -48,19 +49,22 @@ MUTATED = {
     "schema": ["cost", "gate"],
 }
 LEFT_OUT = (
-    *("adapters", "alerts", "architecture", "backup", "bench", "claude", "command", "database_url", "deploy"),
-    *("deployed", "descriptions", "docs", "example_scripts", "examples", "faults", "freezes", "full_disk", "fuzz"),
-    *("http", "import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
-    *("multipart", "options", "page", "reducer", "secrets", "settings", "simulator", "simulator_server_tools"),
+    *("adapters", "alerts", "architecture", "backup", "bench", "command", "database_url", "deploy"),
+    *("deployed", "descriptions", "docs", "example_scripts", "examples", "freezes", "full_disk", "fuzz"),
+    *("import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
+    *("multipart", "page", "reducer", "secrets", "settings", "simulator", "simulator_server_tools"),
     *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "tracing", "transfer"),
     *("transport", "upgrades"),
 )
-"""Tests of other parts, of whole processes that are killed, and of the machine's speed: `test_faults` alone takes minutes."""
+"""Tests of other parts, of programs that are started with unchanged code, and of the machine's speed."""
 SLOTS = 2 * (os.cpu_count() or 1)
 """Tests wait a good part of their time."""
 IN_TURN = 3
 """Tests of a file that are tried before those of the next file."""
-SLOWEST_TEST = 8.0
+SLOWEST_TEST = 15.0
+WORD = re.compile(r"[a-z]{4,}?(?=s?(?:[^a-z]|$))")
+NAMED_ALIKE = 10
+"""Tests that are tried first for their names."""
 RATE = 0.9
 
 
@@ -185,24 +189,27 @@ class Run:
     ) -> dict[str, Reached]:
         """Return what each test reaches, from the record or from a run of all tests."""
         state = _state()
+        known: dict[str, Reached] = {}
         if RECORD.exists():
             kept = json.loads(RECORD.read_text())
             if kept["state"] == state or self._options.keep_map:
-                return {name: Reached(**test) for name, test in kept["tests"].items()}
-        print(f"Recording what {len(items)} tests reach ...", flush=True)
-        if (pid := os.fork()) == 0:
-            recorder = Recorder(sources)
-            forks.run(recorder.tasks(items, _made(folder)), self._until - self._options.seconds / 2)
-            tests = {name: vars(test) for name, test in recorder.read(folder).items()}
-            _made(RECORD.parent)
-            RECORD.write_text(json.dumps({"state": state, "tests": tests}))
-            sys.stdout.flush()
-            os._exit(0)
-        try:
-            os.waitpid(pid, 0)
-        except BaseException:
-            os.kill(pid, signal.SIGTERM)
-            raise
+                known = {name: Reached(**test) for name, test in kept["tests"].items()}
+        if missing := [item for item in items if item.nodeid not in known]:
+            print(f"Recording what {len(missing)} tests reach ...", flush=True)
+            if (pid := os.fork()) == 0:
+                recorder = Recorder(sources)
+                forks.run(recorder.tasks(missing, _made(folder)), self._until - self._options.seconds / 2)
+                known |= recorder.read(folder)
+                _made(RECORD.parent)
+                tests = {name: vars(test) for name, test in known.items()}
+                RECORD.write_text(json.dumps({"state": state, "tests": tests}))
+                sys.stdout.flush()
+                os._exit(0)
+            try:
+                os.waitpid(pid, 0)
+            except BaseException:
+                os.kill(pid, signal.SIGTERM)
+                raise
         return {name: Reached(**test) for name, test in json.loads(RECORD.read_text())["tests"].items()}
 
     def _try(
@@ -215,7 +222,8 @@ class Run:
         by_name = {item.nodeid: item for item in items}
         equivalent = tomllib.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
         every = _sample(sources, self._options)
-        mutants = [mutant for mutant in every if mutant.key not in equivalent][: self._options.sample]
+        mutants = [mutant for mutant in every if mutant.key not in equivalent]
+        mutants = mutants[self._options.skip :][: self._options.sample]
         print(f"Trying {len(mutants)} of {len(every)} changes ...", flush=True)
 
         def tasks() -> Iterator[Task]:
@@ -227,7 +235,7 @@ class Run:
                     suites.add(f"{mutant.module}:{mutant.change.suite}")
                 found = {name for suite in suites for name in reaching[suite] if name in by_name}
                 mutant.reaching = len(found)
-                chosen = self._choose(mutant.module, {name: reached[name] for name in found})
+                chosen = self._choose(mutant, {name: reached[name] for name in found})
                 mutant.tests = [by_name[name] for name in chosen]
                 seconds = 15 + 4 * sum(reached[name].seconds for name in chosen)
                 prepare = _nothing if self._options.control else partial(source.apply, mutant.change)
@@ -237,12 +245,14 @@ class Run:
         forks.run(tasks(), self._until)
         self.rate = _report(mutants, len(every), len(equivalent), time.monotonic() - started)
 
-    def _choose(self, module: str, found: dict[str, Reached]) -> list[str]:
+    def _choose(self, mutant: Mutant, found: dict[str, Reached]) -> list[str]:
         """Return tests for so many seconds.
 
-        Those that have noticed most changes of the module come first. Then come the fastest of each file in turn,
-        beginning with the files that reach the largest part of the module.
+        Those that have noticed most changes of the module come first, and those that share words with the changed code.
+        Then come the fastest of each file in turn, beginning with the files that reach the largest part of the module.
         """
+        module, change = mutant.module, mutant.change
+        shared = _shared_words(f"{module} {change.scope} {change.text}", found)
         files: dict[str, list[str]] = defaultdict(list)
         depth: dict[str, set[str]] = defaultdict(set)
         for name in sorted(found, key=lambda name: found[name].seconds):
@@ -252,7 +262,7 @@ class Run:
                 files[file].append(name)
         killers = self._killers[module]
         order = sorted(
-            (-killers[name], place // IN_TURN, -len(depth[file]), place, name)
+            (-killers[name], -shared[name], place // IN_TURN, -len(depth[file]), place, name)
             for file, tests in files.items()
             for place, name in enumerate(tests)
         )
@@ -270,6 +280,15 @@ class Run:
             self._killers[mutant.module][result.removeprefix("failed ")] += 1
         if self._options.verbose or result == "passed":
             print(f"{result} ({seconds:.1f} s): {mutant}", flush=True)
+
+
+def _shared_words(text: str, tests: Iterable[str]) -> Counter[str]:
+    """Return, for a few tests, by how many words of a text they are named; a word of few tests counts for more."""
+    words = {name: set(WORD.findall(name.partition("[")[0].lower())) for name in tests}
+    counts = Counter(word for found in words.values() for word in found)
+    wanted = set(WORD.findall(text.lower()))
+    scores = {name: round(100 * sum(1 / counts[word] for word in found & wanted)) for name, found in words.items()}
+    return Counter(dict(Counter(scores).most_common(NAMED_ALIKE)))
 
 
 def _nothing() -> bool:
@@ -295,7 +314,8 @@ def _sample(sources: dict[str, Source], options: argparse.Namespace) -> list[Mut
 
 def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) -> float:
     """Print the rate by module, and the changes that no test noticed; return the rate."""
-    tried = [mutant for mutant in mutants if mutant.result not in ("not tried", "cut off", "unchanged")]
+    untried = ("not tried", "cut off", "unchanged", "error")
+    tried = [mutant for mutant in mutants if not mutant.result.startswith(untried)]
     survivors = [mutant for mutant in tried if mutant.result == "passed"]
     by_module, missed = Counter(mutant.module for mutant in tried), Counter(mutant.module for mutant in survivors)
     print("\nnoticed  tried  module")
@@ -304,7 +324,7 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
     print("\nNoticed by no test:")
     for mutant in survivors:
         print(f"  {mutant}")
-    rate = 1 - len(survivors) / max(len(tried), 1)
+    rate = (len(tried) - len(survivors)) / max(len(tried), 1)
     results = Counter(mutant.result.partition(" ")[0] for mutant in mutants)
     print(
         f"\n{len(tried) - len(survivors)} of {len(tried)} changes were noticed ({rate:.1%}) in {seconds:.0f} s; "
@@ -340,9 +360,10 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=1200, help="end after so long")
     options.add_argument("--sample", type=int, default=500, help="changes to try")
     options.add_argument("--budget", type=float, default=20, help="seconds of tests for a change")
+    options.add_argument("--skip", type=int, default=0, help="changes of the sample to leave out")
     options.add_argument("--seed", default="24")
     options.add_argument("--only", action="append", help="only changes whose line contains this; may be repeated")
-    options.add_argument("--keep-map", action="store_true", help="keep the record although files have changed")
+    options.add_argument("--keep-map", action="store_true", help="record new tests only, although files have changed")
     options.add_argument("--control", action="store_true", help="change nothing, to see what fails by itself")
     options.add_argument("--verbose", action="store_true", help="print every change that was tried")
     chosen = options.parse_args()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
+import sqlalchemy
+
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -116,6 +118,8 @@ class Source:
 
     def apply(self, change: Change) -> bool:
         """Change the module in memory; return whether anything is changed by it."""
+        for name in ("and_", "or_"):  # a change may name the one that the module does not import
+            self.module.__dict__.setdefault(name, getattr(sqlalchemy, name))
         before = _compiled(self.tree, self.file)
         undo = change.make()
         after = _compiled(self.tree, self.file)
@@ -324,6 +328,7 @@ def _replace(before: CodeType, after: CodeType, functions: list[FunctionType]) -
 def functions_by_file() -> Functions:
     """Return all functions of the process by the file of their code."""
     functions: Functions = defaultdict(list)
+    gc.unfreeze()  # frozen objects are not listed
     for value in gc.get_objects():
         if type(value) is FunctionType:
             functions[value.__code__.co_filename].append(value)
