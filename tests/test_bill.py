@@ -8,7 +8,8 @@ import pytest
 from client import Api, Json
 from conftest import Staged
 from running import execute, forget_logs, tertulia
-from scripted import START, Cut, Gate, Reply, end, says, text
+from scripted import START, Cut, Gate, Reply, end, says, text, uses
+from test_tools import MODULE
 
 BUDGET = "{ viewer { usage { costUsd } budget { limitUsd spentUsd reservedUsd resetsAt } } }"
 ROWS = "SELECT purpose, outcome, input_tokens, output_tokens, estimated, amount FROM calls ORDER BY id"
@@ -58,6 +59,19 @@ def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged:
     assert (usage["outputTokens"], Decimal(usage["costUsd"])) == (1000, Decimal(cost) / 10**12)
 
 
+def test_only_the_round_that_was_stopped_is_estimated(staged: Staged, place: dict[str, Any]) -> None:
+    gate = Gate()
+    stage = staged(uses(("who", {})), says("x" * 400, gate), tools=(MODULE,))
+    sent = stage.api.send("Hello")
+    stage.api.wait_for_text(sent["generation"]["id"], "x" * 400)
+    stage.api.stop(sent["generation"]["id"])
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+    whole, stopped = rows(place)
+    assert (whole[:2], whole[4]) == (("answer", "completed"), False)
+    assert (stopped[:2], stopped[4]) == (("answer", "stopped"), True)
+
+
 @pytest.mark.both
 def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Staged) -> None:
     gate = Gate()
@@ -74,6 +88,17 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
     settled = budget(stage.api)
     assert Decimal(settled["reservedUsd"]) == 0
     assert Decimal(settled["spentUsd"]) == Decimal(11 * INPUT + 7 * OUTPUT) / 10**12
+
+
+def test_searches_of_the_web_are_reserved_where_the_model_may_make_them(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), tools=("web_search",), monthly_budget_usd=Decimal("0.5"))
+    sent = stage.api.send("Hello", options={"maxTokens": 1000})
+    assert gate.reached.wait(20)
+    # Two cents for a thousand tokens, and ten searches at a cent each.
+    assert Decimal("0.12") < Decimal(budget(stage.api)["reservedUsd"]) < Decimal("0.121")
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
 
 
 def test_what_is_reserved_cannot_be_spent_twice(staged: Staged) -> None:

@@ -264,6 +264,10 @@ def test_a_price_serves_ids_with_a_date_behind_them() -> None:
     assert Prices().of("claude-opus-9") is None
 
 
+def test_an_answer_that_has_used_nothing_costs_nothing() -> None:
+    assert {price.amount({}) for price in TABLE.values()} == {0}
+
+
 def test_long_prompts_cost_more_where_the_model_says_so() -> None:
     short, long = ({"input_tokens": count, "output_tokens": 0} for count in (100_000, 100_001))
     price = TABLE["claude-haiku-5-5"]

@@ -105,6 +105,27 @@ def test_sends_at_one_moment_on_three_replicas_reserve_no_more_than_there_is(tmp
 
 
 @pytest.mark.both
+def test_what_a_running_answer_has_reserved_is_not_reserved_again(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), says("Hi"), **{DAILY: Decimal("0.03")})
+    sent = stage.api.send("Hello", options={"maxTokens": 32_000})
+    assert gate.reached.wait(20)
+    assert stage.api.try_send("And another", options={"maxTokens": 32_000})["__typename"] == "BudgetExceeded"
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+    assert stage.api.answer("Now")["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.both
+def test_what_was_spent_yesterday_leaves_the_budget_of_today_whole(staged: Staged, place: Json) -> None:
+    stage = staged(Reply([START, *text("Hi"), *end(output_tokens=1000)]), says("Hi"), **{DAILY: Decimal("0.005")})
+    assert stage.api.answer("Hello")["error"]["code"] == "BUDGET_EXCEEDED"
+    assert refused(stage.api)["message"] == "This server's budget is spent."
+    execute(place, f"UPDATE spending SET day = '{begins('day') - timedelta(days=2):%Y-%m-%d}'")
+    assert stage.api.answer("Hello", options={"maxTokens": 100})["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.both
 def test_what_an_answer_does_not_use_is_free_again(staged: Staged, place: Json) -> None:
     stage = staged(says("Hi"), **{MONTHLY: Decimal(1), DAILY: Decimal(1)})
     for _ in range(3):
