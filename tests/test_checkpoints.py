@@ -1,17 +1,22 @@
-"""Checkpoints: what is written reaches the row once a second, by a clock that the test moves."""
+"""What a process does again and again while it serves, by a clock that the test moves: checkpoints and sweeps."""
 
 import asyncio
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from client import Json, wait_until
 from conftest import Staged
 from running import execute
 from scripted import Gate, says
+from sqlalchemy.exc import OperationalError
 
-from claude import patience
+from claude import generator, patience
+from db import leases
 
 pytestmark = pytest.mark.both
 
@@ -23,12 +28,15 @@ class StoppedClock:
         self._lock = threading.Lock()
         self._now = 0.0
         self._sleeping: list[tuple[float, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self.begun = Counter[float]()
+        """How many sleeps have begun, by their seconds."""
 
     async def sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         waking: asyncio.Future[None] = loop.create_future()
         with self._lock:
             self._sleeping.append((self._now + seconds, loop, waking))
+            self.begun[seconds] += 1
         await waking
 
     def skip(self, seconds: float) -> None:
@@ -72,3 +80,54 @@ def test_after_one_second_the_row_has_the_text_and_a_later_end_of_the_lease(
     assert stored()[1] > lease_until
     gate.open.set()
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
+
+
+def wait_for_sweep(clock: StoppedClock, number: int) -> None:
+    """Wait for the end of a sweep, where a lease lasts 9 seconds: a process sweeps three times in that time."""
+    wait_until(lambda: clock.begun[3.0] == number)
+
+
+def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a_lease(
+    staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, swept, now = leases.claim_lapsed, list[float](), SimpleNamespace(seconds=0.0)
+
+    async def claim_lapsed(*arguments: Any, **more: Any) -> Sequence[UUID]:
+        swept.append(now.seconds)
+        if len(swept) == 1:
+            raise OperationalError("SELECT", {}, Exception("The database is away."))
+        return await claim(*arguments, **more)
+
+    monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
+    monkeypatch.setattr(generator, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    now.seconds = 1_000.0
+    staged(says("Hello"), lease_seconds=9)
+    wait_for_sweep(clock, 1)
+    for number, seconds in enumerate((1_003.0, 1_008.9, 1_009.1), 2):
+        now.seconds = seconds
+        clock.skip(3.0)
+        wait_for_sweep(clock, number)
+    assert swept == [1_000.0, 1_009.1]
+
+
+def test_a_server_that_drains_takes_nothing_over(
+    staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generators, swept, claim = list[generator.Generator](), list[object](), leases.claim_lapsed
+
+    async def claim_lapsed(*arguments: Any, **more: Any) -> Sequence[UUID]:
+        swept.append(arguments)
+        return await claim(*arguments, **more)
+
+    def make(*arguments: Any, **more: Any) -> generator.Generator:
+        generators.append(generator.Generator(*arguments, **more))
+        return generators[-1]
+
+    monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
+    monkeypatch.setattr("server.app.Generator", make)
+    staged(says("Hello"), lease_seconds=9)
+    wait_for_sweep(clock, 1)
+    generators[0].draining = True
+    clock.skip(3.0)
+    wait_for_sweep(clock, 2)
+    assert len(swept) == 1

@@ -11,6 +11,8 @@ from faults import Server
 from running import execute
 from scripted import Gate, says, scripted
 
+from tertulia import failpoints
+
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 FORGOTTEN = "status = 'queued', holder = NULL, lease_until = NULL, finished_at = NULL"
 """The columns of a message that its process has stored and then not begun."""
@@ -58,6 +60,20 @@ def test_a_stopped_message_leaves_its_place_in_the_queue_to_the_one_after_it(sta
     gate.open.set()
     assert stage.api.follow(third)[-1]["generation"]["message"]["text"] == "three"
     assert len(stage.claude.requests) == 2
+
+
+def test_deleting_a_conversation_begins_none_of_its_queued_messages(staged: Staged, place: Json) -> None:
+    gate, begun = Gate(), list[object]()
+    stage = staged(says("one", gate))
+    running = stage.api.send("1")
+    assert gate.reached.wait(20)
+    for text in ("2", "3"):
+        queue(stage.api, text, running["conversation"]["id"])
+    delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
+    with failpoints.armed("writer.take_up", begun.append):
+        stage.api.ask(delete, id=running["conversation"]["id"])
+    assert begun == []
+    assert rows(place) == []
 
 
 def test_a_server_that_drains_refuses_new_messages_and_leaves_queued_ones_to_the_next_process(

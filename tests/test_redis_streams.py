@@ -116,7 +116,7 @@ def test_what_redis_did_not_take_is_sent_again_without_another_event(url: str, m
     run(work())
 
 
-def test_a_batch_that_was_lost_on_the_way_back_is_stored_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_whose_reply_was_lost_is_stored_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
     failures = iter([RedisConnectionError("The connection was lost before the reply.")])
 
@@ -127,32 +127,37 @@ def test_a_batch_that_was_lost_on_the_way_back_is_stored_once(url: str, monkeypa
     async def work() -> None:
         id = uuid4()
         async with opened(url) as writer, opened(url) as reader:
+            await begin(writer, id)
             with failpoints.armed("redis.sent", fail):
-                await begin(writer, id)
+                writer.append(id, [delta(id, 2)])
                 # Readers of this process see an event once Redis has confirmed it.
-                await reads(writer, id, [1])
-            assert await sequences(reader, id) == [1]
+                await reads(writer, id, [1, 2])
+            assert await sequences(reader, id) == [1, 2]
 
     run(work())
 
 
-def test_a_batch_that_overlaps_with_what_redis_has_is_read_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_redis_has_in_two_batches_are_read_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
 
     async def work() -> None:
         id, failures = uuid4(), [RedisConnectionError("The connection was lost before the reply.")]
         async with opened(url) as writer, opened(url) as reader:
+            await begin(writer, id)
 
             def fail(_item: object) -> None:
                 if failures:
                     # It comes before the batch is sent again, which then has both events.
-                    writer.append(id, [delta(id, 2)])
+                    writer.append(id, [delta(id, 3, "three")])
                     raise failures.pop()
 
             with failpoints.armed("redis.sent", fail):
-                await begin(writer, id)
-                await reads(writer, id, [1, 2])
-            assert await sequences(reader, id) == [1, 2]
+                writer.append(id, [delta(id, 2, "two")])
+                await reads(writer, id, [1, 2, 3])
+            stream = await reader.read(id)
+            assert stream is not None
+            texts = [(event.sequence, event.text) for event in stream.each() if isinstance(event, TextDelta)]
+            assert texts == [(2, "two"), (3, "three")]
 
     run(work())
 
@@ -241,12 +246,16 @@ class HeldRedis:
         self.replied = asyncio.Event()
         self.passes = asyncio.Event()
         self.passes.set()
+        self.errors: list[Exception] = []
+        """What comes in place of the next replies."""
 
     async def xread(self, places: dict[Any, Any], block: int) -> Any:
         self.asked.put_nowait(places)
         reply = await self._redis.xread(places, block=block)
         self.replied.set()
         await self.passes.wait()
+        if self.errors:
+            raise self.errors.pop()
         return reply
 
     async def asks_for(self, key: str, place: str) -> None:
@@ -366,5 +375,28 @@ def test_an_earlier_place_than_the_mirrors_leaves_no_hole(url: str, monkeypatch:
                 # Neighboring deltas come as one, with the later number.
                 assert seen in ([1, 2, 3], [1, 3])
                 assert [event.sequence for event in await first] == [3]
+
+    run(work())
+
+
+def test_followers_look_elsewhere_at_once_when_redis_is_lost(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
+    monkeypatch.setattr(redis_reader, "SILENCE", 10 * WAIT)
+
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer, reading(url) as (reader, held):
+            await begin(writer, id)
+            async with aclosing(reader.follow(id, Follower(1))) as batches:
+                waiting = asyncio.ensure_future(anext(batches))
+                await held.asks_for(stream_key(id), "1-0")
+                held.errors.append(RedisConnectionError("Redis is away."))
+                reader.wake()
+                assert list(await waiting) == []
+                # It goes on where it was once Redis is back.
+                writer.append(id, [delta(id, 2)])
+                while not (batch := await anext(batches)):
+                    pass
+                assert [event.sequence for event in batch] == [2]
 
     run(work())

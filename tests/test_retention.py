@@ -1,5 +1,6 @@
 """Retention: what is older than a setting goes, and temporary conversations leave nothing behind."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -115,6 +116,16 @@ def test_a_fork_of_another_conversation_stays_and_is_found(staged: Staged) -> No
     assert not forked["temporary"]
     assert set(ids(api, LISTED)) == {id, forked["id"]}
     assert set(ids(api, FOUND)) == {api.messages(one)[-1]["id"] for one in (id, forked["id"])}
+
+
+def test_a_temporary_conversation_is_removed_24_hours_after_its_last_message(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        old, new = (say(api, "A parsnip", temporary=True) for _ in range(2))
+    for id, age in ((old, timedelta(hours=24, minutes=1)), (new, timedelta(hours=23, minutes=59))):
+        moment = datetime.now(UTC) - age
+        execute(place, f"UPDATE conversations SET updated_at = '{moment}' WHERE id = '{stored(place, id)}'")
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        wait_until(lambda: ids(api, TEMPORARY) == [new])
 
 
 def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
