@@ -16,9 +16,7 @@ MIN_PASSWORD, MAX_PASSWORD = 8, 1000
 AT_ONCE = 2
 """Hashes at once in one process: each takes 64 MB for a moment."""
 
-_HASHER = PasswordHasher()
-# Verified where there is no such user: a hash with the parameters of `_HASHER`, so that both take the same time.
-_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$her0ALxvuU44qgAzvQtOZXRbphc34l0+CaEi9F9cuLE"
+HASHER = PasswordHasher()
 
 
 class Unfit(Exception):
@@ -56,7 +54,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Give the hash that is kept."""
         async with self._at_once:
-            return await asyncio.to_thread(_HASHER.hash, _bytes(password))
+            return await asyncio.to_thread(HASHER.hash, _bytes(password))
 
     async def verify(self, password: str, kept: str | None) -> bool:
         """Say whether it is the one; with nothing kept it takes as long, and is not."""
@@ -66,15 +64,21 @@ class Passwords:
 
 def outdated(kept: str) -> bool:
     """Say whether a hash was made with weaker parameters than today's."""
-    return _HASHER.check_needs_rehash(kept)
+    return HASHER.check_needs_rehash(kept)
 
 
 def _verify(password: str, kept: str | None) -> bool:
     try:
-        _HASHER.verify(kept or _NOBODY, _bytes(password))
+        HASHER.verify(kept or _nobodys_hash(), _bytes(password))
     except (VerificationError, InvalidHashError):
         return False
     return kept is not None
+
+
+def _nobodys_hash() -> str:
+    """Return what a password is compared with where there is no such user, so that both take the same time."""
+    cost = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
+    return f"$argon2id$v=19${cost}$c29tZXNhbHRzb21lc2FsdA$her0ALxvuU44qgAzvQtOZXRbphc34l0+CaEi9F9cuLE"
 
 
 def _bytes(password: str) -> bytes:

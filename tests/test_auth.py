@@ -14,9 +14,10 @@ import pytest
 from client import WAIT, Api, Json, Socket, raw_socket
 from media import image
 from people import MODE, PASSWORD, SECRET, post, register, signed
-from running import execute, tertulia
+from running import RECOMMENDED_HASHER, execute, tertulia
 from test_websocket import closing
 
+from server import passwords
 from server.tokens import ACCESS, Tokens
 
 VIEWER = "{ viewer { id name } }"
@@ -159,6 +160,20 @@ def test_the_right_password_is_accepted_within_seconds_while_many_addresses_gues
             begun = time.monotonic()
             assert sign_in(address, "guessed-from-anywhere", PASSWORD, f"203.0.113.{number}").status_code == 200
             assert time.monotonic() - begun < 10
+
+
+def test_a_sign_in_replaces_a_hash_whose_parameters_are_weaker_than_rfc_9106_recommends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+    with tertulia(tmp_path, **place, **MODE) as address:
+        register(address, "ada")
+        monkeypatch.setattr(passwords, "HASHER", RECOMMENDED_HASHER)
+        for expected in (200, 200, 400):
+            given = PASSWORD if expected == 200 else "wrong one"
+            assert post(address, "token", grant_type="password", username="ada", password=given).status_code == expected
+        ((kept,),) = execute(place, "SELECT password_hash FROM users WHERE name = 'ada'")
+        assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_the_present_password_cannot_be_guessed_with_a_stolen_token(address: str) -> None:
