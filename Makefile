@@ -59,6 +59,8 @@ page: ## Build the page again
 run: install .venv/page.done ## Migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/tertulia serve $(ARGS)
 
+# Workers and servers import the same modules again and again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 

@@ -14,7 +14,8 @@ from test_tools import CLIENT, conversation_of, follow, own, results, submit, un
 
 TOOLS = {
     "TERTULIA_TOOLS": "some_tools",
-    "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parent.parent}",
+    # The root first: it names the code that is forked, which all tests share.
+    "PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}",
 }
 LOST = "The server was lost while this ran: it may have been carried out, or not."
 
