@@ -6,7 +6,9 @@ from pathlib import Path
 from uuid import UUID
 
 from client import Api, Json, wait_until
+from conftest import Staged
 from running import execute, tertulia
+from scripted import says
 from test_command import run_here
 
 from claude.removing import Removed, remove_part
@@ -62,6 +64,8 @@ def test_a_long_conversation_can_be_deleted(fresh: Api, place: Json) -> None:
     id = long_conversation(fresh)
     assert fresh.ask(DELETE, id=id)["deleteConversation"] == {"deletedId": id}
     assert left(place) == NOTHING
+    # In as many transactions as it takes, the owner's lists hear of it once.
+    assert execute(place, "SELECT count(*) FROM conversation_changes WHERE lower(kind) = 'deleted'")[0][0] == 1
 
 
 def test_retention_removes_a_long_conversation_that_is_due(tmp_path: Path, place: Json) -> None:
@@ -130,3 +134,10 @@ def test_a_long_conversation_is_read_exported_forked_and_continued(fresh: Api) -
     top = first["conversation"]["messages"]["edges"][0]["node"]["id"]
     assert fresh.ask(select, id=top)["selectBranch"]["conversation"]["id"] == id
     assert fresh.answer("Go on", conversationId=forked)["__typename"] == "GenerationCompleted"
+
+
+def test_claude_is_sent_each_message_of_a_long_conversation_once(staged: Staged) -> None:
+    stage = staged(says("Hi"))
+    stage.api.answer("Go on", conversationId=long_conversation(stage.api))
+    sent = [block["text"] for message in stage.claude.requests[0]["messages"] for block in message["content"]]
+    assert sent == [*(f"Word{number}" for number in range(LENGTH)), "Go on"]

@@ -7,14 +7,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from client import Api, Json
+from client import Api, Json, wait_until
 from conftest import Staged
 from hypothesis import given
 from hypothesis import strategies as st
 from running import execute, tertulia
 from scripted import START as BEGINS
 from scripted import Reply, end, says, text
+from test_long_conversations import chain
 
+from db.search import AT_ONCE
 from db.words import bare_words, terms, words
 from resolvers.search import passage
 
@@ -138,6 +140,17 @@ def test_messages_that_were_indexed_by_earlier_rules_are_found_after_a_start(pla
         while "권리에 대하여 😀" not in texts(api, "권리 😀"):
             assert time.monotonic() < deadline
         assert texts(api, "권리").count("권리에 대하여 😀") == 1
+
+
+def test_all_messages_are_indexed_again_however_many_there_are(place: dict[str, Any]) -> None:
+    messages = 2 * AT_ONCE + 1
+    with tertulia(Path(), **place) as address, Api(address) as api:
+        api.http.post("/import", files={"file": ("export", chain(messages))}).raise_for_status()
+    execute(place, "DELETE FROM message_words")
+    execute(place, "DELETE FROM search_rebuilds")
+    with tertulia(Path(), **place) as address, Api(address) as api:
+        wait_until(lambda: texts(api, f"Word{messages - 1}") == [f"Word{messages - 1}"])
+        assert texts(api, "Word0") == ["Word0"]
 
 
 def test_the_best_match_comes_first(staged: Staged) -> None:

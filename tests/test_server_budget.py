@@ -125,6 +125,15 @@ def test_what_was_spent_yesterday_leaves_the_budget_of_today_whole(staged: Stage
     assert stage.api.answer("Hello", options={"maxTokens": 100})["__typename"] == "GenerationCompleted"
 
 
+def test_what_was_spent_on_the_first_of_the_month_counts_until_its_end(staged: Staged, place: Json) -> None:
+    stage = staged(Reply([START, *text("Hi"), *end(output_tokens=1000)]), **{MONTHLY: Decimal("0.005")})
+    stage.api.answer("Hello")
+    execute(place, f"UPDATE spending SET day = '{begins('day') - timedelta(days=1):%Y-%m-01}'")
+    refused(stage.api)
+    execute(place, f"UPDATE spending SET day = '{begins('month') - timedelta(days=32):%Y-%m-%d}'")
+    assert stage.api.answer("Hello")["error"]["code"] == "BUDGET_EXCEEDED"
+
+
 @pytest.mark.both
 def test_what_an_answer_does_not_use_is_free_again(staged: Staged, place: Json) -> None:
     stage = staged(says("Hi"), **{MONTHLY: Decimal(1), DAILY: Decimal(1)})
