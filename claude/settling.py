@@ -104,6 +104,9 @@ class Settler:
         status, error = outcome(job)
         last = terminal(job.answer, status, error)
         await ENDING.reach(job.generation_id)
+        if job.ending is Ending.STOPPED:
+            # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
+            await self._log.flush(job.generation_id)
         # An end that cannot be saved is not shown: it is raised here, and the answer is given up.
         saved = await self._save(job, status, error)
         if not saved.kept:

@@ -17,12 +17,13 @@ import redis
 from client import Api, Json, wait_until
 from conftest import SECRET
 from running import tertulia
-from scripted import Reply, says, scripted, uses
+from scripted import Gate, Reply, says, scripted, uses
 from test_tools import answer
 
+from claude import generator
 from claude.settling import CHANGED, ENDED
 from streams.encoding import decode
-from streams.events import GenerationEvent
+from streams.events import GenerationEvent, TextDelta
 from streams.redis_log import RedisLog
 from streams.redis_scripts import stream_key
 from tertulia import failpoints
@@ -30,6 +31,7 @@ from tertulia import failpoints
 pytestmark = pytest.mark.joined
 
 STEPS = ("rounds.write_down", "rounds.call", "rounds.settle")
+SAVE = "end.save"
 TOOL: Json = {"name": "read_page", "description": "Reads the page.", "inputSchema": {"type": "object"}}
 
 
@@ -80,7 +82,7 @@ def held(place: Json, monkeypatch: pytest.MonkeyPatch) -> Generator[HeldRedis]:
 
         monkeypatch.setattr(RedisLog, "flush", flush_held)
         monkeypatch.setattr(RedisLog, "send", note_and_send)
-        for step in STEPS:
+        for step in (*STEPS, SAVE):
             stack.enter_context(failpoints.armed(step, partial(found.note, step)))
         stack.enter_context(failpoints.armed("redis.sending", found.hold))
         yield found
@@ -117,3 +119,17 @@ def test_redis_has_the_call_that_an_answer_waits_for_before_lists_are_told(
         wait_until(lambda: CHANGED in held.stored)
         assert held.last(CHANGED) == "ToolResultsRequired"
         assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
+
+
+def test_redis_has_all_content_before_the_row_says_that_an_answer_was_stopped(
+    tmp_path: Path, place: Json, held: HeldRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Redis lacks is shown once the row has it.
+    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+    with ExitStack() as stack:
+        api = serve(stack, tmp_path, place, says("one ", "two", Gate()))
+        answered = api.send("Hello")["generation"]["id"]
+        api.wait_for_text(answered, "one two")
+        assert api.stop(answered)["generation"]["message"]["text"] == "one two"
+        events = held.stored[SAVE]
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "one two"
