@@ -53,7 +53,7 @@ LEFT_OUT = (
     *("deployed", "descriptions", "docs", "example_scripts", "examples", "freezes", "full_disk", "fuzz"),
     *("import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
     *("multipart", "page", "reducer", "secrets", "settings", "simulator", "simulator_server_tools"),
-    *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "tracing", "transfer"),
+    *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "transfer"),
     *("transport", "upgrades"),
 )
 """Tests of other parts, of programs that are started with unchanged code, and of the machine's speed."""
