@@ -1,0 +1,119 @@
+"""Guessing passwords: how long an address waits after wrong ones, and how much later everybody is answered."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+
+from server import guesses
+from server.guesses import Guesses, LocalFailures
+
+Result = TypeVar("Result")
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(guesses, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the list of the delays, none of which is waited for."""
+    delays: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    monkeypatch.setattr(guesses, "asyncio", SimpleNamespace(sleep=sleep))
+    return delays
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    return asyncio.run(work)
+
+
+def failed(guesses: Guesses, times: int, address: str = HERE) -> None:
+    for _ in range(times):
+        run(guesses.failed("ada", address))
+
+
+def test_an_address_waits_2_seconds_after_ten_wrong_passwords_then_4_up_to_a_minute(clock: Clock) -> None:
+    counted = Guesses(LocalFailures())
+    failed(counted, 9)
+    waits: list[float] = []
+    for _ in range(8):
+        waits.append(run(counted.wait("ada", HERE)))
+        failed(counted, 1)
+    assert waits == [0, 2, 4, 8, 16, 32, 60, 60]
+    assert run(counted.wait("ada", THERE)) == 0
+    assert run(counted.wait("grace", HERE)) == 0
+
+
+def test_a_wait_is_counted_from_the_last_wrong_password(clock: Clock) -> None:
+    counted = Guesses(LocalFailures())
+    failed(counted, 11)
+    assert run(counted.wait("ada", HERE)) == 4
+    clock.now += 3
+    assert run(counted.wait("ada", HERE)) == 1
+    clock.now += 1
+    assert run(counted.wait("ada", HERE)) == 0
+
+
+def test_wrong_passwords_are_forgotten_15_minutes_after_the_last_one(clock: Clock) -> None:
+    counted = Guesses(LocalFailures())
+    failed(counted, 10)
+    clock.now += 899
+    failed(counted, 1)
+    assert run(counted.wait("ada", HERE)) == 4
+    clock.now += 900
+    failed(counted, 1)
+    assert run(counted.wait("ada", HERE)) == 0
+
+
+def test_the_right_password_forgets_only_the_failures_of_its_address(clock: Clock, slept: list[float]) -> None:
+    counted = Guesses(LocalFailures())
+    failed(counted, 15)
+    failed(counted, 15, THERE)
+    run(counted.succeeded("ada", HERE))
+    assert run(counted.wait("ada", HERE)) == 0
+    assert run(counted.wait("ada", THERE)) == 60
+    run(counted.delay("ada"))
+    assert slept == [0.5]
+
+
+def test_after_20_wrong_passwords_from_anywhere_all_are_answered_later_up_to_2_seconds(
+    clock: Clock, slept: list[float]
+) -> None:
+    counted = Guesses(LocalFailures())
+    for number in range(20):
+        failed(counted, 1, f"192.0.2.{number}")
+    run(counted.delay("ada"))
+    assert slept == []
+    for number in range(20, 70):
+        failed(counted, 1, f"192.0.2.{number}")
+        run(counted.delay("ada"))
+    assert slept == [pytest.approx(min(excess * 0.05, 2)) for excess in range(1, 51)]
+    run(counted.delay("grace"))
+    assert len(slept) == 50
+    assert run(counted.wait("ada", HERE)) == 0
+
+
+def test_the_addresses_of_one_customer_are_counted_together() -> None:
+    assert guesses.network_of("2001:db8::1") == guesses.network_of("2001:db8::ffff:1") == "2001:db8::/64"
+    assert guesses.network_of("2001:db8:0:1::1") == "2001:db8:0:1::/64"
+    assert guesses.network_of("::ffff:192.0.2.1") == guesses.network_of("192.0.2.1") == "192.0.2.1"
+    assert guesses.network_of("fe80::1%eth0") == "fe80::/64"
+    assert guesses.network_of("no address") == "no address"
