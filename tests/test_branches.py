@@ -248,3 +248,29 @@ def test_a_long_branch_is_selected_and_forked_whole(staged: Staged) -> None:
     last = stage.api.messages(conversation)[-1]["id"]
     forked = stage.api.ask(FORK, input={"messageId": last})["forkConversation"]["conversation"]["id"]
     assert texts(stage.api, forked) == texts(stage.api, conversation)
+
+
+CREATE = f"mutation ($input: CreateConversationInput!) {{ createConversation(input: $input) {{ {CONVERSATION} }} }}"
+
+
+def test_a_fork_is_answered_with_the_settings_of_its_conversation(staged: Staged) -> None:
+    stage = staged(says("one"), says("two"), says("three"))
+    tool = {"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}
+    settings = {
+        "title": "Settled",
+        "systemPrompt": "Be brief.",
+        "model": "claude-haiku-5-5",
+        "options": {"maxTokens": 1234},
+        "tools": {"client": [tool]},
+    }
+    made = stage.api.ask(CREATE, input=settings)["createConversation"]["conversation"]
+    _, sent = started(stage.api, "1", conversationId=made["id"])
+    forked = stage.api.ask(FORK, input={"messageId": sent["generation"]["message"]["id"]})
+    fork = forked["forkConversation"]["conversation"]
+    assert fork["title"] == "Settled"
+    started(stage.api, "2", conversationId=made["id"])
+    started(stage.api, "2", conversationId=fork["id"])
+    _, of_conversation, of_fork = stage.claude.requests
+    assert of_fork == of_conversation
+    assert (of_fork["system"], of_fork["model"], of_fork["max_tokens"]) == ("Be brief.", "claude-haiku-5-5", 1234)
+    assert [tool["name"] for tool in of_fork["tools"]] == ["look"]
