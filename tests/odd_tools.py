@@ -2,9 +2,13 @@
 
 import asyncio
 import sys
+import threading
 from typing import Any
 
 from claude.tools import Image, Result, ToolError
+
+released = threading.Event()
+"""Set by the test that called `stubborn`, so that its server can stop."""
 
 
 class Unprintable:
@@ -56,11 +60,11 @@ def leave() -> str:
 
 
 async def stubborn() -> str:
-    """Ignore cancellations for a while."""
+    """Ignore cancellations until the test releases the tool, or for 30 seconds."""
     until = asyncio.get_running_loop().time() + 30
-    while asyncio.get_running_loop().time() < until:
+    while not released.is_set() and asyncio.get_running_loop().time() < until:
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             continue
     return "late"

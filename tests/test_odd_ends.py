@@ -38,6 +38,7 @@ def test_a_tool_that_ignores_its_cancellation_does_not_hold_up_a_stop(staged: St
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationStopped"
     after = stage.api.answer("And now?", conversationId=sent["conversation"]["id"])
     assert after["generation"]["message"]["text"] == "well"
+    odd_tools.released.set()
 
 
 @pytest.mark.both
