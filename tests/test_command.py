@@ -101,7 +101,7 @@ def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
 
 def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -> None:
     with (
-        started(tmp_path, "serve", program=REAL, TERTULIA_SIMULATOR_PACE="1") as (process, printed),
+        started(tmp_path, "serve", TERTULIA_SIMULATOR_PACE="1") as (process, printed),
         Api(address_in(printed)) as api,
     ):
         sent = api.send("/simulate long 2000")
