@@ -9,8 +9,10 @@ from uuid import UUID
 from graphql.type.scalars import GRAPHQL_MAX_INT
 from opentelemetry import trace
 
+from claude.patience import patiently
 from claude.spans import QUIET, tracer
 from db import tool_calls
+from db.errors import AWAY
 from db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from db.tables import UNFINISHED, Generation, Message, Status
 from db.tool_calls import CallStatus
@@ -40,6 +42,8 @@ from streams.events import (
 )
 from streams.stream import Follower, Stream
 
+RESTART_SECONDS = 5.0
+"""For how long a database that is away is asked again where an answer is to be followed: as long as a restart takes."""
 NOT_FOUND = "there is no generation with this id."
 
 
@@ -65,7 +69,7 @@ async def generation_events(
     many as it can (20,000, and 100 on one socket, unless it says otherwise).
     """
     context = info.context
-    rows = _Rows(*await _mine(context, generation_id))
+    rows = _Rows(*await patiently(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS))
     with context.services.subscriptions.one(ends=True):
         async with aclosing(_follow(context, rows, after)) as followed:
             async for event in followed:
@@ -186,7 +190,11 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
 
 async def _news(context: Context, generation_id: UUID, seen: int) -> list[GenerationEvent]:
     """Return what the row, or the log of a process that has taken over, has after what was seen."""
-    rows = await _read(context, generation_id)
+    try:
+        rows = await _read(context, generation_id)
+    except AWAY:
+        # Whoever writes the answer goes on without the database, and so do those who follow it.
+        return []
     if plan_replay(seen, LogState(seen), rows.state, waited=True) == Replay(seen):
         return []
     found = await _begin(context, rows, seen, waited=True)

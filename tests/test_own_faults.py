@@ -3,15 +3,20 @@
 import logging
 import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from client import Api
+from client import WAIT, Api, apply
 from conftest import Staged
 from running import tertulia
 from scripted import Gate, says
+from sqlalchemy.exc import OperationalError
+
+from resolvers import following
 
 
 def break_database(folder: Path) -> None:
@@ -100,6 +105,39 @@ def test_no_listener_hangs_when_an_answer_cannot_be_saved(
             last = message
     assert last is not None
     assert last["payload"]["data"]["generationEvents"]["__typename"] == "GenerationFailed"
+
+
+def test_who_follows_on_another_server_goes_on_while_the_database_is_away(
+    staged: Staged, tmp_path: Path, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.memory.SILENCE", 0.2)
+    failed = threading.Event()
+    read = following._read
+
+    async def noted(*arguments: Any) -> Any:
+        try:
+            return await read(*arguments)
+        except OperationalError:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(following, "_read", noted)
+    gate = Gate()
+    stage = staged(says("half", gate, " whole"))
+    sent = stage.api.send("Hello")["generation"]["id"]
+    stage.api.wait_for_text(sent, "half")
+    with tertulia(tmp_path, **place, **stage.keyed) as address, Api(address) as other, other.socket() as socket:
+        events = socket.events(sent)
+        seen = [next(events)]
+        with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
+            database.execute("ALTER TABLE messages RENAME TO hidden")
+        assert failed.wait(WAIT)
+        with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
+            database.execute("ALTER TABLE hidden RENAME TO messages")
+        gate.open.set()
+        seen += list(events)
+    assert apply(seen) == ["half whole"]
+    assert seen[-1]["__typename"] == "GenerationCompleted"
 
 
 def test_a_server_whose_database_is_destroyed_is_not_ready(tmp_path: Path) -> None:
