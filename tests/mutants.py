@@ -62,6 +62,8 @@ SLOTS = 2 * (os.cpu_count() or 1)
 IN_TURN = 3
 """Tests of a file that are tried before those of the next file."""
 SLOWEST_TEST = 15.0
+BREADTH = 150
+"""Suites: tests that reach about as many are equally direct."""
 WORD = re.compile(r"[a-z]{4,}?(?=s?(?:[^a-z]|$))")
 NAMED_ALIKE = 10
 """Tests that are tried first for their names."""
@@ -248,8 +250,9 @@ class Run:
     def _choose(self, mutant: Mutant, found: dict[str, Reached]) -> list[str]:
         """Return tests for so many seconds.
 
-        Those that have noticed most changes of the module come first, and those that share words with the changed code.
-        Then come the fastest of each file in turn, beginning with the files that reach the largest part of the module.
+        Those that have noticed most changes of the module come first, then those that reach little else, and those that
+        share words with the changed code. Then come the fastest of each file in turn, beginning with the files that
+        reach the largest part of the module.
         """
         module, change = mutant.module, mutant.change
         shared = _shared_words(f"{module} {change.scope} {change.text}", found)
@@ -262,7 +265,14 @@ class Run:
                 files[file].append(name)
         killers = self._killers[module]
         order = sorted(
-            (-killers[name], -shared[name], place // IN_TURN, -len(depth[file]), place, name)
+            (
+                -killers[name],
+                len(found[name].suites) // BREADTH,
+                -shared[name],
+                place // IN_TURN,
+                -len(depth[file]),
+                name,
+            )
             for file, tests in files.items()
             for place, name in enumerate(tests)
         )
