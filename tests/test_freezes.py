@@ -89,13 +89,17 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
     raise AssertionError("no answer has begun")
 
 
-def frozen(pair: list[Api], steps: dict[str, float], words: int = 120) -> tuple[str, Json, list[Reader]]:
+def frozen(
+    pair: list[Api], claude: CountingClaude, steps: dict[str, float], words: int = 120
+) -> tuple[str, Json, list[Reader], int]:
     """Send, freeze at each step for so many seconds, and wait for all readers; again where a step was not reached.
 
     An answer may end before the freeze is armed, and a writer that is frozen inside a transaction cannot be taken over.
+    The last value is how often Claude had been asked before: more than once where a lease lapsed without any text.
     """
     for _ in range(ATTEMPTS):
         said, sent, readers = send(pair, words)
+        asked = claude.asked[said]
         freezes = {step: Freeze(seconds) for step, seconds in steps.items()}
         with ExitStack() as stack:
             for step, freeze in freezes.items():
@@ -105,7 +109,7 @@ def frozen(pair: list[Api], steps: dict[str, float], words: int = 120) -> tuple[
                 reader.result()
             if begun:
                 assert all(freeze.over.wait(30) for freeze in freezes.values())
-                return said, sent, readers
+                return said, sent, readers, asked
     raise AssertionError(f"nothing was frozen at {', '.join(steps)}")
 
 
@@ -122,8 +126,8 @@ def test_a_writer_that_was_frozen_shows_nothing_that_is_not_stored(
 ) -> None:
     if step in (REDIS_WRITES if setup == EMBEDDED else JOURNAL_WRITES):
         pytest.skip("this setup has no such step")
-    said, sent, readers = frozen(pair, {step: FROZEN}, 30 if step in ENDS else 120)
-    hold(pair[1], claude, sent, said, readers)
+    said, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
+    hold(pair[1], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)
     assert_the_end_is_sent_again(pair, sent["generation"]["id"])
 
@@ -142,7 +146,7 @@ def test_a_process_that_was_frozen_while_it_took_over_leaves_the_answer_to_the_o
 ) -> None:
     if setup == EMBEDDED and step in REDIS_TAKEOVERS:
         pytest.skip("there is no Redis in this setup")
-    said, sent, readers = frozen(pair, {"round.heard": FROZEN, step: 2 * FROZEN})
-    hold(pair[0], claude, sent, said, readers)
+    said, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
+    hold(pair[0], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)
     assert_the_end_is_sent_again(pair, sent["generation"]["id"])
