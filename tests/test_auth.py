@@ -381,16 +381,6 @@ def test_a_socket_is_opened_by_the_header_of_its_handshake_too(address: str) -> 
         assert opened.receive()["type"] == "connection_ack"
 
 
-def test_a_socket_is_closed_when_its_token_expires(address: str) -> None:
-    tokens = register(address, "expiring")
-    claims = jwt.decode(tokens["access_token"], options={"verify_signature": False})
-    soon = {**claims, "exp": int(time.time()) + 2}
-    token = jwt.encode(soon, Tokens(SECRET)._keys[ACCESS], "HS256", headers={"typ": ACCESS})
-    with Api(address, token) as api, api.socket() as opened:
-        opened.subscribe(OPEN, {})
-        assert closing(opened.connection) == (4403, "Forbidden")
-
-
 @pytest.mark.both
 def test_revoking_closes_the_sockets_of_that_sign_in_alone(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:

@@ -431,17 +431,6 @@ def test_half_a_surrogate_pair_is_no_fault_of_the_message_and_named_where_it_is_
         assert socket.receive()["payload"] == {"data": {"createConversation": {"field": "title"}}}
 
 
-def test_many_operations_on_one_socket_are_bounded_and_say_so(api: Api) -> None:
-    generation = api.send("/simulate hang")["generation"]["id"]
-    query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
-    with api.socket() as socket:
-        for number in range(101):
-            socket.subscribe(query, {"id": generation}, str(number))
-        seen = [socket.receive() for _ in range(101)]
-        assert [message["type"] for message in seen].count("next") >= 100
-    api.stop(generation)
-
-
 def test_the_server_pings_a_silent_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Proxies take 20 seconds of silence for a dead socket; here the pings come faster, so that nobody waits for them.
     assert SocketHandler.ping_seconds <= 20
