@@ -1,7 +1,7 @@
 """`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
@@ -105,12 +105,18 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
     ) -> Response:
         with_ = admitted.context
-        sent = await _send(with_, body, idempotency_key)
-        if isinstance(sent, Response):
-            return sent
-        events = follow(with_, sent.generation.id)
+        async with AsyncExitStack() as stack:
+            try:
+                # Before the message is stored, so that one that is refused costs nothing.
+                await stack.enter_async_context(with_.services.limits.seated(with_.viewer.id))
+            except RateLimited as limited:
+                return _refused(limited)
+            sent = await _send(with_, body, idempotency_key)
+            if isinstance(sent, Response):
+                return sent
+            seat = stack.pop_all()
         ends = (with_.services.closing.wait, admitted.lapsed)
-        return ResultStream(_sse(with_, sent, events), WRITTEN, ends)
+        return ResultStream(_sse(with_, sent, seat), WRITTEN, ends)
 
     return router
 
@@ -172,13 +178,11 @@ def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, An
     return {"error": shown}
 
 
-async def _sse(
-    context: Context, sent: SendMessagePayload, events: AsyncGenerator[GenerationEvent]
-) -> AsyncGenerator[bytes]:
+async def _sse(context: Context, sent: SendMessagePayload, seat: AsyncExitStack) -> AsyncGenerator[bytes]:
     words = ""
-    # At once, so that a client can stop or follow an answer that has not begun.
-    yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
-    async with aclosing(events):
+    async with seat, aclosing(follow(context, sent.generation.id)) as events:
+        # At once, so that a client can stop or follow an answer that has not begun.
+        yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
         async for event in events:
             if text := _text(event, words):
                 words += text

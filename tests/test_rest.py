@@ -8,7 +8,7 @@ from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
-from client import WAIT, Api, Json
+from client import WAIT, Api, Json, wait_until
 from conftest import Staged
 from running import tertulia
 from scripted import START, Gate, Reply, end, says, text
@@ -187,6 +187,20 @@ def test_health_and_readiness_are_said(api: Api) -> None:
     ready = api.http.get("/readyz").json()
     assert (ready.pop("status"), ready.pop("database")) == ("ok", "ok")
     assert ready in ({}, {"redis": "ok"})
+
+
+def test_a_stream_takes_one_of_the_users_places_and_is_refused_without_one(staged: Staged) -> None:
+    stage = staged(says("Hi"), max_sockets_per_user=1)
+    message = {"message": "Hello"}
+    with stage.api.socket():
+        refused = stage.api.http.post("/chat/stream", json=message)
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "RATE_LIMITED"
+        assert int(refused.headers["retry-after"]) > 0
+        assert stage.claude.requests == []
+    # The closed socket's place, and then that of each stream, is free again.
+    wait_until(lambda: stage.api.http.post("/chat/stream", json=message).status_code == 200)
+    wait_until(lambda: stage.api.http.post("/chat/stream", json=message).status_code == 200)
 
 
 def test_the_stream_starts_before_claude_says_anything(staged: Staged) -> None:
