@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from client import Api, Json
+from client import Api, Json, wait_until
 from conftest import Staged
 from media import image, pdf
 from running import execute, running, tertulia
@@ -199,9 +199,10 @@ def test_an_upload_that_no_message_shows_goes_after_a_day(tmp_path: Path, place:
     execute(place, f"UPDATE blobs SET {old} WHERE id = (SELECT blob_id FROM attachments WHERE id = '{stored}')")
     execute(place, f"UPDATE attachments SET {old} WHERE id = '{stored}'")
     with tertulia(tmp_path, **place) as address, Api(address) as api:
-        found = [api.http.get(f"/attachments/{id}").status_code for id in (forgotten, waiting)]
-    assert found == [404, 200]
-    assert len([file for file in (tmp_path / "files").rglob("*") if file.is_file()]) == 1
+        # What is old is removed in the background, after the start.
+        wait_until(lambda: api.http.get(f"/attachments/{forgotten}").status_code == 404)
+        wait_until(lambda: len([file for file in (tmp_path / "files").rglob("*") if file.is_file()]) == 1)
+        assert api.http.get(f"/attachments/{waiting}").status_code == 200
 
 
 @pytest.mark.both
