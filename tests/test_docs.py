@@ -51,10 +51,10 @@ from server.tooling import open_toolbox
 SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 SCHEMA = build_schema(SDL)
 ADDRESS = re.compile(r"(localhost|127\.0\.0\.1):8000")
-SHELL, SCRIPTS, TYPED, PARSED = ("sh",), ("js",), ("ts", "tsx"), ("json", "toml", "ini")
+SHELL, SCRIPTS, PARSED = ("sh",), ("js",), ("json", "toml", "ini")
 NOT_HERE = ("nginx", "caddyfile", "vue", "html", "yaml")
 """Languages whose blocks always say why they are not run."""
-LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *TYPED, *PARSED, *NOT_HERE)
+LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *PARSED, *NOT_HERE)
 OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")
 ELSEWHERE = re.compile(r"\b(apt|apt-get|docker|git|make|npm|npx|pip|uv) |\btertulia (serve|simulator|chat)\b")
 NODE_MODULES = ROOT / "node_modules"
@@ -338,15 +338,6 @@ def test_every_program_in_javascript_works(fence: Fence, place: Place, desk: Pat
     (desk / "shim.js").write_text(SHIM)
     (desk / "block.js").write_text(text)
     check_printed(fence, run(desk, place.environment, "node", "--import", "./shim.js", "block.js"))
-
-
-@needs_clients
-def test_every_block_of_typescript_fits_the_types(place: Place, desk: Path) -> None:
-    options = ["--noEmit", "--strict", "--skipLibCheck", "--jsx", "react-jsx", "--target", "es2022"]
-    options += ["--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2023,dom,dom.iterable"]
-    for fence in chosen(*TYPED):
-        (desk / f"block.{fence.language}").write_text(fence.text)
-        run(desk, place.environment, NODE_MODULES / ".bin" / "tsc", *options, f"block.{fence.language}")
 
 
 def test_every_file_can_be_read() -> None:

@@ -223,8 +223,7 @@ def test_an_account_is_deleted_with_an_answer_that_is_written_and_pays_for_it(tm
         keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, MONTHLY: Decimal("0.005")}
         with tertulia(tmp_path, **place, **keyed, **MODE) as address, ExitStack() as stack:
             ada = entered(stack, address, "ada")
-            ada.send("Hello")
-            assert gate.reached.wait(20)
+            ada.wait_for_text(ada.send("Hello")["generation"]["id"], "a" * 4000)
             gone = ada.http.request("DELETE", "/auth/user", data={"password": "a long enough one"})
             gate.open.set()
             assert gone.status_code == 200, gone.text
