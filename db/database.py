@@ -33,6 +33,7 @@ POOL = 20
 LEFT_FOR_OTHERS = 5
 """Of these, those that no query may hold from its first read to its end."""
 PROBE_BYTES = 65_536
+CLOSE_SECONDS, LOOK_SECONDS = 2.0, 0.01
 FILE_POOL, FILE_OVERFLOW = 5, 10
 """Connections to a SQLite file that are kept, and those that are opened beside them; each has a thread."""
 
@@ -162,7 +163,13 @@ class Database:
                 raise
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, when those that are in use are back, or after `CLOSE_SECONDS`."""
+        # One that comes back later is never closed, and SQLite's thread for it does not end.
+        pools: list[Any] = [self.engine.pool, self._kept.pool]
+        for _ in range(int(CLOSE_SECONDS / LOOK_SECONDS)):
+            if not any(pool.checkedout() for pool in pools):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
         await self.engine.dispose()
         await self._kept.dispose()
 
