@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 from client import FOLLOW, Api, apply, look_again, raw_socket
 from conftest import EMBEDDED, SECRET, Staged
-from faults import DICE, ROUNDS, CountingClaude, Reader, Server, counting, hold
+from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import needs_node, run
 from running import tertulia
 from scripted import EVERYTHING, Reply
@@ -434,6 +435,8 @@ def test_idle_subscriptions_are_many_bounded_and_leave_nothing_behind(
             assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
         each = (server.resident_kilobytes() - before) / number
         print(f"\n{number} idle subscriptions on {len(sockets)} sockets: {each:.1f} KB each")
+        # One process tells all of them of the end, which keeps it busy for most of a minute where they are 10,000.
+        api.http.timeout = httpx2.Timeout(PATIENCE)
         api.stop(generation)
         for socket in sockets:
             left = 100
