@@ -79,7 +79,7 @@ def main() -> int:
 def _run(name: str, report: Report, options: Options) -> None:
     begun = time.monotonic()
     try:
-        # Each part has an upstream of its own: one that broke would take all that follow with it.
+        # Each part has a separate upstream: a broken one would also break all parts that follow.
         with staged(choose_cores()) as stage:
             PARTS[name](stage, report, options)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not cost the other parts' figures
@@ -89,7 +89,7 @@ def _run(name: str, report: Report, options: Options) -> None:
 
 
 def _explain(error: Exception) -> str:
-    """Return what went wrong, with the last line that a program of its own has written."""
+    """Return what went wrong, with the last line that its program has written."""
     said = getattr(error, "stderr", None) or b""
     written = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     last = written.strip().rpartition("\n")[2]

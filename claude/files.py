@@ -73,7 +73,7 @@ class Files:
         return {**request, "messages": filled}
 
     async def room(self, owner: UUID, contents: Iterable[Sequence[Json]], window: int | None) -> PictureRoom:
-        """Return the room for pictures behind these messages of the owner's; `window`: the model's, in tokens."""
+        """Return the room for pictures after these messages of the owner's; `window`: the model's, in tokens."""
         shown = attachments_in(iter(contents))
         found: list[Attachment] = []
         if shown:

@@ -37,7 +37,7 @@ PDF_BEGINS_WITHIN = 1024
 FIRST_WORDS = 200
 
 MULTI_PICTURE = "MPO"
-"""What Pillow calls JPEG files that hold more pictures behind the first one, as many phones write them."""
+"""What Pillow calls JPEG files that hold more pictures after the first one, as many phones write them."""
 DECODE_SECONDS = 10.0
 """Processor time; the largest image takes about one."""
 JOB = "media_decode"
@@ -153,14 +153,14 @@ class PictureRoom:
     """How much room a conversation has for more pictures, which Claude takes together or not at all."""
 
     def __init__(self, media: list[Media], size_bytes: int, window: int | None, *, inline: bool) -> None:
-        """Begin with the attachments of the conversation. `inline`: whether bytes travel in the request itself."""
+        """Count the attachments of the conversation first. `inline`: whether bytes travel in the request itself."""
         self._media = media
         self._size = size_bytes if inline else 0
         self._window = window
         self._inline = inline
 
     def take(self, media: Media, size_bytes: int) -> None:
-        """Take room for a picture; raise UnfitMedia where there is none."""
+        """Reserve room for a picture; raise UnfitMedia where there is none."""
         size = self._size + (size_bytes if self._inline else 0)
         problem = check_together([*self._media, media], size, self._window)
         if problem is not None:

@@ -154,7 +154,7 @@ def _texts(content: Sequence[Json]) -> Iterator[str]:
 async def rebuild(database: Database) -> None:
     """Index again all messages that an earlier version may have indexed by other rules.
 
-    What has been done is kept in the table `search_rebuilds`, and each step is a transaction of its own, so that it may
+    What has been done is kept in the table `search_rebuilds`, and each step is a separate transaction, so that it may
     end anywhere, and several replicas may take turns.
     """
     more = True
@@ -189,7 +189,7 @@ async def _rebuild_some(database: Database) -> bool:
 
 
 def _values(dialect: str, rows: Sequence[Added]) -> dict[UUID, list[Json]]:
-    """Give what is inserted for each message: nothing for one without words."""
+    """Return what is inserted for each message: nothing for one without words."""
     values: dict[UUID, list[Json]] = {}
     for row in rows:
         inserted = REBUILD.attempt_now(row[1], partial(insertion, dialect, [row]))

@@ -2,7 +2,7 @@
 
 What is searched are not texts but normalized words: without case, accents and vowel points. In scripts that put no
 spaces between words, and in Korean, which adds particles to them, each character is a word, and so is each emoji:
-a word of theirs is a phrase of characters. Letters and digits are words of their own, so that `1.2` finds `v1.2.3`.
+a word of theirs is a phrase of characters. Letters and digits are separate words, so that `1.2` finds `v1.2.3`.
 """
 
 import re
@@ -22,7 +22,7 @@ _ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{
 _VOICED = r"[\u3099\u309A\uFF9E\uFF9F]"
 """Marks that belong to the kana before them."""
 _JAMO = r"[\u1100-\u115F\uA960-\uA97C][\u1160-\u11A7\uD7B0-\uD7C6]*[\u11A8-\u11FF\uD7CB-\uD7FB]*"
-"""A Korean syllable whose letters are characters of their own."""
+"""A Korean syllable whose letters are separate characters."""
 _EMOJI = r"[[\p{Extended_Pictographic}\p{Regional_Indicator}]--[\p{L}\p{N}]]"
 _PIECES = regex.compile(
     rf"{_JAMO}|[[{_ALONE}]--[{_VOICED[1:-1]}]]{_VOICED}?|{_EMOJI}"
@@ -57,7 +57,7 @@ class Term(NamedTuple):
 
 
 class Match(NamedTuple):
-    """Where a term stands among a text's words: the first one's place, and the place after the last."""
+    """The position of a term in a text's words: that of its first word, and the one after its last."""
 
     begin: int
     end: int
@@ -95,7 +95,7 @@ def terms(query: str) -> list[Term]:
 
 
 def matches(found: list[Word], wanted: Iterable[Term]) -> Iterator[Match]:
-    """Give where terms stand among a text's words. Each word is compared only with terms that may begin there."""
+    """Return the positions of terms in a text's words. Each word is compared only with terms that may begin there."""
     by_first: dict[str, list[int]] = {}
     beginnings: list[int] = []
     listed = list(wanted)

@@ -146,7 +146,7 @@ class _Scanner:
     """Cuts an array of objects into its objects, without parsing them; holds one object at most."""
 
     def __init__(self) -> None:
-        """Begin in front of the array."""
+        """Expect the beginning of the array."""
         self.number = 0
         """Of the object that is being read, from 0."""
         self.ended = False
@@ -157,7 +157,7 @@ class _Scanner:
         self._openings = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytearray]:
-        """Take the next piece of the file; yields the objects that end in it."""
+        """Parse the next piece of the file; yield the objects that end in it."""
         place, begin = 0, 0
         while place < len(chunk):
             if self._depth <= IN_LIST:

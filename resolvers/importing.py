@@ -152,7 +152,7 @@ class _Importing:
     """Stores items; holds those of one conversation that the next transaction inserts."""
 
     def __init__(self, context: Context) -> None:
-        """Begin with nothing stored."""
+        """Store nothing yet."""
         self.done = Imported()
         self._context = context
         self._conversation: Conversation | None = None

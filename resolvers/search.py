@@ -111,7 +111,7 @@ def _edges(found: Sequence[Edge[tuple[Message, float]]], wanted: Sequence[Term])
 
 
 def passage(text: str, wanted: Sequence[Term], looked_through: int = LOOKED_THROUGH) -> tuple[str, list[TextRange]]:
-    """Give the stretch of a text's beginning that holds most of the terms, and where they stand in it."""
+    """Return the part of a text's beginning that holds most of the terms, and their positions in it."""
     spans = _spans(text[:looked_through], wanted)
     start, end = _window(text, spans)
     before, behind = "…" * (start > 0), "…" * (end < len(text))

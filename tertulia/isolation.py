@@ -75,7 +75,7 @@ class ItemLoop:
 
     @contextmanager
     def guarded(self, item_id: object, otherwise: Callable[[], object]) -> Generator[None]:
-        """Run the block for one item; where it fails, call `otherwise`, and go on behind the block."""
+        """Run the block for one item; where it fails, call `otherwise`, and go on after the block."""
         try:
             yield
             self.step.hit(item_id)

@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # Clients would load the system's certificate authorities, which takes each of them 50 ms of CPU time. A server with
-    # TLS in a test has an authority of its own.
+    # TLS in a test has its own authority.
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(forking.ROOT / "tests")
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):

@@ -6,7 +6,7 @@ from claude.tools import Image
 
 
 def phone() -> Image:
-    """Take a photo as phones write them."""
+    """Return a photo as phones write them."""
     return Image(multi_picture(), "image/jpeg")
 
 

@@ -30,7 +30,7 @@ STATUS = "query ($id: ID!) { generation(id: $id) { status } }"
 
 
 class Watcher:
-    """Records the worst latency of `/healthz` on a connection of its own."""
+    """Records the worst latency of `/healthz` on a separate connection."""
 
     def __init__(self, address: str) -> None:
         self._host = urlsplit(address).netloc

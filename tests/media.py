@@ -40,7 +40,7 @@ def pdf(*pages: str) -> bytes:
 
 
 def multi_picture() -> bytes:
-    """A JPEG with a second picture behind the first, as many phones write them."""
+    """A JPEG with a second picture after the first, as many phones write them."""
     made = BytesIO()
     first = Image.new("RGB", (50, 40), (30, 200, 30))
     first.save(made, "MPO", save_all=True, append_images=[first])

@@ -63,7 +63,7 @@ class SharedServers(Servers):
             self._clean = True
 
     def again(self, _folder: Path) -> "SharedServers":
-        """Be what a fixture makes that wants servers of its own."""
+        """Return itself, as the fixture for separate servers does."""
         return self
 
     @property

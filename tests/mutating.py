@@ -306,7 +306,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _replace(before: CodeType, after: CodeType, functions: list[FunctionType]) -> bool:
-    """Give every function that has a code of `before` the corresponding one of `after`; return whether any differs."""
+    """Replace the code of every function that has one of `before`, by that of `after`; return whether any differs."""
     named: dict[tuple[str, int], list[CodeType]] = {}
     for code in _codes(after):
         named.setdefault((code.co_qualname, code.co_firstlineno), []).append(code)
@@ -336,7 +336,7 @@ def functions_by_file() -> Functions:
 
 
 def _assign(name: str, module: ModuleType, value: object) -> None:
-    """Give a constant a new value, also in the modules that have imported it."""
+    """Set a constant, also in the modules that have imported it."""
     old = module.__dict__[name]
     for other in list(sys.modules.values()):
         namespace = getattr(other, "__dict__", {})

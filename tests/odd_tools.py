@@ -26,14 +26,14 @@ class UnprintableError(ToolError):
 
 
 def circle() -> dict[str, Any]:
-    """Give something that contains itself."""
+    """Return something that contains itself."""
     found: dict[str, Any] = {}
     found["self"] = found
     return found
 
 
 def unprintable() -> dict[str, Any]:
-    """Give something without text."""
+    """Return something without text."""
     return {"what": Unprintable()}
 
 
@@ -43,12 +43,12 @@ def unprintable_error() -> str:
 
 
 def halves() -> str:
-    """Give half of a surrogate pair and a U+0000."""
+    """Return half of a surrogate pair and a U+0000."""
     return "\ud92c\0"
 
 
 def wrong_parts() -> Result:
-    """Give a result whose parts are of other types."""
+    """Return a result whose parts are of other types."""
     no_bytes: Any = "text"
     parts: Any = [5, None, Image(data=no_bytes)]
     return Result(parts)

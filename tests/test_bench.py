@@ -19,7 +19,7 @@ BENCH = Path(__file__).parents[1] / "bench"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give what imports a script of bench/."""
+    """Return a function that imports a script of bench/."""
     monkeypatch.syspath_prepend(str(BENCH))
     return importlib.import_module
 

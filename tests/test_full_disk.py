@@ -1,4 +1,4 @@
-"""A disk that is full: the error has a code of its own, readiness says so, and all is well once there is space."""
+"""A full disk: the error has its own code, `/readyz` reports it, and everything works again once there is space."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ SETTINGS = ("ANTHROPIC", "TERTULIA", "DATABASE", "REDIS")
 
 @contextmanager
 def served(folder: Path) -> Generator[tuple[int, Api]]:
-    """Serve in a process of its own, whose files can be bounded."""
+    """Serve in a separate process, whose files can be bounded."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
     command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", "0"]

@@ -47,7 +47,7 @@ class Store:
         self.session = session
 
     async def add(self, **columns: Any) -> UUID:
-        """Insert a generation that runs with the columns given, in a conversation of its own."""
+        """Insert a generation that runs with the columns given, in a new conversation."""
         user = await conversations.ensure_user(self.session, "ada")
         conversation = Conversation(owner_id=user.id, model="claude-opus-5-5")
         message = Message(conversation_id=conversation.id, role=Role.ASSISTANT, depth=1, content=[])

@@ -1,6 +1,6 @@
 """No single request may hold the event loop: `/healthz` stays fast while the worst admitted input of a kind is served.
 
-Each test sends one kind of request to a server in a process of its own and prints the worst latency of `/healthz`
+Each test sends one kind of request to a separate server process and prints the worst latency of `/healthz`
 before and during it. `pytest -rP tests/test_loop_latency.py` shows all figures.
 
 Too slow to set up here: a message in a conversation of 20,000 messages with 10 MB of text holds the loop for 0.3 s, most

@@ -33,7 +33,7 @@ def claude() -> Generator[dict[str, str]]:
 
 @contextmanager
 def gateway(*listed: str, status: int = 200, knows: tuple[str, ...] = ()) -> Generator[dict[str, str]]:
-    """A gateway with a list of its own, or none, which maps more names than it lists."""
+    """A gateway with its own list of models, or none, which maps more names than it lists."""
 
     def missing(name: str) -> Response:
         return JSONResponse({"type": "error", "error": {"type": "not_found_error", "message": f"model: {name}"}}, 404)

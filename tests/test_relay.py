@@ -31,7 +31,7 @@ NUMBERED = {
     "Generation.events(after:)": "A sequence, as in `generationEvents(after:)`; `eventLog` takes cursors.",
     "Generation.events(before:)": "A sequence, as `after` of the same field.",
 }
-WITHOUT_NODE = {"GenerationEvent": "An event has no id of its own, and `node` does not find it: its sequence names it."}
+WITHOUT_NODE = {"GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it."}
 """Types of `node` that do not implement `Node`, and why. The rule passes interfaces over; this test does not."""
 
 _BLOCKS = "The parts of one message, which are bounded with it."

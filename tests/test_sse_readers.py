@@ -37,7 +37,7 @@ FORMS = {
 
 
 class EachByteAlone(BaseHTTPRequestHandler):
-    """Serves the form that the path numbers, each byte in a chunk of its own."""
+    """Serves the form that the path numbers, each byte in a separate chunk."""
 
     protocol_version = "HTTP/1.1"
 
