@@ -32,6 +32,9 @@ class SharedServers(Servers):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        # All that is in them is deleted between two forks, so they are never those that the environment names.
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            os.environ.pop(name, None)
         self._clean = True
         super().settings()
 
