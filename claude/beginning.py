@@ -93,16 +93,21 @@ async def find_left(database: Database, generation_id: UUID) -> Left | None:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What a process has left of an answer; `events` are those of its log, None where the log is not whole."""
+    """What a process has left of an answer; `events` are those of its log, None where the log is not whole.
+
+    `known`: nobody has seen more of it.
+    """
 
     answer: Answer
     events: Sequence[GenerationEvent] | None
+    known: bool
 
 
 async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
     """Return what a process has left of an answer, and lock it out of the log."""
     generation, message, billed = left.generation, left.message, left.billed
-    written = await log.take(generation.id, lease)
+    begun = generation.status is not Status.QUEUED
+    written = await log.take(generation.id, lease) if begun else None
     events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
     content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
     last = max(generation.sequence, len(events))
@@ -120,17 +125,19 @@ async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
     if not any(answer.usage.values()):
         answer.usage = {}
     answer.stop_reason = generation.stop_reason
-    return Remains(answer, events if whole else None)
+    # The row of an answer that waits in line, or for results of tools, has all of it.
+    rests = generation.status is not Status.RUNNING
+    return Remains(answer, events if whole else None, known=rests or written is not None)
 
 
-def ending_of(left: Left, answer: Answer) -> Ending | None:
+def ending_of(left: Left, remains: Remains) -> Ending | None:
     """Return how an answer that was taken over ends at once; None where it goes on."""
-    generation = left.generation
+    generation, answer = left.generation, remains.answer
     if generation.stop_requested:
         return Ending.STOPPED
     if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
-    if answer.content and not is_between_rounds(answer, left.calls):
+    if not remains.known or (answer.content and not is_between_rounds(answer, left.calls)):
         # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
         return Ending.INTERRUPTED
     return None

@@ -281,7 +281,7 @@ class Generator:
             job.failed.append(Attempt(usage=job.answer.usage))
             job.answer.usage = {}
         self._run(job)
-        if (ending := ending_of(left, job.answer)) is not None:
+        if (ending := ending_of(left, remains)) is not None:
             job.end(ending)
         return True
 

@@ -66,7 +66,8 @@ class EventLog(Protocol):
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Return all events of a log that this process has claimed; its former writer can add none from then on.
 
-        Returns None where the log is gone or incomplete, or cannot be read within a third of the lease.
+        Nothing was shown where it is empty. Returns None where it is incomplete or cannot be read, so that more may
+        have been shown than is known; and where the lease ends before.
         """
         ...
 

@@ -123,7 +123,7 @@ class MemoryLog:
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Return the events that are shown; where another process on this machine wrote them, those in its journal."""
-        return await self.read(generation_id)
+        return await self.read(generation_id) or Stream(generation_id)
 
     async def read(self, generation_id: UUID) -> Stream | None:
         """Return all events so far, or None where the log is gone."""

@@ -1,6 +1,7 @@
 """The log in Redis, for several processes: what this one writes is read from memory, all else from Redis."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 from streams.events import GenerationEvent
-from streams.lease import Lease
+from streams.lease import Lease, clock
 from streams.memory import LIFE_AFTER_END, MemoryLog
 from streams.redis_reader import BLOCK_MS, RedisReader
 from streams.redis_scripts import holder_key, stream_key
@@ -20,6 +21,10 @@ CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 5.0
 CANCEL_AGAIN = 0.1
 """Seconds."""
+TAKE_SECONDS, TAKE_PAUSE = 5.0, 0.2
+"""For how many seconds a Redis that is away is asked again for the log of an answer that is taken over."""
+
+logger = logging.getLogger("tertulia.redis")
 
 
 class RedisLog:
@@ -96,12 +101,16 @@ class RedisLog:
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer, and return what it has left."""
-        try:
-            async with asyncio.timeout(lease.seconds_left / 3):
-                return await self._writer.take(generation_id, lease)
-        except AWAY:
-            return None
+        """Lock out the former writer, and return what it has left; a Redis that is away is asked again."""
+        give_up_at = clock() + TAKE_SECONDS
+        while lease.holds and clock() < give_up_at:
+            try:
+                async with asyncio.timeout(lease.seconds_left / 3):
+                    return await self._writer.take(generation_id, lease)
+            except AWAY as error:
+                logger.warning("Redis cannot be reached to take over generation %s: %s", generation_id, error)
+            await asyncio.sleep(TAKE_PAUSE)
+        return None
 
     async def read(self, generation_id: UUID) -> Stream | None:
         """Return all events so far, whichever process writes them."""

@@ -120,7 +120,10 @@ class RedisWriter:
             _resolve(writing)
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer of a stream, and return what it has left; None where that is not whole."""
+        """Lock out the former writer of a stream, and return what it has left; None where that cannot be read.
+
+        Raises one of `AWAY` where Redis does not answer, or answers after the lease has ended.
+        """
         await TAKING.reach(generation_id)
         if self._ahead is None:
             await self._ask_time()
@@ -132,14 +135,14 @@ class RedisWriter:
         (code, _), entries = await pipeline.execute()
         await TAKEN.reach(generation_id)
         if int(code) == LATE:
-            return None
+            raise RedisError(f"the lease of generation {generation_id} had ended")
         found = Stream(generation_id)
         try:
             extend(found, entries)
         except UNREADABLE:
             logger.exception("The log of generation %s cannot be read", generation_id)
             return None
-        return found if found.begins_at_one else None
+        return found if found.begins_at_one or not entries else None
 
     async def run(self) -> None:
         """Write for as long as the process lives."""

@@ -324,12 +324,12 @@ def begin_not_behind(apis: list[Api], generation: str, readers: list[Reader]) ->
         assert "".join(apply([first])).startswith(seen), (seen[-40:], apply([first]))
 
 
-def test_claude_is_asked_once_by_the_process_that_takes_over_while_redis_is_frozen(
-    tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_text(
+    tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer, *, comes_back: bool
 ) -> None:
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
-        cluster.apis.append(cluster.add().ready())
         for _ in range(ROUNDS):
             said = unique("/simulate slow-start 4")
             sent = cluster.apis[0].send(said)
@@ -338,10 +338,15 @@ def test_claude_is_asked_once_by_the_process_that_takes_over_while_redis_is_froz
             own_redis.process.send_signal(signal.SIGSTOP)
             cluster.servers[0].kill()
             reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)
-            reader.result()
+            taking = f"take over generation {sent['generation']['id']}"
+            while comes_back and taking not in cluster.servers[1].said() and reader.is_alive():
+                look_again()
+            if not comes_back:
+                reader.result()
             own_redis.process.send_signal(signal.SIGCONT)
+            end = hold(cluster.apis[1], claude, sent, said, [reader], most=2 if comes_back else 1)
+            assert end == ("GenerationCompleted" if comes_back else "GenerationFailed")
             cluster.again(0)
-            hold(cluster.apis[1], claude, sent, said, [reader], most=2)
 
 
 def test_postgresql_is_restarted_in_mid_answer(cluster: Cluster, claude: CountingClaude, servers: Servers) -> None:
