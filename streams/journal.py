@@ -35,8 +35,9 @@ class _File:
     def write(self, line: bytes) -> None:
         end = self._end + len(line)
         if end > self._size:
+            grown = self._grow(max(2 * self._size, end))
             self._map.close()
-            self._map = self._grow(max(2 * self._size, end))
+            self._map = grown
         self._map[self._end : end] = line
         self._end = end
 
@@ -46,7 +47,10 @@ class _File:
 
     def _grow(self, size: int) -> mmap.mmap:
         # Written, not only declared: a disk that is full must say so here, and not by a signal at some later byte.
-        os.pwrite(self._file, bytes(max(size - self._end, 0)), self._end)
+        place = self._end
+        while place < size:
+            # A disk that is nearly full takes a part, and refuses the rest only when it is written again.
+            place += os.pwrite(self._file, bytes(size - place), place)
         self._size = max(size, self._size)
         return mmap.mmap(self._file, self._size)
 

@@ -1,5 +1,7 @@
 """The journal of answers on disk: what a crash may leave in it, who may write it, and when it is gone."""
 
+import errno
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +88,48 @@ def test_an_answer_that_outgrows_its_file_is_read_whole_also_by_the_next_process
         for number, text in enumerate(texts[40:], 40):
             second.write(id, deltas(id, 2 + number, [text]))
         assert [event.text for event in second.read(id) if isinstance(event, TextDelta)] == texts
+
+
+def fill_disk(patch: pytest.MonkeyPatch, left: int) -> None:
+    """Let the disk have so many bytes left: a write that needs more is cut short, and the next one is refused."""
+    write, free = os.pwrite, [left]
+
+    def pwrite(file: int, data: bytes, offset: int) -> int:
+        if not free[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(file, data[: free[0]], offset)
+        free[0] -= written
+        return written
+
+    patch.setattr("streams.journal.os.pwrite", pwrite)
+
+
+@pytest.mark.parametrize("left", [0, 1_000])
+def test_a_full_disk_is_reported_before_anything_is_written_that_it_has_no_space_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        fill_disk(monkeypatch, left)
+        with pytest.raises(OSError, match="No space left"):
+            journal.write(id, [GenerationStarted(id, 1)])
+
+
+def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        journal.write(id, [GenerationStarted(id, 1)])
+        with monkeypatch.context() as patch:
+            fill_disk(patch, 1_000)
+            for _ in range(2):
+                with pytest.raises(OSError, match="No space left"):
+                    journal.write(id, deltas(id, 2, ["x" * 100_000]))
+            # There is space in the file for a short one.
+            journal.write(id, deltas(id, 2, ["short"]))
+        journal.write(id, deltas(id, 3, ["x" * 100_000]))
+        assert [event.sequence for event in journal.read(id)] == [1, 2, 3]
 
 
 def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
