@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -89,7 +89,7 @@ class Task:
     """After so long it is killed."""
     prepare: Callable[[], bool]
     finish: Callable[[str, float], None]
-    """Called with what came of it: passed, failed and the test, killed, or nothing to change."""
+    """Called with the result and the seconds: passed; failed, killed or crashed, and the test; unchanged; error."""
     watch: Callable[[pytest.Item, list[pytest.TestReport]], bool]
     """Called after each test; whether to go on."""
 
@@ -109,19 +109,19 @@ class Forks:
         self._session = session
         self._servers = servers
 
-    def run(self, tasks: Iterator[Task], until: float) -> None:
-        """Run tasks until they or the time end."""
+    def run(self, next_task: Callable[[], Task | None], until: float) -> None:
+        """Run tasks until no task runs and there is none next, or until the time ends."""
         slots: list[Child | None] = [None] * len(self._servers)
-        more = True
         try:
-            while more or any(slots):
+            while True:
                 for number, servers in enumerate(self._servers):
                     child = slots[number]
                     if child is not None and not self._has_ended(child, until):
                         continue
-                    task = next(tasks, None) if more and time.monotonic() < until else None
-                    more = task is not None
+                    task = next_task() if time.monotonic() < until else None
                     slots[number] = None if task is None else self._begin(task, servers)
+                if not any(slots):
+                    return
                 time.sleep(0.01)
         finally:
             for child in slots:
@@ -156,6 +156,7 @@ class Forks:
             begin_fork_server(folder)
             result = "passed"
             for test, following in zip_longest(task.tests, task.tests[1:]):
+                (folder / "running").write_text(test.nodeid)
                 reports = runtestprotocol(test, log=False, nextitem=following)
                 if not task.watch(test, reports):
                     result = f"failed {test.nodeid}"
@@ -171,14 +172,17 @@ class Forks:
                 return False
             _kill(child.pid)
             os.waitpid(child.pid, 0)
-            result = "cut off" if late else "killed"
+            result = "cut off" if late else f"killed {_read(child.folder / 'running')}"
         else:
-            file = child.folder / "result"
-            result = file.read_text() if file.exists() else "failed by a crash"
+            result = _read(child.folder / "result") or f"crashed {_read(child.folder / 'running')}"
         _kill(child.pid)
         shutil.rmtree(child.folder, ignore_errors=True)
         child.task.finish(result, seconds)
         return True
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 def _kill(pid: int) -> None:

@@ -5,6 +5,9 @@
 All code and tests are imported once. A first pass runs every test and records which suites of statements it reaches;
 the record is kept in `build/mutants/` until a file changes. Then each mutant gets a fork of this process, in which the
 change is made in memory and the fastest tests that reach it run until one fails. Nothing in the working tree changes.
+
+A test that fails counts only if it passes without the change, and fails again with it: a test that sometimes fails by
+itself notices nothing.
 """
 
 import argparse
@@ -19,8 +22,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,14 +52,14 @@ MUTATED = {
     "schema": ["cost", "gate"],
 }
 LEFT_OUT = (
-    *("adapters", "alerts", "architecture", "backup", "bench", "command", "database_url", "deploy"),
-    *("deployed", "descriptions", "docs", "example_scripts", "examples", "freezes", "full_disk", "fuzz"),
+    *("adapters", "alerts", "architecture", "backup", "bench", "command", "deploy", "deployed", "descriptions"),
+    *("docs", "example_scripts", "examples", "failpoint_walk", "faults", "freezes", "full_disk", "fuzz"),
     *("import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
     *("multipart", "page", "reducer", "secrets", "settings", "simulator", "simulator_server_tools"),
     *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "transfer"),
-    *("transport", "upgrades"),
+    *("upgrades",),
 )
-"""Tests of other parts, of programs that are started with unchanged code, and of the machine's speed."""
+"""Tests of other parts, of the machine's speed, of programs that run unchanged code; and those that take minutes."""
 SLOTS = 2 * (os.cpu_count() or 1)
 """Tests wait a good part of their time."""
 IN_TURN = 3
@@ -68,6 +71,9 @@ WORD = re.compile(r"[a-z]{4,}?(?=s?(?:[^a-z]|$))")
 NAMED_ALIKE = 10
 """Tests that are tried first for their names."""
 RATE = 0.9
+UNTRIED = ("not tried", "cut off", "unchanged", "error")
+"""Results of changes that count neither as noticed nor as missed."""
+NOTICED = ("failed", "killed", "crashed")
 
 
 @dataclass
@@ -138,6 +144,10 @@ class Recorder:
         return tests
 
 
+def _nothing() -> bool:
+    return True
+
+
 @dataclass
 class Mutant:
     """A change of a module, and what came of it."""
@@ -146,6 +156,7 @@ class Mutant:
     change: Change
     tests: list[pytest.Item] = field(default_factory=list[pytest.Item])
     reaching: int = 0
+    apply: Callable[[], bool] = _nothing
     result: str = "not tried"
     seconds: float = 0.0
 
@@ -167,6 +178,13 @@ class Run:
         self._until = time.monotonic() + options.seconds
         self._killers: dict[str, Counter[str]] = defaultdict(Counter)
         """By module, the tests that have noticed a change of it."""
+        self._seconds: dict[str, float] = {}
+        """By test, how long it takes."""
+        self._to_confirm: deque[Task] = deque()
+        self._passing: set[str] = set()
+        """Tests that have passed without a change, after they failed with one."""
+        self._failing: set[str] = set()
+        """Tests that have failed without a change."""
         self.rate = 0.0
 
     @pytest.hookimpl(tryfirst=True)
@@ -200,7 +218,8 @@ class Run:
             print(f"Recording what {len(missing)} tests reach ...", flush=True)
             if (pid := os.fork()) == 0:
                 recorder = Recorder(sources)
-                forks.run(recorder.tasks(missing, _made(folder)), self._until - self._options.seconds / 2)
+                tasks = recorder.tasks(missing, _made(folder))
+                forks.run(lambda: next(tasks, None), self._until - self._options.seconds / 2)
                 known |= recorder.read(folder)
                 _made(RECORD.parent)
                 tests = {name: vars(test) for name, test in known.items()}
@@ -228,6 +247,8 @@ class Run:
         mutants = mutants[self._options.skip :][: self._options.sample]
         print(f"Trying {len(mutants)} of {len(every)} changes ...", flush=True)
 
+        self._seconds = {name: test.seconds for name, test in reached.items()}
+
         def tasks() -> Iterator[Task]:
             for mutant in mutants:
                 source = sources[mutant.module]
@@ -239,12 +260,12 @@ class Run:
                 mutant.reaching = len(found)
                 chosen = self._choose(mutant, {name: reached[name] for name in found})
                 mutant.tests = [by_name[name] for name in chosen]
-                seconds = 15 + 4 * sum(reached[name].seconds for name in chosen)
-                prepare = _nothing if self._options.control else partial(source.apply, mutant.change)
-                yield Task(mutant.tests, seconds, prepare, partial(self._tried, mutant), _all_passed)
+                mutant.apply = _nothing if self._options.control else partial(source.apply, mutant.change)
+                yield self._task(mutant.tests, mutant.apply, partial(self._tried, mutant, mutant.tests))
 
         started = time.monotonic()
-        forks.run(tasks(), self._until)
+        fresh = tasks()
+        forks.run(lambda: self._to_confirm.popleft() if self._to_confirm else next(fresh, None), self._until)
         self.rate = _report(mutants, len(every), len(equivalent), time.monotonic() - started)
 
     def _choose(self, mutant: Mutant, found: dict[str, Reached]) -> list[str]:
@@ -261,7 +282,7 @@ class Run:
         for name in sorted(found, key=lambda name: found[name].seconds):
             file = name.partition("::")[0]
             depth[file] |= {suite for suite in found[name].suites if suite.startswith(f"{module}:")}
-            if found[name].seconds < SLOWEST_TEST:
+            if found[name].seconds < SLOWEST_TEST and name not in self._failing:
                 files[file].append(name)
         killers = self._killers[module]
         order = sorted(
@@ -284,12 +305,63 @@ class Run:
                 chosen.append(name)
         return chosen
 
-    def _tried(self, mutant: Mutant, result: str, seconds: float) -> None:
-        mutant.result, mutant.seconds = result, seconds
-        if result.startswith("failed tests/"):
-            self._killers[mutant.module][result.removeprefix("failed ")] += 1
+    def _task(
+        self, tests: list[pytest.Item], prepare: Callable[[], bool], finish: Callable[[str, float], None]
+    ) -> Task:
+        seconds = 15 + 4 * sum(self._seconds[test.nodeid] for test in tests)
+        return Task(tests, seconds, prepare, finish, _all_passed)
+
+    def _tried(self, mutant: Mutant, tests: list[pytest.Item], result: str, seconds: float) -> None:
+        mutant.seconds += seconds
+        failed = next((test for test in tests if result.endswith(f" {test.nodeid}")), None)
+        if failed is None or self._options.control:
+            # What fails before the first test does is no test's merit.
+            self._end(mutant, result if result == "passed" or failed else f"error: {result}")
+        elif failed.nodeid in self._passing:
+            self._repeat(mutant, tests, failed)
+        else:
+            finish = partial(self._tried_unchanged, mutant, tests, failed)
+            self._to_confirm.append(self._task([failed], _nothing, finish))
+
+    def _tried_unchanged(
+        self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item, result: str, _seconds: float
+    ) -> None:
+        if result.startswith(UNTRIED):
+            self._end(mutant, result)
+        elif result == "passed":
+            self._passing.add(failed.nodeid)
+            self._repeat(mutant, tests, failed)
+        else:
+            self._failing.add(failed.nodeid)
+            print(f"not counted, because it also fails without a change: {failed.nodeid}", flush=True)
+            self._go_on(mutant, tests, failed)
+
+    def _repeat(self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item) -> None:
+        finish = partial(self._repeated, mutant, tests, failed)
+        self._to_confirm.append(self._task([failed], mutant.apply, finish))
+
+    def _repeated(
+        self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item, result: str, seconds: float
+    ) -> None:
+        mutant.seconds += seconds
+        if result != "passed":
+            self._end(mutant, result)
+            return
+        print(f"not counted, because it passed when it was repeated: {failed.nodeid} ({mutant})", flush=True)
+        self._go_on(mutant, tests, failed)
+
+    def _go_on(self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item) -> None:
+        """Try a change with the tests after the one that did not count."""
+        rest = [test for test in tests[tests.index(failed) + 1 :] if test.nodeid not in self._failing]
+        self._to_confirm.append(self._task(rest, mutant.apply, partial(self._tried, mutant, rest)))
+
+    def _end(self, mutant: Mutant, result: str) -> None:
+        mutant.result = result
+        kind, _, name = result.partition(" ")
+        if kind in NOTICED:
+            self._killers[mutant.module][name] += 1
         if self._options.verbose or result == "passed":
-            print(f"{result} ({seconds:.1f} s): {mutant}", flush=True)
+            print(f"{result} ({mutant.seconds:.1f} s): {mutant}", flush=True)
 
 
 def _shared_words(text: str, tests: Iterable[str]) -> Counter[str]:
@@ -299,10 +371,6 @@ def _shared_words(text: str, tests: Iterable[str]) -> Counter[str]:
     wanted = set(WORD.findall(text.lower()))
     scores = {name: round(100 * sum(1 / counts[word] for word in found & wanted)) for name, found in words.items()}
     return Counter(dict(Counter(scores).most_common(NAMED_ALIKE)))
-
-
-def _nothing() -> bool:
-    return True
 
 
 def _all_passed(_test: pytest.Item, reports: list[pytest.TestReport]) -> bool:
@@ -324,8 +392,7 @@ def _sample(sources: dict[str, Source], options: argparse.Namespace) -> list[Mut
 
 def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) -> float:
     """Print the rate by module, and the changes that no test noticed; return the rate."""
-    untried = ("not tried", "cut off", "unchanged", "error")
-    tried = [mutant for mutant in mutants if not mutant.result.startswith(untried)]
+    tried = [mutant for mutant in mutants if not mutant.result.startswith(UNTRIED)]
     survivors = [mutant for mutant in tried if mutant.result == "passed"]
     by_module, missed = Counter(mutant.module for mutant in tried), Counter(mutant.module for mutant in survivors)
     print("\nnoticed  tried  module")
