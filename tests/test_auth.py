@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import jwt
@@ -19,6 +20,8 @@ from people import MODE, PASSWORD, SECRET, post, register, signed
 from running import RECOMMENDED_HASHER, execute, tertulia
 from test_websocket import closing
 
+from db import accounts
+from db.database import AsyncSession
 from server import passwords
 from server.tokens import ACCESS, Tokens
 
@@ -440,6 +443,21 @@ def test_who_deletes_their_account_leaves_nothing_behind(tmp_path: Path, place: 
     )
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
     assert [row[0] for row in execute(place, "SELECT action FROM audit WHERE user_id IS NOT NULL")] == ["user_deleted"]
+
+
+def test_whoever_deletes_an_account_twice_at_once_is_signed_out_the_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = accounts.remove_user
+
+    async def remove_twice(session: AsyncSession, user_id: UUID) -> bool:
+        await remove(session, user_id)
+        return await remove(session, user_id)
+
+    with tertulia(tmp_path, **MODE) as address, signed(address, register(address, "ada")) as api:
+        monkeypatch.setattr("db.accounts.remove_user", remove_twice)
+        refused = api.http.request("DELETE", "/auth/user", data={"password": PASSWORD})
+        assert (refused.status_code, "deleted" in refused.json()) == (401, False)
 
 
 def test_a_token_that_is_nested_too_deeply_is_no_fault_of_the_server(address: str) -> None:

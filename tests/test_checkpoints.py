@@ -4,19 +4,22 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from client import Json, wait_until
+from client import WAIT, Api, Json, wait_until
 from conftest import Staged
-from running import execute
+from running import execute, forget_logs, tertulia
 from scripted import Gate, says
 from sqlalchemy.exc import OperationalError
 
 from claude import generator, patience
 from db import leases
+from streams import lease
+from tertulia import failpoints
 
 pytestmark = pytest.mark.both
 
@@ -80,6 +83,38 @@ def test_after_one_second_the_row_has_the_text_and_a_later_end_of_the_lease(
     assert stored()[1] > lease_until
     gate.open.set()
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
+
+
+def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_written(
+    staged: Staged, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+    skipped, saved, read = SimpleNamespace(seconds=0.0), threading.Event(), list[object]()
+    time = lease.clock
+    monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
+
+    async def read_for_long(id: object) -> None:
+        read.append(id)
+        # Two thirds of a lease go by, then a checkpoint comes, then two thirds more.
+        for _ in range(2):
+            skipped.seconds += 40
+            saved.clear()
+            await asyncio.to_thread(saved.wait, WAIT)
+
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        sent = api.send("Hello")["generation"]["id"]
+        api.follow(sent)
+    forget_logs(place)
+    execute(place, "UPDATE messages SET content = '[]' WHERE role = 'assistant'")
+    lost = f"status = 'running', sequence = 0, holder = '{uuid4().hex}', lease_until = created_at, finished_at = NULL"
+    execute(place, f"UPDATE generations SET {lost}")
+    with (
+        failpoints.armed("takeover.read", read_for_long),
+        failpoints.armed("checkpoint.renewed", lambda _: saved.set()),
+    ):
+        ended = staged(says("Again"), lease_seconds=60).api.follow(sent)[-1]
+    assert (ended["__typename"], ended["generation"]["message"]["text"]) == ("GenerationCompleted", "Again")
+    assert len(read) == 1
 
 
 def wait_for_sweep(clock: StoppedClock, number: int) -> None:

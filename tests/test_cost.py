@@ -68,6 +68,14 @@ def test_a_search_costs_a_hundred_and_each_mutation_ten() -> None:
     assert cost(f"mutation {{ a: {one} b: {one} }}") == 24
 
 
+def test_a_type_is_wrapped_in_at_most_three_others() -> None:
+    def nested(depth: int) -> str:
+        return "ofType { " * depth + "name" + " }" * depth
+
+    costs = [cost(f'{{ __type(name: "Query") {{ {nested(depth)} }} }}') for depth in range(6)]
+    assert costs == [2, 3, 4, 5, 5, 5]
+
+
 def test_every_fragment_on_one_type_counts() -> None:
     on_type = f"... on Conversation {{ {{}}: {MESSAGES} }}"
     repeated = " ".join(on_type.replace("{}", name) for name in ("a", "b", "c"))

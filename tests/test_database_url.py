@@ -14,6 +14,7 @@ from test_command import run_here
 from test_settings import refusal
 
 from db.address import read_address
+from streams.address import check_redis_address
 
 Url = Callable[..., str]
 
@@ -188,6 +189,42 @@ def test_a_mistake_in_the_address_of_redis_is_told_in_one_line(tmp_path: Path, g
     assert line.startswith("REDIS_URL: ")
     assert says in line
     assert "hidden" not in line
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://h",
+        "redis://h/",
+        "redis://h/15",
+        "rediss://u:p%23%2F%3F@h:6379/0?ssl_cert_reqs=none",
+        f"rediss://h?ssl_ca_certs={__file__}",
+        "redis://h/0?client_name=",
+        "unix:///run/redis.sock?db=1",
+        "redis://[::1]:6379",
+    ],
+)
+def test_each_form_of_the_address_of_redis_is_accepted(address: str) -> None:
+    check_redis_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://h:6379",
+        "redis://",
+        "redis://:6379/0",
+        "redis://h:6379/zero",
+        "redis://h:6379/0/1",
+        "redis://h:6379/0#fragment",
+        "redis://h:6379/0?db",
+        "unix://",
+        "unix:///",
+    ],
+)
+def test_an_address_of_redis_in_no_known_form_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="takes redis://"):
+        check_redis_address(address)
 
 
 def test_a_password_of_the_database_is_never_shown(tmp_path: Path) -> None:

@@ -111,6 +111,17 @@ def test_after_20_wrong_passwords_from_anywhere_all_are_answered_later_up_to_2_s
     assert run(counted.wait("ada", HERE)) == 0
 
 
+def test_where_too_many_failures_are_kept_the_oldest_ones_are_forgotten(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guesses, "MOST_KEPT", 3)
+    counted = LocalFailures()
+    for name in ("first", "second", "third", "first", "fourth"):
+        run(counted.add(name))
+    found = {name: run(counted.get(name)).count for name in ("first", "second", "third", "fourth")}
+    assert found == {"first": 2, "second": 0, "third": 1, "fourth": 1}
+
+
 def test_the_addresses_of_one_customer_are_counted_together() -> None:
     assert guesses.network_of("2001:db8::1") == guesses.network_of("2001:db8::ffff:1") == "2001:db8::/64"
     assert guesses.network_of("2001:db8:0:1::1") == "2001:db8:0:1::/64"

@@ -17,7 +17,11 @@ from running import stopped_clock, tertulia
 from scripted import Gate, says
 from test_websocket import closing
 
+from db.read_limit import MAX_CHARACTERS, count_stored
+from resolvers import limits
+from resolvers.limits import Rate, Rates
 from streams.occupancy import RedisOccupancy
+from tertulia import failpoints
 
 LIMITS = "{ viewer { limits { name maximum remaining windowSeconds resetsInSeconds } } }"
 VIEWER = "{ viewer { id } }"
@@ -199,6 +203,58 @@ def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
         assert left(api)["sockets"] == 1
         with api.socket():
             assert left(api)["sockets"] == 0
+
+
+def test_a_rate_that_nobody_has_used_has_nothing_to_wait_for(tmp_path: Path) -> None:
+    with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
+
+        def sends() -> Json:
+            found: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
+            return next(one for one in found if one["name"] == "sends")
+
+        assert (sends()["remaining"], sends()["resetsInSeconds"]) == (3, 0)
+        api.send("Hello")
+        assert sends()["remaining"] == 2
+        assert 50 < sends()["resetsInSeconds"] <= 60
+
+
+def test_a_store_that_is_away_is_asked_again_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = Rate("sends", "2/minute")
+
+    class Clock:
+        now = 1_000.0
+        time = staticmethod(time.time)
+
+        @classmethod
+        def monotonic(cls) -> float:
+            return cls.now
+
+    async def work() -> None:
+        rates, asked = Rates(None), list[float]()
+
+        async def away(*_arguments: object, **_more: object) -> None:
+            asked.append(Clock.now)
+            raise OSError("The store is away.")
+
+        monkeypatch.setattr(rates._windows, "hit", away)
+        monkeypatch.setattr(rates._windows, "get_window_stats", away)
+        for seconds in (0.0, 1.9, 0.2, 1.9):
+            Clock.now += seconds
+            assert await rates.hit(rate, "ada", 3) is None
+            window = await rates.window(rate, "ada")
+            assert (window.remaining, window.resets_in) == (2, 0.0)
+        assert asked == [1_000.0, 1_002.1]
+        Clock.now += 0.2
+        window = await rates.window(rate, "ada")
+        assert (window.remaining, window.resets_in, len(asked)) == (2, 0.0, 3)
+
+    monkeypatch.setattr(limits, "time", Clock)
+    asyncio.run(work())
+
+
+def test_an_answer_may_read_more_than_the_request_that_began_it(api: Api) -> None:
+    with failpoints.armed("round.asking", lambda _: count_stored(MAX_CHARACTERS + 1)):
+        assert api.answer("Hello")["__typename"] == "GenerationCompleted"
 
 
 def test_each_user_has_limits_of_their_own(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from running import tertulia
 from scripted import Gate, says
 from sqlalchemy.exc import OperationalError
 
+from claude.errors import UNSAVED
 from resolvers import following
+from tertulia import failpoints
 
 
 def break_database(folder: Path) -> None:
@@ -105,6 +108,28 @@ def test_no_listener_hangs_when_an_answer_cannot_be_saved(
             last = message
     assert last is not None
     assert last["payload"]["data"]["generationEvents"]["__typename"] == "GenerationFailed"
+
+
+def test_an_answer_that_the_database_has_not_taken_for_a_minute_is_given_up(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def away(_id: object) -> None:
+        tried.append(25.0 * len(tried))
+        if len(tried) < 4:
+            raise OperationalError("UPDATE", {}, Exception("The database is away."))
+
+    async def no(_database: object) -> bool:
+        return False
+
+    monkeypatch.setattr("claude.settling.answers", no)
+    monkeypatch.setattr("claude.settling.time", SimpleNamespace(monotonic=lambda: 25.0 * len(tried)))
+    with failpoints.armed("end.save", away):
+        last = staged(says("Hello")).api.answer("Hello")
+    # It was tried for the last time after 50 seconds, which had become 75 when it failed.
+    assert tried == [0.0, 25.0, 50.0]
+    assert (last["__typename"], last["error"]["code"]) == ("GenerationFailed", UNSAVED.code.name)
 
 
 def test_who_follows_on_another_server_goes_on_while_the_database_is_away(

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from claude.prompt import LeftOut, build_request, go_on, prefix_fingerprint, without_earlier_attachments
+from claude.prompt import (
+    LeftOut,
+    build_request,
+    go_on,
+    prefix_fingerprint,
+    without_earlier_attachments,
+    without_thinking,
+)
 
 Json = dict[str, Any]
 MODEL = "claude-opus-5-5"
@@ -92,6 +99,19 @@ def test_a_turn_of_thinking_alone_is_not_sent() -> None:
         {"role": "user", "content": [text("Hello")]},
         {"role": "user", "content": [text("Hello")]},
     ]
+
+
+def test_without_thinking_all_thinking_is_left_out_and_counted() -> None:
+    redacted = {"type": "redacted_thinking", "data": "aGlkZGVu"}
+    request, _ = built(ASK, ("assistant", [THOUGHT, redacted, text("Hi.")]), ASK)
+    reduced, count = without_thinking(go_on(request, [THOUGHT, text("One moment.")]))
+    assert [message["content"] for message in reduced["messages"]] == [
+        [text("Hello")],
+        [text("Hi.")],
+        [text("Hello")],
+        [text("One moment.")],
+    ]
+    assert count == 3
 
 
 def test_blocks_that_were_cut_off_are_not_sent_but_their_text_is() -> None:

@@ -1,7 +1,7 @@
 """The log in Redis, class by class: what it writes after a loss, how long it stays, and how readers join."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -114,6 +114,56 @@ def test_what_redis_did_not_take_is_sent_again_without_another_event(url: str, m
                 await reads(reader, id, [1, 2])
 
     run(work())
+
+
+def test_redis_is_sent_at_most_25_batches_a_second_and_asked_again_only_now_and_then_while_it_is_away(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    def fail(_item: object) -> None:
+        if len(slept) in (1, 2):
+            raise RedisConnectionError("Redis is away.")
+
+    async def work() -> None:
+        sleep, next_batch = asyncio.sleep, asyncio.Event()
+
+        async def pause(seconds: float) -> None:
+            slept.append(seconds)
+            next_batch.clear()
+            await next_batch.wait()
+
+        async def paused(number: int) -> None:
+            while len(slept) < number:
+                await sleep(0.005)
+
+        monkeypatch.setattr("streams.redis_writer.asyncio", Pausing(pause))
+        id = uuid4()
+        async with opened(url) as log, opened(url) as reader:
+            with failpoints.armed("redis.sending", fail):
+                log.open(id, lease())
+                for number, event in enumerate([GenerationStarted(id, 1), delta(id, 2), delta(id, 3)], 1):
+                    log.append(id, [event])
+                    await paused(number)
+                    # What comes meanwhile waits for the next batch.
+                    assert await sequences(reader, id) == [1]
+                    next_batch.set()
+                await paused(4)
+                assert await sequences(reader, id) == [1, 2, 3]
+                next_batch.set()
+
+    run(work())
+    assert slept == pytest.approx([0.04, 0.4, 0.4, 0.04])
+
+
+class Pausing:
+    """`asyncio` with another `sleep`."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self.sleep = sleep
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
 
 
 def test_a_batch_whose_reply_was_lost_is_stored_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,22 +1,27 @@
 """Tools: of this server, of the client, and those that ask first, in one durable stream."""
 
 import json
+import sqlite3
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import BLOCKS, Api, Json, Socket
+from client import BLOCKS, WAIT, Api, Json, Socket
+from conftest import Staged
 from media import image
+from running import execute, tertulia
 from running import settings as make_settings
-from running import tertulia
+from scripted import Gate, says, uses
 
 from db.tables import Generation as Row
 from db.tables import Message, Status
 from resolvers import following
 from resolvers.context import Context
+from tertulia import failpoints
 
 MODULE = "some_tools"
 RESULTS = "__typename ... on GenerationPayload { generation { status } } ... on InvalidInput { field } ... on Error { message }"
@@ -201,6 +206,33 @@ def test_stop_works_inside_a_tool(api: Api) -> None:
     used = api.ask("{ viewer { toolUsage { name calls failed } } }")["viewer"]["toolUsage"]
     assert used == [{"name": "wait", "calls": 1, "failed": 1}]
     assert answer(api, "And now?", conversationId=sent["conversation"]["id"])[1]["__typename"] == "GenerationCompleted"
+
+
+def test_a_stop_that_comes_while_an_answer_begins_to_wait_ends_it(tmp_path: Path) -> None:
+    def ask_to_stop(_id: object) -> None:
+        # As another process does.
+        with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
+            database.execute("UPDATE generations SET stop_requested = 1")
+
+    with served(tmp_path) as api, failpoints.armed("suspension.save", ask_to_stop):
+        _, last = answer(api, call("ask_browser"), conversationId=own(api))
+    assert last["__typename"] == "GenerationStopped"
+    assert [block["isError"] for block in results(last)] == [True]
+
+
+def test_the_results_of_tools_are_stored_before_claude_is_asked_again(
+    staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude.generator.CHECKPOINT_SECONDS", 1_000.0)
+    gate = Gate()
+    stage = staged(uses(("who", {})), replace(says("Done."), gate=gate), tools=(MODULE,))
+    sent = stage.api.send("Who am I?")["generation"]["id"]
+    assert gate.reached.wait(WAIT)
+    # A process that takes the answer over now reads the result, and does not tell Claude that it is unknown.
+    (stored,) = execute(place, "SELECT content FROM messages WHERE role = 'assistant'")
+    assert "Hello, local" in str(stored[0])
+    gate.open.set()
+    assert stage.api.follow(sent)[-1]["__typename"] == "GenerationCompleted"
 
 
 def test_rounds_are_bounded_and_claude_ends_in_words(tmp_path: Path) -> None:

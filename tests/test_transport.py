@@ -109,6 +109,14 @@ def test_what_comes_in_a_pause_comes_together_and_whole() -> None:
     assert len(found) < len(PIECES) / 2
 
 
+def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between() -> None:
+    pace, pauses = Pace(), list[float]()
+    for late in (0.0041, 0.0039, 0.0021, 0.0019, 0.0041):
+        pace.adapt(late)
+        pauses.append(pace.pause)
+    assert pauses == pytest.approx([0.005, 0.005, 0.005, 0.004, 0.009])
+
+
 def test_a_pause_begins_where_the_loop_is_late_and_ends_where_it_is_in_time() -> None:
     async def late() -> float:
         pace = Pace()
