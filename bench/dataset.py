@@ -17,7 +17,7 @@ from upstream import MODEL
 from db.database import open_engine
 from db.migrate import migrate
 from db.search import insertion
-from db.tables import METADATA, Conversation, Generation, Message, Role, Status, User
+from db.tables import METADATA, TOKEN_COUNTS, Conversation, Generation, Message, Role, Status, User
 
 Row = dict[str, Any]
 
@@ -60,14 +60,11 @@ def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
         model=MODEL,
         active_leaf_id=messages[-1]["id"],
         amount=None,
-        **{name: sum(generation[name] for generation in generations) for name in COUNTS},
+        **{name: sum(generation[name] for generation in generations) for name in TOKEN_COUNTS},
         created_at=moment,
         updated_at=moment + timedelta(seconds=len(messages)),
     )
     return made.model_dump(), messages, generations
-
-
-COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
 def _generation(number: int, answer: Message) -> Row:

@@ -15,9 +15,8 @@ from claude.toolbox import Toolbox
 from claude.work import Work, work_of
 from db import accounts, changes, generations, leases, ledger, messages, tool_calls
 from db.database import AsyncSession, Database
-from db.leases import COUNTS
 from db.ledger import UsageSum
-from db.tables import ChangeKind, Generation, Message, Status, now
+from db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
 from db.tool_calls import ToolCall
 from streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
 from streams.lease import Lease
@@ -116,10 +115,10 @@ async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
     # A log that lost its beginning is not gone on with: its readers see the row.
     whole = len(events) == last
     answer = Answer(generation.id, last, content)
-    counts = {name: getattr(generation, name) for name in COUNTS}
+    counts = {name: getattr(generation, name) for name in TOKEN_COUNTS}
     known = {name: count for name, count in counts.items() if count is not None}
     # What is on the bill already is no part of the round that was going on.
-    answer.earlier = {name: getattr(billed, name) for name in COUNTS} if billed.tokens else {}
+    answer.earlier = {name: getattr(billed, name) for name in TOKEN_COUNTS} if billed.tokens else {}
     answer.earlier_amount = billed.amount
     answer.usage = {name: count - answer.earlier.get(name, 0) for name, count in known.items()}
     if not any(answer.usage.values()):

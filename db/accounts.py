@@ -64,6 +64,12 @@ async def add(session: AsyncSession, user: User) -> bool:
     return bool(done.rowcount)
 
 
+async def get_or_create(session: AsyncSession, name: str) -> User:
+    """Return the user with that name, created if there is none; several replicas may do this at once."""
+    await add(session, User(name=name))
+    return (await session.exec(select(User).where(User.name == name))).one()
+
+
 async def by_subject(session: AsyncSession, issuer: str, subject: str) -> User | None:
     """Give the user whom an identity provider calls so."""
     return (await session.exec(select(User).where(User.issuer == issuer, User.subject == subject))).one_or_none()

@@ -22,15 +22,13 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.cases import Lowered
 from db.ownership import some_of
 from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import METADATA, UNFINISHED, Conversation, Generation, User, UtcDateTime
+from db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, UtcDateTime
 from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100
@@ -45,14 +43,6 @@ class Filter:
     pinned: bool | None = None
     title_contains: str | None = None
     temporary: bool = False
-
-
-async def ensure_user(session: AsyncSession, name: str) -> User:
-    """Give the user of that name, made at first sight; several replicas may do so at once."""
-    user = User(name=name)
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    await session.exec(insert(User).values(**user.model_dump()).on_conflict_do_nothing())
-    return (await session.exec(select(User).where(User.name == name))).one()
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
@@ -157,11 +147,10 @@ async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> boo
 
 
 _TABLE = METADATA.tables["conversations"]
-COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _ADD_USAGE = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("of"))
-    .values({name: _TABLE.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in (*COUNTS, "amount")})
+    .values({name: _TABLE.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in (*TOKEN_COUNTS, "amount")})
 )
 
 
@@ -171,7 +160,7 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str
     Without an owner: for the generator.
     """
     if used:
-        more = {f"more_{name}": used.get(name, 0) for name in COUNTS}
+        more = {f"more_{name}": used.get(name, 0) for name in TOKEN_COUNTS}
         connection = await session.connection()
         await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **more})
 

@@ -94,13 +94,6 @@ def _first(line: Sequence[Generation], leaf: UUID | None) -> Generation:
     return found
 
 
-async def count_unfinished(session: AsyncSession, owner: UUID) -> int:
-    """Count the owner's generations that run or wait."""
-    query = select(func.count()).select_from(Generation).join(Conversation)
-    query = query.where(Conversation.owner_id == owner, col(Generation.status).in_(UNFINISHED))
-    return (await session.exec(query)).one()
-
-
 async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
     """Return the ids of the owner's generations that run or wait, oldest first."""
     query = select(Generation.id).join(Conversation).order_by(col(Generation.id))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
+from db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
 from db.tool_calls import CallStatus, ToolCall
 
 # The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
@@ -54,8 +54,6 @@ class Progress:
     content: list[Json]
     usage: dict[str, int]
 
-
-COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 # Statements that each answer executes are built once; the columns that are set are those of the parameters.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
@@ -100,14 +98,14 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
         .values(
             sequence=bindparam("written"),
             first_token_at=bindparam("began"),
-            **{name: bindparam(f"used_{name}") for name in COUNTS},
+            **{name: bindparam(f"used_{name}") for name in TOKEN_COUNTS},
         ),
         [
             {
                 "of_generation": one.generation_id,
                 "written": one.sequence,
                 "began": one.first_token_at,
-                **{f"used_{name}": one.usage.get(name) for name in COUNTS},
+                **{f"used_{name}": one.usage.get(name) for name in TOKEN_COUNTS},
             }
             for one in progress
         ],

@@ -32,6 +32,8 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+"""The columns of a generation, of its calls and of its conversation that count tokens."""
 UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import Uuid, literal, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, attachments, conversations
-from db.tables import Attachment, Conversation, Generation, Message, User
+from db import attachments, conversations
+from db.tables import Attachment, Conversation, Generation, Message
 
 ROWS_AT_ONCE = 200
 
@@ -21,11 +21,6 @@ class Whole:
     conversation: Conversation
     messages: Sequence[tuple[Message, Generation | None]]
     attachments: Sequence[Attachment]
-
-
-async def user_named(session: AsyncSession, name: str) -> User | None:
-    """Give the user of that name. For operators."""
-    return await accounts.by_written_name(session, name)
 
 
 async def all_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:

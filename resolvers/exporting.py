@@ -16,7 +16,7 @@ from db import transfer as rows
 from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
 from db.errors import AWAY
-from db.tables import Attachment, Conversation, Generation, Message, now
+from db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
 from db.transfer import Whole
 from resolvers.markdown import as_markdown, left_out_as_markdown
 from resolvers.transfer import (
@@ -29,7 +29,6 @@ from resolvers.transfer import (
     UsageLine,
 )
 
-COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 LINES_AT_ONCE = 100
 """Lines sent together: sending thousands one by one to a client that reads fast never yields to the event loop."""
 UNREADABLE = "It could not be read; the log of the server has the reason."
@@ -159,7 +158,7 @@ def _generation(row: Generation) -> GenerationLine:
 
 
 def _usage(row: Conversation | Generation) -> UsageLine:
-    counts: dict[str, Any] = {name: getattr(row, name) or 0 for name in COUNTS}
+    counts: dict[str, Any] = {name: getattr(row, name) or 0 for name in TOKEN_COUNTS}
     return UsageLine.model_construct(**counts, amount=row.amount)
 
 

@@ -27,7 +27,7 @@ from claude.server_budget import ServerBudget
 from claude.settling import CHANGED
 from claude.terms import Terms, Upstream
 from claude.titles import Titles
-from db import conversations
+from db import accounts
 from db.blobs import STORE_ERRORS, Blobs
 from db.database import Database
 from db.errors import DATABASE_ERRORS
@@ -328,5 +328,5 @@ async def _identities(settings: Settings, database: Database) -> Identities:
         issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
         return FromProvider(database, issuer=issuer, audience=audience)
     async with database.write() as session:
-        user = await conversations.ensure_user(session, LOCAL_USER)
+        user = await accounts.get_or_create(session, LOCAL_USER)
     return Alone(viewer_of(user))

@@ -1,7 +1,6 @@
 """The `tertulia` command. What a command needs is imported inside it, so that `--help` is fast."""
 
 import asyncio
-import ipaddress
 import socket
 import sys
 from pathlib import Path
@@ -42,8 +41,10 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; more than one need Redis.")] = 1,
 ) -> None:
     """Serve the API and its pages; migrates the database first."""
+    from server.headers import is_loopback
+
     settings = _settings()
-    if settings.auth == "local" and not _is_loopback(host):
+    if settings.auth == "local" and not is_loopback(host):
         _refuse(f"--host: {host} can be reached by others, and TERTULIA_AUTH=local lets everybody in; use 127.0.0.1.")
     if workers > 1 and settings.redis_url is None:
         _refuse(f"--workers: {workers} processes need REDIS_URL, through which they share answers; it is not set.")
@@ -296,13 +297,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         _refuse(f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Is another server running there?")
     return listening
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refuse(message: str) -> NoReturn:

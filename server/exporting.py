@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from db import transfer
+from db import accounts
 from db.blobs import Blobs
 from db.database import Database
 from resolvers.exporting import Format, export
@@ -20,7 +20,7 @@ async def write_export(settings: Settings, user: str, output: Path | None, *, ma
     database = Database(settings.database_url)
     try:
         async with database.read() as session:
-            found = await transfer.user_named(session, user)
+            found = await accounts.by_written_name(session, user)
         if found is None:
             return f"USER: there is no user of the name {user!r}."
         form = Format.MARKDOWN if markdown else Format.JSONL

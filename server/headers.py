@@ -29,7 +29,8 @@ REQUEST_ID = "X-Request-ID"
 OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 PRIVATE = "no-store"
 NOTED = "viewer_with_limits"
-LOOPBACK_NAMES = ("localhost", "testserver")
+TEST_CLIENT = "testserver"
+"""The host that Starlette's test client asks for, unless told otherwise."""
 
 
 class SecureHeaders:
@@ -77,7 +78,7 @@ class LoopbackHosts:
         """Serve, or refuse."""
         if scope["type"] in ("http", "websocket"):
             host = urlsplit("//" + Headers(scope=scope).get("host", "localhost")).hostname or ""
-            if not (_is_loopback(host) or host in self._allowed):
+            if not (is_loopback(host) or host == TEST_CLIENT or host.endswith(".localhost") or host in self._allowed):
                 await self._refuse(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -107,10 +108,9 @@ async def _rates(scope: Scope) -> dict[str, str]:
     }
 
 
-def _is_loopback(host: str) -> bool:
-    if host in LOOPBACK_NAMES or host.endswith(".localhost"):
-        return True
+def is_loopback(host: str) -> bool:
+    """Return whether a host is `localhost`, or an address that only this machine reaches."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"

@@ -11,7 +11,7 @@ from client import Json
 from conftest import EMBEDDED
 from running import lay
 
-from db import conversations, leases
+from db import accounts, leases
 from db.database import AsyncSession, Database
 from db.inserting import insert
 from db.tables import Conversation, Generation, Message, Role, Status, new_id
@@ -48,7 +48,7 @@ class Store:
 
     async def add(self, **columns: Any) -> UUID:
         """Insert a generation that runs with the columns given, in a new conversation."""
-        user = await conversations.ensure_user(self.session, "ada")
+        user = await accounts.get_or_create(self.session, "ada")
         conversation = Conversation(owner_id=user.id, model="claude-opus-5-5")
         message = Message(conversation_id=conversation.id, role=Role.ASSISTANT, depth=1, content=[])
         values: Json = {"status": Status.RUNNING, "model": "claude-opus-5-5", "created_at": seconds(-3_600)}
@@ -61,7 +61,7 @@ class Store:
 
     async def call(self, generation_id: UUID, status: CallStatus) -> None:
         """Insert a call of a tool."""
-        user = await conversations.ensure_user(self.session, "ada")
+        user = await accounts.get_or_create(self.session, "ada")
         more: Json = {"conversation_id": uuid4(), "tool_use_id": f"toolu_{uuid4().hex}", "name": "ask"}
         await insert(self.session, [ToolCall(owner_id=user.id, generation_id=generation_id, status=status, **more)])
 
