@@ -6,14 +6,14 @@ Claude as an error. What the client or the user has to say is waited for without
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 from claude import calling
 from claude.answer import Answer
 from claude.budget import EXCEEDED, BudgetSpent, PriceUnknown
-from claude.calling import blocks_of, failed, make, submitted
+from claude.call_plan import Answered, CallPlan, Make, PlannedCall, Wait, plan_calls
+from claude.calling import blocks_of, make
 from claude.errors import ErrorCode, GenerationError, StreamError
 from claude.files import Files
 from claude.finishing import calls_of, round_amount, total_amount
@@ -22,7 +22,7 @@ from claude.media import PictureRoom
 from claude.models import Models
 from claude.patience import patiently
 from claude.terms import Terms
-from claude.tools import Json, Result, Tool, ToolContext
+from claude.tools import Result, ToolContext
 from claude.work import Work
 from db import leases, ledger, spending, tool_calls
 from db.database import AsyncSession, Database
@@ -36,16 +36,6 @@ from tertulia.failpoints import Failpoint
 
 WRITTEN_DOWN = Failpoint("round.written_down")
 WRITE_DOWN, CALL, SETTLE = Failpoint("rounds.write_down"), Failpoint("rounds.call"), Failpoint("rounds.settle")
-
-
-@dataclass(slots=True)
-class Plan:
-    """What becomes of the calls of a round: made here, answered already, or waited for; by their ids."""
-
-    made: dict[str, tuple[Tool, Json]] = field(default_factory=dict[str, "tuple[Tool, Json]"])
-    answered: dict[str, tuple[Result, CallStatus]] = field(default_factory=dict[str, "tuple[Result, CallStatus]"])
-    waiting: dict[int, Json] = field(default_factory=dict[int, Json])
-    approvals: list[int] = field(default_factory=list[int])
 
 
 class Rounds:
@@ -64,19 +54,19 @@ class Rounds:
     async def end(self, job: Job, work: Work) -> None:
         """Write down what a round has cost, and give all its calls their results; raise Suspended where some wait."""
         shown: list[GenerationEvent] = []
-        broken = job.answer.mend_calls(shown)
+        unreadable = job.answer.mend_calls(shown)
         self.show(job, shown)
         bill = self._end_round(job)
         # What is written down must not be ahead of what others can read, or nobody could go on with the log.
         await self._log.flush(job.generation_id)
-        plan = await patiently(self._database, lambda: self._write_down(job, work, broken, bill))
+        plan = await patiently(self._database, lambda: self._record(job, work, unreadable, bill))
         await WRITTEN_DOWN.reach(job.generation_id)
         room = await self._room(job, work)
-        for block in job.answer.open_calls().values():
-            if block["id"] in plan.made and (begun := job.answer.begin_result(block["id"])) is not None:
+        for call in plan.calls:
+            if isinstance(call.decision, Answered):
+                await self._give(job, call.tool_use_id, call.decision.result, room)
+            elif isinstance(call.decision, Make) and (begun := job.answer.begin_result(call.tool_use_id)) is not None:
                 self.show(job, [begun])
-            elif block["id"] in plan.answered:
-                await self._give(job, block["id"], plan.answered[block["id"]][0], room)
         outcomes = await self._make_all(job, plan.made, room)
         await self._log.flush(job.generation_id)
         await patiently(self._database, lambda: self._settle(job, work, plan, outcomes))
@@ -100,25 +90,27 @@ class Rounds:
         job.failed.clear()
         return bill
 
-    async def _write_down(self, job: Job, work: Work, broken: set[str], bill: Sequence[Call]) -> Plan:
+    async def _record(self, job: Job, work: Work, unreadable: set[str], bill: Sequence[Call]) -> CallPlan:
+        """Store the round, its bill and its calls, before any of these calls is made."""
         answer = job.answer
         WRITE_DOWN.hit(job.generation_id)
         async with self._database.write() as session:
             place = await self._hold(session, job)
             rows = await tool_calls.of_generation(session, job.generation_id)
-            plan = _plan(answer, work, rows, broken, self._terms)
+            limit_reached = self._terms.bounds.are_reached(answer.rounds, answer.calls)
+            plan = plan_calls(answer.open_calls(), rows, work.tools, unreadable=unreadable, limit_reached=limit_reached)
             await leases.write_answer(session, place.message_id, answer.content)
-            new = [id for id in (*plan.made, *plan.answered, *_ids(plan.waiting)) if id not in rows]
+            new = [_row(job, call) for call in plan.calls if call.tool_use_id not in rows]
             if bill and not await ledger.is_known(session, bill[0].id):
                 await spending.record(session, bill)
             if new:
-                await insert(session, [_row(job, id, answer, plan) for id in new])
+                await insert(session, new)
             await tool_calls.begin(session, job.generation_id, [id for id in plan.made if id in rows])
         return plan
 
-    async def _settle(self, job: Job, work: Work, plan: Plan, outcomes: dict[str, CallStatus]) -> None:
-        """Write down how calls ended, and keep money for another round."""
-        ended = {id: status for id, (_, status) in plan.answered.items()} | outcomes
+    async def _settle(self, job: Job, work: Work, plan: CallPlan, outcomes: dict[str, CallStatus]) -> None:
+        """Store how calls ended, and reserve money for another round."""
+        ended = {id: answered.status for id, answered in plan.answered.items()} | outcomes
         SETTLE.hit(job.generation_id)
         async with self._database.write() as session:
             place = await self._hold(session, job)
@@ -157,9 +149,7 @@ class Rounds:
             raise asyncio.CancelledError
         return place
 
-    async def _make_all(
-        self, job: Job, made: Mapping[str, tuple[Tool, Json]], room: PictureRoom
-    ) -> dict[str, CallStatus]:
+    async def _make_all(self, job: Job, made: Mapping[str, Make], room: PictureRoom) -> dict[str, CallStatus]:
         """Make calls side by side; each result is shown when it is there."""
         if not made or job.owner is None:
             return {}
@@ -167,18 +157,18 @@ class Rounds:
         # From here on they may have been carried out: everybody is to see that they were begun.
         await self._log.flush(job.generation_id)
 
-        async def one(tool_use_id: str, tool: Tool, input: Json) -> None:
+        async def make_one(tool_use_id: str, call: Make) -> None:
             CALL.hit(job.generation_id)
             context = ToolContext(owner.id, owner.name, owner.conversation_id, job.generation_id, tool_use_id)
             # A process that has taken the answer over tells Claude that the call may have been made.
             await job.may_write()
-            result = await make(tool, input, context, self._terms.bounds)
+            result = await make(call.tool, call.input, context, self._terms.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
             await self._give(job, tool_use_id, result, room)
 
         async with asyncio.TaskGroup() as group:
-            for tool_use_id, (tool, input) in made.items():
-                group.create_task(one(tool_use_id, tool, input))
+            for tool_use_id, call in made.items():
+                group.create_task(make_one(tool_use_id, call))
         return outcomes
 
     async def _room(self, job: Job, work: Work) -> PictureRoom:
@@ -213,73 +203,21 @@ def close_calls(answer: Answer, ending: Ending | None) -> list[GenerationEvent]:
     return shown
 
 
-def _plan(answer: Answer, work: Work, rows: Mapping[str, ToolCall], broken: set[str], terms: Terms) -> Plan:
-    plan, bounds = Plan(), terms.bounds
-    # Those of one turn are made together, or none of them.
-    too_many = bounds.are_reached(answer.rounds, answer.calls)
-    for index, block in answer.open_calls().items():
-        row, tool_use_id = rows.get(block["id"]), block["id"]
-        tool = work.tools.running.get(block["name"])
-        if row is not None:
-            _go_on(plan, (index, block), row, tool)
-        elif tool_use_id in broken:
-            plan.answered[tool_use_id] = failed(calling.NOT_JSON), CallStatus.FAILED
-        elif too_many:
-            plan.answered[tool_use_id] = failed(calling.TOO_MANY), CallStatus.FAILED
-        elif block["name"] in work.tools.client:
-            plan.waiting[index] = block
-        elif tool is None:
-            plan.answered[tool_use_id] = failed(calling.NO_SUCH.format(block["name"][:100])), CallStatus.FAILED
-        elif block["name"] in work.tools.asking:
-            plan.waiting[index] = block
-            plan.approvals.append(index)
-        else:
-            plan.made[tool_use_id] = (tool, block["input"])
-    return plan
-
-
-def _go_on(plan: Plan, call: tuple[int, Json], row: ToolCall, tool: Tool | None) -> None:
-    """Decide on a call that was written down before: it is made only where nobody can have made it."""
-    index, block = call
-    answer = row.answer
-    if row.status is CallStatus.WAITING:
-        plan.waiting[index] = block
-        if row.asks_first:
-            plan.approvals.append(index)
-    elif row.status is not CallStatus.ANSWERED or answer is None:
-        plan.answered[row.tool_use_id] = failed(calling.UNKNOWN), CallStatus.UNKNOWN
-    elif not row.asks_first:
-        result = submitted(answer)
-        plan.answered[row.tool_use_id] = result, CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
-    elif not answer["approved"]:
-        words = " ".join(filter(None, (calling.DENIED, answer.get("output"))))
-        plan.answered[row.tool_use_id] = failed(words), CallStatus.FAILED
-    elif tool is None:
-        plan.answered[row.tool_use_id] = failed(calling.NO_SUCH.format(row.name)), CallStatus.FAILED
-    else:
-        plan.made[row.tool_use_id] = (tool, block["input"])
-
-
-def _ids(waiting: Mapping[int, Json]) -> list[str]:
-    return [block["id"] for block in waiting.values()]
-
-
-def _row(job: Job, tool_use_id: str, answer: Answer, plan: Plan) -> ToolCall:
+def _row(job: Job, call: PlannedCall) -> ToolCall:
     if job.owner is None:
         raise ValueError(job)
-    index, block = next((index, one) for index, one in answer.open_calls().items() if one["id"] == tool_use_id)
-    status = CallStatus.WAITING
-    if tool_use_id in plan.made:
-        status = CallStatus.RUNNING
-    elif tool_use_id in plan.answered:
-        status = plan.answered[tool_use_id][1]
+    decision = call.decision
+    if isinstance(decision, Answered):
+        status = decision.status
+    else:
+        status = CallStatus.RUNNING if isinstance(decision, Make) else CallStatus.WAITING
     return ToolCall(
         owner_id=job.owner.id,
         conversation_id=job.owner.conversation_id,
         generation_id=job.generation_id,
-        tool_use_id=tool_use_id,
-        name=block["name"],
+        tool_use_id=call.tool_use_id,
+        name=call.block["name"],
         status=status,
-        asks_first=index in plan.approvals,
+        asks_first=isinstance(decision, Wait) and decision.asks_first,
         started_at=now() if status is CallStatus.RUNNING else None,
     )
