@@ -44,6 +44,25 @@ class Saved:
     following: Sequence[UUID] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Another process holds the lease now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The answer waits for results of tools, without a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end is stored. `following`: the claimed generations that waited for it."""
+
+    last: TerminalEvent
+    end: End
+    following: Sequence[UUID]
+
+
 class Settler:
     """Ends answers when their writers have ended."""
 
@@ -95,11 +114,23 @@ class Settler:
         self._signals.send(ENDED, generation_id)
 
     async def _settle(self, job: Job) -> Sequence[UUID]:
+        result = await self._save_result(job)
+        match result:
+            case Lost():
+                self._lose(job)
+            case Waits():
+                pass
+            case Ended():
+                await self._show_end(job, result)
+                return result.following
+        return ()
+
+    async def _save_result(self, job: Job) -> Lost | Waits | Ended:
+        """Store what has become of a written job; raises what the database raised where an end cannot be stored."""
         if job.ending is Ending.LOST:
-            self._lose(job)
-            return ()
+            return Lost()
         if (suspended := suspension(job)) is not None and await self._suspend(job, suspended):
-            return ()
+            return Waits()
         OPEN_CALLS.attempt_now(job.generation_id, lambda: self._close_calls(job))
         status, error = outcome(job)
         last = terminal(job.answer, status, error)
@@ -107,23 +138,23 @@ class Settler:
         if job.ending is Ending.STOPPED:
             # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
             await self._log.flush(job.generation_id)
-        # An end that cannot be saved is not shown: it is raised here, and the answer is given up.
         saved = await self._save(job, status, error)
         if not saved.kept:
-            self._lose(job)
-            return ()
-        # Nobody else will ever write it.
-        job.lease.settle()
-        self._claimed(saved.following)
+            return Lost()
         if not saved.whole:
             status, error = Status.FAILED, UNSAVED
             last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
-        end = end_of(job, status, error)
-        if await ANNOUNCEMENTS.attempt(job.generation_id, lambda: self._announce(last, end)) is None:
-            # It is saved: its followers read the row.
+        return Ended(last, end_of(job, status, error), saved.following)
+
+    async def _show_end(self, job: Job, ended: Ended) -> None:
+        """Tell followers of an end that is stored."""
+        # Nobody else will ever write it.
+        job.lease.settle()
+        self._claimed(ended.following)
+        if await ANNOUNCEMENTS.attempt(job.generation_id, lambda: self._announce(ended.last, ended.end)) is None:
+            # Its followers read the row.
             self._log.release(job.generation_id)
             self._signals.send(ENDED, job.generation_id)
-        return saved.following
 
     def _close_calls(self, job: Job) -> None:
         self._log.append(job.generation_id, close_calls(job.answer, job.ending))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from uuid import UUID
 
+from claude.answer import Answer
 from claude.asking import AskingForAnswer
 from claude.beginning import TakenUp, take_up
 from claude.budget import EXCEEDED
@@ -66,21 +67,19 @@ class Writer:
         if answer.sequence == 0:
             self._log.append(job.generation_id, [GenerationStarted(job.generation_id, answer.next_sequence())])
         async with asyncio.timeout(self._upstream.claude.deadlines.answer):
-            # What was taken up with something in it was left between two rounds.
-            goes_on, last, asked = bool(answer.content), False, 0
+            # An answer that is taken up with content was left between two rounds.
+            between_rounds, is_last_round, requests = bool(answer.content), False, 0
             while True:
-                if goes_on:
+                if between_rounds:
                     await self._rounds.end(job, work)
-                    if last:
+                    if is_last_round:
                         return
-                    last = bounds.are_reached(answer.rounds, answer.calls) or asked > bounds.rounds
-                    asking.go_on(answer.content, container=answer.container, last=last)
+                    is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
+                    asking.go_on(answer.content, container=answer.container, last=is_last_round)
                 await self._hear(job, asking)
-                asked += 1
-                # Where Claude was told of no tools it cannot have called any.
-                called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
-                goes_on = called or answer.stop_reason == PAUSED
-                if not goes_on:
+                requests += 1
+                between_rounds = _continues(answer, work)
+                if not between_rounds:
                     return
 
     async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
@@ -132,6 +131,13 @@ class Writer:
     def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
         parts = (self._terms.budget, self._upstream.models, self._upstream.toolbox)
         return lambda: take_up(self._database, job, self._process, self._terms.lease_end(), parts)
+
+
+def _continues(answer: Answer, work: Work) -> bool:
+    """Return whether Claude has called tools, or has paused, so that another request follows."""
+    # If Claude was told of no tools, it cannot have called any.
+    has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
+    return has_called or answer.stop_reason == PAUSED
 
 
 @contextmanager

@@ -149,60 +149,79 @@ async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
     return GenerationPayload(stopped)
 
 
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    """What a send will store.
+
+    `work`: what Claude will be asked; None where the generation waits for another one to end (`waits_for`).
+    """
+
+    turn: Turn
+    answer: Message
+    generation: Generation
+    work: Work | None
+
+    @property
+    def payload(self) -> SendMessagePayload:
+        """What the send returns."""
+        return SendMessagePayload(self.turn.conversation, self.turn.asked, self.generation)
+
+
 async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
+    """Decide, store and commit; then start."""
     if context.generator.draining:
         raise RateLimited(1.0, "This server is about to stop; send again.")
+    viewer = context.viewer
     async with context.database.write() as session:
-        await leases.lock_owner(session, context.viewer.id)
-        payload, work = await _store(session, context, input, locate)
-    if work is not None:
-        viewer = context.viewer
-        context.generator.start(payload.generation, work, Owner(viewer.id, viewer.name, payload.conversation.id))
-    if not payload.replayed:
-        context.changed()
-    return payload
+        await leases.lock_owner(session, viewer.id)
+        replayed = await _replay(session, viewer.id, input)
+        if replayed is not None:
+            return replayed
+        plan = await _decide(session, context, input, locate)
+        await _store(session, context, input, plan)
+    if plan.work is not None:
+        context.generator.start(plan.generation, plan.work, Owner(viewer.id, viewer.name, plan.turn.conversation.id))
+    context.changed()
+    return plan.payload
 
 
-async def _store(
-    session: AsyncSession, context: Context, input: Input, locate: Locate
-) -> tuple[SendMessagePayload, Work | None]:
-    """Store all of it; give what is to be asked of Claude, where nothing stands in front of it."""
+async def _decide(session: AsyncSession, context: Context, input: Input, locate: Locate) -> SendPlan:
+    """Read what the send depends on, and decide what it stores; writes nothing."""
     owner = context.viewer.id
-    if input.idempotency_key is not None:
-        earlier = await generations.by_key(session, owner, input.idempotency_key)
-        if earlier is not None:
-            return await _replay(session, owner, earlier, input), None
     turn = await locate(session, context, input)
     conversation = turn.conversation
     check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
-    begun = conversation.active_leaf_id is not None
-    unfinished = (
-        (await generations.unfinished(session, owner, [conversation.id])).get(conversation.id) if begun else None
-    )
-    front = _in_front(unfinished or [], turn, input.when_busy)
+    is_empty = conversation.active_leaf_id is None
+    unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
+    front = _in_front(unfinished.get(conversation.id, []), turn, input.when_busy)
     await context.services.limits.check_send(owner)
     answer, generation = _rows(turn, input)
-    work = None
-    if front is None:
-        await _check_running(session, context)
-        tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
-        work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
-        _begin(generation, context, work)
-    else:
-        # It is claimed by whoever ends the one in front.
+    if front is not None:
+        # Whichever process ends that one claims this one.
         generation.waits_for = front.id
-    await _insert(session, turn, answer)
-    if work is not None:
+        return SendPlan(turn, answer, generation, work=None)
+    await _check_running(session, context)
+    tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
+    work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
+    _begin(generation, context, work)
+    return SendPlan(turn, answer, generation, work)
+
+
+async def _store(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
+    """Store all of it in the caller's transaction."""
+    owner, turn, generation = context.viewer.id, plan.turn, plan.generation
+    conversation = turn.conversation
+    await _insert(session, turn, plan.answer)
+    if plan.work is not None:
         # As late as it can be: until the commit, nobody else can reserve of the server's budget.
-        generation.reserved = await _reserve(session, context, work)
+        generation.reserved = await _reserve(session, context, plan.work)
     await insert(session, [generation])
     if input.idempotency_key is not None:
         await _keep_key(session, owner, input, generation.id)
     created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
-    started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if work else []
+    started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if plan.work is not None else []
     if created or started:
         await changes.record(session, owner, *created, *started)
-    return SendMessagePayload(conversation, turn.asked, generation), work
 
 
 def _in_front(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
@@ -286,7 +305,13 @@ async def _keep_key(session: AsyncSession, owner: UUID, input: Input, generation
     await insert(session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=mark, generation_id=generation_id)])
 
 
-async def _replay(session: AsyncSession, owner: UUID, key: IdempotencyKey, input: Input) -> SendMessagePayload:
+async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
+    """Return what an earlier send with the same idempotency key returned; None where there was none."""
+    if input.idempotency_key is None:
+        return None
+    key = await generations.by_key(session, owner, input.idempotency_key)
+    if key is None:
+        return None
     if key.fingerprint != _fingerprint(input):
         raise InvalidInput("idempotencyKey", "was used for another send within 24 hours.")
     generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
