@@ -7,7 +7,7 @@ from client import WAIT, Json
 from conftest import EMBEDDED
 from running import lay
 
-from db import conversations
+from db import accounts
 from db.database import LEFT_FOR_OTHERS, Database
 
 pytestmark = pytest.mark.both
@@ -34,7 +34,7 @@ def test_however_many_queries_are_open_a_write_finds_a_connection(place: Json, s
         queries = [asyncio.create_task(query(number)) for number in range(most + 3)]
         await all_open.wait()
         async with database.write() as session:
-            await conversations.ensure_user(session, "ada")
+            await accounts.get_or_create(session, "ada")
         assert (len(opened), database.connections[0]) == (most, most)
         release.set()
         await asyncio.gather(*queries)
