@@ -82,7 +82,7 @@ node:
 	    || { echo "Installing the npm clients that some tests use ..."; (cd tests/node && npm ci --silent --no-audit --no-fund); }; \
 	  test node_modules/.all -nt package-lock.json \
 	    || { echo "Installing what the page and the examples are made of ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
-	else echo "No npm: the tests with npm's clients are skipped."; fi
+	else echo "There is no npm: tests that need npm packages are skipped, or fail with TERTULIA_TESTS_NEED_ALL=1."; fi
 
 .PHONY: docs
 docs: .venv/docs.done ## Build the site of the docs into build/docs; a warning fails it

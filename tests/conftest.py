@@ -12,9 +12,10 @@ import forking
 import hypothesis
 import pytest
 from client import Api
+from programs import require
 from running import tertulia
 from scripted import Reply, ScriptedClaude, scripted
-from servers import Servers
+from servers import Servers, names_postgres
 
 hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
@@ -67,12 +68,28 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[forking.SHARED] = forking.address(forking.ROOT)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for what a test needs before any fixture is set up for it."""
+    for mark in item.iter_markers("needs"):
+        require(*mark.args)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if _suits_its_setup(item)]
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
     # What is imported and collected lives until the end: the garbage collector need not look at it.
     gc.collect()
     gc.freeze()
+
+
+def _suits_its_setup(item: pytest.Item) -> bool:
+    """Return whether a test's marks, which one of its parameters may add, allow the setup that it would run on."""
+    setup = (
+        item.callspec.params.get("setup") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    )
+    return setup is None or item.get_closest_marker("joined" if setup == EMBEDDED else "embedded") is None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -90,6 +107,17 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
     found = Servers(tmp_path_factory.mktemp("servers"))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def own_servers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
+    """The same, for tests that need them on this machine, whatever the environment names."""
+    if not names_postgres():
+        yield servers
+        return
+    started = Servers(tmp_path_factory.mktemp("own-servers"), own=True)
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import fnmatch
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
-
-yaml: Any = pytest.importorskip("yaml", reason="needs PyYAML, which comes with `make docs`")
+import yaml
+from programs import find_program
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -156,15 +154,10 @@ def nginx(folder: Path, replicas: Sequence[str]) -> Generator[str]:
 PROXIES: dict[str, Proxy] = {"caddy": caddy, "nginx": nginx}
 
 
-def program(name: str) -> str | None:
-    """Find a program, also where only root looks."""
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-
-
 @contextmanager
 def _running(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Generator[None]:
     log = folder / f"{command[0]}.log"
-    found = program(command[0])
+    found = find_program(command[0])
     assert found is not None
     with log.open("wb") as output:
         process = subprocess.Popen([found, *command[1:]], env=environment, cwd=folder, stdout=output, stderr=output)

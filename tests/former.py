@@ -1,7 +1,6 @@
 """Databases as earlier versions left them: real rows of this version, of which a schema gets what it has places for."""
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
 import sqlalchemy
 from alembic.script import ScriptDirectory
 from client import Api, Json, look_again
 from conftest import SECRET as KEY
 from media import pdf
 from people import SECRET
+from programs import require, skip_or_fail
 from running import tertulia
 from scripted import START, Gate, Reply, begin, delta, end, finish, says, scripted, text, uses
 from sqlalchemy import Connection, column, inspect, select
@@ -260,9 +259,10 @@ def lay_files(past: Past, folder: Path) -> None:
 
 
 def former_code(folder: Path) -> Path:
-    """Lay the code of the version before the present schema into a folder; skip the test where it is not known here."""
-    if shutil.which("git") is None or not (commit := _former_commit()):
-        pytest.skip("the version before the newest migration is not in the history here")
+    """Lay the code of the version before the present schema into a folder; skip or fail the test where git does not have it."""
+    require("git")
+    if not (commit := _former_commit()):
+        skip_or_fail("This test needs the whole history of the repository. Run `git fetch --unshallow`.")
     folder.mkdir(exist_ok=True)
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)

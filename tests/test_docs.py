@@ -40,6 +40,7 @@ from graphql import (
 )
 from media import pdf
 from people import MODE, register, signed
+from programs import find_program, require
 from running import settings, tertulia
 
 from claude.errors import ErrorCode
@@ -276,8 +277,8 @@ def check_printed(fence: Fence, printed: str) -> None:
 
 @blocks(*SHELL)
 def test_every_command_works(fence: Fence, place: Place, desk: Path) -> None:
-    if "curl " in fence.text and shutil.which("curl") is None:
-        pytest.skip("needs curl")
+    if "curl " in fence.text:
+        require("curl")
     assert not ELSEWHERE.search(fence.text), "what installs or serves is not run here: say so above it"
     text, _ = filled(fence.text, place)
     # The command on PATH is a fork of a process that has imported what the program takes seconds to import.
@@ -321,9 +322,6 @@ def test_every_program_in_python_works(fence: Fence, place: Place, desk: Path, m
     check_printed(fence, run(desk, place.environment, sys.executable, "-W", "error", "block.py"))
 
 
-needs_clients = pytest.mark.skipif(
-    shutil.which("node") is None or not NODE_MODULES.is_dir(), reason="needs Node, and `npm ci` at the root"
-)
 SHIM = """
 import { WebSocket } from "ws";
 // What browsers and newer Nodes have.
@@ -331,7 +329,7 @@ globalThis.WebSocket ??= WebSocket;
 """
 
 
-@needs_clients
+@pytest.mark.needs("node", "node_modules")
 @blocks(*SCRIPTS)
 def test_every_program_in_javascript_works(fence: Fence, place: Place, desk: Path) -> None:
     text, _ = filled(fence.text, place)
@@ -370,7 +368,7 @@ def test_every_command_is_one() -> None:
             assert set(scripts) <= set(package["scripts"]), str(fence)
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
+@pytest.mark.needs("nginx")
 @pytest.mark.parametrize("fence", chosen("nginx", run=False), ids=str)
 def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> None:
     # Its certificate and its port are the reader's.
@@ -380,7 +378,7 @@ def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> No
     places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     main = f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; {places} include site.conf; }}"
     (tmp_path / "nginx.conf").write_text(main)
-    tried = ["nginx", "-t", "-q", "-p", str(tmp_path), "-c", "nginx.conf"]
+    tried = [str(find_program("nginx")), "-t", "-q", "-p", str(tmp_path), "-c", "nginx.conf"]
     told = subprocess.run(tried, check=False, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,18 +14,16 @@ from pathlib import Path
 
 import pytest
 from client import Api
-from npm import CHROMIUM, needs_browser, run
+from npm import run
 from people import MODE, register
+from programs import chromium, require
 from running import tertulia
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 VITE = ROOT / "node_modules/.bin/vite"
 WAIT = 120
-needs_packages = pytest.mark.skipif(
-    shutil.which("node") is None or not VITE.exists(), reason="needs Node and `npm ci` at the root"
-)
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+needs_curl = pytest.mark.needs("curl")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
@@ -245,8 +242,7 @@ def test_the_scripts_speak_for_who_has_the_token(tmp_path: Path) -> None:
 @needs_curl
 @pytest.mark.parametrize("name", ["sh", "bash"])
 def test_the_shell_example_does_each_step(paced: Api, name: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"needs {name}")
+    require(name)
     said = 'Say "{\\"a\\": [1]}\\n" and \\c for $HOME.\nMy name is Ada 😀'
     status, out, error = ended(shell(said, shell=name), paced.address)
     assert status == 0, error
@@ -326,15 +322,14 @@ def preview(folder: Path, server: str) -> Generator[str]:
             process.terminate()
 
 
-@needs_packages
-@needs_browser
+@pytest.mark.needs("chromium", "node", "node_modules", "tests/node")
 def test_a_page_without_websockets_goes_on_through_refresh_and_cut_and_stops(tmp_path: Path) -> None:
     with (
         tertulia(tmp_path, simulator_pace=1) as address,
         Api(address) as api,
         preview(tmp_path / "page", address) as page,
     ):
-        seen = run("sse_example.mjs", str(CHROMIUM), page)
+        seen = run("sse_example.mjs", chromium(), page)
         stored = api.messages(seen["address"].partition("?c=")[2])
     assert seen["thought"] == thinking_of(stored[1])
     assert (stored[3]["text"], seen["sendable"], seen["stopShown"]) == (seen["first"], False, False)

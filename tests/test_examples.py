@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import Any
 import graphql
 import pytest
 from client import Api
-from npm import needs_node, run
+from npm import run
+from programs import chromium
 from running import tertulia
 
 ROOT = Path(__file__).parents[1]
@@ -22,12 +22,6 @@ EXAMPLES = ROOT / "examples"
 BIN = ROOT / "node_modules" / ".bin"
 IN_BROWSER = ("apollo-react", "urql-react", "vue")
 WITH_DOCUMENTS = sorted(path.parent.name for path in EXAMPLES.glob("*/src"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_clients = pytest.mark.skipif(
-    shutil.which("npm") is None or not (BIN.parent / ".package-lock.json").is_file(),
-    reason="needs Node and `npm ci` at the root",
-)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 
 DOCUMENT = re.compile(r"`(\s*(?:query|mutation|subscription|fragment)\b[^`{]*\{[^`]*)`")
 CONSTANT = re.compile(r"const (\w+) = (?:gql|/\* GraphQL \*/ )?(?:`([^`]*)`|\"([^\"\n]*)\")")
@@ -110,9 +104,7 @@ def preview(example: str, folder: Path, server: str) -> Generator[str]:
             process.terminate()
 
 
-@needs_clients
-@needs_node
-@needs_chromium
+@pytest.mark.needs("chromium", "node", "npm", "node_modules", "tests/node")
 def test_each_example_keeps_an_answer_through_refresh_lost_network_and_stop(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(build, IN_BROWSER, repeat(tmp_path)))
@@ -120,7 +112,7 @@ def test_each_example_keeps_an_answer_through_refresh_lost_network_and_stop(tmp_
         server = stack.enter_context(tertulia(tmp_path, simulator_pace=0.6))
         api = stack.enter_context(Api(server))
         pages = [f"{name}={stack.enter_context(preview(name, tmp_path, server))}" for name in IN_BROWSER]
-        seen = run("example.mjs", str(CHROMIUM), *pages)
+        seen = run("example.mjs", chromium(), *pages)
         for example in IN_BROWSER:
             assert "error" not in seen[example], f"{example}: {seen[example]}"
             check(seen[example], api)

@@ -16,9 +16,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 from client import FOLLOW, Api, apply, look_again, raw_socket
-from conftest import EMBEDDED, SECRET, Staged
+from conftest import SECRET, Staged
 from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
-from npm import needs_node, run
+from npm import run
 from running import tertulia
 from scripted import EVERYTHING, Reply
 from servers import RedisServer, Servers
@@ -70,6 +70,13 @@ def cluster(tmp_path: Path, place: Json, claude: CountingClaude) -> Generator[Cl
         yield Cluster(tmp_path, place, claude, stack)
 
 
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Generator[RedisServer]:
+    redis = RedisServer(tmp_path / "redis")
+    yield redis
+    redis.stop()
+
+
 def unique(command: str = ANSWER) -> str:
     return f"{command} {uuid4().hex}"
 
@@ -90,7 +97,7 @@ def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -
         assert apply(exact) == apply(seen + stage.api.follow(generation)) == apply(whole)
 
 
-@needs_node
+@pytest.mark.needs("node", "tests/node")
 def test_the_npm_client_graphql_ws_is_right_after_a_cut_at_every_event(staged: Staged) -> None:
     stage = staged(Reply(EVERYTHING))
     generation = stage.api.send("Hello")["generation"]["id"]
@@ -114,9 +121,8 @@ def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude)
         hold(cluster.apis[-1], claude, sent, said, readers, most=2)
 
 
+@pytest.mark.joined
 def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
-    if not cluster.shared:
-        pytest.skip("one process both reads and writes")
     for _ in range(ROUNDS):
         said = unique()
         sent = cluster.apis[0].send(said)
@@ -126,9 +132,8 @@ def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -
         assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
 
+@pytest.mark.joined
 def test_the_writing_and_the_reading_process_are_killed_at_once(cluster: Cluster, claude: CountingClaude) -> None:
-    if not cluster.shared:
-        pytest.skip("one process both reads and writes")
     for _ in range(ROUNDS):
         said = unique()
         sent = cluster.apis[0].send(said)
@@ -203,9 +208,8 @@ def test_who_is_not_done_within_the_grace_is_interrupted(tmp_path: Path, place: 
         server.close()
 
 
+@pytest.mark.joined
 def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
-    if "redis_url" not in place:
-        pytest.skip("several workers need Redis")
     server = Server(tmp_path, place, claude, "--workers", "2")
     try:
         api = server.ready()
@@ -221,15 +225,12 @@ def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: Cou
         server.close()
 
 
+@pytest.mark.joined
 def test_redis_is_stopped_and_started_in_mid_answer(
-    tmp_path: Path, place: Json, claude: CountingClaude, servers: Servers, setup: str
+    tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
 ) -> None:
-    if setup == EMBEDDED:
-        pytest.skip("there is no Redis in this setup")
-    redis = RedisServer(tmp_path / "redis")
     with ExitStack() as stack:
-        stack.callback(redis.stop)
-        cluster = Cluster(tmp_path, place | {"redis_url": redis.url(0)}, claude, stack)
+        cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
         for _ in range(ROUNDS):
             said = unique()
             sent = cluster.apis[0].send(said)
@@ -237,9 +238,9 @@ def test_redis_is_stopped_and_started_in_mid_answer(
                 Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
             ]
             time.sleep(DICE.uniform(0.2, 0.8))
-            redis.stop()
+            own_redis.stop()
             time.sleep(DICE.uniform(0.1, 0.8))
-            redis.start()
+            own_redis.start()
             assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
 
@@ -285,15 +286,7 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
         hold(cluster.apis[0], claude, sent, said, readers, most=3)
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path, setup: str, servers: Servers) -> Generator[RedisServer]:
-    if setup == EMBEDDED:
-        pytest.skip("there is no Redis in this setup")
-    redis = RedisServer(tmp_path / "redis")
-    yield redis
-    redis.stop()
-
-
+@pytest.mark.joined
 def test_redis_is_frozen_in_mid_answer(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
 ) -> None:
@@ -324,6 +317,7 @@ def begin_not_behind(apis: list[Api], generation: str, readers: list[Reader]) ->
         assert "".join(apply([first])).startswith(seen), (seen[-40:], apply([first]))
 
 
+@pytest.mark.joined
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_text(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer, *, comes_back: bool
@@ -349,21 +343,23 @@ def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_t
             cluster.again(0)
 
 
-def test_postgresql_is_restarted_in_mid_answer(cluster: Cluster, claude: CountingClaude, servers: Servers) -> None:
-    if not cluster.shared or not servers.owns_postgres:
-        pytest.skip("there is no PostgreSQL of the tests' own in this setup")
-    for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
-        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(DICE.uniform(0.2, 0.8))
-        servers.restart_postgres()
-        assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+@pytest.mark.joined
+def test_postgresql_is_restarted_in_mid_answer(
+    tmp_path: Path, setup: str, claude: CountingClaude, own_servers: Servers
+) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, own_servers.settings(), claude, stack)
+        for _ in range(ROUNDS):
+            said = unique()
+            sent = cluster.apis[0].send(said)
+            readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
+            time.sleep(DICE.uniform(0.2, 0.8))
+            own_servers.restart_postgres()
+            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
 
+@pytest.mark.embedded
 def test_sqlite_is_locked_by_another_process_for_seconds(cluster: Cluster, claude: CountingClaude) -> None:
-    if cluster.shared:
-        pytest.skip("there is no SQLite in this setup")
     for _ in range(ROUNDS):
         said = unique()
         sent = cluster.apis[0].send(said)

@@ -32,6 +32,11 @@ REDIS_TAKEOVERS = ("redis.taking", "redis.taken")
 ATTEMPTS, FREEZE_BEGINS = 5, 8.0
 
 
+def only(mark: pytest.MarkDecorator, steps: tuple[str, ...]) -> list[Any]:
+    """Return steps that only one setup has as parameters."""
+    return [pytest.param(step, marks=mark) for step in steps]
+
+
 class Freeze:
     """Stops the thread that reaches a step first, once."""
 
@@ -120,12 +125,13 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
         assert all(event["sequence"] < last for event in reader.events if event["__typename"] not in TERMINAL)
 
 
-@pytest.mark.parametrize("step", [*WRITES, *ENDS, *REDIS_WRITES, *JOURNAL_WRITES])
+@pytest.mark.parametrize(
+    "step",
+    [*WRITES, *ENDS, *only(pytest.mark.joined, REDIS_WRITES), *only(pytest.mark.embedded, JOURNAL_WRITES)],
+)
 def test_a_writer_that_was_frozen_shows_nothing_that_is_not_stored(
-    setup: str, pair: list[Api], claude: CountingClaude, step: str
+    pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
-    if step in (REDIS_WRITES if setup == EMBEDDED else JOURNAL_WRITES):
-        pytest.skip("this setup has no such step")
     said, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
     hold(pair[1], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)
@@ -140,12 +146,10 @@ def assert_the_end_is_sent_again(pair: list[Api], generation: str) -> None:
         assert again[-1] == last
 
 
-@pytest.mark.parametrize("step", [*TAKEOVERS, *REDIS_TAKEOVERS])
+@pytest.mark.parametrize("step", [*TAKEOVERS, *only(pytest.mark.joined, REDIS_TAKEOVERS)])
 def test_a_process_that_was_frozen_while_it_took_over_leaves_the_answer_to_the_other(
-    setup: str, pair: list[Api], claude: CountingClaude, step: str
+    pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
-    if setup == EMBEDDED and step in REDIS_TAKEOVERS:
-        pytest.skip("there is no Redis in this setup")
     said, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
     hold(pair[0], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)

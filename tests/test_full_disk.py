@@ -58,7 +58,7 @@ def try_to_upload(api: Api) -> httpx2.Response:
     return api.http.post("/attachments", files={"file": ("a.png", image())})
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="bounds the files of another process, as Linux can")
+@pytest.mark.needs("Linux")
 def test_a_full_disk_has_a_code_and_readiness_says_so_until_there_is_space(tmp_path: Path) -> None:
     with served(tmp_path) as (pid, api):
         assert ready(api)[0] == 200

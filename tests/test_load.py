@@ -160,13 +160,11 @@ def row(minute: float, rss: float, files: int) -> Json:
 def test_a_soak_is_judged_by_what_comes_when_logs_are_full(
     rows: list[Json], monkeypatch: pytest.MonkeyPatch, *, flat: bool
 ) -> None:
-    pytest.importorskip("picows", reason="what `make load` needs is not installed")
     monkeypatch.syspath_prepend(BENCH)
     assert _script("mix_samples").judge(rows)["flat"] is flat
 
 
 def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
-    pytest.importorskip("picows", reason="what `make load` needs is not installed")
     output = tmp_path / "load.json"
     command: list[str | Path] = [
         sys.executable,

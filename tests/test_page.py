@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from npm import CHROMIUM, NODE, needs_browser, run
+from npm import NODE, run
+from programs import chromium
 from running import running, tertulia
 from scripted import says, scripted
 from test_oidc import AUDIENCE, Provider
@@ -43,9 +44,6 @@ WIDE = """An English paragraph.
 print("مرحبا")
 ```
 """
-needs_page = pytest.mark.skipif(
-    ASSETS["app"] is None or not (ASSETS["app"] / "index.html").is_file(), reason="needs the built page: `make page`"
-)
 
 
 @pytest.fixture
@@ -79,20 +77,19 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         }
 
 
-@needs_page
-@needs_browser
+@pytest.mark.needs("chromium", "node", "tests/node", "page")
 def test_every_journey_through_the_page_leads_where_it_should(
     addresses: dict[str, str], subtests: pytest.Subtests
 ) -> None:
     pairs = [word for pair in addresses.items() for word in pair]
-    results = run("journeys.mjs", str(CHROMIUM), "-", *pairs, seconds=420)
+    results = run("journeys.mjs", chromium(), "-", *pairs, seconds=420)
     for journey in JOURNEYS:
         with subtests.test(journey):
             assert results.pop(journey, "was not travelled") == "ok"
     assert results == {}
 
 
-@needs_page
+@pytest.mark.needs("page")
 def test_the_page_is_compressed_ahead_kept_for_ever_and_strict(addresses: dict[str, str]) -> None:
     with httpx2.Client(base_url=addresses["LOCAL"], headers={"accept-encoding": "gzip"}) as client:
         page = client.get("/", headers={"accept": "text/html"})

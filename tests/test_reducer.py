@@ -4,7 +4,6 @@ import asyncio
 import copy
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -22,10 +21,7 @@ from tertulia_stream import State, apply, ended, initial, text
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ROOT / "web/packages"
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
-needs_packages = pytest.mark.skipif(
-    shutil.which("node") is None or not (ROOT / "node_modules/fast-check").is_dir(), reason="needs Node and `npm ci`"
-)
+needs_packages = pytest.mark.needs("node", "node_modules")
 ENDS = {"GenerationCompleted": "COMPLETED", "GenerationStopped": "STOPPED", "GenerationFailed": "FAILED"}
 FIELDS = {"TextDelta": "text", "ThinkingDelta": "text", "ToolInputDelta": "partialJson"}
 FAILURE: Json = {"code": "OVERLOADED", "message": "Claude is overloaded.", "retryable": True}
@@ -478,7 +474,7 @@ ANY_EVENT = st.fixed_dictionaries(
 """Events that no server sends: with anything missing, null, or out of place."""
 
 
-@needs_node
+@pytest.mark.needs("node")
 def test_the_twins_agree_on_every_stream(tmp_path: Path) -> None:
     streams: list[list[Json]] = []
 

@@ -4,7 +4,6 @@ Source: "Server-sent events" in the HTML standard, sections 9.2.5 and 9.2.6.
 """
 
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Generator
@@ -90,7 +89,7 @@ console.log(JSON.stringify(wrong));
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+@pytest.mark.needs("node")
 def test_the_reader_of_the_migration_guide_takes_every_form_cut_anywhere(address: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "migrating-from-sse.md").read_text(encoding="utf-8")
     (block,) = (fence for fence in page.split("```js\n")[1:] if "chat/stream" in fence)

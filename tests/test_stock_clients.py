@@ -1,4 +1,4 @@
-"""Clients and audits of other projects, and the pages in a real browser; skipped where Node or Chromium is missing."""
+"""Clients and audits of other projects, and the pages in a real browser."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from client import Api
-from npm import CHROMIUM, needs_browser, needs_node, run
+from npm import run
+from programs import chromium
 from running import tertulia
 
-pytestmark = needs_node
+pytestmark = pytest.mark.needs("node", "tests/node")
 
 
 @pytest.fixture
@@ -36,9 +37,9 @@ def test_the_npm_client_graphql_ws_holds_a_conversation(paced: Api) -> None:
     assert "word400" not in third["answer"]
 
 
-@needs_browser
+@pytest.mark.needs("chromium")
 def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> None:
-    seen = run("pages.mjs", paced.address, str(CHROMIUM))
+    seen = run("pages.mjs", paced.address, chromium())
     assert "Ada" in seen["plain"]["first"]
     assert seen["plain"]["simulated"]
     assert "word20" in seen["plain"]["afterReload"]

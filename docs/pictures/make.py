@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "tests"))
 
-from npm import CHROMIUM  # noqa: E402 - the tests' helpers are no package
+from programs import chromium  # noqa: E402 - the tests' helpers are no package
 from running import tertulia  # noqa: E402 - the same
 from scripted import Gate, model, says  # noqa: E402 - the same
 from scripted import scripted as scripted_claude  # noqa: E402 - the same
@@ -61,7 +61,7 @@ def main() -> None:
         threading.Thread(target=speak, args=(gates,), daemon=True).start()
         keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
         with tertulia(Path(folder), **keyed) as address:
-            subprocess.run(["node", HERE / "take.mjs", address, str(CHROMIUM), folder], check=True)
+            subprocess.run(["node", HERE / "take.mjs", address, chromium(), folder], check=True)
         for still in ("page-light", "page-dark", "page-narrow", "graphiql"):
             shutil.copy(Path(folder, f"{still}.png"), HERE / f"{still}.png")
         join(sorted(Path(folder).glob("frame-*.png")), HERE / "refresh.gif")
