@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import httpx2
@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 WAIT = 20.0
 
 BLOCKS = """
@@ -74,12 +75,13 @@ def look_again() -> None:
     time.sleep(0.02)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look again until something holds, such as what a server does after it is ready."""
-    deadline = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < deadline
+def wait_until(find: Callable[[], Found], awaited: str = "what the test waits for", seconds: float = WAIT) -> Found:
+    """Call a function until it returns something true, and return that; fail after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline, f"{awaited} did not come within {seconds:g} seconds"
         look_again()
+    return found
 
 
 class Api:

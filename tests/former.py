@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy
 from alembic.script import ScriptDirectory
-from client import Api, Json, look_again
+from client import Api, Json, wait_until
 from conftest import SECRET as KEY
 from media import pdf
 from people import SECRET
@@ -111,12 +110,12 @@ def _told(api: Api, folder: Path, halting: Gate) -> Past:
     attached = api.http.post("/attachments", files={"file": ("report.pdf", file)}).json()["id"]
     shown = _answered(api, "What does it say?", attachmentIds=[attached])
     waiting = api.send("Read it", tools={"client": [TOOL]})
-    _until(lambda: _status(api, waiting["generation"]["id"]) == "AWAITING_TOOL_RESULTS")
+    wait_until(lambda: _status(api, waiting["generation"]["id"]) == "AWAITING_TOOL_RESULTS", seconds=60)
     running = api.send("Tell me all")
     api.wait_for_text(running["generation"]["id"], "Half of it")
     queued = api.send("And then?", conversationId=running["conversation"]["id"], whenBusy="QUEUE")
     rows: dict[str, list[Json]] = {}
-    _until(lambda: _is_saved(rows, folder, running["generation"]["message"]["id"]))
+    wait_until(lambda: _is_saved(rows, folder, running["generation"]["message"]["id"]), seconds=60)
     ids = {"travel": travel, "failed": failed, "shown": shown, "running": running["conversation"]["id"]}
     ids |= {"waiting": waiting["conversation"]["id"]}
     seen = {name: api.conversation(ids[name]) for name in ("travel", "failed", "shown")}
@@ -144,11 +143,6 @@ def _answered(api: Api, text: str, **more: Any) -> str:
 
 def _status(api: Api, generation: str) -> str:
     return str(api.ask("query ($id: ID!) { generation(id: $id) { status } }", id=generation)["generation"]["status"])
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        look_again()
 
 
 def _is_saved(rows: dict[str, list[Json]], folder: Path, message: str) -> bool:

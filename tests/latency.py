@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from client import Api, Json
+from client import Api, Json, wait_until
 from scripted import START, Reply, begin, delta, end, finish, says, scripted, text
 from test_command import address_in, started
 from test_import_checks import asked, conversation, file
@@ -167,7 +167,4 @@ def ended(api: Api, words: str) -> str:
 
 
 def until(api: Api, generation: str, status: str) -> None:
-    deadline = time.monotonic() + 60
-    while (now := api.ask(STATUS, id=generation)["generation"]["status"]) != status:
-        assert time.monotonic() < deadline, now
-        time.sleep(0.05)
+    wait_until(lambda: api.ask(STATUS, id=generation)["generation"]["status"] == status, status, 60)

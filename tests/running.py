@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -31,6 +32,29 @@ START_SECONDS = 30
 RECOMMENDED_HASHER = passwords.HASHER
 """What servers hash passwords with. In this process a cheaper one takes its place: tests sign in hundreds of times."""
 passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+@contextmanager
+def killed_after(process: "subprocess.Popen[str]", seconds: float = 120) -> Generator[None]:
+    """Kill a process if the block takes longer, so that the block does not wait forever for what the process prints."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def read_until(process: "subprocess.Popen[str]", text: str, seconds: float = 120) -> str:
+    """Return what a process prints, read one character at a time, up to the end of a text."""
+    assert process.stdout is not None
+    printed = ""
+    with killed_after(process, seconds):
+        while text not in printed:
+            piece = process.stdout.read(1)
+            assert piece, f"the process ended, or was killed after {seconds:g} seconds, before {text!r}: {printed}"
+            printed += piece
+    return printed
 
 
 class LoopClock:

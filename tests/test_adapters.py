@@ -14,7 +14,7 @@ import pytest
 from media import image
 from npm import run
 from programs import chromium
-from running import tertulia
+from running import killed_after, tertulia
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES, BIN = ROOT / "examples", ROOT / "node_modules/.bin"
@@ -45,7 +45,8 @@ def served(name: str, folder: Path, address: str) -> Generator[str]:
     with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            found = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
+            with killed_after(process):
+                found = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
             assert found is not None, "vite does not serve"
             yield found[0]
         finally:

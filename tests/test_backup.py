@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json, look_again
+from client import Api, Json, wait_until
 from fences import fences
 from media import image
 from people import register, signed
@@ -92,9 +92,12 @@ def _busy(address: str) -> Generator[Written]:
 def _begin_one(api: Api) -> tuple[str, str]:
     """Begin a long answer; gives it, and what the database has of it."""
     sent = api.send("/simulate long 20000")
-    while "word5 " not in (text := api.messages(sent["conversation"]["id"])[-1]["text"]):
-        look_again()
-    return sent["generation"]["id"], text
+
+    def text() -> str:
+        stored: str = api.messages(sent["conversation"]["id"])[-1]["text"]
+        return stored if "word5 " in stored else ""
+
+    return sent["generation"]["id"], wait_until(text, "the fifth word", 60)
 
 
 def _has(api: Api, finished: list[Finished]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api, look_again
-from running import running, tertulia
+from client import Api, wait_until
+from running import killed_after, read_until, running, tertulia
 from typer.testing import CliRunner, Result
 
 from claude.simulator import create_simulator
@@ -65,10 +65,11 @@ def started(
     assert process.stdout is not None
     printed = ""
     try:
-        for line in process.stdout:
-            printed += line
-            if "Ctrl+C" in line or "ANTHROPIC_BASE_URL=" in line:
-                break
+        with killed_after(process):
+            for line in process.stdout:
+                printed += line
+                if "Ctrl+C" in line or "ANTHROPIC_BASE_URL=" in line:
+                    break
         yield process, printed
     finally:
         if process.poll() is None:
@@ -105,8 +106,9 @@ def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path:
         Api(address_in(printed)) as api,
     ):
         sent = api.send("/simulate long 2000")
-        while "word5 " not in api.messages(sent["conversation"]["id"])[-1]["text"]:
-            look_again()
+        wait_until(
+            lambda: "word5 " in api.messages(sent["conversation"]["id"])[-1]["text"], "a checkpoint with word5", 60
+        )
         process.kill()
         process.wait(30)
     with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
@@ -272,14 +274,10 @@ def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
         )  # fmt: skip
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write("/simulate long 2000\n")
-        seen = ""
-        while "word9 " not in seen:
-            seen += process.stdout.read(1)
+        read_until(process, "word9 ")
         process.send_signal(signal.SIGINT)
-        while "(stopped)" not in seen:
-            seen += process.stdout.read(1)
+        read_until(process, "(stopped)")
         rest, _ = process.communicate("What did I say first?\n", timeout=60)
         assert process.returncode == 0, rest
         assert "/simulate long 2000" in rest

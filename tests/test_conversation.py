@@ -2,12 +2,11 @@
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from client import WAIT, Api, apply, look_again
+from client import WAIT, Api, apply, wait_until
 from conftest import Staged
 from scripted import Gate, says
 
@@ -50,10 +49,7 @@ def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monke
     api = staged(says("half", gate, " and whole")).api
     sent = api.send("Hello")
     api.wait_for_text(sent["generation"]["id"], "half")
-    deadline = time.monotonic() + WAIT
-    while api.messages(sent["conversation"]["id"])[-1]["text"] != "half":
-        assert time.monotonic() < deadline, "nothing is checkpointed"
-        look_again()
+    wait_until(lambda: api.messages(sent["conversation"]["id"])[-1]["text"] == "half", "a checkpoint")
     read = generations.of_messages
 
     async def late(*given: Any) -> Any:

@@ -32,7 +32,7 @@ from deployed import (
 )
 from media import pdf
 from people import register, signed
-from running import tertulia
+from running import killed_after, tertulia
 
 from server.app import LAST_WORDS
 from server.command import serve
@@ -346,7 +346,8 @@ def test_what_the_image_runs_starts_as_nobody_and_leaves_at_sigterm(tmp_path: Pa
     process = subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        address = next(line.split()[-1] for line in process.stdout if "Chat" in line)
+        with killed_after(process):
+            address = next(line.split()[-1] for line in process.stdout if "Chat" in line)
         (check,) = [step.listed for step in last if step.name == "HEALTHCHECK"]
         asked = [check[0], check[1], check[2].replace(f"http://127.0.0.1:{PORT}", address)]
         assert subprocess.run(asked, env=environment, check=False).returncode == 0

@@ -18,7 +18,7 @@ from uuid import uuid4
 import forking
 import httpx2
 import pytest
-from client import FOLLOW, Api, look_again, raw_socket
+from client import FOLLOW, Api, look_again, raw_socket, wait_until
 from deployed import PROXIES, ROOT, compose, dotenv, interpolated
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
 from former import HEAD, former_code
@@ -301,9 +301,8 @@ def test_a_replica_that_is_drained_under_load_ends_its_answers_and_gets_nothing_
     with Load(deployment) as load:
         load.wait_until_all_write()
         deployment.replicas[0].process.send_signal(signal.SIGTERM)
-        while (ready := drained.http.get("/readyz")).status_code != 503:
-            look_again()
-        assert ready.json()["draining"] == "failing"
+        wait_until(lambda: drained.http.get("/readyz").json().get("draining") == "failing", "the drain", PATIENCE)
+        assert drained.http.get("/readyz").status_code == 503
         assert drained.http.get("/healthz").status_code == 200
         if deployment.proxy == "caddy":
             taken_out(deployment, 0)
@@ -342,8 +341,9 @@ def test_a_redis_that_is_away_keeps_nobody_out(deployment: Deployment) -> None:
             look_again()
     finally:
         deployment.redis.start()
-    while [api.http.get("/readyz").status_code for api in directly] != [200] * 2:
-        look_again()
+    wait_until(
+        lambda: [api.http.get("/readyz").status_code for api in directly] == [200] * 2, "two ready replicas", PATIENCE
+    )
 
 
 def test_an_upgrade_under_load_is_seen_by_nobody(servers: Servers, tmp_path: Path) -> None:

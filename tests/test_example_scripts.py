@@ -17,7 +17,7 @@ from client import Api
 from npm import run
 from people import MODE, register
 from programs import chromium, require
-from running import tertulia
+from running import read_until, tertulia
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -109,17 +109,6 @@ def ended(command: list[str], address: str, **more: str) -> tuple[int, str, str]
     return program.returncode, out, error
 
 
-def until(program: subprocess.Popen[str], seen: str) -> str:
-    """Read what a program prints, a character at a time, until this has come."""
-    assert program.stdout is not None
-    found = ""
-    while seen not in found:
-        piece = program.stdout.read(1)
-        assert piece, found
-        found += piece
-    return found
-
-
 def rest_of(program: subprocess.Popen[str]) -> tuple[str, str]:
     """Read a program that was read from already to its end."""
     assert program.stdout is not None
@@ -158,7 +147,7 @@ def test_the_python_example_goes_on_behind_a_lost_connection(paced: Api, wire: W
     with begun(python("/simulate long 150"), wire.address) as program:
         out = ""
         for place in ("word20 ", "word40 "):
-            out += until(program, place)
+            out += read_until(program, place)
             wire.cut()
         rest, error = rest_of(program)
     assert (program.returncode, error) == (0, "")
@@ -202,7 +191,7 @@ class Unheard(Wire):
 
 def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api) -> None:
     with begun(python("/simulate long 2000"), paced.address) as program:
-        out = until(program, "word10 ")
+        out = read_until(program, "word10 ")
         program.send_signal(signal.SIGINT)
         rest, error = rest_of(program)
     assert (program.returncode, error) == (0, "")
@@ -264,7 +253,7 @@ def test_the_shell_example_does_each_step(paced: Api, name: str) -> None:
 @needs_curl
 def test_the_shell_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wire) -> None:
     with begun(shell("/simulate long 150"), wire.address) as program:
-        out = until(program, "word20 ")
+        out = read_until(program, "word20 ")
         wire.cut()
         rest, _ = rest_of(program)
     assert program.returncode == 0
@@ -316,7 +305,7 @@ def preview(folder: Path, server: str) -> Generator[str]:
     told = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
     with subprocess.Popen(command, cwd=here, env=told, stdout=subprocess.PIPE, text=True) as process:
         try:
-            shown = until(process, "/\n")
+            shown = read_until(process, "/\n")
             yield re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
         finally:
             process.terminate()

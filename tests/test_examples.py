@@ -15,7 +15,7 @@ import pytest
 from client import Api
 from npm import run
 from programs import chromium
-from running import tertulia
+from running import killed_after, tertulia
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -99,7 +99,9 @@ def preview(example: str, folder: Path, server: str) -> Generator[str]:
         try:
             assert process.stdout is not None
             shown = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
-            yield next(found[0] for found in shown if found)
+            with killed_after(process):
+                address = next(found[0] for found in shown if found)
+            yield address
         finally:
             process.terminate()
 

@@ -9,13 +9,14 @@ import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
-from client import FOLLOW, Api, apply, look_again, raw_socket
+from client import FOLLOW, Api, apply, look_again, raw_socket, wait_until
 from conftest import SECRET, Staged
 from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import run
@@ -196,8 +197,7 @@ def test_who_is_not_done_within_the_grace_is_interrupted(tmp_path: Path, place: 
         api = server.ready()
         sent = api.send("/simulate hang")
         reader = Reader([api], sent["generation"]["id"], exact=False)
-        while not reader.events:
-            assert reader.is_alive()
+        wait_until(lambda: reader.events, "the first event", PATIENCE)
         with raw_socket(api.address) as idle:
             assert server.end(signal.SIGTERM) == 0, server.said()
             with pytest.raises(ConnectionClosed):
@@ -327,8 +327,7 @@ def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_t
         for _ in range(ROUNDS):
             said = unique("/simulate slow-start 4")
             sent = cluster.apis[0].send(said)
-            while not claude.asked[said]:
-                look_again()
+            wait_until(partial(claude.asked.get, said), "the request to Claude", PATIENCE)
             own_redis.process.send_signal(signal.SIGSTOP)
             cluster.servers[0].kill()
             reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)

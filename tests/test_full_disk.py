@@ -16,7 +16,7 @@ import pytest
 from client import Api, Json
 from media import image
 from obstore.exceptions import GenericError
-from running import START_SECONDS
+from running import START_SECONDS, killed_after
 from sqlalchemy.exc import DBAPIError
 
 from tertulia.storage import is_storage_full
@@ -35,7 +35,8 @@ def served(folder: Path) -> Generator[tuple[int, Api]]:
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            line = next(line for line in process.stdout if "http://" in line)
+            with killed_after(process):
+                line = next(line for line in process.stdout if "http://" in line)
             with Api(line[line.index("http://") :].split()[0].rstrip("/")) as api:
                 yield process.pid, api
         finally:

@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from client import BLOCKS, WAIT, Api, Json, look_again
+from client import BLOCKS, Api, Json, wait_until
 from conftest import SECRET, Stage
 from running import tertulia
 from scripted import START, Reply, begin, delta, end, finish, says, scripted
@@ -90,26 +89,19 @@ def waiting(stage: Stage) -> tuple[str, str]:
     """Let Claude call the client's tool; return the generation and the call's id."""
     # The answer of an earlier test may still go on, and would take the reply that is meant for this one.
     for earlier in LEFT_WAITING:
-        until(partial(has_left_running, stage, earlier))
+        wait_until(partial(has_left_running, stage, earlier))
     LEFT_WAITING.clear()
     stage.claude.requests.clear()
     stage.claude.replies = [calls("browser", "{}"), says("done"), says("and on")]
     sent = stage.api.send("Ask the browser", tools=CLIENT)
     generation = sent["generation"]["id"]
     LEFT_WAITING.append(generation)
-    until(lambda: stage.api.ask(CONTENT, id=generation)["generation"]["status"] == "AWAITING_TOOL_RESULTS")
+    wait_until(lambda: stage.api.ask(CONTENT, id=generation)["generation"]["status"] == "AWAITING_TOOL_RESULTS")
     return generation, "toolu_1"
 
 
 def has_left_running(stage: Stage, generation: str) -> bool:
     return bool(stage.api.ask(CONTENT, id=generation)["generation"]["status"] != "RUNNING")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT
-    while not holds():
-        assert time.monotonic() < deadline
-        look_again()
 
 
 def submit(stage: Stage, output: str, send: Callable[[Api, str, Json], Json]) -> tuple[Json, Json, Json]:

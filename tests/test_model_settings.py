@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import WAIT, Api, look_again
+from client import Api, wait_until
 from running import FixedSettings, running, tertulia
 from scripted import model
 from starlette.applications import Starlette
@@ -98,11 +97,8 @@ def test_models_that_could_not_be_checked_at_the_start_are_checked_later(
     monkeypatch.setattr("server.model_settings.CHECK_AGAIN", 0.05)
     with gateway("my-model") as found:
         asked = {name.lower(): value for name, value in found.items()}
-        deadline = time.monotonic() + WAIT
         with tertulia(tmp_path, **asked, default_model="claude-none"):
-            while "TERTULIA_DEFAULT_MODEL: got 'claude-none'" not in caplog.text:
-                assert time.monotonic() < deadline
-                look_again()
+            wait_until(lambda: "TERTULIA_DEFAULT_MODEL: got 'claude-none'" in caplog.text, "the line of the log")
 
 
 @pytest.mark.parametrize("status", [401, 404, 500, 529])

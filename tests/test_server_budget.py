@@ -1,7 +1,6 @@
 """The server's budget: all users together, on all replicas, spend no more than the operator allows."""
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json, look_again
+from client import Api, Json, wait_until
 from conftest import SECRET, Staged
 from people import MODE, register, signed
 from running import execute, tertulia
@@ -188,10 +187,7 @@ def test_a_title_is_reserved_while_it_is_made_and_settled_after(staged: Staged, 
     # 1,024 tokens of a title are half a thousandth of a dollar.
     assert 512 * 10**6 < reserved(place) < 600 * 10**6
     gate.open.set()
-    deadline = time.monotonic() + 20
-    while reserved(place):
-        assert time.monotonic() < deadline
-        look_again()
+    wait_until(lambda: not reserved(place), "the settlement of the title")
     ((spent,),) = execute(place, "SELECT sum(amount) FROM spending")
     ((billed,),) = execute(place, "SELECT sum(amount) FROM calls")
     assert spent == billed > 0

@@ -1,13 +1,11 @@
 """Titles: given by a small model behind the first answer, billed, bounded, and never over one of the user's."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import WAIT, Api, Json, look_again
+from client import WAIT, Api, Json, wait_until
 from conftest import Staged
 from running import execute, tertulia
 from scripted import Gate, Reply, says
@@ -27,14 +25,6 @@ def named(text: str, **more: Any) -> Reply:
         "stop_reason": "end_turn", "stop_sequence": None, "usage": usage, **more,
     }  # fmt: skip
     return Reply(body=body)
-
-
-def until(found: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT
-    while not (value := found()):
-        assert time.monotonic() < deadline
-        look_again()
-    return value
 
 
 def title_of(api: Api, id: str) -> str | None:
@@ -66,7 +56,7 @@ def test_the_small_model_is_shown_what_was_said_and_does_not_think(staged: Stage
     stage = staged(says("Four."), named("**A sum.**"), title_model=SMALL)
     sent = stage.api.send("2 + 2?")
     id = sent["conversation"]["id"]
-    assert until(lambda: title_of(stage.api, id)) == "A sum"
+    assert wait_until(lambda: title_of(stage.api, id)) == "A sum"
     request = stage.claude.requests[1]
     assert (request["model"], "stream" in request) == (SMALL, False)
     shown = request["messages"][0]["content"][0]["text"]
@@ -84,7 +74,7 @@ def test_a_title_of_the_users_stays(staged: Staged) -> None:
     id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
     stage.api.answer("Hello", conversationId=id)
     other = stage.api.send("Hello")
-    until(lambda: title_of(stage.api, other["conversation"]["id"]))
+    wait_until(lambda: title_of(stage.api, other["conversation"]["id"]))
     assert title_of(stage.api, id) == "Mine"
     assert len(stage.claude.requests) == 3
 
@@ -97,7 +87,7 @@ def test_a_title_that_the_user_gives_meanwhile_stays(staged: Staged, place: Json
     assert gate.reached.wait(WAIT)
     stage.api.ask('mutation ($id: ID!) { updateConversation(input: {id: $id, title: "Mine"}) { __typename } }', id=id)
     gate.open.set()
-    until(lambda: execute(place, "SELECT id FROM calls WHERE purpose = 'title'"))
+    wait_until(lambda: execute(place, "SELECT id FROM calls WHERE purpose = 'title'"))
     assert title_of(stage.api, id) == "Mine"
 
 
@@ -105,7 +95,7 @@ def test_a_temporary_conversation_gets_no_title(staged: Staged) -> None:
     stage = staged(says("Hi"), says("Again"), named("A greeting"), title_model=SMALL)
     stage.api.answer("Hello", temporary=True)
     other = stage.api.send("Hello")["conversation"]["id"]
-    assert until(lambda: title_of(stage.api, other)) == "A greeting"
+    assert wait_until(lambda: title_of(stage.api, other)) == "A greeting"
     assert len(stage.claude.requests) == 3
 
 
@@ -122,15 +112,15 @@ FAILURES = [
 def test_a_title_that_fails_is_tried_again_behind_the_next_answer(staged: Staged, reply: Reply) -> None:
     stage = staged(says("Hi"), reply, says("Hi"), named("At last"), title_model=SMALL)
     id = stage.api.send("Hello")["conversation"]["id"]
-    until(lambda: len(stage.claude.requests) == 2)
+    wait_until(lambda: len(stage.claude.requests) == 2)
     stage.api.answer("Again", conversationId=id)
-    assert until(lambda: title_of(stage.api, id)) == "At last"
+    assert wait_until(lambda: title_of(stage.api, id)) == "At last"
 
 
 def test_where_the_small_model_is_not_there_the_answers_own_gives_the_title(staged: Staged) -> None:
     stage = staged(says("Hi"), named("A greeting"), title_model="claude-tiny-1")
     id = stage.api.send("Hello")["conversation"]["id"]
-    assert until(lambda: title_of(stage.api, id)) == "A greeting"
+    assert wait_until(lambda: title_of(stage.api, id)) == "A greeting"
     assert stage.claude.requests[1]["model"] == "claude-opus-5-5"
 
 
@@ -140,7 +130,7 @@ def test_a_kind_of_block_that_the_sdk_does_not_know_prints_nothing(
     odd = {"type": "a_new_block", "words": "parsnip", "text": None}
     stage = staged(says("Hi"), named("", content=[odd, {"type": "text", "text": "A greeting"}]), title_model=SMALL)
     id = stage.api.send("Hello")["conversation"]["id"]
-    assert until(lambda: title_of(stage.api, id)) == "A greeting"
+    assert wait_until(lambda: title_of(stage.api, id)) == "A greeting"
     printed = "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn)
     assert "parsnip" not in printed
 

@@ -17,13 +17,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from client import Api, Json, apply, look_again
+from client import Api, Json, apply, wait_until
 from conftest import EMBEDDED
 from conftest import SECRET as KEY
 from former import Past, former_code, lay_files, put, remember, used_tokens
 from graphql import build_schema
 from people import MODE, post
-from running import execute, tertulia
+from running import execute, killed_after, tertulia
 from scripted import Gate, says, scripted
 from servers import Servers
 from sqlalchemy import Connection, inspect
@@ -480,10 +480,11 @@ def _served_by(code: Path, folder: Path, given: dict[str, str]) -> Generator[tup
     assert process.stdout is not None
     printed = ""
     try:
-        for line in process.stdout:
-            printed += line
-            if "Ctrl+C" in line:
-                break
+        with killed_after(process):
+            for line in process.stdout:
+                printed += line
+                if "Ctrl+C" in line:
+                    break
         addresses = [line.split()[-1] for line in printed.splitlines() if "Chat" in line]
         assert addresses, printed
         yield process, addresses[0]
@@ -560,8 +561,7 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, place:
                 follower = _Following(new, sent["generation"]["id"])
                 assert last.reached.wait(30)
                 process.send_signal(signal.SIGTERM)
-                while old.http.get("/readyz").status_code != 503:
-                    look_again()
+                wait_until(lambda: old.http.get("/readyz").status_code == 503, "the drain", 60)
                 last.open.set()
                 assert process.wait(30) == 0
                 text, numbers = follower.whole()
