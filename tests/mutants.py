@@ -271,8 +271,8 @@ class Run:
     def _choose(self, mutant: Mutant, found: dict[str, Reached]) -> list[str]:
         """Return tests for so many seconds.
 
-        Those that have noticed most changes of the module come first, then those that reach little else, and those that
-        share words with the changed code. Then come the fastest of each file in turn, beginning with the files that
+        Those that have noticed most changes of the module come first, then those that share words with the changed code,
+        and those that reach little else. Then come the fastest of each file in turn, beginning with the files that
         reach the largest part of the module.
         """
         module, change = mutant.module, mutant.change
@@ -288,8 +288,8 @@ class Run:
         order = sorted(
             (
                 -killers[name],
-                len(found[name].suites) // BREADTH,
                 -shared[name],
+                len(found[name].suites) // BREADTH,
                 place // IN_TURN,
                 -len(depth[file]),
                 name,
