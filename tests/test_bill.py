@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from client import Api, Json
-from conftest import Staged
+from conftest import Stage, Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, end, says, text, uses
 from test_tools import MODULE
@@ -88,6 +88,28 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
     settled = budget(stage.api)
     assert Decimal(settled["reservedUsd"]) == 0
     assert Decimal(settled["spentUsd"]) == Decimal(11 * INPUT + 7 * OUTPUT) / 10**12
+
+
+def reserved(stage: Stage, gate: Gate, text: str) -> Decimal:
+    """Return what is reserved for an answer of at most 1,000 tokens to this text."""
+    sent = stage.api.send(text, options={"maxTokens": 1000})
+    assert gate.reached.wait(20)
+    found = Decimal(budget(stage.api)["reservedUsd"])
+    gate.open.set()
+    stage.api.follow(sent["generation"]["id"])
+    return found
+
+
+@pytest.mark.parametrize(("tools", "times", "searches"), [((), 1, 0), (("web_search",), 3, 10)])
+def test_a_long_question_is_reserved_once_and_three_times_where_claude_may_search(
+    staged: Staged, tools: tuple[str, ...], times: int, searches: int
+) -> None:
+    gate = Gate()
+    stage = staged(says("half", gate), tools=tools, monthly_budget_usd=Decimal("0.5"))
+    # With its JSON, 30,028 bytes are 10,009 tokens, which cost a quarter more because they are written to the cache.
+    question = 10_009 * INPUT * 5 // 4
+    expected = times * question + 1000 * OUTPUT + searches * 10**10
+    assert reserved(stage, gate, "x" * 29_997) == Decimal(expected) / 10**12
 
 
 def test_searches_of_the_web_are_reserved_where_the_model_may_make_them(staged: Staged) -> None:

@@ -17,6 +17,7 @@ from scripted import Gate, says
 from sqlalchemy.exc import OperationalError
 
 from claude import generator, patience
+from claude.job import Job
 from db import leases
 from streams import lease
 from tertulia import failpoints
@@ -115,6 +116,35 @@ def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_wr
         ended = staged(says("Again"), lease_seconds=60).api.follow(sent)[-1]
     assert (ended["__typename"], ended["generation"]["message"]["text"]) == ("GenerationCompleted", "Again")
     assert len(read) == 1
+
+
+def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped, gate, lapsed = SimpleNamespace(seconds=0.0), Gate(), threading.Event()
+    time = lease.clock
+    monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
+    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+
+    may_write = Job.may_write
+
+    async def noted(job: Job) -> None:
+        if not job.lease.holds:
+            lapsed.set()
+        await may_write(job)
+
+    async def hold(_item: object) -> None:
+        await asyncio.to_thread(lapsed.wait, WAIT)
+
+    monkeypatch.setattr(Job, "may_write", noted)
+    stage = staged(says("One ", gate, "two"), lease_seconds=60)
+    sent = stage.api.send("Hello")["generation"]["id"]
+    stage.api.wait_for_text(sent, "One ")
+    with failpoints.armed("checkpoint.renewing", hold):
+        skipped.seconds = 61
+        gate.open.set()
+        ended = stage.api.follow(sent)[-1]
+    assert (lapsed.is_set(), ended["generation"]["message"]["text"]) == (True, "One two")
 
 
 def wait_for_sweep(clock: StoppedClock, number: int) -> None:

@@ -177,6 +177,7 @@ def test_several_hosts_and_a_folder_of_sockets_are_understood() -> None:
         ("redis://u:hidden@h:6379/0?foo=1", "the parameter foo is not understood"),
         ("redis://u:hidden@h:6379/0?ssl_cert_reqs=none", "ssl_... need rediss://"),
         ("rediss://u:hidden@h:6379/0?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs names a file that is not there"),
+        ("rediss://u:hidden@h:6379/0?ssl_ca_certs=", "ssl_ca_certs names a file that is not there"),
         ("redis://u:hidden@h:6379/0?db=x", "the parameter db has a wrong value"),
         ("redis://", "takes redis://"),
         ("unix://?db=0", "takes redis://"),

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from server import guesses
+from server import guesses, passwords
 from server.guesses import Guesses, LocalFailures
+from server.passwords import Passwords
 
 Result = TypeVar("Result")
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -120,6 +121,31 @@ def test_where_too_many_failures_are_kept_the_oldest_ones_are_forgotten(
         run(counted.add(name))
     found = {name: run(counted.get(name)).count for name in ("first", "second", "third", "fourth")}
     assert found == {"first": 2, "second": 0, "third": 1, "fourth": 1}
+
+
+def test_only_a_few_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        begun, release = list[object](), asyncio.Event()
+
+        async def to_thread(function: object, *_arguments: object) -> str:
+            begun.append(function)
+            await release.wait()
+            return ""
+
+        monkeypatch.setattr(passwords, "asyncio", SimpleNamespace(Semaphore=asyncio.Semaphore, to_thread=to_thread))
+        hashing = Passwords()
+        for one in (lambda: hashing.hash("parsnip"), lambda: hashing.verify("parsnip", None)):
+            tasks = [asyncio.ensure_future(one()) for _ in range(10)]
+            for _ in range(20):
+                await asyncio.sleep(0)
+            # Each takes tens of megabytes of memory.
+            assert len(begun) == passwords.AT_ONCE
+            release.set()
+            await asyncio.gather(*tasks)
+            begun.clear()
+            release.clear()
+
+    run(work())
 
 
 def test_the_addresses_of_one_customer_are_counted_together() -> None:

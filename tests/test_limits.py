@@ -252,7 +252,7 @@ def test_a_store_that_is_away_is_asked_again_after_two_seconds(monkeypatch: pyte
     asyncio.run(work())
 
 
-def test_an_answer_may_read_more_than_the_request_that_began_it(api: Api) -> None:
+def test_the_read_limit_of_a_request_does_not_hold_for_the_answer_that_it_began(api: Api) -> None:
     with failpoints.armed("round.asking", lambda _: count_stored(MAX_CHARACTERS + 1)):
         assert api.answer("Hello")["__typename"] == "GenerationCompleted"
 
