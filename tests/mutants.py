@@ -316,7 +316,8 @@ class Run:
         failed = next((test for test in tests if result.endswith(f" {test.nodeid}")), None)
         if failed is None or self._options.control:
             # What fails before the first test does is no test's merit.
-            self._end(mutant, result if result == "passed" or failed else f"error: {result}")
+            nobodys = failed is None and result.startswith(NOTICED)
+            self._end(mutant, f"error: {result}" if nobodys else result)
         elif failed.nodeid in self._passing:
             self._repeat(mutant, tests, failed)
         else:
