@@ -20,6 +20,7 @@ from streams.events import (
 from streams.journal import Journal
 from streams.lease import Lease
 from streams.memory import MemoryLog
+from streams.stream import Stream
 
 MINUTE, MEGABYTE = 60.0, 1_000_000
 
@@ -161,6 +162,17 @@ def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeyp
         assert await sequences(log, id) == [1, 2]
 
     run(work())
+
+
+@pytest.mark.parametrize("text", ["abcdef", "añbñcñ", "🥕🥕🥕"])
+def test_an_ended_log_that_began_in_the_middle_of_a_text_is_read_from_any_place(text: str) -> None:
+    id, begins_at = uuid4(), 7
+    units = [len(piece.encode("utf-16-le")) // 2 for piece in text]
+    deltas = [TextDelta(id, number + 1, 0, begins_at + sum(units[:number]), piece) for number, piece in enumerate(text)]
+    stream = Stream(id, deltas)
+    stream.seal()
+    for after in range(len(text)):
+        assert "".join(event.text for event in stream.each(after) if isinstance(event, TextDelta)) == text[after:]
 
 
 def test_nothing_follows_the_terminal_event() -> None:
