@@ -5,7 +5,7 @@ those of the rounds before it, with the results of the tools between them. Pure:
 "Streaming Messages" in the Claude API documentation.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from typing import Any
@@ -87,6 +87,21 @@ class Answer:
         }
         self._first = len(self._blocks)
         self._json_findings: dict[int, str | None] = {}
+
+    def restore(
+        self, counted: Mapping[str, int], billed: Mapping[str, int], billed_amount: int | None, stop_reason: str | None
+    ) -> None:
+        """Continue the accounts that another process kept of this answer.
+
+        Args:
+            counted: All tokens of the answer so far, by column.
+            billed: Those of the rounds that are on the bill already.
+            billed_amount: What these rounds have cost, in units; None where a price is not known.
+            stop_reason: Why Claude ended the last whole round.
+        """
+        self.earlier, self.earlier_amount, self.stop_reason = dict(billed), billed_amount, stop_reason
+        of_round = {name: count - billed.get(name, 0) for name, count in counted.items()}
+        self.usage = of_round if any(of_round.values()) else {}
 
     @property
     def content(self) -> list[Json]:

@@ -103,30 +103,25 @@ class Remains:
 
 
 async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
-    """Return what a process has left of an answer, and lock it out of the log."""
-    generation, message, billed = left.generation, left.message, left.billed
-    begun = generation.status is not Status.QUEUED
-    written = await log.take(generation.id, lease) if begun else None
+    """Return what a process has left of an answer, and lock that process out of the log."""
+    generation = left.generation
+    waits = generation.status is not Status.RUNNING
+    written = None if generation.status is Status.QUEUED else await log.take(generation.id, lease)
     events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
-    content = fold(events) if events and events[-1].sequence >= generation.sequence else message.content
-    last = max(generation.sequence, len(events))
-    if not content and last == 1:
+    is_log_newer = bool(events) and events[-1].sequence >= generation.sequence
+    content = fold(events) if is_log_newer else left.message.content
+    sequence = max(generation.sequence, len(events))
+    if not content and sequence == 1:
         events = [GenerationStarted(generation.id, 1)]
-    # A log that lost its beginning is not gone on with: its readers see the row.
-    whole = len(events) == last
-    answer = Answer(generation.id, last, content)
+    answer = Answer(generation.id, sequence, content)
     counts = {name: getattr(generation, name) for name in TOKEN_COUNTS}
-    known = {name: count for name, count in counts.items() if count is not None}
-    # What is on the bill already is no part of the round that was going on.
-    answer.earlier = {name: getattr(billed, name) for name in TOKEN_COUNTS} if billed.tokens else {}
-    answer.earlier_amount = billed.amount
-    answer.usage = {name: count - answer.earlier.get(name, 0) for name, count in known.items()}
-    if not any(answer.usage.values()):
-        answer.usage = {}
-    answer.stop_reason = generation.stop_reason
-    # The row of an answer that waits in line, or for results of tools, has all of it.
-    rests = generation.status is not Status.RUNNING
-    return Remains(answer, events if whole else None, known=rests or written is not None)
+    counted = {name: count for name, count in counts.items() if count is not None}
+    billed = {name: getattr(left.billed, name) for name in TOKEN_COUNTS} if left.billed.tokens else {}
+    answer.restore(counted, billed, left.billed.amount, generation.stop_reason)
+    # A log that lost its beginning is not continued: its readers see the row.
+    is_whole = len(events) == sequence
+    # The row of an answer that waits, in line or for results of tools, has all of it.
+    return Remains(answer, events if is_whole else None, known=waits or written is not None)
 
 
 def ending_of(left: Left, remains: Remains) -> Ending | None:
