@@ -63,14 +63,14 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
     except UnfitMedia as unfit:
         raise NotTaken(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
-    await context.services.limits.check_upload(context.viewer.id, size)
+    await context.services.limits.check_upload(context.viewer.user_id, size)
     blob = Blob()
     # First of all the row, by which the bytes are found and removed should anything fail behind it.
     async with context.database.write() as session:
         await insert(session, [blob])
     await context.services.files.blobs.put(blob.id, file)
     made = Attachment(
-        owner_id=context.viewer.id,
+        owner_id=context.viewer.user_id,
         blob_id=blob.id,
         filename=_clean(filename, media),
         media_type=media.media_type,

@@ -27,7 +27,7 @@ async def select_branch(info: Info, message_id: MessageId) -> ConversationPayloa
 
     - `NotFound`: there is no such message.
     """
-    owner = info.context.viewer.id
+    owner = info.context.viewer.user_id
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         message, conversation = await find_message(session, owner, message_id)
@@ -50,7 +50,7 @@ async def fork_conversation(
     """
     if input.title is not None:
         check_text("title", input.title, MAX_TITLE)
-    owner = info.context.viewer.id
+    owner = info.context.viewer.user_id
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         message, conversation = await find_message(session, owner, input.message_id)

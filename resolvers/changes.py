@@ -33,17 +33,17 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
 async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationChange]:
     while True:
         # Listening comes before looking: what is changed in between rings.
-        bell = context.bells.listen(context.viewer.id)
+        bell = context.bells.listen(context.viewer.user_id)
         try:
             async with context.read() as session:
-                found = await rows.behind(session, context.viewer.id, seen)
+                found = await rows.behind(session, context.viewer.user_id, seen)
             for change in found:
                 seen = change.sequence
                 yield change
             if not found:
                 await asyncio.wait([bell], timeout=LOOK_AGAIN)
         finally:
-            context.bells.leave(context.viewer.id, bell)
+            context.bells.leave(context.viewer.user_id, bell)
 
 
 def cursor(root: ConversationChange) -> str:
@@ -68,8 +68,8 @@ async def generation(info: Info, root: ConversationChange) -> Generation | None:
 
 async def _begin(context: Context, after: str | None) -> int:
     async with context.read() as session:
-        newest = await rows.newest(session, context.viewer.id)
-        oldest = await rows.oldest_kept(session, context.viewer.id)
+        newest = await rows.newest(session, context.viewer.user_id)
+        oldest = await rows.oldest_kept(session, context.viewer.user_id)
     if after is None:
         return newest
     known = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - 64 bits

@@ -1,10 +1,10 @@
 """What every resolver gets: who asks, and the parts of the server. No session, and nothing that remembers rows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,10 +38,24 @@ Push = Callable[[GenerationEvent], bool]
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is asking."""
+    """The authenticated caller.
 
-    id: UUID
+    Attributes:
+        id: The same text for the same user at all times, of 1 to 255 characters.
+        name: What to call the user, such as in instructions for Claude.
+        claims: What else the application knows of the user. It is stored nowhere.
+    """
+
+    id: str
     name: str
+    claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredViewer(Viewer):
+    """A viewer who has a row in the table of users. `user_id`: its id, which conversations name as their owner."""
+
+    user_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +148,7 @@ class Loaders:
 class Context(BaseContext):
     """One request's or one socket's context."""
 
-    def __init__(self, services: Services, viewer: Viewer, address: str | None = None) -> None:
+    def __init__(self, services: Services, viewer: StoredViewer, address: str | None = None) -> None:
         """Bind all to the viewer; `address`: where they ask from, for the audit log."""
         super().__init__()
         self.services = services
@@ -144,7 +158,7 @@ class Context(BaseContext):
         self.database = services.database
         self.read: Reading = services.database.read
         """Opens a transaction that only reads; within a query, the one of its moment."""
-        self.loaders = Loaders(services.database, viewer.id)
+        self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
         self.generator = services.generator
         self.models = services.models
@@ -161,12 +175,12 @@ class Context(BaseContext):
         """Give the context of one query: whatever it reads was so at the same moment."""
         async with self.database.moment() as moment:
             made = copy(self)
-            made.read, made.loaders = moment.read, Loaders(moment, self.viewer.id)
+            made.read, made.loaders = moment.read, Loaders(moment, self.viewer.user_id)
             yield made
 
     def changed(self) -> None:
         """Wake who follows the viewer's conversations, in every process; after the commit."""
-        self.services.signals.send(CHANGED, self.viewer.id)
+        self.services.signals.send(CHANGED, self.viewer.user_id)
 
 
 Info = StrawberryInfo[Context, Any]

@@ -77,7 +77,7 @@ async def conversations(
     """
     narrowed = Filter(**vars(filter)) if filter is not None else Filter()
     async with info.context.read() as session:
-        return await rows.page(session, info.context.viewer.id, Page(first, after, last, before), narrowed, order)
+        return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), narrowed, order)
 
 
 async def messages(
@@ -91,7 +91,7 @@ async def messages(
     """The active branch, oldest first. Pages hold at most 100, and 50 unless asked; `last: 20` gives its end."""
     async with info.context.read() as session:
         page = Page(first, after, last, before)
-        return await message_rows.page(session, info.context.viewer.id, root.active_leaf_id, page)
+        return await message_rows.page(session, info.context.viewer.user_id, root.active_leaf_id, page)
 
 
 def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
@@ -135,8 +135,8 @@ async def create_conversation(
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
     values["tools"] = tools_stored(input.tools)
-    await info.context.services.limits.check_send(info.context.viewer.id)
-    made = Conversation(owner_id=info.context.viewer.id, temporary=input.temporary, **values)
+    await info.context.services.limits.check_send(info.context.viewer.user_id)
+    made = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, made.owner_id)
         await insert(session, [made])
@@ -168,7 +168,7 @@ async def update_conversation(
         await check_tools(info.context, values["tools"])
         values["tools"] = tools_stored(values["tools"])
     async with info.context.database.write() as session:
-        owner = info.context.viewer.id
+        owner = info.context.viewer.user_id
         if wanted and values:
             await leases.lock_owner(session, owner)
             if await rows.change(session, owner, wanted, values):
@@ -190,7 +190,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     wanted = as_uuid(id)
     if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
         raise NotFound(id, "conversation")
-    owner = info.context.viewer.id
+    owner = info.context.viewer.user_id
     async with info.context.read() as session:
         found = await generations.unfinished(session, owner, [wanted])
     # The last one first: who waits in line must not begin when the one in front is stopped.

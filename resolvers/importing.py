@@ -68,7 +68,7 @@ async def import_file(context: Context, file: Path) -> Imported:
 
     What counts against the viewer's limit of uploads is the unpacked size.
     """
-    await context.services.limits.check_upload(context.viewer.id, await asyncio.to_thread(unpacked_size, file))
+    await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
         async for batch in _batches(file, Path(folder), context.models.default_id):
@@ -119,7 +119,7 @@ async def _conversation(context: Context, placed: Placed) -> Conversation:
     values: Json = {name: getattr(line, name) for name in same}
     used = line.usage.model_dump()
     return Conversation(
-        id=new_id(), owner_id=context.viewer.id, model=model, options=chosen, tools=kept, **values, **used
+        id=new_id(), owner_id=context.viewer.user_id, model=model, options=chosen, tools=kept, **values, **used
     )
 
 
@@ -251,7 +251,7 @@ class _Importing:
             await insert(session, [blob])
         await self._context.services.files.blobs.put(blob.id, attached.file)
         return Attachment(
-            owner_id=self._context.viewer.id,
+            owner_id=self._context.viewer.user_id,
             conversation_id=self._conversation.id if self._conversation else None,
             blob_id=blob.id,
             filename=attached.line.filename,

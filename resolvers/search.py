@@ -80,7 +80,7 @@ async def search_messages(
     wanted = _terms(query)
     page = Page(first, after, last, before)
     async with info.context.read() as session:
-        rows = await search.find(session, info.context.viewer.id, wanted, page)
+        rows = await search.find(session, info.context.viewer.user_id, wanted, page)
     found = connect(rows, page, lambda row: search.cursor(*row))
     return MessageSearchConnection(await asyncio.to_thread(_edges, found.edges, wanted), found.page_info)
 

@@ -173,21 +173,23 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
         raise RateLimited(1.0, "This server is about to stop; send again.")
     viewer = context.viewer
     async with context.database.write() as session:
-        await leases.lock_owner(session, viewer.id)
-        replayed = await _replay(session, viewer.id, input)
+        await leases.lock_owner(session, viewer.user_id)
+        replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
         plan = await _decide(session, context, input, locate)
         await _store(session, context, input, plan)
     if plan.work is not None:
-        context.generator.start(plan.generation, plan.work, Owner(viewer.id, viewer.name, plan.turn.conversation.id))
+        context.generator.start(
+            plan.generation, plan.work, Owner(viewer.user_id, viewer.name, plan.turn.conversation.id)
+        )
     context.changed()
     return plan.payload
 
 
 async def _decide(session: AsyncSession, context: Context, input: Input, locate: Locate) -> SendPlan:
     """Read what the send depends on, and decide what it stores; writes nothing."""
-    owner = context.viewer.id
+    owner = context.viewer.user_id
     turn = await locate(session, context, input)
     conversation = turn.conversation
     check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
@@ -209,7 +211,7 @@ async def _decide(session: AsyncSession, context: Context, input: Input, locate:
 
 async def _store(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
     """Store all of it in the caller's transaction."""
-    owner, turn, generation = context.viewer.id, plan.turn, plan.generation
+    owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
     conversation = turn.conversation
     await _insert(session, turn, plan.answer)
     if plan.work is not None:
@@ -267,14 +269,14 @@ def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
 
 async def _check_running(session: AsyncSession, context: Context) -> None:
     most = context.services.limits.generations
-    if most is not None and await generations.count_running(session, context.viewer.id) >= most:
+    if most is not None and await generations.count_running(session, context.viewer.user_id) >= most:
         raise RateLimited(FINISHING_SECONDS, f"At most {most:,} answers at once: wait for one to end, or stop one.")
 
 
 async def _reserve(session: AsyncSession, context: Context, work: Work) -> int | None:
     model = context.models.known(work.model)
     try:
-        return await context.services.budget.reserve(session, context.viewer.id, work, model)
+        return await context.services.budget.reserve(session, context.viewer.user_id, work, model)
     except BudgetSpent as spent:
         raise BudgetExceeded(spent.resets_at, str(spent)) from None
     except PriceUnknown:

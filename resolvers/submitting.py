@@ -33,8 +33,8 @@ async def submit_tool_results(
         raise InvalidInput("results", "is empty.")
     taken = False
     async with context.database.write() as session:
-        await leases.lock_owner(session, context.viewer.id)
-        owner = context.viewer.id
+        await leases.lock_owner(session, context.viewer.user_id)
+        owner = context.viewer.user_id
         generation = await tool_calls.owned_generation(session, owner, wanted) if wanted else None
         if generation is None:
             raise NotFound(input.generation_id, "generation")

@@ -60,7 +60,7 @@ def of_conversation(root: Conversation) -> Choice:
 async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
     """How often tools were called, by name; also for what is deleted. Those of Claude's own are part of its usage."""
     async with info.context.read() as session:
-        return await tool_calls.usage(session, info.context.viewer.id, since)
+        return await tool_calls.usage(session, info.context.viewer.user_id, since)
 
 
 async def check_tools(context: Context, choice: ConversationTools | None) -> None:

@@ -39,14 +39,16 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
         tools = tools_stored(input.tools)
-        conversation = Conversation(owner_id=context.viewer.id, model=model, temporary=input.temporary, tools=tools)
+        conversation = Conversation(
+            owner_id=context.viewer.user_id, model=model, temporary=input.temporary, tools=tools
+        )
         turn = await _said(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
     for field, given in (("temporary", input.temporary), ("tools", input.tools)):
         if given:
             raise InvalidInput(field, "is said of a new conversation, so not beside conversationId.")
     wanted = as_uuid(input.conversation_id)
-    found = await conversations.get(session, context.viewer.id, wanted) if wanted else None
+    found = await conversations.get(session, context.viewer.user_id, wanted) if wanted else None
     if found is None:
         raise NotFound(input.conversation_id, "conversation")
     leaf = found.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
@@ -58,7 +60,7 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
 
 async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
     """Ask in other words, beside a message of the user's."""
-    message, conversation = await find_message(session, context.viewer.id, input.message_id)
+    message, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if message.role is not Role.USER:
         raise InvalidInput("messageId", "is an answer of Claude's: regenerateMessage gives another one.")
     branch = await messages.branch(session, message.parent_id)
@@ -70,7 +72,7 @@ async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -
 
 async def of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
     """Ask the same again, beside an answer."""
-    answer, conversation = await find_message(session, context.viewer.id, input.message_id)
+    answer, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if answer.role is not Role.ASSISTANT:
         raise InvalidInput("messageId", "is a message of the user's: name the answer behind it, or use editMessage.")
     branch = await messages.branch(session, answer.parent_id)

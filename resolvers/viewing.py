@@ -30,7 +30,7 @@ def viewer(info: Info) -> Viewer:
 async def usage(info: Info, since: Since = None, until: Until = None, model: OfModel = None) -> UsageSum:
     """What the viewer has used, in tokens and US dollars; also for what is deleted, and for titles."""
     async with info.context.read() as session:
-        return await ledger.usage(session, info.context.viewer.id, Period(since, until, model))
+        return await ledger.usage(session, info.context.viewer.user_id, Period(since, until, model))
 
 
 async def usage_by_day(
@@ -38,21 +38,21 @@ async def usage_by_day(
 ) -> Sequence[UsageOfDay]:
     """What the viewer has used on each day (in UTC) with each model, oldest day first; what used nothing is missing."""
     async with info.context.read() as session:
-        return await ledger.usage_by_day(session, info.context.viewer.id, Period(since, until, model))
+        return await ledger.usage_by_day(session, info.context.viewer.user_id, Period(since, until, model))
 
 
 async def budget(info: Info) -> Standing | None:
     """How much of the month's budget is used; null where the server sets none."""
     async with info.context.read() as session:
-        return await info.context.services.budget.standing(session, info.context.viewer.id)
+        return await info.context.services.budget.standing(session, info.context.viewer.user_id)
 
 
 async def limits(info: Info) -> list[Limit]:
     """How the viewer stands with each limit; what has none is missing."""
     context = info.context
     async with context.read() as session:
-        running = await generations.count_running(session, context.viewer.id)
-    return await context.services.limits.standing(context.viewer.id, running)
+        running = await generations.count_running(session, context.viewer.user_id)
+    return await context.services.limits.standing(context.viewer.user_id, running)
 
 
 async def node(

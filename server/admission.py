@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse, Response
 from strawberry.fastapi import BaseContext
 
 from db.errors import DATABASE_ERRORS
-from resolvers.context import Context, Services, Viewer
+from resolvers.context import Context, Services, StoredViewer
 from resolvers.errors import RateLimited
 from schema.failures import internal_error, storage_error
 from server.headers import ALWAYS, REQUEST_ID, note_viewer
-from server.identities import Identities, Identity, Unauthenticated, Unavailable
+from server.identities import Credentials, Identities, Identity, Unauthenticated, Unavailable
 from streams.bells import Bells
 from tertulia.storage import CODE, MESSAGE, is_storage_full
 
@@ -40,7 +40,7 @@ class Admitted:
 
     context: Context
     identity: Identity
-    authorization: str | None
+    credentials: Credentials
     door: "Door"
 
     async def lapsed(self) -> None:
@@ -59,17 +59,17 @@ class Door:
 
     async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Admitted:
         """Let somebody in, by a header of that connection's or by what it said later; raise Unauthenticated."""
-        given = authorization or connection.headers.get("authorization")
-        identity = await self._identities.of(given)
+        credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
+        identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
-        return Admitted(Context(self._services(), identity.viewer, address), identity, given, self)
+        return Admitted(Context(self._services(), identity.viewer, address), identity, credentials, self)
 
     async def request(self, connection: HTTPConnection) -> Admitted:
         """Let a request of REST's in; raise Unauthenticated, RateLimited."""
         admitted = await self.admit(connection)
         limits, viewer = admitted.context.services.limits, admitted.context.viewer
-        note_viewer(connection.scope, limits, viewer.id)
-        await limits.check_request(viewer.id)
+        note_viewer(connection.scope, limits, viewer.user_id)
+        await limits.check_request(viewer.user_id)
         return admitted
 
     async def lapsed(self, admitted: Admitted) -> None:
@@ -77,20 +77,20 @@ class Door:
         if not admitted.identity.revocable:
             await asyncio.Event().wait()
         while True:
-            bell = self.bells.listen(admitted.identity.viewer.id)
+            bell = self.bells.listen(admitted.identity.viewer.user_id)
             try:
                 if not await self._holds(admitted):
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(bell), _patience(admitted.identity))
             finally:
-                self.bells.leave(admitted.identity.viewer.id, bell)
+                self.bells.leave(admitted.identity.viewer.user_id, bell)
 
     async def _holds(self, admitted: Admitted) -> bool:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
             return False
         try:
-            await self._identities.of(admitted.authorization)
+            await self._identities.of(admitted.credentials)
         except Unauthenticated:
             return False
         except (*DATABASE_ERRORS, Unavailable) as error:
@@ -105,9 +105,9 @@ class Door:
         else:
             self.bells.ring(user_id)
 
-    def ring(self, viewer: Viewer) -> None:
+    def ring(self, viewer: StoredViewer) -> None:
         """Look again at what is open of somebody's, in every process."""
-        self._services().signals.send(SIGNED_OUT, viewer.id)
+        self._services().signals.send(SIGNED_OUT, viewer.user_id)
 
 
 async def refuse_unknown(_request: Request, error: Exception) -> Response:

@@ -202,7 +202,7 @@ def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> b
 async def _admit(request: Request, door: Door) -> Admitted:
     try:
         admitted = await door.admit(request)
-        await admitted.context.services.limits.check_request(admitted.context.viewer.id)
+        await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
     except Unavailable as away:
@@ -220,7 +220,7 @@ async def _seated(results: AsyncGenerator[bytes], context: Context) -> AsyncGene
     """Let a stream hold one of the viewer's places; raise RequestRefused before it begins."""
     stack = AsyncExitStack()
     try:
-        await stack.enter_async_context(context.services.limits.seated(context.viewer.id))
+        await stack.enter_async_context(context.services.limits.seated(context.viewer.user_id))
     except RateLimited as limited:
         raise _too_many(limited) from None
 

@@ -123,7 +123,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
             admitted = await door.admit(self._socket, _token(payload))
             limits = admitted.context.services.limits
-            await self._seat.enter_async_context(limits.seated(admitted.context.viewer.id))
+            await self._seat.enter_async_context(limits.seated(admitted.context.viewer.user_id))
             self.context = admitted.context
             if admitted.identity.revocable:
                 self._tasks.append(asyncio.create_task(self._leave_when(admitted)))
@@ -149,7 +149,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             return
         payload = message["payload"]
         try:
-            await self.context.services.limits.check_request(self.context.viewer.id)
+            await self.context.services.limits.check_request(self.context.viewer.user_id)
             text = self._gate.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
         except (GraphQLError, RateLimited) as found:
             error = too_many(found.message) if isinstance(found, RateLimited) else found

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
 
 from db import accounts
 from db.database import Database
 from db.tables import User
-from resolvers.context import Viewer
+from resolvers.context import StoredViewer
 from server.tokens import ACCESS, PERSONAL, BadToken, Tokens, digest_of
 
 SCHEME = "bearer"
@@ -32,28 +35,41 @@ class Unavailable(Exception):
 class Identity:
     """Whose token it is, and until when it lasts; None for good. `revocable`: it may end before."""
 
-    viewer: Viewer
+    viewer: StoredViewer
     expires_at: datetime | None = None
     revocable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a connection has sent to say who it is from.
+
+    Attributes:
+        connection: The HTTP request, or the WebSocket, whose `state.connection_init` is the payload of that message.
+        authorization: The `Authorization` header, or the one in the payload of `connection_init`.
+    """
+
+    connection: HTTPConnection
+    authorization: str | None
 
 
 class Identities(Protocol):
     """Knows people by what they send."""
 
-    async def of(self, authorization: str | None) -> Identity:
-        """Say who sends a header like that; raise Unauthenticated. Asked again, it sees what was revoked meanwhile."""
+    async def of(self, credentials: Credentials) -> Identity:
+        """Return who sends these; raises Unauthenticated. Called again, it sees what was revoked meanwhile."""
         ...
 
 
 class Alone:
     """The one user of the mode `local`."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: StoredViewer) -> None:
         """Take the user."""
         self._identity = Identity(viewer, revocable=False)
 
-    async def of(self, authorization: str | None) -> Identity:
-        """Whatever is sent, it is from the one user."""
+    async def of(self, credentials: Credentials) -> Identity:
+        """Return the one user, whatever is sent."""
         return self._identity
 
 
@@ -65,8 +81,12 @@ class SignedIn:
         self._database = database
         self._tokens = tokens
 
-    async def of(self, authorization: str | None) -> Identity:
-        """Say whose token it is; one statement looks whether its sign-in still holds."""
+    async def of(self, credentials: Credentials) -> Identity:
+        """Return whose token it is; one statement looks whether its sign-in still holds."""
+        return await self.of_header(credentials.authorization)
+
+    async def of_header(self, authorization: str | None) -> Identity:
+        """Return whose token an `Authorization` header has; raises Unauthenticated."""
         token = bearer(authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
@@ -77,7 +97,7 @@ class SignedIn:
         found = await accounts.of_sign_in(self._database, claims.sign_in_id)
         if found is None or found[0] != claims.user_id:
             raise expired()
-        return Identity(Viewer(*found), claims.expires_at)
+        return Identity(stored_viewer(*found), claims.expires_at)
 
 
 async def personal(database: Database, token: str) -> Identity:
@@ -86,7 +106,7 @@ async def personal(database: Database, token: str) -> Identity:
     if found is None:
         raise expired()
     id, name, expires_at = found
-    return Identity(Viewer(id, name), expires_at)
+    return Identity(stored_viewer(id, name), expires_at)
 
 
 def bearer(authorization: str | None) -> str:
@@ -99,9 +119,14 @@ def bearer(authorization: str | None) -> str:
     return token.strip()
 
 
-def viewer_of(user: User) -> Viewer:
-    """Give a user as resolvers know them."""
-    return Viewer(user.id, user.name)
+def viewer_of(user: User) -> StoredViewer:
+    """Return a user as resolvers know them."""
+    return stored_viewer(user.id, user.name)
+
+
+def stored_viewer(user_id: UUID, name: str) -> StoredViewer:
+    """Return the viewer whose row has this id."""
+    return StoredViewer(str(user_id), name, user_id=user_id)
 
 
 def expired() -> Unauthenticated:

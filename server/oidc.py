@@ -21,7 +21,7 @@ from db import accounts
 from db.database import Database
 from db.identities import Action
 from db.tables import User
-from server.identities import Identity, Unauthenticated, Unavailable, bearer, expired, personal, viewer_of
+from server.identities import Credentials, Identity, Unauthenticated, Unavailable, bearer, expired, personal, viewer_of
 from server.passwords import Unfit, name_of
 from server.tokens import PERSONAL
 from tertulia.json import clean_text
@@ -105,9 +105,9 @@ class FromProvider:
         self._audience = audience
         self._keys = Keys(issuer)
 
-    async def of(self, authorization: str | None) -> Identity:
-        """Say whose token it is; raise Unauthenticated, Unavailable."""
-        token = bearer(authorization)
+    async def of(self, credentials: Credentials) -> Identity:
+        """Return whose token it is; raises Unauthenticated, Unavailable."""
+        token = bearer(credentials.authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
         claims = await self._claims(token)

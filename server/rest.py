@@ -108,7 +108,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
         async with AsyncExitStack() as stack:
             try:
                 # Before the message is stored, so that one that is refused costs nothing.
-                await stack.enter_async_context(with_.services.limits.seated(with_.viewer.id))
+                await stack.enter_async_context(with_.services.limits.seated(with_.viewer.user_id))
             except RateLimited as limited:
                 return _refused(limited)
             sent = await _send(with_, body, idempotency_key)

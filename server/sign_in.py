@@ -186,10 +186,10 @@ class SignIns:
         """Give who asks for what needs their password once more."""
         if bearer(authorization).startswith(PERSONAL):
             raise Unauthenticated("A personal access token cannot do that: sign in.", given=True)
-        viewer = (await SignedIn(self._database, self._tokens).of(authorization)).viewer
+        viewer = (await SignedIn(self._database, self._tokens).of_header(authorization)).viewer
         await self._slow_down(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
-            user = await accounts.by_id(session, viewer.id)
+            user = await accounts.by_id(session, viewer.user_id)
         if user is None:
             raise expired()
         if not await self._verify(user.name, password, user, address):

@@ -86,13 +86,13 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
 
 async def _audited(context: Context, what: str) -> None:
     async with context.database.write() as session:
-        await accounts.audit(session, Action.EXPORTED, context.viewer.id, context.address, conversations=what)
+        await accounts.audit(session, Action.EXPORTED, context.viewer.user_id, context.address, conversations=what)
 
 
 def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
     wanted = as_uuid(id) if id else None
     ids = None if wanted is None else [wanted]
-    return export(context.database, context.services.files.blobs, context.viewer.id, ids, form)
+    return export(context.database, context.services.files.blobs, context.viewer.user_id, ids, form)
 
 
 def _streamed(pieces: AsyncIterator[bytes], name: str, form: Format) -> Response:
