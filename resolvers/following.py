@@ -68,7 +68,23 @@ async def generation_events(
     It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
     many as it can (20,000, and 100 on one socket, unless it says otherwise).
     """
-    context = info.context
+    async with aclosing(follow_after(info.context, generation_id, after)) as followed:
+        async for event in followed:
+            yield event
+
+
+async def follow_after(context: Context, generation_id: str, after: int | None) -> AsyncGenerator[GenerationEvent]:
+    """Follow an answer of the viewer's, in one of the places that the server has for followers.
+
+    Args:
+        context: That of the viewer.
+        generation_id: The answer.
+        after: The number of the last event that is known; None to begin with a snapshot.
+
+    Raises:
+        BadUserInput: The viewer has no such answer.
+        GraphQLError: The server follows as many answers as it can.
+    """
     rows = _Rows(*await patiently(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS))
     with context.services.subscriptions.one(ends=True):
         async with aclosing(_follow(context, rows, after)) as followed:

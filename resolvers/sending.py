@@ -109,6 +109,20 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     return await _ask(context, input, of_send)
 
 
+async def stop(context: Context, id: str) -> Generation:
+    """Stop an answer of the viewer's and return its final state; raises NotFound."""
+    wanted = as_uuid(id)
+    if wanted is None or await context.loaders.generations.load(wanted) is None:
+        raise NotFound(id, "generation")
+    asked = time.monotonic()
+    await context.generator.stop(wanted)
+    context.services.watch.stopped(time.monotonic() - asked)
+    stopped = await context.loaders.generations.load(wanted)
+    if stopped is None:
+        raise NotFound(id, "generation")
+    return stopped
+
+
 async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
     """Check, store, commit, and only then start."""
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
@@ -137,16 +151,7 @@ async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
 
     - `NotFound`: there is no such answer.
     """
-    wanted = as_uuid(id)
-    if wanted is None or await info.context.loaders.generations.load(wanted) is None:
-        raise NotFound(id, "generation")
-    asked = time.monotonic()
-    await info.context.generator.stop(wanted)
-    info.context.services.watch.stopped(time.monotonic() - asked)
-    stopped = await info.context.loaders.generations.load(wanted)
-    if stopped is None:
-        raise NotFound(id, "generation")
-    return GenerationPayload(stopped)
+    return GenerationPayload(await stop(info.context, id))
 
 
 @dataclass(frozen=True, slots=True)

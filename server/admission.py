@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,8 +50,8 @@ class Admitted:
 class Door:
     """Lets people in, and says when to show them out."""
 
-    def __init__(self, identities: Identities, services: Callable[[], Services]) -> None:
-        """Take who knows people, and what gives the parts of the server."""
+    def __init__(self, identities: Identities, services: Services) -> None:
+        """Take what tells who a connection is from, and the parts of the server."""
         self._identities = identities
         self._services = services
         self.bells = Bells()
@@ -62,7 +61,7 @@ class Door:
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
-        return Admitted(Context(self._services(), identity.viewer, address), identity, credentials, self)
+        return Admitted(Context(self._services, identity.viewer, address), identity, credentials, self)
 
     async def request(self, connection: HTTPConnection) -> Admitted:
         """Let a request of REST's in; raise Unauthenticated, RateLimited."""
@@ -107,7 +106,7 @@ class Door:
 
     def ring(self, viewer: StoredViewer) -> None:
         """Look again at what is open of somebody's, in every process."""
-        self._services().signals.send(SIGNED_OUT, viewer.user_id)
+        self._services.signals.send(SIGNED_OUT, viewer.user_id)
 
 
 async def refuse_unknown(_request: Request, error: Exception) -> Response:

@@ -4,6 +4,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.headers import route_path
+
 GRAPHQL = "/graphql"
 IDENTITY = "identity"
 MAX_QUOTED = 60
@@ -26,6 +28,6 @@ class PlainBodies:
         message = f"Content-Encoding: {encoding[:MAX_QUOTED]!r} is not accepted; send the body uncompressed."
         shown = {"source": "tertulia", "code": "UNSUPPORTED_MEDIA_TYPE", "message": message}
         body: dict[str, object] = {"error": shown}
-        if scope["path"] == GRAPHQL:
+        if route_path(scope) == GRAPHQL:
             body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
         await JSONResponse(body, 415, {"Accept-Encoding": IDENTITY})(scope, receive, send)

@@ -121,6 +121,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def _enter(self, door: Door, payload: dict[str, Any]) -> None:
         with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
+            self._socket.state.connection_init = payload
             admitted = await door.admit(self._socket, _token(payload))
             limits = admitted.context.services.limits
             await self._seat.enter_async_context(limits.seated(admitted.context.viewer.user_id))

@@ -108,6 +108,13 @@ async def _rates(scope: Scope) -> dict[str, str]:
     }
 
 
+def route_path(scope: Scope) -> str:
+    """Return the path of a request below the prefix under which the application is mounted."""
+    root: str = scope.get("root_path", "").rstrip("/")
+    path: str = scope["path"]
+    return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is `localhost`, or an address that only this machine reaches."""
     try:

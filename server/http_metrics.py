@@ -10,6 +10,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.headers import route_path
+
 OTHER = "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 ASSETS = "/assets"
@@ -61,7 +63,7 @@ def route_of(scope: Scope) -> str:
     if isinstance(template, str):
         return template
     # Files are mounted, and a mount is no route.
-    return ASSETS if "endpoint" in scope and scope["path"].startswith(ASSETS) else OTHER
+    return ASSETS if "endpoint" in scope and route_path(scope).startswith(ASSETS) else OTHER
 
 
 class CountRequests:

@@ -14,6 +14,8 @@ from typing import Any
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
+from server.headers import route_path
+
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
 """What machines ask again and again, and files."""
@@ -77,5 +79,5 @@ async def _end_nothing() -> None:
 
 def _is_left_out(scope: MutableMapping[str, Any]) -> bool:
     # A socket lives long: each of its operations has a trace of its own.
-    path: str = scope["path"]
+    path = route_path(scope)
     return scope["type"] == "websocket" or path.startswith(UNTRACED)

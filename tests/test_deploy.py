@@ -34,8 +34,8 @@ from media import pdf
 from people import register, signed
 from running import killed_after, tertulia
 
-from server.app import LAST_WORDS
 from server.command import serve
+from server.services import LAST_WORDS
 from server.serving import DRAIN_SECONDS, _config
 from server.settings import OF_CLIENTS, Settings, variable_name
 

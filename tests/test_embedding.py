@@ -1,0 +1,118 @@
+"""Tertulia as a part of another FastAPI application, which has its own users, routes and login."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from client import Api, raw_socket
+from fastapi import FastAPI
+from running import lay, running, settings
+from starlette.requests import HTTPConnection
+
+from db.tables import Status
+from resolvers.context import Viewer
+from resolvers.errors import InvalidInput
+from server.app import Tertulia
+
+PEOPLE = {"token-of-ada": Viewer("ada@example.com", "Ada"), "token-of-grace": Viewer("grace@example.com", "Grace")}
+
+
+async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
+    """The host's own login: a token in a header or, from a WebSocket, in `connection_init`."""
+    sent = connection.headers.get("authorization") or connection.state.connection_init.get("Authorization", "")
+    return PEOPLE.get(sent.removeprefix("Bearer "))
+
+
+def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",)) -> tuple[FastAPI, list[Tertulia]]:
+    """An application with a route of its own and a Tertulia under each prefix."""
+    parts: list[Tertulia] = []
+    for number, _ in enumerate(prefixes):
+        place = folder / str(number)
+        place.mkdir()
+        given = settings(place)
+        lay(given.database_url)
+        parts.append(Tertulia(given, authenticate=who_is_asking))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with parts[0].lifespan(app):
+            if len(parts) == 1:
+                yield
+                return
+            async with parts[1].lifespan(app):
+                yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/hello")
+    async def hello() -> str:
+        return "Hello from the host"
+
+    for prefix, part in zip(prefixes, parts, strict=True):
+        app.mount(prefix, part.app)
+    return app, parts
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Generator[str]:
+    app, _ = host(tmp_path, ("/ai", "/other/ai"))
+    with running(app) as found:
+        yield found
+
+
+@pytest.mark.parametrize("prefix", ["/ai", "/other/ai"])
+def test_a_conversation_is_held_under_each_prefix_by_the_users_of_the_host(address: str, prefix: str) -> None:
+    with Api(address + prefix, "token-of-ada") as ada, Api(address + prefix, "token-of-grace") as grace:
+        sent = ada.send("Hello, my name is Ada")
+        assert ada.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
+        assert ada.ask("{ viewer { id name } }")["viewer"] == {"id": "ada@example.com", "name": "Ada"}
+        assert grace.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"] == []
+
+
+def test_two_of_them_in_one_application_share_nothing(address: str) -> None:
+    with Api(f"{address}/ai", "token-of-ada") as one, Api(f"{address}/other/ai", "token-of-ada") as other:
+        one.answer("Hello")
+        assert other.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"] == []
+
+
+def test_the_routes_and_errors_of_the_host_are_its_own(address: str) -> None:
+    assert httpx2.get(f"{address}/hello").json() == "Hello from the host"
+    assert httpx2.get(f"{address}/missing").json() == {"detail": "Not Found"}
+
+
+def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
+    response = httpx2.post(f"{address}/ai/graphql", json={"query": "{ viewer { id } }"})
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert httpx2.post(f"{address}/ai/chat", json={"message": "Hello"}).status_code == 401
+    with raw_socket(f"{address}/ai") as socket:
+        socket.send('{"type": "connection_init"}')
+        with pytest.raises(Exception, match="4403"):
+            socket.recv()
+
+
+def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> None:
+    async def work() -> None:
+        _, (tertulia,) = host(tmp_path)
+        async with tertulia.lifespan():
+            ada, grace = PEOPLE["token-of-ada"], PEOPLE["token-of-grace"]
+            sent = await tertulia.send(ada, "Hello, my name is Ada")
+            events = [event async for event in tertulia.follow(ada, sent.generation.id)]
+            assert type(events[-1]).__name__ == "GenerationCompleted"
+            longer = await tertulia.send(ada, "/simulate slow-start 30", conversation_id=sent.conversation.id)
+            assert (await tertulia.stop(ada, longer.generation.id)).status is Status.STOPPED
+            with pytest.raises(InvalidInput, match="text"):
+                await tertulia.send(ada, " ")
+            with pytest.raises(Exception, match="no generation"):
+                await anext(tertulia.follow(grace, sent.generation.id))
+
+    asyncio.run(work())
+
+
+def test_before_its_lifespan_is_entered_it_says_what_to_do(tmp_path: Path) -> None:
+    _, (tertulia,) = host(tmp_path)
+    with pytest.raises(RuntimeError, match="lifespan"):
+        asyncio.run(tertulia.send(PEOPLE["token-of-ada"], "Hello"))
