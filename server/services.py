@@ -151,11 +151,8 @@ async def start(
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
     bells = Bells()
     signals.on(CHANGED, bells.ring)
-    prices = Prices(settings.prices)
-    of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
-    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
-    bounds = bounds_of(settings)
-    terms = Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
+    terms = _terms(settings, metrics, alone=alone)
+    prices, budget = terms.prices, terms.budget
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, (prices, budget), model=settings.title_model or None)
@@ -180,6 +177,14 @@ async def start(
     await generator.begin()
     _work_in_background(running, settings, claude, stack)
     return running
+
+
+def _terms(settings: Settings, metrics: Metrics, *, alone: bool) -> Terms:
+    prices = Prices(settings.prices)
+    of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
+    bounds = bounds_of(settings)
+    return Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
 
 
 def _work_in_background(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
