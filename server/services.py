@@ -165,9 +165,7 @@ async def start(
     limits = open_limits(settings, rates, metrics, stack)
     shared = (subscriptions, limits, toolbox, mcp, metrics)
     services = Services(database, log, generator, models, files, budget, signals, bells, asyncio.Event(), *shared)
-    standing = Standing(services)
-    metrics.registry.register(standing)
-    stack.callback(metrics.registry.unregister, standing)
+    _measure(services, metrics, stack)
     identities = await _identities(settings, database) if identities_of is None else identities_of(database)
     door = Door(identities, services)
     signals.on(SIGNED_OUT, door.signed_out)
@@ -177,6 +175,12 @@ async def start(
     await generator.begin()
     _work_in_background(running, settings, claude, stack)
     return running
+
+
+def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
+    standing = Standing(services)
+    metrics.registry.register(standing)
+    stack.callback(metrics.registry.unregister, standing)
 
 
 def _terms(settings: Settings, metrics: Metrics, *, alone: bool) -> Terms:
