@@ -166,8 +166,7 @@ async def start(
     shared = (subscriptions, limits, toolbox, mcp, metrics)
     services = Services(database, log, generator, models, files, budget, signals, bells, asyncio.Event(), *shared)
     _measure(services, metrics, stack)
-    identities = await _identities(settings, database) if identities_of is None else identities_of(database)
-    door = Door(identities, services)
+    door = Door(identities_of(database) if identities_of else await _identities(settings, database), services)
     signals.on(SIGNED_OUT, door.signed_out)
     sign_ins = _sign_ins(services, door, settings, rates, stack) if settings.auth == "password" else None
     running = Running(services, door, metrics, sign_ins)
