@@ -46,9 +46,14 @@ class Attached:
             await insert(session, self.made)
 
 
-def url(root: Attachment) -> str:
+def url(info: Info, root: Attachment) -> str:
     """Where its bytes are, as a path on this server; for its owner alone, with the same token as all else."""
-    return f"/attachments/{root.id}"
+    return path_of(info.context, root)
+
+
+def path_of(context: Context, attachment: Attachment) -> str:
+    """Return the path of an attachment's bytes as clients of this context have it."""
+    return context.path(f"/attachments/{attachment.id}")
 
 
 async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:

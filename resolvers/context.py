@@ -148,12 +148,22 @@ class Loaders:
 class Context(BaseContext):
     """One request's or one socket's context."""
 
-    def __init__(self, services: Services, viewer: StoredViewer, address: str | None = None) -> None:
-        """Bind all to the viewer; `address`: where they ask from, for the audit log."""
+    def __init__(
+        self, services: Services, viewer: StoredViewer, address: str | None = None, root_path: str = ""
+    ) -> None:
+        """Bind all to the viewer.
+
+        Args:
+            services: The parts of the server.
+            viewer: Who asks.
+            address: Where they ask from, for the audit log.
+            root_path: The prefix under which the server is mounted, such as `/ai`.
+        """
         super().__init__()
         self.services = services
         self.viewer = viewer
         self.address = address
+        self._root_path = root_path.rstrip("/")
         self.push: Push | None = None
         self.database = services.database
         self.read: Reading = services.database.read
@@ -177,6 +187,10 @@ class Context(BaseContext):
             made = copy(self)
             made.read, made.loaders = moment.read, Loaders(moment, self.viewer.user_id)
             yield made
+
+    def path(self, route: str) -> str:
+        """Return the path of a route as clients have it, with the prefix under which the server is mounted."""
+        return self._root_path + route
 
     def changed(self) -> None:
         """Wake who follows the viewer's conversations, in every process; after the commit."""

@@ -61,7 +61,8 @@ class Door:
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
-        return Admitted(Context(self._services, identity.viewer, address), identity, credentials, self)
+        context = Context(self._services, identity.viewer, address, connection.scope.get("root_path", ""))
+        return Admitted(context, identity, credentials, self)
 
     async def request(self, connection: HTTPConnection) -> Admitted:
         """Let a request of REST's in; raise Unauthenticated, RateLimited."""

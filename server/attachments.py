@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from claude.media import MAX_BYTES
 from db.tables import Attachment
-from resolvers.attachments import NotTaken, download, upload, url
+from resolvers.attachments import NotTaken, download, path_of, upload
 from resolvers.context import Context
 from resolvers.errors import NotFound
 from server.uploads import FORM, Refused, check_origin, received
@@ -63,7 +63,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
         except NotTaken as error:
             code, status = ("UNSUPPORTED_MEDIA_TYPE", 415) if error.unknown else ("INVALID_INPUT", 422)
             return Refused(status, code, error.message).response()
-        return JSONResponse(_shown(made).model_dump(), 201, {"Location": url(made)})
+        return JSONResponse(_shown(with_, made).model_dump(), 201, {"Location": path_of(with_, made)})
 
     @router.get("/attachments/{id}", summary="The bytes of an attachment of one's own", response_class=Response)
     async def get(id: str, with_: Annotated[Context, Depends(context)]) -> Response:
@@ -82,7 +82,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
     return router
 
 
-def _shown(made: Attachment) -> Uploaded:
+def _shown(context: Context, made: Attachment) -> Uploaded:
     same = ("filename", "media_type", "size_bytes", "width", "height", "pages")
     values = {name: getattr(made, name) for name in same}
-    return Uploaded(id=str(made.id), url=url(made), created_at=made.created_at.isoformat(), **values)
+    return Uploaded(id=str(made.id), url=path_of(context, made), created_at=made.created_at.isoformat(), **values)

@@ -87,7 +87,9 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
     async def home(request: Request) -> Response:
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
             return _chat() or _page("plain.html", STRICT)
-        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": links}
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        below = {name: prefix + path for name, path in links.items()}
+        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": below}
         return JSONResponse(said, headers={"Vary": "Accept"})
 
     @router.get("/plain")

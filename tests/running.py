@@ -25,6 +25,7 @@ from db.migrate import migrate
 from server import passwords
 from server.app import create_app
 from server.http_protocol import HttpProtocol
+from server.serving import KEEP_ALIVE_SECONDS
 from server.settings import Settings, database_file
 from server.sockets import SocketProtocol
 
@@ -145,6 +146,8 @@ def running(
         ws=ws,
         ws_max_size=2_000_000,
         timeout_graceful_shutdown=2,
+        # Uvicorn's own 5 s may end while a test waits for the core, just when its client sends the next request.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = ThreadedServer(config)
     thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)

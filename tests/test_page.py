@@ -7,12 +7,16 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from npm import NODE, run
 from programs import chromium
-from running import running, tertulia
+from running import running, settings, tertulia
 from scripted import says, scripted
+from starlette.requests import HTTPConnection
 from test_oidc import AUDIENCE, Provider
 
+from resolvers.context import Viewer
+from server.app import Tertulia
 from server.pages import ASSETS
 
 JOURNEYS = re.findall(r'async "([^"]+)"', (NODE / "page_journeys.mjs").read_text())
@@ -46,12 +50,24 @@ print("مرحبا")
 """
 
 
+def host(folder: Path) -> FastAPI:
+    """Another application, with Tertulia under a prefix."""
+
+    async def who_is_asking(_connection: HTTPConnection) -> Viewer:
+        return Viewer("ada@example.com", "Ada")
+
+    part = Tertulia(settings(folder), authenticate=who_is_asking)
+    app = FastAPI(lifespan=part.lifespan)
+    app.mount("/ai", part.app)
+    return app
+
+
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, str]]:
     """Servers of the sets of journeys: Claude at a human pace, accounts, an identity provider, and a Claude that writes what would be run."""
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
-        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE")}
+        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")}
         for place in places.values():
             place.mkdir()
         claudes = {
@@ -62,7 +78,9 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
         by_provider = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
         provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider))
+        mounted = stack.enter_context(running(host(places["MOUNTED"])))
         yield {
+            "MOUNTED": f"{mounted}/ai",
             "LOCAL": stack.enter_context(
                 tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",))
             ),
@@ -98,16 +116,16 @@ def test_the_page_is_compressed_ahead_kept_for_ever_and_strict(addresses: dict[s
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "<script>" not in page.text
-        script = re.search(r'src="(/assets/app/[^"]+\.js)"', page.text)
+        script = re.search(r'src="(assets/app/[^"]+\.js)"', page.text)
         assert script
         for accepted, given in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)):
             asked = {"accept-encoding": accepted}
-            response = client.get(script[1], headers=asked)
+            response = client.get("/" + script[1], headers=asked)
             assert response.headers.get("content-encoding") == given
             assert response.headers["content-type"].startswith("text/javascript")
             assert "immutable" in response.headers["cache-control"]
             kept = asked | {"if-none-match": response.headers["etag"]}
-            assert client.get(script[1], headers=kept).status_code == 304
+            assert client.get("/" + script[1], headers=kept).status_code == 304
 
 
 def test_without_a_build_the_plain_page_is_shown(

@@ -8,10 +8,10 @@ import { Tour } from "./tour.js";
 const sent = { headers: null };
 
 const send = GraphiQL.createFetcher({
-  url: "/graphql",
+  url: "graphql",
   enableIncrementalDelivery: false,
   // With an address GraphiQL opens a socket for each subscription, and its headers go into connection_init.
-  subscriptionUrl: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`,
+  subscriptionUrl: new URL("graphql", location.href.replace(/^http/, "ws")).href,
 });
 
 async function fetcher(request, options) {

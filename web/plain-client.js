@@ -1,6 +1,6 @@
 /** GraphQL over HTTP: gives `data`, or throws an Error with the server's sentence. */
 export async function ask(query, variables = {}) {
-  const response = await fetch("/graphql", {
+  const response = await fetch("graphql", {
     method: "POST",
     headers: { "content-type": "application/json", accept: "application/graphql-response+json" },
     body: JSON.stringify({ query, variables }),
@@ -25,7 +25,7 @@ export function subscribe(query, variables, { next, lost, failed }) {
   }
 
   function connect() {
-    const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/graphql`;
+    const address = new URL("graphql", location.href.replace(/^http/, "ws"));
     socket = new WebSocket(address, "graphql-transport-ws");
     socket.onopen = () => socket.send(JSON.stringify({ type: "connection_init" }));
     socket.onmessage = ({ data }) => take(JSON.parse(data));

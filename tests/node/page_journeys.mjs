@@ -582,3 +582,24 @@ export const SCRIPTED = {
     check((await messageText(page)) === "Anything", "another message");
   },
 };
+
+export const MOUNTED = {
+  async "under a prefix the pages use the server that is mounted there"({ page, address, open, noted }) {
+    const { origin } = new URL(address);
+    page.on("request", (request) => {
+      if (request.url().startsWith(origin) && !request.url().startsWith(`${address}`)) noted.push(`left the prefix for ${request.url()}`);
+    });
+    await begun(page, `${address}/`);
+    check(new URL(page.url()).pathname === "/ai/", `the address is ${page.url()}`);
+    await page.locator("input[type=file]").setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: PNG });
+    await page.locator(".files").getByText("dot.png").waitFor();
+    await told(page, "What is this?", 2);
+    await page.locator('li[data-role="user"] img').first().waitFor();
+    await page.reload();
+    await finished(page, 2).waitFor();
+    const graphiql = await open(`${address}/graphql`);
+    await graphiql.locator(".graphiql-container").first().waitFor();
+    const docs = await open(`${address}/docs`);
+    await docs.locator(".opblock").first().waitFor();
+  },
+};

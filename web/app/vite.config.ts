@@ -25,7 +25,11 @@ const compressed: Plugin = {
 // `npm run build` writes what server/pages.py shows at /; `npm run dev` shows changes at once, beside a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), compressed],
-  base: command === "build" ? "/assets/app/" : "/",
+  base: command === "build" ? "./" : "/",
+  // Relative addresses, so that the page works under any prefix.
+  experimental: {
+    renderBuiltUrl: (filename, { hostType }) => (hostType === "html" ? `assets/app/${filename}` : { relative: true }),
+  },
   build: {
     outDir: "../build",
     emptyOutDir: true,

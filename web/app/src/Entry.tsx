@@ -1,3 +1,4 @@
+import { at } from "./base";
 import { useEffect, useRef, useState } from "react";
 import { useMutation } from "urql";
 import { save } from "./Attachment";
@@ -36,7 +37,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
         <button type="button" onClick={() => change({ archived: !entry.archived })}>
           <Icon name="archive" /> {entry.archived ? "Take out of the archive" : "Archive"}
         </button>
-        {canExport && <button type="button" onClick={() => save(`/export/${entry.id}?format=markdown`, `${title}.md`)}><Icon name="export" /> Export</button>}
+        {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> Export</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> Delete</button>
       </Menu>
       {problem && <p className="notice trouble" role="alert">{problem}</p>}

@@ -1,3 +1,4 @@
+import { BASE, at } from "./base";
 import { useEffect, useState } from "react";
 import { useQuery } from "urql";
 import { Entry } from "./Entry";
@@ -27,7 +28,7 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
   return (
     <nav className="side" aria-label="Conversations" onKeyDown={(event) => event.key === "Escape" && onClose()}>
       <div className="top">
-        <a className="new" href="/" onClick={(event) => { follow(event, null); onClose(); }}>
+        <a className="new" href={BASE} onClick={(event) => { follow(event, null); onClose(); }}>
           <Icon name="plus" /> New conversation
         </a>
         <label className="hidden" htmlFor="search">Search</label>
@@ -61,7 +62,7 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
         <button type="button" className="quiet" aria-pressed={archived} onClick={() => setArchived(!archived)} title="Archived" aria-label="Archived">
           <Icon name="archive" />
         </button>
-        <a href="/graphql">GraphiQL</a>
+        <a href={at("graphql")}>GraphiQL</a>
       </footer>
     </nav>
   );

@@ -14,7 +14,8 @@ export function SignIn() {
       <h1>Tertulia</h1>
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
       {way?.auth === "password" && <Password open={way.registration === "open"} onProblem={setProblem} />}
-      {way && way.auth !== "password" && <Token />}
+      {way?.auth === "host" && <p>Sign in to the application that this page is a part of, then reload it.</p>}
+      {way && way.auth !== "password" && way.auth !== "host" && <Token />}
     </main>
   );
 }
@@ -26,7 +27,7 @@ function Password({ open, onProblem }: { open: boolean; onProblem: (problem: str
     setAsking(true);
     onProblem(null);
     try {
-      await signIn(making ? "/auth/register" : "/auth/token", String(form.get("username")), String(form.get("password")));
+      await signIn(making ? "auth/register" : "auth/token", String(form.get("username")), String(form.get("password")));
     } catch (error) {
       onProblem(error instanceof Error ? error.message : String(error));
       setAsking(false);

@@ -1,3 +1,4 @@
+import { at } from "./base";
 import { authExchange } from "@urql/exchange-auth";
 import { createClient, type Client as Socket } from "graphql-ws";
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from "urql";
@@ -22,7 +23,7 @@ export interface Connection {
 export function connect(): Connection {
   const socket = openSocket();
   const client = new Client({
-    url: "/graphql",
+    url: at("graphql"),
     preferGetMethod: false,
     exchanges: [
       cacheExchange,
@@ -52,7 +53,7 @@ export function connect(): Connection {
 }
 
 function openSocket(): Socket {
-  const address = new URL("/graphql", location.href.replace(/^http/, "ws"));
+  const address = new URL(at("graphql"), location.href.replace(/^http/, "ws"));
   let silence: ReturnType<typeof setTimeout> | undefined;
   const socket = createClient({
     url: address.href,

@@ -1,3 +1,4 @@
+import { BASE } from "./base";
 import { useSyncExternalStore } from "react";
 
 /** The conversation in the address, `?c=ID`: links, a refresh and the browser's history lead back to it. */
@@ -11,8 +12,8 @@ export function useTargetMessageId(): string | null {
 }
 
 export function address(id: string | null, messageId?: string): string {
-  if (!id) return "/";
-  return `/?c=${encodeURIComponent(id)}${messageId ? `&m=${encodeURIComponent(messageId)}` : ""}`;
+  if (!id) return BASE;
+  return `${BASE}?c=${encodeURIComponent(id)}${messageId ? `&m=${encodeURIComponent(messageId)}` : ""}`;
 }
 
 interface ShowOptions {

@@ -1,3 +1,4 @@
+import { BASE, at } from "./base";
 import { store } from "./store";
 
 /** A sign-in of the mode `password`, or a token from elsewhere, which has no `refresh`. Times are in milliseconds. */
@@ -9,13 +10,14 @@ export interface Session {
 
 /** How the server lets users in: what `GET /` says of it. */
 export interface Door {
-  readonly auth: "local" | "password" | "oidc";
+  readonly auth: "local" | "password" | "oidc" | "host";
   readonly registration: "open" | "closed";
   /** The paths of what this server has, by name. */
   readonly links: Readonly<Record<string, string>>;
 }
 
-const KEY = "tertulia:session";
+// One origin may have several servers, each under its prefix.
+const KEY = BASE === "/" ? "tertulia:session" : `tertulia:session:${BASE}`;
 const EARLY = 20_000;
 
 export const session = store<Session | null>(read());
@@ -27,11 +29,11 @@ addEventListener("storage", (event) => {
 });
 
 export async function door(): Promise<Door> {
-  const response = await fetch("/", { headers: { accept: "application/json" } });
+  const response = await fetch(BASE, { headers: { accept: "application/json" } });
   return (await response.json()) as Door;
 }
 
-export async function signIn(path: "/auth/token" | "/auth/register", username: string, password: string) {
+export async function signIn(path: "auth/token" | "auth/register", username: string, password: string) {
   keep(await ask(path, { grant_type: "password", username, password }));
 }
 
@@ -43,8 +45,8 @@ export function handIn(token: string): void {
 export async function signOut(): Promise<void> {
   const signed = session.get();
   end();
-  history.replaceState(null, "", "/");
-  if (signed) await ask("/auth/revoke", { token: signed.refresh ?? signed.access }).catch(() => undefined);
+  history.replaceState(null, "", BASE);
+  if (signed) await ask("auth/revoke", { token: signed.refresh ?? signed.access }).catch(() => undefined);
 }
 
 export function expired(): boolean {
@@ -70,7 +72,7 @@ export async function refresh(): Promise<void> {
     const now = read();
     if (now && now.access !== used.access) return session.set(now);
     try {
-      keep(await ask("/auth/refresh", { refresh_token: used.refresh ?? "" }));
+      keep(await ask("auth/refresh", { refresh_token: used.refresh ?? "" }));
     } catch (error) {
       if (error instanceof Refused) end();
       else throw error;
@@ -105,7 +107,7 @@ function end(): void {
 class Refused extends Error {}
 
 async function ask(path: string, form: Record<string, string>): Promise<Session> {
-  const response = await fetch(path, { method: "POST", body: new URLSearchParams(form) });
+  const response = await fetch(at(path), { method: "POST", body: new URLSearchParams(form) });
   const said: unknown = await response.json().catch(() => ({}));
   if (!response.ok) {
     const { error_description: words } = said as { error_description?: string };

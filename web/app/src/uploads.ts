@@ -1,3 +1,4 @@
+import { at } from "./base";
 import type { FileFragment } from "./operations";
 import { authorization } from "./session";
 
@@ -20,7 +21,7 @@ export async function upload(file: File): Promise<FileFragment> {
   const form = new FormData();
   form.append("file", file, file.name || "pasted.png");
   const sent = { method: "POST", body: form, headers: await authorization() };
-  const response = await fetch("/attachments", sent).catch(() => null);
+  const response = await fetch(at("attachments"), sent).catch(() => null);
   if (!response) throw new Error(`${file.name} did not reach the server. Try again.`);
   const said: unknown = await response.json().catch(() => null);
   if (!response.ok) throw new Error(`${file.name}: ${reason(said)}`);
