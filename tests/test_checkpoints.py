@@ -189,7 +189,7 @@ def test_a_server_that_drains_takes_nothing_over(
         return generators[-1]
 
     monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
-    monkeypatch.setattr("server.app.Generator", make)
+    monkeypatch.setattr("server.services.Generator", make)
     staged(says("Hello"), lease_seconds=9)
     wait_for_sweep(clock, 1)
     generators[0].draining = True

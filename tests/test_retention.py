@@ -148,7 +148,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventLog]:
         found.append(log)
         return log, signals, alone
 
-    monkeypatch.setattr("server.app.open_log", open_and_note)
+    monkeypatch.setattr("server.services.open_log", open_and_note)
     return found
 
 
