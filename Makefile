@@ -21,7 +21,7 @@ $(BIN)/python:
 	@echo "Installing what serving needs (a minute the first time) ..."
 	@$(PIP) install --require-hashes -r requirements/run.txt
 	@$(PIP) install --require-hashes --no-deps -r requirements/pages.txt
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/test.done: requirements/test.txt .venv/run.done
@@ -141,4 +141,4 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays
-	rm -rf .venv web/build node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv src/tertulia/web/build src/*.egg-info node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -14,10 +14,10 @@ from sqlalchemy import Table, insert
 from sqlmodel import SQLModel
 from upstream import MODEL
 
-from db.database import open_engine
-from db.migrate import migrate
-from db.search import insertion
-from db.tables import METADATA, TOKEN_COUNTS, Conversation, Generation, Message, Role, Status, User
+from tertulia.db.database import open_engine
+from tertulia.db.migrate import migrate
+from tertulia.db.search import insertion
+from tertulia.db.tables import METADATA, TOKEN_COUNTS, Conversation, Generation, Message, Role, Status, User
 
 Row = dict[str, Any]
 

@@ -19,10 +19,10 @@ from jwt.algorithms import OKPAlgorithm
 from mix_checker import units
 from upstream import MODEL, STREAM_HEAD, USAGE, Connection, Counts, Wheel, sse
 
-from claude.simulator_answers import plan
-from claude.simulator_plan import Plan, Step
-from claude.simulator_rules import check
-from claude.simulator_turns import last_words
+from tertulia.simulator.request_rules import check
+from tertulia.simulator.scenarios import plan
+from tertulia.simulator.script import Plan, Step
+from tertulia.simulator.turns import last_words
 
 Json = dict[str, Any]
 

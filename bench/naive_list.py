@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import UNFINISHED, Conversation, Generation, Message
+from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
 
 
 @cache

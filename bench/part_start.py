@@ -15,7 +15,7 @@ PART = "start"
 HEAVY = ("anthropic", "strawberry", "sqlalchemy", "sqlmodel", "fastapi", "pydantic", "uvicorn", "alembic", "aiohttp")
 LOADED = f"""
 import json, sys
-from server.command import main
+from tertulia.cli.main import main
 sys.argv = ["tertulia", "--help"]
 try:
     main()

@@ -1,7 +1,7 @@
 """Measures what Redis does for answers that are read on another process, and what the signals of all cost a process.
 
 It leaves out servers, sockets and databases, so that Redis is loaded by more answers than a core of replicas holds. One
-process writes logs, another one follows them all, both by the product's own `streams.redis_log`. Figures of
+process writes logs, another one follows them all, both by the product's own `streams.redis.log`. Figures of
 `bench/scaling.py` come from here.
 
 redis_alone.py                 signals; then 25, 100 and 400 answers at 40 tokens a second
@@ -20,10 +20,10 @@ import redis
 import uvloop
 from processes import PYTHON, Cores, choose_cores, databases
 
-from streams.events import TextDelta
-from streams.lease import Lease
-from streams.redis_log import RedisLog
-from streams.stream import Follower
+from tertulia.streams.events import TextDelta
+from tertulia.streams.lease import Lease
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.stream import Follower
 
 SIGNALS = 40_000
 AT_ONCE = 20

@@ -18,9 +18,9 @@ from uuid import uuid4
 import redis.asyncio
 from processes import free_port, redis_server
 
-from streams.encoding import encode
-from streams.events import TextDelta
-from streams.redis_scripts import APPEND, holder_key, stream_key
+from tertulia.streams.codec import encode
+from tertulia.streams.events import TextDelta
+from tertulia.streams.redis.scripts import APPEND, holder_key, stream_key
 
 NODES, ANSWERS, TOKENS, BATCH = 3, 150, 160, 2
 LIFE = 900

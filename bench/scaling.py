@@ -5,7 +5,7 @@ scaling.py --write  puts them into docs/scaling.md, and the plots into docs/pict
 
 Each constant says where it was measured; measure again on your machine, put your figures here, and look. What is
 computed from them is a straight line, but for two things: waiting at a core, which is played event by event with the
-product's own rule of gathering (`claude.pacing`), and signals, which every replica hears from every other one.
+product's own rule of gathering (`claude.backpressure`), and signals, which every replica hears from every other one.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from measuring import percentile
 
-from claude.pacing import LOOK_SECONDS, Pace
+from tertulia.claude.backpressure import LOOK_SECONDS, Pace
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "scaling.md"
@@ -66,7 +66,7 @@ PG_CONNECTIONS = 21
 """Of one process at most: db/database.py."""
 
 SIGNALS, SIGNAL_US, SIGNAL_BYTES = 3, 32.0, 100
-"""Of one answer, heard by every process: claude/generator.py; the CPU of hearing one: `redis_alone.py`; its bytes."""
+"""Of one answer, heard by every process: generation/manager.py; the CPU of hearing one: `redis_alone.py`; its bytes."""
 
 # ---- assumed -----------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from db.sqlite import add_functions
-from server.app import create_app
-from server.settings import Settings
+from tertulia.db.sqlite import add_functions
+from tertulia.server.app import create_app
+from tertulia.server.settings import Settings
 
 seen: list[tuple[str, Any]] = []
 

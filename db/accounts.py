@@ -11,12 +11,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import spending
-from db.database import Database
-from db.identities import Action, AuditEntry, PersonalToken, SignIn
-from db.inserting import insert
-from db.names import canonical_name, former_canonical_name
-from db.tables import (
+from tertulia.db import spending
+from tertulia.db.database import Database
+from tertulia.db.identities import Action, AuditEntry, PersonalToken, SignIn
+from tertulia.db.inserting import insert
+from tertulia.db.names import canonical_name, former_canonical_name
+from tertulia.db.tables import (
     METADATA,
     Attachment,
     Call,

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, delete, exists, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.ownership import some_of
-from db.tables import METADATA, Attachment, Blob, now
+from tertulia.db.ownership import some_of
+from tertulia.db.tables import METADATA, Attachment, Blob, now
 
 UNSENT = timedelta(hours=24)
 """How long an upload waits for the message that shows it."""

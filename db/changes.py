@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA, ChangeKind, ConversationChange, User, now
+from tertulia.db.tables import METADATA, ChangeKind, ConversationChange, User, now
 
 USERS = METADATA.tables["users"]
 KEPT = timedelta(hours=24)

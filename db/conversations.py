@@ -25,10 +25,10 @@ from sqlalchemy import (
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.cases import Lowered
-from db.ownership import some_of
-from db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
-from db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, UtcDateTime
+from tertulia.db.cases import Lowered
+from tertulia.db.ownership import some_of
+from tertulia.db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
+from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, UtcDateTime
 from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import sqlite
-from db.address import read_address, show_address
-from db.errors import DatabaseUnavailable
-from db.read_limit import count_stored
-from db.tables import User
+from tertulia.db import sqlite
+from tertulia.db.address import read_address, show_address
+from tertulia.db.errors import DatabaseUnavailable
+from tertulia.db.read_limit import count_stored
+from tertulia.db.tables import User
 from tertulia.json import dumps, loads_stored
 from tertulia.storage import is_storage_full
 

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, delete, func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.ownership import owned, some_of
-from db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
+from tertulia.db.ownership import owned, some_of
+from tertulia.db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
 
 KEY_LIFETIME = timedelta(hours=24)
 

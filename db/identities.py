@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from db.tables import Json, UtcDateTime, new_id, now
+from tertulia.db.tables import Json, UtcDateTime, new_id, now
 
 
 def _moment(*, nullable: bool = False) -> Any:

@@ -8,7 +8,7 @@ import sqlalchemy
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA
+from tertulia.db.tables import METADATA
 
 
 async def insert(session: AsyncSession, rows: Sequence[SQLModel]) -> None:

@@ -16,8 +16,19 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, Json, Message, Status, User, now
-from db.tool_calls import CallStatus, ToolCall
+from tertulia.db.tables import (
+    METADATA,
+    TOKEN_COUNTS,
+    UNFINISHED,
+    Conversation,
+    Generation,
+    Json,
+    Message,
+    Status,
+    User,
+    now,
+)
+from tertulia.db.tool_calls import CallStatus, ToolCall
 
 # The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))

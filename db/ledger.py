@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.spending import reserved_of
-from db.tables import METADATA
+from tertulia.db.spending import reserved_of
+from tertulia.db.tables import METADATA
 from tertulia.json import clean_text
 
 _CALLS = METADATA.tables["calls"].c

@@ -9,11 +9,11 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import spending
-from db.ownership import owned, some_of
-from db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from db.read_limit import without_read_limit
-from db.tables import Generation, Message, now
+from tertulia.db import spending
+from tertulia.db.ownership import owned, some_of
+from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from tertulia.db.read_limit import without_read_limit
+from tertulia.db.tables import Generation, Message, now
 
 _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_id))
 

@@ -14,9 +14,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.address import read_address
-from db.database import explain, open_engine
-from db.errors import DATABASE_ERRORS
+from tertulia.db.address import read_address
+from tertulia.db.database import explain, open_engine
+from tertulia.db.errors import DATABASE_ERRORS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PATIENCE = 5.0

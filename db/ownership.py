@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, bindparam, exists
 from sqlmodel import col
 
-from db.tables import Conversation
+from tertulia.db.tables import Conversation
 
 
 def owned(conversation_id: UUID) -> ColumnElement[bool]:

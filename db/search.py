@@ -14,11 +14,11 @@ from sqlalchemy import TextClause, or_, text
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import messages
-from db.database import Database
-from db.paging import Page, PageError, decode_cursor, encode_cursor
-from db.tables import UNFINISHED, Conversation, Generation, Json, Message
-from db.words import VERSION, Term, bare_words
+from tertulia.db import messages
+from tertulia.db.database import Database
+from tertulia.db.paging import Page, PageError, decode_cursor, encode_cursor
+from tertulia.db.tables import UNFINISHED, Conversation, Generation, Json, Message
+from tertulia.db.words import VERSION, Term, bare_words
 from tertulia.isolation import ItemLoop
 
 RANKED = 1000

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.inserting import insert
-from db.tables import METADATA, UNFINISHED, Call, UtcDateTime, new_id, now
+from tertulia.db.inserting import insert
+from tertulia.db.tables import METADATA, UNFINISHED, Call, UtcDateTime, new_id, now
 
 SHARDS = 16
 """Rows of one day. Transactions of different owners seldom wait for the same row."""

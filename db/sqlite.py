@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import aiosqlite
 
-from db.cases import UNICODE_LOWER, small
+from tertulia.db.cases import UNICODE_LOWER, small
 
 
 class Result(NamedTuple):

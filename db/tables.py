@@ -131,7 +131,7 @@ class Conversation(SQLModel, table=True):
     model: str
     # What its answers are asked with, unless a send says otherwise; as in Generation.
     options: Json = _object()
-    # Which of the server's tools Claude may call, and the client's own (claude.toolbox).
+    # Which of the server's tools Claude may call, and the client's own (tools.registry).
     tools: Json = _object()
     archived: bool = False
     pinned: bool = False

@@ -14,8 +14,8 @@ from sqlalchemy import JSON, Enum, Index, bindparam, func, update
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.ownership import owned
-from db.tables import METADATA, Generation, Json, Status, UtcDateTime, new_id, now
+from tertulia.db.ownership import owned
+from tertulia.db.tables import METADATA, Generation, Json, Status, UtcDateTime, new_id, now
 
 
 class CallStatus(StrEnum):

@@ -8,8 +8,8 @@ from sqlalchemy import Uuid, literal, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import attachments, conversations
-from db.tables import Attachment, Conversation, Generation, Message
+from tertulia.db import attachments, conversations
+from tertulia.db.tables import Attachment, Conversation, Generation, Message
 
 ROWS_AT_ONCE = 200
 

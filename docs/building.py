@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
-
-from docs.reference import write_reference
+from reference import write_reference
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = "schema/schema.graphql"

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from claude.files import attachment_of, attachments_in, source_of
-from claude.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect_async
-from claude.models import Model
-from db import attachments as rows
-from db.database import AsyncSession
-from db.inserting import insert
-from db.tables import Attachment, Blob, Conversation, Json, Message
-from resolvers.content import AttachmentBlock
-from resolvers.context import Context, Info, as_uuid
-from resolvers.errors import InvalidInput, NotFound
+from tertulia.attachments.files import attachment_of, attachments_in, source_of
+from tertulia.attachments.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect_async
+from tertulia.claude.models import Model
+from tertulia.db import attachments as rows
+from tertulia.db.database import AsyncSession
+from tertulia.db.inserting import insert
+from tertulia.db.tables import Attachment, Blob, Conversation, Json, Message
+from tertulia.resolvers.content import AttachmentBlock
+from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.errors import InvalidInput, NotFound
 
 MAX_FILENAME = 200
 MAX_ATTACHED = 100

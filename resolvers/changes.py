@@ -6,11 +6,11 @@ from contextlib import aclosing
 
 from strawberry import ID
 
-from db import changes as rows
-from db.tables import Conversation, ConversationChange, Generation
-from resolvers.arguments import ResumeChanges
-from resolvers.context import Context, Info
-from resolvers.errors import BadUserInput
+from tertulia.db import changes as rows
+from tertulia.db.tables import Conversation, ConversationChange, Generation
+from tertulia.resolvers.arguments import ResumeChanges
+from tertulia.resolvers.context import Context, Info
+from tertulia.resolvers.errors import BadUserInput
 
 LOOK_AGAIN = 5.0
 """Seconds after which one looks without a ring: a ring from another process may be lost."""

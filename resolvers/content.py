@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from claude.answer import JSON_MARK
-from claude.calling import JSON_RESULT
-from claude.files import attachment_of
-from claude.schema_jobs import is_list, is_object
+from tertulia.attachments.files import attachment_of
+from tertulia.generation.accumulator import JSON_MARK
 from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, loads
+from tertulia.tools.execution import JSON_RESULT
+from tertulia.tools.schema_jobs import is_list, is_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,21 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
-from claude.budget import Budget
-from claude.files import Files
-from claude.generator import Generator
-from claude.mcp_servers import McpServers
-from claude.models import Models
-from claude.settling import CHANGED
-from claude.toolbox import Toolbox
-from claude.watch import Watch
-from db import attachments, conversations, generations, messages
-from db.database import AsyncSession, Database, Moment
-from db.tables import Attachment, Conversation, Generation, Message
-from resolvers.limits import Limits, Subscriptions
-from streams.bells import Bells
-from streams.events import GenerationEvent
-from streams.log import EventLog, Signals
+from tertulia.attachments.files import Files
+from tertulia.billing.budget import Budget
+from tertulia.claude.models import Models
+from tertulia.db import attachments, conversations, generations, messages
+from tertulia.db.database import AsyncSession, Database, Moment
+from tertulia.db.tables import Attachment, Conversation, Generation, Message
+from tertulia.generation.finalizer import CHANGED
+from tertulia.generation.manager import Generator
+from tertulia.generation.observer import Watch
+from tertulia.ratelimit.limits import Limits, Subscriptions
+from tertulia.streams.events import GenerationEvent
+from tertulia.streams.log import EventLog, Signals
+from tertulia.streams.notifier import Bells
+from tertulia.tools.mcp.servers import McpServers
+from tertulia.tools.registry import Toolbox
 
 LOADED_AT_ONCE = 200
 """Rows that a loader makes of one result: about 5 ms of work between two waits for the database."""

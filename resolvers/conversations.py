@@ -6,21 +6,21 @@ from typing import Annotated, Any
 
 from strawberry import UNSET
 
-from claude.models import Model
-from claude.removing import Remover, remove_part
-from db import accounts, changes, generations, leases
-from db import conversations as rows
-from db import messages as message_rows
-from db.conversations import Filter, Order
-from db.identities import Action
-from db.inserting import insert
-from db.ledger import UsageSum
-from db.paging import Connection, Page
-from db.tables import ChangeKind, Conversation, Generation, Message
-from resolvers.arguments import After, Before, ConversationId, First, Last, means
-from resolvers.context import Info, as_uuid
-from resolvers.errors import InvalidInput, NotFound
-from resolvers.inputs import (
+from tertulia.claude.models import Model
+from tertulia.db import accounts, changes, generations, leases
+from tertulia.db import conversations as rows
+from tertulia.db import messages as message_rows
+from tertulia.db.conversations import Filter, Order
+from tertulia.db.identities import Action
+from tertulia.db.inserting import insert
+from tertulia.db.ledger import UsageSum
+from tertulia.db.paging import Connection, Page
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message
+from tertulia.generation.retention import Remover, remove_part
+from tertulia.resolvers.arguments import After, Before, ConversationId, First, Last, means
+from tertulia.resolvers.context import Info, as_uuid
+from tertulia.resolvers.errors import InvalidInput, NotFound
+from tertulia.resolvers.inputs import (
     MAX_SYSTEM_PROMPT,
     MAX_TITLE,
     ConversationFilter,
@@ -28,9 +28,9 @@ from resolvers.inputs import (
     UpdateConversation,
     check_text,
 )
-from resolvers.options import check_model, of_conversation
-from resolvers.tools import check_tools
-from resolvers.tools import stored as tools_stored
+from tertulia.resolvers.options import check_model, of_conversation
+from tertulia.resolvers.tools import check_tools
+from tertulia.resolvers.tools import stored as tools_stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from db.tables import Generation
+from tertulia.db.tables import Generation
 
 
 class ExpectedError(Exception):

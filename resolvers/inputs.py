@@ -6,7 +6,7 @@ from enum import StrEnum
 from strawberry import ID, UNSET
 from strawberry.scalars import JSON
 
-from resolvers.errors import InvalidInput
+from tertulia.resolvers.errors import InvalidInput
 
 MAX_TEXT = 200_000
 """Characters of one message."""

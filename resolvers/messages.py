@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from claude.errors import GenerationError
-from claude.prompt import LeftOut as Reason
-from db.ledger import UsageSum
-from db.tables import Conversation, Generation, Message
-from resolvers.content import ContentBlock, joined_text, show
-from resolvers.context import Info
+from tertulia.claude.errors import GenerationError
+from tertulia.claude.prompt import LeftOut as Reason
+from tertulia.db.ledger import UsageSum
+from tertulia.db.tables import Conversation, Generation, Message
+from tertulia.resolvers.content import ContentBlock, joined_text, show
+from tertulia.resolvers.context import Info
 
 
 @dataclass(frozen=True, slots=True)

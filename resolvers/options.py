@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from claude.json_schema import SchemaKind, schema_problem
-from claude.models import Model
-from claude.prompt import MIN_BUDGET_TOKENS
-from db.tables import Conversation, Json
-from resolvers.context import Context
-from resolvers.errors import InvalidInput
-from resolvers.inputs import Effort, GenerationOptions, Thinking
+from tertulia.claude.models import Model
+from tertulia.claude.prompt import MIN_BUDGET_TOKENS
+from tertulia.db.tables import Conversation, Json
+from tertulia.resolvers.context import Context
+from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.inputs import Effort, GenerationOptions, Thinking
+from tertulia.tools.json_schema import SchemaKind, schema_problem
 
 
 async def check_options(context: Context, options: GenerationOptions | None) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from claude.pieces import utf16_length
-from db import search
-from db.paging import Edge, Page, PageInfo, connect
-from db.tables import Message
-from db.words import Term, matches, terms, words
-from resolvers.arguments import After, Before, First, Last, SearchQuery
-from resolvers.context import Info
-from resolvers.errors import BadUserInput
+from tertulia.claude.deltas import utf16_length
+from tertulia.db import search
+from tertulia.db.paging import Edge, Page, PageInfo, connect
+from tertulia.db.tables import Message
+from tertulia.db.words import Term, matches, terms, words
+from tertulia.resolvers.arguments import After, Before, First, Last, SearchQuery
+from tertulia.resolvers.context import Info
+from tertulia.resolvers.errors import BadUserInput
 
 MAX_QUERY = 1000
 MAX_TERMS = 32

@@ -5,17 +5,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from claude.json_schema import SchemaKind, schema_problem
-from claude.mcp_servers import McpServer
-from claude.toolbox import Offer
-from claude.tools import NAME
-from db import tool_calls
-from db.tables import Conversation, Json
-from db.tool_calls import ToolUsage
-from resolvers.arguments import Since
-from resolvers.context import Context, Info
-from resolvers.errors import InvalidInput
-from resolvers.inputs import ClientTool, ConversationTools, check_text
+from tertulia.db import tool_calls
+from tertulia.db.tables import Conversation, Json
+from tertulia.db.tool_calls import ToolUsage
+from tertulia.resolvers.arguments import Since
+from tertulia.resolvers.context import Context, Info
+from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.inputs import ClientTool, ConversationTools, check_text
+from tertulia.tools.base import NAME
+from tertulia.tools.json_schema import SchemaKind, schema_problem
+from tertulia.tools.mcp.servers import McpServer
+from tertulia.tools.registry import Offer
 
 MAX_TOOLS = 100
 """Of a client's own, and patterns of the server's, in one conversation."""

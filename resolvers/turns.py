@@ -6,15 +6,15 @@ from uuid import UUID
 
 from strawberry import ID
 
-from db import conversations, messages
-from db.database import AsyncSession
-from db.messages import OnBranch
-from db.tables import Conversation, Json, Message, Role
-from resolvers.attachments import Attached, attach, attachment_ids
-from resolvers.context import Context, as_uuid
-from resolvers.errors import InvalidInput, NotFound
-from resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
-from resolvers.tools import stored as tools_stored
+from tertulia.db import conversations, messages
+from tertulia.db.database import AsyncSession
+from tertulia.db.messages import OnBranch
+from tertulia.db.tables import Conversation, Json, Message, Role
+from tertulia.resolvers.attachments import Attached, attach, attachment_ids
+from tertulia.resolvers.context import Context, as_uuid
+from tertulia.resolvers.errors import InvalidInput, NotFound
+from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
+from tertulia.resolvers.tools import stored as tools_stored
 
 NOTHING = Attached()
 Branch = Sequence[OnBranch]

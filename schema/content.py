@@ -5,10 +5,10 @@ from datetime import datetime
 import strawberry
 from strawberry.scalars import JSON
 
-from db import tables
-from resolvers import attachments, content
-from schema.relay import Node
-from schema.shows import interface, served, shows
+from tertulia.db import tables
+from tertulia.resolvers import attachments, content
+from tertulia.schema.declare import interface, served, shows
+from tertulia.schema.relay import Node
 
 
 @interface

@@ -38,7 +38,7 @@ from graphql import (
     is_input_object_type,
 )
 
-from db.paging import DEFAULT_PAGE, MAX_PAGE
+from tertulia.db.paging import DEFAULT_PAGE, MAX_PAGE
 
 named_type: Any = graphql.get_named_type  # its declared type is unknown in part
 MAX_COST = 30_000

@@ -24,13 +24,13 @@ from opentelemetry import trace
 from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionResult
 
-from claude.spans import QUIET, tracer
-from db.read_limit import ReadLimitExceeded, read_limit
-from resolvers.context import Context
-from schema import levels
-from schema.failures import internal_error, show_error
-from schema.live import Operation, OperationFailed, Templates
-from schema.shape import shape_problem
+from tertulia.claude.tracing import QUIET, tracer
+from tertulia.db.read_limit import ReadLimitExceeded, read_limit
+from tertulia.resolvers.context import Context
+from tertulia.schema import query_fast_path
+from tertulia.schema.failures import internal_error, show_error
+from tertulia.schema.shape import shape_problem
+from tertulia.schema.subscription_fast_path import Operation, OperationFailed, Templates
 
 BAD_USER_INPUT = "BAD_USER_INPUT"
 LONGEST_DOCUMENT = 400_000
@@ -111,9 +111,9 @@ class Schema(strawberry.Schema):
         async with context.at_one_moment() as moment:
             executor = self.operation(prepared, variables, name, moment).executor()
             try:
-                data, faults = await levels.execute(executor)
+                data, faults = await query_fast_path.execute(executor)
                 return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
-            except levels.RETRIED:
+            except query_fast_path.RETRIED:
                 # Reading has no effects. It begins at another moment, because a transaction in which a statement
                 # failed takes no more.
                 pass

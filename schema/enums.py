@@ -2,10 +2,10 @@
 
 from enum import Enum
 
-from claude import errors, prompt
-from db import conversations, tables
-from resolvers import inputs, replay
-from schema.shows import named
+from tertulia.claude import errors, prompt
+from tertulia.db import conversations, tables
+from tertulia.resolvers import inputs, replay
+from tertulia.schema.declare import named
 
 
 class StopReason(Enum):

@@ -8,10 +8,10 @@ import strawberry
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
-from resolvers import errors
-from resolvers.errors import ExpectedError
-from schema.shows import described, interface
-from schema.types import Generation
+from tertulia.resolvers import errors
+from tertulia.resolvers.errors import ExpectedError
+from tertulia.schema.declare import described, interface
+from tertulia.schema.types import Generation
 
 
 @interface

@@ -9,16 +9,16 @@ from typing import Any
 
 import strawberry
 
-from claude.errors import GenerationError as StoredError
-from db import paging
-from resolvers import following, replay
-from resolvers.content import show_block
-from schema.content import ContentBlock, ToolUseBlock
-from schema.models import GenerationError
-from schema.relay import PageInfo
-from schema.shows import interface, served, shows
-from schema.types import Generation, Message
-from streams import events
+from tertulia.claude.errors import GenerationError as StoredError
+from tertulia.db import paging
+from tertulia.resolvers import follow, replay
+from tertulia.resolvers.content import show_block
+from tertulia.schema.content import ContentBlock, ToolUseBlock
+from tertulia.schema.declare import interface, served, shows
+from tertulia.schema.models import GenerationError
+from tertulia.schema.relay import PageInfo
+from tertulia.schema.types import Generation, Message
+from tertulia.streams import events
 
 
 @interface
@@ -54,11 +54,11 @@ def _error(root: events.GenerationFailed) -> StoredError:
     return StoredError.from_json(root.error)
 
 
-@shows(following.MessageSnapshot)
+@shows(follow.MessageSnapshot)
 class MessageSnapshot(GenerationEvent):
     """All that is written up to `sequence`: it replaces what a client has. Without `after`, the first event."""
 
-    generation: Generation = served(following.event_generation)
+    generation: Generation = served(follow.event_generation)
     message: Message
     """The answer with all its blocks, as far as they are written."""
     reason: replay.SnapshotReason | None
@@ -69,7 +69,7 @@ class MessageSnapshot(GenerationEvent):
 class GenerationStarted(GenerationEvent):
     """Claude was asked: the first event of an answer."""
 
-    generation: Generation = served(following.event_generation)
+    generation: Generation = served(follow.event_generation)
 
 
 @shows(events.ContentBlockStarted)
@@ -154,21 +154,21 @@ class ToolResultsRequired(GenerationEvent):
 class GenerationCompleted(GenerationEvent):
     """Claude came to an end; `generation.stopReason` says why. The last event; the whole answer can be queried."""
 
-    generation: Generation = served(following.event_generation)
+    generation: Generation = served(follow.event_generation)
 
 
 @shows(events.GenerationStopped)
 class GenerationStopped(GenerationEvent):
     """Somebody stopped it; what was written stays. The last event."""
 
-    generation: Generation = served(following.event_generation)
+    generation: Generation = served(follow.event_generation)
 
 
 @shows(events.GenerationFailed)
 class GenerationFailed(GenerationEvent):
     """It failed; what was written stays, and can be regenerated. The last event."""
 
-    generation: Generation = served(following.event_generation)
+    generation: Generation = served(follow.event_generation)
     error: GenerationError = served(_error)
 
 

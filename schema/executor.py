@@ -1,6 +1,6 @@
 """graphql-core's executor, bounded: it shares the event loop, and counts the text that it shows.
 
-It serves mutations, events of subscriptions, introspection, and whatever `schema.levels` leaves to it.
+It serves mutations, events of subscriptions, introspection, and whatever `schema.query_fast_path` leaves to it.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Sequence
@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from db.read_limit import count_shown
-from schema.turns import share_loop
+from tertulia.db.read_limit import count_shown
 from tertulia.json import encode
+from tertulia.schema.turns import share_loop
 
 LONG_LIST = 4
 """Items of a list that is completed without looking at the clock."""

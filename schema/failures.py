@@ -5,10 +5,10 @@ from collections import Counter
 
 from graphql import GraphQLError
 
-from claude.spans import trace_id
-from db.paging import PageError
-from db.read_limit import ReadLimitExceeded
-from resolvers.errors import ExpectedError
+from tertulia.claude.tracing import trace_id
+from tertulia.db.paging import PageError
+from tertulia.db.read_limit import ReadLimitExceeded
+from tertulia.resolvers.errors import ExpectedError
 from tertulia.storage import CODE as STORAGE_FULL
 from tertulia.storage import MESSAGE, is_storage_full
 

@@ -1,7 +1,7 @@
 """The GraphQL names of what mutations take."""
 
-from resolvers import inputs
-from schema.shows import takes
+from tertulia.resolvers import inputs
+from tertulia.schema.declare import takes
 
 for _source in (
     inputs.Thinking,

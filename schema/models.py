@@ -4,10 +4,10 @@ from decimal import Decimal
 
 from strawberry.scalars import JSON
 
-from claude import errors, models
-from db import ledger
-from resolvers import conversations, inputs, viewing
-from schema.shows import served, shows
+from tertulia.claude import errors, models
+from tertulia.db import ledger
+from tertulia.resolvers import conversations, inputs, viewer
+from tertulia.schema.declare import served, shows
 
 
 @shows(models.Model)
@@ -34,8 +34,8 @@ class Model:
     """Whether it writes JSON by an `outputSchema`."""
     compacts: bool
     """Whether it sums up what was said when 80 % of its window is in use."""
-    thinking: list[str] | None = served(viewing.thinking)
-    efforts: list[str] | None = served(viewing.efforts)
+    thinking: list[str] | None = served(viewer.thinking)
+    efforts: list[str] | None = served(viewer.efforts)
 
 
 @shows(inputs.Thinking)

@@ -2,8 +2,8 @@
 
 import strawberry
 
-from db import paging
-from schema.shows import interface, shows
+from tertulia.db import paging
+from tertulia.schema.declare import interface, shows
 
 
 @interface

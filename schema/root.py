@@ -6,10 +6,11 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import branching, changes, conversations, following, search, sending, submitting, viewing
-from resolvers import tools as tool_resolvers
-from schema import enums, inputs
-from schema.content import (
+from tertulia.resolvers import branches, changes, conversations, follow, search, send, tool_results
+from tertulia.resolvers import tools as tool_resolvers
+from tertulia.resolvers import viewer as viewing
+from tertulia.schema import enums, inputs
+from tertulia.schema.content import (
     CompactionBlock,
     DocumentBlock,
     ImageBlock,
@@ -19,16 +20,16 @@ from schema.content import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from schema.documents import Schema
-from schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
-from schema.events import EVENTS, GenerationEvent
-from schema.executor import BoundedExecutor
-from schema.models import Model
-from schema.relay import Node
-from schema.scalars import SCALARS
-from schema.shows import described, followed, served, shows
-from schema.tools import Tool, ToolServer
-from schema.types import (
+from tertulia.schema.declare import described, followed, served, shows
+from tertulia.schema.documents import Schema
+from tertulia.schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from tertulia.schema.events import EVENTS, GenerationEvent
+from tertulia.schema.executor import BoundedExecutor
+from tertulia.schema.models import Model
+from tertulia.schema.relay import Node
+from tertulia.schema.scalars import SCALARS
+from tertulia.schema.tools import Tool, ToolServer
+from tertulia.schema.types import (
     Conversation,
     ConversationChange,
     ConversationConnection,
@@ -36,12 +37,12 @@ from schema.types import (
     Message,
     MessageSearchConnection,
 )
-from schema.viewer import Viewer
+from tertulia.schema.viewer import Viewer
 
 __all__ = ["enums", "inputs", "schema"]
 
 
-@shows(sending.SendMessagePayload)
+@shows(send.SendMessagePayload)
 class SendMessagePayload:
     """What was stored, at once: the answer is written behind it."""
 
@@ -71,7 +72,7 @@ class DeletedConversation:
     """The id of what was deleted; nothing is found by it any more."""
 
 
-@shows(sending.GenerationPayload)
+@shows(send.GenerationPayload)
 class GenerationPayload:
     """The answer as it is now."""
 
@@ -136,20 +137,20 @@ class Mutation:
     create_conversation: CreateConversationResult = served(conversations.create_conversation)
     update_conversation: UpdateConversationResult = served(conversations.update_conversation)
     delete_conversation: DeleteConversationResult = served(conversations.delete_conversation)
-    send_message: SendMessageResult = served(sending.send_message)
-    edit_message: SendMessageResult = served(sending.edit_message)
-    regenerate_message: SendMessageResult = served(sending.regenerate_message)
-    select_branch: SelectBranchResult = served(branching.select_branch)
-    fork_conversation: ForkConversationResult = served(branching.fork_conversation)
-    stop_generation: StopGenerationResult = served(sending.stop_generation)
-    submit_tool_results: SubmitToolResultsResult = served(submitting.submit_tool_results)
+    send_message: SendMessageResult = served(send.send_message)
+    edit_message: SendMessageResult = served(send.edit_message)
+    regenerate_message: SendMessageResult = served(send.regenerate_message)
+    select_branch: SelectBranchResult = served(branches.select_branch)
+    fork_conversation: ForkConversationResult = served(branches.fork_conversation)
+    stop_generation: StopGenerationResult = served(send.stop_generation)
+    submit_tool_results: SubmitToolResultsResult = served(tool_results.submit_tool_results)
 
 
 @described
 class Subscription:
     """Following, over `graphql-transport-ws`, server-sent events or multipart. Who leaves ends nothing."""
 
-    generation_events: AsyncGenerator[GenerationEvent, None] = followed(following.generation_events)
+    generation_events: AsyncGenerator[GenerationEvent, None] = followed(follow.generation_events)
     conversation_changes: AsyncGenerator[ConversationChange, None] = followed(changes.conversation_changes)
 
 

@@ -2,18 +2,19 @@
 
 from strawberry.scalars import JSON
 
-from claude import mcp_servers, toolbox
-from db import tool_calls
-from resolvers import tools
-from schema.shows import served, shows
+from tertulia.db import tool_calls
+from tertulia.resolvers import tools
+from tertulia.schema.declare import served, shows
+from tertulia.tools import registry
+from tertulia.tools.mcp import servers
 
 
-def _source(root: toolbox.Offer) -> str:
+def _source(root: registry.Offer) -> str:
     """Where it runs: FUNCTION or MCP on this server, CLAUDE on Claude's side."""
     return root.source.upper()
 
 
-@shows(toolbox.Offer)
+@shows(registry.Offer)
 class Tool:
     """A tool that this server offers to Claude."""
 
@@ -30,12 +31,12 @@ class Tool:
     """The MCP server that has it; null for others."""
 
 
-def _tool_names(root: mcp_servers.McpServer) -> list[str]:
+def _tool_names(root: servers.McpServer) -> list[str]:
     """Names of its tools; those it had last where it is lost."""
     return [tool.name for tool in root.tools]
 
 
-@shows(mcp_servers.SkippedTool)
+@shows(servers.SkippedTool)
 class SkippedTool:
     """A tool that an MCP server lists and that is not offered to Claude."""
 
@@ -45,7 +46,7 @@ class SkippedTool:
     """Why it is not offered, in words for people."""
 
 
-@shows(mcp_servers.McpServer)
+@shows(servers.McpServer)
 class ToolServer:
     """An MCP server. One that is lost is connected again by itself; its tools are missing until then."""
 

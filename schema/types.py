@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from claude import prompt
-from db import paging, tables
-from resolvers import changes, conversations, following, messages, options, search
-from resolvers import tools as tool_resolvers
-from schema.content import ContentBlock
-from schema.enums import StopReason
-from schema.models import ContextWindow, GenerationError, GenerationOptions, Model, Usage
-from schema.relay import Node, PageInfo
-from schema.shows import served, shows
-from schema.tools import ConversationTools
+from tertulia.claude import prompt
+from tertulia.db import paging, tables
+from tertulia.resolvers import changes, conversations, follow, messages, options, search
+from tertulia.resolvers import tools as tool_resolvers
+from tertulia.schema.content import ContentBlock
+from tertulia.schema.declare import served, shows
+from tertulia.schema.enums import StopReason
+from tertulia.schema.models import ContextWindow, GenerationError, GenerationOptions, Model, Usage
+from tertulia.schema.relay import Node, PageInfo
+from tertulia.schema.tools import ConversationTools
 
 if TYPE_CHECKING:
-    from schema.events import GenerationEventConnection
+    from tertulia.schema.events import GenerationEventConnection
 
 
 @shows(messages.LeftOut)
@@ -34,7 +34,7 @@ class LeftOut:
 class Message(Node):
     """One turn; immutable once finished. To say it otherwise makes another version of it, on a branch of its own."""
 
-    conversation: Annotated["Conversation", strawberry.lazy("schema.types")] = served(messages.conversation)
+    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = served(messages.conversation)
     role: tables.Role
     """Who wrote it."""
     content: list[ContentBlock] = served(messages.content)
@@ -42,9 +42,9 @@ class Message(Node):
     left_out: list[LeftOut] = served(messages.left_out)
     created_at: datetime
     """When it was sent, in UTC; of an answer, when it was asked for."""
-    parent: Annotated["Message", strawberry.lazy("schema.types")] | None = served(messages.parent)
-    siblings: list[Annotated["Message", strawberry.lazy("schema.types")]] = served(messages.siblings)
-    generation: Annotated["Generation", strawberry.lazy("schema.types")] | None = served(messages.generation)
+    parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = served(messages.parent)
+    siblings: list[Annotated["Message", strawberry.lazy("tertulia.schema.types")]] = served(messages.siblings)
+    generation: Annotated["Generation", strawberry.lazy("tertulia.schema.types")] | None = served(messages.generation)
 
 
 @shows(paging.Edge)
@@ -113,7 +113,7 @@ def _stop_reason(root: tables.Generation) -> StopReason | None:
 class Generation(Node):
     """Claude's work on one answer, from the question to the end, tool rounds included. It goes on whoever listens."""
 
-    conversation: Annotated["Conversation", strawberry.lazy("schema.types")] = served(messages.conversation)
+    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = served(messages.conversation)
     message: Message = served(messages.message)
     status: tables.Status
     """Where it stands."""
@@ -122,8 +122,10 @@ class Generation(Node):
     stop_reason: StopReason | None = served(_stop_reason)
     usage: Usage | None = served(messages.usage)
     error: GenerationError | None = served(messages.error)
-    events: Annotated["GenerationEventConnection", strawberry.lazy("schema.events")] = served(following.events)
-    event_log: Annotated["GenerationEventConnection", strawberry.lazy("schema.events")] = served(following.event_log)
+    events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = served(follow.events)
+    event_log: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = served(
+        follow.event_log
+    )
     created_at: datetime
     """When it was asked for, in UTC."""
     started_at: datetime | None

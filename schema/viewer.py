@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import strawberry
 
-from claude import budget
-from db import ledger
-from resolvers import context, limits, tools, viewing
-from schema.models import Usage
-from schema.shows import served, shows
-from schema.tools import ToolUsage
+from tertulia.billing import budget
+from tertulia.db import ledger
+from tertulia.ratelimit import limits
+from tertulia.resolvers import context, tools, viewer
+from tertulia.schema.declare import served, shows
+from tertulia.schema.models import Usage
+from tertulia.schema.tools import ToolUsage
 
 
 @shows(ledger.UsageOfDay)
@@ -69,8 +70,8 @@ class Viewer:
     """The user's id, a UUID. `node` does not find it."""
     name: str
     """The name that the user signs in with; `local` where the server has but one user."""
-    usage: Usage = served(viewing.usage)
-    usage_by_day: list[UsageOfDay] = served(viewing.usage_by_day)
-    budget: Budget | None = served(viewing.budget)
-    limits: list[Limit] = served(viewing.limits)
+    usage: Usage = served(viewer.usage)
+    usage_by_day: list[UsageOfDay] = served(viewer.usage_by_day)
+    budget: Budget | None = served(viewer.budget)
+    limits: list[Limit] = served(viewer.limits)
     tool_usage: list[ToolUsage] = served(tools.tool_usage)

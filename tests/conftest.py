@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(forking.ROOT / "tests")
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
-        os.environ[forking.SHARED] = forking.address(forking.ROOT)
+        os.environ[forking.SHARED] = forking.address(forking.CODE)
 
 
 @pytest.hookimpl(tryfirst=True)

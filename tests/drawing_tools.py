@@ -2,7 +2,7 @@
 
 from media import cut, image, multi_picture, png_without_data
 
-from claude.tools import Image
+from tertulia.tools.base import Image
 
 
 def phone() -> Image:

@@ -19,10 +19,9 @@ from client import FOLLOW, TERMINAL, Api, apply, look_again
 from running import lay, running
 from scripted import ScriptedClaude
 
-from claude.simulator import create_simulator
+from tertulia.simulator.app import create_simulator
 
 Json = dict[str, Any]
-ROOT = Path(__file__).parent.parent
 ROUNDS = int(os.environ.get("TERTULIA_FAULTS", "1"))
 """How often each fault is tried, as a multiple of what `make test` does; `make chaos` sets it."""
 DICE = random.Random(os.environ.get("TERTULIA_FAULTS_SEED", "1"))
@@ -76,7 +75,7 @@ class Server:
         claudes = {"ANTHROPIC_API_KEY": "sk-ant-counted", "ANTHROPIC_BASE_URL": claude.address}
         self.environment = {
             **kept,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(forking.CODE),
             "TERTULIA_LEASE_SECONDS": "2",
             "TERTULIA_TITLE_MODEL": "",
             **named,

@@ -18,6 +18,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+CODE = ROOT / "src"
+"""The folder that the code is imported from."""
 SHARED = "FORKS_OF_THE_TESTS"
 """The variable that names the socket of the process that all workers of a run share."""
 SHIM = """#!{python} -ISE
@@ -87,7 +89,7 @@ class Forked:
 class Forks:
     """The process that is forked, with the code of a folder."""
 
-    def __init__(self, code: Path = ROOT) -> None:
+    def __init__(self, code: Path = CODE) -> None:
         self.folder = Path(mkdtemp(prefix="tertulia-"))
         self.address = str(self.folder / "forks")
         self._process = subprocess.Popen(
@@ -104,7 +106,7 @@ class Forks:
 
 
 def start(
-    arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path, code: Path = ROOT
+    arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path, code: Path = CODE
 ) -> Forked:
     """Begin the command; what it says goes into a file."""
     with output.open("ab") as said, Path(os.devnull).open("rb") as nothing:
@@ -120,16 +122,16 @@ def command() -> Path:
     """Give a folder for PATH, whose `tertulia` is a fork."""
     folder = Path(mkdtemp(prefix="tertulia-"))
     program = folder / "tertulia"
-    program.write_text(SHIM.format(python=sys.executable, address=address(ROOT)))
+    program.write_text(SHIM.format(python=sys.executable, address=address(CODE)))
     program.chmod(0o755)
-    _connected(address(ROOT)).close()
+    _connected(address(CODE)).close()
     return folder
 
 
 @cache
 def address(code: Path) -> str:
     """Give the socket of what is forked: shared by all workers of a run, or this process's own."""
-    if code == ROOT and SHARED in os.environ:
+    if code == CODE and SHARED in os.environ:
         return os.environ[SHARED]
     made = Forks(code)
     atexit.register(made.close)

@@ -12,10 +12,17 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 MOST = 1 << 20
 """Bytes of a request: arguments, folder and environment."""
+
+
+def command_module() -> str:
+    """Return the module of the command: the code may be that of a version before it was one package."""
+    return "tertulia.cli.main" if find_spec("tertulia.cli") else "server.command"
 
 
 def begin(asked: dict[str, Any], files: list[int]) -> None:
@@ -33,9 +40,7 @@ def begin(asked: dict[str, Any], files: list[int]) -> None:
         sys.stdout = io.TextIOWrapper(io.FileIO(1, "wb", closefd=False), write_through=True)
     status = 1
     try:
-        from server.command import main
-
-        main()
+        import_module(command_module()).main()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -125,9 +130,8 @@ def accept(listener: socket.socket, running: dict[int, socket.socket], own: tupl
 if __name__ == "__main__":
     # Not the tests' folder: what is served is found by PYTHONPATH.
     del sys.path[0]
-    from importlib import import_module
-
-    for part in ("server.app", "server.command", "server.serving"):
+    one_package = ("tertulia.server.app", "tertulia.server.run")
+    for part in (command_module(), *(one_package if find_spec("tertulia.cli") else ("server.app", "server.serving"))):
         import_module(part)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(sys.argv[1])

@@ -19,12 +19,12 @@ from running import tertulia
 from scripted import START, Gate, Reply, begin, delta, end, finish, says, scripted, text, uses
 from sqlalchemy import Connection, column, inspect, select
 
-from db.database import open_engine
-from db.identities import PersonalToken, SignIn
-from db.migrate import MIGRATIONS, migrate
-from db.search import insertion
-from db.tables import METADATA, UNFINISHED, Conversation, Generation, Message, Role, Status, new_id, now
-from server.tokens import Tokens, digest_of, new_personal_token
+from tertulia.db.database import open_engine
+from tertulia.db.identities import PersonalToken, SignIn
+from tertulia.db.migrate import MIGRATIONS, migrate
+from tertulia.db.search import insertion
+from tertulia.db.tables import METADATA, UNFINISHED, Conversation, Generation, Message, Role, Status, new_id, now
+from tertulia.server.auth.jwt import Tokens, digest_of, new_personal_token
 
 ROOT = Path(__file__).parent.parent
 HEAD = str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
@@ -253,7 +253,10 @@ def lay_files(past: Past, folder: Path) -> None:
 
 
 def former_code(folder: Path) -> Path:
-    """Lay the code of the version before the present schema into a folder; skip or fail the test where git does not have it."""
+    """Write the code of the version before the present schema into a folder, and return the folder to import it from.
+
+    Skips or fails the test where git does not have that version.
+    """
     require("git")
     if not (commit := _former_commit()):
         skip_or_fail("This test needs the whole history of the repository. Run `git fetch --unshallow`.")
@@ -261,13 +264,13 @@ def former_code(folder: Path) -> Path:
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
     assert not list((folder / "db" / "migrations" / "versions").glob(f"{HEAD}_*.py"))
-    return folder
+    return folder / "src" if (folder / "src").exists() else folder
 
 
 def _former_commit() -> str:
     """Give the newest commit that wants the schema before the present one; nothing where it is not there."""
     (head,) = (MIGRATIONS / "versions").glob(f"{HEAD}_*.py")
-    added = _git("log", "--format=%H", "--diff-filter=A", "--", str(head.relative_to(ROOT)))
+    added = _git("log", "--format=%H", "--diff-filter=A", "--", str(head.resolve().relative_to(ROOT.resolve())))
     if not added:
         # The migration is not committed yet.
         return _git("rev-parse", "--verify", "-q", "HEAD^{commit}")

@@ -35,21 +35,52 @@ from mutating import Change, Source, functions_by_file
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "build" / "mutants" / "reached.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
-PACKAGES = ("schema", "resolvers", "claude", "streams", "db", "server", "tertulia")
+PACKAGE = ROOT / "src" / "tertulia"
+FOLDERS = ("src/tertulia", "schema", "resolvers", "db", "tests")
 MUTATED = {
-    "streams": ["*"],
+    "billing": ["*"],
+    "claude": ["backpressure", "cache_control", "compaction", "prompt", "usage"],
     "db": [
-        *("accounts", "attachments", "changes", "conversations", "database", "generations", "leases", "ledger"),
-        *("messages", "paging", "read_limit", "search", "spending", "sqlite", "tool_calls", "inserting", "ownership"),
+        "accounts",
+        "attachments",
+        "changes",
+        "conversations",
+        "database",
+        "generations",
+        "inserting",
+        "leases",
+        "ledger",
+        "messages",
+        "ownership",
+        "paging",
+        "read_limit",
+        "search",
+        "spending",
+        "sqlite",
+        "tool_calls",
     ],
-    "claude": [
-        *("answer", "asking", "beginning", "billing", "budget", "caching", "calling", "checkpoint", "compaction"),
-        *("finishing", "generator", "job", "pacing", "patience", "prices", "prompt", "removing", "rounds"),
-        *("server_budget", "settling", "usage", "work", "writing"),
+    "generation": [
+        "accumulator",
+        "checkpoint",
+        "finalizer",
+        "input",
+        "loop",
+        "manager",
+        "persistence",
+        "recovery",
+        "request",
+        "retention",
+        "retry",
+        "state",
+        "tool_rounds",
     ],
-    "server": ["admission", "draining", "guesses", "passwords", "sign_in", "tokens"],
-    "resolvers": ["limits", "windows"],
-    "schema": ["cost", "gate"],
+    "ratelimit": ["*"],
+    "schema": ["cost", "document_policy"],
+    "server.auth": ["authenticator", "jwt", "passwords", "sessions", "throttle"],
+    "server.runtime": ["shutdown"],
+    "streams": ["*"],
+    "streams.redis": ["*"],
+    "tools": ["execution"],
 }
 LEFT_OUT = (
     *("adapters", "alerts", "architecture", "backup", "bench", "command", "deploy", "deployed", "descriptions"),
@@ -166,7 +197,7 @@ class Mutant:
         return f"{self.module}:{self.change.scope}: {self.change.text}"
 
     def __str__(self) -> str:
-        place = f"{self.module.replace('.', '/')}.py:{self.change.line}"
+        place = f"{_file(self.module)}:{self.change.line}"
         return f"{place} {self.change.scope}: {self.change.text} ({len(self.tests)} of {self.reaching} tests)"
 
 
@@ -189,7 +220,7 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        names = [name for package in PACKAGES for name in _modules(package, ["*"])]
+        names = _every_module()
         modules = {name: importlib.import_module(name) for name in names}
         functions = functions_by_file()
         sources = {name: Source(module, functions) for name, module in modules.items()}
@@ -398,7 +429,7 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
     by_module, missed = Counter(mutant.module for mutant in tried), Counter(mutant.module for mutant in survivors)
     print("\nnoticed  tried  module")
     for module, number in sorted(by_module.items()):
-        print(f"{number - missed[module]:7}  {number:5}  {module.replace('.', '/')}.py")
+        print(f"{number - missed[module]:7}  {number:5}  {_file(module)}")
     print("\nNoticed by no test:")
     for mutant in survivors:
         print(f"  {mutant}")
@@ -412,15 +443,30 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
     return rate
 
 
+def _every_module() -> list[str]:
+    """Return all modules, also those in the folders that the package links to; migrations are run by Alembic alone."""
+    folders = [Path(folder) for folder, _, files in os.walk(PACKAGE, followlinks=True) if "__init__.py" in files]
+    packages = [str(folder.relative_to(PACKAGE)).replace("/", ".") for folder in sorted(folders)]
+    return [name for package in packages for name in _modules(package, ["*"])]
+
+
 def _modules(package: str, names: list[str]) -> list[str]:
-    files = sorted(file.stem for file in (ROOT / package).glob("*.py") if file.stem != "__init__")
-    return [f"{package}.{stem}" for stem in files if names == ["*"] or stem in names]
+    folder = PACKAGE if package == "." else PACKAGE / package.replace(".", "/")
+    files = sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+    prefix = "tertulia" if package == "." else f"tertulia.{package}"
+    return [f"{prefix}.{stem}" for stem in files if names == ["*"] or stem in names]
+
+
+def _file(module: str) -> str:
+    """Return the file of a module, from the top of the repository."""
+    path = PACKAGE / f"{module.removeprefix('tertulia.').replace('.', '/')}.py"
+    return str(path.resolve().relative_to(ROOT.resolve()))
 
 
 def _state() -> str:
     """Return a digest of all code and tests."""
     digest = hashlib.sha256()
-    for folder in (*PACKAGES, "tests"):
+    for folder in FOLDERS:
         for file in sorted((ROOT / folder).rglob("*.py")):
             if "node_modules" not in file.parts:
                 digest.update(file.read_bytes())

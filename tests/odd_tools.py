@@ -5,7 +5,7 @@ import sys
 import threading
 from typing import Any
 
-from claude.tools import Image, Result, ToolError
+from tertulia.tools.base import Image, Result, ToolError
 
 released = threading.Event()
 """Set by the test that called `stubborn`, so that its server can stop."""

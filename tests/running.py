@@ -21,13 +21,13 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from db.migrate import migrate
-from server import passwords
-from server.app import create_app
-from server.http_protocol import HttpProtocol
-from server.serving import KEEP_ALIVE_SECONDS
-from server.settings import Settings, database_file
-from server.sockets import SocketProtocol
+from tertulia.db.migrate import migrate
+from tertulia.server.app import create_app
+from tertulia.server.auth import passwords
+from tertulia.server.run import KEEP_ALIVE_SECONDS
+from tertulia.server.runtime.http_protocol import HttpProtocol
+from tertulia.server.runtime.socket_protocol import SocketProtocol
+from tertulia.server.settings import Settings, database_file
 
 START_SECONDS = 30
 RECOMMENDED_HASHER = passwords.HASHER

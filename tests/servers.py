@@ -15,7 +15,7 @@ import asyncpg
 import redis as redis_client
 from programs import require
 
-from db.migrate import migrate
+from tertulia.db.migrate import migrate
 
 _numbers = count(1)
 

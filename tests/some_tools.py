@@ -7,8 +7,8 @@ from pathlib import Path
 from media import image
 from pydantic import BaseModel
 
-from claude.functions import tool
-from claude.tools import Image, ToolContext, ToolError
+from tertulia.tools.base import Image, ToolContext, ToolError
+from tertulia.tools.functions import tool
 
 
 class Place(BaseModel):

@@ -24,7 +24,7 @@ from scripted import Reply, says, scripted
 from servers import RedisServer, Servers, run
 from test_command import REAL, address_in, started
 
-import server.services
+from tertulia.server import services as server_services
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy" / "observability" / "alerts.yaml"
@@ -160,7 +160,7 @@ def refuse_connections(url: str, name: str, *, allow: bool = False) -> None:
 @pytest.fixture
 def probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the parts as often as they are scraped."""
-    monkeypatch.setattr(server.services, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(server_services, "PROBE_SECONDS", 0.1)
 
 
 def until(recording: Recording, sign: str, low: float, high: float) -> None:

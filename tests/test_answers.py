@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
-from claude.answer import LARGEST_COUNT, Answer
-from db.ledger import UsageSum
+from tertulia.db.ledger import UsageSum
+from tertulia.generation.accumulator import LARGEST_COUNT, Answer
 
 Json = dict[str, Any]
 

@@ -15,7 +15,7 @@ from running import execute, running, tertulia
 from scripted import Reply, model, says
 from test_options import takes
 
-from claude.simulator import create_simulator
+from tertulia.simulator.app import create_simulator
 
 SHOWN = """
   query ($id: ID!) { conversation(id: $id) { messages { edges { node {

@@ -20,10 +20,10 @@ from people import MODE, PASSWORD, SECRET, post, register, signed
 from running import RECOMMENDED_HASHER, execute, tertulia
 from test_websocket import closing
 
-from db import accounts
-from db.database import AsyncSession
-from server import passwords
-from server.tokens import ACCESS, Tokens
+from tertulia.db import accounts
+from tertulia.db.database import AsyncSession
+from tertulia.server.auth import passwords
+from tertulia.server.auth.jwt import ACCESS, Tokens
 
 VIEWER = "{ viewer { id name } }"
 SEND = 'mutation { sendMessage(input: {text: "Hello"}) { __typename } }'
@@ -455,7 +455,7 @@ def test_whoever_deletes_an_account_twice_at_once_is_signed_out_the_second_time(
         return await remove(session, user_id)
 
     with tertulia(tmp_path, **MODE) as address, signed(address, register(address, "ada")) as api:
-        monkeypatch.setattr("db.accounts.remove_user", remove_twice)
+        monkeypatch.setattr("tertulia.db.accounts.remove_user", remove_twice)
         refused = api.http.request("DELETE", "/auth/user", data={"password": PASSWORD})
         assert (refused.status_code, "deleted" in refused.json()) == (401, False)
 

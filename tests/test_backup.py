@@ -22,8 +22,8 @@ from running import execute, tertulia
 from servers import Servers, names_postgres
 from test_command import run_here
 
-from db import copies
-from server import backing_up
+from tertulia.cli import backup
+from tertulia.db import copies
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "backup.md"
@@ -183,7 +183,7 @@ def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
                 api.ask(delete, id=one.id)
 
         copying = copies.copy
-        monkeypatch.setattr(backing_up, "copy", copy)
+        monkeypatch.setattr(backup, "copy", copy)
         # What comes meanwhile and goes at once is the one thing that nobody can have.
         done = run_here(tmp_path, "backup", "copy", **_named(tmp_path))
         assert done.stdout.endswith("; 1 files of attachments; 1 more have no file in " + f"{tmp_path / 'files'}.\n")
@@ -195,7 +195,7 @@ def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
             copying(source, target)
             api.ask(delete, id=stays.id)
 
-        monkeypatch.setattr(backing_up, "copy", copy_once_more)
+        monkeypatch.setattr(backup, "copy", copy_once_more)
         run_here(tmp_path, "backup", "again", **_named(tmp_path))
     (tmp_path / "second").mkdir()
     assert run_here(tmp_path, "restore", "again", **_named(tmp_path / "second")).exit_code == 0

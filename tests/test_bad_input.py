@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from client import Api, Json
 
-from schema.scalars import write_decimal
+from tertulia.schema.scalars import write_decimal
 
 LONG = 200_001
 NOBODY = "01a20d3f-014f-7341-9124-61bfc6c5dd41"

@@ -28,7 +28,7 @@ def dataset(folder: Path) -> Path:
     """Write a database of a few conversations, as the benchmarks do."""
     file = folder / "tertulia.db"
     command = [sys.executable, str(BENCH / "dataset.py"), str(file), "60"]
-    subprocess.run(command, env={"PYTHONPATH": str(BENCH.parent), "PATH": "/usr/bin:/bin"}, check=True)
+    subprocess.run(command, env={"PYTHONPATH": str(BENCH.parent / "src"), "PATH": "/usr/bin:/bin"}, check=True)
     return file
 
 

@@ -13,9 +13,9 @@ from conftest import Staged
 from running import tertulia
 from scripted import START, Cut, Gate, Reply, end, says, text
 
-from claude.caching import is_slow, with_breakpoints
-from claude.prices import TABLE, Prices
-from claude.simulator_cache import CacheUse, PromptCache
+from tertulia.billing.prices import TABLE, Prices
+from tertulia.claude.cache_control import is_slow, with_breakpoints
+from tertulia.simulator.cache import CacheUse, PromptCache
 
 CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
   ... on ConversationPayload { conversation { id } } } }"""

@@ -16,11 +16,11 @@ from running import execute, forget_logs, tertulia
 from scripted import Gate, says
 from sqlalchemy.exc import OperationalError
 
-from claude import generator, patience
-from claude.job import Job
-from db import leases
-from streams import lease
 from tertulia import failpoints
+from tertulia.db import leases
+from tertulia.generation import manager, retry
+from tertulia.generation.state import Job
+from tertulia.streams import lease
 
 pytestmark = pytest.mark.both
 
@@ -60,7 +60,7 @@ def _wake(waking: "asyncio.Future[None]") -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
     found = StoppedClock()
-    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(sleep=found.sleep))
+    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=found.sleep))
     return found
 
 
@@ -89,7 +89,7 @@ def test_after_one_second_the_row_has_the_text_and_a_later_end_of_the_lease(
 def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_written(
     staged: Staged, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
     skipped, saved, read = SimpleNamespace(seconds=0.0), threading.Event(), list[object]()
     time = lease.clock
     monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
@@ -124,7 +124,7 @@ def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
     skipped, gate, lapsed = SimpleNamespace(seconds=0.0), Gate(), threading.Event()
     time = lease.clock
     monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
-    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
 
     may_write = Job.may_write
 
@@ -164,7 +164,7 @@ def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a
         return await claim(*arguments, **more)
 
     monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
-    monkeypatch.setattr(generator, "time", SimpleNamespace(monotonic=lambda: now.seconds))
+    monkeypatch.setattr(manager, "time", SimpleNamespace(monotonic=lambda: now.seconds))
     now.seconds = 1_000.0
     staged(says("Hello"), lease_seconds=9)
     wait_for_sweep(clock, 1)
@@ -178,18 +178,18 @@ def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a
 def test_a_server_that_drains_takes_nothing_over(
     staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generators, swept, claim = list[generator.Generator](), list[object](), leases.claim_lapsed
+    generators, swept, claim = list[manager.Generator](), list[object](), leases.claim_lapsed
 
     async def claim_lapsed(*arguments: Any, **more: Any) -> Sequence[UUID]:
         swept.append(arguments)
         return await claim(*arguments, **more)
 
-    def make(*arguments: Any, **more: Any) -> generator.Generator:
-        generators.append(generator.Generator(*arguments, **more))
+    def make(*arguments: Any, **more: Any) -> manager.Generator:
+        generators.append(manager.Generator(*arguments, **more))
         return generators[-1]
 
     monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
-    monkeypatch.setattr("server.services.Generator", make)
+    monkeypatch.setattr("tertulia.server.services.Generator", make)
     staged(says("Hello"), lease_seconds=9)
     wait_for_sweep(clock, 1)
     generators[0].draining = True

@@ -17,8 +17,8 @@ from client import Api, wait_until
 from running import killed_after, read_until, running, tertulia
 from typer.testing import CliRunner, Result
 
-from claude.simulator import create_simulator
-from server.command import app
+from tertulia.cli.main import app
+from tertulia.simulator.app import create_simulator
 
 REAL = str(Path(sys.executable).with_name("tertulia"))
 """The program itself, which takes three seconds to import what it needs; all else is a fork of what has done so."""
@@ -30,7 +30,7 @@ def environment(more: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {
         **kept,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(forking.CODE),
         "NO_COLOR": "1",
         "TERTULIA_SIMULATOR_PACE": "0",
         "TERTULIA_TITLE_MODEL": "",

@@ -22,11 +22,11 @@ from scripted import says, scripted
 from test_streaming import MULTIPART, PIECES, SSE, opens
 from test_websocket import closing
 
-from server.admission import Admitted, Door
-from server.app import create_app
-from server.http_protocol import HttpProtocol
-from server.sockets import SocketProtocol
-from server.tokens import ACCESS, Tokens, digest_of, new_personal_token
+from tertulia.server.app import create_app
+from tertulia.server.auth.authenticator import Admitted, Door
+from tertulia.server.auth.jwt import ACCESS, Tokens, digest_of, new_personal_token
+from tertulia.server.runtime.http_protocol import HttpProtocol
+from tertulia.server.runtime.socket_protocol import SocketProtocol
 
 CHANGES = "subscription { conversationChanges { kind } }"
 CREATE = "mutation { createConversation(input: {}) { __typename } }"
@@ -282,9 +282,9 @@ def travel(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
         nonlocal ahead
         ahead += by
 
-    for module in ("server.tokens", "server.admission", "jwt.api_jwt"):
+    for module in ("tertulia.server.auth.jwt", "tertulia.server.auth.authenticator", "jwt.api_jwt"):
         monkeypatch.setattr(f"{module}.datetime", Moved)
-    for module in ("server.sign_in", "db.accounts"):
+    for module in ("tertulia.server.auth.sessions", "tertulia.db.accounts"):
         monkeypatch.setattr(f"{module}.now", lambda: Moved.now(UTC))
     return move
 
@@ -315,7 +315,9 @@ def test_a_refresh_token_ends_30_days_after_the_last_refresh(people: str, travel
 
 
 @pytest.mark.parametrize(
-    ("moved", "kept"), [("server.tokens.datetime", "token"), ("server.sign_in.now", "row")], ids=["token", "row"]
+    ("moved", "kept"),
+    [("tertulia.server.auth.jwt.datetime", "token"), ("tertulia.server.auth.sessions.now", "row")],
+    ids=["token", "row"],
 )
 def test_both_the_token_and_its_sign_in_end_after_30_days(
     people: str, monkeypatch: pytest.MonkeyPatch, moved: str, kept: str
@@ -371,7 +373,7 @@ def stopped_clocks(address: str, monkeypatch: pytest.MonkeyPatch) -> Generator[C
             def now(cls, tz: Any = None) -> Any:
                 return begun_at + timedelta(seconds=clock.time() - loop_begun_at)
 
-        monkeypatch.setattr("server.admission.datetime", Moved)
+        monkeypatch.setattr("tertulia.server.auth.authenticator.datetime", Moved)
         yield advance
 
 
@@ -481,7 +483,7 @@ def test_60_sign_ins_a_minute_are_tried_from_one_address(people: str, monkeypatc
         monotonic = time
 
     clock = Clock()
-    for module in ("resolvers.limits", "resolvers.windows"):
+    for module in ("tertulia.ratelimit.limits", "tertulia.ratelimit.memory"):
         monkeypatch.setattr(f"{module}.time", clock)
     tokens = register(people, "has-an-account")
     # None of these can be a name, so that no password is hashed.

@@ -9,7 +9,7 @@ from running import running
 from scripted import START, Reply, begin, delta, end, finish, says, text
 from test_options import takes
 
-from claude.simulator import create_simulator
+from tertulia.simulator.app import create_simulator
 
 CONTEXT = """query ($id: ID!) { conversation(id: $id) {
   context { usedTokens limit compacts }

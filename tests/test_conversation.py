@@ -10,8 +10,8 @@ from client import WAIT, Api, apply, wait_until
 from conftest import Staged
 from scripted import Gate, says
 
-from db import generations
-from db.database import FILE_OVERFLOW, FILE_POOL, POOL
+from tertulia.db import generations
+from tertulia.db.database import FILE_OVERFLOW, FILE_POOL, POOL
 
 
 def test_a_sent_message_is_answered_token_by_token(api: Api) -> None:

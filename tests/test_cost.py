@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse
 
-from schema.cost import cost_of
-from schema.root import schema
+from tertulia.schema.cost import cost_of
+from tertulia.schema.root import schema
 
 CORE = schema._schema
 MESSAGES = "messages(first: 100) { edges { node { id } } }"

@@ -13,8 +13,8 @@ from servers import Servers
 from test_command import run_here
 from test_settings import refusal
 
-from db.address import read_address
-from streams.address import check_redis_address
+from tertulia.db.address import read_address
+from tertulia.streams.redis.address import check_redis_address
 
 Url = Callable[..., str]
 

@@ -34,10 +34,10 @@ from media import pdf
 from people import register, signed
 from running import killed_after, tertulia
 
-from server.command import serve
-from server.services import LAST_WORDS
-from server.serving import DRAIN_SECONDS, _config
-from server.settings import OF_CLIENTS, Settings, variable_name
+from tertulia.cli.main import serve
+from tertulia.server.run import DRAIN_SECONDS, _config
+from tertulia.server.services import LAST_WORDS
+from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 
 FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())
 SETTINGS = {variable_name(field) for field in Settings.model_fields}
@@ -255,17 +255,35 @@ def sources(stage: list[Step]) -> list[str]:
 def test_what_the_image_is_built_from_is_there_and_let_through() -> None:
     copied = [path for stage in dockerfile() for path in sources(stage)]
     assert [path for path in copied if not (ROOT / path).exists() or not let_through(path)] == []
-    modules = PROJECT["tool"]["uv"]["build-backend"]["module-name"]
-    assert set(modules) | {"pyproject.toml", PROJECT["project"]["readme"], "LICENSE"} <= set(copied)
+    linked = {
+        str(link.resolve().relative_to(ROOT)) for link in (ROOT / "src" / "tertulia").iterdir() if link.is_symlink()
+    }
+    assert linked == {"schema", "resolvers", "db"}
+    assert linked | {"src", "pyproject.toml", PROJECT["project"]["readme"], "LICENSE"} <= set(copied)
 
 
 def test_no_data_no_secret_and_no_history_goes_into_the_build() -> None:
-    kept = [".env", "deploy/.env", "server/.env", "tertulia.db", "db/tertulia.db", "tertulia.db-secret", ".git/config"]
-    kept += [".venv/bin/python", "node_modules/x/index.js", "web/app/node_modules/x/index.js", "web/build/index.html"]
-    kept += ["tertulia-attachments/x", "tests/people.py", "server/__pycache__/app.pyc"]
+    kept = [
+        ".env",
+        "deploy/.env",
+        "src/tertulia/server/.env",
+        "tertulia.db",
+        "db/tertulia.db",
+        "tertulia.db-secret",
+        ".git/config",
+    ]
+    kept += [
+        ".venv/bin/python",
+        "node_modules/x/index.js",
+        "web/app/node_modules/x/index.js",
+        "src/tertulia/web/build/index.html",
+    ]
+    kept += ["tertulia-attachments/x", "tests/people.py", "src/tertulia/server/__pycache__/app.pyc"]
     assert [path for path in kept if let_through(path)] == []
     assert [
-        path for path in ("server/app.py", "web/app/src/main.tsx", "db/migrations/env.py") if not let_through(path)
+        path
+        for path in ("src/tertulia/server/app.py", "web/app/src/main.tsx", "db/migrations/env.py")
+        if not let_through(path)
     ] == []
 
 

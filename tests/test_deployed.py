@@ -19,7 +19,7 @@ import forking
 import httpx2
 import pytest
 from client import FOLLOW, Api, look_again, raw_socket, wait_until
-from deployed import PROXIES, ROOT, compose, dotenv, interpolated
+from deployed import PROXIES, compose, dotenv, interpolated
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
 from former import HEAD, former_code
 from people import register, signed
@@ -51,7 +51,7 @@ class Deployment:
     """Two replicas behind a proxy; `api` is somebody who signed in through it."""
 
     def __init__(
-        self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str], code: Path = ROOT
+        self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str], code: Path = forking.CODE
     ) -> None:
         self.folder, self.place, self.claude, self.settings = folder, place, claude, settings
         self.code = code
@@ -119,7 +119,7 @@ def settings_of_a_replica(folder: Path) -> dict[str, str]:
     return kept | {"TERTULIA_ATTACHMENTS": str(folder / "attachments")} | ROOMY
 
 
-def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = ROOT) -> None:
+def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = forking.CODE) -> None:
     """Do what the service of that name does before the replicas start."""
     named = {name.upper(): value for name, value in place.items()}
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **settings, **named}
@@ -129,15 +129,15 @@ def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = RO
 
 
 @contextmanager
-def deployed(folder: Path, servers: Servers, proxy: str, code: Path = ROOT) -> Generator[Deployment]:
+def deployed(folder: Path, servers: Servers, proxy: str, code: Path = forking.CODE) -> Generator[Deployment]:
     require(proxy)
     options = [interpolated(word, {}) for word in compose()["services"]["redis"]["command"][1:]]
     redis = RedisServer(folder / "redis", *options)
     with ExitStack() as stack, counting() as claude:
         stack.callback(redis.stop)
         place = {"database_url": create_database(servers.postgres_url()), "redis_url": redis.url(0)}
-        settings = settings_of_a_replica(folder) | (PATIENT if code is not ROOT else {})
-        known = {name: value for name, value in settings.items() if code is ROOT or name not in NEW_SETTINGS}
+        settings = settings_of_a_replica(folder) | (PATIENT if code != forking.CODE else {})
+        known = {name: value for name, value in settings.items() if code == forking.CODE or name not in NEW_SETTINGS}
         migrate(folder, place, known, code)
         found = Deployment(folder, place, claude, known, code)
         found.redis = redis
@@ -355,7 +355,7 @@ def test_an_upgrade_under_load_is_seen_by_nobody(servers: Servers, tmp_path: Pat
         # As docs/deploying.md has it: first the database, while all still run, then one replica, then the other.
         migrate(tmp_path, deployment.place, deployment.settings)
         assert execute(deployment.place, version) == [(HEAD,)]
-        deployment.code, deployment.settings = ROOT, settings_of_a_replica(tmp_path) | PATIENT
+        deployment.code, deployment.settings = forking.CODE, settings_of_a_replica(tmp_path) | PATIENT
         for number in (0, 1):
             loads.append(deployment.begin())
             assert deployment.replicas[number].end() == 0, deployment.replicas[number].said()

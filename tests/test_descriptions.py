@@ -19,11 +19,15 @@ from graphql import (
 )
 from strawberry.types.base import get_object_definition
 
-from claude import json_schema, media, prompt
-from db import paging
-from resolvers import attachments, inputs, search, sending, tools, viewing
-from schema.root import schema
-from schema.shows import described
+from tertulia.attachments import media
+from tertulia.claude import prompt
+from tertulia.db import paging
+from tertulia.resolvers import attachments, inputs, search, tools
+from tertulia.resolvers import send as sending
+from tertulia.resolvers import viewer as viewing
+from tertulia.schema.declare import described
+from tertulia.schema.root import schema
+from tertulia.tools import json_schema
 
 ERROR = "Error"
 

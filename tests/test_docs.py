@@ -41,13 +41,13 @@ from graphql import (
 from media import pdf
 from people import MODE, register, signed
 from programs import NEED_ALL, find_program, require
+from reference import write_reference
 from running import settings, tertulia
 
-from claude.errors import ErrorCode
-from docs.reference import write_reference
-from server.command import app, users
-from server.settings import OF_CLIENTS, Settings, variable_name
-from server.tooling import open_toolbox
+from tertulia.claude.errors import ErrorCode
+from tertulia.cli.main import app, users
+from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
+from tertulia.server.tooling import open_toolbox
 
 SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 SCHEMA = build_schema(SDL)

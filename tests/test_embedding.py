@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from running import lay, running, settings
 from starlette.requests import HTTPConnection
 
-from db.tables import Status
-from resolvers.context import Viewer
-from resolvers.errors import InvalidInput
-from server.app import Tertulia
+from tertulia.db.tables import Status
+from tertulia.resolvers.context import Viewer
+from tertulia.resolvers.errors import InvalidInput
+from tertulia.server.app import Tertulia
 
 PEOPLE = {"token-of-ada": Viewer("ada@example.com", "Ada"), "token-of-grace": Viewer("grace@example.com", "Grace")}
 

@@ -5,12 +5,12 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as some
 
-from claude.pieces import utf16_length
-from claude.sse import EventReader
-from resolvers.inputs import MAX_TEXT
-from server.accept import preferred
-from streams.encoding import decode, encode
-from streams.events import (
+from tertulia.claude.deltas import utf16_length
+from tertulia.claude.sse import EventReader
+from tertulia.resolvers.inputs import MAX_TEXT
+from tertulia.server.http.negotiation import preferred
+from tertulia.streams.codec import decode, encode
+from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     Delta,
@@ -19,7 +19,7 @@ from streams.events import (
     ThinkingDelta,
     fold,
 )
-from streams.stream import Stream
+from tertulia.streams.stream import Stream
 
 ID = UUID(int=1)
 
@@ -120,6 +120,6 @@ def test_any_accept_header_is_read(header: str) -> None:
 
 
 def test_the_longest_text_fits_into_a_request() -> None:
-    from server.graphql_requests import MAX_BODY
+    from tertulia.server.http.graphql_request import MAX_BODY
 
     assert MAX_TEXT * 6 < MAX_BODY

@@ -28,8 +28,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from claude import generator
 from tertulia import failpoints, isolation
+from tertulia.generation import manager
 
 ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: TypeError("struck"),
@@ -37,7 +37,7 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: MemoryError("struck"),
     lambda: OperationalError("struck", {}, Exception("struck")),
 )
-import_module("server.app")  # it declares all failpoints
+import_module("tertulia.server.app")  # it declares all failpoints
 ONCE = ("end.save_failure",)
 """Steps at which an item is struck once: an end that is never saved, not even as a failure, is tried for ever."""
 STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
@@ -201,7 +201,7 @@ def test_what_is_raised_at_a_step_costs_only_its_item(
     step: str, tmp_path: Path, claude: dict[str, Any], seeds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tertulia.db").write_bytes(seeds.read_bytes())
-    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
     walk(step, tmp_path, claude, replicas=1)
 
 
@@ -227,7 +227,7 @@ def walk(step: str, folder: Path, settings: dict[str, Any], replicas: int) -> No
 def test_the_same_for_steps_of_redis(
     step: str, tmp_path: Path, claude: dict[str, Any], servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
     # The usual leases: shorter ones lapse on a busy machine, and the other replica takes healthy answers over.
     walk(step, tmp_path, claude | servers.settings() | {"lease_seconds": 10.0}, replicas=2)
 

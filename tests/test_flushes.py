@@ -20,13 +20,13 @@ from running import tertulia
 from scripted import Gate, Reply, says, scripted, uses
 from test_tools import answer
 
-from claude import generator
-from claude.settling import CHANGED, ENDED
-from streams.encoding import decode
-from streams.events import GenerationEvent, TextDelta
-from streams.redis_log import RedisLog
-from streams.redis_scripts import stream_key
 from tertulia import failpoints
+from tertulia.generation import manager
+from tertulia.generation.finalizer import CHANGED, ENDED
+from tertulia.streams.codec import decode
+from tertulia.streams.events import GenerationEvent, TextDelta
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.redis.scripts import stream_key
 
 pytestmark = pytest.mark.joined
 
@@ -125,7 +125,7 @@ def test_redis_has_all_content_before_the_row_says_that_an_answer_was_stopped(
     tmp_path: Path, place: Json, held: HeldRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What Redis lacks is shown once the row has it.
-    monkeypatch.setattr(generator, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
     with ExitStack() as stack:
         api = serve(stack, tmp_path, place, says("one ", "two", Gate()))
         answered = api.send("Hello")["generation"]["id"]

@@ -69,9 +69,9 @@ def pair(
     keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, "lease_seconds": LEASE}
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("claude.generator.CHECKPOINT_SECONDS", LEASE / 4)
-        for module in ("memory", "redis_reader"):
-            patch.setattr(f"streams.{module}.SILENCE", 1.0)
+        patch.setattr("tertulia.generation.manager.CHECKPOINT_SECONDS", LEASE / 4)
+        for module in ("memory", "redis.reader"):
+            patch.setattr(f"tertulia.streams.{module}.SILENCE", 1.0)
         addresses = [stack.enter_context(tertulia(folder, **place, **keyed)) for _ in range(2)]
         yield [stack.enter_context(Api(address)) for address in addresses]
 

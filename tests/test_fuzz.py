@@ -14,8 +14,8 @@ from running import tertulia
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from resolvers.limits import Rate
-from server import sign_in
+from tertulia.ratelimit.limits import Rate
+from tertulia.server.auth import sessions
 
 PROTOCOL_CODES = {None, 1000, 1008, 1009, 1013, 4400, 4401, 4403, 4408, 4409, 4429}
 PIECES = st.recursive(
@@ -47,7 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A server without limits, so that each request is answered for what it says."""
     unlimited = {"request_limit": "1000000", "upload_limit": "1000000"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sign_in, "TRIES_OF_ADDRESS", Rate("sign-in from an address", "1000000/minute"))
+        patch.setattr(sessions, "TRIES_OF_ADDRESS", Rate("sign-in from an address", "1000000/minute"))
         with tertulia(tmp_path_factory.mktemp("fuzz"), **MODE, **unlimited) as found:
             yield found
 

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from server import guesses, passwords
-from server.guesses import Guesses, LocalFailures
-from server.passwords import Passwords
+from tertulia.server.auth import passwords
+from tertulia.server.auth import throttle as guesses
+from tertulia.server.auth.passwords import Passwords
+from tertulia.server.auth.throttle import Guesses, LocalFailures
 
 Result = TypeVar("Result")
 HERE, THERE = "192.0.2.1", "192.0.2.2"

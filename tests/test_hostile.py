@@ -11,7 +11,7 @@ from client import Api, Json
 from graphql import get_introspection_query
 from running import tertulia
 
-from server.settings import Settings
+from tertulia.server.settings import Settings
 
 ME = "{ viewer { id } }"
 CODE = "QUERY_TOO_COMPLEX"

@@ -208,7 +208,7 @@ def test_a_document_is_prepared_once_for_each_request_and_kept_where_it_is_short
         parsed.append(query)
         return parse(query, **options)
 
-    monkeypatch.setattr("schema.documents.parse", counting)
+    monkeypatch.setattr("tertulia.schema.documents.parse", counting)
     query = f"query OnlyOfThisTest {{ viewer {{ name }} }}{padding}"
     for _ in range(5):
         assert post(api, {"query": query}).json() == ANSWER

@@ -65,33 +65,33 @@ ONE_REQUEST = "it serves one request, which fails as a whole"
 ISOLATED = "each item is isolated by what is called"
 BOUNDED = "it is no loop over stored items"
 KNOWN = {
-    "claude/calling.py blocks_of": ISOLATED,
-    "claude/checkpoint.py _save": "where one fails, each is saved by itself",
-    "claude/checkpoint.py _save_each": ISOLATED,
-    "claude/files.py fill": "of one answer",
-    "claude/files.py forget": "of one answer",
-    "claude/finishing.py save_end": "of one answer; where one part fails, each is saved by itself",
-    "claude/finishing.py save_failure": ISOLATED,
-    "claude/generator.py _settle": ISOLATED,
-    "claude/generator.py sweep": ISOLATED,
-    "claude/mcp_servers.py start": BOUNDED,
-    "claude/model_check.py check_models": BOUNDED,
-    "claude/removing.py remove_user": "of one user; what fails is repeated with the whole",
-    "claude/rounds.py end": "of one answer",
-    "claude/writing.py _hear": "of one answer",
+    "src/tertulia/tools/execution.py blocks_of": ISOLATED,
+    "src/tertulia/generation/checkpoint.py _save": "where one fails, each is saved by itself",
+    "src/tertulia/generation/checkpoint.py _save_each": ISOLATED,
+    "src/tertulia/attachments/files.py fill": "of one answer",
+    "src/tertulia/attachments/files.py forget": "of one answer",
+    "src/tertulia/generation/persistence.py save_end": "of one answer; where one part fails, each is saved by itself",
+    "src/tertulia/generation/persistence.py save_failure": ISOLATED,
+    "src/tertulia/generation/manager.py _settle": ISOLATED,
+    "src/tertulia/generation/manager.py sweep": ISOLATED,
+    "src/tertulia/tools/mcp/servers.py start": BOUNDED,
+    "src/tertulia/claude/model_check.py check_models": BOUNDED,
+    "src/tertulia/generation/retention.py remove_user": "of one user; what fails is repeated with the whole",
+    "src/tertulia/generation/tool_rounds.py end": "of one answer",
+    "src/tertulia/generation/loop.py _hear": "of one answer",
     "resolvers/conversations.py delete_conversation": ONE_REQUEST,
-    "resolvers/exporting.py export": ONE_REQUEST,
-    "resolvers/following.py _follow": "of one follower",
-    "resolvers/importing.py _store": ONE_REQUEST,
-    "resolvers/importing.py import_file": ONE_REQUEST,
-    "resolvers/limits.py standing": BOUNDED,
-    "resolvers/sending.py _ask": BOUNDED,
-    "resolvers/submitting.py _take": ONE_REQUEST,
+    "src/tertulia/transfer/exporter.py export": ONE_REQUEST,
+    "resolvers/follow.py _follow": "of one follower",
+    "src/tertulia/transfer/importer.py _store": ONE_REQUEST,
+    "src/tertulia/transfer/importer.py import_file": ONE_REQUEST,
+    "src/tertulia/ratelimit/limits.py standing": BOUNDED,
+    "resolvers/send.py _ask": BOUNDED,
+    "resolvers/tool_results.py _take": ONE_REQUEST,
     "resolvers/tools.py check_tools": ONE_REQUEST,
-    "server/oidc.py _welcome": BOUNDED,
-    "server/terminal.py _answer_calls": BOUNDED,
-    "streams/redis_reader.py _read_once": ISOLATED,
-    "server/uploads.py _write": "of one upload",
+    "src/tertulia/server/auth/oidc.py _welcome": BOUNDED,
+    "src/tertulia/cli/chat.py _answer_calls": BOUNDED,
+    "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
+    "src/tertulia/server/http/uploads.py _write": "of one upload",
 }
 """Loops that wait for something at each item and are no `ItemLoop`, with the reason why one item costs no others."""
 
@@ -99,17 +99,20 @@ KNOWN = {
 def waiting_loops() -> set[str]:
     """Find the functions with a loop that waits for something at each item."""
     found = set[str]()
-    for package in ("claude", "streams", "server", "resolvers"):
-        for file in (ROOT / package).glob("*.py"):
+    packages = [
+        folder for folder in (ROOT / "src" / "tertulia").iterdir() if folder.is_dir() and not folder.is_symlink()
+    ]
+    for package in (*packages, ROOT / "resolvers"):
+        for file in package.rglob("*.py"):
             functions = [
                 node
                 for node in ast.walk(ast.parse(file.read_text()))
-                if isinstance(node, ast.AsyncFunctionDef) and not file.name.startswith("simulator")
+                if isinstance(node, ast.AsyncFunctionDef) and "simulator" not in file.parts
             ]
             for function in functions:
                 loops = [node for node in ast.walk(function) if isinstance(node, ast.For)]
                 if any(isinstance(part, ast.Await | ast.AsyncWith) for loop in loops for part in ast.walk(loop)):
-                    found.add(f"{package}/{file.name} {function.name}")
+                    found.add(f"{file.relative_to(ROOT)} {function.name}")
     return found
 
 

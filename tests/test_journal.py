@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from streams.encoding import encode
-from streams.events import GenerationEvent, GenerationStarted, TextDelta
-from streams.journal import Journal
+from tertulia.streams.codec import encode
+from tertulia.streams.events import GenerationEvent, GenerationStarted, TextDelta
+from tertulia.streams.journal import Journal
 
 
 def deltas(id: UUID, first: int, texts: Sequence[str]) -> list[GenerationEvent]:
@@ -101,7 +101,7 @@ def fill_disk(patch: pytest.MonkeyPatch, left: int) -> None:
         free[0] -= written
         return written
 
-    patch.setattr("streams.journal.os.pwrite", pwrite)
+    patch.setattr("tertulia.streams.journal.os.pwrite", pwrite)
 
 
 @pytest.mark.parametrize("left", [0, 1_000])

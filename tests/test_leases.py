@@ -11,11 +11,11 @@ from client import Json
 from conftest import EMBEDDED
 from running import lay
 
-from db import accounts, leases
-from db.database import AsyncSession, Database
-from db.inserting import insert
-from db.tables import Conversation, Generation, Message, Role, Status, new_id
-from db.tool_calls import CallStatus, ToolCall
+from tertulia.db import accounts, leases
+from tertulia.db.database import AsyncSession, Database
+from tertulia.db.inserting import insert
+from tertulia.db.tables import Conversation, Generation, Message, Role, Status, new_id
+from tertulia.db.tool_calls import CallStatus, ToolCall
 
 pytestmark = pytest.mark.both
 

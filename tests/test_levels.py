@@ -10,9 +10,9 @@ from graphql import GraphQLInterfaceType, GraphQLUnionType, get_named_type, is_l
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
-from schema import levels
-from schema.documents import Schema
-from schema.root import schema
+from tertulia.schema import query_fast_path
+from tertulia.schema.documents import Schema
+from tertulia.schema.root import schema
 
 CORE: Any = schema._schema
 DIRECTIVES = ("", "", "", "@include(if: $yes)", "@include(if: $no)", "@skip(if: $yes)", "@skip(if: $no)")
@@ -138,9 +138,9 @@ def test_what_a_level_cannot_give_is_left_to_graphql_core(
     expected = api.ask(PLAIN, conversation=ids["conversation"])
 
     async def cannot(_executor: Any) -> Any:
-        raise levels.Unusual
+        raise query_fast_path.Unusual
 
-    monkeypatch.setattr(levels, "execute", cannot)
+    monkeypatch.setattr(query_fast_path, "execute", cannot)
     assert api.ask(PLAIN, conversation=ids["conversation"]) == expected
 
 

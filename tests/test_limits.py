@@ -17,11 +17,11 @@ from running import stopped_clock, tertulia
 from scripted import Gate, says
 from test_websocket import closing
 
-from db.read_limit import MAX_CHARACTERS, count_stored
-from resolvers import limits
-from resolvers.limits import Rate, Rates
-from streams.occupancy import RedisOccupancy
 from tertulia import failpoints
+from tertulia.db.read_limit import MAX_CHARACTERS, count_stored
+from tertulia.ratelimit import limits
+from tertulia.ratelimit.limits import Rate, Rates
+from tertulia.ratelimit.slots import RedisOccupancy
 
 LIMITS = "{ viewer { limits { name maximum remaining windowSeconds resetsInSeconds } } }"
 VIEWER = "{ viewer { id } }"
@@ -151,7 +151,7 @@ def test_a_connection_keeps_its_place_for_as_long_as_it_is_open(
     tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = WallClock()
-    monkeypatch.setattr("streams.occupancy.time", clock)
+    monkeypatch.setattr("tertulia.ratelimit.slots.time", clock)
     with tertulia(tmp_path, **place, max_sockets_per_user=1) as address, Api(address) as api, api.socket() as opened:
         renewed_until = clock.now + 90
         with stopped_clock(address) as advance:
@@ -184,7 +184,7 @@ def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
     tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = WallClock()
-    monkeypatch.setattr("streams.occupancy.time", clock)
+    monkeypatch.setattr("tertulia.ratelimit.slots.time", clock)
     with tertulia(tmp_path, **place, max_sockets_per_user=1) as address, Api(address) as api:
         viewer = UUID(api.ask(VIEWER)["viewer"]["id"])
 

@@ -11,10 +11,10 @@ from graphql.execution import execute_subscription_event
 from hypothesis import given
 from hypothesis import strategies as some
 
-from schema.documents import Prepared
-from schema.live import DELTAS, Operation, execute, template
-from schema.root import schema
-from streams.events import (
+from tertulia.schema.documents import Prepared
+from tertulia.schema.root import schema
+from tertulia.schema.subscription_fast_path import DELTAS, Operation, execute, template
+from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     GenerationCompleted,

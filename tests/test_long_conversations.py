@@ -11,8 +11,8 @@ from running import execute, tertulia
 from scripted import says
 from test_command import run_here
 
-from claude.removing import Removed, remove_part
-from db.database import Database
+from tertulia.db.database import Database
+from tertulia.generation.retention import Removed, remove_part
 
 LENGTH = 1300
 """SQLite gives up at 1,000 levels of `ON DELETE CASCADE`."""

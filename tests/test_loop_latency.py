@@ -25,8 +25,8 @@ from PIL import Image
 from test_changes import CHANGES
 from test_command import address_in, started
 
-from streams.events import TextDelta
-from streams.stream import Stream
+from tertulia.streams.events import TextDelta
+from tertulia.streams.stream import Stream
 
 BOUND = 0.5
 """Seconds. The rule is 0.1 s; tests share two cores with each other, and waiting for a core is not the loop's fault."""

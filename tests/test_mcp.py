@@ -27,10 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn import Config
 
-from claude import mcp_connection
-from claude.mcp_config import HttpServer, ServerConfig, StdioServer, read_config
-from claude.mcp_servers import McpServers, McpTool
-from claude.tools import Image, Json, Result, ToolContext, ToolError
+from tertulia.tools.base import Image, Json, Result, ToolContext, ToolError
+from tertulia.tools.mcp import connection
+from tertulia.tools.mcp.config import HttpServer, ServerConfig, StdioServer, read_config
+from tertulia.tools.mcp.servers import McpServers, McpTool
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -559,7 +559,7 @@ def test_a_program_that_knows_but_the_old_handshake_is_asked_by_it(tmp_path: Pat
 
 
 def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.5)
+    monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.5)
     ending = "import sys; sys.exit(3)"
 
     async def work() -> None:
@@ -572,7 +572,7 @@ def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, mon
         ) as servers:
             assert all((server.problem is None) == server.connected for server in servers.servers)
             await tool(servers, "there__a")
-            await until(lambda: servers.servers[1].problem != mcp_connection.NOT_YET)
+            await until(lambda: servers.servers[1].problem != connection.NOT_YET)
             assert {server.name: server.problem for server in servers.servers} == {
                 "away": "It cannot be reached.",
                 "ends": "It ended, or closed the connection.",
@@ -585,7 +585,7 @@ def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, mon
 
 
 def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_connection, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
 
     async def work() -> None:
         async with connected(mute=old(tmp_path, quirk="mute")) as servers:
@@ -712,7 +712,7 @@ def test_a_session_that_a_server_forgot_is_made_anew_and_one_that_is_left_is_end
 
 
 def test_a_server_over_http_is_asked_now_and_then_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_connection, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 0.05)
     web = OldWeb()
 
     async def work(address: str) -> None:
@@ -732,7 +732,7 @@ def test_a_server_over_http_is_asked_now_and_then_whether_it_is_there(monkeypatc
 
 @pytest.mark.parametrize("quirk", ["", "mute"], ids=["connected", "connecting"])
 def test_no_program_is_left(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.1)
+    monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.1)
 
     async def work() -> None:
         async with connected(old=old(tmp_path, "a", quirk=quirk), own=modern(tmp_path)):
@@ -767,7 +767,7 @@ def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_
 
 
 def test_a_program_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude.mcp_servers.START_SECONDS", 0.1)
+    monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.1)
     monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
     monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
     stubborn = """

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from streams.events import (
+from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     GenerationCompleted,
@@ -17,10 +17,10 @@ from streams.events import (
     GenerationStarted,
     TextDelta,
 )
-from streams.journal import Journal
-from streams.lease import Lease
-from streams.memory import MemoryLog
-from streams.stream import Stream
+from tertulia.streams.journal import Journal
+from tertulia.streams.lease import Lease
+from tertulia.streams.memory import MemoryLog
+from tertulia.streams.stream import Stream
 
 MINUTE, MEGABYTE = 60.0, 1_000_000
 
@@ -148,7 +148,7 @@ def test_what_is_still_written_is_not_removed_for_what_has_ended() -> None:
 def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         now = 1_000.0
-        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
         log, id, lease = MemoryLog(), uuid4(), held()
         stream = log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])
@@ -209,7 +209,7 @@ def test_the_journal_also_has_what_was_kept_while_the_lease_had_lapsed(
 ) -> None:
     async def work() -> None:
         now = 1_000.0
-        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
         log, id, lease = MemoryLog(Journal(tmp_path)), uuid4(), held()
         log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])
@@ -226,7 +226,7 @@ def test_the_journal_also_has_what_was_kept_while_the_lease_had_lapsed(
 def test_a_log_that_waits_for_the_client_can_be_read_without_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         now = 1_000.0
-        monkeypatch.setattr("streams.lease.clock", lambda: now)
+        monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
         log, id, lease = MemoryLog(), uuid4(), held()
         log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])

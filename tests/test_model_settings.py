@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from test_command import address_in, refused, run, run_here, started
 
-from claude.simulator import create_simulator
-from server.model_settings import find_wrong_models
+from tertulia.server.model_settings import find_wrong_models
+from tertulia.simulator.app import create_simulator
 
 NAMED = ["TERTULIA_DEFAULT_MODEL", "TERTULIA_MODELS", "TERTULIA_TITLE_MODEL"]
 
@@ -94,7 +94,7 @@ def test_a_server_starts_while_claude_cannot_be_reached_and_says_so(tmp_path: Pa
 def test_models_that_could_not_be_checked_at_the_start_are_checked_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("server.model_settings.CHECK_AGAIN", 0.05)
+    monkeypatch.setattr("tertulia.server.model_settings.CHECK_AGAIN", 0.05)
     with gateway("my-model") as found:
         asked = {name.lower(): value for name, value in found.items()}
         with tertulia(tmp_path, **asked, default_model="claude-none"):

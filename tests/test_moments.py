@@ -7,8 +7,8 @@ from client import WAIT, Json
 from conftest import EMBEDDED
 from running import lay
 
-from db import accounts
-from db.database import LEFT_FOR_OTHERS, Database
+from tertulia.db import accounts
+from tertulia.db.database import LEFT_FOR_OTHERS, Database
 
 pytestmark = pytest.mark.both
 

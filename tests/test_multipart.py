@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from media import image
 
-from server.multipart import MalformedForm, MultipartReader, PartBegins
+from tertulia.server.http.multipart import MalformedForm, MultipartReader, PartBegins
 
 PNG = image()
 FILE = b'name="file"; '

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from claude.simulator_rules import Refused, check
+from tertulia.simulator.request_rules import Refused, check
 
 COUNT = int(os.environ.get("TERTULIA_MUTATIONS", "60"))
 BATCH = 200 if COUNT > 200 else 30

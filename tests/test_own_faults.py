@@ -17,9 +17,9 @@ from running import tertulia
 from scripted import Gate, says
 from sqlalchemy.exc import OperationalError
 
-from claude.errors import UNSAVED
-from resolvers import following
 from tertulia import failpoints
+from tertulia.claude.errors import UNSAVED
+from tertulia.resolvers import follow
 
 
 def break_database(folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_query_that_meets_a_fault_is_executed_once_and_keeps_its_other_fields(
         asked.append("messages")
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("db.generations.get_many", broken)
+    monkeypatch.setattr("tertulia.db.generations.get_many", broken)
     with caplog.at_level(logging.ERROR):
         response = api.post(
             '{ viewer { name } generation(id: "01a2222f-1598-7103-827e-4b09fe747d25") { id } models { id } }'
@@ -92,7 +92,7 @@ def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_pa
 def test_no_listener_hangs_when_an_answer_cannot_be_saved(
     staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("claude.patience.PATIENCE", 1.0)
+    monkeypatch.setattr("tertulia.generation.retry.PATIENCE", 1.0)
     gate = Gate()
     stage = staged(says("half", gate))
     sent = stage.api.send("Hello")["generation"]["id"]
@@ -123,8 +123,8 @@ def test_an_answer_that_the_database_has_not_taken_for_a_minute_is_given_up(
     async def no(_database: object) -> bool:
         return False
 
-    monkeypatch.setattr("claude.settling.answers", no)
-    monkeypatch.setattr("claude.settling.time", SimpleNamespace(monotonic=lambda: 25.0 * len(tried)))
+    monkeypatch.setattr("tertulia.generation.finalizer.answers", no)
+    monkeypatch.setattr("tertulia.generation.finalizer.time", SimpleNamespace(monotonic=lambda: 25.0 * len(tried)))
     with failpoints.armed("end.save", away):
         last = staged(says("Hello")).api.answer("Hello")
     # It was tried for the last time after 50 seconds, which had become 75 when it failed.
@@ -135,9 +135,9 @@ def test_an_answer_that_the_database_has_not_taken_for_a_minute_is_given_up(
 def test_who_follows_on_another_server_goes_on_while_the_database_is_away(
     staged: Staged, tmp_path: Path, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.memory.SILENCE", 0.2)
+    monkeypatch.setattr("tertulia.streams.memory.SILENCE", 0.2)
     failed = threading.Event()
-    read = following._read
+    read = follow._read
 
     async def noted(*arguments: Any) -> Any:
         try:
@@ -146,7 +146,7 @@ def test_who_follows_on_another_server_goes_on_while_the_database_is_away(
             failed.set()
             raise
 
-    monkeypatch.setattr(following, "_read", noted)
+    monkeypatch.setattr(follow, "_read", noted)
     gate = Gate()
     stage = staged(says("half", gate, " whole"))
     sent = stage.api.send("Hello")["generation"]["id"]

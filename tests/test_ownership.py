@@ -15,7 +15,7 @@ from media import image
 from people import MODE, register, signed
 from running import tertulia
 
-from schema.root import schema
+from tertulia.schema.root import schema
 
 SECRET = "xylophone"
 """A word that only the one user has said."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from claude.prices import TABLE, VERSION, Prices
+from tertulia.billing.prices import TABLE, VERSION, Prices
 
 DOLLAR = 10**12
 """Units."""

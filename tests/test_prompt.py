@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from claude.prompt import (
+from tertulia.claude.prompt import (
     LeftOut,
     build_request,
     go_on,

@@ -12,7 +12,7 @@ from conftest import Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
 
-from db.tables import now
+from tertulia.db.tables import now
 
 
 def numbers(events: list[Json]) -> list[int]:
@@ -228,7 +228,7 @@ def test_10_a_key_is_good_for_24_hours_and_then_for_another_send(
 
     def send(hours: float, text: str) -> Json:
         later = now() + timedelta(hours=hours)
-        monkeypatch.setattr("db.generations.now", lambda: later)
+        monkeypatch.setattr("tertulia.db.generations.now", lambda: later)
         return stage.api.send(text, idempotencyKey=key)
 
     first = send(0, "Hello")

@@ -12,10 +12,10 @@ import pytest
 import redis as redis_client
 from servers import RedisServer
 
-from streams.events import GenerationStarted, TextDelta
-from streams.lease import Lease
-from streams.redis_log import RedisLog
-from streams.redis_scripts import stream_key
+from tertulia.streams.events import GenerationStarted, TextDelta
+from tertulia.streams.lease import Lease
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.redis.scripts import stream_key
 
 
 @pytest.fixture

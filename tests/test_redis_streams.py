@@ -14,16 +14,17 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from servers import Servers
 
-from claude.calling import Bounds
-from streams import redis_reader, redis_writer
-from streams.encoding import encode
-from streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
-from streams.lease import Lease
-from streams.redis_log import RedisLog
-from streams.redis_reader import RedisReader
-from streams.redis_scripts import holder_key, stream_key
-from streams.stream import Follower
 from tertulia import failpoints
+from tertulia.streams.codec import encode
+from tertulia.streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
+from tertulia.streams.lease import Lease
+from tertulia.streams.redis import reader as redis_reader
+from tertulia.streams.redis import writer as redis_writer
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.redis.reader import RedisReader
+from tertulia.streams.redis.scripts import holder_key, stream_key
+from tertulia.streams.stream import Follower
+from tertulia.tools.execution import Bounds
 
 MINUTE = 60
 
@@ -137,7 +138,7 @@ def test_redis_is_sent_at_most_25_batches_a_second_and_asked_again_only_now_and_
             while len(slept) < number:
                 await sleep(0.005)
 
-        monkeypatch.setattr("streams.redis_writer.asyncio", Pausing(pause))
+        monkeypatch.setattr("tertulia.streams.redis.writer.asyncio", Pausing(pause))
         id = uuid4()
         async with opened(url) as log, opened(url) as reader:
             with failpoints.armed("redis.sending", fail):

@@ -23,7 +23,7 @@ from graphql import (
 )
 from running import forget_logs, tertulia
 
-from schema.root import schema
+from tertulia.schema.root import schema
 
 TYPES = schema.core.type_map
 PAGING = {"first": "Int", "last": "Int", "after": "String", "before": "String"}

@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
+from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 
 AFTERS = st.none() | st.integers(-2, 14)
 LOGS = st.none() | st.builds(LogState, st.integers(0, 12), st.booleans())

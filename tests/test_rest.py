@@ -13,7 +13,7 @@ from conftest import Staged
 from running import tertulia
 from scripted import START, Gate, Reply, end, says, text
 
-from server import streaming
+from tertulia.server.http import streams
 
 
 def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
@@ -218,7 +218,7 @@ def test_the_stream_starts_before_claude_says_anything(staged: Staged) -> None:
 
 
 def test_a_silence_is_no_silence_to_a_proxy(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     before, between = Gate(), Gate()
     api = staged(says(before, "At last", between, ", and more")).api
     with api.http.stream("POST", "/chat/stream", json={"message": "Hello"}) as response:

@@ -13,9 +13,9 @@ from media import image
 from running import execute, tertulia
 from scripted import Gate, says
 
-from server.opening import open_log
-from streams.log import EventLog, Signals
-from streams.memory import MemoryLog
+from tertulia.server.opening import open_log
+from tertulia.streams.log import EventLog, Signals
+from tertulia.streams.memory import MemoryLog
 
 LISTED = "{ conversations { edges { node { id } } } }"
 TEMPORARY = "{ conversations(filter: {temporary: true}) { edges { node { id temporary } } } }"
@@ -148,7 +148,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventLog]:
         found.append(log)
         return log, signals, alone
 
-    monkeypatch.setattr("server.services.open_log", open_and_note)
+    monkeypatch.setattr("tertulia.server.services.open_log", open_and_note)
     return found
 
 

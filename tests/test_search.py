@@ -16,9 +16,9 @@ from scripted import START as BEGINS
 from scripted import Reply, end, says, text
 from test_long_conversations import chain
 
-from db.search import AT_ONCE
-from db.words import bare_words, terms, words
-from resolvers.search import passage
+from tertulia.db.search import AT_ONCE
+from tertulia.db.words import bare_words, terms, words
+from tertulia.resolvers.search import passage
 
 SEARCH = """query ($words: String!, $first: Int, $after: String, $last: Int, $before: String) {
   searchMessages(query: $words, first: $first, after: $after, last: $last, before: $before) {

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from running import running
 
-from claude.simulator import create_simulator
+from tertulia.simulator.app import create_simulator
 
 MODEL = "claude-opus-5-5"
 

@@ -11,7 +11,7 @@ from anthropic.types import Message
 from media import image
 from running import running
 
-from claude.simulator import create_simulator
+from tertulia.simulator.app import create_simulator
 
 Json = dict[str, Any]
 

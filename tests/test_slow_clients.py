@@ -14,8 +14,8 @@ from media import image
 from running import running, settings
 from test_websocket import closing
 
-from server.app import create_app
-from server.http_protocol import HttpProtocol
+from tertulia.server.app import create_app
+from tertulia.server.runtime.http_protocol import HttpProtocol
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
 

@@ -19,8 +19,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from server.app import create_app
-from server.sockets import SocketProtocol
+from tertulia.server.app import create_app
+from tertulia.server.runtime.socket_protocol import SocketProtocol
 
 Json = dict[str, Any]
 SSE = "text/event-stream"
@@ -192,7 +192,7 @@ def stalled(stage: Stage, gate: Gate) -> Generator[tuple[str, ClientConnection]]
 def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 0.5)
+    monkeypatch.setattr("tertulia.server.http.websocket.STALLED_SECONDS", 0.5)
     gate = Gate()
     stage = staged(says(*PIECES, gate), max_sockets_per_user=1)
     last: Json | None = None
@@ -208,8 +208,8 @@ def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
 
 
 def test_a_client_that_reads_again_is_told_why_it_was_let_go(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.graphql_ws.STALLED_SECONDS", 0.5)
-    monkeypatch.setattr("server.sockets.CLOSE_SECONDS", WAIT)
+    monkeypatch.setattr("tertulia.server.http.websocket.STALLED_SECONDS", 0.5)
+    monkeypatch.setattr("tertulia.server.runtime.socket_protocol.CLOSE_SECONDS", WAIT)
     closing = threading.Event()
     send = SocketProtocol.send
 

@@ -16,8 +16,8 @@ from running import tertulia
 from scripted import Gate, Reply, says
 from servers import RedisServer, Servers
 
-from claude import budget
-from streams import redis_log
+from tertulia.billing import budget
+from tertulia.streams.redis import log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
 
@@ -79,7 +79,7 @@ def test_a_limit_that_is_reached_is_counted(tmp_path: Path) -> None:
 def test_what_waits_for_a_redis_that_hangs_is_told_all_the_time(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_log, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(log, "ANSWER_SECONDS", 0.5)
     redis = RedisServer(tmp_path / "redis")
     place = {"database_url": servers.settings()["database_url"], "redis_url": redis.url(0)}
     try:

@@ -10,7 +10,7 @@ from conftest import Staged
 from running import execute, tertulia
 from scripted import Gate, Reply, says
 
-from claude.titles import MAX_TITLE, title_in
+from tertulia.generation.titles import MAX_TITLE, title_in
 
 CHANGES = "subscription { conversationChanges { kind conversation { id title } } }"
 SMALL = "claude-haiku-5-5"

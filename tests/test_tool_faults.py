@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 from client import Api, Json, Socket
 from scripted import Gate, Reply, ScriptedClaude, says, scripted, uses
@@ -14,8 +15,8 @@ from test_tools import CLIENT, conversation_of, follow, own, results, submit, un
 
 TOOLS = {
     "TERTULIA_TOOLS": "some_tools",
-    # The root first: it names the code that is forked, which all tests share.
-    "PYTHONPATH": f"{Path(__file__).parent.parent}:{Path(__file__).parent}",
+    # The code first: it names what is forked, which all tests share.
+    "PYTHONPATH": f"{forking.CODE}:{Path(__file__).parent}",
 }
 LOST = "The server was lost while this ran: it may have been carried out, or not."
 

@@ -12,8 +12,8 @@ from scripted import says
 from test_mcp import OLD
 from test_schemas import CREATE
 
-from claude import toolbox
-from claude.tool_schemas import schema_for_claude
+from tertulia.tools import registry
+from tertulia.tools.schemas import schema_for_claude
 
 PAGE = {"type": "object", "properties": {"page": {"type": "string"}}, "required": ["page"]}
 BASE = {"type": "object", "properties": {"base": {"type": "string"}, "page": {"type": "string"}}, "required": ["base"]}
@@ -112,7 +112,7 @@ def test_tools_that_are_left_out_are_named_and_the_others_are_offered(staged: St
 def test_the_log_warns_of_tools_that_cost_much(
     staged: Staged, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toolbox, "TOKENS_TO_WARN", 1000)
+    monkeypatch.setattr(registry, "TOKENS_TO_WARN", 1000)
     tools = [{"name": f"t{n}", "description": "x" * 400, "inputSchema": {"type": "object"}} for n in range(30)]
     staged(says("Hi"), mcp_config=with_tools(tmp_path, tools))
     lines = [record.getMessage() for record in caplog.records if "of every request" in record.getMessage()]

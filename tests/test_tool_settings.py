@@ -16,7 +16,7 @@ from scripted import says, uses
 from test_command import run_here
 from test_tools import MODULE, answer, call, follow, results, served, submit
 
-from claude import calling
+from tertulia.tools import execution
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ class Remembering(NoOpTracer):
 
 def test_each_call_is_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spans = Spans()
-    monkeypatch.setattr(calling, "tracer", spans.get_tracer("tertulia"))
+    monkeypatch.setattr(execution, "tracer", spans.get_tracer("tertulia"))
     with served(tmp_path) as api:
         block = answer(api, call("who"))[1]["generation"]["message"]["content"][0]
     (name, attributes) = spans.begun[0]

@@ -17,11 +17,11 @@ from running import execute, tertulia
 from running import settings as make_settings
 from scripted import Gate, says, uses
 
-from db.tables import Generation as Row
-from db.tables import Message, Status
-from resolvers import following
-from resolvers.context import Context
 from tertulia import failpoints
+from tertulia.db.tables import Generation as Row
+from tertulia.db.tables import Message, Status
+from tertulia.resolvers import follow as following
+from tertulia.resolvers.context import Context
 
 MODULE = "some_tools"
 RESULTS = "__typename ... on GenerationPayload { generation { status } } ... on InvalidInput { field } ... on Error { message }"
@@ -223,7 +223,7 @@ def test_a_stop_that_comes_while_an_answer_begins_to_wait_ends_it(tmp_path: Path
 def test_the_results_of_tools_are_stored_before_claude_is_asked_again(
     staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("claude.generator.CHECKPOINT_SECONDS", 1_000.0)
+    monkeypatch.setattr("tertulia.generation.manager.CHECKPOINT_SECONDS", 1_000.0)
     gate = Gate()
     stage = staged(uses(("who", {})), replace(says("Done."), gate=gate), tools=(MODULE,))
     sent = stage.api.send("Who am I?")["generation"]["id"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import forking
 import pytest
 from client import Api, Json
 from faults import CountingClaude, Server, counting
@@ -133,7 +134,7 @@ class Traced:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Server, Collector]]:
     here = Path(__file__).parent
-    tools = {"TERTULIA_TOOLS": "some_tools", "TERTULIA_LOG_FORMAT": "json", "PYTHONPATH": f"{here.parent}:{here}"}
+    tools = {"TERTULIA_TOOLS": "some_tools", "TERTULIA_LOG_FORMAT": "json", "PYTHONPATH": f"{forking.CODE}:{here}"}
     with (
         collecting() as collector,
         counting(pace=1) as claude,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from scripted import START, Gate, Reply, ScriptedClaude, end, says, scripted, sse, text
 
-from claude.connection import Claude, Deadlines
-from claude.errors import ErrorCode, describe
-from claude.pacing import LATE, LONGEST, Pace
+from tertulia.claude.backpressure import LATE, LONGEST, Pace
+from tertulia.claude.client import Claude, Deadlines
+from tertulia.claude.errors import ErrorCode, describe
 
 
 class Hello:

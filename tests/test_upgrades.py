@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import forking
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -30,11 +31,11 @@ from sqlalchemy import Connection, inspect
 from test_command import environment, refused, run, run_here
 from test_tools import submit
 
-from db import migrate as migrating
-from db.database import open_engine
-from db.errors import DatabaseUnavailable
-from db.migrate import MIGRATIONS, migrate, schema_of
-from db.tables import METADATA
+from tertulia.db import migrate as migrating
+from tertulia.db.database import open_engine
+from tertulia.db.errors import DatabaseUnavailable
+from tertulia.db.migrate import MIGRATIONS, migrate, schema_of
+from tertulia.db.tables import METADATA
 
 ROOT = Path(__file__).parent.parent
 REVISIONS = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
@@ -190,7 +191,7 @@ FORKS = """
 import asyncio, os, signal, sys
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from db.migrate import migrate
+from tertulia.db.migrate import migrate
 
 def die_at(point):
     seen = 0
@@ -228,7 +229,7 @@ else:
 def _forked(place: Json, *arguments: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", FORKS, place["database_url"], *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(forking.CODE)},
         check=True,
         capture_output=True,
         text=True,
@@ -468,7 +469,8 @@ def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def _served_by(code: Path, folder: Path, given: dict[str, str]) -> Generator[tuple["subprocess.Popen[str]", str]]:
     """Serve with the code in a folder; gives the process and its address."""
-    program = "from server.command import main; main()"
+    module = "tertulia.cli.main" if (code / "tertulia" / "cli").exists() else "server.command"
+    program = f"from {module} import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "serve", "--port", "0"],
         cwd=folder,

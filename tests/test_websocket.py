@@ -18,7 +18,7 @@ from running import tertulia
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from server.graphql_ws import SocketHandler
+from tertulia.server.http.websocket import SocketHandler
 
 VIEWER = {"query": "{ viewer { name } }"}
 ANSWER = {"data": {"viewer": {"name": "local"}}}

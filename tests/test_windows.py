@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits import parse
 
-from resolvers import windows
-from resolvers.windows import LocalWindows
+from tertulia.ratelimit import memory
+from tertulia.ratelimit.memory import LocalWindows
 
 RATE = parse("5/10 seconds")
 steps = st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.floats(0, 7)), max_size=40)
@@ -36,7 +36,7 @@ def test_no_stretch_has_more_than_the_rate_and_nothing_less_is_refused(steps: li
 
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows, "time", clock)
+        patch.setattr(memory, "time", clock)
         asyncio.run(walk())
 
 
@@ -51,5 +51,5 @@ def test_whoever_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
         assert {len(kept) for kept in vars(local)["_windows"].values()} == {1}
 
     clock = Clock()
-    monkeypatch.setattr(windows, "time", clock)
+    monkeypatch.setattr(memory, "time", clock)
     asyncio.run(walk())

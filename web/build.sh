@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the page of web/app into web/build, with the Node of this machine, or else with one from a wheel.
+# Builds the page of web/app into src/tertulia/web/build, with the Node of this machine, or else with one from a wheel.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${1:-.venv/bin/python}

@@ -22,7 +22,7 @@ const compressed: Plugin = {
   },
 };
 
-// `npm run build` writes what server/pages.py shows at /; `npm run dev` shows changes at once, beside a running server.
+// `npm run build` writes what src/tertulia/server/http/pages.py shows at /; `npm run dev` shows changes at once, beside a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), compressed],
   base: command === "build" ? "./" : "/",
@@ -31,7 +31,7 @@ export default defineConfig(({ command }) => ({
     renderBuiltUrl: (filename, { hostType }) => (hostType === "html" ? `assets/app/${filename}` : { relative: true }),
   },
   build: {
-    outDir: "../build",
+    outDir: "../../src/tertulia/web/build",
     emptyOutDir: true,
     assetsDir: ".",
     target: "es2022",

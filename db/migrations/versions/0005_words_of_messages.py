@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from db.search import insertion
+from tertulia.db.search import insertion
 
 revision = "0005"
 down_revision = "0004"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from db.names import skeleton
+from tertulia.db.names import skeleton
 
 revision = "0017"
 down_revision = "0016"

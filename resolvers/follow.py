@@ -1,0 +1,310 @@
+"""Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
+
+import re
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from graphql.type.scalars import GRAPHQL_MAX_INT
+from opentelemetry import trace
+
+from tertulia.claude.tracing import QUIET, tracer
+from tertulia.db import tool_calls
+from tertulia.db.errors import AWAY
+from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
+from tertulia.db.tables import UNFINISHED, Generation, Message, Status
+from tertulia.db.tool_calls import CallStatus
+from tertulia.generation.retry import patiently
+from tertulia.resolvers.arguments import (
+    AfterEvent,
+    AfterEvents,
+    BeforeEvent,
+    BeforeEvents,
+    First,
+    FirstEvents,
+    GenerationId,
+    Last,
+    LastEvents,
+    Resume,
+)
+from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.errors import BadUserInput
+from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
+from tertulia.streams.events import (
+    GenerationCompleted,
+    GenerationEvent,
+    GenerationFailed,
+    GenerationStopped,
+    TerminalEvent,
+    ToolResultsRequired,
+    fold,
+)
+from tertulia.streams.stream import Follower, Stream
+
+RESTART_SECONDS = 5.0
+"""For how long a database that is away is asked again where an answer is to be followed: as long as a restart takes."""
+NOT_FOUND = "there is no generation with this id."
+
+
+@dataclass(slots=True)
+class MessageSnapshot(GenerationEvent):
+    """All that is written up to `sequence`."""
+
+    message: Message
+    reason: SnapshotReason | None = None
+
+
+async def generation_events(
+    info: Info, generation_id: GenerationId, after: Resume = None
+) -> AsyncGenerator[GenerationEvent]:
+    """The token stream of one answer: before the first token, midway or after the end, for any number of listeners.
+
+    Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events after that
+    number follow. Where they are no longer kept, the number is unknown or is that of the terminal event, a snapshot
+    says why and replaces what the client has, also in the middle of a stream. It completes after the one terminal
+    event, and a client that leaves never stops the answer.
+
+    It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
+    many as it can (20,000, and 100 on one socket, unless it says otherwise).
+    """
+    async with aclosing(follow_after(info.context, generation_id, after)) as followed:
+        async for event in followed:
+            yield event
+
+
+async def follow_after(context: Context, generation_id: str, after: int | None) -> AsyncGenerator[GenerationEvent]:
+    """Follow an answer of the viewer's, in one of the places that the server has for followers.
+
+    Args:
+        context: That of the viewer.
+        generation_id: The answer.
+        after: The number of the last event that is known; None to begin with a snapshot.
+
+    Raises:
+        BadUserInput: The viewer has no such answer.
+        GraphQLError: The server follows as many answers as it can.
+    """
+    rows = _Rows(*await patiently(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS))
+    with context.services.subscriptions.one(ends=True):
+        async with aclosing(_follow(context, rows, after)) as followed:
+            async for event in followed:
+                yield event
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A generation and its answer, as they were read together."""
+
+    generation: Generation
+    message: Message
+
+    @property
+    def state(self) -> RowState:
+        match self.generation.status:
+            case Status.AWAITING_TOOL_RESULTS if self.generation.tools_expire_at is not None:
+                return RowState(self.generation.sequence, Phase.WAITING)
+            case status if status in UNFINISHED:
+                return RowState(self.generation.sequence)
+            case _:
+                # An answer that ended before its first event has a terminal one nevertheless.
+                return RowState(max(self.generation.sequence, 1), Phase.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """How a stream goes on: what comes before the events of the log after `after`, and the log, where there is one."""
+
+    events: list[GenerationEvent]
+    after: int
+    log: Stream | None
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
+
+
+async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[GenerationEvent]:
+    """Yield a snapshot, then all events after it, to the end."""
+    rows = await _read(context, generation_id)
+    async with aclosing(_follow(context, rows, None)) as followed:
+        async for event in followed:
+            yield event
+
+
+async def _follow(context: Context, rows: _Rows, after: int | None) -> AsyncGenerator[GenerationEvent]:
+    generation = rows.generation
+    follower = Follower(0 if after is None else after, context.push)
+    with _traced(generation, follower) as span:
+        # Not for longer: what a generator attaches its reader would have too.
+        with trace.use_span(span, **QUIET):
+            beginning = await _begin(context, rows, after)
+        how = _how(beginning.events)
+        span.set_attribute("tertulia.follow.how", how)
+        context.services.watch.followed(how)
+        for event in beginning.events:
+            follower.after = event.sequence
+            yield event
+        ended = beginning.ended
+        while not ended:
+            async with aclosing(context.log.follow(generation.id, follower)) as batches:
+                async for batch in batches:
+                    # Silence: another process may have ended it without a word, or the log cannot be reached.
+                    for event in batch or await _news(context, generation.id, follower.after):
+                        follower.after = event.sequence
+                        yield event
+                        ended = isinstance(event, TerminalEvent)
+                    if ended:
+                        return
+
+
+@contextmanager
+def _traced(generation: Generation, follower: Follower) -> Generator[trace.Span]:
+    """Open the span of one who follows, from the first event to the last, or until they leave."""
+    ids: dict[str, str | int] = {
+        "gen_ai.conversation.id": str(generation.conversation_id),
+        "tertulia.generation.id": str(generation.id),
+        "tertulia.follow.after": follower.after,
+    }
+    span = tracer.start_span("follow", attributes=ids)
+    try:
+        yield span
+    finally:
+        span.set_attribute("tertulia.follow.sequence", follower.after)
+        span.end()
+
+
+def _how(beginning: Sequence[GenerationEvent]) -> str:
+    first = beginning[0] if beginning else None
+    if not isinstance(first, MessageSnapshot):
+        return "resumed"
+    return "snapshot" if first.reason is None else first.reason.value
+
+
+async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bool = False) -> _Beginning:
+    """Read the log, plan the replay, and build what comes before the events of the log."""
+    written = await context.log.read(rows.generation.id)
+    newest = written.newest if written else None
+    if written is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
+        # To learn that the log cannot be read may take seconds; and an end, or a wait, is in the row before the log.
+        rows = await _read(context, rows.generation.id)
+    log = LogState(written.shown, written.over) if written else None
+    replay = plan_replay(after, log, rows.state, waited=waited)
+    message = rows.message
+    if replay.snapshot is Source.LOG and written:
+        # Nothing was awaited since the log was looked at: its number and its text belong together.
+        message = message.model_copy(update={"content": fold(written.behind(0))})
+    found: list[GenerationEvent] = []
+    if replay.snapshot is not None:
+        found.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
+    if replay.row_event:
+        # An event has the same content whenever it is sent: the row knows only the calls that still wait.
+        sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
+        found.append(newest if newest is not None and sent else await _last_event(context, rows))
+    return _Beginning(found, found[-1].sequence if found else replay.after, written)
+
+
+async def _news(context: Context, generation_id: UUID, seen: int) -> list[GenerationEvent]:
+    """Return what the row, or the log of a process that has taken over, has after what was seen."""
+    try:
+        rows = await _read(context, generation_id)
+    except AWAY:
+        # Whoever writes the answer goes on without the database, and so do those who follow it.
+        return []
+    if plan_replay(seen, LogState(seen), rows.state, waited=True) == Replay(seen):
+        return []
+    found = await _begin(context, rows, seen, waited=True)
+    return found.events or (found.log.behind(seen) if found.log else [])
+
+
+async def _read(context: Context, generation_id: UUID) -> _Rows:
+    found = await context.loaders.with_answers.load(generation_id)
+    if found is None:
+        raise BadUserInput("generationId", "the conversation was deleted.")
+    return _Rows(*found)
+
+
+async def events(
+    info: Info,
+    root: Generation,
+    after: AfterEvents = None,
+    first: FirstEvents = None,
+    last: LastEvents = None,
+    before: BeforeEvents = None,
+) -> Connection[GenerationEvent]:
+    """The stream's events as a list, for clients that poll: the same numbers as `generationEvents`.
+
+    At most 100 a page. Where the log is gone or `after` is unknown or the number of the terminal event, the first one
+    is a `MessageSnapshot` that says why. `after` and `before` are numbers; `eventLog` takes cursors.
+    """
+    size = MAX_PAGE if first is None and last is None else first
+    page = Page(size, str(after) if after else None, last, None if before is None else str(before))
+    return await _event_page(info.context, root, page, after or 0, before)
+
+
+async def event_log(
+    info: Info,
+    root: Generation,
+    first: First = None,
+    after: AfterEvent = None,
+    last: Last = None,
+    before: BeforeEvent = None,
+) -> Connection[GenerationEvent]:
+    """The list `events` with the arguments of all other connections, for Relay's `@connection`.
+
+    Pages hold at most 100, and 50 unless asked. Where the events that a page asks for are no longer kept, it begins
+    with a `MessageSnapshot` that says why, as `events` does.
+    """
+    page = Page(first, after, last, before)
+    sequences = (_sequence("after", after), _sequence("before", before))
+    return await _event_page(info.context, root, page, sequences[0] or 0, sequences[1])
+
+
+def _sequence(argument: str, cursor: str | None) -> int | None:
+    """Return the sequence that a cursor of `eventLog` names; raise PageError for anything but a GraphQL Int."""
+    if cursor is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", cursor) or int(cursor) > GRAPHQL_MAX_INT:
+        raise PageError(argument, "is not a cursor of this list")
+    return int(cursor)
+
+
+async def _event_page(
+    context: Context, root: Generation, page: Page, after: int, before: int | None
+) -> Connection[GenerationEvent]:
+    found = await _begin(context, await _read(context, root.id), after, waited=True)
+    listed = [*found.events, *(found.log.each(found.after) if found.log and not found.ended else ())]
+    if before is not None:
+        # A snapshot replaces the events before its number, so it answers for those before a lower number too.
+        listed = [event for event in listed if event.sequence < before or isinstance(event, MessageSnapshot)]
+    return connect(listed[::-1] if page.backward else listed, page, lambda event: str(event.sequence))
+
+
+async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:
+    wanted = as_uuid(generation_id)
+    found = await context.loaders.with_answers.load(wanted) if wanted else None
+    if found is None:
+        raise BadUserInput("generationId", NOT_FOUND)
+    return found
+
+
+async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
+    """Return the event that the row of an answer has, which has ended or waits for the client."""
+    generation, sequence = rows.generation, rows.state.sequence
+    if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
+        async with context.read() as session:
+            calls = await tool_calls.of_generation(session, generation.id)
+        waits = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
+        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waits}
+        approvals = [index for index, block in uses.items() if waits[block["id"]].asks_first]
+        return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
+    if generation.status is Status.COMPLETED:
+        return GenerationCompleted(generation.id, sequence)
+    if generation.status is Status.STOPPED:
+        return GenerationStopped(generation.id, sequence)
+    return GenerationFailed(generation.id, sequence, generation.error or {})
+
+
+async def event_generation(info: Info, root: GenerationEvent) -> Generation | None:
+    """The generation as it is now."""
+    return await info.context.loaders.generations.load(root.generation_id)

@@ -1,0 +1,344 @@
+"""Asking for an answer: the one transaction behind sendMessage, editMessage and regenerateMessage; and stopping it."""
+
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from tertulia.billing.budget import BudgetSpent, PriceUnknown
+from tertulia.db import changes, conversations, generations, leases, messages, search
+from tertulia.db.database import AsyncSession
+from tertulia.db.inserting import insert
+from tertulia.db.messages import OnBranch
+from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
+from tertulia.generation.input import Work, work_of
+from tertulia.generation.state import Owner
+from tertulia.resolvers.arguments import GenerationId, means
+from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from tertulia.resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
+from tertulia.resolvers.options import check_for_model, check_options, stored
+from tertulia.resolvers.tools import check_tools
+from tertulia.resolvers.turns import Turn, of_edit, of_regeneration, of_send
+
+MAX_QUEUE = 10
+MAX_SIDE_BY_SIDE = 4
+"""Branches of one conversation that are answered at once."""
+FINISHING_SECONDS = 5.0
+"""After which an answer may have ended."""
+MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
+
+Input = SendMessage | EditMessage | RegenerateMessage
+Locate = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessagePayload:
+    """What a send gives back at once; `replayed` when an idempotency key gave an earlier result back."""
+
+    conversation: Conversation
+    user_message: Message
+    generation: Generation
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPayload:
+    """The generation as it is now."""
+
+    generation: Generation
+
+
+async def send_message(
+    info: Info, input: Annotated[SendMessage, means("What to say, where, and how it is to be answered.")]
+) -> SendMessagePayload:
+    """Stores the user's message, starts Claude's answer and returns at once; follow `generationEvents`.
+
+    Sent twice with the same `idempotencyKey`, it is stored and answered once.
+
+    - `InvalidInput`: a text that is blank or too long; attachments, options or tools that cannot be taken; a key that
+      is no UUID, or was used for something else.
+    - `NotFound`: there is no such conversation, or no such message in it.
+    - `ConversationBusy`: it is being answered already, or ten messages wait in line; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    """
+    return await send(info.context, input)
+
+
+async def edit_message(
+    info: Info, input: Annotated[EditMessage, means("Which message, in what words, and how it is to be answered.")]
+) -> SendMessagePayload:
+    """A new version of a user message: a sibling branch with its own answer. The new branch is the active one.
+
+    The old version stays. Doing it twice without an `idempotencyKey` makes two versions.
+
+    - `InvalidInput`: a message of Claude's; a text that is blank or too long; attachments, options or a key that
+      cannot be taken.
+    - `NotFound`: there is no such message.
+    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    """
+    _check_content(input)
+    return await _ask(info.context, input, of_edit)
+
+
+async def regenerate_message(
+    info: Info, input: Annotated[RegenerateMessage, means("Which answer, and how it is to be asked for again.")]
+) -> SendMessagePayload:
+    """A new answer beside an existing one. The new branch is the active one.
+
+    The old answer stays. Doing it twice without an `idempotencyKey` makes two answers.
+
+    - `InvalidInput`: a message of the user's; options or a key that cannot be taken.
+    - `NotFound`: there is no such message.
+    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
+    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
+    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    """
+    return await _ask(info.context, input, of_regeneration)
+
+
+async def send(context: Context, input: SendMessage) -> SendMessagePayload:
+    """What sendMessage and the REST routes do."""
+    _check_content(input)
+    return await _ask(context, input, of_send)
+
+
+async def stop(context: Context, id: str) -> Generation:
+    """Stop an answer of the viewer's and return its final state; raises NotFound."""
+    wanted = as_uuid(id)
+    if wanted is None or await context.loaders.generations.load(wanted) is None:
+        raise NotFound(id, "generation")
+    asked = time.monotonic()
+    await context.generator.stop(wanted)
+    context.services.watch.stopped(time.monotonic() - asked)
+    stopped = await context.loaders.generations.load(wanted)
+    if stopped is None:
+        raise NotFound(id, "generation")
+    return stopped
+
+
+async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
+    """Check, store, commit, and only then start."""
+    if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
+        raise InvalidInput("idempotencyKey", "must be a UUID.")
+    await check_options(context, input.options)
+    if isinstance(input, SendMessage) and input.conversation_id is None:
+        await check_tools(context, input.tools)
+    if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
+        # What the model takes of attachments is fetched now: it is looked at inside a transaction.
+        await context.models.list()
+    for _ in range(MAX_INTERRUPTS):
+        try:
+            return await _ask_once(context, input, locate)
+        except ConversationBusy as busy:
+            waits = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
+            if not waits and input.when_busy is not WhenBusy.INTERRUPT:
+                raise
+            await context.generator.stop(busy.generation.id)
+    return await _ask_once(context, input, locate)
+
+
+async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
+    """Stops an answer wherever it runs; what was written so far is kept. No content follows once it has returned.
+
+    Stopping twice, or what has ended, is no error: it gives the final state.
+
+    - `NotFound`: there is no such answer.
+    """
+    return GenerationPayload(await stop(info.context, id))
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    """What a send will store.
+
+    `work`: what Claude will be asked; None where the generation waits for another one to end (`waits_for`).
+    """
+
+    turn: Turn
+    answer: Message
+    generation: Generation
+    work: Work | None
+
+    @property
+    def payload(self) -> SendMessagePayload:
+        """What the send returns."""
+        return SendMessagePayload(self.turn.conversation, self.turn.asked, self.generation)
+
+
+async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
+    """Decide, store and commit; then start."""
+    if context.generator.draining:
+        raise RateLimited(1.0, "This server is about to stop; send again.")
+    viewer = context.viewer
+    async with context.database.write() as session:
+        await leases.lock_owner(session, viewer.user_id)
+        replayed = await _replay(session, viewer.user_id, input)
+        if replayed is not None:
+            return replayed
+        plan = await _decide(session, context, input, locate)
+        await _store(session, context, input, plan)
+    if plan.work is not None:
+        context.generator.start(
+            plan.generation, plan.work, Owner(viewer.user_id, viewer.name, plan.turn.conversation.id)
+        )
+    context.changed()
+    return plan.payload
+
+
+async def _decide(session: AsyncSession, context: Context, input: Input, locate: Locate) -> SendPlan:
+    """Read what the send depends on, and decide what it stores; writes nothing."""
+    owner = context.viewer.user_id
+    turn = await locate(session, context, input)
+    conversation = turn.conversation
+    check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
+    is_empty = conversation.active_leaf_id is None
+    unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
+    front = _in_front(unfinished.get(conversation.id, []), turn, input.when_busy)
+    await context.services.limits.check_send(owner)
+    answer, generation = _rows(turn, input)
+    if front is not None:
+        # Whichever process ends that one claims this one.
+        generation.waits_for = front.id
+        return SendPlan(turn, answer, generation, work=None)
+    await _check_running(session, context)
+    tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
+    work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
+    _begin(generation, context, work)
+    return SendPlan(turn, answer, generation, work)
+
+
+async def _store(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
+    """Store all of it in the caller's transaction."""
+    owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
+    conversation = turn.conversation
+    await _insert(session, turn, plan.answer)
+    if plan.work is not None:
+        # As late as it can be: until the commit, nobody else can reserve of the server's budget.
+        generation.reserved = await _reserve(session, context, plan.work)
+    await insert(session, [generation])
+    if input.idempotency_key is not None:
+        await _keep_key(session, owner, input, generation.id)
+    created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
+    started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if plan.work is not None else []
+    if created or started:
+        await changes.record(session, owner, *created, *started)
+
+
+def _in_front(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
+    """Give whom it has to wait for, where it may wait: an answer on its branch, or the last where too many run."""
+    branch = {one.message.id for one in turn.branch}
+    waiting = [one for one in unfinished if one.status is Status.QUEUED]
+    crowded = len(unfinished) - len(waiting) >= MAX_SIDE_BY_SIDE
+    # Who interrupts wants no other answer beside the new one.
+    everything = crowded or when_busy is WhenBusy.INTERRUPT
+    in_front = [one for one in unfinished if everything or one.message_id in branch]
+    if not in_front:
+        return None
+    if when_busy is not WhenBusy.QUEUE:
+        raise ConversationBusy(in_front[0])
+    if len(waiting) >= MAX_QUEUE:
+        raise ConversationBusy(in_front[0], f"{MAX_QUEUE} messages are waiting in this conversation already.")
+    return in_front[-1]
+
+
+def _model(turn: Turn, input: Input) -> str:
+    return (input.options and input.options.model) or turn.conversation.model
+
+
+def _options(turn: Turn, input: Input) -> Json:
+    return turn.conversation.options | stored(input.options)
+
+
+def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
+    answer = Message(
+        conversation_id=turn.conversation.id,
+        parent_id=turn.asked.id,
+        role=Role.ASSISTANT,
+        depth=turn.asked.depth + 1,
+    )
+    generation = Generation(
+        conversation_id=turn.conversation.id,
+        message_id=answer.id,
+        model=_model(turn, input),
+        options=_options(turn, input),
+    )
+    return answer, generation
+
+
+async def _check_running(session: AsyncSession, context: Context) -> None:
+    most = context.services.limits.generations
+    if most is not None and await generations.count_running(session, context.viewer.user_id) >= most:
+        raise RateLimited(FINISHING_SECONDS, f"At most {most:,} answers at once: wait for one to end, or stop one.")
+
+
+async def _reserve(session: AsyncSession, context: Context, work: Work) -> int | None:
+    model = context.models.known(work.model)
+    try:
+        return await context.services.budget.reserve(session, context.viewer.user_id, work, model)
+    except BudgetSpent as spent:
+        raise BudgetExceeded(spent.resets_at, str(spent)) from None
+    except PriceUnknown:
+        raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
+
+
+def _begin(generation: Generation, context: Context, work: Work) -> None:
+    generation.status = Status.RUNNING
+    generation.started_at = now()
+    generation.prefix = work.prefix
+    generation.holder = context.generator.holder
+    generation.lease_until = context.generator.lease_end()
+
+
+async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:
+    conversation = turn.conversation
+    conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
+    if turn.new_conversation:
+        await insert(session, [conversation])
+    await turn.attached.keep(session, conversation.id)
+    await insert(session, [turn.asked, answer] if turn.new_message else [answer])
+    if turn.new_message and not conversation.temporary:
+        await search.add(session, (conversation.owner_id, turn.asked.id, turn.asked.content))
+
+
+async def _keep_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:
+    key, mark = str(input.idempotency_key), _fingerprint(input)
+    await insert(session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=mark, generation_id=generation_id)])
+
+
+async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
+    """Return what an earlier send with the same idempotency key returned; None where there was none."""
+    if input.idempotency_key is None:
+        return None
+    key = await generations.by_key(session, owner, input.idempotency_key)
+    if key is None:
+        return None
+    if key.fingerprint != _fingerprint(input):
+        raise InvalidInput("idempotencyKey", "was used for another send within 24 hours.")
+    generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
+    answer = (await messages.get_many(session, owner, [generation.message_id]))[generation.message_id]
+    asked = answer.parent_id or answer.id
+    user_message = (await messages.get_many(session, owner, [asked]))[asked]
+    conversation = await conversations.get(session, owner, generation.conversation_id)
+    if conversation is None:
+        raise NotFound(str(generation.conversation_id), "conversation")
+    return SendMessagePayload(conversation, user_message, generation, replayed=True)
+
+
+def _check_content(input: SendMessage | EditMessage) -> None:
+    if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
+        raise blank("text")
+    check_text("text", input.text, MAX_TEXT)
+
+
+def _fingerprint(input: Input) -> str:
+    values: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
+    # A key stands for one operation with one input.
+    named = values if isinstance(input, SendMessage) else {"operation": type(input).__name__, **values}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()

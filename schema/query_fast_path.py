@@ -1,0 +1,271 @@
+"""Queries, a level at a time: every field of a list's rows is read for all of them together.
+
+graphql-core walks each row by itself, and pays for each field of each row what a level pays once: which fields are
+selected, their arguments, their types, what is awaited. Selections are collected and arguments are read by graphql-core
+itself. What this module cannot do (introspection, a null where none may be, mistakes of the client) is left to it: it
+executes the query from its beginning. Both give the same: tests/test_levels.py compares them. A fault of the server is
+not tried again; it costs the field of the root that it is in.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from inspect import iscoroutine
+from itertools import islice
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import graphql
+from graphql import GraphQLBoolean, GraphQLString, pyutils
+from graphql.execution import collect_fields, values
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import Info
+
+from tertulia.db.paging import PageError
+from tertulia.db.read_limit import ReadLimitExceeded, count_shown
+from tertulia.resolvers.errors import ExpectedError
+from tertulia.schema.executor import count_value
+from tertulia.schema.turns import share_loop
+
+Read = Callable[[Sequence[Any]], list[Any]]
+Executor = Any  # graphql-core's; its declared types, and those of what is in it, are unknown in part
+types: Any = graphql
+collecting: Any = collect_fields
+arguments_of: Any = values.get_argument_values
+AS_THEY_ARE: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
+"""Leaves that JSON writes as they stand, where they are of this very class."""
+MANY = 500
+"""Values of a field that are read, or completed, without looking at the clock before."""
+
+
+class Unusual(Exception):
+    """Something that is left to graphql-core."""
+
+
+RETRIED = (Unusual, ExpectedError, PageError, graphql.GraphQLError)
+"""What graphql-core executes after a level could not: it reports a client's mistake with its place."""
+LEFT = (*RETRIED, ReadLimitExceeded)
+"""What ends the execution."""
+
+
+class Objects(NamedTuple):
+    """Objects of one type behind one selection, and the results that their fields go to."""
+
+    type: Any
+    selected: Any
+    sources: list[Any]
+    results: list[dict[str, Any]]
+    root: str | None
+    """The response key of the root's field that they are in; None for the root itself."""
+
+
+class Column(NamedTuple):
+    """One field of all objects of a level: its values as the resolver gave them."""
+
+    key: str
+    selected: Any
+    type: Any
+    values: list[Any]
+    results: list[dict[str, Any]]
+    root: str
+
+
+async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
+    """Give the data of a validated query, and the faults by the root's field that each has cost.
+
+    Raises what is left to graphql-core, and ReadLimitExceeded.
+    """
+    data: dict[str, Any] = {}
+    faults: dict[str, Exception] = {}
+    level = [Objects(executor.schema.query_type, None, [executor.root_value], [data], None)]
+    while level:
+        columns = await _read(executor, level, faults)
+        await _awaited(columns, faults)
+        level = await _next_level(executor, columns, faults)
+    return (_without(executor, data, faults) if faults else data), faults
+
+
+def _without(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
+    """Give the data without what faults have cost: all of it where a field of the root cannot be null."""
+    root = executor.schema.query_type
+    collected = collecting.collect_fields(
+        executor.schema, executor.fragments, executor.variable_values, root, executor.operation
+    )
+    for key in faults:
+        field = root.fields[collected.grouped_field_set[key][0].node.name.value]
+        if types.is_non_null_type(field.type):
+            return None
+        data[key] = None
+    return {key: data[key] for key in collected.grouped_field_set}
+
+
+async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exception]) -> list[Column]:
+    columns: list[Column] = []
+    try:
+        for objects in level:
+            for column in _columns(executor, objects, faults):
+                columns.append(column)
+                _count(column)
+                if len(column.values) > MANY:
+                    await share_loop()
+    except BaseException:
+        for value in (value for column in columns for value in column.values if iscoroutine(value)):
+            value.close()
+        raise
+    return columns
+
+
+def _count(column: Column) -> None:
+    """Count the text of a column as soon as it is read: the next one may be the same text again."""
+    type_: Any = types.get_named_type(column.type)
+    if type_ is GraphQLString:
+        count_shown(sum([len(value) for value in column.values if value.__class__ is str]))
+    elif type_.name == "JSON":
+        for value in column.values:
+            count_value(value)
+
+
+def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception]) -> Iterator[Column]:
+    common = (executor.schema, executor.fragments, executor.variable_values)
+    if objects.selected is None:
+        collected = collecting.collect_fields(*common, objects.type, executor.operation)
+    else:
+        collected = collecting.collect_subfields(*common, executor.operation, objects.type, objects.selected)
+    for key, selected in collected.grouped_field_set.items():
+        name = selected[0].node.name.value
+        if name == "__typename":
+            names = [objects.type.name] * len(objects.sources)
+            yield Column(key, selected, GraphQLString, names, objects.results, objects.root or key)
+            continue
+        field = objects.type.fields.get(name)
+        if field is None:
+            raise Unusual(name)
+        root = objects.root or key
+        try:
+            values = _reader(executor, objects.type, field, key, selected)(objects.sources)
+        except LEFT:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+            faults.setdefault(root, error)
+        else:
+            yield Column(key, selected, field.type, values, objects.results, root)
+
+
+def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Any) -> Read:
+    shown = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    if shown.is_basic_field:
+        attribute = attrgetter(shown.python_name)
+        return lambda sources: list(map(attribute, sources))
+    given: dict[str, Any] = arguments_of(field, selected[0].node, executor.variable_values) if field.args else {}
+    # The path is not an object's own, and no resolver of ours reads it: errors are graphql-core's to tell.
+    path = pyutils.Path(None, key, parent.name)
+    info = executor.build_resolve_info(field, [details.node for details in selected], parent, path)
+    if given or shown.extensions:
+        resolve = field.resolve
+        return lambda sources: [resolve(source, info, **given) for source in sources]
+    resolver = shown.base_resolver
+    function = resolver.wrapped_func
+    if resolver.info_parameter:
+        function = partial(function, info=Info(_raw_info=info, _field=shown))
+    if resolver.root_parameter:
+        return lambda sources: [function(root=source) for source in sources]
+    return lambda sources: [function() for _ in sources]
+
+
+async def _awaited(columns: list[Column], faults: dict[str, Exception]) -> None:
+    """Put in the place of what is awaited what it gives; all of a level is awaited together, so that loaders batch."""
+    places = [
+        (column, place)
+        for column in columns
+        for place, value in enumerate(column.values)
+        if hasattr(value, "__await__")
+    ]
+    found = await asyncio.gather(*(column.values[place] for column, place in places), return_exceptions=True)
+    for (column, place), value in zip(places, found, strict=True):
+        if isinstance(value, BaseException):
+            if isinstance(value, LEFT) or not isinstance(value, Exception):
+                raise value
+            faults.setdefault(column.root, value)
+        column.values[place] = value
+
+
+async def _next_level(executor: Executor, columns: list[Column], faults: dict[str, Exception]) -> list[Objects]:
+    """Complete all fields of a level; give the objects of the next one."""
+    level: list[Objects] = []
+    for column in columns:
+        if len(column.values) > MANY:
+            await share_loop()
+        if column.root not in faults:
+            try:
+                level += _complete(executor, column)
+            except LEFT:
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+                faults[column.root] = error
+    return [objects for objects in level if objects.root not in faults]
+
+
+def _complete(executor: Executor, column: Column) -> list[Objects]:
+    """Write a field into its objects' results; give the objects that stand in it."""
+    below: dict[Any, Objects] = {}
+    completed = _Completion(executor, column.selected, below, column.root).complete(column.type, column.values)
+    for result, value in zip(column.results, completed, strict=True):
+        result[column.key] = value
+    return list(below.values())
+
+
+class _Completion(NamedTuple):
+    """The completion of one field's values (GraphQL specification, CompleteValue), all of them at once."""
+
+    executor: Executor
+    selected: Any
+    below: dict[Any, Objects]
+    root: str
+
+    def complete(self, type_: Any, given: list[Any]) -> list[Any]:
+        if types.is_non_null_type(type_):
+            if any(value is None for value in given):
+                raise Unusual("null")
+            return self.complete(type_.of_type, given)
+        if types.is_list_type(type_):
+            return self._lists(type_.of_type, given)
+        if types.is_leaf_type(type_):
+            return _leaves(type_, given)
+        return [None if value is None else self._object(type_, value) for value in given]
+
+    def _lists(self, item_type: Any, given: list[Any]) -> list[Any]:
+        if not all(value is None or isinstance(value, (list, tuple)) for value in given):
+            raise Unusual("not a list")
+        items = iter(self.complete(item_type, [item for value in given if value is not None for item in value]))
+        return [None if value is None else list(islice(items, len(value))) for value in given]
+
+    def _object(self, type_: Any, value: Any) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        found = self.below.get(value.__class__)
+        if found is None:
+            found = Objects(_runtime_type(self.executor, type_, value), self.selected, [], [], self.root)
+            self.below[value.__class__] = found
+        found.sources.append(value)
+        found.results.append(result)
+        return result
+
+
+def _leaves(type_: Any, given: list[Any]) -> list[Any]:
+    plain = AS_THEY_ARE.get(type_)
+    write = type_.coerce_output_value
+    written = [value if value is None or value.__class__ is plain else write(value) for value in given]
+    if any(after is None and before is not None for before, after in zip(given, written, strict=True)):
+        raise Unusual("null")
+    return written
+
+
+def _runtime_type(executor: Executor, type_: Any, value: Any) -> Any:
+    """Give the object type of a value. A class of ours is shown by the same type wherever it stands."""
+    candidates: Any = executor.schema.get_possible_types(type_) if types.is_abstract_type(type_) else [type_]
+    for candidate in candidates:
+        if candidate.is_type_of is not None:
+            if candidate.is_type_of(value, None) is True:
+                return candidate
+        elif candidate is type_:
+            return candidate
+    raise Unusual(type(value).__name__)

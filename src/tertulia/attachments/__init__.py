@@ -1,0 +1,1 @@
+"""Attachments: inspection of images and documents, and their transfer to Claude."""

@@ -1,0 +1,235 @@
+"""What Claude takes as an image or a document, told by the content of a file and not by its name.
+
+Source of the limits: "Vision" and "PDF support" in the Claude API documentation.
+"""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+from PIL import Image
+
+from tertulia.sandbox.process import MEDIA, OutOfBoundsError, SandboxBusyError
+
+MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
+"""Claude takes 5 MB of base64."""
+MAX_DOCUMENT_BYTES = 22 * 1024 * 1024
+"""A request takes 32 MB, base64 and all else."""
+MAX_BYTES = max(MAX_IMAGE_BYTES, MAX_DOCUMENT_BYTES)
+MAX_SIDE = 8000
+MAX_SIDE_OF_MANY = 2000
+"""Pixels, once a request holds more than MANY_IMAGES."""
+MANY_IMAGES = 20
+MAX_IMAGES, MAX_IMAGES_SMALL = 600, 100
+MAX_PAGES, MAX_PAGES_SMALL = 600, 100
+"""Of all documents of a request; the small ones are those of models with a window of SMALL_WINDOW tokens."""
+SMALL_WINDOW = 200_000
+
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
+PDF = "application/pdf"
+PDF_BEGINS = b"%PDF-"
+PDF_BEGINS_WITHIN = 1024
+FIRST_WORDS = 200
+
+MULTI_PICTURE = "MPO"
+"""What Pillow calls JPEG files that hold more pictures after the first one, as many phones write them."""
+DECODE_SECONDS = 10.0
+"""Processor time; the largest image takes about one."""
+JOB = "media_decode"
+
+# `MAX_SIDE` bounds what is decoded.
+Image.MAX_IMAGE_PIXELS = None
+_PDFIUM: Any = pypdfium2
+# PDFium may be used by one thread at a time.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class UnfitMedia(Exception):
+    """A file that Claude does not take; the message says what it takes."""
+
+
+class UnknownMedia(UnfitMedia):
+    """A file that is neither an image nor a document of a kind that Claude takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a file is; pixels of an image, pages of a document."""
+
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+    pages: int | None = None
+
+
+async def inspect_async(content: Path | bytes) -> Media:
+    """Return what a file, or its bytes, are, outside of the event loop; raise UnfitMedia for what Claude refuses."""
+    job = _job(content)
+    with _bounds_as_refusal():
+        return _media(await MEDIA.run(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+
+
+def inspect(content: Path | bytes) -> Media:
+    """Do the same as `inspect_async`, for threads without an event loop."""
+    job = _job(content)
+    with _bounds_as_refusal():
+        return _media(MEDIA.run_blocking(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    data: bytes = b""
+    path: str | None = None
+
+
+def _job(content: object) -> _Job:
+    if isinstance(content, Path):
+        size = content.stat().st_size
+    elif isinstance(content, bytes):
+        size = len(content)
+    else:
+        raise UnknownMedia(f"its data must be bytes, not {type(content).__name__}.")
+    if size > MAX_BYTES:
+        raise UnfitMedia(f"a file may hold {MAX_BYTES >> 20} MB, not {size / 2**20:.1f}.")
+    return _Job(path=str(content)) if isinstance(content, Path) else _Job(content)
+
+
+@contextmanager
+def _bounds_as_refusal() -> Generator[None]:
+    try:
+        yield
+    except OutOfBoundsError:
+        raise UnfitMedia("the file cannot be read: it is damaged, or too expensive to decode.") from None
+    except SandboxBusyError:
+        raise UnfitMedia("the file cannot be checked now, because the server is busy: try again.") from None
+
+
+def _media(answer: dict[str, Any]) -> Media:
+    if "refused" in answer:
+        raise (UnknownMedia if answer["unknown"] else UnfitMedia)(answer["refused"])
+    return Media(**answer)
+
+
+def decode(data: bytes, path: str | None) -> dict[str, Any]:
+    """Decode a file, as a job of a sandbox process; return what it is, or why it is refused.
+
+    Args:
+        data: The file's bytes, unless there is a path.
+        path: Where the file is.
+    """
+    content = data if path is None else Path(path)
+    try:
+        if path is None:
+            beginning, size = data[:PDF_BEGINS_WITHIN], len(data)
+        else:
+            with Path(path).open("rb") as opened:
+                beginning = opened.read(PDF_BEGINS_WITHIN)
+            size = Path(path).stat().st_size
+        return asdict(_document(content, size) if PDF_BEGINS in beginning else _image(content, size))
+    except UnfitMedia as unfit:
+        return {"refused": str(unfit), "unknown": isinstance(unfit, UnknownMedia)}
+
+
+def first_words(document: bytes) -> str:
+    """Return the beginning of a PDF's first page, as far as it has words. Blocks."""
+    with _ONE_AT_A_TIME:
+        try:
+            opened = _PDFIUM.PdfDocument(document)
+            try:
+                text = str(opened[0].get_textpage().get_text_bounded())
+            finally:
+                opened.close()
+        except _PDFIUM.PdfiumError:
+            return ""
+    return " ".join(text.split())[:FIRST_WORDS]
+
+
+class PictureRoom:
+    """How much room a conversation has for more pictures, which Claude takes together or not at all."""
+
+    def __init__(self, media: list[Media], size_bytes: int, window: int | None, *, inline: bool) -> None:
+        """Count the attachments of the conversation first. `inline`: whether bytes travel in the request itself."""
+        self._media = media
+        self._size = size_bytes if inline else 0
+        self._window = window
+        self._inline = inline
+
+    def take(self, media: Media, size_bytes: int) -> None:
+        """Reserve room for a picture; raise UnfitMedia where there is none."""
+        size = self._size + (size_bytes if self._inline else 0)
+        problem = check_together([*self._media, media], size, self._window)
+        if problem is not None:
+            raise UnfitMedia(problem)
+        self._media.append(media)
+        self._size = size
+
+
+def check_together(media: list[Media], size_bytes: int, window: int | None) -> str | None:
+    """Say what is too much of the attachments of one request; None where Claude takes them all.
+
+    `size_bytes`: of those that travel in the request itself. `window`: the model's, in tokens, if it is known.
+    """
+    small = window is not None and window <= SMALL_WINDOW
+    images = [one for one in media if one.pages is None]
+    pages = sum(one.pages or 0 for one in media)
+    most_images, most_pages = (MAX_IMAGES_SMALL, MAX_PAGES_SMALL) if small else (MAX_IMAGES, MAX_PAGES)
+    if len(images) > most_images:
+        return f"Claude takes at most {most_images} images in a conversation with this model; these are {len(images)}."
+    if len(images) > MANY_IMAGES and any(max(one.width or 0, one.height or 0) > MAX_SIDE_OF_MANY for one in images):
+        return f"of more than {MANY_IMAGES} images none may be larger than {MAX_SIDE_OF_MANY} x {MAX_SIDE_OF_MANY} px."
+    if pages > most_pages:
+        return f"Claude takes documents of at most {most_pages} pages together with this model; these are {pages}."
+    if size_bytes > MAX_DOCUMENT_BYTES:
+        return f"the attachments of a conversation may hold {MAX_DOCUMENT_BYTES >> 20} MB together."
+    return None
+
+
+def _document(content: Path | bytes, size: int) -> Media:
+    if size > MAX_DOCUMENT_BYTES:
+        raise UnfitMedia(f"a document may hold {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
+    try:
+        document = _PDFIUM.PdfDocument(content)
+        try:
+            pages = len(document)
+        finally:
+            document.close()
+    except Exception as error:
+        if "password" in str(error).lower():
+            raise UnfitMedia("the PDF needs a password, which Claude cannot enter.") from error
+        raise UnfitMedia("the PDF is damaged: it cannot be opened.") from error
+    if not 1 <= pages <= MAX_PAGES:
+        raise UnfitMedia(f"a document may have 1 to {MAX_PAGES} pages, not {pages}.")
+    return Media(PDF, pages=pages)
+
+
+def _image(content: Path | bytes, size: int) -> Media:
+    opened = BytesIO(content) if isinstance(content, bytes) else content
+    try:
+        image = Image.open(opened, formats=[*FORMATS, MULTI_PICTURE])
+    except Exception as error:
+        # Any exception: the plugins raise many, `struct.error` and `ZeroDivisionError` among them.
+        raise UnknownMedia(
+            "takes PNG, JPEG, GIF and WebP images, and PDF documents; this file is none of them, or is damaged."
+        ) from error
+    with image:
+        kind, (width, height) = str(image.format), image.size
+        if size > MAX_IMAGE_BYTES:
+            raise UnfitMedia(f"an image may hold {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
+        if max(width, height) > MAX_SIDE:
+            raise UnfitMedia(f"an image may be {MAX_SIDE} x {MAX_SIDE} px, not {width} x {height}.")
+        try:
+            # Headers alone do not tell whether an image was cut off.
+            image.load()
+        except MemoryError:
+            raise UnfitMedia("the image takes too much memory to decode.") from None
+        except Exception as error:
+            raise UnfitMedia("the image is damaged: it cannot be decoded to its end.") from error
+    return Media(FORMATS.get(kind, FORMATS["JPEG"]), width, height)
+
+
+JOBS = {JOB: decode}

@@ -1,0 +1,105 @@
+"""What tokens cost: exact, by a table with a version, and by what an operator sets instead.
+
+Source: the pricing page of the Claude API documentation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tertulia.db.ledger import UNIT
+
+VERSION = "2026-11-24"
+A_MILLION = 1_000_000
+WEB_SEARCH = Decimal("0.01")
+"""US dollars of one search of Claude's own tool, with any model."""
+LONG_PROMPT = 100_000
+"""Tokens of a prompt from which some models cost more."""
+LARGEST = 10**17
+"""Units, which are 100,000 US dollars: the most that one call is counted as. A column holds 92 times as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    input: Decimal
+    output: Decimal
+    write: Decimal
+    write_1h: Decimal
+    read: Decimal
+    long_prompt_factor: int = 1
+
+    def amount(self, usage: Mapping[str, int]) -> int:
+        """Give what a call has cost, in units; counts bear the names of the ledger's columns."""
+        fresh, read = usage.get("input_tokens", 0), usage.get("cache_read_tokens", 0)
+        written, for_an_hour = usage.get("cache_write_tokens", 0), usage.get("cache_write_1h_tokens", 0)
+        dollars = (
+            self.input * fresh
+            + self.read * read
+            + self.write * (written - for_an_hour)
+            + self.write_1h * for_an_hour
+            + self.output * usage.get("output_tokens", 0)
+        ) / A_MILLION
+        factor = self.long_prompt_factor if fresh + read + written > LONG_PROMPT else 1
+        searches = WEB_SEARCH * usage.get("web_searches", 0)
+        return min(int(((dollars * factor + searches) / UNIT).to_integral_value()), LARGEST)
+
+
+class Prices:
+    """The price of each model that has one."""
+
+    def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Take an operator's prices: by model, dollars for a million tokens, under the names of Price's fields."""
+        own = {model: _read(model, given) for model, given in (overrides or {}).items()}
+        self._prices = {**TABLE, **own}
+        self.version = f"{VERSION}+own" if own else VERSION
+
+    def of(self, model: str) -> Price | None:
+        """Give a model's price; ids with a date behind them cost what the model does."""
+        return self._prices.get(model) or self._prices.get(model.rpartition("-20")[0])
+
+    def amount(self, model: str, usage: Mapping[str, int]) -> int | None:
+        """Give what a call has cost, in units; None where the price is not known."""
+        price = self.of(model)
+        return None if price is None else price.amount(usage)
+
+
+def _read(model: str, given: Mapping[str, Any]) -> Price:
+    try:
+        base = {name: Decimal(str(given[name])) for name in ("input", "output")}
+        rest = {
+            name: Decimal(str(given[name])) if name in given else base["input"] * factor
+            for name, factor in (("write", Decimal("1.25")), ("write_1h", Decimal(2)), ("read", Decimal("0.1")))
+        }
+    except (KeyError, ArithmeticError, TypeError) as error:
+        raise ValueError(f"{model}: takes dollars for a million tokens as `input` and `output`") from error
+    if any(not price.is_finite() or price < 0 for price in (*base.values(), *rest.values())):
+        raise ValueError(f"{model}: takes prices of 0 and more")
+    return Price(base["input"], base["output"], rest["write"], rest["write_1h"], rest["read"])
+
+
+def _price(input: str, output: str, write: str, write_1h: str, read: str, long_prompt_factor: int = 1) -> Price:
+    return Price(Decimal(input), Decimal(output), Decimal(write), Decimal(write_1h), Decimal(read), long_prompt_factor)
+
+
+TABLE = {
+    # input, output, written for 5 minutes, for an hour, read
+    "claude-fable-5-2": _price("8", "40", "10", "16", "0.20"),
+    "claude-mythos-5-2": _price("8", "40", "10", "16", "0.20"),
+    "claude-fable-5-1": _price("10", "50", "12.5", "20", "0.25"),
+    "claude-opus-5-5": _price("4", "20", "5", "8", "0.20"),
+    "claude-sonnet-5-5": _price("2", "10", "2.5", "4", "0.10"),
+    "claude-haiku-5-5": _price("0.10", "0.50", "0.125", "0.20", "0.01", long_prompt_factor=5),
+    "claude-fable-5": _price("10", "50", "12.5", "20", "1"),
+    "claude-opus-5": _price("5", "25", "6.25", "10", "0.5"),
+    "claude-sonnet-5": _price("2", "10", "2.5", "4", "0.2"),
+    "claude-opus-4-8": _price("5", "25", "6.25", "10", "0.5"),
+    "claude-opus-4-7": _price("5", "25", "6.25", "10", "0.5"),
+    "claude-opus-4-6": _price("5", "25", "6.25", "10", "0.5"),
+    "claude-opus-4-5": _price("5", "25", "6.25", "10", "0.5"),
+    "claude-sonnet-4-6": _price("3", "15", "3.75", "6", "0.3"),
+    "claude-sonnet-4-5": _price("3", "15", "3.75", "6", "0.3"),
+    "claude-haiku-4-5": _price("1", "5", "1.25", "2", "0.1"),
+}

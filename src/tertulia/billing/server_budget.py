@@ -1,0 +1,79 @@
+"""The budget of the whole server: what all users together may spend in a month and in a day, in UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tertulia.db import ledger, spending
+from tertulia.db.database import AsyncSession
+from tertulia.db.ledger import UNIT
+from tertulia.db.tables import now
+
+SPENT = "This server's budget is spent."
+
+
+class BudgetSpent(Exception):
+    """Nothing is left of a budget in this period; the message says of which one, and shows no figures."""
+
+    def __init__(self, resets_at: datetime, message: str) -> None:
+        """Accept when the next period begins."""
+        super().__init__(message)
+        self.resets_at = resets_at
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodBudget:
+    """The budget of one period, `month` or `day`; amounts are in units of the ledger."""
+
+    period: str
+    limit: int
+    spent: int
+    reserved: int
+    resets_at: datetime
+
+    @property
+    def left(self) -> int:
+        """What can still be reserved; 0 or less where nothing is left."""
+        return self.limit - self.spent - self.reserved
+
+
+class ServerBudget:
+    """Limits what all users together spend; without limits it asks nothing of the database."""
+
+    def __init__(self, monthly: Decimal | None = None, daily: Decimal | None = None) -> None:
+        """Accept the limits in US dollars."""
+        self._monthly, self._daily = (None if limit is None else int(limit / UNIT) for limit in (monthly, daily))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._monthly is not None or self._daily is not None
+
+    async def left(self, session: AsyncSession) -> int:
+        """Return what may be reserved, and let nobody else reserve until this transaction has ended.
+
+        Raises:
+            BudgetSpent: nothing is left; it says when every spent period has begun anew.
+        """
+        await spending.lock(session)
+        periods = await self.periods(session)
+        if spent := [period.resets_at for period in periods if period.left <= 0]:
+            raise BudgetSpent(max(spent), SPENT)
+        return min(period.left for period in periods)
+
+    async def periods(self, session: AsyncSession) -> list[PeriodBudget]:
+        """Return the budget of each period that has a limit."""
+        if not self.is_limited:
+            return []
+        used = await spending.committed(session)
+        today = now().replace(hour=0, minute=0, second=0, microsecond=0)
+        tomorrow, next_month = today + timedelta(days=1), ledger.month_of(today)[1]
+        limits = (
+            ("month", self._monthly, used.month, next_month),
+            ("day", self._daily, used.day, tomorrow),
+        )
+        return [
+            PeriodBudget(name, limit, spent, used.reserved, resets_at)
+            for name, limit, spent, resets_at in limits
+            if limit is not None
+        ]

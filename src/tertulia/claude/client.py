@@ -1,0 +1,212 @@
+"""The one connection to Claude: the official SDK, with deadlines of our own."""
+
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anthropic
+import httpx2
+
+from tertulia.claude.backpressure import Pace
+from tertulia.claude.deltas import cleaned
+from tertulia.claude.errors import (
+    ErrorCode,
+    GenerationError,
+    StreamError,
+    from_error_event,
+    request_id_of,
+    retry_after,
+    without_key,
+)
+from tertulia.claude.parser import event_of, message_of
+from tertulia.claude.sse import EventReader
+from tertulia.claude.tracing import Chat, chatting
+from tertulia.claude.transport import BODY, Body, Transport
+from tertulia.json import Json, clean, loads
+
+logger = logging.getLogger("tertulia.claude")
+
+MAX_RETRIES = 2
+REFUSALS = (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError)
+BETA_PARTS = ("betas", "context_management")
+FAILURES = 400
+"""Statuses from here on are failures."""
+MAX_RETRY_AFTER = 10.0
+"""Seconds of Retry-After that we wait for ourselves; the SDK would honour weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call of Claude's API from which no answer came."""
+
+    request_id: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+class Asking(Protocol):
+    """What is asked for, and how to ask for it otherwise."""
+
+    async def body(self) -> Json:
+        """Give the body of `POST /v1/messages`; `betas` are those of its header."""
+        ...
+
+    async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
+        """Give another body where Claude refuses one; None where there is none."""
+        ...
+
+
+_attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that asking Claude may take: to connect, in silence between bytes, and as a whole."""
+
+    connect: float = 10.0
+    silence: float = 90.0
+    answer: float = 30 * 60.0
+
+
+class Claude:
+    """Asks a Messages API server; one for the process, shared by all generations."""
+
+    def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
+        """Open nothing yet. Without `base_url`, the SDK's own."""
+        self.deadlines = deadlines or Deadlines()
+        timeout = httpx2.Timeout(self.deadlines.silence, connect=self.deadlines.connect, pool=self.deadlines.connect)
+        self.pace = Pace()
+        self.client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=MAX_RETRIES,
+            middleware=[_watch_attempts],
+            open_telemetry={"propagation": False, "traces": {"content_mode": "metadata_only"}},
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
+        )
+        # We read the bytes of a stream ourselves, so the SDK's own span would not know what came.
+        self._streaming = self.client.with_options(open_telemetry=False)
+
+    async def stream(self, asking: Asking, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
+        """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
+
+        Attempts are repeated only before the first event; those that fail are added to `failed`. Raises what
+        `claude.errors.describe` knows; a body that ends without `message_stop` is a StreamError.
+        """
+        async with AsyncExitStack() as stack:
+            response, chat = await self._open(stack, asking, failed)
+            request_id = request_id_of(response.http_response)
+            reader = EventReader()
+            body: Body = response.http_response.extensions[BODY]
+            while piece := await body.read():
+                events, error = _read(reader.feed(piece), response.http_response)
+                if events:
+                    if chat is not None:
+                        chat.heard(events)
+                    yield events
+                if error is not None:
+                    raise error
+                if events and events[-1]["type"] == "message_stop":
+                    return
+                if self.pace.pause:
+                    await body.rest(self.pace.pause)
+        raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
+
+    async def ask(self, request: Json, failed: list[Attempt]) -> Json:
+        """Ask for a short answer as a whole, and return it in its known shape; else as `stream`."""
+        _attempts.set(failed)
+        # The SDK's models print a warning with the content of kinds of blocks that they do not know.
+        create: Any = self.client.messages.with_raw_response.create
+        response = await create(**request)
+        try:
+            return message_of(clean(loads(response.http_response.content)))
+        except ValueError as error:
+            message = "Claude's answer could not be understood."
+            request_id = request_id_of(response.http_response)
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id)) from error
+
+    async def _open(
+        self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
+    ) -> tuple[anthropic.AsyncAPIResponse[Any], Chat | None]:
+        """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
+        _attempts.set(failed)
+        body = await asking.body()
+        chat = stack.enter_context(chatting(body, self.client.base_url.host))
+        while True:
+            try:
+                create = self._streaming.messages.with_streaming_response.create
+                response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
+            except REFUSALS as refused:
+                other = await asking.instead(refused)
+                if other is None:
+                    raise
+                said = without_key(refused.message, refused.request)
+                logger.warning("Claude refused a request, which is asked otherwise now: %s", said)
+                body = other
+            else:
+                if chat is not None:
+                    chat.answered(response.headers.get("request-id"))
+                return response, chat
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.close()
+
+
+def _arguments(body: Json, chat: Chat | None) -> Json:
+    """Give the SDK's arguments: what is beta, its typed signature does not know."""
+    rest = {name: value for name, value in body.items() if name not in BETA_PARTS}
+    headers = {} if chat is None else chat.headers()
+    if "betas" in body:
+        headers["anthropic-beta"] = ",".join(body["betas"])
+        rest["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
+    if headers:
+        rest["extra_headers"] = headers
+    return rest
+
+
+def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tuple[list[Json], StreamError | None]:
+    """Give the events up to the end or to an error, and the error: what came before it is not lost."""
+    request_id = request_id_of(response)
+    events: list[Json] = []
+    for name, data in found:
+        if name == b"error":
+            return events, from_error_event(data, response)
+        if name == b"ping":
+            continue
+        try:
+            event = event_of(loads(data))
+            kind = event["type"]
+            event = cleaned(event)
+        except (ValueError, KeyError, TypeError):
+            message = "Claude's answer could not be understood."
+            return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))
+        if kind == "error":
+            return events, from_error_event(data, response)
+        if kind == "message_start":
+            event["request_id"] = request_id
+        events.append(event)
+        if kind == "message_stop":
+            break
+    return events, None
+
+
+async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:
+    """Note each call that fails, and let nobody wait for weeks."""
+    failed = _attempts.get()
+    try:
+        response = await call_next(request)
+    except Exception:
+        if failed is not None:
+            failed.append(Attempt())
+        raise
+    if failed is not None and response.status_code >= FAILURES:
+        failed.append(Attempt(request_id_of(response)))
+    wait = retry_after(response.headers.get("retry-after"))
+    if wait is not None and wait > MAX_RETRY_AFTER:
+        response.headers["x-should-retry"] = "false"
+    return response

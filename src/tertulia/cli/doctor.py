@@ -1,0 +1,217 @@
+"""`tertulia doctor`: what is set, whether it works, and what is wrong, in one line each."""
+
+import time
+from collections.abc import AsyncIterator
+from fnmatch import fnmatchcase
+from uuid import uuid4
+
+from graphql import GraphQLError, parse, validate
+from rich.console import Console
+
+from tertulia.billing.server_budget import PeriodBudget, ServerBudget
+from tertulia.db.address import show_address
+from tertulia.db.blobs import STORE_ERRORS, Blobs
+from tertulia.db.database import Database
+from tertulia.db.errors import DatabaseUnavailable
+from tertulia.db.ledger import dollars
+from tertulia.db.migrate import schema_of
+from tertulia.schema.root import schema
+from tertulia.server.auth.oidc import Keys
+from tertulia.server.auth.providers import Unavailable
+from tertulia.server.environment import WrongSetting, check_names
+from tertulia.server.http.pages import ASSETS
+from tertulia.server.model_settings import find_wrong_models
+from tertulia.server.settings import Settings, known_names, load_settings
+from tertulia.server.tooling import open_toolbox
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.redis.writer import AWAY
+
+Finding = tuple[bool, str]
+
+
+async def examine() -> int:
+    """Print the findings as they come; give the exit status, 0 where all is well."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        settings = load_settings()
+    except WrongSetting as wrong:
+        _show(console, (False, str(wrong)))
+        return 1
+    well = True
+    async for finding in _findings(settings, console):
+        _show(console, finding)
+        well = well and finding[0]
+    return 0 if well else 1
+
+
+async def _findings(settings: Settings, console: Console) -> AsyncIterator[Finding]:
+    yield True, f"settings: auth {settings.auth}, log level {settings.log_level}"
+    for warning in check_names(known_names()):
+        yield False, warning
+    yield (
+        True,
+        f"models: default {settings.default_model}; allowed {', '.join(settings.models) or 'all that Claude lists'}",
+    )
+    with console.status("Opening the database …"):
+        finding = await _database(settings)
+    yield finding
+    yield await _budget(settings)
+    yield await _identity(settings)
+    for finding in _documents(settings):
+        yield finding
+    yield await _redis(settings)
+    yield await _attachments(settings)
+    with console.status("Connecting tools …"):
+        findings = await _tools(settings)
+    for finding in findings:
+        yield finding
+    with console.status("Asking Claude …"):
+        findings = [finding async for finding in _claude(settings)]
+    for finding in findings:
+        yield finding
+    missing = [name for name, folder in ASSETS.items() if folder is None]
+    yield (
+        not missing,
+        f"pages: {', '.join(missing)} not installed; run `make install`" if missing else "pages: installed",
+    )
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        schema = await schema_of(settings.database_url)
+    except DatabaseUnavailable as unavailable:
+        return False, str(unavailable)
+    shown = show_address(settings.database_url)
+    if schema.has is None:
+        return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.wants}"
+    if not schema.known:
+        newer = f"database: schema {schema.has}, this version knows none behind {schema.wants}"
+        return False, f"{newer}: install the version that migrated it, or a newer one"
+    if schema.has != schema.wants:
+        return False, f"database: schema {schema.has}, this version wants {schema.wants}: run `tertulia migrate`"
+    return True, f"database: {shown} is open, writable and up to date, schema {schema.has}"
+
+
+async def _budget(settings: Settings) -> Finding:
+    """Report what is left of the server's budget, or that there is none."""
+    server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    if not server.is_limited:
+        each = settings.monthly_budget_usd
+        users = "users have none either" if each is None else f"each user has {each} USD a month"
+        hint = "TERTULIA_SERVER_MONTHLY_BUDGET_USD limits what all users spend together"
+        return True, f"budget: none for the server; {users}; {hint}"
+    try:
+        schema = await schema_of(settings.database_url)
+    except DatabaseUnavailable:
+        return True, "budget: what is spent is not known, because the database is away"
+    if schema.has != schema.wants:
+        return True, "budget: what is spent is not known before the database is migrated"
+    database = Database(settings.database_url)
+    try:
+        async with database.read() as session:
+            periods = await server.periods(session)
+    finally:
+        await database.close()
+    told = "; ".join(_told(period) for period in periods)
+    return all(period.left > 0 for period in periods), f"budget: {told}"
+
+
+def _told(period: PeriodBudget) -> str:
+    name = f"TERTULIA_SERVER_{'MONTHLY' if period.period == 'month' else 'DAILY'}_BUDGET_USD"
+    limit, used = dollars(period.limit), dollars(period.spent + period.reserved)
+    if period.left <= 0:
+        return f"{name}: {limit} USD are spent; sends are refused until {period.resets_at:%Y-%m-%d} UTC"
+    return f"{used:.2f} of {limit} USD of this {period.period} are spent or reserved"
+
+
+async def _identity(settings: Settings) -> Finding:
+    if settings.auth == "local":
+        return True, "identity: one local user, on this machine alone"
+    if settings.auth == "password":
+        shared = settings.secret_key is not None
+        keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with a key that is kept beside the database"
+        return True, f"identity: accounts; registration {settings.registration}; tokens {keys}"
+    try:
+        known = await Keys(settings.oidc_issuer or "").find()
+    except Unavailable as unavailable:
+        return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {unavailable}"
+    return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {known} keys"
+
+
+def _documents(settings: Settings) -> list[Finding]:
+    """Check the persisted documents against the schema; one that is wrong is refused whenever a client names it."""
+    if settings.persisted_queries is None:
+        return []
+    findings: list[Finding] = []
+    for id, text in settings.persisted_queries.items():
+        try:
+            errors = validate(schema.core, parse(text, no_location=True))
+        except GraphQLError as error:
+            errors = [error]
+        if errors:
+            findings.append((False, f"TERTULIA_PERSISTED_QUERIES: {id}: {errors[0].message}"))
+    return findings or [(True, f"persisted queries: {len(settings.persisted_queries)}, all of this schema")]
+
+
+async def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        return True, "redis: none; one process serves"
+    log = RedisLog(settings.redis_url, uuid4())
+    try:
+        await log.check()
+    except AWAY as error:
+        return False, f"REDIS_URL: Redis does not answer: {error}"
+    finally:
+        await log.close()
+    return True, "redis: answers; any number of processes may serve"
+
+
+async def _attachments(settings: Settings) -> Finding:
+    place = settings.attachments_place
+    try:
+        await Blobs(place).check()
+    except (*STORE_ERRORS, ValueError) as error:
+        return False, f"TERTULIA_ATTACHMENTS: {place} cannot be written: {str(error).partition(chr(10))[0]}"
+    return True, f"attachments: {place} is writable"
+
+
+async def _tools(settings: Settings) -> list[Finding]:
+    toolbox, mcp = open_toolbox(settings)
+    try:
+        await mcp.start()
+        servers = mcp.servers
+        names = [offer.name for offer in toolbox.offers()]
+        cost = toolbox.cost()
+    finally:
+        await mcp.close()
+    setting = "TERTULIA_MCP_CONFIG"
+    findings = [(False, f"{setting}: {one.name}: {one.problem}") for one in servers if not one.connected]
+    findings += [
+        (False, f"{setting}: {server.name}: the tool {tool.name} is left out: {tool.reason}")
+        for server in servers
+        for tool in server.skipped
+    ]
+    unmatched = [pattern for pattern in settings.ask_first if not any(fnmatchcase(name, pattern) for name in names)]
+    if unmatched and all(server.connected for server in servers):
+        findings.append((False, f"TERTULIA_ASK_FIRST: no tool is called {', '.join(unmatched)}"))
+    if cost.warning is not None:
+        findings.append((False, f"tools: {cost.warning}"))
+    return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
+
+
+async def _claude(settings: Settings) -> AsyncIterator[Finding]:
+    begun = time.monotonic()
+    found = await find_wrong_models(settings)
+    for line in (*found.errors, *found.warnings):
+        yield False, line
+    if found.unchecked is not None:
+        yield False, f"claude: {found.unchecked}"
+    elif settings.simulated:
+        yield True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
+    else:
+        yield True, f"claude: {found.listed} models in {time.monotonic() - begun:.1f} s"
+
+
+def _show(console: Console, finding: Finding) -> None:
+    well, text = finding
+    console.print(f"[green]ok[/green]     {text}" if well else f"[red]wrong[/red]  {text}")

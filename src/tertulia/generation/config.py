@@ -1,0 +1,46 @@
+"""What the generator is given: who is asked, and on which terms."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tertulia.attachments.files import Files
+from tertulia.billing.budget import Budget
+from tertulia.billing.prices import Prices
+from tertulia.claude.client import Claude
+from tertulia.claude.models import Models
+from tertulia.db.tables import now
+from tertulia.generation.observer import Watch
+from tertulia.generation.titles import Titles
+from tertulia.tools.execution import Bounds
+from tertulia.tools.registry import Toolbox
+
+LEASE_SECONDS = 10.0
+"""How long the answers of a process that died wait for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Claude, and what asking needs."""
+
+    claude: Claude
+    models: Models
+    files: Files
+    titles: Titles
+    toolbox: Toolbox
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How generations are run; `alone`: no other process can hold any."""
+
+    prices: Prices
+    budget: Budget
+    caching: bool = True
+    lease_seconds: float = LEASE_SECONDS
+    alone: bool = True
+    bounds: Bounds = field(default_factory=Bounds)
+    watch: Watch = field(default_factory=Watch)
+
+    def lease_end(self) -> datetime:
+        """Return until when a lease holds that is written to a row now."""
+        return now() + timedelta(seconds=self.lease_seconds)

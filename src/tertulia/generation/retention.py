@@ -1,0 +1,169 @@
+"""Removing conversations with all that hangs on them: messages, answers, logs, and the bytes of attachments."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from tertulia.attachments.files import Files
+from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages
+from tertulia.db.database import AsyncSession, Database
+from tertulia.db.identities import Action
+from tertulia.db.tables import ChangeKind, now
+from tertulia.isolation import ItemLoop
+from tertulia.streams.log import EventLog
+
+CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
+
+ROWS_AT_ONCE = 1000
+"""Small rows, such as lines of the audit log, that one transaction deletes: on SQLite nobody else writes meanwhile."""
+
+logger = logging.getLogger("tertulia.retention")
+
+MESSAGES_AT_ONCE = 200
+"""Messages that one transaction deletes: it holds SQLite's only writer for 0.1 s or so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What one transaction of a removal has left: generations that have logs, blobs, and perhaps the rest."""
+
+    generation_ids: Sequence[UUID]
+    blob_ids: Sequence[UUID]
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remover:
+    """Removes conversations and users, a bounded number of messages in each transaction."""
+
+    database: Database
+    log: EventLog
+    files: Files
+    stop: Callable[[UUID], Awaitable[None]] | None = None
+    """Stops a generation before its user is removed, so that it is billed exactly; without it, its reservation is."""
+
+    async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
+        """Remove a conversation of the owner's; return whether there was one."""
+        async with self.database.write() as session:
+            await leases.lock_owner(session, owner)
+            removed = await remove_part(session, owner, conversation_id)
+        if removed is None:
+            return False
+        await self.finish(removed, owner, conversation_id)
+        return True
+
+    async def finish(self, removed: Removed, owner: UUID, conversation_id: UUID) -> None:
+        """Remove what the first part of a removal has left; after its commit."""
+        part: Removed | None = removed
+        while part is not None:
+            await self._clean_up(part)
+            if part.finished:
+                return
+            async with self.database.write() as session:
+                await leases.lock_owner(session, owner)
+                part = await remove_part(session, owner, conversation_id, announce=False)
+
+    async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
+        """Remove a user with everything that belongs to them, and count it; None where there is no such user.
+
+        The user is signed out first, and deleted last: where it is interrupted, it can be repeated.
+        """
+        async with self.database.write() as session:
+            await leases.lock_owner(session, user_id)
+            counted = await accounts.count(session, user_id)
+            await accounts.revoke(session, owner=user_id)
+            running = await generations.unfinished_of_owner(session, user_id)
+            owned = await accounts.conversations_of(session, user_id)
+        # The last one first: one that is queued must not begin when the one before it is stopped.
+        if self.stop is not None:
+            for generation_id in reversed(running):
+                await self.stop(generation_id)
+        for conversation_id in owned:
+            await self.remove(user_id, conversation_id)
+        async with self.database.write() as session:
+            await leases.lock_owner(session, user_id)
+            blob_ids = await accounts.blobs_of(session, user_id)
+            if not await accounts.remove_user(session, user_id):
+                return None
+            await accounts.audit(session, Action.USER_DELETED, user_id)
+        await self.files.discard(blob_ids)
+        return counted
+
+    async def _clean_up(self, removed: Removed) -> None:
+        await LOGS.each(removed.generation_ids, self.log.discard)
+        await self.files.discard(removed.blob_ids)
+
+
+async def remove_part(
+    session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
+) -> Removed | None:
+    """Remove the deepest messages of a conversation, and itself with the last of them; None where there is none.
+
+    The owner is locked. What is not removed yet is in no list any more.
+
+    Args:
+        session: A transaction that writes.
+        owner: The conversation's owner.
+        conversation_id: The conversation.
+        announce: Whether to record the deletion for the owner's lists; once for each removal.
+    """
+    if not await conversations.hide(session, owner, conversation_id):
+        return None
+    deepest = await messages.deepest(session, conversation_id, MESSAGES_AT_ONCE)
+    generation_ids = await messages.remove(session, deepest) if deepest else []
+    if announce:
+        await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
+    if len(deepest) == MESSAGES_AT_ONCE:
+        return Removed(generation_ids, [], finished=False)
+    blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, conversation_id)]
+    await conversations.remove(session, owner, conversation_id)
+    return Removed(generation_ids, blobs, finished=True)
+
+
+class Retention:
+    """Removes conversations that nobody has used for so long: those of a time limit, and temporary ones."""
+
+    def __init__(self, remover: Remover, *, days: float | None, temporary_hours: float) -> None:
+        """Take the parts and the limits; without `days`, only temporary conversations go."""
+        self._remover = remover
+        self._keep = None if days is None else timedelta(days=days)
+        self._keep_temporary = timedelta(hours=temporary_hours)
+
+    async def sweep(self, changed: Callable[[UUID], None]) -> None:
+        """Remove all that is due, and call `changed` for each owner whose list is another now."""
+        moment = now()
+        before = None if self._keep is None else moment - self._keep
+        async with self._remover.database.read() as session:
+            due = await conversations.unused_since(session, before, moment - self._keep_temporary)
+        owners = dict(due)
+
+        async def remove(conversation_id: UUID) -> None:
+            if await self._remover.remove(owners[conversation_id], conversation_id):
+                logger.info("Conversation %s was removed: nobody has used it for its time", conversation_id)
+                changed(owners[conversation_id])
+
+        await CONVERSATIONS.each(owners, remove)
+        await self._remover.files.sweep()
+
+
+async def trim_audit(database: Database, days: float | None) -> None:
+    """Delete the lines of the audit log that are older than so many days, in short transactions; None keeps all."""
+    if days is None:
+        return
+    before = now() - timedelta(days=days)
+    await _repeat(database, lambda session: accounts.trim_audit(session, before, ROWS_AT_ONCE))
+
+
+async def trim_keys(database: Database) -> None:
+    """Delete the idempotency keys that are no longer valid, in short transactions."""
+    await _repeat(database, lambda session: generations.trim_keys(session, ROWS_AT_ONCE))
+
+
+async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:
+    """Delete rows, `ROWS_AT_ONCE` in each transaction, until fewer are left."""
+    deleted = ROWS_AT_ONCE
+    while deleted == ROWS_AT_ONCE:
+        async with database.write() as session:
+            deleted = await trim(session)

@@ -1,0 +1,64 @@
+"""Doing what needs a database that may be away for a while."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tertulia.db.database import Database
+from tertulia.db.errors import DATABASE_ERRORS
+
+PATIENCE = 60.0
+"""Seconds for which a database that is away is asked again, before an answer that has ended is given up."""
+
+ATTEMPTS = 5
+"""How often something is tried that a database does not take which answers otherwise."""
+
+logger = logging.getLogger("tertulia.generator")
+Result = TypeVar("Result")
+
+
+async def patiently(database: Database, work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE) -> Result:
+    """Do it, and again while the database is away; a few times where it answers, and does not take this.
+
+    Raises what the last attempt raised.
+    """
+    given_up = time.monotonic() + seconds
+    pause, attempts = 0.05, 0
+    while True:
+        try:
+            return await work()
+        except DATABASE_ERRORS as error:
+            attempts += await answers(database)
+            if attempts >= ATTEMPTS or time.monotonic() > given_up:
+                raise
+            logger.warning("The database is away, trying again: %s", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+
+async def answers(database: Database) -> bool:
+    """Return whether the database answers at all."""
+    try:
+        await database.check()
+    except Exception:  # noqa: BLE001 - whatever it is, it does not answer
+        return False
+    return True
+
+
+async def forever(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+    """Do it again and again, with a pause between two times, and before the first one unless `at_once`.
+
+    What fails is logged.
+    """
+    if not at_once:
+        await asyncio.sleep(seconds)
+    while True:
+        try:
+            await work()
+        except DATABASE_ERRORS as error:
+            logger.warning("The database is away, trying again: %s", error)
+        except Exception:
+            logger.exception("Looking after generations failed")
+        await asyncio.sleep(seconds)

@@ -1,0 +1,1 @@
+"""Processes that work on untrusted input, with bounds on time and memory."""

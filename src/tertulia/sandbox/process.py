@@ -1,0 +1,155 @@
+"""Run work on untrusted input in a process of its own, with bounds on time and memory.
+
+Compiling a schema, validating by it and decoding a file hold Python's lock, may take forever, may take all memory, and
+may crash. A sandbox process does one job at a time; one that exceeds its bounds is killed, and the next job gets a new
+process. It inherits neither the environment nor open files, so it knows no key.
+"""
+
+import asyncio
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+START = f"import sys; sys.path.append({str(ROOT)!r}); from tertulia.sandbox.worker import main; main()"
+KEPT_VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "TMPDIR")
+MAX_WAITING = 64
+"""Jobs that wait for one sandbox; one more is refused."""
+WALL_FACTOR, WALL_EXTRA = 5.0, 10.0
+"""The bound is on processor time. A machine that is overloaded gets this many times as long, and this many seconds."""
+
+
+class SandboxError(Exception):
+    """A job that has no result."""
+
+
+class SandboxBusyError(SandboxError):
+    """Too many jobs are waiting."""
+
+
+class OutOfBoundsError(SandboxError):
+    """A job that took too long or too much memory, or that crashed its process."""
+
+
+class Sandbox:
+    """A process that does one job at a time; it is started for the first one."""
+
+    def __init__(self, name: str) -> None:
+        """Start nothing yet; `name` is for the thread that waits for the process."""
+        self._name = name
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._waiting = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+
+    async def run(self, job: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
+        """Return the result of a job of `sandbox.worker`.
+
+        Args:
+            job: Its name there.
+            seconds: The processor time that it may take.
+            data: Bytes for the job, besides its arguments.
+            arguments: Values that are JSON.
+
+        Raises:
+            SandboxBusyError: Too many jobs are waiting.
+            OutOfBoundsError: The job took too long or too much memory, or crashed.
+        """
+        return await asyncio.wrap_future(self._submit(job, seconds, data, arguments))
+
+    def run_blocking(self, job: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
+        """Do the same as `run`, for callers that are not in an event loop."""
+        return self._submit(job, seconds, data, arguments).result()
+
+    def close(self) -> None:
+        """End the process; the next job would start another."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            _end(process)
+
+    def _submit(self, job: str, seconds: float, data: bytes, arguments: dict[str, object]) -> Future[Any]:
+        with self._lock:
+            if self._executor is None or self._owner != os.getpid():
+                # A process that was forked has neither the thread nor a claim to the sandbox of its parent.
+                self._owner, self._waiting, self._process = os.getpid(), 0, None
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"sandbox-{self._name}")
+            if self._waiting >= MAX_WAITING:
+                raise SandboxBusyError(f"{MAX_WAITING} jobs are waiting already")
+            self._waiting += 1
+            header = json.dumps({"job": job, "seconds": seconds, "size": len(data), "arguments": arguments})
+            future = self._executor.submit(partial(self._do, header.encode() + b"\n", data, seconds))
+        future.add_done_callback(self._count_down)
+        return future
+
+    def _count_down(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._waiting -= 1
+
+    def _do(self, header: bytes, data: bytes, seconds: float) -> Any:
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = _start()
+        watchdog = threading.Timer(seconds * WALL_FACTOR + WALL_EXTRA, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            answer = _exchange(process, header, data)
+        finally:
+            watchdog.cancel()
+        if answer is None:
+            self._process = None
+            _end(process)
+            raise OutOfBoundsError(f"the process ended with status {process.returncode}")
+        if "failed" in answer:
+            raise OutOfBoundsError(answer["failed"])
+        return answer["result"]
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this program and nothing of a user's
+        [sys.executable, "-P", "-c", START],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
+        # Ctrl+C is for the server; this process ends with its input.
+        start_new_session=True,
+    )
+
+
+def _exchange(process: subprocess.Popen[bytes], header: bytes, data: bytes) -> dict[str, Any] | None:
+    """Send a job, and return the answer; None where the process ended without one."""
+    if process.stdin is None or process.stdout is None:
+        return None
+    try:
+        process.stdin.write(header + data)
+        process.stdin.flush()
+        line = process.stdout.readline()
+    except OSError:
+        return None
+    return json.loads(line) if line.endswith(b"\n") else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:
+                # What was buffered for a process that is gone.
+                continue
+
+
+SCHEMAS = Sandbox("schemas")
+MEDIA = Sandbox("media")

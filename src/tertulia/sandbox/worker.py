@@ -1,0 +1,69 @@
+"""The program of a sandbox process: it reads jobs from standard input and writes a line of JSON for each."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+MAX_MEMORY = 2 * 1024**3
+"""Bytes of address space, libraries included."""
+
+
+def main() -> None:
+    """Do jobs until standard input ends."""
+    answers = _own_output()
+    _limit_memory()
+    while header := sys.stdin.buffer.readline():
+        job = json.loads(header)
+        data = sys.stdin.buffer.read(job["size"])
+        answers.write(_answer(job, data) + b"\n")
+        answers.flush()
+
+
+def _answer(job: dict[str, Any], data: bytes) -> bytes:
+    _limit_time(job["seconds"])
+    try:
+        result = _function(job["job"])(data, **job["arguments"])
+        return json.dumps({"result": result}).encode()
+    except Exception as error:  # noqa: BLE001 - whatever hostile input causes is a failure of its job alone
+        return json.dumps({"failed": type(error).__name__}).encode()
+    finally:
+        _limit_time(0)
+
+
+def _function(job: str) -> Callable[..., Any]:
+    # Imported for the first job of its kind, so that a process holds what it needs alone.
+    if job.startswith("media_"):
+        from tertulia.attachments import media
+
+        return media.JOBS[job]
+    from tertulia.tools import schema_jobs
+
+    return schema_jobs.JOBS[job]
+
+
+def _own_output() -> BinaryIO:
+    """Keep standard output for answers: libraries that print must not be taken for one."""
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:
+        # Windows has no such limit.
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_time(seconds: float) -> None:
+    # The signal ends the process, also in the middle of a library's own code.
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)

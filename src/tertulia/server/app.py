@@ -1,0 +1,278 @@
+"""The application: its routes and middleware, for `tertulia serve` and for the applications that embed it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from strawberry import ID
+
+from tertulia.db.blobs import STORE_ERRORS
+from tertulia.db.errors import DATABASE_ERRORS
+from tertulia.db.tables import Generation
+from tertulia.resolvers.context import Context, Viewer
+from tertulia.resolvers.errors import RateLimited
+from tertulia.resolvers.follow import follow_after
+from tertulia.resolvers.inputs import SendMessage
+from tertulia.resolvers.send import SendMessagePayload, send, stop
+from tertulia.schema.document_policy import Gate
+from tertulia.schema.root import schema
+from tertulia.server.auth.authenticator import (
+    Admitted,
+    dismiss,
+    refuse_fault,
+    refuse_for_now,
+    refuse_full,
+    refuse_too_many,
+    refuse_unknown,
+)
+from tertulia.server.auth.host import Authenticate, HostUsers, stored
+from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.auth.routes import accounts_router
+from tertulia.server.auth.sessions import SignIns
+from tertulia.server.http.attachments import attachments_router
+from tertulia.server.http.content_encoding import PlainBodies
+from tertulia.server.http.graphql import GraphQLEndpoint
+from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
+from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
+from tertulia.server.http.rest import refuse_invalid, rest_router
+from tertulia.server.http.transfer import export_router, import_router
+from tertulia.server.runtime.shutdown import drained_on_sigterm
+from tertulia.server.services import IdentitiesOf, Running, start
+from tertulia.server.settings import Settings
+from tertulia.server.telemetry import tracing
+from tertulia.server.telemetry.http_metrics import CountRequests
+from tertulia.server.telemetry.metrics import Metrics, metrics_router
+from tertulia.streams.events import GenerationEvent
+
+LONGEST_REQUEST_ID = 128
+REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    Unauthenticated: refuse_unknown,
+    RequestValidationError: refuse_invalid,
+    Unavailable: refuse_for_now,
+    RateLimited: refuse_too_many,
+    ClientDisconnect: dismiss,
+    **dict.fromkeys((*DATABASE_ERRORS, *STORE_ERRORS), refuse_full),
+    Exception: refuse_fault,
+}
+
+
+def _is_request_id(given: str) -> bool:
+    return len(given) <= LONGEST_REQUEST_ID and given.isascii() and given.isprintable()
+
+
+class Tertulia:
+    """One server: an ASGI application, and what it needs while it serves.
+
+    ```python
+    tertulia = Tertulia(Settings(), authenticate=who_is_asking)
+    app = FastAPI(lifespan=tertulia.lifespan)
+    app.mount("/ai", tertulia.app)
+    ```
+
+    Attributes:
+        app: The ASGI application, to be served or mounted.
+    """
+
+    def __init__(self, settings: Settings, *, authenticate: Authenticate | None = None) -> None:
+        """Make it; nothing is opened before `lifespan` is entered.
+
+        Args:
+            settings: How it serves.
+            authenticate: Returns the viewer of a connection, or None for nobody. Without it, users sign in as
+                `TERTULIA_AUTH` says.
+        """
+        self._settings = settings
+        self._authenticate = authenticate
+        self._metrics = Metrics()
+        self._running: Running | None = None
+        self.app = self._create_app()
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncGenerator[None]:
+        """Open the database, migrate it and start; at the end interrupt what runs, and close.
+
+        Raises:
+            WrongSetting: A setting that only the start can check is wrong.
+        """
+        async with AsyncExitStack() as stack:
+            self._running = await start(self._settings, self._metrics, stack, self._identities_of())
+            try:
+                yield
+            finally:
+                self._running.leaving = True
+
+    async def drain(self) -> None:
+        """Begin nothing new, let answers end, and end the streams, as a server does that gets SIGTERM."""
+        settings = self._settings
+        await self.running.drain(settings.shutdown_delay_seconds, settings.drain_seconds)
+
+    async def send(
+        self,
+        viewer: Viewer,
+        text: str,
+        *,
+        conversation_id: UUID | str | None = None,
+        idempotency_key: UUID | str | None = None,
+    ) -> SendMessagePayload:
+        """Store a viewer's message and start Claude's answer, as `sendMessage` does.
+
+        Args:
+            viewer: Who says it.
+            text: What is said, at most 200,000 characters.
+            conversation_id: Where it is said; None for a new conversation.
+            idempotency_key: A UUID; sent twice with the same one within 24 hours, it is stored and answered once.
+
+        Raises:
+            InvalidInput: The text is blank or too long, or the key is no UUID or was used for something else.
+            NotFound: The viewer has no such conversation.
+            ConversationBusy: The conversation is being answered already.
+            RateLimited: Too many messages or answers at once, or the server is about to stop.
+            BudgetExceeded: The viewer's budget is spent, or the server's.
+        """
+        input = SendMessage(text=text, conversation_id=_as_id(conversation_id), idempotency_key=_as_id(idempotency_key))
+        return await send(await self._context_of(viewer), input)
+
+    async def follow(
+        self, viewer: Viewer, generation_id: UUID | str, *, after: int | None = None
+    ) -> AsyncGenerator[GenerationEvent]:
+        """Follow an answer to its end, as the subscription `generationEvents` does.
+
+        Args:
+            viewer: Whose answer it is.
+            generation_id: The answer.
+            after: The number of the last event that is known; None to begin with a snapshot.
+
+        Raises:
+            BadUserInput: The viewer has no such answer.
+        """
+        async with aclosing(follow_after(await self._context_of(viewer), str(generation_id), after)) as followed:
+            async for event in followed:
+                yield event
+
+    async def stop(self, viewer: Viewer, generation_id: UUID | str) -> Generation:
+        """Stop an answer wherever it runs and return its final state, as `stopGeneration` does.
+
+        Raises:
+            NotFound: The viewer has no such answer.
+        """
+        return await stop(await self._context_of(viewer), str(generation_id))
+
+    async def _context_of(self, viewer: Viewer) -> Context:
+        services = self.running.services
+        return Context(services, await stored(services.database, viewer))
+
+    @property
+    def running(self) -> Running:
+        """What has started; raises RuntimeError outside of `lifespan`."""
+        if self._running is None:
+            raise RuntimeError("Tertulia has not started: enter its lifespan, such as by FastAPI(lifespan=…).")
+        return self._running
+
+    def _identities_of(self) -> IdentitiesOf | None:
+        authenticate = self._authenticate
+        return None if authenticate is None else lambda database: HostUsers(database, authenticate)
+
+    def _create_app(self) -> FastAPI:
+        settings = self._settings
+        telemetry = tracing.of_requests()
+        app = FastAPI(title="Tertulia", version="0.1.0", docs_url=None, redoc_url=None, telemetry=telemetry)
+        endpoint: Any = GraphQLEndpoint(
+            Gate(schema, introspection=settings.introspection, trusted=settings.persisted_queries),
+            path="/graphql",
+            door=lambda: self.running.door,
+            page=graphiql_page,
+            allowed_origins=settings.cors_origins,
+            connection_init_seconds=settings.connection_init_seconds,
+        )
+        app.include_router(endpoint, include_in_schema=False)
+        self._add_optional_routes(app)
+        app.include_router(health_router(self._check))
+        app.include_router(metrics_router(self._metrics))
+        mount_assets(app)
+        for error, answer in REFUSALS.items():
+            app.add_exception_handler(error, answer)
+        self._add_middleware(app)
+        return app
+
+    def _add_optional_routes(self, app: FastAPI) -> None:
+        """Add the routes that settings decide on, and the page, which says which ones there are."""
+        settings = self._settings
+        if settings.rest:
+            app.include_router(rest_router(self._admit))
+        app.include_router(attachments_router(self._context, settings.cors_origins))
+        if settings.export:
+            app.include_router(export_router(self._context))
+        if settings.import_files:
+            app.include_router(import_router(self._context, settings.cors_origins))
+        auth = settings.auth if self._authenticate is None else "host"
+        if auth == "password":
+            app.include_router(accounts_router(self._sign_ins))
+        app.include_router(
+            pages_router(auth=auth, registration=settings.registration, switched_off=_switched_off(settings))
+        )
+
+    def _add_middleware(self, app: FastAPI) -> None:
+        """Add what all requests pass: the last one added comes first."""
+        settings = self._settings
+        app.add_middleware(PlainBodies)
+        app.add_middleware(SecureHeaders, lambda: self._running is not None and self._running.leaving)
+        if settings.auth == "local" and self._authenticate is None:
+            app.add_middleware(LoopbackHosts, settings.cors_origins)
+        if settings.cors_origins:
+            # Closed unless asked for; it answers preflights itself and does not touch streams.
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+                expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", REQUEST_ID],
+            )
+        app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
+        app.add_middleware(CountRequests, self._metrics.http)
+
+    async def _admit(self, request: Request) -> Admitted:
+        return await self.running.admit(request)
+
+    async def _context(self, request: Request) -> Context:
+        return await self.running.context(request)
+
+    async def _check(self) -> dict[str, bool]:
+        return await self.running.check()
+
+    def _sign_ins(self) -> SignIns:
+        sign_ins = self.running.sign_ins
+        if sign_ins is None:
+            raise RuntimeError("This server has no accounts with passwords.")
+        return sign_ins
+
+
+def _as_id(id: UUID | str | None) -> ID | None:
+    return None if id is None else ID(str(id))
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application that `tertulia serve` serves; SIGTERM drains it."""
+    tertulia = Tertulia(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with tertulia.lifespan(app):
+            with drained_on_sigterm(tertulia.drain):
+                yield
+
+    tertulia.app.router.lifespan_context = lifespan
+    return tertulia.app
+
+
+def _switched_off(settings: Settings) -> set[str]:
+    """Return the names of the links that this server does not have."""
+    rest = set[str]() if settings.rest else {"chat", "chat_stream"}
+    others = {"export": settings.export, "import": settings.import_files}
+    return rest | {name for name, is_on in others.items() if not is_on}

@@ -1,0 +1,1 @@
+"""Authentication: identity providers, tokens, passwords, sessions, and the routes below `/auth`."""

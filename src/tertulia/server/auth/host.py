@@ -1,0 +1,73 @@
+"""Users of an application that Tertulia is a part of: the application says who a connection is from."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import HTTPConnection
+
+from tertulia.db import accounts
+from tertulia.db.database import Database
+from tertulia.db.identities import Action
+from tertulia.db.tables import User
+from tertulia.resolvers.context import StoredViewer, Viewer
+from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated
+
+Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
+"""Returns the viewer of an HTTP request or a WebSocket, and None for nobody.
+
+Of a WebSocket, `connection.state.connection_init` is the payload of the client's `connection_init` message. It is
+called again while a socket or a stream is open, at least once a minute: None closes it.
+"""
+ISSUER = "host"
+"""What the table of users has in place of an identity provider."""
+MAX_ID = 255
+MAX_NAME = 100
+"""Characters."""
+
+
+class HostUsers:
+    """Users whom the application authenticates; each gets a row at first sight."""
+
+    def __init__(self, database: Database, authenticate: Authenticate) -> None:
+        """Take where users are, and what the application gave."""
+        self._database = database
+        self._authenticate = authenticate
+
+    async def of(self, credentials: Credentials) -> Identity:
+        """Return the viewer of a connection; raises Unauthenticated where the application knows nobody."""
+        state = credentials.connection.state
+        if getattr(state, "connection_init", None) is None:
+            state.connection_init = {}
+        viewer = await self._authenticate(credentials.connection)
+        if viewer is None:
+            raise Unauthenticated("Sign in first.")
+        return Identity(await stored(self._database, viewer))
+
+
+async def stored(database: Database, viewer: Viewer) -> StoredViewer:
+    """Return a viewer with the id of their row, which is added if there is none.
+
+    Raises:
+        ValueError: The viewer's id is empty, or longer than 255 characters.
+    """
+    if not 1 <= len(viewer.id) <= MAX_ID:
+        raise ValueError(f"Viewer.id: takes 1 to {MAX_ID} characters, and has {len(viewer.id)}.")
+    async with database.read() as session:
+        user = await accounts.by_subject(session, ISSUER, viewer.id)
+    if user is None:
+        user = await _add(database, viewer)
+    return StoredViewer(viewer.id, viewer.name, viewer.claims, user_id=user.id)
+
+
+async def _add(database: Database, viewer: Viewer) -> User:
+    # Names of users are unique, and two people may have the same.
+    mark = hashlib.sha256(viewer.id.encode()).hexdigest()[:12]
+    user = User(name=f"{viewer.name[:MAX_NAME]}-{mark}", issuer=ISSUER, subject=viewer.id)
+    async with database.write() as session:
+        if await accounts.add(session, user):
+            await accounts.audit(session, Action.REGISTERED, user.id, issuer=ISSUER)
+            return user
+        found = await accounts.by_subject(session, ISSUER, viewer.id)
+    if found is None:
+        raise ValueError(f"Viewer.id: {viewer.id!r} cannot be stored.")
+    return found

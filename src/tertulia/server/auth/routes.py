@@ -1,0 +1,148 @@
+"""`/auth`: accounts and sign-in of the mode `password`, as OAuth's password and refresh grants.
+
+Sources: RFC 6749, sections 4.3, 5 and 6 (grants, answers, errors); RFC 7009 (revocation); RFC 9700 (rotation).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tertulia.server.auth.forms import BadForm, described, fields
+from tertulia.server.auth.passwords import Unfit
+from tertulia.server.auth.providers import Unauthenticated
+from tertulia.server.auth.sessions import BadGrant, Signed, SignIns, TooManyTries
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+Form = dict[str, str]
+
+
+def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
+    """Make the routes; `sign_ins` gives the part that knows accounts."""
+    router = APIRouter(prefix="/auth", tags=["auth"])
+    for method, path, summary, serve, form in ROUTES:
+        router.add_api_route(
+            path, _refusing(serve, sign_ins), methods=[method], summary=summary, name=path[1:], openapi_extra=form
+        )
+    return router
+
+
+async def _register(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    signed = await sign_ins.register(_one(form, "username"), _one(form, "password"), _address(request))
+    shown = {"id": str(signed.user.id), "username": signed.user.name, **_tokens(signed)}
+    return JSONResponse(shown, 201, NO_STORE)
+
+
+async def _token(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    match form.get("grant_type"):
+        case "password":
+            signed = await sign_ins.sign_in(_one(form, "username"), _one(form, "password"), _address(request))
+        case "refresh_token":
+            signed = await sign_ins.refresh(_one(form, "refresh_token"), _address(request))
+        case None:
+            raise BadForm("grant_type: is missing.")
+        case _:
+            raise BadGrant("unsupported_grant_type", "grant_type: takes `password` or `refresh_token`.")
+    return JSONResponse(_tokens(signed), headers=NO_STORE)
+
+
+async def _refresh(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    signed = await sign_ins.refresh(_one(form, "refresh_token"), _address(request))
+    return JSONResponse(_tokens(signed), headers=NO_STORE)
+
+
+async def _revoke(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    await sign_ins.revoke(_one(form, "token"), _address(request))
+    return JSONResponse({}, headers=NO_STORE)
+
+
+async def _change_password(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    given = _one(form, "password"), _one(form, "new_password")
+    signed = await sign_ins.change_password(_authorization(request), *given, _address(request))
+    return JSONResponse(_tokens(signed), headers=NO_STORE)
+
+
+async def _delete(sign_ins: SignIns, request: Request) -> Response:
+    form = await fields(request)
+    counted = await sign_ins.delete(_authorization(request), _one(form, "password"), _address(request))
+    return JSONResponse({"deleted": counted}, headers=NO_STORE)
+
+
+Serve = Callable[[SignIns, Request], Awaitable[Response]]
+GRANT = described("grant_type", "username", "password", "refresh_token", required=("grant_type",))
+ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
+    ("POST", "/register", "Make an account, and sign in", _register, described("username", "password")),
+    ("POST", "/token", "Sign in, or go on: `grant_type` is `password` or `refresh_token`", _token, GRANT),
+    ("POST", "/refresh", "Exchange a refresh token", _refresh, described("refresh_token")),
+    (
+        "POST",
+        "/revoke",
+        "Sign out: ends the sign-in of any of its tokens, or a personal access token, and closes its sockets",
+        _revoke,
+        described("token", "token_type_hint", required=("token",)),
+    ),
+    (
+        "POST",
+        "/password",
+        "Change one's password; signs out everywhere else",
+        _change_password,
+        described("password", "new_password"),
+    ),
+    ("DELETE", "/user", "Delete one's account, and all that is one's own, for good", _delete, described("password")),
+)
+
+
+def _refusing(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callable[[Request], Awaitable[Response]]:
+    """Answer refusals in OAuth's words."""
+
+    async def served(request: Request) -> Response:
+        try:
+            return await serve(sign_ins(), request)
+        except BadForm as error:
+            return _error(400, "invalid_request", str(error))
+        except BadGrant as error:
+            return _error(error.status, error.code, str(error))
+        except Unfit as error:
+            return _error(422, "invalid_request", str(error))
+        except TooManyTries as error:
+            return _error(429, "slow_down", str(error), {"Retry-After": str(error.seconds)})
+
+    return served
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    shown = {"error": code, "error_description": message}
+    return JSONResponse(shown, status, {**NO_STORE, **(headers or {})})
+
+
+def _tokens(signed: Signed) -> dict[str, Any]:
+    return {
+        "access_token": signed.access,
+        "token_type": "Bearer",
+        "expires_in": signed.lasts_seconds,
+        "refresh_token": signed.refresh,
+    }
+
+
+def _one(form: Form, name: str) -> str:
+    if not form.get(name):
+        raise BadForm(f"{name}: is missing.")
+    return form[name]
+
+
+def _authorization(request: Request) -> str:
+    given = request.headers.get("authorization")
+    if given is None:
+        raise Unauthenticated
+    return given
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket endpoints: GraphQL, REST, uploads, exports, pages, and the middleware before them."""

@@ -1,0 +1,88 @@
+"""`/attachments`: uploads as multipart, and their bytes for whoever owns them."""
+
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from tertulia.attachments.media import MAX_BYTES
+from tertulia.db.tables import Attachment
+from tertulia.resolvers.attachments import NotTaken, download, path_of, upload
+from tertulia.resolvers.context import Context
+from tertulia.resolvers.errors import NotFound
+from tertulia.server.http.uploads import FORM, Refused, check_origin, received
+
+HEADERS = {
+    # Whatever it is, no browser may run it, or take it for something else.
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Uploaded(BaseModel):
+    """What was uploaded: send its id as one of `attachmentIds`. Pixels of an image, pages of a document."""
+
+    id: str
+    filename: str
+    media_type: str
+    size_bytes: int
+    url: str
+    width: int | None
+    height: int | None
+    pages: int | None
+    created_at: str
+
+
+def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
+    """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
+    router = APIRouter(tags=["attachments"])
+
+    @router.post(
+        "/attachments",
+        summary="Upload an image or a PDF, as the part `file` of a form",
+        status_code=201,
+        response_model=Uploaded,
+        openapi_extra=FORM,
+    )
+    async def post(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+        try:
+            check_origin(request, allowed_origins)
+            with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
+                filename, file = await received(request, Path(folder), MAX_BYTES)
+                made = await upload(with_, filename, file)
+        except Refused as refused:
+            return refused.response()
+        except NotTaken as error:
+            code, status = ("UNSUPPORTED_MEDIA_TYPE", 415) if error.unknown else ("INVALID_INPUT", 422)
+            return Refused(status, code, error.message).response()
+        return JSONResponse(_shown(with_, made).model_dump(), 201, {"Location": path_of(with_, made)})
+
+    @router.get("/attachments/{id}", summary="The bytes of an attachment of one's own", response_class=Response)
+    async def get(id: str, with_: Annotated[Context, Depends(context)]) -> Response:
+        try:
+            found, pieces = await download(with_, id)
+        except NotFound as error:
+            return Refused(404, "NOT_FOUND", error.message).response()
+        shown = "inline" if found.media_type.startswith("image/") else "attachment"
+        headers = {
+            **HEADERS,
+            "Content-Length": str(found.size_bytes),
+            "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(found.filename)}",
+        }
+        return StreamingResponse(pieces, media_type=found.media_type, headers=headers)
+
+    return router
+
+
+def _shown(context: Context, made: Attachment) -> Uploaded:
+    same = ("filename", "media_type", "size_bytes", "width", "height", "pages")
+    values = {name: getattr(made, name) for name in same}
+    return Uploaded(id=str(made.id), url=path_of(context, made), created_at=made.created_at.isoformat(), **values)

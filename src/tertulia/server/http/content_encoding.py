@@ -1,0 +1,33 @@
+"""Refusing requests whose bodies are compressed: unpacking them would need bounds, and no client has to compress."""
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tertulia.server.http.middleware import route_path
+
+GRAPHQL = "/graphql"
+IDENTITY = "identity"
+MAX_QUOTED = 60
+"""Characters of the header that the message quotes."""
+
+
+class PlainBodies:
+    """Answers 415 to a request with a Content-Encoding (RFC 9110, section 15.5.16)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application that gets all other requests."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, or refuse."""
+        encoding = Headers(scope=scope).get("content-encoding", "") if scope["type"] == "http" else ""
+        if encoding.strip().lower() in ("", IDENTITY):
+            await self._app(scope, receive, send)
+            return
+        message = f"Content-Encoding: {encoding[:MAX_QUOTED]!r} is not accepted; send the body uncompressed."
+        shown = {"source": "tertulia", "code": "UNSUPPORTED_MEDIA_TYPE", "message": message}
+        body: dict[str, object] = {"error": shown}
+        if route_path(scope) == GRAPHQL:
+            body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
+        await JSONResponse(body, 415, {"Accept-Encoding": IDENTITY})(scope, receive, send)

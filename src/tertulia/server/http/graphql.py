@@ -1,0 +1,252 @@
+"""GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
+from typing import Any
+
+from graphql import GraphQLError, OperationType
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.fastapi import GraphQLRouter
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.unset import UNSET
+
+from tertulia.json import encode, loads
+from tertulia.resolvers.context import Context
+from tertulia.resolvers.errors import RateLimited
+from tertulia.schema.document_policy import Admitted as AdmittedDocument
+from tertulia.schema.document_policy import Gate
+from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscription
+from tertulia.schema.failures import internal_error, storage_error
+from tertulia.schema.results import response
+from tertulia.schema.subscription_fast_path import OperationFailed, follow
+from tertulia.server.auth.authenticator import COME_BACK, Admitted, AtTheDoor, Door, challenge, retry_after
+from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.http.graphql_request import (
+    JSON_TYPE,
+    GraphQLRequest,
+    RequestRefused,
+    check_content_type,
+    check_request,
+    decoded,
+    query_parameters,
+    read_body,
+)
+from tertulia.server.http.negotiation import preferred
+from tertulia.server.http.streams import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
+from tertulia.server.http.websocket import SocketHandler
+from tertulia.storage import is_storage_full
+
+REQUEST_ERROR_STATUS = 400
+"""For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
+RESPONSE_TYPE = "application/graphql-response+json"
+METHODS = ("GET", "POST")
+
+
+class GraphQLEndpoint(GraphQLRouter[Context, None]):
+    """The one path of the API: POST and GET, the page for browsers, and the socket."""
+
+    graphql_transport_ws_handler_class = SocketHandler
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        path: str,
+        door: Callable[[], Door],
+        page: Callable[[Request], Response],
+        allowed_origins: Sequence[str] = (),
+        connection_init_seconds: float = 10.0,
+    ) -> None:
+        """Take what admits documents, what lets people in, the page, and the origins whose pages may open sockets."""
+
+        async def at_the_door() -> Any:
+            return AtTheDoor(door())
+
+        super().__init__(
+            gate.schema,
+            path,
+            graphql_ide=None,
+            context_getter=at_the_door,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            allowed_origins=allowed_origins,
+            max_subscriptions_per_connection=None,
+            connection_init_wait_timeout=timedelta(seconds=connection_init_seconds),
+        )
+        self._schema = gate.schema
+        self.gate = gate
+        self._page = page
+        self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+
+    async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
+        """Serve one HTTP request, or one socket to its end."""
+        if request.scope["type"] == "websocket":
+            endpoint: Any = super()
+            return await endpoint.run(request, context, root_value)
+        return await self._serve(request, context.door)
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Read JSON."""
+        return loads(data)
+
+    def encode_json(self, data: object) -> str:
+        """Write JSON."""
+        return encode(data).decode()
+
+    async def on_ws_connect(self, context: Any) -> Any:
+        """Refuse a socket of nobody's with 4403; the handler knows who it is."""
+        if not isinstance(context, Context):
+            raise ConnectionRejectionError
+        return UNSET
+
+    async def _serve(self, request: Request, door: Door) -> Response:
+        accept = request.headers.get("accept")
+        if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
+            # Without introspection the page could show nothing.
+            return self._page(request) if not self.gate.closed else Response(status_code=404)
+        media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
+        try:
+            admitted = await _admit(request, door)
+            return await self._answer(request, admitted, media_type, _framing(accept))
+        except RequestRefused as refused:
+            return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
+        except (GraphQLError, OperationFailed) as error:
+            errors = error.errors if isinstance(error, OperationFailed) else [error]
+            return self._respond(response(None, errors), _status(media_type), media_type)
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
+            if is_storage_full(error):
+                return self._respond({"errors": [storage_error(GraphQLError(""), error).formatted]}, 507, media_type)
+            shown = internal_error(error)
+            return self._respond({"errors": [shown.formatted]}, 500, media_type)
+
+    async def _answer(
+        self, request: Request, admitted: Admitted, media_type: str | None, framing: Framing | None
+    ) -> Response:
+        context = admitted.context
+        if media_type is None and framing is None:
+            raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
+        asked = await self._read(request)
+        document = await self.gate.admit(asked.query, asked.variables, asked.operation_name)
+        followed = _is_followed(request.method, document, streams=framing is not None)
+        # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
+        if framing is not None and (followed or media_type is None):
+            results = self._results(document, asked, context, followed=followed)
+            if followed:
+                results = await _seated(results, context)
+            return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
+        body = await self._execute(document, asked, context)
+        return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
+
+    async def _read(self, request: Request) -> GraphQLRequest:
+        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
+        if request.method == "GET":
+            given = check_request(query_parameters(request))
+        else:
+            check_content_type(request.headers)
+            given = check_request(decoded("The body", await read_body(request)))
+        try:
+            query = self.gate.document(given.get("query"), given.get("extensions"), given.get("documentId"))
+        except GraphQLError as error:
+            if error.extensions == {"code": BAD_USER_INPUT}:
+                raise RequestRefused(400, error.message) from None
+            raise
+        return GraphQLRequest(query, given.get("variables"), given.get("operationName") or None)
+
+    async def _execute(self, document: AdmittedDocument, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
+        result = await self._schema.answer(document.prepared, asked.variables, asked.operation_name, context)
+        return response(result.data, result.errors)
+
+    async def _results(
+        self, document: AdmittedDocument, asked: GraphQLRequest, context: Context, *, followed: bool
+    ) -> AsyncGenerator[bytes]:
+        if not followed:
+            yield encode(await self._execute(document, asked, context))
+            return
+        operation = self._schema.operation(document.prepared, asked.variables, asked.operation_name, context)
+        try:
+            async with aclosing(follow(operation)) as results:
+                async for result in results:
+                    yield result
+        except OperationFailed as failed:
+            yield encode(response(None, failed.errors))
+
+    def _respond(
+        self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
+    ) -> Response:
+        content_type = f"{media_type or JSON_TYPE}; charset=utf-8"
+        return Response(encode(body), status, {**(headers or {}), "Content-Type": content_type})
+
+    async def _refuse_method(self, request: Request) -> Response:
+        error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})
+        return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+
+
+def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> bool:
+    """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
+    operation = document.operation
+    if method == "GET" and operation.operation is OperationType.MUTATION:
+        raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
+    followed = is_subscription(operation)
+    if followed and not streams:
+        raise bad_request(
+            "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
+            f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
+        )
+    return followed
+
+
+async def _admit(request: Request, door: Door) -> Admitted:
+    try:
+        admitted = await door.admit(request)
+        await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
+    except Unauthenticated as error:
+        raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
+    except Unavailable as away:
+        raise RequestRefused(503, str(away), code="INTERNAL_SERVER_ERROR", **COME_BACK) from None
+    except RateLimited as limited:
+        raise _too_many(limited) from None
+    return admitted
+
+
+def _too_many(limited: RateLimited) -> RequestRefused:
+    return RequestRefused(429, limited.message, code="RATE_LIMITED", **retry_after(limited))
+
+
+async def _seated(results: AsyncGenerator[bytes], context: Context) -> AsyncGenerator[bytes]:
+    """Let a stream hold one of the viewer's places; raise RequestRefused before it begins."""
+    stack = AsyncExitStack()
+    try:
+        await stack.enter_async_context(context.services.limits.seated(context.viewer.user_id))
+    except RateLimited as limited:
+        raise _too_many(limited) from None
+
+    async def sitting() -> AsyncGenerator[bytes]:
+        async with stack, aclosing(results):
+            async for result in results:
+                yield result
+
+    return sitting()
+
+
+def _framing(accept: str | None) -> Framing | None:
+    """Give the form of a stream that is asked for by name; a wildcard asks for none."""
+    if accept is None:
+        return None
+    named = accept.lower()
+    offered = [media_type for media_type in (SSE_TYPE, MULTIPART_TYPE) if media_type in named]
+    chosen = preferred(accept, offered) if offered else None
+    return {SSE_TYPE: SSE, MULTIPART_TYPE: MULTIPART}.get(chosen or "")
+
+
+def wants_page(accept: str | None) -> bool:
+    """Say whether a browser asks: it names HTML itself, where programs that take anything do not."""
+    return "text/html" in (accept or "") and preferred(accept, ("text/html", JSON_TYPE, RESPONSE_TYPE)) == "text/html"
+
+
+def _status(media_type: str | None) -> int:
+    # The older media type keeps its older rule: a well-formed GraphQL response has the status 200.
+    return 200 if media_type == JSON_TYPE else REQUEST_ERROR_STATUS

@@ -1,0 +1,90 @@
+"""Reading what a GraphQL request says: its body or its query, and the types of its parameters."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import GraphQLError
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from tertulia.json import loads
+from tertulia.schema.documents import BAD_USER_INPUT
+
+MAX_BODY = 2_000_000
+"""Bytes of one request."""
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """What a client asks, its parameters checked."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+
+
+class RequestRefused(Exception):
+    """A request that is not executed: a status, and an error that says why."""
+
+    def __init__(self, status: int, message: str, *, code: str = BAD_USER_INPUT, **headers: str) -> None:
+        """Take the status, the sentence and further headers."""
+        super().__init__(message)
+        self.status = status
+        self.error = GraphQLError(message, extensions={"code": code})
+        self.headers = headers
+
+
+def check_request(parameters: object) -> dict[str, Any]:
+    """Check the parameters' types."""
+    if isinstance(parameters, list):
+        raise RequestRefused(400, "Batches are not served: send one operation a request.")
+    if not isinstance(parameters, dict):
+        raise RequestRefused(400, "The body must be a JSON object with `query`.")
+    given = cast("dict[str, Any]", parameters)
+    variables, name = given.get("variables"), given.get("operationName")
+    if not isinstance(variables, dict | None):
+        raise RequestRefused(400, "variables: must be an object.")
+    if not isinstance(name, str | None):
+        raise RequestRefused(400, "operationName: must be a text.")
+    if not isinstance(given.get("extensions"), dict | None):
+        raise RequestRefused(400, "extensions: must be an object.")
+    return given
+
+
+def query_parameters(request: Request) -> dict[str, object]:
+    """Give the parameters of a GET request; raise RequestRefused."""
+    given: dict[str, object] = {**request.query_params}
+    for name in ("variables", "extensions"):
+        if given.get(name):
+            given[name] = decoded(name, request.query_params[name])
+        else:
+            given.pop(name, None)
+    return given
+
+
+def check_content_type(headers: Headers) -> None:
+    """Raise RequestRefused for a type that a form of another page could send."""
+    # Only a type that no HTML form can send: a foreign page cannot post it without asking first (CSRF).
+    content_type, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if content_type.strip().lower() != JSON_TYPE or (charset and charset not in ("utf-8", "utf8")):
+        raise RequestRefused(415, f"Content-Type: a request is sent as {JSON_TYPE} in UTF-8.", Accept=JSON_TYPE)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body; raise RequestRefused where it is too long."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise RequestRefused(413, f"A request has at most {MAX_BODY:,} bytes.")
+    return bytes(body)
+
+
+def decoded(name: str, text: bytes | str) -> object:
+    """Read JSON; raise RequestRefused, naming what holds it."""
+    try:
+        return loads(text)
+    except ValueError as error:
+        raise RequestRefused(400, f"{name} is not valid JSON: {error}.") from None

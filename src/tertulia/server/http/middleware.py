@@ -1,0 +1,123 @@
+"""Headers that every answer bears, and requests that no page of ours sends.
+
+Sources: OWASP's "HTTP Headers" and "REST Security" cheat sheets; draft-ietf-httpapi-ratelimit-headers for RateLimit.
+"""
+
+import ipaddress
+import math
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tertulia.ratelimit.limits import Limits
+
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    # Of answers that are no page; pages say what they load.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+REQUEST_ID = "X-Request-ID"
+"""What a client or a proxy names a request by, or else we: lines of the log bear it, and the answer does."""
+OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+PRIVATE = "no-store"
+NOTED = "viewer_with_limits"
+TEST_CLIENT = "testserver"
+"""The host that Starlette's test client asks for, unless told otherwise."""
+
+
+class SecureHeaders:
+    """Adds what an answer does not say itself."""
+
+    def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
+        """Take the application behind it, and what says whether the process is about to leave."""
+        self._app = app
+        self._leaving = leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in (ALWAYS | (OVER_TLS if scope["scheme"] == "https" else {})).items():
+                    headers.setdefault(name, value)
+                if "etag" not in headers:
+                    headers.setdefault("Cache-Control", PRIVATE)
+                headers.update(await _rates(scope))
+                if self._leaving():
+                    # A request that a proxy sent on a kept connection would be lost when the connection is closed.
+                    headers["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, add)
+
+
+class LoopbackHosts:
+    """Refuses names that are not this machine's: the one user of the mode `local` needs no token.
+
+    Otherwise a page of anybody's could let its own name point here, and read what is here as its own origin.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_origins: Sequence[str]) -> None:
+        """Take the application behind it, and origins whose hosts are served too."""
+        self._app = app
+        self._allowed = {urlsplit(origin).hostname for origin in allowed_origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, or refuse."""
+        if scope["type"] in ("http", "websocket"):
+            host = urlsplit("//" + Headers(scope=scope).get("host", "localhost")).hostname or ""
+            if not (is_loopback(host) or host == TEST_CLIENT or host.endswith(".localhost") or host in self._allowed):
+                await self._refuse(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "Forbidden host"})
+            return
+        message = "In the mode `local` this server answers to names of this machine alone; see TERTULIA_CORS_ORIGINS."
+        shown = {"source": "tertulia", "code": "FORBIDDEN_HOST", "message": message}
+        await JSONResponse({"error": shown}, 403)(scope, receive, send)
+
+
+def note_viewer(scope: Scope, limits: Limits, viewer_id: UUID) -> None:
+    """Let the answer to a request say how its viewer stands with the limits."""
+    scope.setdefault("state", {})[NOTED] = (limits, viewer_id)
+
+
+async def _rates(scope: Scope) -> dict[str, str]:
+    noted: tuple[Limits, UUID] | None = scope.get("state", {}).get(NOTED)
+    windows = [] if noted is None else await noted[0].windows(noted[1])
+    if not windows:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(f'"{one.rate.name}";q={one.rate.amount};w={one.rate.seconds}' for one in windows),
+        "RateLimit": ", ".join(f'"{one.rate.name}";r={one.remaining};t={math.ceil(one.resets_in)}' for one in windows),
+    }
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request below the prefix under which the application is mounted."""
+    root: str = scope.get("root_path", "").rstrip("/")
+    path: str = scope["path"]
+    return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is `localhost`, or an address that only this machine reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

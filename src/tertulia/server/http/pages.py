@@ -1,0 +1,177 @@
+"""What browsers see: the chat page, GraphiQL, Swagger UI and ReDoc, all served from this machine; and its health."""
+
+import os
+from collections.abc import Awaitable, Callable, Collection
+from importlib.util import find_spec
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from tertulia.server.http.negotiation import preferred
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+    # GraphiQL, Swagger UI and ReDoc write style attributes and draw fonts and workers of their own.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+}
+STRICT = HEADERS | {
+    # The chat shows what Claude wrote, and attachments by addresses of their bytes; nothing from elsewhere.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
+FOR_EVER = "public, max-age=31536000, immutable"
+COMPRESSED = (("br", ".br"), ("gzip", ".gz"))
+LINKS = {
+    "graphql": "/graphql",
+    "chat": "/chat",
+    "chat_stream": "/chat/stream",
+    "attachments": "/attachments",
+    "export": "/export",
+    "import": "/import",
+    "docs": "/docs",
+    "redoc": "/redoc",
+    "openapi": "/openapi.json",
+    "health": "/healthz",
+    "readiness": "/readyz",
+    "metrics": "/metrics",
+}
+
+
+def package_folder(name: str, *inside: str) -> Path | None:
+    """Find a folder of an installed package without importing it; None where it is not installed."""
+    spec = find_spec(name)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0], *inside) if places else None
+
+
+ASSETS = {
+    "app": package_folder("tertulia.web", "build"),
+    "web": package_folder("tertulia.web"),
+    "graphiql": package_folder("graphene_django_graphiql_static", "static", "graphene_django_graphiql_static"),
+    "openapi": package_folder("fastapi_offline", "static"),
+}
+
+
+def graphiql_page(_request: Request) -> Response:
+    """Give the page for GraphQL, with example operations."""
+    return _page("graphiql.html", HEADERS, needs="graphiql")
+
+
+def pages_router(*, auth: str, registration: str, switched_off: Collection[str] = ()) -> APIRouter:
+    """Make the routes of pages.
+
+    Args:
+        auth: How clients sign in.
+        registration: Whether they may register.
+        switched_off: Those of `LINKS` that this server does not have.
+    """
+    router = APIRouter(include_in_schema=False)
+    links = {name: path for name, path in LINKS.items() if name not in switched_off}
+
+    @router.get("/")
+    async def home(request: Request) -> Response:
+        if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
+            return _chat() or _page("plain.html", STRICT)
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        below = {name: prefix + path for name, path in links.items()}
+        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": below}
+        return JSONResponse(said, headers={"Vary": "Accept"})
+
+    @router.get("/plain")
+    async def plain() -> Response:
+        return _page("plain.html", STRICT)
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        return _page("docs.html", HEADERS, needs="openapi")
+
+    @router.get("/redoc")
+    async def redoc() -> Response:
+        return _page("redoc.html", HEADERS, needs="openapi")
+
+    return router
+
+
+REASONS = {"storage": "the disk is full, or cannot be written to"}
+"""What is said of parts that fail."""
+
+
+def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
+    """Make the routes that a supervisor asks; `ready` says of each part whether it serves."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/readyz")
+    async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI's way to say none
+        parts = await ready()
+        # As Kubernetes' own servers take it: what is left out is shown, and decides nothing.
+        well = all(fine for name, fine in parts.items() if name not in exclude)
+        shown = {name: "ok" if fine else REASONS.get(name, "failing") for name, fine in parts.items()}
+        return JSONResponse({"status": "ok" if well else "unavailable", **shown}, 200 if well else 503)
+
+    return router
+
+
+def mount_assets(app: FastAPI) -> None:
+    """Serve the files that pages load."""
+    for name, folder in ASSETS.items():
+        if folder is not None and folder.is_dir():
+            # In a checkout, the reducer of a stream is a link to web/packages.
+            files = Built(directory=folder) if name == "app" else StaticFiles(directory=folder, follow_symlink=True)
+            app.mount(f"/assets/{name}", files, name=f"assets-{name}")
+
+
+class Built(StaticFiles):
+    """What the build of the page wrote: compressed ahead, under names that change with what is in the files."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Give the smallest form that the browser takes."""
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        encoding, suffix = next(
+            (form for form in COMPRESSED if form[0] in accepted and Path(f"{full_path}{form[1]}").is_file()), ("", "")
+        )
+        chosen = f"{full_path}{suffix}"
+        response = super().file_response(chosen, Path(chosen).stat() if suffix else stat_result, scope, status_code)
+        response.headers["Cache-Control"] = FOR_EVER
+        response.headers["Vary"] = "Accept-Encoding"
+        if suffix:
+            response.headers["Content-Encoding"] = encoding
+            response.headers["Content-Type"] = guess_type(str(full_path))[0] or "application/octet-stream"
+        return response
+
+
+def _chat() -> Response | None:
+    """Give the chat page; None where it is not built."""
+    folder = ASSETS["app"]
+    page = None if folder is None else folder / "index.html"
+    if page is None or not page.is_file():
+        return None
+    return HTMLResponse(page.read_text(encoding="utf-8"), headers=STRICT | {"Vary": "Accept"})
+
+
+def _page(name: str, headers: dict[str, str], needs: str = "web") -> Response:
+    folder = ASSETS["web"]
+    if folder is None:
+        return HTMLResponse("<p>The pages are not installed.</p>", 503)
+    shown = name if ASSETS[needs] is not None else "missing.html"
+    return HTMLResponse((folder / shown).read_text(encoding="utf-8"), headers=headers)

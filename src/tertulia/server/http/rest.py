@@ -1,0 +1,259 @@
+"""`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+from strawberry import ID
+
+from tertulia.claude.errors import ErrorCode, GenerationError
+from tertulia.db.tables import Generation, Status
+from tertulia.json import encode
+from tertulia.resolvers.content import joined_text
+from tertulia.resolvers.context import Context
+from tertulia.resolvers.errors import (
+    BudgetExceeded,
+    ConversationBusy,
+    ExpectedError,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+)
+from tertulia.resolvers.follow import MessageSnapshot, follow
+from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
+from tertulia.resolvers.send import SendMessagePayload, send
+from tertulia.server.auth.authenticator import Admitted, retry_after
+from tertulia.server.http.streams import SSE, Framing, ResultStream
+from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
+
+IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
+
+WRITTEN = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
+"""Results that are events already."""
+STOPPED = "stopped"
+STATUS = {
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.AUTHENTICATION: 401,
+    ErrorCode.BUDGET_EXCEEDED: 402,
+    ErrorCode.PERMISSION: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.REQUEST_TOO_LARGE: 413,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.OVERLOADED: 503,
+    ErrorCode.CONNECTION: 503,
+    ErrorCode.INTERRUPTED: 503,
+    ErrorCode.TIMEOUT: 504,
+}
+
+
+class ChatRequest(BaseModel):
+    """A message, and where it belongs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(min_length=1, max_length=MAX_TEXT, description="What the user says.")
+    model: str | None = Field(
+        default=None, description="A model's id; the conversation's or the default one if left out."
+    )
+    conversation_id: str | None = Field(default=None, description="Goes on with a conversation; a new one if left out.")
+
+
+class ChatResponse(BaseModel):
+    """Claude's answer."""
+
+    response: str
+    model_used: str
+    conversation_id: str
+    stop_reason: str | None = Field(
+        description="Why the answer ended, in the Messages API's words: `end_turn` for a whole one, `max_tokens` for "
+        "one that was cut off, `refusal` where Claude declined to answer or to go on. `stopped`: a user stopped it."
+    )
+
+
+async def refuse_invalid(_request: Request, error: Exception) -> Response:
+    """Say what of a request is wrong, in FastAPI's form; what was sent is not sent back: JSON may not even hold it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [{name: problem[name] for name in ("loc", "msg", "type")} for problem in error.errors()]
+    return JSONResponse({"detail": found}, 422)
+
+
+def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
+    """Make the routes; `admit` says whose request it is."""
+    router = APIRouter(tags=["chat"])
+
+    @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
+    async def chat(
+        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
+    ) -> Any:
+        with_ = admitted.context
+        sent = await _send(with_, body, idempotency_key)
+        if isinstance(sent, Response):
+            return sent
+        events = await _until_end(follow(with_, sent.generation.id))
+        last = events[-1]
+        if isinstance(last, GenerationFailed):
+            return _claude_failed(GenerationError.from_json(last.error))
+        if isinstance(last, ToolResultsRequired):
+            return JSONResponse(_waits(sent, last), 409)
+        text = ""
+        for event in events:
+            text += _text(event, text)
+        return await _answer(with_, sent, text)
+
+    @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
+    async def chat_stream(
+        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
+    ) -> Response:
+        with_ = admitted.context
+        async with AsyncExitStack() as stack:
+            try:
+                # Before the message is stored, so that one that is refused costs nothing.
+                await stack.enter_async_context(with_.services.limits.seated(with_.viewer.user_id))
+            except RateLimited as limited:
+                return _refused(limited)
+            sent = await _send(with_, body, idempotency_key)
+            if isinstance(sent, Response):
+                return sent
+            seat = stack.pop_all()
+        ends = (with_.services.closing.wait, admitted.lapsed)
+        return ResultStream(_sse(with_, sent, seat), WRITTEN, ends)
+
+    return router
+
+
+async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
+    options = GenerationOptions(model=body.model) if body.model is not None else None
+    conversation = ID(body.conversation_id) if body.conversation_id is not None else None
+    wanted = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
+    try:
+        return await send(context, wanted)
+    except ExpectedError as error:
+        return _refused(error)
+
+
+async def _answer(context: Context, sent: SendMessagePayload, text: str) -> ChatResponse:
+    model = await context.models.get(sent.generation.model)
+    name = f"{model.id} (simulated)" if model.simulated else model.id
+    ended = await context.loaders.generations.load(sent.generation.id)
+    return ChatResponse(
+        response=text,
+        model_used=name,
+        conversation_id=str(sent.conversation.id),
+        stop_reason=stop_reason_of(ended) if ended is not None else None,
+    )
+
+
+def stop_reason_of(generation: Generation) -> str | None:
+    """Return why an answer ended: Claude's stop reason, or `stopped`."""
+    return STOPPED if generation.status is Status.STOPPED else generation.stop_reason
+
+
+def _text(event: GenerationEvent, before: str = "") -> str:
+    """Return what an event adds to the text before it; a snapshot in the middle of a stream repeats that text."""
+    if isinstance(event, MessageSnapshot):
+        return joined_text(event.message.content)[len(before) :]
+    return event.text if isinstance(event, TextDelta) else ""
+
+
+async def _until_end(events: AsyncGenerator[GenerationEvent]) -> list[GenerationEvent]:
+    found: list[GenerationEvent] = []
+    async with aclosing(events):
+        async for event in events:
+            found.append(event)
+            if isinstance(event, ToolResultsRequired):
+                break
+    return found
+
+
+def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
+    """Say that the answer goes on once its tools have given results, which needs GraphQL."""
+    shown = {
+        "source": "tertulia",
+        "code": "TOOL_RESULTS_REQUIRED",
+        "message": "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
+        "generation_id": str(sent.generation.id),
+        "tool_use_ids": [block["id"] for block in event.tool_uses.values()],
+        "expires_at": event.expires_at.isoformat(),
+    }
+    return {"error": shown}
+
+
+async def _sse(context: Context, sent: SendMessagePayload, seat: AsyncExitStack) -> AsyncGenerator[bytes]:
+    words = ""
+    async with seat, aclosing(follow(context, sent.generation.id)) as events:
+        # At once, so that a client can stop or follow an answer that has not begun.
+        yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
+        async for event in events:
+            if text := _text(event, words):
+                words += text
+                yield _event("delta", {"text": text})
+            if isinstance(event, ToolResultsRequired):
+                # The stream goes on when they are there, and keeps its connection open until then.
+                yield _event("tool_results_required", _waits(sent, event)["error"])
+            elif isinstance(event, GenerationFailed):
+                yield _event("error", _failure(GenerationError.from_json(event.error)))
+            elif isinstance(event, TerminalEvent):
+                yield _event("done", (await _answer(context, sent, words)).model_dump())
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
+
+
+def _body(error: GenerationError) -> dict[str, Any]:
+    shown = {
+        "source": "claude",
+        "code": error.code.name,
+        "message": error.message,
+        "request_id": error.request_id,
+    }
+    return {"error": shown}
+
+
+def _failure(error: GenerationError) -> dict[str, Any]:
+    """Return the body of a stream's `error`, with what a response's status and headers would say."""
+    more: dict[str, Any] = {"status": _status(error)}
+    if error.code is ErrorCode.RATE_LIMITED:
+        more["retry_after_seconds"] = int(error.retry_after_seconds or 1)
+    return {"error": _body(error)["error"] | more}
+
+
+def _status(error: GenerationError) -> int:
+    return STATUS.get(error.code, 502)
+
+
+def _claude_failed(error: GenerationError) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if error.code is ErrorCode.RATE_LIMITED:
+        headers["Retry-After"] = str(int(error.retry_after_seconds or 1))
+    return JSONResponse(_body(error), _status(error), headers)
+
+
+def _refused(error: ExpectedError) -> JSONResponse:
+    match error:
+        case InvalidInput():
+            names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
+            name = names.get(error.field, error.field)
+            message = error.message.removeprefix(f"{error.field}: ")
+            detail = [{"loc": ["body", name], "msg": f"{name}: {message}", "type": "value_error"}]
+            return JSONResponse({"detail": detail}, 422)
+        case NotFound():
+            return JSONResponse({"error": {"source": "tertulia", "code": "NOT_FOUND", "message": error.message}}, 404)
+        case ConversationBusy():
+            shown = {"source": "tertulia", "code": "CONVERSATION_BUSY", "message": error.message}
+            return JSONResponse({"error": {**shown, "generation_id": str(error.generation.id)}}, 409)
+        case BudgetExceeded():
+            shown = {"source": "tertulia", "code": "BUDGET_EXCEEDED", "message": error.message}
+            return JSONResponse({"error": {**shown, "resets_at": error.resets_at.isoformat()}}, 402)
+        case RateLimited():
+            shown = {"source": "tertulia", "code": "RATE_LIMITED", "message": error.message}
+            return JSONResponse({"error": shown}, 429, retry_after(error))
+        case _:
+            return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 400)

@@ -1,0 +1,104 @@
+"""`/export` and `/import`: conversations of one's own, out and in."""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tertulia.db import accounts
+from tertulia.db.identities import Action
+from tertulia.resolvers.context import Context, as_uuid
+from tertulia.resolvers.errors import InvalidInput
+from tertulia.server.http.uploads import FORM, Refused, check_origin, received
+from tertulia.transfer.archives import MAX_FILE
+from tertulia.transfer.exporter import Format, export
+from tertulia.transfer.importer import import_file
+
+TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}
+Wanted = Annotated[Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")]
+ENDINGS = {Format.JSONL: "jsonl", Format.MARKDOWN: "md"}
+
+
+class ImportedFile(BaseModel):
+    """What was put in. `blocks_left_out`: of kinds that only the other service knows."""
+
+    conversation_ids: list[str]
+    messages: int
+    attachments: int
+    blocks_left_out: int
+
+
+def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
+    """Make the routes of exports; `context` returns each request's."""
+    router = APIRouter(tags=["export and import"])
+
+    @router.get("/export", summary="All conversations of one's own", response_class=Response)
+    async def everything(with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
+        await _audited(with_, "all")
+        return _streamed(_exported(with_, None, form), "conversations", form)
+
+    @router.get("/export/{id}", summary="One conversation", response_class=Response)
+    async def one(id: str, with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
+        wanted = as_uuid(id)
+        if wanted is None or await with_.loaders.conversations.load(wanted) is None:
+            return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
+        await _audited(with_, str(wanted))
+        return _streamed(_exported(with_, id, form), f"conversation-{wanted}", form)
+
+    return router
+
+
+def import_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
+    """Make the route of imports; `context` returns each request's, `allowed_origins` are other sites'."""
+    router = APIRouter(tags=["export and import"])
+
+    @router.post(
+        "/import",
+        summary="Put an export in, or Claude's own data export, as the part `file` of a form",
+        status_code=201,
+        response_model=ImportedFile,
+        openapi_extra=FORM,
+    )
+    async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+        try:
+            check_origin(request, allowed_origins)
+            with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
+                _, file = await received(request, Path(folder), MAX_FILE)
+                done = await import_file(with_, file)
+        except Refused as refused:
+            return refused.response()
+        except InvalidInput as error:
+            return Refused(422, "INVALID_INPUT", error.message).response()
+        return ImportedFile(
+            conversation_ids=[str(one) for one in done.conversation_ids],
+            messages=done.messages,
+            attachments=done.attachments,
+            blocks_left_out=done.blocks_left_out,
+        )
+
+    return router
+
+
+async def _audited(context: Context, what: str) -> None:
+    async with context.database.write() as session:
+        await accounts.audit(session, Action.EXPORTED, context.viewer.user_id, context.address, conversations=what)
+
+
+def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
+    wanted = as_uuid(id) if id else None
+    ids = None if wanted is None else [wanted]
+    return export(context.database, context.services.files.blobs, context.viewer.user_id, ids, form)
+
+
+def _streamed(pieces: AsyncIterator[bytes], name: str, form: Format) -> Response:
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}.{ENDINGS[form]}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(pieces, media_type=TYPES[form], headers=headers)

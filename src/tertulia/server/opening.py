@@ -1,0 +1,75 @@
+"""Opening what lies outside of the process: the log of events, and Claude."""
+
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+from tertulia.claude.client import Claude, Deadlines
+from tertulia.generation.observer import Watch
+from tertulia.ratelimit.limits import Limits, Rate, Rates
+from tertulia.ratelimit.slots import LocalOccupancy, Occupancy, RedisOccupancy
+from tertulia.server.settings import Settings, database_file
+from tertulia.simulator.app import create_simulator, serving
+from tertulia.streams.journal import Journal
+from tertulia.streams.log import EventLog, LocalSignals, Signals
+from tertulia.streams.memory import MemoryLog
+from tertulia.streams.redis.log import RedisLog
+from tertulia.streams.redis.writer import LagWatch
+
+REQUESTS, SENDS, UPLOADS = "1200/minute", "60/minute", "1000/day"
+GENERATIONS, SOCKETS = 20, 50
+SIMULATED_KEY = "simulated"
+
+
+async def open_log(
+    settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: LagWatch = lambda _: None
+) -> tuple[EventLog, Signals, bool]:
+    """Make the log and the signals; say whether no other process shares them, as the file's lock tells.
+
+    Without `alone` the lock is left to whoever serves. `lag`: who hears how late events are seen by everybody.
+    """
+    if settings.redis_url is not None:
+        log = RedisLog(settings.redis_url, process, lag=lag)
+        await log.start()
+        stack.push_async_callback(log.close)
+        return log, log, False
+    file = database_file(settings.database_url)
+    if file is None:
+        return MemoryLog(), LocalSignals(), False
+    journal = Journal(file.with_name(file.name + "-answers"))
+    stack.callback(journal.leave)
+    return MemoryLog(journal), LocalSignals(), alone and journal.take()
+
+
+async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
+    """Connect to Claude, or to a simulated one that is started for it."""
+    deadlines = Deadlines(silence=settings.claude_silence_seconds)
+    if settings.anthropic_api_key is not None and not settings.simulated:
+        key = settings.anthropic_api_key.get_secret_value()
+        return Claude(api_key=key, base_url=settings.anthropic_base_url, deadlines=deadlines)
+    simulator = create_simulator(pace=settings.simulator_pace)
+    address = await stack.enter_async_context(serving(simulator))
+    return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
+
+
+def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExitStack) -> Limits:
+    """Make the limits of each user: as they are set, and sensible ones where there are many users."""
+    occupancy: Occupancy = LocalOccupancy()
+    if settings.redis_url is not None:
+        occupancy = shared = RedisOccupancy(settings.redis_url)
+        stack.push_async_callback(shared.close)
+    many = settings.auth != "local"
+
+    def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
+        chosen = notation or (otherwise if many else None)
+        return None if chosen is None else Rate(name, chosen)
+
+    return Limits(
+        rates,
+        occupancy,
+        requests=rate("requests", settings.request_limit, REQUESTS),
+        sends=rate("sends", settings.rate_limit, SENDS),
+        uploads=rate("uploads", settings.upload_limit, UPLOADS),
+        generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
+        sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
+        watch=watch,
+    )

@@ -1,0 +1,144 @@
+"""Running servers: uvicorn with our settings, and what is printed when it is ready."""
+
+import logging
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from tertulia.server.app import create_app
+from tertulia.server.environment import check_names
+from tertulia.server.runtime.gc import calm
+from tertulia.server.runtime.http_protocol import HttpProtocol
+from tertulia.server.runtime.socket_protocol import SocketProtocol
+from tertulia.server.settings import Settings, known_names, load_settings
+from tertulia.server.telemetry.metrics import JsonLines
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the usual proxies keep an idle connection (60): who closes first must be the proxy, or it answers 502."""
+DRAIN_SECONDS = 10
+"""How long open requests may take to end after Ctrl+C."""
+MAX_MESSAGE = 2_000_000
+"""Bytes of one WebSocket message, as of one HTTP request."""
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Says what to open once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        """Take the configuration and the text."""
+        super().__init__(config)
+        self._announcement = announcement
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take SIGTERM and Ctrl+C as what was asked for: all is stored, so the exit status is 0."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then speak."""
+        await super().startup(sockets)
+        if self.started:
+            print(self._announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+
+
+def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
+    """Serve Tertulia until Ctrl+C, in this process or in several."""
+    _log(settings)
+    announcement = _announce(settings, address_of(listening))
+    if workers == 1:
+        app = create_app(settings)
+        calm()
+        _run(app, listening, announcement)
+        return
+    print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+    Multiprocess(_config(f"{__name__}:worker", factory=True, workers=workers), [listening]).run()
+
+
+def worker() -> FastAPI:
+    """Make the application of one of several processes, from the same environment."""
+    settings = load_settings()
+    _log(settings)
+    app = create_app(settings)
+    calm()
+    return app
+
+
+def _log(settings: Settings) -> None:
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # What libraries say in `debug` is what users wrote: the SDK's requests, frames of sockets, values of statements.
+    logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
+    logging.getLogger("tertulia").setLevel(level)
+    for chatty in ("httpx2", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for warning in check_names(known_names()):
+        logging.getLogger("tertulia").warning(warning)
+    if settings.auth == "password" and settings.registration == "open":
+        logging.getLogger("tertulia").warning("Anybody may register; TERTULIA_REGISTRATION=closed ends that.")
+        if not settings.simulated and (settings.server_monthly_budget_usd or settings.server_daily_budget_usd) is None:
+            logging.getLogger("tertulia").warning(
+                "Nothing limits what all accounts spend together; TERTULIA_SERVER_MONTHLY_BUDGET_USD does."
+            )
+    if settings.simulated and settings.anthropic_base_url:
+        logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
+
+
+def run_simulator(app: Any, listening: socket.socket) -> None:
+    """Serve the simulated Claude until Ctrl+C."""
+    address = address_of(listening)
+    text = f"The simulated Claude listens on {address}\n  ANTHROPIC_BASE_URL={address} ANTHROPIC_API_KEY=anything"
+    _run(app, listening, text)
+
+
+def address_of(listening: socket.socket) -> str:
+    """Give the address to open in a browser."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run(app: Any, listening: socket.socket, announcement: str) -> None:
+    AnnouncingServer(_config(app, workers=1), announcement).run(sockets=[listening])
+
+
+def _config(app: Any, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_max_size=MAX_MESSAGE,
+        http=HttpProtocol,
+        ws=SocketProtocol,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        **more,
+    )
+
+
+def _announce(settings: Settings, address: str) -> str:
+    claude = (
+        "The simulated Claude answers, because no ANTHROPIC_API_KEY is set."
+        if settings.simulated
+        else f"Claude answers; the default model is {settings.default_model}."
+    )
+    return f"""
+  Tertulia is ready.
+
+    Chat      {address}
+    GraphiQL  {address}/graphql
+    REST      {address}/docs
+
+  {claude}
+  Stop with Ctrl+C.
+"""

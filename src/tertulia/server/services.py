@@ -1,0 +1,249 @@
+"""Starting a server: the one place where its parts are made and joined."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from starlette.requests import Request
+
+from tertulia.attachments.files import Files
+from tertulia.billing.budget import Budget
+from tertulia.billing.prices import Prices
+from tertulia.billing.server_budget import ServerBudget
+from tertulia.claude.client import Claude
+from tertulia.claude.models import Models
+from tertulia.db import accounts
+from tertulia.db.blobs import Blobs
+from tertulia.db.database import Database
+from tertulia.db.migrate import migrate
+from tertulia.db.search import rebuild
+from tertulia.generation.config import Terms, Upstream
+from tertulia.generation.finalizer import CHANGED
+from tertulia.generation.manager import Generator
+from tertulia.generation.retention import Remover, Retention, trim_audit, trim_keys
+from tertulia.generation.retry import forever
+from tertulia.generation.titles import Titles
+from tertulia.ratelimit.limits import Rates, Subscriptions
+from tertulia.resolvers.context import Context, Services
+from tertulia.server.auth.authenticator import SIGNED_OUT, Admitted, Door
+from tertulia.server.auth.jwt import Tokens
+from tertulia.server.auth.oidc import FromProvider
+from tertulia.server.auth.providers import Alone, Identities, SignedIn, viewer_of
+from tertulia.server.auth.sessions import SignIns
+from tertulia.server.auth.throttle import Guesses, LocalFailures, RedisFailures
+from tertulia.server.model_settings import watch_model_settings
+from tertulia.server.opening import connect, open_limits, open_log
+from tertulia.server.runtime.gc import collect_when_idle
+from tertulia.server.settings import Settings, secret_of
+from tertulia.server.telemetry import tracing
+from tertulia.server.telemetry.metrics import Metrics, Standing
+from tertulia.server.tooling import bounds_of, start_tools
+from tertulia.streams.memory import MemoryLog
+from tertulia.streams.notifier import Bells
+from tertulia.streams.redis.log import RedisLog
+
+LOCAL_USER = "local"
+SWEEP_SECONDS = 600.0
+"""How often what nobody needs any more is looked for."""
+CHECK_SECONDS = 5.0
+"""How long a part may take to answer before it counts as failing."""
+PROBE_SECONDS = 5.0
+"""How often the parts are looked at."""
+LAST_WORDS = 2.0
+"""Seconds in which those who follow an answer are told that it was interrupted."""
+
+IdentitiesOf = Callable[[Database], Identities]
+
+
+@dataclass(slots=True)
+class Running:
+    """A server that has started.
+
+    Attributes:
+        sign_ins: Accounts with passwords; None in other modes.
+        leaving: Whether the server has been told to stop.
+    """
+
+    services: Services
+    door: Door
+    metrics: Metrics
+    sign_ins: SignIns | None
+    leaving: bool = False
+
+    async def admit(self, request: Request) -> Admitted:
+        """Let one request in; raises Unauthenticated, RateLimited."""
+        return await self.door.request(request)
+
+    async def context(self, request: Request) -> Context:
+        """Return the context of one request; raises Unauthenticated, RateLimited."""
+        return (await self.admit(request)).context
+
+    async def check(self) -> dict[str, bool]:
+        """Return of each part whether it serves."""
+        found = {"database": await _answers(self.services.database.check())}
+        if isinstance(self.services.log, RedisLog):
+            found["redis"] = await _answers(self.services.log.check())
+        storage = await _answers(self._check_storage())
+        self.metrics.ready(found | {"storage": storage})
+        if not storage:
+            found["storage"] = False
+        if self.leaving or self.services.generator.draining:
+            found["draining"] = False
+        return found
+
+    async def probe(self) -> None:
+        """Bring the metrics of parts and of the server's budget up to date, whether or not anybody asks `/readyz`."""
+        await self.check()
+        server = self.services.budget.server
+        if server.is_limited:
+            async with self.services.database.read() as session:
+                self.metrics.spent(await server.periods(session))
+
+    async def drain(self, delay: float, grace: float) -> None:
+        """Serve on while proxies find out, then begin nothing new, let answers end, and end the streams.
+
+        Args:
+            delay: Seconds in which the server says that it is not ready, and serves on.
+            grace: Seconds in which answers may end; what is left then is interrupted.
+        """
+        self.leaving = True
+        await asyncio.sleep(delay)
+        await self.services.generator.drain(grace)
+        await self.services.generator.close()
+        await self.services.subscriptions.told(LAST_WORDS)
+        self.services.closing.set()
+
+    async def _check_storage(self) -> None:
+        await self.services.database.check_storage()
+        await self.services.files.blobs.check_storage()
+        if isinstance(self.services.log, MemoryLog):
+            await self.services.log.check_storage()
+
+
+async def start(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, identities_of: IdentitiesOf | None = None
+) -> Running:
+    """Start a server, until the stack is closed.
+
+    Args:
+        settings: Those of the server.
+        metrics: Where it counts.
+        stack: Ends all that is started, in reverse order.
+        identities_of: Makes what tells who a connection is from; None for the mode that the settings name.
+
+    Raises:
+        WrongSetting: A setting that only the start can check is wrong.
+        OSError: A file, or the database, cannot be opened.
+    """
+    await migrate(settings.database_url)
+    database = Database(settings.database_url)
+    stack.push_async_callback(database.close)
+    claude = await connect(settings, stack)
+    stack.push_async_callback(claude.close)
+    models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
+    process = uuid4()
+    if tracing.wanted():
+        stack.push_async_callback(tracing.begin(str(process)))
+    log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
+    bells = Bells()
+    signals.on(CHANGED, bells.ring)
+    terms = _terms(settings, metrics, alone=alone)
+    prices, budget = terms.prices, terms.budget
+    blobs = Blobs(settings.attachments_place)
+    files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
+    titles = Titles(database, claude, models, (prices, budget), model=settings.title_model or None)
+    stack.push_async_callback(titles.close)
+    toolbox, mcp = await start_tools(settings, stack)
+    upstream = Upstream(claude, models, files, titles, toolbox)
+    generator = Generator(database, log, signals, upstream, process=process, terms=terms)
+    subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
+    rates = Rates(settings.redis_url)
+    limits = open_limits(settings, rates, metrics, stack)
+    shared = (subscriptions, limits, toolbox, mcp, metrics)
+    services = Services(database, log, generator, models, files, budget, signals, bells, asyncio.Event(), *shared)
+    _measure(services, metrics, stack)
+    door = Door(identities_of(database) if identities_of else await _identities(settings, database), services)
+    signals.on(SIGNED_OUT, door.signed_out)
+    sign_ins = _sign_ins(services, door, settings, rates, stack) if settings.auth == "password" else None
+    running = Running(services, door, metrics, sign_ins)
+    stack.push_async_callback(generator.close)
+    await generator.begin()
+    _work_in_background(running, settings, claude, stack)
+    return running
+
+
+def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
+    standing = Standing(services)
+    metrics.registry.register(standing)
+    stack.callback(metrics.registry.unregister, standing)
+
+
+def _terms(settings: Settings, metrics: Metrics, *, alone: bool) -> Terms:
+    prices = Prices(settings.prices)
+    of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
+    bounds = bounds_of(settings)
+    return Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
+
+
+def _work_in_background(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
+    services = running.services
+    database, signals = services.database, services.signals
+    remover = Remover(database, services.log, services.files)
+    retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
+    # Nothing is awaited: a conversation that cannot be removed must not keep the server from starting.
+    for name, work in (
+        ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
+        ("audit", partial(trim_audit, database, settings.audit_days)),
+        ("idempotency keys", partial(trim_keys, database)),
+        ("search", partial(rebuild, database)),
+    ):
+        _in_background(stack, name, forever(SWEEP_SECONDS, work, at_once=True))
+    _in_background(stack, "models", watch_model_settings(settings, claude))
+    _in_background(stack, "collector", collect_when_idle(lambda: services.generator.idle))
+    _in_background(stack, "probe", forever(PROBE_SECONDS, running.probe, at_once=True))
+
+
+def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        # It may have a connection open, which has to be closed before the database is.
+        while not task.done():
+            # Again and again: a library may lose a cancellation that meets an answer.
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
+
+    stack.push_async_callback(end)
+
+
+def _sign_ins(services: Services, door: Door, settings: Settings, rates: Rates, stack: AsyncExitStack) -> SignIns:
+    remover = Remover(services.database, services.log, services.files, services.generator.stop)
+    tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
+    guesses = Guesses(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
+    stack.push_async_callback(guesses.close)
+    return SignIns(services.database, tokens, rates, guesses, door, remover.remove_user, open_to_all=open_to_all)
+
+
+async def _identities(settings: Settings, database: Database) -> Identities:
+    if settings.auth == "password":
+        return SignedIn(database, Tokens(secret_of(settings)))
+    if settings.auth == "oidc":
+        issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
+        return FromProvider(database, issuer=issuer, audience=audience)
+    async with database.write() as session:
+        user = await accounts.get_or_create(session, LOCAL_USER)
+    return Alone(viewer_of(user))
+
+
+async def _answers(check: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check
+    except Exception:  # noqa: BLE001 - whatever it is, the answer is no
+        return False
+    return True

@@ -1,0 +1,310 @@
+"""Settings, from the environment or `.env`; a wrong one stops the start with one line."""
+
+import os
+import secrets
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tertulia.db.address import read_address
+from tertulia.server.environment import ENCODING, ENV_FILE, PREFIX, PROXIES, WrongSetting, check_names, pass_on
+from tertulia.server.setting_values import check_origin_form, check_proxies
+
+SHORTEST_SECRET = 32
+SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
+DOCUMENTS_TAKE = 'takes a JSON file of documents by id: {"ID": "query ..."}, or a manifest of Apollo\'s'
+PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
+
+
+def _named(name: str) -> Any:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """What an operator may set; `.env.example` style names are those of the environment."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_file_encoding=ENCODING, env_prefix=PREFIX, extra="ignore", populate_by_name=True
+    )
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_named("ANTHROPIC_API_KEY"))
+    anthropic_base_url: str | None = Field(default=None, validation_alias=_named("ANTHROPIC_BASE_URL"))
+    database_url: str = Field(default="sqlite+aiosqlite:///tertulia.db", validation_alias=_named("DATABASE_URL"))
+    redis_url: str | None = Field(default=None, validation_alias=_named("REDIS_URL"))
+    auth: Literal["local", "password", "oidc"] = "local"
+    secret_key: SecretStr | None = None
+    registration: Literal["open", "closed"] = "open"
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    default_model: str = "claude-opus-5-5"
+    models: Annotated[tuple[str, ...], NoDecode] = ()
+    title_model: str = "claude-haiku-5-5"
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    introspection: bool = True
+    persisted_queries: Annotated[dict[str, str] | None, NoDecode] = None
+    rest: bool = True
+    export: bool = True
+    # `import` is a word of Python's.
+    import_files: bool = Field(default=True, validation_alias=_named("TERTULIA_IMPORT"))
+    simulator_pace: float = Field(default=1.0, ge=0, le=100)
+    claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
+    attachments: str | None = None
+    files_api: bool = True
+    prompt_caching: bool = True
+    prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
+    monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    server_monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
+    server_daily_budget_usd: Decimal | None = Field(default=None, gt=0)
+    rate_limit: str | None = None
+    request_limit: str | None = None
+    upload_limit: str | None = None
+    max_concurrent_generations: int | None = Field(default=None, ge=1)
+    max_sockets_per_user: int | None = Field(default=None, ge=1)
+    daily_tokens: int | None = Field(default=None, ge=1)
+    tools: Annotated[tuple[str, ...], NoDecode] = ()
+    mcp_config: str | None = None
+    ask_first: Annotated[tuple[str, ...], NoDecode] = ()
+    tool_seconds: float = Field(default=60.0, gt=0, le=3600)
+    tool_results_seconds: float = Field(default=3600.0, gt=0, le=30 * 86400)
+    tool_rounds: int = Field(default=25, ge=1, le=1000)
+    tool_calls: int = Field(default=100, ge=1, le=10_000)
+    tool_result_bytes: int = Field(default=200_000, ge=1, le=10_000_000)
+    retention_days: float | None = Field(default=None, gt=0)
+    audit_days: float | None = Field(default=365.0, gt=0)
+    temporary_hours: float = Field(default=24.0, gt=0)
+    lease_seconds: float = Field(default=10.0, ge=1, le=600)
+    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
+    shutdown_delay_seconds: float = Field(default=0.0, ge=0, le=600)
+    connection_init_seconds: float = Field(default=10.0, gt=0, le=600)
+    max_subscriptions_per_socket: int = Field(default=100, ge=1)
+    max_subscriptions: int = Field(default=20_000, ge=1)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None, validation_alias=_named("OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether answers come from the simulated Claude: no key is set."""
+        return self.anthropic_api_key is None
+
+    @property
+    def attachments_place(self) -> str:
+        """Where the bytes of attachments are: as it is set, or in a folder beside the database."""
+        file = database_file(self.database_url)
+        return self.attachments or str(file.with_name("tertulia-attachments") if file else "tertulia-attachments")
+
+    @field_validator(
+        "anthropic_api_key",
+        "anthropic_base_url",
+        "redis_url",
+        "secret_key",
+        "oidc_issuer",
+        "oidc_audience",
+        "attachments",
+        "mcp_config",
+        "monthly_budget_usd",
+        "server_monthly_budget_usd",
+        "server_daily_budget_usd",
+        "rate_limit",
+        "request_limit",
+        "upload_limit",
+        "max_concurrent_generations",
+        "max_sockets_per_user",
+        "daily_tokens",
+        "retention_days",
+        "audit_days",
+        "otel_exporter_otlp_endpoint",
+        mode="before",
+    )
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value.strip() or None if isinstance(value, str) else value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_an_issuer(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is not None and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("takes an address such as https://login.example.com/realm")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(SIGNED_WITH)
+        return value
+
+    @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            check_origin_form(origin)
+        return value
+
+    @field_validator("anthropic_base_url", "otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("takes an address such as https://gateway.example.com")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _normalise_database(cls, value: str) -> str:
+        return read_address(value).render()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str | None) -> str | None:
+        if value is not None:
+            from tertulia.streams.redis.address import check_redis_address
+
+            check_redis_address(value)
+        return value
+
+    @field_validator("rate_limit", "request_limit", "upload_limit")
+    @classmethod
+    def _is_a_rate(cls, value: str | None) -> str | None:
+        if value is not None:
+            from tertulia.ratelimit.limits import Rate
+
+            try:
+                Rate("", value)
+            except ValueError:
+                raise ValueError("takes a number for a minute, or such as 60/minute, 5/second, 2000/day") from None
+        return value
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _read_prices(cls, value: object) -> object:
+        if not isinstance(value, str) or not value.strip():
+            return value or {}
+        from tertulia.billing.prices import Prices
+
+        try:
+            read = TypeAdapter(dict[str, dict[str, Any]]).validate_json(Path(value).read_bytes())
+        except (OSError, ValueError):
+            raise ValueError(PRICES_TAKE) from None
+        Prices(read)
+        return read
+
+    @field_validator("persisted_queries", mode="before")
+    @classmethod
+    def _read_documents(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return None
+        try:
+            read = TypeAdapter(dict[str, Any]).validate_json(Path(value).read_bytes())
+            documents = {one["id"]: one["body"] for one in read["operations"]} if "operations" in read else read
+            return TypeAdapter(dict[str, str]).validate_python(documents)
+        except (OSError, ValueError, TypeError, KeyError):
+            raise ValueError(DOCUMENTS_TAKE) from None
+
+    @field_validator("attachments")
+    @classmethod
+    def _is_a_store(cls, value: str | None) -> str | None:
+        if value is not None:
+            from tertulia.db.blobs import Blobs
+
+            try:
+                Blobs(value)
+            except ValueError as error:
+                raise ValueError(f"takes a folder or a store such as s3://BUCKET/PREFIX: {error}") from None
+        return value
+
+
+def load_settings() -> Settings:
+    """Read the settings; raise WrongSetting for the first that cannot be taken."""
+    check_names(known_names())
+    pass_on()
+    _check_proxies()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise WrongSetting(_explain(error)) from None
+    if settings.auth == "password" and settings.secret_key is None and database_file(settings.database_url) is None:
+        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+    for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
+        if getattr(settings, name) is None:
+            raise WrongSetting(f"{variable_name(name)}: is needed where TERTULIA_AUTH=oidc.")
+    check_tools(settings)
+    return settings
+
+
+def _check_proxies() -> None:
+    addresses = os.environ.get(PROXIES, "")
+    try:
+        if addresses.strip():
+            check_proxies(addresses)
+    except ValueError as error:
+        raise WrongSetting(f"{PROXIES}: got {addresses!r}; {error}.") from None
+
+
+def check_tools(settings: Settings) -> None:
+    """Raise WrongSetting for tools that cannot be had."""
+    if settings.tools or settings.mcp_config:
+        from tertulia.server.tooling import open_toolbox
+
+        open_toolbox(settings)
+
+
+def secret_of(settings: Settings) -> str:
+    """Give what signs tokens: as it is set, or made at first sight and kept beside the database's file."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    file = database_file(settings.database_url)
+    if file is None:
+        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+    kept = file.with_name(file.name + "-secret")
+    try:
+        # Only its owner may read it, from the first moment on; whoever comes second takes what is there.
+        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
+            made.write(secrets.token_urlsafe(48))
+    except FileExistsError:
+        pass
+    return kept.read_text(encoding="ascii")
+
+
+OF_CLIENTS = f"{PREFIX}TOKEN"
+"""What `tertulia chat` sends; it is no setting of a server's."""
+
+
+def known_names() -> set[str]:
+    """Return the names of all settings, as they are written in the environment."""
+    return {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
+
+
+def variable_name(field: str) -> str:
+    """Give a field's name in the environment."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{field.upper()}"
+
+
+def _explain(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = str(problem["loc"][0])
+    field = place if place in Settings.model_fields else place.lower().removeprefix(PREFIX.lower())
+    name = variable_name(field) if field in Settings.model_fields else place
+    secret = "KEY" in name or "URL" in name
+    got = "" if secret else f" got {problem['input']!r};"
+    return f"{name}:{got} {problem['msg'].removeprefix('Value error, ')}."
+
+
+def database_file(url: str) -> Path | None:
+    """Give the SQLite file behind a URL."""
+    address = read_address(url).url
+    return Path(address.database or "") if address.drivername.startswith("sqlite") else None

@@ -1,0 +1,219 @@
+"""`/metrics`: what this process does, in Prometheus's text; and the log as lines of JSON.
+
+Figures of this process alone: with several workers on one port each answers for itself, so give each replica a port.
+Source: Prometheus's "Metric and label naming".
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+from fastapi import APIRouter
+from opentelemetry import trace
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from tertulia import isolation
+from tertulia.billing.server_budget import PeriodBudget
+from tertulia.claude.tracing import written_here
+from tertulia.db.ledger import dollars
+from tertulia.generation.observer import End, Watch
+from tertulia.json import dumps
+from tertulia.resolvers.context import Services
+from tertulia.schema.failures import internal_errors
+from tertulia.server.telemetry.http_metrics import HttpMetrics
+
+FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
+LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics(Watch):
+    """Counts what it is told; the registry is this application's own."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        labels = ("status", "model")
+        self._ends = Counter("tertulia_generations", "Answers that ended here.", labels, registry=registry)
+        self._failures = Counter("tertulia_failures", "Answers that failed, by code.", ("code",), registry=registry)
+        self._first = Histogram(
+            "tertulia_time_to_first_token_seconds",
+            "From when an answer is begun to its first token.",
+            ("model",),
+            buckets=FIRST_TOKEN,
+            registry=registry,
+        )
+        self._whole = Histogram(
+            "tertulia_generation_seconds", "Whole answers.", ("model",), buckets=WHOLE, registry=registry
+        )
+        self._pace = Histogram(
+            "tertulia_tokens_per_second",
+            "Tokens of an answer by the second, behind its first one.",
+            ("model",),
+            buckets=PACE,
+            registry=registry,
+        )
+        self._tokens = Counter("tertulia_output_tokens", "Tokens that Claude wrote.", ("model",), registry=registry)
+        self._taken = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
+        self._last_taken = Gauge(
+            "tertulia_last_taken_over_timestamp_seconds",
+            "When this process last took over an answer of a lost one; 0 for never.",
+            registry=registry,
+        )
+        self._stops = Histogram(
+            "tertulia_stop_seconds", "From a stop's request to its return.", buckets=STOPS, registry=registry
+        )
+        self._followed = Counter(
+            "tertulia_follows", "Followers, by how they began: gaps have a reason.", ("how",), registry=registry
+        )
+        self._lag = Histogram(
+            "tertulia_log_lag_seconds",
+            "From an event to when all processes can see it: of each batch that Redis takes, the oldest.",
+            buckets=LAG,
+            registry=registry,
+        )
+        self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
+        self.http = HttpMetrics(registry)
+        self._add_gauges(registry)
+
+    def _add_gauges(self, registry: CollectorRegistry) -> None:
+        self._ready = Gauge("tertulia_ready", "1 while a part serves, as a probe found.", ("part",), registry=registry)
+        self._budget = {
+            name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
+            for name, meaning in (
+                ("limit", "What all users together may spend in a period."),
+                ("spent", "What they have spent of it; the same on all replicas."),
+                ("reserved", "What running answers may still cost; the same on all replicas."),
+            )
+        }
+
+    def ended(self, end: End) -> None:
+        """Count an answer."""
+        self._ends.labels(end.status, end.model).inc()
+        if end.code is not None:
+            self._failures.labels(end.code).inc()
+        self._whole.labels(end.model).observe(end.seconds)
+        self._tokens.labels(end.model).inc(end.output_tokens)
+        if end.first_token_seconds is not None:
+            self._first.labels(end.model).observe(end.first_token_seconds)
+            behind = end.seconds - end.first_token_seconds
+            if behind > 0 and end.output_tokens > 1:
+                self._pace.labels(end.model).observe(end.output_tokens / behind)
+
+    def taken_over(self) -> None:
+        """Count a lost process's answer."""
+        self._taken.inc()
+        # A counter that begins anew with its process does not show what it began with.
+        self._last_taken.set(time.time())
+
+    def stopped(self, seconds: float) -> None:
+        """Count a stop."""
+        self._stops.observe(seconds)
+
+    def followed(self, how: str) -> None:
+        """Count a follower."""
+        self._followed.labels(how).inc()
+
+    def lagged(self, seconds: float) -> None:
+        """Count a batch that Redis has taken."""
+        self._lag.observe(seconds)
+
+    def refused(self, limit: str) -> None:
+        """Count a refusal."""
+        self._refused.labels(limit).inc()
+
+    def ready(self, parts: Mapping[str, bool]) -> None:
+        """Show which parts serve."""
+        for part, serves in parts.items():
+            self._ready.labels(part).set(serves)
+
+    def spent(self, periods: Sequence[PeriodBudget]) -> None:
+        """Show the server's budget."""
+        for period in periods:
+            amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
+            for name, amount in amounts.items():
+                self._budget[name].labels(period.period).set(float(dollars(amount)))
+
+
+class Standing(Collector):
+    """What stands at the moment of a scrape; asking costs nothing in between."""
+
+    def __init__(self, services: Services) -> None:
+        """Take the parts that are looked at."""
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the gauges."""
+        services = self._services
+        in_use, most = services.database.connections
+        connected = sum(server.connected for server in services.mcp.servers)
+        for name, meaning, value in (
+            ("generations_active", "Answers that are written here.", services.generator.running),
+            ("subscriptions_active", "Subscriptions that are open here.", services.subscriptions.open),
+            ("draining", "1 while this process takes no new answers.", int(services.generator.draining)),
+            (
+                "rest_seconds",
+                "How long answers rest between tokens: the event loop is late.",
+                services.generator.rest,
+            ),
+            ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
+            ("database_connections_in_use", "Connections to the database in use.", in_use),
+            ("database_connections_most", "Connections to the database, at most.", most),
+            ("mcp_servers_connected", "MCP servers that are connected.", connected),
+        ):
+            yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
+        failures = CounterMetricFamily("tertulia_item_failures", "Items that failed, by the loop.", labels=("loop",))
+        for loop, count in sorted(isolation.failures().items()):
+            failures.add_metric((loop,), count)
+        yield failures
+        yield CounterMetricFamily(
+            "tertulia_internal_errors",
+            "Errors shown as INTERNAL_SERVER_ERROR over HTTP and sockets, whatever the status of their response.",
+            value=internal_errors(),
+        )
+
+
+def metrics_router(metrics: Metrics) -> APIRouter:
+    """Make the route that Prometheus asks; it says nothing of any user."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/metrics")
+    async def scrape() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON for each record, with the request, the answer and the trace that it is about, if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        said: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (generation := written_here.get()) is not None:
+            said["generation_id"] = str(generation)
+        if (request := correlation_id.get()) is not None:
+            said["request_id"] = request
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            said["trace_id"] = trace.format_trace_id(span.trace_id)
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return dumps(said)

@@ -1,0 +1,83 @@
+"""Traces for an OpenTelemetry collector, from a request to Claude and back; set up by OpenTelemetry's own variables.
+
+FastAPI opens the spans of requests, `claude.tracing` those of answers. Source: "OpenTelemetry Protocol Exporter" of the
+specification. The SDK is loaded only where a collector's address is set.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from importlib.metadata import version
+from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import trace
+
+from tertulia.server.http.middleware import route_path
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
+"""What machines ask again and again, and files."""
+QUERY, HIDDEN = "url.query", "REDACTED"
+LAST_SECONDS = 3.0
+"""How long a process that leaves waits for its collector."""
+
+
+def wanted() -> bool:
+    """Say whether anybody collects: whoever has set the SDK up before us, or a collector whose address is set."""
+    if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
+        return True
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return not off and any(os.environ.get(name) for name in ENDPOINTS)
+
+
+def of_requests() -> TelemetryConfig:
+    """Say what FastAPI is to tell: no messages of exceptions, which may hold what a user wrote."""
+    return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_left_out)
+
+
+def begin(process: str) -> Callable[[], Awaitable[None]]:
+    """Send this process's spans from now on; give what sends the last of them."""
+    from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+
+    class WithoutQueries(SpanProcessor):
+        """Hides what stands behind a path: a GraphQL request over GET says there what its user wrote."""
+
+        def on_start(self, span: Span, parent_context: object = None) -> None:
+            if span.attributes and QUERY in span.attributes:
+                span.set_attribute(QUERY, HIDDEN)
+
+    there = trace.get_tracer_provider()
+    if isinstance(there, TracerProvider):
+        # Somebody else has set the SDK up, and ends it.
+        there.add_span_processor(WithoutQueries())
+        return _end_nothing
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    name = os.environ.get("OTEL_SERVICE_NAME") or "tertulia"
+    said = {"service.name": name, "service.version": version("tertulia"), "service.instance.id": process}
+    provider = TracerProvider(resource=Resource.create(said), shutdown_on_exit=False)
+    provider.add_span_processor(WithoutQueries())
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+    async def end() -> None:
+        # Its own limit is half a minute, and a collector that is away must not keep us.
+        ending = threading.Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, LAST_SECONDS)
+
+    return end
+
+
+async def _end_nothing() -> None:
+    """End nothing."""
+
+
+def _is_left_out(scope: MutableMapping[str, Any]) -> bool:
+    # A socket lives long: each of its operations has a trace of its own.
+    path = route_path(scope)
+    return scope["type"] == "websocket" or path.startswith(UNTRACED)

@@ -1,0 +1,80 @@
+"""Opening the tools that an operator names: Python modules, MCP servers, Claude's own."""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tertulia.server.environment import WrongSetting
+from tertulia.server.settings import Settings
+from tertulia.tools.execution import Bounds
+from tertulia.tools.functions import FunctionTool, load
+from tertulia.tools.mcp.servers import McpServers
+from tertulia.tools.registry import CLAUDES_OWN, Toolbox
+
+if TYPE_CHECKING:
+    from tertulia.tools.mcp.config import ServerConfig
+
+
+def open_toolbox(settings: Settings) -> tuple[Toolbox, McpServers]:
+    """Make the toolbox, and the MCP servers that it takes from, which are not started yet; raise WrongSetting."""
+
+    def changed() -> None:
+        toolbox.warn_of_cost()
+
+    servers = McpServers(_configs(settings), asks_first=_asks(settings.ask_first), changed=changed)
+    own = [name for name in settings.tools if name in CLAUDES_OWN]
+    functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
+    try:
+        toolbox = Toolbox(functions, own=own, served=lambda: servers.tools, asks_first=settings.ask_first)
+    except ValueError as error:
+        raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None
+    return toolbox, servers
+
+
+async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[Toolbox, McpServers]:
+    """Make it, and connect the MCP servers, until the stack is closed."""
+    toolbox, servers = open_toolbox(settings)
+    stack.push_async_callback(servers.close)
+    await servers.start()
+    toolbox.warn_of_cost()
+    return toolbox, servers
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Give what tools may take."""
+    return Bounds(
+        seconds=settings.tool_seconds,
+        waiting_seconds=settings.tool_results_seconds,
+        result_bytes=settings.tool_result_bytes,
+        calls=settings.tool_calls,
+        rounds=settings.tool_rounds,
+    )
+
+
+def _functions(sources: Sequence[str]) -> list[FunctionTool]:
+    if sources and str(Path.cwd()) not in sys.path:
+        # As `python -m` has it: an operator's modules stand beside their `.env`.
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return [tool for source in sources for tool in load(source)]
+    except ValueError as error:
+        own = ", ".join(CLAUDES_OWN)
+        raise WrongSetting(f"TERTULIA_TOOLS: {error}; takes Python modules, MODULE:FUNCTION, {own}.") from None
+
+
+def _configs(settings: Settings) -> "dict[str, ServerConfig]":
+    if settings.mcp_config is None:
+        return {}
+    from tertulia.tools.mcp.config import read_config
+
+    try:
+        return read_config(Path(settings.mcp_config))
+    except (OSError, ValueError) as error:
+        raise WrongSetting(f"TERTULIA_MCP_CONFIG: {settings.mcp_config}: {error}") from None
+
+
+def _asks(patterns: Sequence[str]) -> Callable[[str], bool]:
+    return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,263 @@
+"""The simulated Claude: a Messages API server for machines without a key, and for anybody's tests.
+
+It answers over real HTTP with the real API's shapes, errors and headers (docs.claude.com, "API reference"). What it
+says comes from `simulator.scenarios`, what it refuses from `simulator.request_rules`.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tertulia.simulator.cache import PromptCache, count_tokens
+from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
+from tertulia.simulator.files import FileStore, look_at
+from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
+from tertulia.simulator.scenarios import plan
+from tertulia.simulator.script import Failure, Plan
+from tertulia.simulator.tool_rules import check_tools
+
+Json = dict[str, Any]
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of a request, as the Messages API has it."""
+LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "output-tokens": 2_000_000}
+
+
+def create_simulator(*, pace: float = 1.0) -> Starlette:
+    """Make the server. `pace` scales its human delays: 1 as a person reads, 0 at once."""
+    failures: dict[str, int] = {}
+    cache = PromptCache()
+    files = FileStore()
+
+    async def messages(request: Request) -> Response:
+        body = await _read(request)
+        check(body)
+        check_tools(body)
+        check_compaction(body, request.headers.get("anthropic-beta", ""))
+        body = after_summary(await asyncio.to_thread(look_at, body, files))
+        planned = plan(body)
+        if planned.failure is not None and _still_fails(failures, body, planned.failure):
+            return _failure(planned.failure)
+        used = cache.use(body).usage()
+        if is_due(body):
+            planned = with_summary(planned, body)
+            used["iterations"] = summary_usage(body, dict(used), planned.output_tokens)
+        await asyncio.sleep(planned.first_delay * pace)
+        if body.get("stream"):
+            return StreamingResponse(
+                _stream(body, planned, used, pace), media_type="text/event-stream", headers=_headers()
+            )
+        await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
+        return JSONResponse(_message(body, planned, used), headers=_headers())
+
+    async def tokens(request: Request) -> Response:
+        body = {"max_tokens": 1, **await _read(request)}
+        check(body)
+        check_tools(body)
+        body = await asyncio.to_thread(look_at, body, files)
+        return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
+
+    routes = [
+        Route("/v1/messages", messages, methods=["POST"]),
+        Route("/v1/messages/count_tokens", tokens, methods=["POST"]),
+        *_file_routes(files),
+        Route("/v1/models", _models, methods=["GET"]),
+        Route("/v1/models/{model_id}", _model, methods=["GET"]),
+    ]
+    handlers: Any = {Refused: _refused, HTTPException: _http_error}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _file_routes(files: FileStore) -> list[Route]:
+    async def listed(request: Request) -> Response:
+        _authenticate(request)
+        data = files.listed()
+        return JSONResponse({"data": data, "has_more": False, "first_id": None, "last_id": None}, headers=_headers())
+
+    async def upload(request: Request) -> Response:
+        _authenticate(request)
+        async with request.form(max_files=1) as form:
+            part = form.get("file")
+            if part is None or isinstance(part, str):
+                raise Refused(400, "invalid_request_error", "file: Field required")
+            kept = files.add(part.filename or "unnamed", part.content_type or "", await part.read())
+        return JSONResponse(kept, headers=_headers())
+
+    async def metadata(request: Request) -> Response:
+        return JSONResponse(_kept(request, files), headers=_headers())
+
+    async def delete(request: Request) -> Response:
+        kept = _kept(request, files)
+        files.remove(kept["id"])
+        return JSONResponse({"type": "file_deleted", "id": kept["id"]}, headers=_headers())
+
+    return [
+        Route("/v1/files", listed, methods=["GET"]),
+        Route("/v1/files", upload, methods=["POST"]),
+        Route("/v1/files/{file_id}", metadata, methods=["GET"]),
+        Route("/v1/files/{file_id}", delete, methods=["DELETE"]),
+    ]
+
+
+def _kept(request: Request, files: FileStore) -> Json:
+    _authenticate(request)
+    found = files.get(request.path_params["file_id"])
+    if found is None:
+        raise Refused(404, "not_found_error", f"File not found: {request.path_params['file_id']}")
+    return found[0]
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
+    """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
+    config = uvicorn.Config(app, host, port, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    if not server.started:
+        raise OSError(f"The simulated Claude cannot listen on {host}:{port}.")
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        ticking.cancel()
+        await server.shutdown()
+
+
+async def _read(request: Request) -> Json:
+    _authenticate(request)
+    body = await request.body()
+    if len(body) > MAX_BODY:
+        raise Refused(413, "request_too_large", "Request exceeds the maximum size")
+    try:
+        decoded: object = json.loads(body)
+    except ValueError:
+        raise Refused(400, "invalid_request_error", "The request body is not valid JSON") from None
+    if not isinstance(decoded, dict):
+        raise Refused(400, "invalid_request_error", "Input should be a valid dictionary")
+    return {**decoded}
+
+
+def _authenticate(request: Request) -> None:
+    key = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+    if not key or key.startswith("sk-ant-invalid"):
+        raise Refused(401, "authentication_error", "invalid x-api-key" if key else "x-api-key header is required")
+    if "anthropic-version" not in request.headers:
+        raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
+
+
+async def _models(request: Request) -> Response:
+    _authenticate(request)
+    listed = [model_info(model_id) for model_id in MODELS]
+    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"], "has_more": False}
+    return JSONResponse({"data": listed, **ends}, headers=_headers())
+
+
+async def _model(request: Request) -> Response:
+    _authenticate(request)
+    model_id = request.path_params["model_id"]
+    if model_id not in MODELS:
+        raise Refused(404, "not_found_error", f"model: {model_id}")
+    return JSONResponse(model_info(model_id), headers=_headers())
+
+
+def _still_fails(failures: dict[str, int], body: Json, failure: Failure) -> bool:
+    """Count the attempts of one request, for scenarios that fail a few times and then succeed."""
+    if failure.times is None:
+        return True
+    request = json.dumps(body, sort_keys=True)
+    failures[request] = failures.get(request, 0) + 1
+    if failures[request] <= failure.times:
+        return True
+    del failures[request]
+    return False
+
+
+def _headers(**more: str) -> dict[str, str]:
+    headers = {"request-id": f"req_{uuid.uuid4().hex[:24]}"}
+    for name, limit in LIMITS.items():
+        headers[f"anthropic-ratelimit-{name}-limit"] = str(limit)
+        headers[f"anthropic-ratelimit-{name}-remaining"] = str(limit - 1)
+        headers[f"anthropic-ratelimit-{name}-reset"] = "2030-01-01T00:00:00Z"
+    return {**headers, **more}
+
+
+def _error(status: int, kind: str, message: str, **more: str) -> JSONResponse:
+    headers = _headers(**more)
+    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": headers["request-id"]}
+    return JSONResponse(body, status, headers)
+
+
+def _failure(failure: Failure) -> JSONResponse:
+    more = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
+    return _error(failure.status, failure.kind, failure.message, **more)
+
+
+async def _refused(_request: Request, refused: Refused) -> Response:
+    return _error(refused.status, refused.kind, refused.message)
+
+
+async def _http_error(_request: Request, error: HTTPException) -> Response:
+    kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"  # noqa: PLR2004 - HTTP's own
+    return _error(error.status_code, kind, error.detail)
+
+
+def _message(body: Json, planned: Plan, used: Json) -> Json:
+    return {
+        "id": f"msg_{uuid.uuid4().hex[:24]}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": planned.blocks,
+        "stop_reason": planned.stop_reason,
+        "stop_sequence": planned.stop_sequence,
+        "stop_details": planned.stop_details,
+        "usage": {**used, **_counted(planned), "service_tier": "standard"},
+        **_place(planned),
+    }
+
+
+def _counted(planned: Plan) -> Json:
+    served = {} if planned.server_tool_use is None else {"server_tool_use": planned.server_tool_use}
+    return {"output_tokens": planned.output_tokens, **served}
+
+
+def _place(planned: Plan) -> Json:
+    return {} if planned.container is None else {"container": planned.container}
+
+
+async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIterator[str]:
+    begun = _message(body, Plan(output_tokens=1), used)
+    begun |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    yield _sse({"type": "message_start", "message": begun})
+    yield _sse({"type": "ping"})
+    for step in planned.steps:
+        if step.delay:
+            await asyncio.sleep(step.delay * pace)
+        if step.cut:
+            # The ASGI server cuts the connection without the closing chunk: what a lost network looks like.
+            raise ConnectionAbortedError("cut, as the scenario asks")
+        if step.hang:
+            await asyncio.Event().wait()
+        yield step.raw or _sse(step.event)
+    if planned.breaks_off:
+        return
+    ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
+    ended |= {"stop_details": planned.stop_details, **_place(planned)}
+    yield _sse({"type": "message_delta", "delta": ended, "usage": {**used, **_counted(planned)}})
+    yield _sse({"type": "message_stop"})
+
+
+def _sse(event: Json) -> str:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"

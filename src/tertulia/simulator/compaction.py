@@ -1,0 +1,88 @@
+"""The simulated Claude's compaction: past the trigger, it sums up what was said and goes on from that.
+
+Source: "Compaction" in the Claude API documentation.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from tertulia.simulator.cache import count_tokens
+from tertulia.simulator.request_rules import MODELS, as_blocks, invalid
+from tertulia.simulator.script import TOKEN, Plan, Step, pieces
+
+Json = dict[str, Any]
+
+BETA = "compact-2026-01-12"
+EDIT = "compact_20260112"
+DEFAULT_TRIGGER, MIN_TRIGGER = 150_000, 50_000
+SUMMARY_TOKENS = 60
+
+
+def check_compaction(body: Json, betas: str) -> None:
+    """Raise Refused for what needs a beta that the request does not name, and for what the edit does not take."""
+    held = any(block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"]))
+    if BETA not in betas:
+        if "context_management" in body:
+            raise invalid("context_management: Extra inputs are not permitted")
+        if held:
+            raise invalid("messages: `compaction` blocks need the beta compact-2026-01-12")
+        return
+    if _edit(body) is not None and _trigger(body) < MIN_TRIGGER:
+        raise invalid(f"context_management.edits.0.trigger.value: Input should be at least {MIN_TRIGGER}")
+
+
+def after_summary(body: Json) -> Json:
+    """Give the request without what its last summary stands for."""
+    messages: list[Json] = body["messages"]
+    for place in range(len(messages) - 1, -1, -1):
+        blocks = as_blocks(messages[place]["content"])
+        for index in range(len(blocks) - 1, -1, -1):
+            if blocks[index]["type"] == "compaction" and blocks[index].get("content"):
+                return {**body, "messages": [{**messages[place], "content": blocks[index:]}, *messages[place + 1 :]]}
+    return body
+
+
+def is_due(body: Json) -> bool:
+    """Say whether a request is summed up; raise Refused where it is too long and is not."""
+    tokens, most = count_tokens(body), MODELS[body["model"]][1]
+    due = _edit(body) is not None and tokens >= _trigger(body)
+    if tokens > most and not due:
+        raise invalid(f"prompt is too long: {tokens} tokens > {most} maximum")
+    return due
+
+
+def with_summary(plan: Plan, body: Json) -> Plan:
+    """Give the plan with a summary in front."""
+    summary = f"The user and I have exchanged {len(body['messages'])} messages."
+    block: Json = {"type": "compaction", "content": summary, "signature": "c3VtbWFyeQ=="}
+    begun = {"type": "compaction", "content": None, "signature": "c3VtbWFyeQ=="}
+    steps = [
+        Step({"type": "content_block_start", "index": 0, "content_block": begun}, TOKEN * len(pieces(summary))),
+        Step({"type": "content_block_delta", "index": 0, "delta": {"type": "compaction_delta", "content": summary}}),
+        Step({"type": "content_block_stop", "index": 0}),
+    ]
+    return replace(plan, blocks=[block, *plan.blocks], steps=[*steps, *(_behind(step) for step in plan.steps)])
+
+
+def summary_usage(body: Json, used: Json, output_tokens: int) -> list[Json]:
+    """Give the rounds of an answer with a summary, in the Messages API's words."""
+    none = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    summing = {"type": "compaction", "input_tokens": count_tokens(body), "output_tokens": SUMMARY_TOKENS, **none}
+    return [summing, {"type": "message", **used, "output_tokens": output_tokens}]
+
+
+def _behind(step: Step) -> Step:
+    index = step.event.get("index")
+    return step if index is None else replace(step, event={**step.event, "index": index + 1})
+
+
+def _edit(body: Json) -> Json | None:
+    managed: Json = body.get("context_management") or {}
+    edits: list[Json] = managed.get("edits") or []
+    return next((edit for edit in edits if edit["type"] == EDIT), None)
+
+
+def _trigger(body: Json) -> int:
+    edit = _edit(body) or {}
+    trigger: Json = edit.get("trigger") or {}
+    return int(trigger.get("value", DEFAULT_TRIGGER))

@@ -1,0 +1,278 @@
+"""What the simulated Claude refuses, in the Messages API's own words."""
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Json = dict[str, Any]
+
+# Display name, context window, most output tokens.
+MODELS = {
+    "claude-opus-5-5": ("Claude Opus 5.5", 1_000_000, 128_000),
+    "claude-sonnet-5-5": ("Claude Sonnet 5.5", 1_000_000, 128_000),
+    "claude-haiku-5-5": ("Claude Haiku 5.5", 1_000_000, 128_000),
+    "claude-fable-5-2": ("Claude Fable 5.2", 1_000_000, 128_000),
+    "claude-opus-5": ("Claude Opus 5", 1_000_000, 128_000),
+    "claude-sonnet-5": ("Claude Sonnet 5", 1_000_000, 128_000),
+    "claude-haiku-4-5": ("Claude Haiku 4.5", 200_000, 64_000),
+}
+THINKING = {
+    "claude-sonnet-5-5": ("adaptive", "between_tools"),
+    "claude-opus-5": ("adaptive", "disabled"),
+    "claude-sonnet-5": ("adaptive", "disabled"),
+    "claude-haiku-4-5": ("enabled", "disabled"),
+}
+"""The forms of thinking that a model takes; the others take `adaptive` alone."""
+FORMS = ("adaptive", "between_tools", "disabled", "enabled")
+WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
+MIN_BUDGET = 1024
+MAX_BREAKPOINTS = 4
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+TOP_LEVEL = {
+    *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
+    *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
+    *("speed", "user_profile_id", "workspace_id", "context_management"),
+}
+SERVER_RESULTS = {
+    "web_search": "web_search_tool_result",
+    "web_fetch": "web_fetch_tool_result",
+    "code_execution": "code_execution_tool_result",
+    "bash_code_execution": "bash_code_execution_tool_result",
+    "text_editor_code_execution": "text_editor_code_execution_tool_result",
+    "tool_search_tool_regex": "tool_search_tool_result",
+    "tool_search_tool_bm25": "tool_search_tool_result",
+}
+"""Calls of Claude's own tools, and the blocks that answer them."""
+PAUSED = ("server_tool_use", *SERVER_RESULTS.values())
+"""What a paused turn of Claude's ends with, which it goes on behind."""
+BLOCK_KEYS = {
+    **{kind: {"type", "tool_use_id", "content", "cache_control"} for kind in SERVER_RESULTS.values()},
+    **{
+        f"web_{name}_tool_result": {"type", "tool_use_id", "content", "cache_control", "caller"}
+        for name in ("search", "fetch")
+    },
+    "server_tool_use": {"type", "id", "name", "input", "cache_control", "caller"},
+    "text": {"type", "text", "citations", "cache_control"},
+    "thinking": {"type", "thinking", "signature"},
+    "redacted_thinking": {"type", "data"},
+    "tool_use": {"type", "id", "name", "input", "cache_control", "caller", "toolset_name"},
+    "image": {"type", "source", "cache_control"},
+    "document": {"type", "source", "title", "context", "citations", "cache_control"},
+    "compaction": {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"},
+    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"},
+}
+
+
+class Refused(Exception):
+    """A request that the API refuses."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        """Take the status, the error's type and its words."""
+        super().__init__(message)
+        self.status, self.kind, self.message = status, kind, message
+
+
+def invalid(message: str) -> Refused:
+    """Make the refusal of a request that is not as the API wants it."""
+    return Refused(400, "invalid_request_error", message)
+
+
+@contextmanager
+def refusing_wrong_shapes() -> Generator[None]:
+    """Raise Refused for a part of a wrong type, somewhere that no rule names."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, IndexError):
+        raise invalid("Input should be a valid dictionary") from None
+
+
+def check(body: Json) -> None:
+    """Raise Refused for what the Messages API would refuse; of tools, `simulator.tool_rules` knows more."""
+    with refusing_wrong_shapes():
+        _check(body)
+
+
+def _check(body: Json) -> None:
+    """Raise Refused for what the API would refuse."""
+    for name in body:
+        if name in ("temperature", "top_p", "top_k"):
+            raise invalid(f"{name}: this parameter is not supported")
+        if name not in TOP_LEVEL:
+            raise invalid(f"{name}: Extra inputs are not permitted")
+    for name in ("model", "max_tokens", "messages"):
+        if name not in body:
+            raise invalid(f"{name}: Field required")
+    if body["model"] not in MODELS:
+        raise Refused(404, "not_found_error", f"model: {body['model']}")
+    _check_max_tokens(body)
+    _check_options(body)
+    check_cache_control("cache_control", body)
+    for place, block in enumerate(as_blocks(body.get("system") or [])):
+        check_cache_control(f"system.{place}.cache_control", block)
+    _check_messages(body)
+    if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
+        raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
+
+
+def model_info(model_id: str) -> Json:
+    """Give a model as `/v1/models` lists it."""
+    name, max_input, max_output = MODELS[model_id]
+    return {
+        "type": "model",
+        "id": model_id,
+        "display_name": f"{name} (simulated)",
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": "active",
+        "max_input_tokens": max_input,
+        "max_tokens": max_output,
+        "capabilities": _capabilities(model_id),
+    }
+
+
+def _capabilities(model_id: str) -> Json:
+    efforts = EFFORTS if model_id != "claude-haiku-4-5" else ()
+    served = model_id not in WITHOUT_SERVER_TOOLS
+    tools = {name: _support(answer=served) for name in ("code_execution", "web_search")}
+    return {
+        "batch": _support(answer=False),
+        "citations": _support(answer=True),
+        "code_execution": _support(answer=False),
+        "context_management": {"supported": True, "compact_20260112": _support(answer=True)},
+        "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
+        "image_input": _support(answer=True),
+        "pdf_input": _support(answer=True),
+        "server_tools": {"supported": served, **tools},
+        "structured_outputs": _support(answer=True),
+        "thinking": {
+            "supported": True,
+            "types": {form: _support(answer=form in _forms(model_id)) for form in FORMS},
+        },
+    }
+
+
+def _support(*, answer: bool) -> Json:
+    return {"supported": answer}
+
+
+def _forms(model_id: str) -> tuple[str, ...]:
+    return THINKING.get(model_id, ("adaptive",))
+
+
+def signature(body: Json, thinking: str) -> str:
+    """Sign a thinking block: bound to its model, system prompt and tools, as the API binds it."""
+    system = [block["text"] for block in as_blocks(body.get("system") or [])]
+    offered: list[Json] = body.get("tools") or []
+    tools = [{key: tool[key] for key in tool if key != "cache_control"} for tool in offered]
+    bound = json.dumps([body["model"], system, tools or None, thinking])
+    return hashlib.sha256(bound.encode()).hexdigest()
+
+
+def _check_max_tokens(body: Json) -> None:
+    count = body["max_tokens"]
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise invalid("max_tokens: Input should be a valid integer")
+    if count < 1:
+        raise invalid("max_tokens: Input should be greater than or equal to 1")
+    most = MODELS[body["model"]][2]
+    if count > most:
+        model = body["model"]
+        raise invalid(f"max_tokens: {count} > {most}, which is the maximum allowed number of output tokens for {model}")
+
+
+def _check_options(body: Json) -> None:
+    thinking = body.get("thinking")
+    if thinking is not None:
+        if thinking.get("type") not in FORMS:
+            raise invalid("thinking.type: Input should be 'adaptive', 'between_tools', 'disabled' or 'enabled'")
+        if thinking["type"] == "enabled":
+            budget = thinking.get("budget_tokens", 0)
+            if budget < MIN_BUDGET:
+                raise invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
+            if budget >= body["max_tokens"]:
+                raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+        if thinking["type"] not in _forms(body["model"]):
+            raise invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
+    output_config: Json = body.get("output_config") or {}
+    if "format" in output_config:
+        check_schema(output_config["format"].get("schema"))
+        if any(block.get("citations") for message in body["messages"] for block in as_blocks(message["content"])):
+            raise invalid("output_config.format: citations cannot be enabled together with structured outputs")
+    effort = output_config.get("effort")
+    if effort is not None and effort not in EFFORTS:
+        raise invalid(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
+
+
+def check_schema(schema: Any, path: str = "output_config.format.schema") -> None:
+    """Raise Refused for a schema with an object that is not closed."""
+    parts: Json = schema
+    if parts.get("type") == "object" and parts.get("additionalProperties") is not False:
+        raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
+    for name in ("properties", "$defs"):
+        named: Json = parts.get(name) or {}
+        for key, inside in named.items():
+            check_schema(inside, f"{path}.{name}.{key}")
+    if "items" in parts:
+        check_schema(parts["items"], f"{path}.items")
+
+
+def _check_messages(body: Json) -> None:
+    messages: list[Json] = body["messages"]
+    if not messages:
+        raise invalid("messages: at least one message is required")
+    if messages[0].get("role") != "user":
+        raise invalid('messages: first message must use the "user" role')
+    for place, message in enumerate(messages):
+        _check_message(body, f"messages.{place}", message)
+    paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
+    if messages[-1]["role"] != "user" and not paused:
+        raise invalid(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
+
+
+def as_blocks(content: str | Sequence[Json]) -> list[Json]:
+    """Give content in its long form."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _check_message(body: Json, path: str, message: Json) -> None:
+    if message.get("role") not in ("user", "assistant"):
+        raise invalid(f"{path}.role: Input should be 'user' or 'assistant'")
+    if "content" not in message:
+        raise invalid(f"{path}.content: Field required")
+    for name in message.keys() - {"role", "content"}:
+        raise invalid(f"{path}.{name}: Extra inputs are not permitted")
+    if message["content"] in ("", []):
+        raise invalid(f"{path}: all messages must have non-empty content")
+    for place, block in enumerate(as_blocks(message["content"])):
+        check_block(body, message["role"], f"{path}.content.{place}", block)
+
+
+def check_cache_control(path: str, holder: Json) -> None:
+    """Raise Refused for a breakpoint that is none."""
+    control: Json = holder.get("cache_control") or {}
+    if control and (control.get("type") != "ephemeral" or control.get("ttl", "5m") not in ("5m", "1h")):
+        raise invalid(f"{path}: Input should be of the type 'ephemeral', with a ttl of '5m' or '1h'")
+
+
+def check_block(body: Json, role: str, path: str, block: Json) -> None:
+    """Raise Refused for a block that the API would not take in a message of this role."""
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        raise invalid(f"{path}: Unable to extract tag using discriminator 'type'")
+    for name in block.keys() - BLOCK_KEYS.get(kind, set(block)):
+        raise invalid(f"{path}.{kind}.{name}: Extra inputs are not permitted")
+    check_cache_control(f"{path}.{kind}.cache_control", block)
+    if kind == "text":
+        if not block["text"]:
+            raise invalid("messages: text content blocks must be non-empty")
+        if not block["text"].strip():
+            raise invalid("messages: text content blocks must contain non-whitespace text")
+    if kind in ("image", "document") and role == "assistant":
+        raise invalid(f"{path}: `{kind}` blocks are not permitted within assistant turns.")
+    if kind == "thinking" and block.get("signature") != signature(body, block["thinking"]):
+        raise invalid(
+            f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
+        )

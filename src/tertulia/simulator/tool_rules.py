@@ -1,0 +1,303 @@
+"""What the simulated Claude refuses of tools, in the Messages API's own words: definitions, choices, calls and results.
+
+Sources: "Tool use" and "Server tools" in the Claude API documentation, and what the SDK's types take.
+"""
+
+import re
+from typing import Any, TypeGuard
+
+import jsonschema_rs
+
+from tertulia.simulator.request_rules import (
+    SERVER_RESULTS,
+    WITHOUT_SERVER_TOOLS,
+    as_blocks,
+    check_block,
+    check_cache_control,
+    check_schema,
+    invalid,
+    refusing_wrong_shapes,
+)
+from tertulia.simulator.turns import Turn, turns_of
+
+Json = dict[str, Any]
+
+NAME = "^[a-zA-Z0-9_-]{1,128}$"
+ID = "^[a-zA-Z0-9_-]+$"
+SERVER_ID = "^srvtoolu_[a-zA-Z0-9_]+$"
+PROPERTY = "^[a-zA-Z0-9_.-]{1,64}$"
+
+_OF_ALL = {"type", "name", "cache_control", "allowed_callers", "defer_loading", "strict"}
+_OF_CUSTOM = {*_OF_ALL, "input_schema", "description", "eager_input_streaming", "input_examples"}
+_FLAGS = ("strict", "defer_loading", "eager_input_streaming")
+_OF_SEARCH = {*_OF_ALL, "allowed_domains", "blocked_domains", "max_uses", "user_location"}
+_OF_FETCH = {*_OF_SEARCH, "citations", "max_content_tokens", "url_sources"} - {"user_location"}
+_OF_CLIENT = {*_OF_ALL, "input_examples"}
+_CODE = ("20250522", "20250825", "20260120", "20260521")
+TYPES: dict[str, tuple[str, set[str]]] = {
+    "web_search_20250305": ("web_search", _OF_SEARCH),
+    "web_search_20260209": ("web_search", _OF_SEARCH),
+    "web_search_20260318": ("web_search", {*_OF_SEARCH, "response_inclusion"}),
+    "web_fetch_20250910": ("web_fetch", _OF_FETCH),
+    "web_fetch_20260209": ("web_fetch", _OF_FETCH),
+    "web_fetch_20260309": ("web_fetch", {*_OF_FETCH, "use_cache"}),
+    "web_fetch_20260318": ("web_fetch", {*_OF_FETCH, "use_cache", "response_inclusion"}),
+    **{f"code_execution_{version}": ("code_execution", _OF_ALL) for version in _CODE},
+    **{f"tool_search_tool_bm25{version}": ("tool_search_tool_bm25", _OF_ALL) for version in ("", "_20251119")},
+    **{f"tool_search_tool_regex{version}": ("tool_search_tool_regex", _OF_ALL) for version in ("", "_20251119")},
+    "bash_20250124": ("bash", _OF_CLIENT),
+    "memory_20250818": ("memory", _OF_CLIENT),
+    "text_editor_20250124": ("str_replace_editor", _OF_CLIENT),
+    "text_editor_20250429": ("str_replace_based_edit_tool", _OF_CLIENT),
+    "text_editor_20250728": ("str_replace_based_edit_tool", {*_OF_CLIENT, "max_characters"}),
+}
+"""Tools that Claude knows by their type: the name that each must bear, and the keys that it takes."""
+_OF_CHOICE = {
+    "auto": {"type", "disable_parallel_tool_use"},
+    "any": {"type", "disable_parallel_tool_use"},
+    "tool": {"type", "disable_parallel_tool_use", "name"},
+    "none": {"type"},
+}
+NEVER_FORCED = ("claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5")
+"""Models that decide for themselves whether they call a tool."""
+IN_RESULTS = ("text", "image", "document")
+
+
+def check_tools(body: Json) -> None:
+    """Raise Refused for what the API would refuse of tools in a request that `simulator.request_rules` has let pass."""
+    with refusing_wrong_shapes():
+        if not isinstance(body.get("container") or "", str) and not _is_object(body["container"]):
+            raise invalid("container: Input should be a valid string")
+        _check_definitions(body)
+        _check_choice(body)
+        _check_turns(body)
+
+
+def _check_definitions(body: Json) -> None:
+    tools: Any = body.get("tools", [])
+    if not _is_list(tools):
+        raise invalid("tools: Input should be a valid list")
+    for place, tool in enumerate(tools):
+        if not _is_object(tool):
+            raise invalid(f"tools.{place}: Input should be a valid dictionary")
+        kind = tool.get("type") or "custom"
+        check_cache_control(f"tools.{place}.{kind}.cache_control", tool)
+        if kind == "custom":
+            _check_custom(f"tools.{place}.custom", tool)
+        else:
+            _check_known(body["model"], f"tools.{place}", kind, tool)
+    if len({tool["name"] for tool in tools}) < len(tools):
+        raise invalid("tools: Tool names must be unique.")
+
+
+def _check_known(model: str, path: str, kind: str, tool: Json) -> None:
+    if kind not in TYPES:
+        expected = ", ".join(f"'{one}'" for one in sorted([*TYPES, "custom"]))
+        words = "does not match any of the expected tags"
+        raise invalid(f"{path}: Input tag '{kind}' found using 'type' {words}: {expected}")
+    name, keys = TYPES[kind]
+    _check_keys(f"{path}.{kind}", tool, keys, ("name",))
+    if tool["name"] != name:
+        raise invalid(f"{path}.{kind}.name: Input should be '{name}'")
+    if model in WITHOUT_SERVER_TOOLS and name in ("web_search", "code_execution"):
+        raise invalid(f"'{model}' does not support tool types: {kind}.")
+
+
+def _check_custom(path: str, tool: Json) -> None:
+    _check_keys(path, tool, _OF_CUSTOM, ("name", "input_schema"))
+    _check_pattern(f"{path}.name", tool["name"], NAME)
+    if not isinstance(tool.get("description", ""), str):
+        raise invalid(f"{path}.description: Input should be a valid string")
+    for name in _FLAGS:
+        if not isinstance(tool.get(name) or False, bool):
+            raise invalid(f"{path}.{name}: Input should be a valid boolean")
+    _check_input_schema(f"{path}.input_schema", tool["input_schema"])
+    if tool.get("strict"):
+        check_schema(tool["input_schema"], f"{path}.input_schema")
+
+
+def _check_input_schema(path: str, schema: Any) -> None:
+    if not _is_object(schema):
+        raise invalid(f"{path}: Input should be a valid dictionary")
+    if "type" not in schema:
+        raise invalid(f"{path}.type: Field required")
+    if schema["type"] != "object":
+        raise invalid(f"{path}.type: Input should be 'object'")
+    if schema.keys() & {"oneOf", "allOf", "anyOf"}:
+        raise invalid(f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level")
+    # Every schema is held to one draft, whichever it names; and nothing that it names is fetched.
+    if not jsonschema_rs.meta.is_valid({key: schema[key] for key in schema if key != "$schema"}):
+        draft = "It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12)"
+        raise invalid(f"{path}: JSON schema is invalid. {draft}.")
+    if not all(re.fullmatch(PROPERTY, name) for name in schema.get("properties", {})):
+        raise invalid(f"{path}.properties: Property keys should match pattern '{PROPERTY}'")
+
+
+def _check_choice(body: Json) -> None:
+    if "tool_choice" not in body:
+        return
+    choice: Any = body["tool_choice"]
+    if not _is_object(choice):
+        raise invalid("tool_choice: Input should be a valid dictionary")
+    kind = choice.get("type")
+    if kind not in _OF_CHOICE:
+        words = "does not match any of the expected tags: 'auto', 'any', 'tool', 'none'"
+        raise invalid(f"tool_choice: Input tag '{kind}' found using 'type' {words}")
+    _check_keys(f"tool_choice.{kind}", choice, _OF_CHOICE[kind], ("name",) if kind == "tool" else ())
+    if not isinstance(choice.get("disable_parallel_tool_use", False), bool):
+        raise invalid(f"tool_choice.{kind}.disable_parallel_tool_use: Input should be a valid boolean")
+    if not body.get("tools"):
+        raise invalid("tool_choice may only be specified while providing tools.")
+    if kind in ("any", "tool") and body["model"] in NEVER_FORCED:
+        raise invalid(f"tool_choice.type: '{kind}' is not supported by {body['model']}")
+    if kind == "tool" and choice["name"] not in [tool["name"] for tool in body["tools"]]:
+        raise invalid(f"Tool '{choice['name']}' not found in provided tools")
+
+
+def _check_turns(body: Json) -> None:
+    turns = turns_of(body["messages"])
+    if not body.get("tools") and any(turn.of("tool_use") or turn.of("tool_result") for turn in turns):
+        raise invalid("Requests which include `tool_use` or `tool_result` blocks must define tools")
+    known: set[str] = set()
+    before = Turn("assistant", 0)
+    for turn in turns:
+        if turn.role == "assistant":
+            _check_calls(turn, known)
+        else:
+            _check_results(body, turn, before)
+        before = turn
+    if before.of("tool_use"):
+        raise _without_results(before, [block["id"] for block in before.of("tool_use")])
+    _check_served(turns, {tool["name"] for tool in body.get("tools", [])})
+
+
+def _check_calls(turn: Turn, known: set[str]) -> None:
+    for path, block in turn.blocks:
+        kind = block["type"]
+        if kind == "tool_result":
+            raise invalid(f"{path}: `tool_result` blocks can only be in `user` messages")
+        if kind not in ("tool_use", "server_tool_use"):
+            continue
+        where = f"{path}.{kind}"
+        _check_keys(where, block, set(block), ("id", "name", "input"))
+        _check_pattern(f"{where}.id", block["id"], ID if kind == "tool_use" else SERVER_ID)
+        if kind == "tool_use":
+            _check_pattern(f"{where}.name", block["name"], NAME)
+        elif block["name"] not in SERVER_RESULTS:
+            expected = ", ".join(f"'{one}'" for one in SERVER_RESULTS)
+            raise invalid(f"{where}.name: Input should be one of {expected}")
+        if not _is_object(block["input"]):
+            raise invalid(f"{where}.input: Input should be a valid dictionary")
+        if block["id"] in known:
+            raise invalid(f"{path}: `tool_use` ids must be unique")
+        known.add(block["id"])
+
+
+def _check_results(body: Json, turn: Turn, before: Turn) -> None:
+    called = [block["id"] for block in before.of("tool_use")]
+    answered: set[str] = set()
+    first = True
+    for path, block in turn.blocks:
+        kind = block["type"]
+        if kind in ("tool_use", "server_tool_use", *SERVER_RESULTS.values()):
+            raise invalid(f"{path}: `{kind}` blocks can only be in `assistant` messages")
+        if kind != "tool_result":
+            first = False
+            continue
+        _check_result(body, f"{path}.tool_result", block)
+        id = block["tool_use_id"]
+        if id not in called:
+            raise _unexpected(path, block, "`tool_use` block in the previous message")
+        if id in answered:
+            words = "each tool_use must have a single result. Found multiple `tool_result` blocks with id"
+            raise invalid(f"{path}: {words}: {id}")
+        if not first:
+            # To the API, what stands behind other content is no result: this is its word for both.
+            raise _without_results(before, [id])
+        answered.add(id)
+    if missing := [id for id in called if id not in answered]:
+        raise _without_results(before, missing)
+
+
+def _check_result(body: Json, path: str, block: Json) -> None:
+    _check_keys(path, block, set(block), ("tool_use_id",))
+    _check_pattern(f"{path}.tool_use_id", block["tool_use_id"], ID)
+    if not isinstance(block.get("is_error", False), bool):
+        raise invalid(f"{path}.is_error: Input should be a valid boolean")
+    content = block.get("content", "")
+    if not isinstance(content, str) and not _is_list(content):
+        raise invalid(f"{path}.content: Input should be a valid string or a valid list")
+    if content == "":
+        return
+    for place, inside in enumerate(as_blocks(content)):
+        where = f"{path}.content.{place}"
+        if inside.get("type") not in IN_RESULTS:
+            expected = ", ".join(f"'{one}'" for one in IN_RESULTS)
+            words = "found using 'type' does not match any of the expected tags"
+            raise invalid(f"{where}: Input tag '{inside.get('type')}' {words}: {expected}")
+        check_block(body, "user", where, inside)
+
+
+def _check_served(turns: list[Turn], offered: set[str]) -> None:
+    """Hold Claude's own tools to their results: of the same turn, which results of the user's alone do not end."""
+    waiting: dict[str, str] = {}
+    last = 0
+    for turn in turns:
+        if turn.role == "assistant":
+            _take_served(turn, waiting)
+            last = turn.last
+        elif waiting and not turn.gives_results_alone:
+            id, name = next(iter(waiting.items()))
+            words = f"was found without a corresponding `{SERVER_RESULTS[name]}` block"
+            raise invalid(f"messages.{last}: `{name}` tool use with id `{id}` {words}")
+    for id, name in waiting.items():
+        tool = "code_execution" if name.endswith("code_execution") else name
+        if tool not in offered:
+            words = f"was found, but no `{tool}` tool was provided"
+            raise invalid(f"messages.{last}: `{name}` tool use with id `{id}` {words}")
+
+
+def _take_served(turn: Turn, waiting: dict[str, str]) -> None:
+    for path, block in turn.blocks:
+        kind = block["type"]
+        if kind == "server_tool_use":
+            waiting[block["id"]] = block["name"]
+        elif kind in SERVER_RESULTS.values():
+            _check_keys(f"{path}.{kind}", block, set(block), ("tool_use_id", "content"))
+            if SERVER_RESULTS.get(waiting.pop(block["tool_use_id"], "")) != kind:
+                raise _unexpected(path, block, "`server_tool_use` block before it")
+
+
+def _without_results(turn: Turn, ids: list[str]) -> Exception:
+    words = "`tool_use` ids were found without `tool_result` blocks immediately after"
+    rule = "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+    return invalid(f"messages.{turn.last}: {words}: {', '.join(ids)}. {rule}")
+
+
+def _unexpected(path: str, block: Json, of: str) -> Exception:
+    kind = block["type"]
+    words = f"Each `{kind}` block must have a corresponding {of}."
+    return invalid(f"{path}: unexpected `tool_use_id` found in `{kind}` blocks: {block['tool_use_id']}. {words}")
+
+
+def _check_keys(path: str, values: Json, known: set[str], required: tuple[str, ...]) -> None:
+    for name in required:
+        if name not in values:
+            raise invalid(f"{path}.{name}: Field required")
+    for name in values.keys() - known:
+        raise invalid(f"{path}.{name}: Extra inputs are not permitted")
+
+
+def _check_pattern(path: str, value: Any, pattern: str) -> None:
+    if not isinstance(value, str):
+        raise invalid(f"{path}: Input should be a valid string")
+    if not re.fullmatch(pattern, value):
+        raise invalid(f"{path}: String should match pattern '{pattern}'")
+
+
+def _is_object(value: object) -> TypeGuard[Json]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

@@ -1,0 +1,71 @@
+"""The keys of a generation in Redis, the scripts that change them, and the entries that they hold.
+
+A script runs as a whole, and refuses a writer whose lease has ended: Redis may have been away or frozen between the
+moment in which a command was sent and the one in which it runs.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any
+from uuid import UUID
+
+from tertulia.streams.codec import decode
+from tertulia.streams.stream import Stream
+
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
+"""What `extend` raises for an entry that this version of the server cannot read."""
+REPLACED, LATE = -1, -2
+"""What a script returns in place of a number: another process writes the stream, or the lease has ended."""
+
+_IN_TIME = f"""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[3] ~= '0' and now >= tonumber(ARGV[3]) then return {{{LATE}, now}} end
+"""
+TAKE = f"""
+{_IN_TIME}
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+return {{0, now}}
+"""
+"""Makes ARGV[1] the only one who can append, for ARGV[2] seconds. ARGV[3]: the end of its lease, in milliseconds of
+Redis's clock; 0 where it does not end."""
+APPEND = f"""
+{_IN_TIME}
+local holder = redis.call('GET', KEYS[2])
+if ARGV[7] == '1' then
+  redis.call('DEL', KEYS[1])
+elseif holder and holder ~= ARGV[1] then
+  return {{{REPLACED}, now}}
+end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+local last = 0
+local tail = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+if tail[1] then last = tonumber(string.match(tail[1][1], '^%d+')) end
+if last < tonumber(ARGV[4]) then return {{last, now}} end
+if tonumber(ARGV[5]) > last then redis.call('XADD', KEYS[1], ARGV[5] .. '-0', 'e', ARGV[6]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return {{tonumber(ARGV[5]), now}}
+"""
+"""Appends the events after ARGV[4] up to ARGV[5], in ARGV[6]; ARGV[7] = 1: they replace the stream. Returns the number
+that the stream ends with, less than ARGV[5] where events before the batch are missing, and Redis's time."""
+APPEND_SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
+
+
+def stream_key(generation_id: UUID) -> str:
+    """Name a generation's stream; the braces keep its keys on one node of a cluster."""
+    return f"tertulia:{{{generation_id}}}:log"
+
+
+def holder_key(generation_id: UUID) -> str:
+    """Name the key that says who may write a stream."""
+    return f"tertulia:{{{generation_id}}}:holder"
+
+
+def extend(stream: Stream, entries: Sequence[Any]) -> None:
+    """Add the events of a Redis stream's entries to a stream; raise one of `UNREADABLE` for what is no such entry."""
+    for _, fields in entries:
+        for event in decode(stream.generation_id, fields[b"e"]):
+            # An entry that was sent twice may overlap with the one before it.
+            if event.sequence > stream.last:
+                stream.append(event)
+    stream.show(stream.last)

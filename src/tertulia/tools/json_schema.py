@@ -1,0 +1,125 @@
+"""Check JSON schemas of users and MCP servers: within bounds, outside of the event loop, and without the network.
+
+Sources: JSON Schema, draft 2020-12; "Structured outputs" and "Tool use" in the Claude API documentation.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from tertulia.sandbox.process import SCHEMAS, OutOfBoundsError, SandboxBusyError
+from tertulia.tools.base import shape_problem
+from tertulia.tools.schema_jobs import is_deeper
+from tertulia.tools.schemas import schema_for_claude
+
+Json = dict[str, Any]
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 64
+"""Levels of objects and lists in one another."""
+COMPILE_SECONDS = 1.0
+VALIDATE_SECONDS = 2.0
+"""Processor time."""
+REMEMBERED = 1000
+"""Findings that are kept, so that the same schema costs nothing the next time."""
+TOO_COMPLEX = "is too complex: checking it takes too long or too much memory."
+BUSY = "cannot be checked now, because the server is busy: try again."
+UNCHECKED = "This could not be checked: it takes too long or too much memory."
+
+_findings: OrderedDict[str, str | None] = OrderedDict()
+
+
+class SchemaKind(StrEnum):
+    """What a schema is for."""
+
+    OUTPUT = "schema_output"
+    """An answer's text is validated by it."""
+    TOOL = "schema_tool"
+    """Claude is told of it; whoever runs the tool validates its input."""
+
+
+async def schema_problem(schema: object, kind: SchemaKind, max_bytes: int = MAX_BYTES) -> str | None:
+    """Return why a schema is not accepted, as the end of a sentence about it; None where it is."""
+    check = _begin(schema, kind, max_bytes)
+    if not check.is_done:
+        with check.recorded():
+            check.problem = await SCHEMAS.run(kind, seconds=COMPILE_SECONDS, data=check.data)
+    return check.problem
+
+
+def schema_problem_blocking(schema: object, kind: SchemaKind, max_bytes: int = MAX_BYTES) -> str | None:
+    """Do the same as `schema_problem`, for threads without an event loop."""
+    check = _begin(schema, kind, max_bytes)
+    if not check.is_done:
+        with check.recorded():
+            check.problem = SCHEMAS.run_blocking(kind, seconds=COMPILE_SECONDS, data=check.data)
+    return check.problem
+
+
+async def answer_problem(schema: Json, text: str) -> str | None:
+    """Return why an answer's text is not what a schema asks for; None where it is."""
+    data = text.encode("utf-8", "replace")
+    try:
+        problem: str | None = await SCHEMAS.run(
+            "schema_answer", seconds=VALIDATE_SECONDS, data=data, schema=json.dumps(schema)
+        )
+    except (OutOfBoundsError, SandboxBusyError):
+        return UNCHECKED
+    return problem
+
+
+@dataclass(slots=True)
+class _Check:
+    """A schema as text, and what is known of it."""
+
+    data: bytes = b""
+    key: str = ""
+    problem: str | None = None
+    is_done: bool = False
+
+    @contextmanager
+    def recorded(self) -> Generator[None]:
+        """Remember what the sandbox finds."""
+        try:
+            yield
+        except OutOfBoundsError:
+            self.problem = TOO_COMPLEX
+        except SandboxBusyError:
+            self.problem = BUSY
+            return
+        _findings[self.key] = self.problem
+        if len(_findings) > REMEMBERED:
+            _findings.popitem(last=False)
+
+
+def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
+    """Check what needs no sandbox, which also bounds what it gets."""
+    try:
+        data = _encoded(schema, max_bytes)
+    except ValueError as error:
+        return _Check(problem=str(error), is_done=True)
+    key = f"{kind} {hashlib.sha256(data).hexdigest()}"
+    if key in _findings:
+        return _Check(problem=_findings[key], is_done=True)
+    if kind is SchemaKind.TOOL and (problem := shape_problem(schema_for_claude(json.loads(data)))) is not None:
+        return _Check(problem=problem, is_done=True)
+    return _Check(data, key)
+
+
+def _encoded(schema: object, max_bytes: int) -> bytes:
+    if not isinstance(schema, dict):
+        raise ValueError("takes a JSON schema, which is an object.")  # noqa: TRY004 - its callers expect one type
+    if is_deeper(cast("object", schema), MAX_DEPTH):
+        raise ValueError(f"takes a schema of at most {MAX_DEPTH} levels.")
+    try:
+        data = json.dumps(schema, allow_nan=False).encode()
+    except (ValueError, TypeError):
+        raise ValueError("is not a valid JSON schema: it is not JSON.") from None
+    if len(data) > max_bytes:
+        raise ValueError(f"takes a schema of at most {max_bytes:,} bytes, not {len(data):,}.")
+    return data

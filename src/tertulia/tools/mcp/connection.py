@@ -1,0 +1,291 @@
+"""The connection to one MCP server: kept, made again when it is lost, and called over.
+
+Source: the Model Context Protocol, 2025-11-25 and 2026-07-28; the official SDK speaks both.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+
+import anyio
+import httpx2
+from mcp import Client, MCPError, types
+from mcp.client import IncomingMessage
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from pydantic import ValidationError
+
+from tertulia.json import clean_text
+from tertulia.tools.base import Json, Result, ToolError
+from tertulia.tools.json_schema import SchemaKind, schema_problem
+from tertulia.tools.mcp.config import HttpServer, ServerConfig, Watch, check_input, open_streams
+from tertulia.tools.mcp.results import MAX_SHOWN_NAME, ListedTool, Listing, result_of
+
+CONNECT_SECONDS = 30.0
+LIST_SECONDS = 30.0
+CHECK_SECONDS = 60.0
+"""How often a server that is reached over HTTP is asked for its list: nothing else says that it is away."""
+LEAVE_SECONDS = 2.0
+STOP_SECONDS = 10.0
+"""How long the SDK may take to end a program: it closes its input, then terminates it, then kills it."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+MOST_PAGES = 100
+MAX_SCHEMA_BYTES = 256 * 1024
+CLOSED_BY_SDK = ("Connection closed", "SSE stream ")
+"""How the SDK's own errors begin where no answer can come any more."""
+
+TERTULIA = types.Implementation(name="tertulia", version="0.1.0")
+
+NOT_YET = "It has not answered yet."
+CLOSED = "It ended, or closed the connection."
+LOST = "The connection was lost."
+LATE = f"It did not answer within {CONNECT_SECONDS:.0f} seconds."
+
+logger = logging.getLogger("tertulia.mcp")
+
+
+class Connection:
+    """One server: the session of the moment, if there is one, and what was offered last."""
+
+    def __init__(self, name: str, config: ServerConfig, changed: Callable[[], None]) -> None:
+        """Open nothing yet. `changed` is called when the server offers other tools than before."""
+        self.name = name
+        self.offered: tuple[ListedTool, ...] = ()
+        self.skipped: dict[str, str] = {}
+        """Why tools of its list are not offered, by their names."""
+        self.problem: str | None = NOT_YET
+        self.tried = asyncio.Event()
+        self._config = config
+        self._changed = changed
+        self._client: Client | None = None
+        self._calls = 0
+        self._legacy = False
+        self._stale = False
+        self._leaving = False
+        self._wake = asyncio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can be called."""
+        return self._client is not None
+
+    def begin(self) -> None:
+        """Connect, and stay connected, in a task of its own: the SDK wants to be left where it was entered."""
+        self._scope = anyio.CancelScope()
+        self._task = asyncio.create_task(self._run(self._scope), name=f"mcp-{self.name}")
+
+    async def end(self) -> None:
+        """Leave the server; no program stays behind."""
+        if self._task is None or self._scope is None:
+            return
+        self._leaving = True
+        self._wake.set()
+        try:
+            if self.connected:
+                # Over HTTP, a session is ended by a request.
+                await asyncio.wait([self._task], timeout=LEAVE_SECONDS)
+        finally:
+            # Not the task: the SDK shields the end of a program from its scopes alone.
+            self._scope.cancel()
+        await asyncio.wait([self._task], timeout=STOP_SECONDS)
+
+    async def call(self, tool: str, input: Json) -> Result:
+        """Call a tool, once; raise ToolError for all that comes of it but a result."""
+        if self._client is None:
+            raise ToolError(f"The MCP server {self.name} is not connected.")
+        check_input(input)
+        self._calls += 1
+        try:
+            # Not the client's own: it asks a second time where it thinks that it may.
+            given = await self._client.session.call_tool(tool, input, allow_input_required=True)
+        except MCPError as error:
+            # Its list may be old, or its session.
+            self._wake.set()
+            if _is_closed(error):
+                lost = f"The MCP server {self.name} was lost during the call; it may have been carried out."
+                raise ToolError(lost) from error
+            raise ToolError(error.message) from error
+        except Exception:  # noqa: BLE001 - what a server sends may make the SDK raise anything
+            raise ToolError(f"The MCP server {self.name} answered with what cannot be understood.") from None
+        finally:
+            self._calls -= 1
+        if not isinstance(given, types.CallToolResult):
+            raise ToolError(f"The MCP server {self.name} asks for more than is offered here, so there is no result.")
+        return result_of(given)
+
+    async def _run(self, scope: anyio.CancelScope) -> None:
+        pause = FIRST_PAUSE
+        with scope:
+            while True:
+                began = anyio.current_time()
+                problem = await self._hold()
+                if self._leaving:
+                    return
+                if problem != self.problem:
+                    logger.warning("The MCP server %s is not connected: %s", self.name, problem)
+                self.problem = problem
+                self.tried.set()
+                if anyio.current_time() - began > LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                await anyio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _hold(self) -> str:
+        """Connect, and stay connected as long as it goes; give the reason why it ended."""
+        watch = Watch(self._lose)
+        limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
+        streams = open_streams(self._config, watch)
+        mode = "legacy" if self._legacy else "auto"
+        # Without a cache, the list is the server's; without callbacks, nothing is offered that servers could ask for.
+        asking = Client(streams, mode=mode, cache=None, message_handler=self._hear, client_info=TERTULIA)
+        try:
+            with limit:
+                async with asking as client:
+                    offered = await _list(client, watch.listing)
+                    limit.deadline = math.inf
+                    if not watch.is_over:
+                        await self._stay(client, watch.listing, offered)
+        except Exception as error:  # noqa: BLE001 - what a server sends may make the SDK raise anything
+            problem = _problem(error, watch.status)
+            if limit.deadline < math.inf:
+                # There are programs that end when they are asked for anything before the old handshake.
+                self._legacy = problem == CLOSED and not self._legacy
+            return problem
+        return LATE if limit.cancelled_caught else LOST
+
+    def _lose(self) -> None:
+        if self.connected:
+            self._client, self.problem = None, LOST
+            if not self._leaving:
+                logger.warning("The MCP server %s is lost", self.name)
+        self._wake.set()
+
+    async def _hear(self, message: IncomingMessage) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            self._wake.set()
+
+    async def _stay(self, client: Client, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
+        """Keep the list as the server has it, until the server is lost or to be left."""
+        self._client, self.problem = client, None
+        self._offer(listing, offered)
+        self._stale = False
+        self.tried.set()
+        logger.info("The MCP server %s is connected, with %d tools", self.name, len(offered))
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._listen, client)
+                while not self._is_over():
+                    is_asked = self._stale or isinstance(self._config, HttpServer)
+                    with anyio.move_on_after(CHECK_SECONDS if is_asked else None):
+                        await self._wake.wait()
+                    self._wake.clear()
+                    if not self._is_over():
+                        await self._refresh(client, listing)
+                group.cancel_scope.cancel()
+        finally:
+            self._lose()
+
+    def _is_over(self) -> bool:
+        return self._leaving or not self.connected
+
+    def _offer(self, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
+        self.offered, known = offered, self.skipped
+        self.skipped = dict(listing.skipped)
+        for name, reason in self.skipped.items():
+            if known.get(name) != reason:
+                logger.warning("The tool %r of the MCP server %s is left out: %s", name, self.name, reason)
+        self._changed()
+
+    async def _refresh(self, client: Client, listing: Listing) -> None:
+        try:
+            with anyio.fail_after(LIST_SECONDS):
+                offered = await _list(client, listing)
+        except (MCPError, ValidationError, TimeoutError):
+            # A program may be busy with a call; and to end one ends what it does.
+            self._stale = True
+            if isinstance(self._config, HttpServer) and not self._calls:
+                raise
+            return
+        self._stale = False
+        if offered != self.offered or listing.skipped != self.skipped:
+            self._offer(listing, offered)
+            logger.info("The MCP server %s has other tools now: %d", self.name, len(offered))
+
+    async def _listen(self, client: Client) -> None:
+        """Hear of changes from servers of 2026; those before say them unasked."""
+        tools = client.server_capabilities.tools
+        pause = FIRST_PAUSE
+        while tools is not None and tools.list_changed:
+            try:
+                async with client.listen(tools_list_changed=True) as changes:
+                    # What changed before may not have been heard.
+                    self._wake.set()
+                    async for _ in changes:
+                        self._wake.set()
+            except ListenNotSupportedError:
+                return
+            except (MCPError, SubscriptionLost):
+                self._wake.set()
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _list(client: Client, listing: Listing) -> tuple[ListedTool, ...]:
+    """Return the tools that can be offered, by name; what was left out is in `listing`."""
+    listing.tools.clear()
+    listing.count = 0
+    listing.skipped.clear()
+    accepted: set[str] = set()
+    cursors: set[str | None] = set()
+    cursor: str | None = None
+    while client.server_capabilities.tools and cursor not in cursors and len(cursors) < MOST_PAGES:
+        cursors.add(cursor)
+        try:
+            page = await client.list_tools(cursor=cursor)
+        except (MCPError, ValidationError) as error:
+            if not accepted or (isinstance(error, MCPError) and _is_closed(error)):
+                raise
+            listing.skipped[f"page {len(cursors)}"] = "the server answered with an error when it was asked for more."
+            break
+        accepted |= {tool.name for tool in page.tools}
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return tuple([tool for _, tool in sorted(listing.tools.items()) if await _is_offered(tool, listing, accepted)])
+
+
+async def _is_offered(tool: ListedTool, listing: Listing, accepted: set[str]) -> bool:
+    problem = await schema_problem(tool.input_schema, SchemaKind.TOOL, MAX_SCHEMA_BYTES)
+    if tool.name not in accepted:
+        # The specification of 2026-07-28 requires that such tools are dropped, and the SDK does it.
+        problem = "has `x-mcp-header` annotations that are not valid."
+    if problem is not None:
+        listing.skipped[clean_text(tool.name)[:MAX_SHOWN_NAME]] = f"its inputSchema {problem}"
+    return problem is None
+
+
+def _is_closed(error: MCPError) -> bool:
+    # Servers use the code for errors of their own, too.
+    return error.code == types.CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK)
+
+
+def _problem(error: Exception, status: int | None) -> str:
+    """Say what is wrong, in words of ours: those of servers and libraries may hold secrets."""
+    match error:
+        case ExceptionGroup():
+            return _problem(error.exceptions[0], status)
+        case MCPError() if _is_closed(error):
+            said = CLOSED
+        case MCPError():
+            said = f"It answered with the HTTP status {status}." if status else "It answered with an error."
+        case TimeoutError():
+            said = LATE
+        case httpx2.TransportError():
+            said = "It cannot be reached."
+        case OSError():
+            said = f"It cannot be started: {error.strerror}."
+        case _:
+            said = "It answered with what cannot be understood."
+    return said

@@ -1,0 +1,149 @@
+"""The tools of MCP servers: what they offer, under names that Claude takes, and how the servers do."""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tertulia.tools.base import Json, Result, ToolContext
+
+if TYPE_CHECKING:
+    from tertulia.tools.mcp.config import ServerConfig
+    from tertulia.tools.mcp.connection import Connection
+    from tertulia.tools.mcp.results import ListedTool
+
+START_SECONDS = 10.0
+"""How long servers that are slow to answer hold up the start."""
+LONGEST_NAME = 128
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """A tool of an MCP server, under the name by which Claude calls it."""
+
+    name: str
+    description: str
+    input_schema: Json
+    asks_first: bool
+    server: str
+    original: str
+    _connection: "Connection" = field(repr=False)
+    seconds: float | None = None
+
+    async def call(self, input: Json, context: ToolContext) -> Result:
+        """Call it over the session of the moment, and never twice."""
+        return await self._connection.call(self.original, input)
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTool:
+    """A tool of an MCP server's list that is not offered, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """How a server does. `problem`: why it is not connected; its tools are then those that it had last."""
+
+    name: str
+    connected: bool
+    problem: str | None
+    tools: tuple[McpTool, ...]
+    skipped: tuple[SkippedTool, ...] = ()
+
+
+class McpServers:
+    """The MCP servers of this process: each is connected to, and again whenever it is lost."""
+
+    def __init__(
+        self,
+        configs: "Mapping[str, ServerConfig]",
+        *,
+        asks_first: Callable[[str], bool],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            configs: The servers, by name.
+            asks_first: Whether the user is asked before calls of a tool, by its full name.
+            changed: Called when a server offers other tools than before.
+        """
+        self._connections = _open(configs, changed) if configs else []
+        self._asks_first = asks_first
+
+    async def start(self) -> None:
+        """Connect; return when each server was tried once, or after ten seconds: one that is away stops nothing."""
+        # The SDK logs what servers send: results are among it.
+        for chatty in ("mcp", "client"):
+            logging.getLogger(chatty).setLevel(logging.CRITICAL)
+        for connection in self._connections:
+            connection.begin()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                for connection in self._connections:
+                    await connection.tried.wait()
+
+    async def close(self) -> None:
+        """Leave all servers; programs that were started have ended then."""
+        await asyncio.gather(*(connection.end() for connection in self._connections))
+
+    @property
+    def servers(self) -> list[McpServer]:
+        """How each server does, by name."""
+        names = _names((connection.name, tool.name) for connection in self._connections for tool in connection.offered)
+        return [
+            McpServer(
+                connection.name,
+                connection.connected,
+                connection.problem,
+                tuple(self._tool(connection, tool, names[connection.name, tool.name]) for tool in connection.offered),
+                tuple(SkippedTool(name, reason) for name, reason in sorted(connection.skipped.items())),
+            )
+            for connection in self._connections
+        ]
+
+    @property
+    def tools(self) -> list[McpTool]:
+        """What can be called now."""
+        return [tool for server in self.servers if server.connected for tool in server.tools]
+
+    def _tool(self, connection: "Connection", tool: "ListedTool", name: str) -> McpTool:
+        return McpTool(
+            name=name,
+            description=tool.description,
+            input_schema=tool.input_schema,
+            asks_first=self._asks_first(name),
+            server=connection.name,
+            original=tool.name,
+            _connection=connection,
+        )
+
+
+def _names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Give tools names that the Messages API takes, each its own."""
+    plain = {key: re.sub(r"[^a-zA-Z0-9_-]", "_", "__".join(key)) for key in offered}
+    uses = Counter(plain.values())
+    return {
+        key: name if uses[name] == 1 and len(name) <= LONGEST_NAME else _marked(name, key)
+        for key, name in plain.items()
+    }
+
+
+def _marked(name: str, key: tuple[str, str]) -> str:
+    mark = hashlib.sha256("\0".join(key).encode()).hexdigest()[:8]
+    return f"{name[: LONGEST_NAME - 9]}_{mark}"
+
+
+def _open(configs: "Mapping[str, ServerConfig]", changed: Callable[[], None]) -> "list[Connection]":
+    # The SDK takes half a second to import, which only those pay who have such servers.
+    from tertulia.tools.mcp.connection import Connection
+
+    return [Connection(name, config, changed) for name, config in sorted(configs.items())]

@@ -1,0 +1,228 @@
+"""Reading Claude's data export within bounds, whatever an archive unpacks to.
+
+Nothing is extracted: one member is decompressed as a stream, and parsed one conversation at a time.
+"""
+
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from io import BufferedReader, FileIO
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+from tertulia.json import InvalidJson, clean, loads
+from tertulia.resolvers.errors import InvalidInput
+
+MAX_FILE = 512 * 1024 * 1024
+"""Bytes of a file, also of one in an archive."""
+MAX_CONVERSATION = 16 * 1024 * 1024
+"""Bytes of a conversation of Claude's export, which is parsed at once."""
+MAX_VALUES = 500_000
+"""Commas and opening brackets in JSON that is parsed at once: an empty array takes 2 bytes there and 64 in memory."""
+MAX_RATIO = 200
+"""How many times smaller a member may be in its archive. Deflate reaches 20 with text, and 1,000 with repetition."""
+SMALL = 1024 * 1024
+"""Bytes of a member below which its ratio does not matter."""
+MAX_MEMBERS = 20_000
+MAX_DIRECTORY = 8 * 1024 * 1024
+"""Bytes of an archive's list of members, which `zipfile` reads as a whole."""
+IN_LIST = 1
+"""The depth of brackets between objects."""
+CHUNK = 64 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+ARCHIVED = "conversations.json"
+ZIP_BEGINS = b"PK\x03\x04"
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 1
+"""The bit of a member's flags."""
+NO_LIST = "is neither an export of Tertulia nor Claude's `conversations.json`."
+
+# The records at the end of an archive: APPNOTE.TXT of PKWARE, sections 4.3.14 and 4.3.16.
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64_SIZE, _LOCATOR_64 = 20, b"PK\x06\x07"
+_MAX_COMMENT = 65_535
+
+# Everything up to a bracket, or to a string that does not end in this chunk.
+_OUTSIDE = re.compile(rb'(?s)[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+(["\[\]{}])')
+_INSIDE = re.compile(rb'["\\]')
+_BETWEEN = re.compile(rb"[^ \t\r\n]")
+
+
+class Stream(Protocol):
+    """A file that is read once, from its beginning; what is peeked at is read again."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, limit: int = -1, /) -> bytes: ...
+    def peek(self, size: int = 0, /) -> bytes: ...
+
+
+@contextmanager
+def opened(file: Path) -> Generator[tuple[Stream, int]]:
+    """Open a file of conversations, or the one in an archive; yields it with its unpacked size.
+
+    Raises:
+        InvalidInput: The archive cannot be read, or exceeds a bound.
+    """
+    with BufferedReader(FileIO(file)) as raw:
+        if not raw.peek(CHUNK).startswith(ZIP_BEGINS):
+            yield raw, file.stat().st_size
+            return
+        try:
+            _check_directory(raw)
+            with zipfile.ZipFile(raw) as archive:
+                member = _member(archive)
+                with archive.open(member) as unpacked:
+                    yield cast("Stream", unpacked), member.file_size
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise InvalidInput("file", f"is not an archive that can be read: {error}") from None
+
+
+def _check_directory(raw: IO[bytes]) -> None:
+    """Raise InvalidInput for more members than are read; `zipfile` would take all of them into memory."""
+    size = raw.seek(0, 2)
+    start = max(size - _MAX_COMMENT - _END.size - _LOCATOR_64_SIZE - _END_64.size, 0)
+    raw.seek(start)
+    tail = raw.read()
+    place = tail.rfind(b"PK\x05\x06")
+    if place < 0 or len(tail) - place < _END.size:
+        raise InvalidInput("file", "is not an archive that can be read: it has no end.")
+    _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, place)
+    locator = place - _LOCATOR_64_SIZE
+    if locator >= _END_64.size and tail[locator : locator + 4] == _LOCATOR_64:
+        _, _, _, _, _, _, _, members, directory, _ = _END_64.unpack_from(tail, locator - _END_64.size)
+    if members > MAX_MEMBERS or directory > MAX_DIRECTORY:
+        raise InvalidInput("file", f"the archive has more than {MAX_MEMBERS:,} members.")
+
+
+def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    member = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == ARCHIVED), None)
+    if member is None:
+        raise InvalidInput("file", f"the archive has no {ARCHIVED}.")
+    if member.flag_bits & ENCRYPTED:
+        raise InvalidInput("file", "the archive is encrypted.")
+    if member.compress_type not in METHODS:
+        raise InvalidInput("file", f"{ARCHIVED} is compressed by another method than Deflate.")
+    if member.file_size > MAX_FILE:
+        raise InvalidInput("file", f"{ARCHIVED} is larger than {MAX_FILE >> 20} MB.")
+    if member.file_size > max(SMALL, MAX_RATIO * member.compress_size):
+        raise InvalidInput("file", f"{ARCHIVED} is more than {MAX_RATIO} times larger than in its archive.")
+    return member
+
+
+def objects(stream: Stream) -> Iterator[Any]:
+    """Yield the objects of a JSON array, each parsed by itself.
+
+    Raises:
+        InvalidInput: The file is not an array of objects, or one of them exceeds a bound; names the object.
+    """
+    scanner = _Scanner()
+    chunk = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK)
+    while chunk:
+        for raw in scanner.feed(chunk):
+            yield parsed(raw, f"conversation {scanner.number}: ", MAX_CONVERSATION)
+            scanner.number += 1
+        chunk = stream.read(CHUNK)
+    if not scanner.ended:
+        raise InvalidInput("file", "is not JSON: it ends before its list does.")
+
+
+def parsed(raw: bytes | bytearray, place: str, max_bytes: int) -> Any:
+    """Parse JSON within the bounds, and clean its text; `place` begins the messages of errors."""
+    if len(raw) > max_bytes:
+        raise InvalidInput("file", f"{place}is larger than {max_bytes >> 20} MB.")
+    if sum(raw.count(one) for one in (b",", b"[", b"{")) > MAX_VALUES:
+        raise InvalidInput("file", f"{place}has more than {MAX_VALUES:,} values.")
+    try:
+        return clean(loads(bytes(raw)))
+    except InvalidJson as error:
+        raise InvalidInput("file", f"{place}is not JSON: {error}.") from None
+
+
+class _Scanner:
+    """Cuts an array of objects into its objects, without parsing them; holds one object at most."""
+
+    def __init__(self) -> None:
+        """Expect the beginning of the array."""
+        self.number = 0
+        """Of the object that is being read, from 0."""
+        self.ended = False
+        self._depth = 0
+        self._in_string = self._escaped = False
+        self._after_object = False
+        self._held = bytearray()
+        self._openings = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytearray]:
+        """Parse the next piece of the file; yield the objects that end in it."""
+        place, begin = 0, 0
+        while place < len(chunk):
+            if self._depth <= IN_LIST:
+                place = begin = self._between(chunk, place)
+                continue
+            place = self._within_string(chunk, place) if self._in_string else self._within(chunk, place)
+            if self._depth == IN_LIST:
+                self._hold(chunk[begin:place])
+                yield self._held
+                self._held, self._openings, self._after_object = bytearray(), 0, True
+        if self._depth > IN_LIST:
+            self._hold(chunk[begin:])
+
+    def _between(self, chunk: bytes, place: int) -> int:
+        """Read up to the beginning of the next object; returns where to go on."""
+        found = _BETWEEN.search(chunk, place)
+        if found is None:
+            return len(chunk)
+        sign = found.group()
+        if self._depth == 0 and sign == b"[" and not self.ended:
+            self._depth = IN_LIST
+        elif self._depth == IN_LIST and sign == b"{" and not self._after_object:
+            self._depth = IN_LIST + 1
+            return found.start()
+        elif self._depth == IN_LIST and sign == b"," and self._after_object:
+            self._after_object = False
+        elif self._depth == IN_LIST and sign == b"]" and (self._after_object or self.number == 0):
+            self._depth, self.ended = 0, True
+        elif self._depth == IN_LIST and not self._after_object:
+            raise InvalidInput("file", f"conversation {self.number}: must be an object.")
+        else:
+            raise InvalidInput("file", NO_LIST)
+        return found.end()
+
+    def _within_string(self, chunk: bytes, place: int) -> int:
+        if self._escaped:
+            self._escaped = False
+            return place + 1
+        found = _INSIDE.search(chunk, place)
+        if found is None:
+            return len(chunk)
+        if found.group() == b'"':
+            self._in_string = False
+        else:
+            self._escaped = True
+        return found.end()
+
+    def _within(self, chunk: bytes, place: int) -> int:
+        found = _OUTSIDE.match(chunk, place)
+        if found is None:
+            return len(chunk)
+        match found.group(1):
+            case b'"':
+                self._in_string = True
+            case b"{" | b"[":
+                # The object's own brace opens it: level 2 is inside of the first object.
+                self._depth += self._openings > 0
+                self._openings += 1
+                if self._openings > MAX_VALUES:
+                    raise InvalidInput("file", f"conversation {self.number}: has more than {MAX_VALUES:,} values.")
+            case _:
+                self._depth -= 1
+        return found.end()
+
+    def _hold(self, piece: bytes) -> None:
+        self._held += piece
+        if len(self._held) > MAX_CONVERSATION:
+            raise InvalidInput("file", f"conversation {self.number}: is larger than {MAX_CONVERSATION >> 20} MB.")

@@ -1,0 +1,166 @@
+"""Exporting conversations: as lines of JSON that can be imported again without loss, or as Markdown to read.
+
+Each conversation is written as a whole or left out as a whole, and what is left out is named: an export of thousands of
+conversations does not break off at one that cannot be read.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from tertulia.db import transfer as rows
+from tertulia.db.blobs import STORE_ERRORS, Blobs
+from tertulia.db.database import Database
+from tertulia.db.errors import AWAY
+from tertulia.db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
+from tertulia.db.transfer import Whole
+from tertulia.transfer.format import (
+    AttachmentLine,
+    ConversationLine,
+    GenerationLine,
+    HeaderLine,
+    LeftOutLine,
+    MessageLine,
+    UsageLine,
+)
+from tertulia.transfer.markdown import as_markdown, left_out_as_markdown
+
+LINES_AT_ONCE = 100
+"""Lines sent together: sending thousands one by one to a client that reads fast never yields to the event loop."""
+UNREADABLE = "It could not be read; the log of the server has the reason."
+BYTES_MISSING = "Its bytes are not in the store of attachments."
+
+LeftOut = Callable[[LeftOutLine], None]
+"""Called with what an export leaves out."""
+
+logger = logging.getLogger("tertulia.export")
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    JSONL = "jsonl"
+    MARKDOWN = "markdown"
+
+
+async def export(
+    database: Database,
+    blobs: Blobs,
+    owner: UUID,
+    ids: Sequence[UUID] | None,
+    form: Format,
+    left_out: LeftOut = lambda _line: None,
+) -> AsyncIterator[bytes]:
+    """Yield the owner's conversations piece by piece: those of the ids, or all but temporary ones, oldest first.
+
+    Each is read in a transaction of its own; one that is deleted meanwhile is left out.
+    """
+    if ids is None:
+        async with database.read() as session:
+            ids = await rows.all_of(session, owner)
+    if form is Format.JSONL:
+        yield HeaderLine(exported_at=now()).written()
+    for conversation_id in ids:
+        try:
+            async with database.read() as session:
+                whole = await rows.whole(session, owner, conversation_id)
+            if whole is None:
+                continue
+            pieces = await asyncio.to_thread(_markdown if form is Format.MARKDOWN else _lines, whole)
+        except AWAY:
+            # It is not this conversation that cannot be read.
+            raise
+        except Exception:
+            logger.exception("Conversation %s could not be exported", conversation_id)
+            line = LeftOutLine(kind="conversation", id=str(conversation_id), reason=UNREADABLE)
+            left_out(line)
+            yield line.written() if form is Format.JSONL else left_out_as_markdown(line.id, line.reason).encode()
+            continue
+        yield pieces[0]
+        if form is Format.JSONL:
+            for attachment in whole.attachments:
+                yield await _attachment_line(attachment, blobs, left_out)
+        for place in range(1, len(pieces), LINES_AT_ONCE):
+            yield b"".join(pieces[place : place + LINES_AT_ONCE])
+
+
+def _markdown(whole: Whole) -> list[bytes]:
+    return [as_markdown(whole).encode("utf-8", "replace")]
+
+
+def _lines(whole: Whole) -> list[bytes]:
+    """Return the line of a conversation, and those of its messages."""
+    messages = (_message(message, generation).written() for message, generation in whole.messages)
+    return [_conversation(whole.conversation).written(), *messages]
+
+
+async def _attachment_line(row: Attachment, blobs: Blobs, left_out: LeftOut) -> bytes:
+    try:
+        data = await blobs.get(row.blob_id)
+    except STORE_ERRORS as error:
+        logger.warning("The bytes of attachment %s could not be exported: %s", row.id, error)
+        line = LeftOutLine(kind="attachment", id=str(row.id), reason=BYTES_MISSING)
+        left_out(line)
+        return line.written()
+    return await asyncio.to_thread(_attachment(row, data).written)
+
+
+def _conversation(row: Conversation) -> ConversationLine:
+    return ConversationLine.model_construct(
+        id=str(row.id),
+        title=row.title,
+        system_prompt=row.system_prompt,
+        model=row.model,
+        options=row.options,
+        tools=row.tools,
+        archived=row.archived,
+        pinned=row.pinned,
+        active_leaf_id=_text(row.active_leaf_id),
+        usage=_usage(row),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _attachment(row: Attachment, data: bytes) -> AttachmentLine:
+    encoded = base64.b64encode(data).decode()
+    return AttachmentLine.model_construct(
+        id=str(row.id), filename=row.filename, data=encoded, created_at=row.created_at
+    )
+
+
+def _message(row: Message, generation: Generation | None) -> MessageLine:
+    return MessageLine.model_construct(
+        id=str(row.id),
+        parent_id=_text(row.parent_id),
+        role=row.role,
+        content=row.content,
+        created_at=row.created_at,
+        generation=None if generation is None else _generation(generation),
+    )
+
+
+def _generation(row: Generation) -> GenerationLine:
+    same = (
+        *("status", "model", "sequence", "stop_reason", "request_id", "prefix", "left_out", "context_tokens"),
+        *("created_at", "started_at", "first_token_at", "finished_at"),
+    )
+    return GenerationLine.model_construct(
+        **{name: getattr(row, name) for name in same},
+        options=row.options,
+        error=row.error or None,
+        usage=_usage(row) if row.input_tokens is not None else None,
+    )
+
+
+def _usage(row: Conversation | Generation) -> UsageLine:
+    counts: dict[str, Any] = {name: getattr(row, name) or 0 for name in TOKEN_COUNTS}
+    return UsageLine.model_construct(**counts, amount=row.amount)
+
+
+def _text(id: UUID | None) -> str | None:
+    return None if id is None else str(id)

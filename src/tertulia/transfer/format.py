@@ -1,0 +1,222 @@
+"""The lines of an export: a header, then of each conversation itself, its attachments, and its messages."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import Field as Checked
+
+from tertulia.attachments.media import Media
+from tertulia.claude.errors import ErrorCode
+from tertulia.claude.prompt import LeftOut
+from tertulia.db.tables import Role, Status
+from tertulia.json import Json, dumps_spaced
+from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
+from tertulia.tools.base import NAME
+from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
+
+MAX_NAME = 200
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+
+
+def _in_utc(moment: datetime) -> datetime:
+    # At the edges of the calendar there is no such moment in other time zones.
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Count = Annotated[int, Checked(ge=0, lt=2**31, strict=True)]
+"""As many as GraphQL's Int can show."""
+Amount = Annotated[int, Checked(ge=0, lt=2**53, strict=True)]
+Name = Annotated[str, Checked(max_length=MAX_NAME)]
+
+
+class Line(BaseModel):
+    """A line, as JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def written(self) -> bytes:
+        """Return the line as bytes, with its end.
+
+        What is stored is written as it is, even where an earlier version accepted what a line no longer may hold.
+        """
+        return dumps_spaced(self.model_dump(mode="python", warnings=False)).encode("utf-8", "replace") + b"\n"
+
+
+class HeaderLine(Line):
+    """The first line."""
+
+    type: Literal["tertulia-export"] = "tertulia-export"
+    version: Literal[1] = 1
+    exported_at: Moment
+
+
+class ThinkingOptions(Line):
+    """Whether Claude thinks."""
+
+    enabled: Annotated[bool, Checked(strict=True)]
+    budget_tokens: Count | None = None
+
+
+class Options(Line):
+    """What answers are asked with."""
+
+    max_tokens: Count | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    thinking: ThinkingOptions | None = None
+    output_schema: Json | None = None
+
+    def check(self) -> None:
+        """Raise ValueError for a schema that is not accepted. Blocks."""
+        if self.output_schema is not None:
+            problem = schema_problem_blocking(self.output_schema, SchemaKind.OUTPUT)
+            if problem is not None:
+                raise ValueError(f"options.output_schema {problem}")
+
+    def stored(self) -> Json:
+        """Give what is kept of them."""
+        return self.model_dump(exclude_unset=True)
+
+
+class ClientToolLine(Line):
+    """A tool that the conversation's client runs."""
+
+    name: Annotated[str, Checked(pattern=NAME)]
+    description: Annotated[str, Checked(min_length=1, max_length=10_000)]
+    input_schema: Json
+
+
+class ToolsLine(Line):
+    """The tools that Claude may call in a conversation; `server` is null for all of the server's."""
+
+    server: list[Name] | None = None
+    client: list[ClientToolLine] = []
+
+    def stored(self) -> Json:
+        """Give what is kept of them."""
+        return {name: value for name, value in self.model_dump().items() if value is not None and value != []}
+
+
+class UsageLine(Line):
+    """What was used; `amount` in 10^-12 US dollars."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_write_tokens: Count = 0
+    amount: Amount | None = None
+
+
+class ConversationLine(Line):
+    """A conversation; what follows belongs to it, up to the next one."""
+
+    type: Literal["conversation"] = "conversation"
+    id: Name
+    title: Annotated[str, Checked(max_length=MAX_TITLE)] | None = None
+    system_prompt: Annotated[str, Checked(max_length=MAX_SYSTEM_PROMPT)] | None = None
+    model: Name
+    options: Options = Options()
+    tools: ToolsLine = ToolsLine()
+    archived: bool = False
+    pinned: bool = False
+    active_leaf_id: Name | None = None
+    usage: UsageLine = UsageLine()
+    created_at: Moment
+    updated_at: Moment
+
+
+class AttachmentLine(Line):
+    """A file; `data` is base64."""
+
+    type: Literal["attachment"] = "attachment"
+    id: Name
+    filename: Name
+    data: str
+    created_at: Moment
+
+
+class ErrorLine(Line):
+    """Why an answer failed."""
+
+    code: ErrorCode
+    message: str
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+
+
+class GenerationLine(Line):
+    """How an answer came about."""
+
+    status: Status
+    model: Name
+    options: Options = Options()
+    sequence: Count = 0
+    stop_reason: Name | None = None
+    error: ErrorLine | None = None
+    request_id: Name | None = None
+    prefix: Name | None = None
+    left_out: dict[LeftOut, Count] = {}
+    context_tokens: Count | None = None
+    usage: UsageLine | None = None
+    created_at: Moment
+    started_at: Moment | None = None
+    first_token_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
+class MessageLine(Line):
+    """A message of any branch, behind its parent; its blocks are those of the Messages API."""
+
+    type: Literal["message"] = "message"
+    id: Name
+    parent_id: Name | None = None
+    role: Role
+    content: list[Json]
+    created_at: Moment
+    generation: GenerationLine | None = None
+
+
+class LeftOutLine(Line):
+    """Something that the export could not write: a conversation, or an attachment of the conversation before it."""
+
+    type: Literal["left_out"] = "left_out"
+    kind: Literal["conversation", "attachment"]
+    id: Name
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """An attachment of a conversation, decoded and checked; `file` is there until the next item is read."""
+
+    line: AttachmentLine
+    file: Path
+    media: Media
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksLeftOut:
+    """How many blocks of the conversation cannot be kept."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A line, and the place that errors name."""
+
+    line: ConversationLine
+    place: str
+
+
+Item = Placed | AttachedFile | MessageLine | BlocksLeftOut
+"""What a file of conversations holds: each conversation, then what belongs to it."""
+AnyLine = Annotated[
+    HeaderLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine, Checked(discriminator="type")
+]

@@ -1,0 +1,292 @@
+"""Importing conversations: Tertulia's own export, or Claude's; each becomes a new conversation of the viewer's.
+
+A file is read twice, item by item, in a thread: first to check all of it, then to store it. A conversation of many
+messages is stored in several transactions, so that others can write meanwhile. Until the last one it is a temporary
+conversation, which is in no list, and which retention removes should the import be interrupted.
+"""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from tertulia.attachments.files import source_of
+from tertulia.db import changes, conversations, leases, search
+from tertulia.db.inserting import insert
+from tertulia.db.tables import (
+    UNFINISHED,
+    Attachment,
+    Blob,
+    ChangeKind,
+    Conversation,
+    Generation,
+    Json,
+    Message,
+    Status,
+    new_id,
+    now,
+)
+from tertulia.json import encode
+from tertulia.resolvers import options, tools
+from tertulia.resolvers.context import Context
+from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
+from tertulia.transfer.format import (
+    AttachedFile,
+    BlocksLeftOut,
+    ConversationLine,
+    GenerationLine,
+    Item,
+    MessageLine,
+    Options,
+    Placed,
+)
+from tertulia.transfer.parser import items, unpacked_size
+
+ITEMS_AT_ONCE = 100
+"""Items that are read, and messages that are stored, at once."""
+BYTES_AT_ONCE = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Imported:
+    """What was put in, and how many blocks of it could not be: kinds that only the other service knows."""
+
+    conversation_ids: list[UUID] = field(default_factory=list[UUID])
+    messages: int = 0
+    attachments: int = 0
+    blocks_left_out: int = 0
+
+
+async def import_file(context: Context, file: Path) -> Imported:
+    """Store all conversations of a file; raise InvalidInput, with nothing stored, for the first that is wrong.
+
+    What counts against the viewer's limit of uploads is the unpacked size.
+    """
+    await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
+    await context.models.list()
+    with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
+        async for batch in _batches(file, Path(folder), context.models.default_id):
+            for item in batch:
+                if isinstance(item, Placed):
+                    await _conversation(context, item)
+        importing = _Importing(context)
+        async for batch in _batches(file, Path(folder), context.models.default_id):
+            for item in batch:
+                await importing.take(item)
+        await importing.finish()
+    return importing.done
+
+
+async def _batches(file: Path, folder: Path, model: str) -> AsyncIterator[list[Item]]:
+    found = items(file, folder, model)
+    try:
+        while batch := await asyncio.to_thread(_batch, found):
+            yield batch
+    finally:
+        await asyncio.to_thread(found.close)
+
+
+def _batch(found: Iterator[Item]) -> list[Item]:
+    batch: list[Item] = []
+    size = 0
+    for item in found:
+        batch.append(item)
+        size += len(encode(item.content)) if isinstance(item, MessageLine) else 0
+        # The file of an attachment is there until the next item is read.
+        if len(batch) >= ITEMS_AT_ONCE or size >= BYTES_AT_ONCE or isinstance(item, AttachedFile):
+            break
+    return batch
+
+
+async def _conversation(context: Context, placed: Placed) -> Conversation:
+    """Return the conversation, checked as `createConversation` checks it; raise InvalidInput."""
+    line = placed.line
+    # Which models may be asked is not decided by a file.
+    allowed = await context.models.allows(line.model)
+    model = line.model if allowed else context.models.default_id
+    try:
+        chosen = await _options(context, line.options, model, allowed=allowed)
+        kept = await _tools(context, line)
+    except InvalidInput as error:
+        raise InvalidInput("file", f"{placed.place}{error}") from None
+    same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
+    values: Json = {name: getattr(line, name) for name in same}
+    used = line.usage.model_dump()
+    return Conversation(
+        id=new_id(), owner_id=context.viewer.user_id, model=model, options=chosen, tools=kept, **values, **used
+    )
+
+
+async def _options(context: Context, line: Options, model: str, *, allowed: bool) -> Json:
+    thinking = Thinking(line.thinking.enabled, line.thinking.budget_tokens) if line.thinking else None
+    effort = Effort(line.effort) if line.effort else None
+    schema: Any = line.output_schema
+    given = GenerationOptions(max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema)
+    try:
+        return await options.of_conversation(context, given, model)
+    except InvalidInput:
+        if allowed:
+            raise
+        # They were chosen for a model that is not here.
+        return {}
+
+
+async def _tools(context: Context, line: ConversationLine) -> Json:
+    for place, pattern in enumerate(line.tools.server or []):
+        # The server that wrote the file may have tools that this one does not have.
+        if not re.fullmatch(tools.PATTERN, pattern):
+            raise InvalidInput(f"tools.server[{place}]", "must be the name of a tool, or a pattern such as github__*.")
+    declared = [(one, cast("Any", one.input_schema)) for one in line.tools.client]
+    client = [ClientTool(one.name, one.description, schema) for one, schema in declared]
+    await tools.check_tools(context, ConversationTools(client=client))
+    return tools.stored(ConversationTools(server=line.tools.server, client=client))
+
+
+class _Importing:
+    """Stores items; holds those of one conversation that the next transaction inserts."""
+
+    def __init__(self, context: Context) -> None:
+        """Store nothing yet."""
+        self.done = Imported()
+        self._context = context
+        self._conversation: Conversation | None = None
+        self._leaf: str | None = None
+        self._stored = False
+        self._ids: dict[str, UUID] = {}
+        self._depths: dict[str, int] = {}
+        self._attached: dict[str, Attachment] = {}
+        self._attachments: list[Attachment] = []
+        self._messages: list[Message] = []
+        self._generations: list[Generation] = []
+
+    async def take(self, item: Item) -> None:
+        """Store an item, or hold it for the next transaction."""
+        match item:
+            case Placed():
+                await self.finish()
+                self._conversation, self._leaf = await _conversation(self._context, item), item.line.active_leaf_id
+            case AttachedFile():
+                attachment = await self._attachment(item)
+                self._attached[item.line.id] = attachment
+                self._attachments.append(attachment)
+            case MessageLine():
+                self._hold(item)
+                if len(self._messages) >= ITEMS_AT_ONCE:
+                    await self._store()
+            case BlocksLeftOut():
+                self.done.blocks_left_out += item.count
+
+    async def finish(self) -> None:
+        """Store the rest of the conversation that was taken last."""
+        conversation = self._conversation
+        if conversation is None:
+            return
+        last = next(reversed(self._ids.values()), None)
+        leaf = self._ids.get(self._leaf or "", last)
+        await self._store(shown=conversation.model_copy(update={"active_leaf_id": leaf}))
+        self.done.conversation_ids.append(conversation.id)
+        self.done.messages += len(self._ids)
+        self.done.attachments += len(self._attached)
+        self._context.changed()
+        self._conversation, self._stored = None, False
+        self._ids, self._depths, self._attached = {}, {}, {}
+
+    async def _store(self, shown: Conversation | None = None) -> None:
+        """Insert what is held; `shown`: the conversation as it is from now on, with the last of its messages."""
+        conversation = self._conversation
+        if conversation is None:
+            return
+        owner = conversation.owner_id
+        words = await asyncio.to_thread(
+            search.insertion,
+            "sqlite" if self._context.database.in_turn else "postgresql",
+            [(owner, message.id, message.content) for message in self._messages],
+        )
+        async with self._context.database.write() as session:
+            await leases.lock_owner(session, owner)
+            if not self._stored:
+                await insert(session, [shown or conversation.model_copy(update=_hidden(now()))])
+            elif shown is not None:
+                values = {name: getattr(shown, name) for name in ("temporary", "updated_at", "active_leaf_id")}
+                await conversations.change(session, owner, shown.id, values)
+            for rows in (self._attachments, self._messages, self._generations):
+                if rows:
+                    await insert(session, rows)
+            await search.execute(session, words)
+            if shown is not None:
+                await changes.record(session, owner, (ChangeKind.CREATED, shown.id, None))
+        self._stored = True
+        self._attachments, self._messages, self._generations = [], [], []
+
+    def _hold(self, line: MessageLine) -> None:
+        conversation = self._conversation
+        if conversation is None:
+            return
+        self._ids[line.id] = id = new_id()
+        self._depths[line.id] = self._depths[line.parent_id] + 1 if line.parent_id else 0
+        self._messages.append(
+            Message(
+                id=id,
+                conversation_id=conversation.id,
+                parent_id=self._ids[line.parent_id] if line.parent_id else None,
+                role=line.role,
+                depth=self._depths[line.id],
+                content=[_renamed(block, self._attached) for block in line.content],
+                created_at=line.created_at,
+            )
+        )
+        if line.generation is not None:
+            self._generations.append(_generation(line.generation, conversation.id, id))
+
+    async def _attachment(self, attached: AttachedFile) -> Attachment:
+        blob, media = Blob(), attached.media
+        # First of all the row, by which the bytes are found and removed should anything fail after it.
+        async with self._context.database.write() as session:
+            await insert(session, [blob])
+        await self._context.services.files.blobs.put(blob.id, attached.file)
+        return Attachment(
+            owner_id=self._context.viewer.user_id,
+            conversation_id=self._conversation.id if self._conversation else None,
+            blob_id=blob.id,
+            filename=attached.line.filename,
+            media_type=media.media_type,
+            size_bytes=attached.size,
+            width=media.width,
+            height=media.height,
+            pages=media.pages,
+            created_at=attached.line.created_at,
+        )
+
+
+def _hidden(moment: datetime) -> Json:
+    return {"temporary": True, "updated_at": moment}
+
+
+def _renamed(block: Json, attached: dict[str, Attachment]) -> Json:
+    shown = block.get("type") in ("image", "document")
+    if not shown:
+        return block
+    own = attached[block["source"]["attachment_id"]]
+    return {**block, "source": source_of(own.id, own.media_type, own.pages)}
+
+
+def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -> Generation:
+    values: Json = line.model_dump(exclude={"options", "usage", "error", "status"})
+    used: dict[str, Any] = line.usage.model_dump() if line.usage else {}
+    # What was being written there is not being written here.
+    status = Status.STOPPED if line.status in UNFINISHED else line.status
+    return Generation(
+        conversation_id=conversation_id,
+        message_id=message_id,
+        status=status,
+        options=line.options.stored(),
+        error=line.error.model_dump(mode="json") if line.error else None,
+        **values,
+        **used,
+    )

@@ -1,0 +1,99 @@
+"""Conversations as Markdown: the active branch, for people to read."""
+
+import re
+from collections.abc import Iterator
+
+from tertulia.attachments.files import attachment_of
+from tertulia.db.tables import Generation, Message, Role, Status
+from tertulia.db.transfer import Whole
+from tertulia.json import Json, dumps_spaced
+from tertulia.resolvers.content import citations_of, text_of
+
+SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
+UNFINISHED_ANSWERS = {
+    "refusal": "Claude declined to answer or to go on (stop reason: refusal).",
+    "max_tokens": "This answer was cut off at its limit of tokens (stop reason: max_tokens).",
+    "model_context_window_exceeded": (
+        "This answer was cut off because the model's context window is full "
+        "(stop reason: model_context_window_exceeded)."
+    ),
+    "pause_turn": "Claude paused, and was not asked to go on (stop reason: pause_turn).",
+}
+"""What is written below an answer, by its stop reason."""
+
+
+def as_markdown(whole: Whole) -> str:
+    """Give the branch that is shown, under a heading."""
+    conversation = whole.conversation
+    names = {str(one.id): one.filename for one in whole.attachments}
+    said = "\n\n".join(_message(message, generation, names) for message, generation in _active(whole))
+    begun = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
+    return f"# {_line(conversation.title or 'Untitled')}\n\n_{begun}_\n\n{said}\n\n"
+
+
+def left_out_as_markdown(id: str, reason: str) -> str:
+    """Return the section of a conversation that could not be written."""
+    return f"# Conversation {id}\n\n_Left out of this export. {reason}_\n\n"
+
+
+def _active(whole: Whole) -> list[tuple[Message, Generation | None]]:
+    messages = {message.id: (message, generation) for message, generation in whole.messages}
+    branch: list[tuple[Message, Generation | None]] = []
+    place = whole.conversation.active_leaf_id
+    while place is not None and place in messages:
+        branch.append(messages[place])
+        place = messages[place][0].parent_id
+    return branch[::-1]
+
+
+def _message(message: Message, generation: Generation | None, names: dict[str, str]) -> str:
+    heading = f"## {SPEAKERS[message.role]}, {message.created_at:%Y-%m-%d %H:%M}"
+    ending = _ending(generation) if generation is not None else None
+    return "\n\n".join([heading, *_blocks(message.content, names), *([f"_{ending}_"] if ending else [])])
+
+
+def _ending(generation: Generation) -> str | None:
+    """Return a sentence about an answer that is not whole; None for a whole one."""
+    if generation.status is Status.STOPPED:
+        return "This answer was stopped before its end."
+    if generation.status is Status.FAILED:
+        return "This answer failed before its end."
+    reason = generation.stop_reason
+    return UNFINISHED_ANSWERS.get(reason or "")
+
+
+def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
+    for block in content:
+        kind = str(block.get("type"))
+        if kind == "text":
+            yield text_of(block.get("text")).strip()
+            yield from (f"> {_line(text_of(one.get('cited_text')))}" for one in citations_of(block))
+        elif kind == "thinking" and block.get("thinking"):
+            yield f"<details><summary>Thinking</summary>\n\n{text_of(block['thinking']).strip()}\n\n</details>"
+        elif kind == "compaction" and block.get("content"):
+            yield f"<details><summary>Summary of what was said before</summary>\n\n{block['content']}\n\n</details>"
+        elif kind in ("image", "document"):
+            yield f"_Attached: {_line(names.get(_attachment(block), kind))}_"
+        elif kind.endswith("tool_use"):
+            yield f"Called `{_line(text_of(block.get('name')))}`:\n\n{_fenced(block.get('input'))}"
+        elif kind.endswith("tool_result"):
+            yield f"Result:\n\n{_fenced(block.get('content'))}"
+
+
+def _attachment(block: Json) -> str:
+    try:
+        return str(attachment_of(block))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # An earlier version imported it.
+        return ""
+
+
+def _fenced(value: object) -> str:
+    text = value if isinstance(value, str) else dumps_spaced(value, indent=2)
+    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

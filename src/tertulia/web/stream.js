@@ -1,0 +1,1 @@
+../../../web/packages/stream/index.js
