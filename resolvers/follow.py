@@ -45,6 +45,7 @@ from tertulia.streams.stream import Follower, Stream
 RESTART_SECONDS = 5.0
 """For how long a database that is away is asked again where an answer is to be followed: as long as a restart takes."""
 NOT_FOUND = "there is no generation with this id."
+DELETED = "the conversation was deleted."
 
 
 @dataclass(slots=True)
@@ -220,7 +221,7 @@ async def _news(context: Context, generation_id: UUID, seen: int) -> list[Genera
 async def _read(context: Context, generation_id: UUID) -> _Rows:
     found = await context.loaders.with_answers.load(generation_id)
     if found is None:
-        raise BadUserInput("generationId", "the conversation was deleted.")
+        raise BadUserInput("generationId", DELETED)
     return _Rows(*found)
 
 
@@ -305,6 +306,9 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
     return GenerationFailed(generation.id, sequence, generation.error or {})
 
 
-async def event_generation(info: Info, root: GenerationEvent) -> Generation | None:
+async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     """The generation as it is now."""
-    return await info.context.loaders.generations.load(root.generation_id)
+    found = await info.context.loaders.generations.load(root.generation_id)
+    if found is None:
+        raise BadUserInput("generationId", DELETED)
+    return found

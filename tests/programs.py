@@ -34,7 +34,7 @@ if sys.version_info >= (3, 13):
 FILES = {
     "tests/node": (ROOT / "tests/node/node_modules/.package-lock.json", "`npm ci` in tests/node"),
     "node_modules": (ROOT / "node_modules/.package-lock.json", "`npm ci` at the root"),
-    "page": (ROOT / "web/build/index.html", "`make page`"),
+    "page": (ROOT / "src/tertulia/web/build/index.html", "`make page`"),
 }
 """What `make test` installs or builds where npm is there, and how to do so by hand."""
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -26,13 +27,13 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
     return PEOPLE.get(sent.removeprefix("Bearer "))
 
 
-def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",)) -> tuple[FastAPI, list[Tertulia]]:
+def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tuple[FastAPI, list[Tertulia]]:
     """An application with a route of its own and a Tertulia under each prefix."""
     parts: list[Tertulia] = []
     for number, _ in enumerate(prefixes):
         place = folder / str(number)
         place.mkdir()
-        given = settings(place)
+        given = settings(place, **more)
         lay(given.database_url)
         parts.append(Tertulia(given, authenticate=who_is_asking))
 
@@ -96,13 +97,13 @@ def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
 
 def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> None:
     async def work() -> None:
-        _, (tertulia,) = host(tmp_path)
+        _, (tertulia,) = host(tmp_path, simulator_pace=0.5)
         async with tertulia.lifespan():
             ada, grace = PEOPLE["token-of-ada"], PEOPLE["token-of-grace"]
             sent = await tertulia.send(ada, "Hello, my name is Ada")
             events = [event async for event in tertulia.follow(ada, sent.generation.id)]
             assert type(events[-1]).__name__ == "GenerationCompleted"
-            longer = await tertulia.send(ada, "/simulate slow-start 30", conversation_id=sent.conversation.id)
+            longer = await tertulia.send(ada, "/simulate long 2000", conversation_id=sent.conversation.id)
             assert (await tertulia.stop(ada, longer.generation.id)).status is Status.STOPPED
             with pytest.raises(InvalidInput, match="text"):
                 await tertulia.send(ada, " ")

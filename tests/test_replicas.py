@@ -1,5 +1,6 @@
 """Several servers on one PostgreSQL and one Redis, with no stickiness: any of them does what any other began."""
 
+import threading
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from running import execute, tertulia
 from scripted import Gate, Reply, ScriptedClaude, says, scripted
 
 from tertulia import failpoints
+from tertulia.generation.retention import Retention
 
 Json = dict[str, Any]
 
@@ -136,14 +138,25 @@ def test_changes_are_seen_on_every_replica(replicas: Any) -> None:
     assert {change["conversationId"] for change in kinds} == {sent["conversation"]["id"]}
 
 
-def test_retention_waits_for_an_answer_that_is_being_written(replicas: Any, tmp_path: Path, place: Json) -> None:
-    gate = Gate()
+def test_retention_waits_for_an_answer_that_is_being_written(
+    replicas: Any, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, swept = Gate(), threading.Event()
+    sweep = Retention.sweep
+
+    async def sweep_and_note(retention: Retention, changed: Any) -> None:
+        await sweep(retention, changed)
+        if retention._keep is not None:
+            swept.set()
+
+    monkeypatch.setattr(Retention, "sweep", sweep_and_note)
     two = replicas(says("One ", gate, "two"), number=1)
     (api,) = two.apis
     sent = api.send("An old question")
     assert gate.reached.wait(20)
     execute(place, "UPDATE conversations SET updated_at = '2026-01-01 00:00:00+00:00'")
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as other:
+        assert swept.wait(20)
         gate.open.set()
         assert other.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
         assert len(other.messages(sent["conversation"]["id"])) == 2

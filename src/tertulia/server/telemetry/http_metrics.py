@@ -42,10 +42,17 @@ class HttpMetrics:
         self._counters = dict[tuple[str, str, int], Counter]()
         self._histograms = dict[str, Histogram]()
 
-    def count(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count a request whose response has begun."""
+    def count(self, scope: Scope, path: str, status: int, seconds: float) -> None:
+        """Count a request whose response has begun.
+
+        Args:
+            scope: The request's, as routing has left it.
+            path: Its path before routing, without the prefix under which the server is mounted.
+            status: That of the response.
+            seconds: From the request to the beginning of the response.
+        """
         method = scope["method"] if scope["method"] in METHODS else OTHER
-        route = route_of(scope)
+        route = route_of(scope, path)
         counter = self._counters.get((method, route, status))
         if counter is None:
             counter = self._counters[method, route, status] = self._requests.labels(method, route, status)
@@ -56,14 +63,14 @@ class HttpMetrics:
         histogram.observe(seconds)
 
 
-def route_of(scope: Scope) -> str:
+def route_of(scope: Scope, path: str) -> str:
     """Return the template of the route that a request was matched to, never its path."""
     route: Any = scope.get("route")
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if isinstance(template, str):
         return template
     # Files are mounted, and a mount is no route.
-    return ASSETS if "endpoint" in scope and route_path(scope).startswith(ASSETS) else OTHER
+    return ASSETS if "endpoint" in scope and path.startswith(ASSETS) else OTHER
 
 
 class CountRequests:
@@ -79,13 +86,14 @@ class CountRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path = route_path(scope)
         begun, counted = time.perf_counter(), False
 
         async def count(message: Message) -> None:
             nonlocal counted
             if not counted:
                 counted = True
-                self._metrics.count(scope, message["status"], time.perf_counter() - begun)
+                self._metrics.count(scope, path, message["status"], time.perf_counter() - begun)
             await send(message)
 
         try:
@@ -93,9 +101,9 @@ class CountRequests:
         except Exception:
             if not counted:
                 # The handler outside of all middleware answers with 500.
-                self._metrics.count(scope, 500, time.perf_counter() - begun)
+                self._metrics.count(scope, path, 500, time.perf_counter() - begun)
             raise
         except BaseException:
             if not counted:
-                self._metrics.count(scope, GONE, time.perf_counter() - begun)
+                self._metrics.count(scope, path, GONE, time.perf_counter() - begun)
             raise
