@@ -1,6 +1,12 @@
 """Tertulia as a part of another FastAPI application, which has its own users, routes and login."""
 
 import asyncio
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,14 +16,15 @@ import httpx2
 import pytest
 from client import Api, raw_socket
 from fastapi import FastAPI
-from running import lay, running, settings
+from running import lay, read_until, running, settings
 from starlette.requests import HTTPConnection
 
+import tertulia as package
+from tertulia import Tertulia, Viewer
 from tertulia.db.tables import Status
-from tertulia.resolvers.context import Viewer
 from tertulia.resolvers.errors import InvalidInput
-from tertulia.server.app import Tertulia
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "embedding"
 PEOPLE = {"token-of-ada": Viewer("ada@example.com", "Ada"), "token-of-grace": Viewer("grace@example.com", "Grace")}
 
 
@@ -109,6 +116,54 @@ def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> No
                 await tertulia.send(ada, " ")
             with pytest.raises(Exception, match="no generation"):
                 await anext(tertulia.follow(grace, sent.generation.id))
+
+    asyncio.run(work())
+
+
+def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_path: Path) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))},
+        "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}",
+        "TERTULIA_ATTACHMENTS": str(tmp_path / "files"),
+    }
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(EXAMPLE), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            line = read_until(process, "(Press CTRL+C")
+            address = re.findall(r"http://[\d.:]+", line)[0]
+            with Api(f"{address}/ai") as api:
+                assert api.post("{ viewer { id } }").status_code == 401
+                api.http.cookies = httpx2.get(f"{address}/login/ada").cookies
+                sent = api.send("Hello")
+                assert sent["userMessage"]["text"] == "Hello"
+                assert api.ask("{ viewer { name } }")["viewer"] == {"name": "Ada Lovelace"}
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM)
+
+
+def test_the_public_api_is_what_the_package_exports() -> None:
+    public = {"Image", "Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "__version__", "tool"}
+    assert set(package.__all__) == public
+    assert {name for name in public if getattr(package, name, None) is None} == set()
+    with pytest.raises(AttributeError, match="no attribute 'Answer'"):
+        getattr(package, "Answer")  # noqa: B009 - a type checker knows that there is none
+
+
+def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
+    def state() -> dict[str, Any]:
+        loggers = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
+        others = [one for one in loggers if not one.name.startswith(("tertulia", "alembic"))]
+        return {one.name: (one.level, one.propagate, one.disabled, list(one.handlers)) for one in others}
+
+    async def work() -> None:
+        _, (tertulia,) = host(tmp_path)
+        before = state()
+        async with tertulia.lifespan():
+            now = state()
+            assert {name: now[name] for name in before} == before
 
     asyncio.run(work())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
@@ -182,7 +183,7 @@ class Tertulia:
     def _create_app(self) -> FastAPI:
         settings = self._settings
         telemetry = tracing.of_requests()
-        app = FastAPI(title="Tertulia", version="0.1.0", docs_url=None, redoc_url=None, telemetry=telemetry)
+        app = FastAPI(title="Tertulia", version=version("tertulia"), docs_url=None, redoc_url=None, telemetry=telemetry)
         endpoint: Any = GraphQLEndpoint(
             Gate(schema, introspection=settings.introspection, trusted=settings.persisted_queries),
             path="/graphql",

@@ -6,6 +6,7 @@ says comes from `simulator.scenarios`, what it refuses from `simulator.request_r
 
 import asyncio
 import json
+import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -120,11 +121,19 @@ def _kept(request: Request, files: FileStore) -> Json:
 @asynccontextmanager
 async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
     """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
-    config = uvicorn.Config(app, host, port, log_level="critical", lifespan="off", timeout_graceful_shutdown=0)
+    config = uvicorn.Config(app, host, port, log_config=None, lifespan="off", timeout_graceful_shutdown=0)
+    # As an argument it would silence the access log of the server that this one runs in.
+    config.access_log = False
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
-    await server.startup()
+    log = logging.getLogger("uvicorn.error")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # where this server listens is of no interest
+    try:
+        await server.startup()
+    finally:
+        log.setLevel(level)
     if not server.started:
         raise OSError(f"The simulated Claude cannot listen on {host}:{port}.")
     ticking = asyncio.create_task(server.main_loop())

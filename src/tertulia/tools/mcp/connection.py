@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 
 import anyio
 import httpx2
@@ -34,7 +35,7 @@ MAX_SCHEMA_BYTES = 256 * 1024
 CLOSED_BY_SDK = ("Connection closed", "SSE stream ")
 """How the SDK's own errors begin where no answer can come any more."""
 
-TERTULIA = types.Implementation(name="tertulia", version="0.1.0")
+TERTULIA = types.Implementation(name="tertulia", version=version("tertulia"))
 
 NOT_YET = "It has not answered yet."
 CLOSED = "It ended, or closed the connection."

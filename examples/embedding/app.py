@@ -1,0 +1,42 @@
+"""A FastAPI application with users of its own, and Tertulia under /ai.
+
+    pip install tertulia uvicorn
+    uvicorn app:app
+
+Then open http://127.0.0.1:8000/login/ada: it signs Ada in with a cookie and shows the chat at /ai/.
+"""
+
+import secrets
+
+from fastapi import FastAPI, HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+
+from tertulia import Settings, Tertulia, Viewer
+
+PEOPLE = {"ada": "Ada Lovelace", "grace": "Grace Hopper"}
+SESSIONS: dict[str, str] = {}
+"""Who is signed in, by the value of the cookie. An application keeps this in its database."""
+
+
+async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
+    """Return the user of a request or a WebSocket; both carry the cookie."""
+    user = SESSIONS.get(connection.cookies.get("session", ""))
+    return None if user is None else Viewer(id=user, name=PEOPLE[user])
+
+
+tertulia = Tertulia(Settings(), authenticate=who_is_asking)
+app = FastAPI(lifespan=tertulia.lifespan)
+app.mount("/ai", tertulia.app)
+
+
+@app.get("/login/{user}")
+async def login(user: str) -> RedirectResponse:
+    """Sign a user in. An application asks for a password here."""
+    if user not in PEOPLE:
+        raise HTTPException(404, "There is no such user.")
+    session = secrets.token_urlsafe()
+    SESSIONS[session] = user
+    response = RedirectResponse("/ai/")
+    response.set_cookie("session", session, httponly=True, samesite="strict")
+    return response
