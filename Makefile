@@ -111,6 +111,12 @@ check: .venv/check.done node docs ## Format, lint, types, import rules, the sche
 pictures: .venv/test.done node .venv/page.done ## Make the pictures of README.md and the guides
 	@$(BIN)/python docs/pictures/make.py
 
+.PHONY: dist
+dist: .venv/page.done ## Build the wheel and the sdist into dist/
+	@rm -rf dist build/lib
+	@$(BIN)/python web/vendor.py
+	@$(BIN)/python -c 'from setuptools import build_meta as backend; print("dist/" + backend.build_sdist("dist")); print("dist/" + backend.build_wheel("dist"))' 2>&1 | grep ^dist/
+
 schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
 
@@ -141,4 +147,4 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays
-	rm -rf .venv src/tertulia/web/build src/*.egg-info node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv dist src/tertulia/web/build src/tertulia/web/vendor src/*.egg-info node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -27,6 +28,22 @@ app.add_typer(users, name="user")
 Password = Annotated[str | None, typer.Option(help="Others on this machine may see it; better leave it out.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes the option by position
+    if wanted:
+        typer.echo(version("tertulia"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A self-hosted GraphQL conversational API for Claude."""
 
 
 def main() -> None:

@@ -59,11 +59,19 @@ def package_folder(name: str, *inside: str) -> Path | None:
     return Path(places[0], *inside) if places else None
 
 
+def vendored_folder(name: str, package: str, *inside: str) -> Path | None:
+    """Find files of another project: in this package, as a released wheel has them, or in the package of others."""
+    own = package_folder("tertulia.web", "vendor", name)
+    return own if own is not None and own.is_dir() else package_folder(package, *inside)
+
+
 ASSETS = {
     "app": package_folder("tertulia.web", "build"),
     "web": package_folder("tertulia.web"),
-    "graphiql": package_folder("graphene_django_graphiql_static", "static", "graphene_django_graphiql_static"),
-    "openapi": package_folder("fastapi_offline", "static"),
+    "graphiql": vendored_folder(
+        "graphiql", "graphene_django_graphiql_static", "static", "graphene_django_graphiql_static"
+    ),
+    "openapi": vendored_folder("openapi", "fastapi_offline", "static"),
 }
 
 

@@ -1,0 +1,106 @@
+"""The wheel and the sdist that `make dist` builds, installed where no repository is around."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import httpx2
+import pytest
+from running import read_until
+
+import tertulia as package
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a wheel and an sdist, built from a copy of what is committed, with the files of others."""
+    copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    for name in ("src", "schema", "resolvers", "db", "web/packages/stream", "web/vendor.py"):
+        source, target = ROOT / name, copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "node_modules")
+            shutil.copytree(source, target, symlinks=True, ignore=ignored)
+        else:
+            shutil.copyfile(source, target)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, copy / name)
+    subprocess.run([sys.executable, copy / "web" / "vendor.py"], check=True)
+    # The backend changes sys.argv.
+    program = (
+        "import sys; from setuptools import build_meta as b; to = sys.argv[1]; b.build_sdist(to); b.build_wheel(to)"
+    )
+    subprocess.run([sys.executable, "-c", program, made], cwd=copy, check=True, capture_output=True)
+    return made
+
+
+def names(archive: Path) -> set[str]:
+    """The names in an archive, without the folder that an sdist has around all."""
+    if archive.suffix == ".whl":
+        return set(zipfile.ZipFile(archive).namelist())
+    with tarfile.open(archive) as opened:
+        return {name.partition("/")[2] for name in opened.getnames()}
+
+
+def test_the_wheel_puts_one_package_into_site_packages(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    tops = {name.partition("/")[0] for name in names(wheel)}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tertulia"}
+    wanted = {"py.typed", "schema/root.py", "db/migrations/env.py", "web/graphiql.html", "web/stream.js"}
+    wanted |= {"web/vendor/graphiql/graphiql.min.js", "web/vendor/graphiql/LICENSE"}
+    wanted |= {"web/vendor/openapi/swagger-ui-bundle.js", "web/vendor/openapi/LICENSE"}
+    assert {f"tertulia/{name}" for name in wanted} - names(wheel) == set()
+
+
+def test_the_sdist_has_what_the_wheel_is_made_of(dist: Path) -> None:
+    (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
+    files = {name for name in names(wheel) if ".dist-info/" not in name}
+    assert {f"src/{name}" for name in files} - names(sdist) == set()
+
+
+@pytest.fixture
+def installed(dist: Path, tmp_path: Path) -> Path:
+    (wheel,) = dist.glob("*.whl")
+    target = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(target)
+    return target
+
+
+def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) -> None:
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))}
+    environment = kept | {"PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "tertulia", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            printed = read_until(process, "Ctrl+C")
+            address = re.findall(r"http://[\d.]+:\d+", printed)[0]
+            pages = ["/", "/plain", "/graphql", "/docs", "/redoc"]
+            for page in pages:
+                text = httpx2.get(address + page, headers={"accept": "text/html"}).raise_for_status().text
+                for asset in re.findall(r'(?:src|href)="(assets/[^"]+)"', text):
+                    assert httpx2.get(f"{address}/{asset}").status_code == 200, asset
+            code = "import tertulia; print(tertulia.__file__)"
+            where = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            )
+            assert where.stdout.startswith(str(installed))
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def test_the_command_says_its_version() -> None:
+    command = [sys.executable, "-m", "tertulia", "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert printed.strip() == package.__version__ == pinned

@@ -1,0 +1,33 @@
+"""Copy the built files of GraphiQL, Swagger UI and ReDoc into the package, with their licences, for `make dist`.
+
+The files come from the wheels of `requirements/pages.txt`; docs/decisions/0001-page-assets.md says why.
+"""
+
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+
+VENDOR = Path(__file__).parent.parent / "src" / "tertulia" / "web" / "vendor"
+GRAPHIQL = "graphene_django_graphiql_static"
+SOURCES = {
+    "graphiql": (GRAPHIQL, f"{GRAPHIQL}/static/{GRAPHIQL}"),
+    "openapi": ("fastapi_offline", "fastapi_offline/static"),
+}
+"""The folder in the package, the distribution, and the folder in that distribution."""
+LICENCES = ("LICENSE", "LICENCE", "COPYING", "AUTHORS")
+
+
+def vendor() -> None:
+    """Copy all of them; what was copied before is replaced."""
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    for folder, (name, inside) in SOURCES.items():
+        target = VENDOR / folder
+        target.mkdir(parents=True)
+        for file in distribution(name).files or ():
+            is_licence = file.name.split(".")[0] in LICENCES
+            if is_licence or file.parent.as_posix() == inside:
+                shutil.copyfile(str(file.locate()), target / file.name)
+
+
+if __name__ == "__main__":
+    vendor()
