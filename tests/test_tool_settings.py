@@ -69,6 +69,18 @@ def test_a_tool_knows_who_signed_in(tmp_path: Path) -> None:
         assert results(answer(api, call("who"))[1])[0]["output"] == "Hello, ada"
 
 
+def test_an_answer_costs_what_all_its_rounds_cost(tmp_path: Path) -> None:
+    with served(tmp_path) as api:
+        generation, _ = answer(api, call("who"))
+        found = api.ask(
+            "query ($id: ID!) { generation(id: $id) { usage { costUsd } conversation { usage { costUsd } } } }",
+            id=generation,
+        )["generation"]
+        bill = api.ask("{ viewer { usage { costUsd } } }")["viewer"]["usage"]["costUsd"]
+        assert len({found["usage"]["costUsd"], found["conversation"]["usage"]["costUsd"], bill}) == 1
+        assert Decimal(bill) > 0
+
+
 def test_claude_searches_the_web_and_it_is_on_the_bill(tmp_path: Path) -> None:
     with served(tmp_path, "web_search") as api:
         generation, done = answer(api, "/simulate web-search tea in Cadiz")
