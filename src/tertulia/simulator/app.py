@@ -8,8 +8,8 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -127,13 +127,8 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
-    log = logging.getLogger("uvicorn.error")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # where this server listens is of no interest
-    try:
+    with _silence():
         await server.startup()
-    finally:
-        log.setLevel(level)
     if not server.started:
         raise OSError(f"The simulated Claude cannot listen on {host}:{port}.")
     ticking = asyncio.create_task(server.main_loop())
@@ -141,7 +136,20 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
         yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         ticking.cancel()
-        await server.shutdown()
+        with _silence():
+            await server.shutdown()
+
+
+@contextmanager
+def _silence() -> Generator[None]:
+    """Keep uvicorn from logging that this server starts and stops: the log is that of the server that it runs in."""
+    log = logging.getLogger("uvicorn.error")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 async def _read(request: Request) -> Json:
