@@ -144,12 +144,15 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
 def _silence() -> Generator[None]:
     """Keep uvicorn from logging that this server starts and stops: the log is that of the server that it runs in."""
     log = logging.getLogger("uvicorn.error")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
+
+    def drop(_record: logging.LogRecord) -> bool:
+        return False
+
+    log.addFilter(drop)
     try:
         yield
     finally:
-        log.setLevel(level)
+        log.removeFilter(drop)
 
 
 async def _read(request: Request) -> Json:
