@@ -135,8 +135,8 @@ def test_a_slow_upload_that_goes_on_arrives(impatient: str) -> None:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
         yield image()
         for _ in range(10):
-            time.sleep(0.2)
-            yield bytes(400)
+            time.sleep(0.1)
+            yield bytes(4000)
         yield b"\r\n--b--\r\n"
 
     headers = {"content-type": "multipart/form-data; boundary=b"}
