@@ -131,9 +131,11 @@ def test_many_half_requests_leave_nothing_open_and_others_are_served(impatient: 
 
 
 def test_a_slow_upload_that_goes_on_arrives(impatient: str) -> None:
+    picture = image()
+
     def pieces() -> Generator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
-        yield image()
+        yield picture
         for _ in range(10):
             time.sleep(0.1)
             yield bytes(4000)
