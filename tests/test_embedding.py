@@ -103,8 +103,9 @@ def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
 
 
 def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> None:
+    _, (tertulia,) = host(tmp_path, simulator_pace=0.5)
+
     async def work() -> None:
-        _, (tertulia,) = host(tmp_path, simulator_pace=0.5)
         async with tertulia.lifespan():
             ada, grace = PEOPLE["token-of-ada"], PEOPLE["token-of-grace"]
             sent = await tertulia.send(ada, "Hello, my name is Ada")
@@ -141,7 +142,10 @@ def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_pa
                 assert api.ask("{ viewer { name } }")["viewer"] == {"name": "Ada Lovelace"}
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) in (0, -signal.SIGTERM)
+            printed = process.communicate(timeout=30)[0]
+            assert process.returncode in (0, -signal.SIGTERM)
+    assert "POST /ai/graphql" in printed
+    assert "/v1/" not in printed, "requests to the simulated Claude are none of the host's"
 
 
 def test_the_public_api_is_what_the_package_exports() -> None:
@@ -158,8 +162,9 @@ def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
         others = [one for one in loggers if not one.name.startswith(("tertulia", "alembic"))]
         return {one.name: (one.level, one.propagate, one.disabled, list(one.handlers)) for one in others}
 
+    _, (tertulia,) = host(tmp_path)
+
     async def work() -> None:
-        _, (tertulia,) = host(tmp_path)
         before = state()
         async with tertulia.lifespan():
             now = state()

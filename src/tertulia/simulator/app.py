@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
@@ -118,12 +119,21 @@ def _kept(request: Request, files: FileStore) -> Json:
     return found[0]
 
 
+class UnloggedProtocol(HttpToolsProtocol):
+    """Logs no requests: uvicorn's `access_log=False` would silence the server that this one runs in, too."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        """Take what uvicorn gives."""
+        super().__init__(*arguments, **more)
+        self.access_log = False
+
+
 @asynccontextmanager
 async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
     """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
-    config = uvicorn.Config(app, host, port, log_config=None, lifespan="off", timeout_graceful_shutdown=0)
-    # As an argument it would silence the access log of the server that this one runs in.
-    config.access_log = False
+    config = uvicorn.Config(
+        app, host, port, http=UnloggedProtocol, log_config=None, lifespan="off", timeout_graceful_shutdown=0
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
