@@ -155,7 +155,7 @@ class Context(BaseContext):
 
         Args:
             services: The parts of the server.
-            viewer: Who asks.
+            viewer: The authenticated caller.
             address: Where they ask from, for the audit log.
             root_path: The prefix under which the server is mounted, such as `/ai`.
         """

@@ -102,6 +102,12 @@ def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
             socket.recv()
 
 
+def test_users_of_the_host_have_the_limits_of_a_server_with_many_users(address: str) -> None:
+    with Api(f"{address}/ai", "token-of-ada") as ada:
+        limits = ada.ask("{ viewer { limits { name maximum } } }")["viewer"]["limits"]
+        assert {"requests", "sends", "uploads"} <= {limit["name"].lower() for limit in limits}
+
+
 def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> None:
     _, (tertulia,) = host(tmp_path, simulator_pace=0.5)
 
@@ -175,5 +181,12 @@ def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_before_its_lifespan_is_entered_it_says_what_to_do(tmp_path: Path) -> None:
     _, (tertulia,) = host(tmp_path)
-    with pytest.raises(RuntimeError, match="lifespan"):
-        asyncio.run(tertulia.send(PEOPLE["token-of-ada"], "Hello"))
+
+    async def enter_and_leave() -> None:
+        async with tertulia.lifespan():
+            pass
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="lifespan"):
+            asyncio.run(tertulia.send(PEOPLE["token-of-ada"], "Hello"))
+        asyncio.run(enter_and_leave())

@@ -16,7 +16,7 @@ from tertulia import Settings, Tertulia, Viewer
 
 PEOPLE = {"ada": "Ada Lovelace", "grace": "Grace Hopper"}
 SESSIONS: dict[str, str] = {}
-"""Who is signed in, by the value of the cookie. An application keeps this in its database."""
+"""User by session cookie. A real application keeps its sessions in a database."""
 
 
 async def who_is_asking(connection: HTTPConnection) -> Viewer | None:

@@ -102,15 +102,18 @@ class Tertulia:
         Raises:
             WrongSetting: A setting that only the start can check is wrong.
         """
-        async with AsyncExitStack() as stack:
-            self._running = await start(self._settings, self._metrics, stack, self._identities_of())
-            try:
-                yield
-            finally:
-                self._running.leaving = True
+        try:
+            async with AsyncExitStack() as stack:
+                self._running = await start(self._settings, self._metrics, stack, self._identities_of())
+                try:
+                    yield
+                finally:
+                    self._running.leaving = True
+        finally:
+            self._running = None
 
     async def drain(self) -> None:
-        """Begin nothing new, let answers end, and end the streams, as a server does that gets SIGTERM."""
+        """Start no new answers, wait for the running ones, then close all streams, as SIGTERM does elsewhere."""
         settings = self._settings
         await self.running.drain(settings.shutdown_delay_seconds, settings.drain_seconds)
 
@@ -125,9 +128,9 @@ class Tertulia:
         """Store a viewer's message and start Claude's answer, as `sendMessage` does.
 
         Args:
-            viewer: Who says it.
-            text: What is said, at most 200,000 characters.
-            conversation_id: Where it is said; None for a new conversation.
+            viewer: The user who sends it.
+            text: The message, at most 200,000 characters.
+            conversation_id: The conversation to continue; None for a new conversation.
             idempotency_key: A UUID; sent twice with the same one within 24 hours, it is stored and answered once.
 
         Raises:

@@ -51,13 +51,12 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExitStack) -> Limits:
-    """Make the limits of each user: as they are set, and sensible ones where there are many users."""
+def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExitStack, *, many: bool) -> Limits:
+    """Make the limits of each user: as they are set, and sensible ones if there are `many` users."""
     occupancy: Occupancy = LocalOccupancy()
     if settings.redis_url is not None:
         occupancy = shared = RedisOccupancy(settings.redis_url)
         stack.push_async_callback(shared.close)
-    many = settings.auth != "local"
 
     def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
         chosen = notation or (otherwise if many else None)

@@ -162,13 +162,13 @@ async def start(
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
-    limits = open_limits(settings, rates, metrics, stack)
+    limits = open_limits(settings, rates, metrics, stack, many=bool(identities_of) or settings.auth != "local")
     shared = (subscriptions, limits, toolbox, mcp, metrics)
     services = Services(database, log, generator, models, files, budget, signals, bells, asyncio.Event(), *shared)
     _measure(services, metrics, stack)
     door = Door(identities_of(database) if identities_of else await _identities(settings, database), services)
     signals.on(SIGNED_OUT, door.signed_out)
-    sign_ins = _sign_ins(services, door, settings, rates, stack) if settings.auth == "password" else None
+    sign_ins = None if identities_of else _sign_ins(services, door, settings, rates, stack)
     running = Running(services, door, metrics, sign_ins)
     stack.push_async_callback(generator.close)
     await generator.begin()
@@ -221,7 +221,11 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
     stack.push_async_callback(end)
 
 
-def _sign_ins(services: Services, door: Door, settings: Settings, rates: Rates, stack: AsyncExitStack) -> SignIns:
+def _sign_ins(
+    services: Services, door: Door, settings: Settings, rates: Rates, stack: AsyncExitStack
+) -> SignIns | None:
+    if settings.auth != "password":
+        return None
     remover = Remover(services.database, services.log, services.files, services.generator.stop)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
     guesses = Guesses(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
