@@ -8,22 +8,33 @@ by chance. With --steps, prints how many instructions SQLite's machine executes 
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from tertulia.db.sqlite import add_functions
 from tertulia.server.app import create_app
 from tertulia.server.settings import Settings
 
-seen: list[tuple[str, Any]] = []
 
+@contextmanager
+def recording(file: str) -> Generator[list[tuple[str, Any]]]:
+    """Record the statements on a SQLite file, each with what it is executed with."""
+    seen: list[tuple[str, Any]] = []
 
-def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
-    """Remember a statement, and what it was executed with."""
-    if not statement.startswith("BEGIN"):
-        seen.append((statement, parameters))
+    def note(connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+        # Every engine of the process calls this, and other servers may run in it.
+        if connection.engine.url.database == file and not statement.startswith("BEGIN"):
+            seen.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def ask(app: Any, body: bytes) -> bytes:
@@ -55,13 +66,13 @@ async def ask(app: Any, body: bytes) -> bytes:
 
 async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
     """Ask twice on an open application; give what the second request has executed."""
-    event.listen(Engine, "before_cursor_execute", note)
     app = create_app(Settings(database_url=f"sqlite+aiosqlite:///{file}", simulator_pace=0))
-    async with app.router.lifespan_context(app):
-        await ask(app, body)
-        seen.clear()
-        answer = await ask(app, body)
-        executed = list(seen)
+    with recording(file) as seen:
+        async with app.router.lifespan_context(app):
+            await ask(app, body)
+            seen.clear()
+            answer = await ask(app, body)
+            executed = list(seen)
     assert b'"errors"' not in answer, answer[:500]
     print("\n\n".join(statement for statement, _ in executed), file=sys.stderr)
     return executed

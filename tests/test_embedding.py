@@ -14,9 +14,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from client import Api, raw_socket
+import redis
+from client import Api, Json, raw_socket
 from fastapi import FastAPI
-from running import lay, read_until, running, settings
+from running import execute, lay, read_until, running, settings
 from starlette.requests import HTTPConnection
 
 import tertulia as package
@@ -177,6 +178,29 @@ def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
             assert {name: now[name] for name in before} == before
 
     asyncio.run(work())
+
+
+@pytest.mark.joined
+def test_a_server_that_has_stopped_leaves_no_connection_open(tmp_path: Path, place: Json) -> None:
+    app, _ = host(tmp_path, **place)
+    with running(app) as address, Api(f"{address}/ai", "token-of-ada") as ada:
+        ada.follow(ada.send("Hello")["generation"]["id"])
+        assert connections_to_redis(place) > 0
+        assert connections_to_postgres(place) > 0
+    assert connections_to_redis(place) == 0
+    assert connections_to_postgres(place) == 0
+
+
+def connections_to_redis(place: Json) -> int:
+    with redis.Redis.from_url(place["redis_url"]) as client:
+        number = client.connection_pool.connection_kwargs["db"]
+        own = client.client_id()
+        return sum(1 for one in client.client_list() if one["db"] == str(number) and one["id"] != str(own))
+
+
+def connections_to_postgres(place: Json) -> int:
+    counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+    return int(execute(place, counted)[0][0])
 
 
 def test_before_its_lifespan_is_entered_it_says_what_to_do(tmp_path: Path) -> None:

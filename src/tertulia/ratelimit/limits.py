@@ -7,12 +7,14 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 from graphql import GraphQLError
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from tertulia.generation.observer import Watch
@@ -62,7 +64,8 @@ class Rates:
 
     def __init__(self, redis_url: str | None) -> None:
         """Count in Redis, for all replicas, or in this process."""
-        self._windows = LocalWindows() if redis_url is None else MovingWindowRateLimiter(_storage(redis_url))
+        self._pool = None if redis_url is None else _pool(redis_url)
+        self._windows = LocalWindows() if self._pool is None else MovingWindowRateLimiter(_storage(self._pool))
         self._not_before = 0.0
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
@@ -91,6 +94,11 @@ class Rates:
             return Window(rate, rate.amount, 0.0)
         resets_in = max(stats.reset_time - time.time(), 0.0) if stats.remaining < rate.amount else 0.0
         return Window(rate, stats.remaining, resets_in)
+
+    async def close(self) -> None:
+        """Close all connections to Redis."""
+        if self._pool is not None:
+            await self._pool.aclose()
 
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + STORE_REST
@@ -182,9 +190,16 @@ class Limits:
         return found
 
 
-def _storage(redis_url: str) -> RedisStorage:
-    scheme = "async+redis+" if redis_url.startswith("unix:") else "async+"
-    return RedisStorage(scheme + redis_url, implementation="redispy")
+def _pool(redis_url: str) -> ConnectionPool:
+    client: Any = ConnectionPool
+    pool: ConnectionPool = client.from_url(redis_url)
+    return pool
+
+
+def _storage(pool: ConnectionPool) -> RedisStorage:
+    # The library would keep connections of its own open. Its address only chooses the kind of Redis.
+    options: dict[str, Any] = {"connection_pool": pool}
+    return RedisStorage("async+redis://", implementation="redispy", **options)
 
 
 @dataclass(slots=True)

@@ -162,6 +162,7 @@ async def start(
     generator = Generator(database, log, signals, upstream, process=process, terms=terms)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
+    stack.push_async_callback(rates.close)
     limits = open_limits(settings, rates, metrics, stack, many=bool(identities_of) or settings.auth != "local")
     shared = (subscriptions, limits, toolbox, mcp, metrics)
     services = Services(database, log, generator, models, files, budget, signals, bells, asyncio.Event(), *shared)
