@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from tertulia.db.paging import PageError
 from tertulia.db.tables import Generation
+from tertulia.ratelimit.errors import RateLimited
 
 
 class ExpectedError(Exception):
@@ -41,15 +43,6 @@ class ConversationBusy(ExpectedError):
         self.generation = generation
 
 
-class RateLimited(ExpectedError):
-    """Too much in too little time."""
-
-    def __init__(self, retry_after_seconds: float, message: str = "Too many requests.") -> None:
-        """Say when to come back."""
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
-
 class BudgetExceeded(ExpectedError):
     """A budget of this period is spent: the viewer's or the server's."""
 
@@ -66,3 +59,7 @@ class BadUserInput(ExpectedError):
         """Name the argument and say what it takes."""
         super().__init__(f"{argument}: {message}")
         self.argument = argument
+
+
+EXPECTED_ERRORS = (ExpectedError, RateLimited, PageError)
+"""All errors that a client causes and whose message is shown to it."""

@@ -16,9 +16,10 @@ from tertulia.db.messages import OnBranch
 from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
 from tertulia.generation.input import Work, work_of
 from tertulia.generation.state import Owner
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.arguments import GenerationId, means
 from tertulia.resolvers.context import Context, Info, as_uuid
-from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
 from tertulia.resolvers.options import check_for_model, check_options, stored
 from tertulia.resolvers.tools import check_tools

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tertulia.claude.parser import TOOL_NAME
 from tertulia.db import tool_calls
 from tertulia.db.tables import Conversation, Json
 from tertulia.db.tool_calls import ToolUsage
@@ -12,7 +13,6 @@ from tertulia.resolvers.arguments import Since
 from tertulia.resolvers.context import Context, Info
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, check_text
-from tertulia.tools.base import NAME
 from tertulia.tools.json_schema import SchemaKind, schema_problem
 from tertulia.tools.mcp.servers import McpServer
 from tertulia.tools.registry import Offer
@@ -105,7 +105,7 @@ def _check_pattern(field: str, pattern: str, offered: set[str]) -> None:
 
 
 async def _check_declared(field: str, tool: ClientTool, offered: set[str]) -> None:
-    if not re.fullmatch(NAME, tool.name):
+    if not re.fullmatch(TOOL_NAME, tool.name):
         raise InvalidInput(f"{field}.name", "takes 1 to 128 letters, digits, _ and -.")
     if tool.name in offered:
         raise InvalidInput(f"{field}.name", f"{tool.name} is a tool of the server's: choose another name.")

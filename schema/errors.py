@@ -8,6 +8,7 @@ import strawberry
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
+from tertulia.ratelimit import errors as ratelimit_errors
 from tertulia.resolvers import errors
 from tertulia.resolvers.errors import ExpectedError
 from tertulia.schema.declare import described, interface
@@ -74,12 +75,16 @@ class BudgetExceeded(Error):
 class Expected:
     """Shows an expected error as the member of the field's union that bears its name."""
 
-    def __init__(self, exception_type: type[ExpectedError], error_type: type[Error]) -> None:
+    def __init__(
+        self, exception_type: type[ExpectedError | ratelimit_errors.RateLimited], error_type: type[Error]
+    ) -> None:
         """Pair what resolvers raise with the type that shows it."""
         self.exception_type = exception_type
         self.error_type = error_type
 
-    def handle(self, exception: ExpectedError, *, field: StrawberryField, info: Info) -> Any:
+    def handle(
+        self, exception: ExpectedError | ratelimit_errors.RateLimited, *, field: StrawberryField, info: Info
+    ) -> Any:
         """Make the member of the same fields; the exception itself would be raised again."""
         names = [shown.name for shown in dataclasses.fields(self.error_type)]
         return self.error_type(**{name: getattr(exception, name) for name in names})
@@ -89,6 +94,6 @@ EXPECTED = (
     Expected(errors.InvalidInput, InvalidInput),
     Expected(errors.NotFound, NotFound),
     Expected(errors.ConversationBusy, ConversationBusy),
-    Expected(errors.RateLimited, RateLimited),
+    Expected(ratelimit_errors.RateLimited, RateLimited),
     Expected(errors.BudgetExceeded, BudgetExceeded),
 )

@@ -6,9 +6,8 @@ from collections import Counter
 from graphql import GraphQLError
 
 from tertulia.claude.tracing import trace_id
-from tertulia.db.paging import PageError
 from tertulia.db.read_limit import ReadLimitExceeded
-from tertulia.resolvers.errors import ExpectedError
+from tertulia.resolvers.errors import EXPECTED_ERRORS
 from tertulia.storage import CODE as STORAGE_FULL
 from tertulia.storage import MESSAGE, is_storage_full
 
@@ -31,7 +30,7 @@ def show_error(error: GraphQLError) -> GraphQLError:
         return _coded(error, error.message, {"code": "BAD_USER_INPUT"})
     if isinstance(original, ReadLimitExceeded):
         return _coded(error, str(original), {"code": "QUERY_TOO_COMPLEX"})
-    if isinstance(original, (ExpectedError, PageError)):
+    if isinstance(original, EXPECTED_ERRORS):
         return _coded(error, str(original), {"code": "BAD_USER_INPUT"})
     if is_storage_full(original):
         return storage_error(error, original)

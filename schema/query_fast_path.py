@@ -21,9 +21,8 @@ from graphql.execution import collect_fields, values
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import Info
 
-from tertulia.db.paging import PageError
 from tertulia.db.read_limit import ReadLimitExceeded, count_shown
-from tertulia.resolvers.errors import ExpectedError
+from tertulia.resolvers.errors import EXPECTED_ERRORS
 from tertulia.schema.executor import count_value
 from tertulia.schema.turns import share_loop
 
@@ -42,7 +41,7 @@ class Unusual(Exception):
     """Something that is left to graphql-core."""
 
 
-RETRIED = (Unusual, ExpectedError, PageError, graphql.GraphQLError)
+RETRIED = (Unusual, *EXPECTED_ERRORS, graphql.GraphQLError)
 """What graphql-core executes after a level could not: it reports a client's mistake with its place."""
 LEFT = (*RETRIED, ReadLimitExceeded)
 """What ends the execution."""

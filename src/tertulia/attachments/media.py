@@ -40,7 +40,7 @@ MULTI_PICTURE = "MPO"
 """What Pillow calls JPEG files that hold more pictures after the first one, as many phones write them."""
 DECODE_SECONDS = 10.0
 """Processor time; the largest image takes about one."""
-JOB = "media_decode"
+DECODE = f"{__name__}:decode"
 
 # `MAX_SIDE` bounds what is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -71,14 +71,14 @@ async def inspect_async(content: Path | bytes) -> Media:
     """Return what a file, or its bytes, are, outside of the event loop; raise UnfitMedia for what Claude refuses."""
     job = _job(content)
     with _bounds_as_refusal():
-        return _media(await MEDIA.run(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+        return _media(await MEDIA.run(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
 
 
 def inspect(content: Path | bytes) -> Media:
     """Do the same as `inspect_async`, for threads without an event loop."""
     job = _job(content)
     with _bounds_as_refusal():
-        return _media(MEDIA.run_blocking(JOB, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+        return _media(MEDIA.run_blocking(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +230,3 @@ def _image(content: Path | bytes, size: int) -> Media:
         except Exception as error:
             raise UnfitMedia("the image is damaged: it cannot be decoded to its end.") from error
     return Media(FORMATS.get(kind, FORMATS["JPEG"]), width, height)
-
-
-JOBS = {JOB: decode}

@@ -1,9 +1,11 @@
 """Budgets of users and of the server: reserved before Claude is asked, watched while it answers, settled at the end."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 from uuid import UUID
 
 from tertulia.attachments.media import PDF
@@ -18,9 +20,8 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
 from tertulia.db.spending import Reservation
 from tertulia.db.tables import Json, now
-from tertulia.generation.input import Work
 
-__all__ = ["EXCEEDED", "Budget", "BudgetSpent", "PriceUnknown", "Standing"]
+__all__ = ["EXCEEDED", "Budget", "BudgetSpent", "PriceUnknown", "PricedRequest", "Standing"]
 
 BYTES_OF_TOKEN = 3
 """Of a request's JSON; a token seldom has less, so that a reservation is seldom too small."""
@@ -35,6 +36,25 @@ SEARCHES, SEARCHED = 10, 3
 
 class PriceUnknown(Exception):
     """A budget is set, and nobody knows what the model costs."""
+
+
+class PricedRequest(Protocol):
+    """The parts of a request that its price depends on."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def system_prompt(self) -> str | None: ...
+    @property
+    def options(self) -> Json: ...
+    @property
+    def turns(self) -> Sequence[tuple[str, list[Json], str | None]]: ...
+    @property
+    def tool_definitions(self) -> Sequence[Json]: ...
+    @property
+    def slow(self) -> bool: ...
+    @property
+    def context_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,7 @@ class Budget:
         """Whether money is limited."""
         return self._limit is not None or self.server.is_limited
 
-    async def reserve(self, session: AsyncSession, owner: UUID, work: Work, model: Model) -> int | None:
+    async def reserve(self, session: AsyncSession, owner: UUID, request: PricedRequest, model: Model) -> int | None:
         """Return what an answer may cost, in units: all that it can, or what is left; None without a budget.
 
         The owner is locked. Where the server has a budget, no other transaction can reserve until this one has ended.
@@ -80,10 +100,10 @@ class Budget:
         tokens_spent = await self._tokens_spent(session, owner)
         left = None
         if self.is_limited:
-            price = self._prices.of(work.model)
+            price = self._prices.of(request.model)
             if price is None:
                 raise PriceUnknown
-            left = min(_most(work, model, price), *await self._left(session, owner))
+            left = min(_most(request, model, price), *await self._left(session, owner))
         # A spent budget lasts at least as long as the day.
         if tokens_spent is not None:
             raise tokens_spent
@@ -137,30 +157,30 @@ class Budget:
         return Standing(dollars(self._limit), dollars(committed.spent), dollars(committed.reserved), resets_at)
 
 
-def _most(work: Work, model: Model, price: Price) -> int:
+def _most(request: PricedRequest, model: Model, price: Price) -> int:
     """Return what an answer costs at most, as far as that can be known before Claude is asked."""
-    inputs, output = _input_tokens(work), max_tokens(work.options, model.max_output_tokens)
-    searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in work.tools.definitions) else 0
+    inputs, output = _input_tokens(request), max_tokens(request.options, model.max_output_tokens)
+    searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in request.tool_definitions) else 0
     inputs *= SEARCHED if searches else 1
-    if model.compacts and is_near(work.context_tokens, model):
+    if model.compacts and is_near(request.context_tokens, model):
         # The summary is a call of its own.
         inputs, output = 2 * inputs, 2 * output
     return price.amount(
         {
             "cache_write_tokens": inputs,
-            "cache_write_1h_tokens": inputs if work.slow else 0,
+            "cache_write_1h_tokens": inputs if request.slow else 0,
             "output_tokens": output,
             "web_searches": searches,
         }
     )
 
 
-def _input_tokens(work: Work) -> int:
+def _input_tokens(request: PricedRequest) -> int:
     """Guess generously."""
-    size = len(work.system_prompt or "")
-    for _, blocks, _ in work.turns:
+    size = len(request.system_prompt or "")
+    for _, blocks, _ in request.turns:
         size += len(json.dumps(blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    sources = [block["source"] for _, blocks, _ in work.turns for block in blocks if "source" in block]
+    sources = [block["source"] for _, blocks, _ in request.turns for block in blocks if "source" in block]
     pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
     images = sum(source["media_type"] != PDF for source in sources)
     return int(size // BYTES_OF_TOKEN + pages * TOKENS_OF_PAGE + images * TOKENS_OF_IMAGE)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from tertulia.claude.deltas import DELTAS
-from tertulia.tools.base import NAME
 
 Json = dict[str, Any]
 Check = Callable[[Any], Any]
 
+TOOL_NAME = r"^[a-zA-Z0-9_-]{1,128}$"
+"""The names that the Messages API accepts for a tool."""
 MOST_BLOCKS = 100_000
 MOST_TOKENS = 100_000_000
 """Of one count: a hundred times the largest window. A larger count is treated as absent."""
@@ -151,7 +152,7 @@ def _id(sent: Any) -> str:
 
 
 def _name(sent: Any) -> str:
-    if not isinstance(sent, str) or not re.fullmatch(NAME, sent):
+    if not isinstance(sent, str) or not re.fullmatch(TOOL_NAME, sent):
         raise Malformed("name")
     return sent
 

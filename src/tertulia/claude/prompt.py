@@ -14,7 +14,6 @@ from typing import Any
 
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
-from tertulia.tools.registry import with_gone
 
 Json = dict[str, Any]
 
@@ -32,6 +31,8 @@ OF_CALL = "of"
 OURS = ("partial", "json", "is_json")
 """Keys of stored blocks that are not Claude's."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
+REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
+"""Declares a tool that the conversation has called and no longer has."""
 
 
 class LeftOut(StrEnum):
@@ -88,11 +89,17 @@ def build_request(
     elif compacting[1] or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
         request |= compacting[0]
     request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
-    if declared := with_gone(tools, request["messages"]):
-        request["tools"] = declared
-        if not tools:
-            request["tool_choice"] = {"type": "none"}
+    if tools:
+        request["tools"] = list(tools)
+    elif removed := _removed_tools(request["messages"]):
+        request |= {"tools": removed, "tool_choice": {"type": "none"}}
     return request, +left_out
+
+
+def _removed_tools(messages: Sequence[Json]) -> list[Json]:
+    """Declare the tools that were called: the API refuses calls in a request that declares no tool."""
+    called = {block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"}
+    return [{"name": name, **REMOVED_TOOL} for name in sorted(called)]
 
 
 def rounds(role: str, content: Sequence[Json]) -> list[Json]:

@@ -36,9 +36,14 @@ class Work:
     """How many blocks of the branch are not in `turns`, because Claude refused to answer them."""
 
     @property
+    def tool_definitions(self) -> Sequence[Json]:
+        """The tools that Claude is told of, as the Messages API declares them."""
+        return self.tools.definitions
+
+    @property
     def prefix(self) -> str:
         """What Claude binds its thinking to."""
-        return prefix_fingerprint(self.model, self.system_prompt, self.tools.definitions)
+        return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
 
     def asking(self, model: Model, files: Files, *, caching: bool) -> AskingForAnswer:
         """Give what is asked of a model that bears the same name."""
@@ -49,7 +54,7 @@ class Work:
             system_prompt=self.system_prompt,
             options=self.options,
             turns=self.turns,
-            tools=self.tools.definitions,
+            tools=self.tool_definitions,
             compacting=None if (edit := edits(model)) is None else (edit, is_near(self.context_tokens, model)),
         )
         if self.refused_blocks:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +17,9 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from tertulia.generation.observer import Watch
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.memory import LocalWindows
 from tertulia.ratelimit.slots import LASTS, Occupancy
-from tertulia.resolvers.errors import RateLimited
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
@@ -118,7 +117,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What each viewer may do; None where something has no limit."""
+    """What each viewer may do; None where something has no limit.
+
+    `on_refused` is called with the name of the limit for each request that is refused.
+    """
 
     rates: Rates
     occupancy: Occupancy
@@ -127,7 +129,7 @@ class Limits:
     uploads: Rate | None = None
     generations: int | None = None
     sockets: int | None = None
-    watch: Watch = field(default_factory=Watch)
+    on_refused: Callable[[str], None] = lambda _: None
 
     async def check_request(self, viewer_id: UUID) -> None:
         """Count a request; raise RateLimited."""
@@ -144,7 +146,7 @@ class Limits:
     async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, things: str) -> None:
         seconds = None if rate is None else await self.rates.hit(rate, str(viewer_id), amount)
         if rate is not None and seconds is not None:
-            self.watch.refused(rate.name)
+            self.on_refused(rate.name)
             words = f"{rate.amount:,} {things} in {rate.seconds:,} s"
             raise RateLimited(seconds, f"At most {words}: come back in {math.ceil(seconds):,} s.")
 
@@ -156,7 +158,7 @@ class Limits:
             return
         place, most = uuid4(), self.sockets
         if not await self.occupancy.take(viewer_id, place, most):
-            self.watch.refused("sockets")
+            self.on_refused("sockets")
             raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
         holding = asyncio.create_task(self._hold(viewer_id, place, most))
         try:

@@ -51,24 +51,24 @@ class Sandbox:
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.close)
 
-    async def run(self, job: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
-        """Return the result of a job of `sandbox.worker`.
+    async def run(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
+        """Return the result of a function that is called in the sandbox process, as JSON has it.
 
         Args:
-            job: Its name there.
+            function: Its import path, as `module:name`. It is called with `data` and `arguments`.
             seconds: The processor time that it may take.
-            data: Bytes for the job, besides its arguments.
+            data: Bytes for the function, besides its arguments.
             arguments: Values that are JSON.
 
         Raises:
             SandboxBusyError: Too many jobs are waiting.
             OutOfBoundsError: The job took too long or too much memory, or crashed.
         """
-        return await asyncio.wrap_future(self._submit(job, seconds, data, arguments))
+        return await asyncio.wrap_future(self._submit(function, seconds, data, arguments))
 
-    def run_blocking(self, job: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
+    def run_blocking(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
         """Do the same as `run`, for callers that are not in an event loop."""
-        return self._submit(job, seconds, data, arguments).result()
+        return self._submit(function, seconds, data, arguments).result()
 
     def close(self) -> None:
         """End the process; the next job would start another."""
@@ -76,7 +76,7 @@ class Sandbox:
         if process is not None and self._owner == os.getpid():
             _end(process)
 
-    def _submit(self, job: str, seconds: float, data: bytes, arguments: dict[str, object]) -> Future[Any]:
+    def _submit(self, function: str, seconds: float, data: bytes, arguments: dict[str, object]) -> Future[Any]:
         with self._lock:
             if self._executor is None or self._owner != os.getpid():
                 # A process that was forked has neither the thread nor a claim to the sandbox of its parent.
@@ -85,7 +85,7 @@ class Sandbox:
             if self._waiting >= MAX_WAITING:
                 raise SandboxBusyError(f"{MAX_WAITING} jobs are waiting already")
             self._waiting += 1
-            header = json.dumps({"job": job, "seconds": seconds, "size": len(data), "arguments": arguments})
+            header = json.dumps({"function": function, "seconds": seconds, "size": len(data), "arguments": arguments})
             future = self._executor.submit(partial(self._do, header.encode() + b"\n", data, seconds))
         future.add_done_callback(self._count_down)
         return future

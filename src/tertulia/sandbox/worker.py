@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, BinaryIO
 
 MAX_MEMORY = 2 * 1024**3
@@ -25,7 +26,7 @@ def main() -> None:
 def _answer(job: dict[str, Any], data: bytes) -> bytes:
     _limit_time(job["seconds"])
     try:
-        result = _function(job["job"])(data, **job["arguments"])
+        result = _import_function(job["function"])(data, **job["arguments"])
         return json.dumps({"result": result}).encode()
     except Exception as error:  # noqa: BLE001 - whatever hostile input causes is a failure of its job alone
         return json.dumps({"failed": type(error).__name__}).encode()
@@ -33,15 +34,11 @@ def _answer(job: dict[str, Any], data: bytes) -> bytes:
         _limit_time(0)
 
 
-def _function(job: str) -> Callable[..., Any]:
-    # Imported for the first job of its kind, so that a process holds what it needs alone.
-    if job.startswith("media_"):
-        from tertulia.attachments import media
-
-        return media.JOBS[job]
-    from tertulia.tools import schema_jobs
-
-    return schema_jobs.JOBS[job]
+def _import_function(path: str) -> Callable[..., Any]:
+    """Return the function at `module:name`, imported for its first job: a process loads only what its jobs need."""
+    module, _, name = path.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
 
 
 def _own_output() -> BinaryIO:

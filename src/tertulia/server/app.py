@@ -17,8 +17,8 @@ from strawberry import ID
 from tertulia.db.blobs import STORE_ERRORS
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.tables import Generation
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context, Viewer
-from tertulia.resolvers.errors import RateLimited
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop

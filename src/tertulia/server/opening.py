@@ -70,5 +70,5 @@ def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExit
         uploads=rate("uploads", settings.upload_limit, UPLOADS),
         generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
         sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
-        watch=watch,
+        on_refused=watch.refused,
     )

@@ -8,10 +8,6 @@ from uuid import UUID
 
 Json = dict[str, Any]
 
-NAME = r"^[a-zA-Z0-9_-]{1,128}$"
-"""What a tool may be called, as the Messages API has it."""
-
-
 UNFIT = ("oneOf", "allOf", "anyOf")
 """What the Messages API does not take at the top of a tool's schema."""
 PROPERTY = r"^[a-zA-Z0-9_.-]{1,64}$"

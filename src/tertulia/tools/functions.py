@@ -18,8 +18,9 @@ from anthropic.lib.tools import BetaAsyncFunctionTool, beta_async_tool
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
+from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json, dumps
-from tertulia.tools.base import NAME, Image, Result, ToolContext, ToolError, shape_problem
+from tertulia.tools.base import Image, Result, ToolContext, ToolError, shape_problem
 from tertulia.tools.schemas import schema_for_claude
 
 THREADS = 64
@@ -60,7 +61,7 @@ class FunctionTool:
         self.input_schema: Json = {**self._derived.input_schema}
         if problem := shape_problem(schema_for_claude(self.input_schema)):
             raise ValueError(f"{self.name}: its schema {problem}")
-        if not re.fullmatch(NAME, self.name):
+        if not re.fullmatch(TOOL_NAME, self.name):
             raise ValueError(f"{self.name} is no name for a tool: it takes letters, digits, _ and -")
 
     async def call(self, input: Json, context: ToolContext) -> Result:

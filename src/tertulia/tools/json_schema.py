@@ -31,15 +31,17 @@ TOO_COMPLEX = "is too complex: checking it takes too long or too much memory."
 BUSY = "cannot be checked now, because the server is busy: try again."
 UNCHECKED = "This could not be checked: it takes too long or too much memory."
 
+ANSWER_PROBLEM = "tertulia.tools.schema_jobs:answer_problem"
+
 _findings: OrderedDict[str, str | None] = OrderedDict()
 
 
 class SchemaKind(StrEnum):
     """What a schema is for."""
 
-    OUTPUT = "schema_output"
+    OUTPUT = "tertulia.tools.schema_jobs:output_schema_problem"
     """An answer's text is validated by it."""
-    TOOL = "schema_tool"
+    TOOL = "tertulia.tools.schema_jobs:tool_schema_problem"
     """Claude is told of it; whoever runs the tool validates its input."""
 
 
@@ -66,7 +68,7 @@ async def answer_problem(schema: Json, text: str) -> str | None:
     data = text.encode("utf-8", "replace")
     try:
         problem: str | None = await SCHEMAS.run(
-            "schema_answer", seconds=VALIDATE_SECONDS, data=data, schema=json.dumps(schema)
+            ANSWER_PROBLEM, seconds=VALIDATE_SECONDS, data=data, schema=json.dumps(schema)
         )
     except (OutOfBoundsError, SandboxBusyError):
         return UNCHECKED

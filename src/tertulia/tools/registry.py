@@ -28,7 +28,6 @@ CHARACTERS_OF_TOKEN = 4
 """Roughly, of a schema."""
 TOKENS_TO_WARN = 20_000
 """Tokens of tools in each request from which on the log and `tertulia doctor` warn."""
-GONE: Json = {"type": "object"}
 
 logger = logging.getLogger("tertulia.tools")
 
@@ -149,18 +148,6 @@ class Toolbox:
         server: str | None = getattr(tool, "server", None)
         source: Source = "function" if server is None else "mcp"
         return Offer(tool.name, tool.description, tool.input_schema, self._asks(tool), source, server)
-
-
-def with_gone(definitions: Sequence[Json], messages: Sequence[Json]) -> list[Json]:
-    """Give the definitions; where there are none, such of tools that the conversation has called and has no more.
-
-    The API refuses calls in a request that declares no tool.
-    """
-    if definitions:
-        return list(definitions)
-    called = {block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"}
-    described = "It is not there any more, and cannot be called."
-    return [{"name": name, "description": described, "input_schema": GONE} for name in sorted(called)]
 
 
 def _definition(tool: Tool) -> Json:

@@ -118,10 +118,3 @@ def _parts(value: Any) -> list[Any]:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:MAX_PROBLEM]
-
-
-JOBS: dict[str, Callable[..., Any]] = {
-    "schema_output": output_schema_problem,
-    "schema_tool": tool_schema_problem,
-    "schema_answer": answer_problem,
-}

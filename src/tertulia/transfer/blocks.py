@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic import Field as Checked
 
 from tertulia.attachments.files import ATTACHMENT
+from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import InvalidJson, Json, loads
-from tertulia.tools.base import NAME
 
 MAX_TEXT = 200
 INT32 = 2**31 - 1
@@ -88,7 +88,7 @@ class _Compaction(_Block):
 
 class _ToolUse(_Block):
     id: ToolUseId
-    name: Annotated[str, Checked(pattern=NAME)]
+    name: Annotated[str, Checked(pattern=TOOL_NAME)]
     input: Any = None
     partial_json: str | None = None
 

@@ -10,11 +10,11 @@ from pydantic import Field as Checked
 
 from tertulia.attachments.media import Media
 from tertulia.claude.errors import ErrorCode
+from tertulia.claude.parser import TOOL_NAME
 from tertulia.claude.prompt import LeftOut
 from tertulia.db.tables import Role, Status
 from tertulia.json import Json, dumps_spaced
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
-from tertulia.tools.base import NAME
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
 
 MAX_NAME = 200
@@ -86,7 +86,7 @@ class Options(Line):
 class ClientToolLine(Line):
     """A tool that the conversation's client runs."""
 
-    name: Annotated[str, Checked(pattern=NAME)]
+    name: Annotated[str, Checked(pattern=TOOL_NAME)]
     description: Annotated[str, Checked(min_length=1, max_length=10_000)]
     input_schema: Json
 

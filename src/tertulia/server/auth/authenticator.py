@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from strawberry.fastapi import BaseContext
 
 from tertulia.db.errors import DATABASE_ERRORS
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context, Services, StoredViewer
-from tertulia.resolvers.errors import RateLimited
 from tertulia.schema.failures import internal_error, storage_error
 from tertulia.server.auth.providers import Credentials, Identities, Identity, Unauthenticated, Unavailable
 from tertulia.server.http.middleware import ALWAYS, REQUEST_ID, note_viewer

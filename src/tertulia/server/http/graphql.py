@@ -14,8 +14,8 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.unset import UNSET
 
 from tertulia.json import encode, loads
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import RateLimited
 from tertulia.schema.document_policy import Admitted as AdmittedDocument
 from tertulia.schema.document_policy import Gate
 from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscription

@@ -15,16 +15,10 @@ from strawberry import ID
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.db.tables import Generation, Status
 from tertulia.json import encode
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import (
-    BudgetExceeded,
-    ConversationBusy,
-    ExpectedError,
-    InvalidInput,
-    NotFound,
-    RateLimited,
-)
+from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send
@@ -134,7 +128,7 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
     wanted = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
     try:
         return await send(context, wanted)
-    except ExpectedError as error:
+    except (ExpectedError, RateLimited) as error:
         return _refused(error)
 
 
@@ -236,7 +230,7 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
     return JSONResponse(_body(error), _status(error), headers)
 
 
-def _refused(error: ExpectedError) -> JSONResponse:
+def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
     match error:
         case InvalidInput():
             names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}

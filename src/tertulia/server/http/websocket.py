@@ -21,9 +21,9 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.json import encode
+from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.limits import too_many
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import RateLimited
 from tertulia.schema.document_policy import Admitted as AdmittedDocument
 from tertulia.schema.document_policy import Gate
 from tertulia.schema.documents import Schema, is_subscription, ours
