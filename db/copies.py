@@ -39,7 +39,7 @@ def look_into(file: Path) -> Contents:
             raise BadCopy(f"{file} is damaged: {problem.splitlines()[0]}")
         schema = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
         conversations = connection.execute("SELECT count(*) FROM conversations").fetchone()[0]
-        # Before the schema 0008 there were no attachments.
+        # A development version before the first migration may have no attachments yet.
         wanted = "SELECT 1 FROM sqlite_master WHERE name = 'attachments'"
         has_attachments = connection.execute(wanted).fetchone() is not None
         rows = connection.execute("SELECT id FROM blobs").fetchall() if has_attachments else []

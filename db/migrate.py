@@ -1,4 +1,7 @@
-"""Bring a database to the newest schema with Alembic, or say which one it has."""
+"""Migrate a database to the newest schema with Alembic, or report which schema it has.
+
+The first migration is 0014. The development versions before it had other steps, so their databases are refused.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +22,8 @@ from tertulia.db.database import explain, open_engine
 from tertulia.db.errors import DATABASE_ERRORS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+BRIDGE = "b41a9df of 2026-11-28"
+"""A commit that still migrates the schemas before the first migration."""
 PATIENCE = 5.0
 """Seconds that a start waits for a database that is locked or silent, before it says so."""
 LOCK_PATIENCE = 10.0
@@ -31,42 +36,60 @@ ONE_AT_A_TIME = 7_310_838_061
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The revision that a database is at, None where it has no tables yet, and the one that this version wants."""
+    """The schema of a database, and the newest one that this version knows."""
 
-    has: str | None
-    wants: str
-    known: bool
-    """Whether this version can use the database: it may have to be migrated, but by no newer version yet."""
+    current: str | None
+    """None where there are no tables yet."""
+    newest: str
+
+    @property
+    def unsupported(self) -> str | None:
+        """Why this version cannot use the database; None where it can, perhaps after a migration."""
+        return None if self.current is None else unsupported_reason(self.current)
 
 
 async def migrate(url: str, revision: str = "head") -> None:
-    """Run all migrations that are missing; a database that is up to date is left as it is.
+    """Run all migrations that are missing, in one transaction; without any, change nothing.
 
-    All of them are one transaction: a process that is killed in the middle leaves the former schema behind.
-    Raises DatabaseUnavailable where it cannot be opened or written to, or has been migrated by a newer version.
+    A process that is killed in the middle leaves the former schema.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be opened or written to, or this version does not support its schema.
     """
     async with _writing(url) as connection:
         await connection.run_sync(_upgrade, revision)
 
 
 async def schema_of(url: str) -> Schema:
-    """Say which schema a database has, and leave it as it is.
+    """Return the schema of a database without changing it.
 
-    Raises DatabaseUnavailable where it cannot be opened or written to.
+    Raises:
+        DatabaseUnavailable: The database cannot be opened or written to.
     """
     if not _is_there(url):
-        return Schema(None, _scripts().get_current_head() or "", known=True)
+        return Schema(None, _newest())
     async with _writing(url) as connection:
         if connection.dialect.name == "postgresql":
             read_only = (await connection.exec_driver_sql("SHOW transaction_read_only")).scalar_one()
             if read_only == "on":
                 raise explain(OSError("it takes no writes"), url)
-        return await connection.run_sync(_look)
+        return await connection.run_sync(_read_schema)
 
 
-def is_known(revision: str) -> bool:
-    """Say whether this version can use a database of that schema, once it is migrated."""
-    return revision in _revisions()
+def unsupported_reason(revision: str) -> str | None:
+    """Return why this version cannot use a database of a schema; None where it can, perhaps after a migration."""
+    if revision in _revisions():
+        return None
+    oldest = min(_revisions())
+    if revision in {f"{number:04}" for number in range(1, int(oldest))}:
+        return (
+            f"its schema is {revision}, and this version migrates {oldest} and later:"
+            f" first run `tertulia migrate` of the commit {BRIDGE}"
+        )
+    return (
+        f"its schema is {revision}, and the newest that this version knows is {_newest()}:"
+        " start the version of Tertulia that migrated it, or a newer one"
+    )
 
 
 def _is_there(url: str) -> bool:
@@ -115,25 +138,25 @@ def _upgrade(connection: Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(LOCK_PATIENCE * 1000)}")
-    found = _look(connection)
-    if not found.known:
-        raise OSError(
-            f"it has the schema {found.has}, and this version knows none behind {found.wants}:"
-            " start the version of Tertulia that migrated it, or a newer one"
-        )
-    if revision == "head" and found.has == found.wants:
+    schema = _read_schema(connection)
+    if schema.unsupported:
+        raise OSError(schema.unsupported)
+    if revision == "head" and schema.current == schema.newest:
         return
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-        raise OSError("after the migration some rows refer to others that are not there; nothing was changed")
+        raise OSError("the migration would leave rows that refer to missing ones, so nothing was changed")
 
 
-def _look(connection: Connection) -> Schema:
-    scripts = _scripts()
+def _read_schema(connection: Connection) -> Schema:
     heads = MigrationContext.configure(connection).get_current_heads()
-    return Schema(heads[0] if heads else None, scripts.get_current_head() or "", known=set(heads) <= _revisions())
+    return Schema(", ".join(heads) or None, _newest())
+
+
+def _newest() -> str:
+    return _scripts().get_current_head() or ""
 
 
 @cache

@@ -60,17 +60,15 @@ class Past:
     used: int
     """Tokens of the model's window that the first conversation has in use."""
     ids: dict[str, str]
-    since: dict[str, str]
-    """From which schema on a conversation can be."""
     key: str
     blobs: dict[str, bytes]
     personal: str
     access: str
     refresh: str
 
-    def lasting(self, revision: str) -> set[str]:
-        """Give the ids of conversations that a schema could hold."""
-        return {self.ids[name] for name in CONVERSATIONS if self.since.get(name, "") <= revision}
+    @property
+    def conversations(self) -> set[str]:
+        return {self.ids[name] for name in CONVERSATIONS}
 
 
 def remember(folder: Path) -> Past:
@@ -126,8 +124,7 @@ def _told(api: Api, folder: Path, halting: Gate) -> Past:
     blobs = {rows["blobs"][0]["id"].hex: file}
     ids |= {"running answer": running["generation"]["id"], "queued answer": queued["generation"]["id"]}
     ids |= {"waiting answer": waiting["generation"]["id"], "attachment": attached, "answer": sent["generation"]["id"]}
-    since = {"shown": "0008", "waiting": "0014"}
-    return Past(rows, seen, used_tokens(api, travel), ids, since, key, blobs, personal, access, refresh)
+    return Past(rows, seen, used_tokens(api, travel), ids, key, blobs, personal, access, refresh)
 
 
 def used_tokens(api: Api, conversation: str) -> int:
@@ -215,24 +212,21 @@ def put(past: Past, url: str, revision: str) -> None:
         engine = open_engine(url)
         try:
             async with engine.execution_options(writes=True).begin() as connection:
-                await connection.run_sync(_fill, past, revision)
+                await connection.run_sync(_fill, past)
         finally:
             await engine.dispose()
 
     asyncio.run(work())
 
 
-def _fill(connection: Connection, past: Past, revision: str) -> None:
+def _fill(connection: Connection, past: Past) -> None:
     inspector = inspect(connection)
-    lasting = {UUID(one) for one in past.lasting(revision)}
     contents: list[tuple[UUID, UUID, list[Json]]] = []
     for table in METADATA.sorted_tables:
         if table.name not in inspector.get_table_names():
             continue
         columns = {one["name"] for one in inspector.get_columns(table.name)}
-        place = "id" if table.name == "conversations" else "conversation_id"
-        kept = [row for row in past.rows[table.name] if row.get(place) is None or row[place] in lasting]
-        kept.sort(key=lambda row: str(row.get("id")))
+        kept = sorted(past.rows[table.name], key=lambda row: str(row.get("id")))
         values = [{name: value for name, value in row.items() if name in columns} for row in kept]
         if values:
             # Not the table as it is now, whose defaults would be inserted too.
@@ -241,8 +235,7 @@ def _fill(connection: Connection, past: Past, revision: str) -> None:
         if table.name == "messages":
             owner = past.rows["users"][0]["id"]
             contents = [(owner, row["id"], row["content"]) for row in kept]
-    if revision >= "0005":
-        connection.execute(*insertion(connection.dialect.name, contents))
+    connection.execute(*insertion(connection.dialect.name, contents))
 
 
 def lay_files(past: Past, folder: Path) -> None:

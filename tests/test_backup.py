@@ -252,8 +252,11 @@ def test_what_is_no_good_backup_is_refused_in_one_line(kept: Finished, tmp_path:
     second = _named(tmp_path / "second")
     assert "is no backup" in _refused(tmp_path, "restore", "nowhere", **second)
     copied = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
-    execute(copied, "UPDATE alembic_version SET version_num = '9999'")
-    assert "newer version" in _refused(tmp_path, "restore", "copy", **second)
+    for schema, hint in (("9999", "or a newer one."), ("0013", "first run `tertulia migrate` of the commit")):
+        execute(copied, f"UPDATE alembic_version SET version_num = '{schema}'")
+        line = _refused(tmp_path, "restore", "copy", **second)
+        assert f"its schema is {schema}" in line
+        assert hint in line
     whole = (tmp_path / "copy" / "tertulia.db").read_bytes()
     (tmp_path / "copy" / "tertulia.db").write_bytes(whole[: len(whole) // 2])
     assert "tertulia.db" in _refused(tmp_path, "restore", "copy", **second)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from client import Api, Json
 from conftest import Staged
-from running import execute, tertulia
+from running import tertulia
 from scripted import Gate, says
 
 LIST = """
@@ -192,55 +192,6 @@ def test_the_active_generation_is_what_a_refreshed_page_attaches_to(staged: Stag
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
     assert stage.api.conversation(sent["conversation"]["id"])["activeGeneration"] is None
-
-
-LATER = (
-    "DROP TABLE search_rebuilds",
-    "DROP INDEX ix_users_name_skeleton",
-    "ALTER TABLE users DROP COLUMN name_skeleton",
-    "DROP TABLE spending",
-    "DROP TABLE reservations",
-    "DROP INDEX generations_by_reservation",
-    "DROP INDEX idempotency_keys_by_generation",
-    *(f"ALTER TABLE conversations DROP COLUMN {count}_tokens" for count in ("input", "output")),
-    *(f"ALTER TABLE conversations DROP COLUMN cache_{count}_tokens" for count in ("read", "write")),
-    "DROP INDEX generations_by_line",
-    "ALTER TABLE generations DROP COLUMN waits_for",
-    "DROP TABLE message_words",
-    "DROP TABLE calls",
-    "ALTER TABLE generations DROP COLUMN amount",
-    "ALTER TABLE conversations DROP COLUMN amount",
-    "ALTER TABLE conversations DROP COLUMN options",
-    "DROP TABLE attachments",
-    "DROP TABLE blobs",
-    *(f"ALTER TABLE generations DROP COLUMN {name}" for name in ("left_out", "reserved", "context_tokens")),
-    *(f"DROP INDEX conversations_by_{name}" for name in ("creation", "title", "age")),
-    "ALTER TABLE conversations DROP COLUMN temporary",
-    "DROP INDEX users_by_subject",
-    *(f"ALTER TABLE users DROP COLUMN {name}" for name in ("password_hash", "issuer", "subject")),
-    *(f"DROP TABLE {name}" for name in ("sign_ins", "personal_tokens", "audit", "tool_calls")),
-    "ALTER TABLE conversations DROP COLUMN tools",
-    "ALTER TABLE generations DROP COLUMN tools_expire_at",
-)
-"""Takes away what revisions behind 0002 have added."""
-
-
-def test_an_upgrade_takes_over_what_was_there_before(staged: Staged, place: dict[str, Any]) -> None:
-    stage = staged(says("hello"))
-    sent = stage.api.send("One")
-    stage.api.follow(sent["generation"]["id"])
-    if "sqlite" in place["database_url"]:
-        execute(place, "DROP TRIGGER messages_forget_words")
-    for statement in LATER:
-        execute(place, statement)
-    execute(place, "UPDATE alembic_version SET version_num = '0002'")
-    api = staged(says("again")).api
-    usage = api.conversation(sent["conversation"]["id"])["usage"]
-    assert (usage["inputTokens"], usage["outputTokens"], usage["costUsd"]) == (11, 7, None)
-    viewer = api.ask("{ viewer { usage { inputTokens costUsd } usageByDay { model } } }")["viewer"]
-    assert (viewer["usage"], len(viewer["usageByDay"])) == ({"inputTokens": 11, "costUsd": None}, 1)
-    found = api.ask('{ searchMessages(query: "hello") { edges { node { id } } } }')["searchMessages"]["edges"]
-    assert [edge["node"]["id"] for edge in found] == [sent["generation"]["message"]["id"]]
 
 
 def test_usage_adds_up_over_a_conversation_and_a_viewer(staged: Staged) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tertulia.cli.users import Impossible
 from tertulia.db.copies import BadCopy, copy, look_into
-from tertulia.db.migrate import is_known
+from tertulia.db.migrate import unsupported_reason
 from tertulia.server.settings import Settings, database_file
 
 DATABASE, SECRET, FILES = "tertulia.db", "tertulia.db-secret", "tertulia-attachments"
@@ -75,8 +75,8 @@ def _restore(settings: Settings, file: Path, folder: Path) -> str:
     if not (folder / DATABASE).is_file():
         raise Impossible(f"FOLDER: {folder} is no backup: there is no {DATABASE} in it.")
     found = look_into(folder / DATABASE)
-    if not is_known(found.schema):
-        raise Impossible(f"FOLDER: {folder} was made by a newer version: its schema is {found.schema}.")
+    if reason := unsupported_reason(found.schema):
+        raise Impossible(f"FOLDER: cannot restore {folder}: {reason}.")
     attachments = _folder_of(settings)
     for taken in _in_the_way(file, attachments):
         raise Impossible(f"{taken} is there already, and nothing is overwritten: move it away first.")

@@ -82,14 +82,13 @@ async def _database(settings: Settings) -> Finding:
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
     shown = show_address(settings.database_url)
-    if schema.has is None:
-        return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.wants}"
-    if not schema.known:
-        newer = f"database: schema {schema.has}, this version knows none behind {schema.wants}"
-        return False, f"{newer}: install the version that migrated it, or a newer one"
-    if schema.has != schema.wants:
-        return False, f"database: schema {schema.has}, this version wants {schema.wants}: run `tertulia migrate`"
-    return True, f"database: {shown} is open, writable and up to date, schema {schema.has}"
+    if schema.current is None:
+        return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.newest}"
+    if schema.unsupported:
+        return False, f"database: {schema.unsupported}"
+    if schema.current != schema.newest:
+        return False, f"database: schema {schema.current}, this version wants {schema.newest}: run `tertulia migrate`"
+    return True, f"database: {shown} is open, writable and up to date, schema {schema.current}"
 
 
 async def _budget(settings: Settings) -> Finding:
@@ -104,7 +103,7 @@ async def _budget(settings: Settings) -> Finding:
         schema = await schema_of(settings.database_url)
     except DatabaseUnavailable:
         return True, "budget: what is spent is not known, because the database is away"
-    if schema.has != schema.wants:
+    if schema.current != schema.newest:
         return True, "budget: what is spent is not known before the database is migrated"
     database = Database(settings.database_url)
     try:
