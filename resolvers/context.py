@@ -23,7 +23,6 @@ from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import Generator
 from tertulia.generation.observer import Watch
 from tertulia.ratelimit.limits import Limits, Subscriptions
-from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Bells
 from tertulia.tools.mcp.servers import McpServers
@@ -33,7 +32,6 @@ LOADED_AT_ONCE = 200
 """Rows that a loader makes of one result: about 5 ms of work between two waits for the database."""
 Row = TypeVar("Row")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-Push = Callable[[GenerationEvent], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,6 @@ class Context(BaseContext):
         self.viewer = viewer
         self.address = address
         self._root_path = root_path.rstrip("/")
-        self.push: Push | None = None
         self.database = services.database
         self.read: Reading = services.database.read
         """Opens a transaction that only reads; within a query, the one of its moment."""
@@ -173,12 +170,6 @@ class Context(BaseContext):
         self.generator = services.generator
         self.models = services.models
         self.bells = services.bells
-
-    def pushing(self, push: Push) -> "Context":
-        """Give the context of one subscription, whose events may be handed on without its task."""
-        made = copy(self)
-        made.push = push
-        return made
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncGenerator["Context"]:

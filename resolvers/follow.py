@@ -1,7 +1,7 @@
 """Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
 
 import re
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -56,9 +56,27 @@ class MessageSnapshot(GenerationEvent):
     reason: SnapshotReason | None = None
 
 
-async def generation_events(
-    info: Info, generation_id: GenerationId, after: Resume = None
-) -> AsyncGenerator[GenerationEvent]:
+Push = Callable[[GenerationEvent], bool]
+"""Called with an event where it is appended; returns whether it took the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """The events of an answer, for one follower."""
+
+    context: Context
+    generation_id: str
+    after: int | None
+
+    def __aiter__(self) -> AsyncGenerator[GenerationEvent]:
+        return self.follow()
+
+    def follow(self, push: Push | None = None) -> AsyncGenerator[GenerationEvent]:
+        """Yield the events that `push` does not take, as `follow_after` does."""
+        return follow_after(self.context, self.generation_id, self.after, push)
+
+
+def generation_events(info: Info, generation_id: GenerationId, after: Resume = None) -> EventStream:
     """The token stream of one answer: before the first token, midway or after the end, for any number of listeners.
 
     Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events after that
@@ -69,18 +87,19 @@ async def generation_events(
     It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
     many as it can (20,000, and 100 on one socket, unless it says otherwise).
     """
-    async with aclosing(follow_after(info.context, generation_id, after)) as followed:
-        async for event in followed:
-            yield event
+    return EventStream(info.context, generation_id, after)
 
 
-async def follow_after(context: Context, generation_id: str, after: int | None) -> AsyncGenerator[GenerationEvent]:
+async def follow_after(
+    context: Context, generation_id: str, after: int | None, push: Push | None = None
+) -> AsyncGenerator[GenerationEvent]:
     """Follow an answer of the viewer's, in one of the places that the server has for followers.
 
     Args:
         context: That of the viewer.
         generation_id: The answer.
         after: The number of the last event that is known; None to begin with a snapshot.
+        push: Called with each event where it is appended. An event that it takes is not yielded.
 
     Raises:
         BadUserInput: The viewer has no such answer.
@@ -88,7 +107,7 @@ async def follow_after(context: Context, generation_id: str, after: int | None) 
     """
     rows = _Rows(*await patiently(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS))
     with context.services.subscriptions.one(ends=True):
-        async with aclosing(_follow(context, rows, after)) as followed:
+        async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
                 yield event
 
@@ -133,9 +152,11 @@ async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[Genera
             yield event
 
 
-async def _follow(context: Context, rows: _Rows, after: int | None) -> AsyncGenerator[GenerationEvent]:
+async def _follow(
+    context: Context, rows: _Rows, after: int | None, push: Push | None = None
+) -> AsyncGenerator[GenerationEvent]:
     generation = rows.generation
-    follower = Follower(0 if after is None else after, context.push)
+    follower = Follower(0 if after is None else after, push)
     with _traced(generation, follower) as span:
         # Not for longer: what a generator attaches its reader would have too.
         with trace.use_span(span, **QUIET):

@@ -18,7 +18,7 @@ from graphql.execution.collect_fields import collect_fields, collect_subfields
 
 from tertulia.db.read_limit import read_limit
 from tertulia.json import encode
-from tertulia.resolvers.context import Context
+from tertulia.resolvers.follow import EventStream, Push
 from tertulia.schema.failures import show_error
 from tertulia.schema.results import response
 from tertulia.streams.events import (
@@ -91,17 +91,17 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
     """
     executor = operation.executor()
     fills = _templates(operation, executor)
-    if send is not None and isinstance(operation.context, Context):
-        executor.context_value = operation.context.pushing(_pushed(fills, send))
     source = core.create_source_event_stream(executor)
     if isawaitable(source):
         source = await source
     if isinstance(source, ExecutionResult):
         raise OperationFailed(source.errors or ())
     del executor
+    push = None if send is None else _pushed(fills, send)
+    followed = source.follow(push) if isinstance(source, EventStream) else aiter(source)
     try:
-        async with aclosing(source):
-            async for event in source:
+        async with aclosing(followed):
+            async for event in followed:
                 fill = fills.get(event.__class__)
                 yield fill(event) if fill is not None else await execute(operation, event)
                 del event
@@ -122,7 +122,7 @@ def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
     return found
 
 
-def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Callable[[GenerationEvent], bool]:
+def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
     def push(event: GenerationEvent) -> bool:
         fill = fills.get(event.__class__)
         return fill is not None and send(fill(event))
