@@ -113,10 +113,10 @@ class Schema(strawberry.Schema):
             try:
                 data, faults = await query_fast_path.execute(executor)
                 return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
-            except query_fast_path.RETRIED:
+            except query_fast_path.FALLBACK_ERRORS as error:
                 # Reading has no effects. It begins at another moment, because a transaction in which a statement
                 # failed takes no more.
-                pass
+                query_fast_path.record_fallback(error)
         async with context.at_one_moment() as moment:
             return await self._by_core(self.operation(prepared, variables, name, moment), meant)
 

@@ -8,7 +8,10 @@ not tried again; it costs the field of the root that it is in.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from inspect import iscoroutine
 from itertools import islice
@@ -37,14 +40,53 @@ MANY = 500
 """Values of a field that are read, or completed, without looking at the clock before."""
 
 
-class Unusual(Exception):
-    """Something that is left to graphql-core."""
+logger = logging.getLogger("tertulia.graphql")
 
 
-RETRIED = (Unusual, *EXPECTED_ERRORS, graphql.GraphQLError)
-"""What graphql-core executes after a level could not: it reports a client's mistake with its place."""
-LEFT = (*RETRIED, ReadLimitExceeded)
+class FallbackReason(StrEnum):
+    """Why graphql-core executed a query instead."""
+
+    INTROSPECTION = "introspection"
+    CLIENT_ERROR = "client_error"
+    """graphql-core reports it with its location in the document."""
+    NULL = "null"
+    """A field that cannot be null had no value, or a leaf could not be written."""
+    NOT_A_LIST = "not_a_list"
+    UNKNOWN_TYPE = "unknown_type"
+    """No type of the schema shows a value."""
+
+
+EXPECTED_REASONS = (FallbackReason.INTROSPECTION, FallbackReason.CLIENT_ERROR)
+"""Reasons that clients cause. Any other is a fault of the server, which would otherwise only make queries slower."""
+
+
+class FallBack(Exception):
+    """Raised where graphql-core must execute the query."""
+
+    def __init__(self, reason: FallbackReason, field: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.reason = reason
+
+
+FALLBACK_ERRORS = (FallBack, *EXPECTED_ERRORS, graphql.GraphQLError)
+"""The errors after which graphql-core executes the query."""
+LEFT = (*FALLBACK_ERRORS, ReadLimitExceeded)
 """What ends the execution."""
+
+_fallbacks = Counter[FallbackReason](dict.fromkeys(FallbackReason, 0))
+
+
+def fallbacks() -> Mapping[FallbackReason, int]:
+    """Return how many queries graphql-core executed instead in this process, by reason."""
+    return _fallbacks
+
+
+def record_fallback(error: Exception) -> None:
+    """Count a fallback; log one that no client causes."""
+    reason = error.reason if isinstance(error, FallBack) else FallbackReason.CLIENT_ERROR
+    _fallbacks[reason] += 1
+    if reason not in EXPECTED_REASONS:
+        logger.warning("The query fast path failed and graphql-core executes the query, which is slower: %s", error)
 
 
 class Objects(NamedTuple):
@@ -138,7 +180,7 @@ def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception])
             continue
         field = objects.type.fields.get(name)
         if field is None:
-            raise Unusual(name)
+            raise FallBack(FallbackReason.INTROSPECTION, name)
         root = objects.root or key
         try:
             values = _reader(executor, objects.type, field, key, selected)(objects.sources)
@@ -224,17 +266,17 @@ class _Completion(NamedTuple):
     def complete(self, type_: Any, given: list[Any]) -> list[Any]:
         if types.is_non_null_type(type_):
             if any(value is None for value in given):
-                raise Unusual("null")
+                raise self._fall_back(FallbackReason.NULL)
             return self.complete(type_.of_type, given)
         if types.is_list_type(type_):
             return self._lists(type_.of_type, given)
         if types.is_leaf_type(type_):
-            return _leaves(type_, given)
+            return self._leaves(type_, given)
         return [None if value is None else self._object(type_, value) for value in given]
 
     def _lists(self, item_type: Any, given: list[Any]) -> list[Any]:
         if not all(value is None or isinstance(value, (list, tuple)) for value in given):
-            raise Unusual("not a list")
+            raise self._fall_back(FallbackReason.NOT_A_LIST)
         items = iter(self.complete(item_type, [item for value in given if value is not None for item in value]))
         return [None if value is None else list(islice(items, len(value))) for value in given]
 
@@ -242,29 +284,30 @@ class _Completion(NamedTuple):
         result: dict[str, Any] = {}
         found = self.below.get(value.__class__)
         if found is None:
-            found = Objects(_runtime_type(self.executor, type_, value), self.selected, [], [], self.root)
+            found = Objects(self._runtime_type(type_, value), self.selected, [], [], self.root)
             self.below[value.__class__] = found
         found.sources.append(value)
         found.results.append(result)
         return result
 
+    def _leaves(self, type_: Any, given: list[Any]) -> list[Any]:
+        plain = AS_THEY_ARE.get(type_)
+        write = type_.coerce_output_value
+        written = [value if value is None or value.__class__ is plain else write(value) for value in given]
+        if any(after is None and before is not None for before, after in zip(given, written, strict=True)):
+            raise self._fall_back(FallbackReason.NULL)
+        return written
 
-def _leaves(type_: Any, given: list[Any]) -> list[Any]:
-    plain = AS_THEY_ARE.get(type_)
-    write = type_.coerce_output_value
-    written = [value if value is None or value.__class__ is plain else write(value) for value in given]
-    if any(after is None and before is not None for before, after in zip(given, written, strict=True)):
-        raise Unusual("null")
-    return written
-
-
-def _runtime_type(executor: Executor, type_: Any, value: Any) -> Any:
-    """Give the object type of a value. A class of ours is shown by the same type wherever it stands."""
-    candidates: Any = executor.schema.get_possible_types(type_) if types.is_abstract_type(type_) else [type_]
-    for candidate in candidates:
-        if candidate.is_type_of is not None:
-            if candidate.is_type_of(value, None) is True:
+    def _runtime_type(self, type_: Any, value: Any) -> Any:
+        """Return the object type of a value. Values of one class have the same type everywhere."""
+        candidates: Any = self.executor.schema.get_possible_types(type_) if types.is_abstract_type(type_) else [type_]
+        for candidate in candidates:
+            if candidate.is_type_of is not None:
+                if candidate.is_type_of(value, None) is True:
+                    return candidate
+            elif candidate is type_:
                 return candidate
-        elif candidate is type_:
-            return candidate
-    raise Unusual(type(value).__name__)
+        raise self._fall_back(FallbackReason.UNKNOWN_TYPE)
+
+    def _fall_back(self, reason: FallbackReason) -> FallBack:
+        return FallBack(reason, self.selected[0].node.name.value)

@@ -11,7 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
 from tertulia.schema import query_fast_path
-from tertulia.schema.documents import Schema
 from tertulia.schema.root import schema
 
 CORE: Any = schema._schema
@@ -124,11 +123,10 @@ PLAIN = """query ($conversation: ID!) {
 }"""
 
 
-def test_plain_queries_are_executed_a_level_at_a_time(
-    api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Schema, "execute", None)
+def test_plain_queries_never_leave_the_fast_path(api: Api, ids: dict[str, str]) -> None:
+    before = dict(query_fast_path.fallbacks())
     found = api.ask(PLAIN, conversation=ids["conversation"])
+    assert query_fast_path.fallbacks() == before
     assert found["conversation"]["messages"]["edges"][0]["node"]["content"][0]["text"] == "Good morning"
 
 
@@ -138,17 +136,16 @@ def test_what_a_level_cannot_give_is_left_to_graphql_core(
     expected = api.ask(PLAIN, conversation=ids["conversation"])
 
     async def cannot(_executor: Any) -> Any:
-        raise query_fast_path.Unusual
+        raise query_fast_path.FallBack(query_fast_path.FallbackReason.NULL, "viewer")
 
     monkeypatch.setattr(query_fast_path, "execute", cannot)
     assert api.ask(PLAIN, conversation=ids["conversation"]) == expected
 
 
-def test_a_query_over_a_socket_is_executed_the_same_way(
-    api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Schema, "execute", None)
+def test_a_query_over_a_socket_is_executed_the_same_way(api: Api, ids: dict[str, str]) -> None:
+    before = dict(query_fast_path.fallbacks())
     with api.socket() as socket:
         socket.subscribe(PLAIN, {"conversation": ids["conversation"]}, id="q")
         assert socket.receive()["payload"] == {"data": api.ask(PLAIN, conversation=ids["conversation"])}
         assert socket.receive() == {"id": "q", "type": "complete"}
+    assert query_fast_path.fallbacks() == before

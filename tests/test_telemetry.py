@@ -17,6 +17,8 @@ from scripted import Gate, Reply, says
 from servers import RedisServer, Servers
 
 from tertulia.billing import budget
+from tertulia.claude import models
+from tertulia.schema.query_fast_path import FallbackReason
 from tertulia.streams.redis import log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
@@ -135,6 +137,29 @@ def test_faults_are_counted_over_every_transport(tmp_path: Path, monkeypatch: py
         socket.subscribe(query, {})
         assert socket.receive()["type"] == "next"
         assert scraped(api)["tertulia_internal_errors_total"] == before + 2
+
+
+def test_queries_that_leave_the_fast_path_are_counted_by_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+
+        async def without_models(*_: object) -> list[None]:
+            return [None]
+
+        monkeypatch.setattr(models.Models, "list", without_models)
+        before = scraped(api)
+        for query in ("{ __schema { __typename } }", "{ conversations(first: -1) { __typename } }"):
+            api.post(query)
+        assert "fast path" not in caplog.text
+        api.post("{ models { id } }")
+        api.post("{ viewer { id } }")
+        after = scraped(api)
+        name = 'tertulia_query_fallbacks_total{{reason="{}"}}'
+        counted = {reason: after[name.format(reason)] - before[name.format(reason)] for reason in FallbackReason}
+        assert {reason for reason, count in counted.items() if count} == {"introspection", "client_error", "null"}
+        assert "fast path failed" in caplog.text
+        assert "models: null" in caplog.text
 
 
 def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tertulia.generation.observer import End, Watch
 from tertulia.json import dumps
 from tertulia.resolvers.context import Services
 from tertulia.schema.failures import internal_errors
+from tertulia.schema.query_fast_path import fallbacks
 from tertulia.server.telemetry.http_metrics import HttpMetrics
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
@@ -178,6 +179,12 @@ class Standing(Collector):
         for loop, count in sorted(isolation.failures().items()):
             failures.add_metric((loop,), count)
         yield failures
+        fallen_back = CounterMetricFamily(
+            "tertulia_query_fallbacks", "Queries that graphql-core executed instead, by reason.", labels=("reason",)
+        )
+        for reason, count in fallbacks().items():
+            fallen_back.add_metric((reason,), count)
+        yield fallen_back
         yield CounterMetricFamily(
             "tertulia_internal_errors",
             "Errors shown as INTERNAL_SERVER_ERROR over HTTP and sockets, whatever the status of their response.",
