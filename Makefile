@@ -121,17 +121,17 @@ schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
 
 bench: .venv/bench.done bench-node ## Measure Tertulia beside its peers; ARGS as bench/README.md says
-	@$(BIN)/python bench/run.py $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: load
 load: .venv/bench.done ## Let people use a server on one core; ARGS as bench/README.md says
-	@$(BIN)/python bench/load_mix.py $(ARGS)
+	@$(BIN)/python -m bench.people $(ARGS)
 
 .PHONY: bench-node
 bench-node:
 	@if command -v npm >/dev/null; then \
-	  test bench/node/node_modules/.package-lock.json -nt bench/node/package-lock.json \
-	    || { echo "Installing the Node peer ..."; cd bench/node && npm ci --silent --no-audit --no-fund; }; \
+	  test bench/peers/node/node_modules/.package-lock.json -nt bench/peers/node/package-lock.json \
+	    || { echo "Installing the Node peer ..."; cd bench/peers/node && npm ci --silent --no-audit --no-fund; }; \
 	else echo "No npm: the Node peer is left out."; fi
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
@@ -147,4 +147,4 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
 clean: ## Remove what was installed and cached; data stays
-	rm -rf .venv dist src/tertulia/web/build src/tertulia/web/vendor src/*.egg-info node_modules tests/node/node_modules bench/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv dist src/tertulia/web/build src/tertulia/web/vendor src/*.egg-info node_modules tests/node/node_modules bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 if TYPE_CHECKING:
-    from report import Check, Report
+    from bench.report import Check, Report
 
 COLUMNS = 4
 OURS, OTHERS, MISSED = "#c96442", "#9aa0a6", "#b3261e"

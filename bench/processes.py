@@ -59,7 +59,7 @@ def environment(**more: str) -> dict[str, str]:
     """Give this process's environment without settings of candidates, and some of our own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     # No peer gives titles, so none is asked for here.
-    return {**kept, "NODE_ENV": "production", "TERTULIA_TITLE_MODEL": "", **more}
+    return {**kept, "PYTHONPATH": str(HERE.parent), "NODE_ENV": "production", "TERTULIA_TITLE_MODEL": "", **more}
 
 
 class Process:
@@ -131,8 +131,8 @@ class Load:
     """A load that runs; it speaks in lines of JSON."""
 
     def __init__(self, mode: str, core: int, **options: object) -> None:
-        """Start it; options are those of load.py, with underscores."""
-        command = ["taskset", "--cpu-list", str(core), PYTHON, str(HERE / "load.py"), mode]
+        """Start it; options are those of `python -m bench.load`, with underscores."""
+        command = ["taskset", "--cpu-list", str(core), PYTHON, "-m", "bench.load", mode]
         for name, value in options.items():
             shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             command += [f"--{name.replace('_', '-')}", shown]
@@ -222,4 +222,4 @@ def _redis_answers(listening: Path) -> bool:
 def node() -> str | None:
     """Find Node, where the peer's packages are installed."""
     found = shutil.which("node")
-    return found if found and (HERE / "node" / "node_modules").is_dir() else None
+    return found if found and (HERE / "peers" / "node" / "node_modules").is_dir() else None

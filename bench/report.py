@@ -102,7 +102,7 @@ class Report:
         path.write_text(json.dumps(self._json(), indent=1))
         if self.samples:
             try:
-                from plot import draw
+                from bench.plot import draw
 
                 draw(self, path.with_suffix(".svg"))
             except Exception as error:  # noqa: BLE001 - the figures are written, whatever becomes of the plot

@@ -12,28 +12,28 @@ import pytest
 from client import Api
 from running import running, tertulia
 
-BENCH = Path(__file__).parents[1] / "bench"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that imports a script of bench/."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    return importlib.import_module
+    """Return a function that imports a module of bench/."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"bench.{name}")
 
 
 def dataset(folder: Path) -> Path:
     """Write a database of a few conversations, as the benchmarks do."""
     file = folder / "tertulia.db"
-    command = [sys.executable, str(BENCH / "dataset.py"), str(file), "60"]
-    subprocess.run(command, env={"PYTHONPATH": str(BENCH.parent / "src"), "PATH": "/usr/bin:/bin"}, check=True)
+    command = [sys.executable, "-m", "bench.parts.dataset", str(file), "60"]
+    subprocess.run(command, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PATH": "/usr/bin:/bin"}, check=True)
     return file
 
 
 def test_a_part_that_fails_costs_only_itself(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = bench("run")
+    run = bench("__main__")
 
     def fails(_stage: object, report: Any, _options: object) -> None:
         report.add("streams", "half of it", "tertulia", 1.0)
@@ -45,7 +45,7 @@ def test_a_part_that_fails_costs_only_itself(
     monkeypatch.setitem(run.PARTS, "streams", fails)
     monkeypatch.setitem(run.PARTS, "lists", works)
     monkeypatch.setattr(run, "HERE", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["run.py", "--only", "streams,lists"])
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "streams,lists"])
     assert run.main() == 1
     (written,) = (json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json"))
     assert [figure["figure"] for figure in written["figures"]] == ["half of it", "a list"]
@@ -55,16 +55,16 @@ def test_a_part_that_fails_costs_only_itself(
 
 
 def test_the_steps_of_every_list_are_counted(bench: Any, tmp_path: Path) -> None:
-    lists, counting, file = bench("part_lists"), bench("statements"), dataset(tmp_path)
+    lists, counting, file = bench("parts.lists"), bench("parts.statements"), dataset(tmp_path)
     for what, variables in lists.ASKED.items():
         body = json.dumps({"query": lists.LIST, "variables": variables}).encode()
         assert counting.steps(str(file), asyncio.run(counting.statements(str(file), body))) > 0, what
 
 
 def test_the_page_by_hand_is_tertulias(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    queries, file = bench("part_queries"), dataset(tmp_path)
+    queries, file = bench("parts.queries"), dataset(tmp_path)
     with tertulia(tmp_path, database_url=f"sqlite+aiosqlite:///{file}") as address, Api(address) as api:
         wanted = api.post(queries.LIST).json()
     monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{file}")
-    with running(bench("handwritten").app) as address, Api(address) as api:
+    with running(bench("peers.handwritten").app) as address, Api(address) as api:
         assert api.http.get("/conversations").json() == wanted

@@ -1,6 +1,6 @@
 """The load's program: people who use a real server find no broken rule, and the checker finds those that are broken."""
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -10,21 +10,18 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parents[1] / "bench"
+ROOT = Path(__file__).parents[1]
 Json = dict[str, Any]
 
 
-def _script(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for their annotations
-    spec.loader.exec_module(module)
-    return module
+def _bench(name: str) -> Any:
+    """Return a module of bench/."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    return importlib.import_module(f"bench.{name}")
 
 
-CHECKER = _script("mix_checker")
+CHECKER = _bench("people.checker")
 
 
 def snapshot(sequence: int, *texts: str, **more: Any) -> Json:
@@ -137,10 +134,9 @@ def test_what_was_seen_stored_and_written_must_agree(more: Json, complaint: str 
     assert (found == []) if complaint is None else any(complaint in one for one in found), found
 
 
-def test_the_page_shows_what_the_simulation_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(BENCH)
-    page = (BENCH.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
-    assert _script("scaling").with_tables(page) == page, "run: python bench/scaling.py --write"
+def test_the_page_shows_what_the_simulation_gives() -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert _bench("scaling.simulation").with_tables(page) == page, "run: python -m bench.scaling.simulation --write"
 
 
 def row(minute: float, rss: float, files: int) -> Json:
@@ -157,18 +153,16 @@ def row(minute: float, rss: float, files: int) -> Json:
         ([row(minute, 200 + min(minute, 15) * 5, 300) for minute in range(25)], True),
     ],
 )
-def test_a_soak_is_judged_by_what_comes_when_logs_are_full(
-    rows: list[Json], monkeypatch: pytest.MonkeyPatch, *, flat: bool
-) -> None:
-    monkeypatch.syspath_prepend(BENCH)
-    assert _script("mix_samples").judge(rows)["flat"] is flat
+def test_a_soak_is_judged_by_what_comes_when_logs_are_full(rows: list[Json], *, flat: bool) -> None:
+    assert _bench("people.samples").judge(rows)["flat"] is flat
 
 
 def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
     output = tmp_path / "load.json"
     command: list[str | Path] = [
         sys.executable,
-        BENCH / "load_mix.py",
+        "-m",
+        "bench.people",
         "--users",
         "8",
         "--minutes",
@@ -177,7 +171,12 @@ def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
         "0.3",
     ]
     done = subprocess.run(
-        [*command, "--pace", "0.2", "--output", output], capture_output=True, text=True, timeout=60, check=False
+        [*command, "--pace", "0.2", "--output", output],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(output.read_text())

@@ -1,0 +1,70 @@
+"""Clients of no answers: subscriptions that hear nothing, and requests one behind another."""
+
+import argparse
+import asyncio
+import json
+import time
+
+from bench.load.answers import FOLLOW, IDLE, Answer, Asker, Tally
+from bench.measuring import Window, percentile, rss_mb
+from bench.wire import OPENING, Http, Json, Socket, get, open_socket, post, side_by_side
+
+PATIENCE = 120.0
+"""Seconds in which a subscription must say that it is there."""
+
+
+async def idle(options: argparse.Namespace) -> Json:
+    """Hold subscriptions that hear nothing, each on a socket of its own, until standard input closes."""
+    tally = Tally()
+    before = [rss_mb(pid) for pid in options.pids]
+    generation = ""
+    if options.kind == "tertulia":
+        generation = await Asker("tertulia", options.ports[0], 1).send("bench tokens=3 interval_ms=20 hang=1")
+    query, variables = (FOLLOW, {"id": generation}) if generation else (IDLE, {})
+
+    async def hold() -> Socket:
+        socket = await open_socket(options.ports[0])
+        answer = Answer(tally)
+        socket.subscribe("1", query, variables, answer.take)
+        await asyncio.wait_for(answer.text_came, PATIENCE)
+        return socket
+
+    sockets = await side_by_side(OPENING, [hold] * options.streams)
+    await asyncio.sleep(options.warm)
+    after = [rss_mb(pid) for pid in options.pids]
+    for socket in sockets:
+        socket.close()
+    return {"before_mb": before, "after_mb": after, "begun": tally.begun, "errors": tally.errors[:3]}
+
+
+async def requests(options: argparse.Namespace) -> Json:
+    """Ask the same over and over, each client one request at a time; CPU a request, and requests a second."""
+    request = post(options.path, json.loads(options.body)) if options.body else get(options.path)
+    connections = [Http(options.ports[0]) for _ in range(options.streams)]
+    sizes = [len(await connection.send(request)) for connection in connections]
+    waits: list[int] = []
+
+    async def work(connection: Http, until: float) -> None:
+        while time.monotonic() < until:
+            begun = time.monotonic_ns()
+            await connection.send(request)
+            waits.append(time.monotonic_ns() - begun)
+
+    async def work_for(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        await asyncio.gather(*(work(connection, until) for connection in connections))
+
+    await work_for(options.warm)
+    waits.clear()
+    window, begun = Window(options.pids, options.upstream_pid), time.monotonic()
+    await work_for(options.seconds)
+    seconds = time.monotonic() - begun
+    return {
+        "requests": len(waits),
+        "rate": len(waits) / seconds,
+        "cpu_us": 1e6 * sum(window.cpu()) / max(len(waits), 1),
+        "p50_ms": percentile(waits, 0.5) / 1e6,
+        "p99_ms": percentile(waits, 0.99) / 1e6,
+        "bytes": sizes[0],
+        **window.load(seconds),
+    }

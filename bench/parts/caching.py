@@ -1,0 +1,98 @@
+"""What a long conversation's input costs with prompt caching and without, by the simulated Claude's cache."""
+
+import time
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import httpx2
+from PIL import Image
+
+from bench.options import Options
+from bench.peers.candidates import TERTULIA_ITSELF, Stage
+from bench.processes import HERE, Json
+from bench.report import Report
+from bench.wire import fetch
+
+TURNS = 50
+SYSTEM = "You answer with care, and say where you are not sure. " * 222
+"""About 3,000 tokens."""
+QUESTION = "/simulate long 130\n" + "What else should one know of the history of bridges? " * 15
+"""With its answer, about 400 tokens."""
+CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
+  ... on ConversationPayload { conversation { id } } } }"""
+SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
+  ... on SendMessagePayload { generation { id } } ... on Error { message } } }"""
+GENERATION = """query ($id: ID!) { generation(id: $id) {
+  status usage { inputTokens cacheReadTokens cacheWriteTokens costUsd } } }"""
+WRITE, READ = 1.25, 0.05
+"""Prices of the default model's cache, as a share of its price for input."""
+PAGES = 50
+SHOWN = (1, 10, 25, 50)
+
+
+def caching(stage: Stage, report: Report, options: Options) -> None:
+    """Hold two conversations twice; the simulated Claude's cache decides what is billed."""
+    for what, pages in (("a long system prompt", 0), (f"a PDF of {PAGES} pages", PAGES)):
+        _compare(stage, report, options.count(TURNS), what, pages)
+
+
+def _compare(stage: Stage, report: Report, turns: int, what: str, pages: int) -> None:
+    billed = {name: _billed(stage, turns, pages, caching=name == "cached") for name in ("cached", "uncached")}
+    for name, costs in billed.items():
+        for turn in SHOWN:
+            if turn <= turns:
+                report.add("caching", f"{what}, turn {turn}: billed input", name, costs[turn - 1], "uncached tokens")
+        report.add("caching", f"{what}, {turns} turns: billed input", name, sum(costs), "uncached tokens")
+        # Without the new text, which costs the same in every turn, nothing should grow but what is read.
+        report.add("caching", f"{what}: last turn / second turn", name, costs[-1] / costs[1])
+    report.ratio("caching", f"{what}, {turns} turns: billed input", ("cached", "uncached"), "<=", 0.20)
+    _draw(billed, what, HERE / "results" / f"caching-{'pdf' if pages else 'system'}.svg")
+
+
+def _billed(stage: Stage, turns: int, pages: int, *, caching: bool) -> list[float]:
+    simulated = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": "", "TERTULIA_SIMULATOR_PACE": "0"}
+    with stage.server(TERTULIA_ITSELF, simulated | {"TERTULIA_PROMPT_CACHING": str(caching)}) as server:
+        ask = partial(_ask, server.port)
+        made = ask(CREATE, {"input": {"systemPrompt": SYSTEM}})["createConversation"]["conversation"]["id"]
+        shown = [_upload(server.port, pages)] if pages else []
+        first = _turn(ask, {"conversationId": made, "text": QUESTION, "attachmentIds": shown})
+        return [first, *(_turn(ask, {"conversationId": made, "text": QUESTION}) for _ in range(turns - 1))]
+
+
+def _upload(port: int, pages: int) -> str:
+    blank, document = Image.new("1", (100, 140)), BytesIO()
+    blank.save(document, "PDF", save_all=True, append_images=[blank] * (pages - 1))
+    files = {"file": ("bridges.pdf", document.getvalue())}
+    sent = httpx2.post(f"http://127.0.0.1:{port}/attachments", files=files, timeout=60)
+    return str(sent.raise_for_status().json()["id"])
+
+
+def _turn(ask: "partial[Json]", input: Json) -> float:
+    id = ask(SEND, {"input": input})["sendMessage"]["generation"]["id"]
+    while (found := ask(GENERATION, {"id": id})["generation"])["status"] in ("QUEUED", "RUNNING"):
+        time.sleep(0.02)
+    used = found["usage"]
+    return float(used["inputTokens"] + WRITE * used["cacheWriteTokens"] + READ * used["cacheReadTokens"])
+
+
+def _ask(port: int, query: str, variables: Json) -> Json:
+    answer = fetch(port, "/graphql", {"query": query, "variables": variables})
+    data: Json = answer["data"]
+    return data
+
+
+def _draw(billed: dict[str, list[float]], what: str, path: Path) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.use("agg")
+    canvas = Figure(figsize=(7, 4), layout="constrained")
+    axes = canvas.add_subplot()
+    for name, costs in billed.items():
+        axes.plot(range(1, len(costs) + 1), costs, label=name)
+    axes.set_title(f"With {what}: billed input of each turn, in tokens at the uncached price", fontsize=9)
+    axes.set_xlabel("turn")
+    axes.legend()
+    path.parent.mkdir(exist_ok=True)
+    canvas.savefig(path)

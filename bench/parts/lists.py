@@ -1,0 +1,63 @@
+"""Lists: what the first page costs over 10,000 conversations, beside a tenth of them, in each order."""
+
+import subprocess
+from pathlib import Path
+
+import orjson
+
+from bench.options import Options
+from bench.peers.candidates import TERTULIA_ITSELF, Stage
+from bench.processes import PYTHON, environment, folder
+from bench.report import Report
+from bench.wire import fetch
+
+PART = "lists"
+CONVERSATIONS = 10_000
+LIST = """query ($order: ConversationOrder!, $filter: ConversationFilter) {
+  conversations(first: 50, order: $order, filter: $filter) {
+    edges { cursor node { id title updatedAt lastMessage { id text } } } pageInfo { hasNextPage endCursor } } }"""
+ASKED = {
+    "last active": {"order": "LAST_ACTIVE"},
+    "oldest": {"order": "OLDEST"},
+    "by title": {"order": "TITLE"},
+    "title contains": {"order": "LAST_ACTIVE", "filter": {"titleContains": "conversation"}},
+}
+PAGE = 50
+WHOLE, TENTH = "10,000 conversations", "1,000 conversations"
+
+
+def lists(stage: Stage, report: Report, options: Options) -> None:
+    """Write two databases; ask both the same."""
+    with folder() as place:
+        files = {WHOLE: place / "whole.db", TENTH: place / "tenth.db"}
+        for name, count in ((WHOLE, options.count(CONVERSATIONS)), (TENTH, options.count(CONVERSATIONS) // 10)):
+            command = [PYTHON, "-m", "bench.parts.dataset", str(files[name]), str(count)]
+            subprocess.run(command, env=environment(), check=True)
+        for _ in range(options.rounds):
+            for name, file in files.items():
+                _measure(stage, report, options, name, file)
+        for name, file in files.items():
+            for what, variables in ASKED.items():
+                report.add(
+                    PART, f"{what}: steps", name, _steps(file, orjson.dumps({"query": LIST, "variables": variables}))
+                )
+    for what in ASKED:
+        report.ratio(PART, what, (WHOLE, TENTH), "<=", 1.5)
+        report.ratio(PART, f"{what}: steps", (WHOLE, TENTH), "<=", 1.1)
+
+
+def _measure(stage: Stage, report: Report, options: Options, name: str, file: Path) -> None:
+    with stage.server(TERTULIA_ITSELF, {"DATABASE_URL": f"sqlite+aiosqlite:///{file}"}) as server:
+        for what, variables in ASKED.items():
+            body = {"query": LIST, "variables": variables}
+            assert len(fetch(server.port, "/graphql", body)["data"]["conversations"]["edges"]) == PAGE, what
+            text = orjson.dumps(body).decode()
+            result = stage.measure("requests", TERTULIA_ITSELF, server, streams=1, body=text, **options.step())
+            report.add(PART, what, name, result["p50_ms"], "ms")
+
+
+def _steps(file: Path, body: bytes) -> int:
+    """Give the steps of SQLite's machine for a request: how much it reads, whatever the machine's mood."""
+    command = [PYTHON, "-m", "bench.parts.statements", str(file), "--steps"]
+    done = subprocess.run(command, input=body, env=environment(), cwd=file.parent, capture_output=True, check=True)
+    return int(done.stdout)

@@ -1,0 +1,76 @@
+"""Memory: of 200 answers, of a subscription that hears nothing, and of a server that has written much."""
+
+import resource
+import time
+
+from bench.measuring import rss_mb
+from bench.options import Options
+from bench.parts.streams import take_steady
+from bench.peers.candidates import NAIVE, TERTULIA_ITSELF, Stage
+from bench.processes import Json, Server
+from bench.report import Report
+
+PART = "memory"
+IDLE = 5000
+TOKENS_A_STEP = 200_000
+CONVERSATIONS_A_STEP = 2_000
+STEPS = 5
+ANSWER_TOKENS = 2_000
+SPARE_FILES = 1_000
+
+
+def memory(stage: Stage, report: Report, options: Options) -> None:
+    """Measure all three; the last one once, because it is a long line and not a point."""
+    for _ in range(options.rounds):
+        for candidate in (TERTULIA_ITSELF, NAIVE):
+            with stage.server(candidate) as server:
+                result = stage.measure("steady", candidate, server, streams=200, **options.steady())
+            take_steady(report, PART, candidate.name, 200, result)
+        _idle(stage, report, options)
+    _growth(stage, report, options)
+    report.ratio(PART, "200 answers: resident", ("tertulia", "naive"), "<=", 1.2)
+    report.at_most(PART, "an idle subscription", "tertulia", 40)
+    for what in ("tokens", "conversations"):
+        report.at_most(PART, f"{what}: the end over the middle", "tertulia", 1.1)
+
+
+def _idle(stage: Stage, report: Report, options: Options) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(options.count(IDLE), most - SPARE_FILES)
+    if count < options.count(IDLE):
+        report.note(f"memory: only {count} idle subscriptions, because a process may open {most} files")
+    for candidate in (TERTULIA_ITSELF, NAIVE):
+        with stage.server(candidate) as server:
+            stage.measure("idle", candidate, server, streams=10, warm=1)  # Imports and pools are nobody's subscription.
+            result = stage.measure("idle", candidate, server, streams=count, warm=3)
+        if result["errors"] or result["begun"] < count:
+            report.note(f"memory, {candidate.name}: {result['begun']} of {count} subscribed, {result['errors']}")
+        kilobytes = 1024 * (result["after_mb"][0] - result["before_mb"][0]) / max(result["begun"], 1)
+        report.add(PART, "an idle subscription", candidate.name, kilobytes, "KB")
+
+
+def _growth(stage: Stage, report: Report, options: Options) -> None:
+    for what, tokens, step in (
+        ("tokens", ANSWER_TOKENS, TOKENS_A_STEP // ANSWER_TOKENS),
+        ("conversations", 2, CONVERSATIONS_A_STEP),
+    ):
+        turns = options.count(step)
+        sizes: list[float] = []
+        with stage.server(TERTULIA_ITSELF) as server:
+            for number in range(1, STEPS + 1):
+                result = stage.measure("turns", TERTULIA_ITSELF, server, streams=50, count=turns, tokens=tokens)
+                sizes.append(_settled(server))
+                reached = number * turns * (tokens if what == "tokens" else 1)
+                report.add(PART, f"after {reached:,} {what}", "tertulia", sizes[-1], "MB")
+                _watch(report, what, turns, result)
+        report.add(PART, f"{what}: the end over the middle", "tertulia", sizes[-1] / sizes[STEPS // 2])
+
+
+def _settled(server: Server) -> float:
+    time.sleep(1.5)  # The last checkpoint.
+    return rss_mb(server.pid)
+
+
+def _watch(report: Report, what: str, turns: int, result: Json) -> None:
+    if result["errors"] or result["ended"] < turns:
+        report.note(f"memory, growth by {what}: {result['ended']} of {turns} answers, {result['errors']}")

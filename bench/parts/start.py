@@ -1,0 +1,81 @@
+"""Start: what `--help` waits for, and the time until a server is ready, beside imports that it cannot do without."""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.options import Options
+from bench.peers.candidates import Stage
+from bench.processes import PYTHON, TERTULIA, Process, environment, folder, free_port
+from bench.report import Report
+
+PART = "start"
+HEAVY = ("anthropic", "strawberry", "sqlalchemy", "sqlmodel", "fastapi", "pydantic", "uvicorn", "alembic", "aiohttp")
+LOADED = f"""
+import json, sys
+from tertulia.cli.main import main
+sys.argv = ["tertulia", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
+"""
+IMPORTS = """
+import aiohttp, aiosqlite, alembic.command, anthropic, fastapi, graphql, httptools, orjson, pydantic_settings
+import redis.asyncio, sqlalchemy.ext.asyncio, sqlmodel, sqlmodel.ext.asyncio.session, strawberry, strawberry.dataloader
+import strawberry.fastapi, strawberry.subscriptions, typer, uuid_utils.compat, uvicorn, uvloop, websockets
+"""
+READY, HELP = "ready to serve", "--help"
+REPEATS = 3
+
+
+def start(stage: Stage, report: Report, options: Options) -> None:
+    """Alternate them; the first of each is not counted, because it compiles and fills the disk's cache."""
+    with folder() as place:
+        for number in range(REPEATS * options.rounds + 1):
+            seconds = {
+                (HELP, "tertulia"): _run(stage, [TERTULIA, "--help"], place),
+                (HELP, "python alone"): _run(stage, [PYTHON, "-c", "pass"], place),
+                (READY, "tertulia"): _serve(stage, place),
+                (READY, "imports alone"): _run(stage, [PYTHON, "-c", IMPORTS], place),
+            }
+            for (name, candidate), found in seconds.items() if number else ():
+                report.add(PART, name, candidate, 1000 * found, "ms")
+        with folder() as empty:
+            report.add(PART, "ready to serve, on no database yet", "tertulia", 1000 * _serve(stage, empty), "ms")
+        heavy = _loaded(place)
+    report.add(PART, "heavy modules behind --help", "tertulia", len(heavy))
+    if heavy:
+        report.note(f"start: --help imports {', '.join(heavy)}")
+    report.at_most(PART, "heavy modules behind --help", "tertulia", 0)
+    report.ratio(PART, READY, ("tertulia", "imports alone"), "<=", 1.3)
+
+
+def _run(stage: Stage, command: Sequence[str], place: Path) -> float:
+    pinned = ["taskset", "--cpu-list", str(stage.cores.server), *command]
+    begun = time.monotonic()
+    subprocess.run(pinned, env=environment(), cwd=place, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    return time.monotonic() - begun
+
+
+def _serve(stage: Stage, place: Path) -> float:
+    """Start a server on the folder's database; give the seconds until /readyz says yes."""
+    port = free_port()
+    claude = {"ANTHROPIC_API_KEY": "sk-ant-bench", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{stage.upstream}"}
+    begun = time.monotonic()
+    process = Process("tertulia", [TERTULIA, "serve", "--port", str(port)], stage.cores.server, place, claude)
+    try:
+        process.listening(port, "/readyz")
+        return time.monotonic() - begun
+    finally:
+        process.kill()
+
+
+def _loaded(place: Path) -> list[str]:
+    command = [PYTHON, "-c", LOADED]
+    done = subprocess.run(command, env=environment(), cwd=place, capture_output=True, check=True, timeout=60)
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,124 @@
+"""Tokens: what one costs, how late it is, how many answers at a pace a core holds, and what comes without a pace."""
+
+from bench.options import Options
+from bench.peers.candidates import MENDED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
+from bench.processes import Json
+from bench.report import Report
+
+ALL = (TERTULIA_ITSELF, NAIVE, MENDED, NODE, RELAY)
+OFFERED = 0.97
+"""The share of the offered tokens that a candidate must deliver to count as holding them."""
+TOO_LATE_MS = 100.0
+FULL = 0.97
+"""The share of its core from which on the load may have been the limit,"""
+LIMITING = 0.85
+"""if load and upstream themselves used that much of it."""
+STEP = 1.25
+STEPS = 8
+FIRST_GUESS = {"tertulia": 250, "node": 120, "relay": 450}
+
+
+def cpu(streams: int) -> str:
+    """Name the figure."""
+    return f"{streams} answers: CPU a token"
+
+
+def p99(streams: int) -> str:
+    """Name the figure."""
+    return f"{streams} answers: p99"
+
+
+def steady(stage: Stage, report: Report, candidate: Candidate, part: str, options: Options, streams: int) -> Json:
+    """Measure one candidate at 50 tokens a second an answer, and note what it costs."""
+    with stage.server(candidate) as server:
+        result = stage.measure("steady", candidate, server, streams=streams, **options.steady())
+    take_steady(report, part, candidate.name, streams, result)
+    return result
+
+
+def take_steady(report: Report, part: str, name: str, streams: int, result: Json) -> None:
+    """Add what a steady load has measured."""
+    reader = result["readers"][0]
+    report.add(part, cpu(streams), name, result["cpu_us"], "µs")
+    report.add(part, f"{streams} answers: p50", name, reader["p50_ms"], "ms")
+    report.add(part, p99(streams), name, reader["p99_ms"], "ms")
+    report.add(part, f"{streams} answers: delivered", name, 100 * result["delivered"] / result["offered"], "%")
+    report.add(part, f"{streams} answers: resident", name, sum(result["rss_mb"]), "MB")
+    report.add(part, f"{streams} answers: load and upstream", name, 100 * result["load_share"], "% of a core")
+    watch(report, f"{part}, {name}, {streams} answers", result, reader)
+
+
+def watch(report: Report, where: str, result: Json, reader: Json) -> None:
+    """Note what makes a figure doubtful."""
+    if reader["errors"] or reader["violations"]:
+        report.note(f"{where}: {reader['violations']} deltas out of place, errors {reader['errors']}")
+    if result["load_core_busy"] > FULL:
+        report.crowd(where, by_load=result["load_share"] > LIMITING)
+
+
+def streams(stage: Stage, report: Report, options: Options) -> None:
+    """Measure 200 answers, and 20 for those whom 200 overload."""
+    for _ in range(options.rounds):
+        for count in (20, 200):
+            for candidate in present(*ALL):
+                steady(stage, report, candidate, "streams", options, count)
+    for count in (200, 20):
+        report.ratio("streams", cpu(count), ("tertulia", "naive"), "<=", 0.20)
+        report.ratio("streams", cpu(count), ("tertulia", "naive-mended"), "<=", 0.20)
+        report.ratio("streams", cpu(count), ("tertulia", "node"), "<=", 0.65)
+        report.ratio("streams", cpu(count), ("tertulia", "relay"), "<=", 2.2)
+        report.at_most("streams", p99(count), "tertulia", 10)
+
+
+def capacity(stage: Stage, report: Report, options: Options) -> None:
+    """Search how many answers at 50 tokens a second one core holds, by steps of a quarter."""
+    guesses = dict(FIRST_GUESS)
+    for _ in range(options.rounds):
+        for candidate in present(TERTULIA_ITSELF, NODE, RELAY):
+            held = _search(stage, report, candidate, options, guesses[candidate.name])
+            report.add("capacity", "answers held", candidate.name, held, "p99 < 100 ms")
+            guesses[candidate.name] = max(int(held / STEP), 10)
+    report.ratio("capacity", "answers held", ("tertulia", "node"), ">=", 2)
+
+
+def _search(stage: Stage, report: Report, candidate: Candidate, options: Options, guess: int) -> int:
+    held, count, up = 0, guess, True
+    for _ in range(STEPS):
+        with stage.server(candidate) as server:
+            result = stage.measure("steady", candidate, server, streams=count, **options.step())
+        reader = result["readers"][0]
+        watch(report, f"capacity, {candidate.name}, {count} answers", result, reader)
+        if reader["p99_ms"] < TOO_LATE_MS and result["delivered"] >= OFFERED * result["offered"]:
+            if not up:
+                return count
+            held, count = count, int(count * STEP)
+        elif held:
+            return held
+        else:
+            up, count = False, int(count / STEP)
+    return held
+
+
+def flat(stage: Stage, report: Report, options: Options) -> None:
+    """Measure tokens a second of 100 answers that Claude writes as fast as they are read."""
+    for _ in range(options.rounds):
+        for candidate in present(*ALL):
+            with stage.server(candidate) as server:
+                result = stage.measure("flat", candidate, server, streams=100, **options.flat())
+            report.add("flat", "100 answers flat out", candidate.name, result["rate"], "tokens/s")
+            report.add("flat", "100 answers flat out: CPU a token", candidate.name, result["cpu_us"], "µs")
+            watch(report, f"flat, {candidate.name}", result, result)
+    report.ratio("flat", "100 answers flat out", ("tertulia", "naive"), ">=", 25)
+    report.ratio("flat", "100 answers flat out", ("tertulia", "naive-mended"), ">=", 25)
+    report.ratio("flat", "100 answers flat out", ("tertulia", "node"), ">=", 4)
+
+
+def first(stage: Stage, report: Report, options: Options) -> None:
+    """Measure the time from a request to the first text, one client at a time."""
+    for _ in range(options.rounds):
+        for candidate in present(TERTULIA_ITSELF, NAIVE, NODE, RELAY):
+            with stage.server(candidate) as server:
+                result = stage.measure("first", candidate, server, count=options.count(100))
+            report.add("first", "first text: median", candidate.name, result["p50_ms"], "ms")
+            report.add("first", "first text: p99", candidate.name, result["p99_ms"], "ms")
+    report.ratio("first", "first text: median", ("tertulia", "naive"), "<=", 0.6)

@@ -1,0 +1,52 @@
+"""Tails: the garbage collector's pauses inside the server, and the latest tokens, at half of the load for a minute."""
+
+from pathlib import Path
+
+from bench.measuring import percentile
+from bench.options import Options
+from bench.parts.streams import watch
+from bench.peers.candidates import NAIVE, TERTULIA_ITSELF, Stage
+from bench.processes import HERE, folder
+from bench.report import Report
+
+ANSWERS = 100
+ANSWER_TOKENS = 1000
+"""Each answer's length: 20 seconds; then its client asks the next one."""
+PART = "tails"
+
+
+def tails(stage: Stage, report: Report, options: Options) -> None:
+    """Watch each candidate once: the stretch is long enough to be its own repetition."""
+    for candidate in (TERTULIA_ITSELF, NAIVE):
+        with folder() as place:
+            file = place / "pauses"
+            probe = {"PYTHONPATH": f"{HERE / 'parts' / 'probe'}:{HERE.parent}", "BENCH_GC_FILE": str(file)}
+            with stage.server(candidate, probe) as server:
+                length = {"warm": 2, "seconds": 8 if options.quick else options.minutes * 60}
+                result = stage.measure(
+                    "steady", candidate, server, streams=ANSWERS, answer_tokens=ANSWER_TOKENS, **length
+                )
+            pauses = read_pauses(file, *result["window"])
+        reader = result["readers"][0]
+        watch(report, f"{PART}, {candidate.name}", result, reader)
+        for generation, found in pauses.items():
+            name = f"collections of generation {generation}"
+            report.add(PART, f"{name}: count", candidate.name, len(found))
+            report.add(PART, f"{name}: p99", candidate.name, percentile(found, 0.99), "ms")
+            report.add(PART, f"{name}: longest", candidate.name, max(found, default=0.0), "ms")
+        everything = [pause for found in pauses.values() for pause in found]
+        report.add(PART, "longest pause", candidate.name, max(everything, default=0.0), "ms")
+        report.add(PART, "a token's p99", candidate.name, reader["p99_ms"], "ms")
+        report.add(PART, "the latest token", candidate.name, reader["max_ms"], "ms")
+        report.add(PART, "delivered", candidate.name, 100 * result["delivered"] / result["offered"], "%")
+    report.at_most(PART, "longest pause", "tertulia", 20)
+
+
+def read_pauses(file: Path, begun: int, ended: int) -> dict[int, list[float]]:
+    """Read the probe's lines of a stretch of time; milliseconds, by generation."""
+    found: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for line in file.read_text().splitlines() if file.exists() else ():
+        moment, generation, milliseconds = line.split()
+        if begun <= int(moment) <= ended:
+            found[int(generation)].append(float(milliseconds))
+    return found

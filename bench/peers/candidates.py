@@ -1,0 +1,83 @@
+"""The candidates: how each one is started against the upstream."""
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import HERE, PYTHON, TERTULIA, Cores, Json, Load, Process, Server, folder, free_port, node
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is compared. `kind` is the load's: tertulia or direct."""
+
+    name: str
+    kind: str
+    program: tuple[str, ...]
+    ready: str = ""
+
+
+TERTULIA_ITSELF = Candidate("tertulia", "tertulia", (TERTULIA, "serve", "--port"), "/readyz")
+NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port"))
+MENDED = Candidate("naive-mended", "direct", (PYTHON, "-m", "bench.peers.naive", "--mended", "--port"))
+RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
+HANDWRITTEN = Candidate("handwritten", "direct", (PYTHON, "-m", "bench.peers.handwritten", "--port"))
+NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))
+
+
+def present(*candidates: Candidate) -> list[Candidate]:
+    """Leave out the Node peer where there is no Node."""
+    return [candidate for candidate in candidates if candidate is not NODE or node()]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One run's upstream and cores."""
+
+    cores: Cores
+    upstream: int
+    """The upstream's port."""
+    upstream_pid: int
+
+    @contextmanager
+    def server(
+        self, candidate: Candidate, variables: Json | None = None, place: Path | None = None
+    ) -> Generator[Server]:
+        """Start a candidate, in a folder of its own unless one is given."""
+        with ExitStack() as stack:
+            place = place or stack.enter_context(folder())
+            port = free_port()
+            claude = {"ANTHROPIC_API_KEY": "sk-ant-bench", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{self.upstream}"}
+            more = {**claude, **(variables or {})}
+            process = Process(candidate.name, [*candidate.program, str(port)], self.cores.server, place, more)
+            stack.callback(process.kill)
+            process.listening(port, candidate.ready)
+            yield Server(port, process.pid, process)
+
+    def load(self, mode: str, candidate: Candidate, *servers: Server, **options: object) -> Load:
+        """Start a load against one server, or one that is asked and others that are followed too."""
+        ports, pids = [server.port for server in servers], [server.pid for server in servers]
+        common = {"kind": candidate.kind, "ports": ports, "pids": pids, "upstream_pid": self.upstream_pid}
+        return Load(mode, self.cores.rest, **common, **options)
+
+    def measure(self, mode: str, candidate: Candidate, *servers: Server, **options: object) -> Json:
+        """Run a load to its end."""
+        load = self.load(mode, candidate, *servers, **options)
+        try:
+            return load.result()
+        finally:
+            load.kill()
+
+
+@contextmanager
+def staged(cores: Cores) -> Generator[Stage]:
+    """Start the upstream that all candidates ask."""
+    with folder() as place:
+        port = free_port()
+        upstream = Process("upstream", [PYTHON, "-m", "bench.upstream", "--port", str(port)], cores.rest, place, {})
+        try:
+            upstream.listening(port)
+            yield Stage(cores, port, upstream.pid)
+        finally:
+            upstream.kill()

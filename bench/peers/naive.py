@@ -1,0 +1,221 @@
+"""The naive peer: what a team writes in a day with Strawberry, FastAPI and the Anthropic SDK.
+
+The subscription's resolver iterates `messages.stream()`, as both documentations show, and yields an event a token;
+nothing is stored. The list has a resolver for each field of a row, and each opens a query. Fair because it is served
+as its documentation advises (uvicorn with uvloop, httptools and websockets, no access log, the SDK's client made
+once), over the same events, and its SQLite is in WAL mode as Tertulia's. `--mended` frees it of the one fault that is
+not the team's: graphql-core 3.3.2 lets the executors of single events share a cache that grows with every event.
+"""
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import anthropic
+import strawberry
+import uvicorn
+from fastapi import FastAPI
+from graphql.execution import Executor
+from strawberry.fastapi import GraphQLRouter
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from bench.peers.naive_list import Conversations
+from bench.upstream import MODEL
+
+
+@strawberry.interface
+class GenerationEvent:
+    """One event of the stream."""
+
+    sequence: int
+
+
+@strawberry.type
+class SnapshotMessage:
+    """What a snapshot holds; this peer makes none."""
+
+    text: str
+
+
+@strawberry.type
+class MessageSnapshot(GenerationEvent):
+    """For documents that ask for it."""
+
+    message: SnapshotMessage
+
+
+@strawberry.type
+class ContentBlockStarted(GenerationEvent):
+    """A block begins."""
+
+    index: int
+
+
+@strawberry.type
+class TextDelta(GenerationEvent):
+    """A token."""
+
+    index: int
+    offset: int
+    text: str
+
+
+@strawberry.type
+class ContentBlockFinished(GenerationEvent):
+    """A block is whole."""
+
+    index: int
+
+
+@strawberry.type
+class Usage:
+    """Tokens."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@strawberry.type
+class Generation:
+    """How it ended."""
+
+    status: str
+    stop_reason: str | None
+    usage: Usage | None
+
+
+@strawberry.type
+class GenerationCompleted(GenerationEvent):
+    """The end."""
+
+    generation: Generation
+
+
+@strawberry.type
+class GenerationError:
+    """What went wrong."""
+
+    code: str
+    message: str
+
+
+@strawberry.type
+class GenerationFailed(GenerationEvent):
+    """The other end."""
+
+    error: GenerationError
+
+
+@strawberry.type
+class Viewer:
+    """Who is asking."""
+
+    id: strawberry.ID
+    name: str
+
+
+@strawberry.type
+class Query:
+    """Reading."""
+
+    @strawberry.field
+    def viewer(self) -> Viewer:
+        """Who is asking."""
+        return Viewer(id=strawberry.ID(str(UUID(int=1))), name="local")
+
+    @strawberry.field
+    def conversations(self, first: int = 50) -> Annotated[Conversations, strawberry.lazy("naive_list")]:
+        """The newest ones."""
+        return Conversations(first=first)
+
+
+client = anthropic.AsyncAnthropic(api_key="sk-ant-bench", base_url=os.environ.get("ANTHROPIC_BASE_URL"))
+
+
+async def events(text: str) -> AsyncIterator[GenerationEvent]:
+    """Translate the SDK's events."""
+    sequence = offset = 0
+    async with client.messages.stream(
+        model=MODEL, max_tokens=32_000, messages=[{"role": "user", "content": text}]
+    ) as stream:
+        async for event in stream:
+            sequence += 1
+            if event.type == "content_block_start":
+                yield ContentBlockStarted(sequence=sequence, index=event.index)
+            elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+                yield TextDelta(sequence=sequence, index=event.index, offset=offset, text=event.delta.text)
+                offset += len(event.delta.text)
+            elif event.type == "content_block_stop":
+                yield ContentBlockFinished(sequence=sequence, index=event.index)
+        message = await stream.get_final_message()
+    usage = Usage(input_tokens=message.usage.input_tokens, output_tokens=message.usage.output_tokens)
+    ended = Generation(status="COMPLETED", stop_reason=message.stop_reason, usage=usage)
+    yield GenerationCompleted(sequence=sequence + 1, generation=ended)
+
+
+@strawberry.type
+class Subscription:
+    """Following."""
+
+    @strawberry.subscription
+    async def answer(self, text: str) -> AsyncGenerator[GenerationEvent, None]:
+        """Ask Claude, and hand on what comes."""
+        async for event in events(text):
+            yield event
+
+    @strawberry.subscription
+    async def idle(self) -> AsyncGenerator[GenerationEvent, None]:
+        """One event, then nothing: what an open subscription costs, without a connection to Claude."""
+        yield TextDelta(sequence=1, index=0, offset=0, text="0" * 26)
+        await asyncio.Event().wait()
+
+
+class MendedExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Gives each event a cache of its own, which is freed with it."""
+
+    def build_per_event_executor(self, payload: Any) -> Executor[Any]:
+        """Copy the executor without what earlier events left in it."""
+        executor = super().build_per_event_executor(payload)
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - the fault is in what is private
+        return executor
+
+
+def create_app(*, mended: bool) -> FastAPI:
+    """Make the application."""
+    schema = strawberry.Schema(
+        query=Query,
+        subscription=Subscription,
+        types=[
+            MessageSnapshot,
+            ContentBlockStarted,
+            TextDelta,
+            ContentBlockFinished,
+            GenerationCompleted,
+            GenerationFailed,
+        ],
+        execution_context_class=MendedExecutor if mended else None,
+    )
+    app = FastAPI()
+    app.include_router(GraphQLRouter(schema), prefix="/graphql")
+    return app
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--mended", action="store_true")
+    arguments = parser.parse_args()
+    uvicorn.run(
+        create_app(mended=arguments.mended),
+        host="127.0.0.1",
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
+        backlog=2048,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets",
+    )
