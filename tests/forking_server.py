@@ -3,6 +3,7 @@
 Run by its path: `forking_server.py SOCKET`. It ends with its standard input.
 """
 
+import gc
 import io
 import json
 import os
@@ -130,9 +131,14 @@ def accept(listener: socket.socket, running: dict[int, socket.socket], own: tupl
 if __name__ == "__main__":
     # Not the tests' folder: what is served is found by PYTHONPATH.
     del sys.path[0]
+    gc.disable()
     one_package = ("tertulia.server.app", "tertulia.server.run")
     for part in (command_module(), *(one_package if find_spec("tertulia.cli") else ("server.app", "server.serving"))):
         import_module(part)
+    # No fork has to look at what lives until the end.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(sys.argv[1])
         listening.listen(64)
