@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
@@ -54,6 +54,18 @@ class StoredViewer(Viewer):
     """A viewer who has a row in the table of users. `user_id`: its id, which conversations name as their owner."""
 
     user_id: UUID
+
+
+class FieldContext(Protocol):
+    """What `info.context` is in the resolver of a GraphQL field that the application has added.
+
+    Annotate it as `info: strawberry.Info[FieldContext]`.
+    """
+
+    @property
+    def viewer(self) -> Viewer:
+        """The authenticated caller: what `authenticate` returned, or the user who signed in."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

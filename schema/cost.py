@@ -37,6 +37,7 @@ from graphql import (
     is_abstract_type,
     is_input_object_type,
 )
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from tertulia.db.paging import DEFAULT_PAGE, MAX_PAGE
 
@@ -179,7 +180,9 @@ class _Counting:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         if any(name in field.args for name in PAGED):
             sizes = [self._number(given[name]) for name in PAGED if name in given]
-            return min(max(sizes, default=DEFAULT_PAGE), MAX_PAGE)
+            size = max(sizes, default=DEFAULT_PAGE)
+            # Resolvers of Tertulia refuse more; an application's own need not.
+            return min(size, MAX_PAGE) if _is_internal(field) else size
         if MANY in field.args and MANY in given:
             return self._length(given[MANY])
         # A connection's edges were counted with the connection.
@@ -196,3 +199,9 @@ class _Counting:
     def _length(self, node: ValueNode) -> int:
         found = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "values", None)
         return len(cast("list[object]", found)) if isinstance(found, list | tuple) else 1
+
+
+def _is_internal(field: Any) -> bool:
+    """Return whether a field is Tertulia's, and not one that the application has added."""
+    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return declared is not None and declared.origin.__module__.startswith("tertulia.")

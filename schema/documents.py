@@ -3,15 +3,27 @@
 import threading
 from asyncio import get_running_loop
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType, parse
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    parse,
+)
 from graphql.language import ExecutableDefinitionNode
 from graphql.validation import (
     ExecutableDefinitionsRule,
@@ -60,6 +72,12 @@ class Schema(strawberry.Schema):
     """Strawberry's schema, for which a document is prepared once."""
 
     execution_context_class: Any  # its declared type is unknown in part
+    own_query_fields: frozenset[str] = frozenset()
+    """Fields of `Query` that the application has added. graphql-core executes documents that select one."""
+
+    @cached_property
+    def _documents(self) -> "_Documents":
+        return _Documents()
 
     @property
     def core(self) -> GraphQLSchema:
@@ -71,10 +89,10 @@ class Schema(strawberry.Schema):
 
         `closed`: without introspection, and without errors that tell what there is.
         """
-        prepared = _documents.get(query, closed=closed)
+        prepared = self._documents.get(query, closed=closed)
         if prepared is None:
             prepare = get_running_loop().run_in_executor
-            prepared = await prepare(_worker, _documents.prepare, self._schema, query, closed)
+            prepared = await prepare(_worker, self._documents.prepare, self._schema, query, closed)
         return prepared
 
     async def answer(
@@ -108,15 +126,16 @@ class Schema(strawberry.Schema):
         if prepared.names_models:
             # They may have to be asked of Claude, and nobody holds a connection to the database meanwhile.
             await context.models.load()
-        async with context.at_one_moment() as moment:
-            executor = self.operation(prepared, variables, name, moment).executor()
-            try:
-                data, faults = await query_fast_path.execute(executor)
-                return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
-            except query_fast_path.FALLBACK_ERRORS as error:
-                # Reading has no effects. It begins at another moment, because a transaction in which a statement
-                # failed takes no more.
-                query_fast_path.record_fallback(error)
+        if self.own_query_fields.isdisjoint(_root_fields(prepared.document)):
+            async with context.at_one_moment() as moment:
+                executor = self.operation(prepared, variables, name, moment).executor()
+                try:
+                    data, faults = await query_fast_path.execute(executor)
+                    return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
+                except query_fast_path.FALLBACK_ERRORS as error:
+                    # Reading has no effects. It begins at another moment, because a transaction in which a statement
+                    # failed takes no more.
+                    query_fast_path.record_fallback(error)
         async with context.at_one_moment() as moment:
             return await self._by_core(self.operation(prepared, variables, name, moment), meant)
 
@@ -173,7 +192,6 @@ class _Documents:
         return prepared
 
 
-_documents = _Documents()
 _worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
 
@@ -195,6 +213,23 @@ def find_operation(document: DocumentNode, name: str | None) -> OperationDefinit
         if name is None or (operation.name and operation.name.value == name):
             return operation
     raise bad_request(f"operationName: the document holds no operation {name[:100]!r}." if name else "operationName")
+
+
+def _root_fields(document: DocumentNode) -> Iterator[str]:
+    """Yield the names of the fields that operations, and fragments on `Query`, select at the root."""
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode) or (
+            isinstance(node, FragmentDefinitionNode) and node.type_condition.name.value == "Query"
+        ):
+            yield from _selected_fields(node.selection_set)
+
+
+def _selected_fields(selected: SelectionSetNode) -> Iterator[str]:
+    for node in selected.selections:
+        if isinstance(node, FieldNode):
+            yield node.name.value
+        elif isinstance(node, InlineFragmentNode):
+            yield from _selected_fields(node.selection_set)
 
 
 def bad_request(message: str) -> GraphQLError:

@@ -39,7 +39,7 @@ from tertulia.schema.types import (
 )
 from tertulia.schema.viewer import Viewer
 
-__all__ = ["enums", "inputs", "schema"]
+__all__ = ["build", "enums", "inputs", "schema"]
 
 
 @shows(send.SendMessagePayload)
@@ -154,23 +154,29 @@ class Subscription:
     conversation_changes: AsyncGenerator[ConversationChange, None] = followed(changes.conversation_changes)
 
 
-schema = Schema(
-    query=Query,
-    mutation=Mutation,
-    subscription=Subscription,
-    types=[
-        *EVENTS,
-        Message,
-        TextBlock,
-        JsonBlock,
-        CompactionBlock,
-        ThinkingBlock,
-        ToolUseBlock,
-        ToolResultBlock,
-        ImageBlock,
-        DocumentBlock,
-    ],
-    exception_handlers=EXPECTED,
-    execution_context_class=BoundedExecutor,
-    config=StrawberryConfig(scalar_map=SCALARS),
-)
+def build(query: type = Query, mutation: type = Mutation) -> Schema:
+    """Build the schema of these roots."""
+    return Schema(
+        query=query,
+        mutation=mutation,
+        subscription=Subscription,
+        types=[
+            *EVENTS,
+            Message,
+            TextBlock,
+            JsonBlock,
+            CompactionBlock,
+            ThinkingBlock,
+            ToolUseBlock,
+            ToolResultBlock,
+            ImageBlock,
+            DocumentBlock,
+        ],
+        exception_handlers=EXPECTED,
+        execution_context_class=BoundedExecutor,
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+schema = build()
+"""The schema of all servers to which no fields are added."""

@@ -147,6 +147,7 @@ def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_pa
                 sent = api.send("Hello")
                 assert sent["userMessage"]["text"] == "Hello"
                 assert api.ask("{ viewer { name } }")["viewer"] == {"name": "Ada Lovelace"}
+                assert api.ask("{ greeting }") == {"greeting": "Hello, Ada Lovelace!"}
         finally:
             process.send_signal(signal.SIGTERM)
             printed = process.communicate(timeout=30)[0]
@@ -156,7 +157,17 @@ def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_pa
 
 
 def test_the_public_api_is_what_the_package_exports() -> None:
-    public = {"Image", "Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "__version__", "tool"}
+    public = {
+        "FieldContext",
+        "Image",
+        "Settings",
+        "Tertulia",
+        "ToolContext",
+        "ToolError",
+        "Viewer",
+        "__version__",
+        "tool",
+    }
     assert set(package.__all__) == public
     assert {name for name in public if getattr(package, name, None) is None} == set()
     with pytest.raises(AttributeError, match="no attribute 'Answer'"):

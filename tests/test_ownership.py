@@ -4,17 +4,20 @@ The tables below are held against the schema and the list of routes: a new field
 until it stands here.
 """
 
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import strawberry
 from client import Api, Json
 from graphql import GraphQLInputObjectType, get_named_type
 from media import image
 from people import MODE, register, signed
 from running import tertulia
 
+from tertulia.schema.own_fields import schema_with
 from tertulia.schema.root import schema
 
 SECRET = "xylophone"
@@ -148,6 +151,30 @@ def test_every_root_field_stands_in_one_of_the_tables() -> None:
     taking = {path for name, field in fields.items() for path in with_ids(field.args, name)}
     assert taking == set(PROBES)
     assert {name for name in fields if not any(path.startswith(f"{name}.") for path in taking)} == set(LISTS)
+
+
+def field_that_returns(declared: Any) -> type:
+    """Return a class with one field, such as an application adds to `Query`."""
+
+    async def own(self: object) -> Any: ...
+
+    own.__annotations__["return"] = declared
+    return strawberry.type(type("OwnQuery", (), {"own": strawberry.field(resolver=own)}))
+
+
+@pytest.mark.parametrize("name", ["Conversation", "Message", "Generation", "Attachment", "Node", "SendMessageResult"])
+def test_a_field_of_an_application_reaches_no_rows_through_a_type_of_tertulia(name: str) -> None:
+    definition: Any = schema.get_type_by_name(name)
+    declared = getattr(definition, "origin", definition)
+    with pytest.raises(TypeError, match=rf"OwnQuery\.own: returns {name}, which is a type of Tertulia"):
+        schema_with([field_that_returns(declared)])
+
+
+def test_fields_of_an_application_change_no_field_of_tertulia() -> None:
+    extended = schema_with([field_that_returns(str)])
+    lines = Counter(extended.as_str().split("\n"))
+    lines.subtract(schema.as_str().split("\n"))
+    assert [line for line, count in lines.items() if count] == ["  own: String!"]
 
 
 def test_no_root_field_gives_a_stranger_anything(two: Two) -> None:

@@ -8,11 +8,12 @@ Then open http://127.0.0.1:8000/login/ada: it signs Ada in with a cookie and sho
 
 import secrets
 
+import strawberry
 from fastapi import FastAPI, HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 
-from tertulia import Settings, Tertulia, Viewer
+from tertulia import FieldContext, Settings, Tertulia, Viewer
 
 PEOPLE = {"ada": "Ada Lovelace", "grace": "Grace Hopper"}
 SESSIONS: dict[str, str] = {}
@@ -25,7 +26,17 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
     return None if user is None else Viewer(id=user, name=PEOPLE[user])
 
 
-tertulia = Tertulia(Settings(), authenticate=who_is_asking)
+@strawberry.type
+class GreetingQuery:
+    """A field of the application, which clients select next to Tertulia's."""
+
+    @strawberry.field
+    async def greeting(self, info: strawberry.Info[FieldContext]) -> str:
+        """Greet the viewer."""
+        return f"Hello, {info.context.viewer.name}!"
+
+
+tertulia = Tertulia(Settings(), authenticate=who_is_asking, query=[GreetingQuery])
 app = FastAPI(lifespan=tertulia.lifespan)
 app.mount("/ai", tertulia.app)
 

@@ -9,16 +9,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tertulia.resolvers.context import Viewer
+    from tertulia.resolvers.context import FieldContext, Viewer
     from tertulia.server.app import Tertulia
     from tertulia.server.settings import Settings
     from tertulia.tools.base import Image, ToolContext, ToolError
     from tertulia.tools.functions import tool
 
 __version__ = version("tertulia")
-__all__ = ["Image", "Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "__version__", "tool"]
+__all__ = ["FieldContext", "Image", "Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "__version__", "tool"]
 
 _MODULES = {
+    "FieldContext": "tertulia.resolvers.context",
     "Image": "tertulia.tools.base",
     "Settings": "tertulia.server.settings",
     "Tertulia": "tertulia.server.app",

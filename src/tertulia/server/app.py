@@ -1,6 +1,6 @@
 """The application: its routes and middleware, for `tertulia serve` and for the applications that embed it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -18,12 +18,12 @@ from tertulia.db.blobs import STORE_ERRORS
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.tables import Generation
 from tertulia.ratelimit.errors import RateLimited
-from tertulia.resolvers.context import Context, Viewer
+from tertulia.resolvers.context import Context, StoredViewer, Viewer
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop
 from tertulia.schema.document_policy import Gate
-from tertulia.schema.root import schema
+from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import (
     Admitted,
     dismiss,
@@ -81,16 +81,32 @@ class Tertulia:
         app: The ASGI application, to be served or mounted.
     """
 
-    def __init__(self, settings: Settings, *, authenticate: Authenticate | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        authenticate: Authenticate | None = None,
+        query: Sequence[type] = (),
+        mutation: Sequence[type] = (),
+    ) -> None:
         """Make it; nothing is opened before `lifespan` is entered.
 
         Args:
             settings: How it serves.
             authenticate: Returns the viewer of a connection, or None for nobody. Without it, users sign in as
                 `TERTULIA_AUTH` says.
+            query: Strawberry types whose fields are added to the schema's `Query`. In their resolvers,
+                `info.context` is a `FieldContext`.
+            mutation: Strawberry types whose fields are added to the schema's `Mutation`.
+
+        Raises:
+            TypeError: An item of `query` or `mutation` is no Strawberry type, or one of its fields returns a type
+                of Tertulia.
+            ValueError: A field or a type has the name of another one in the schema.
         """
         self._settings = settings
         self._authenticate = authenticate
+        self._schema = schema_with(query, mutation)
         self._metrics = Metrics()
         self._running: Running | None = None
         self.app = self._create_app()
@@ -170,6 +186,9 @@ class Tertulia:
 
     async def _context_of(self, viewer: Viewer) -> Context:
         services = self.running.services
+        if self._authenticate is None and isinstance(viewer, StoredViewer):
+            # It is `info.context.viewer`, whose row is known. The server's own users have no row of the host's.
+            return Context(services, viewer)
         return Context(services, await stored(services.database, viewer))
 
     @property
@@ -188,7 +207,7 @@ class Tertulia:
         telemetry = tracing.of_requests()
         app = FastAPI(title="Tertulia", version=version("tertulia"), docs_url=None, redoc_url=None, telemetry=telemetry)
         endpoint: Any = GraphQLEndpoint(
-            Gate(schema, introspection=settings.introspection, trusted=settings.persisted_queries),
+            Gate(self._schema, introspection=settings.introspection, trusted=settings.persisted_queries),
             path="/graphql",
             door=lambda: self.running.door,
             page=graphiql_page,

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,7 +125,8 @@ class FromProvider:
             user = await accounts.by_subject(session, self._issuer, claims["sub"])
         if user is None:
             user = await self._welcome(claims)
-        return Identity(viewer_of(user), datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
+        viewer = replace(viewer_of(user), claims=claims)
+        return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:

@@ -1,0 +1,126 @@
+"""The schema with GraphQL fields of the application that embeds the server."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import graphql
+import strawberry
+from strawberry.exceptions import DuplicatedTypeName
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
+from strawberry.types.field import StrawberryField
+
+from tertulia.schema import root
+from tertulia.schema.documents import Schema
+
+core: Any = graphql  # its declared types are unknown in part
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The class that declares a field."""
+
+    field: StrawberryField
+    cls: type
+
+    def __str__(self) -> str:
+        return f"{self.cls.__qualname__}.{self.field.python_name}"
+
+
+def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Schema:
+    """Return a schema that has the application's fields at its roots; without any, the schema that all servers share.
+
+    Args:
+        query: Strawberry types whose fields are added to `Query`.
+        mutation: Strawberry types whose fields are added to `Mutation`.
+
+    Raises:
+        TypeError: An item is no Strawberry type, or a field returns a type of Tertulia.
+        ValueError: A field or a type has the name of another one.
+    """
+    if not query and not mutation:
+        return root.schema
+    own_queries = _own_fields("query", root.Query, query)
+    own_mutations = _own_fields("mutation", root.Mutation, mutation)
+    try:
+        schema = root.build(_merge(root.Query, query), _merge(root.Mutation, mutation))
+    except DuplicatedTypeName as error:
+        raise ValueError(_duplicate(error)) from None
+    _check_results(schema, "Query", own_queries)
+    _check_results(schema, "Mutation", own_mutations)
+    schema.own_query_fields = frozenset(own_queries)
+    return schema
+
+
+def _own_fields(argument: str, base: type, types: Sequence[type]) -> dict[str, _Owner]:
+    """Return the fields that an argument adds to a root, by their names in GraphQL."""
+    if not isinstance(types, list | tuple):
+        raise TypeError(f"{argument}: takes a list of Strawberry types, such as {argument}=[My{argument.title()}].")
+    name_of = StrawberryConfig().name_converter.from_field
+    taken = {field.python_name: _Owner(field, base) for field in _definition(base).fields}
+    names = {name_of(owner.field): owner for owner in taken.values()}
+    own: dict[str, _Owner] = {}
+    for cls in types:
+        for field in _fields(argument, cls):
+            name, owner = name_of(field), _Owner(field, cls)
+            other = names.get(name) or taken.get(field.python_name)
+            if other is not None:
+                raise ValueError(f"{owner}: `{name}` is a field of {other.cls.__qualname__} already. Rename one.")
+            names[name] = taken[field.python_name] = own[name] = owner
+    return own
+
+
+def _fields(argument: str, cls: object) -> list[StrawberryField]:
+    # A subclass that is not decorated itself has the definition of its base.
+    definition = get_object_definition(cls) if isinstance(cls, type) else None
+    if definition is None or definition.origin is not cls or definition.is_input or definition.is_interface:
+        shown = cls.__qualname__ if isinstance(cls, type) else repr(cls)[:100]
+        raise TypeError(f"{argument}: {shown} is no Strawberry type: decorate the class with @strawberry.type.")
+    return definition.fields
+
+
+def _definition(cls: type) -> StrawberryObjectDefinition:
+    return get_object_definition(cls, strict=True)
+
+
+def _merge(base: type, types: Sequence[type]) -> type:
+    merged = type(base.__name__, (base, *types), {})
+    return strawberry.type(merged, description=_definition(base).description)
+
+
+def _duplicate(error: DuplicatedTypeName) -> str:
+    classes = [cls for cls in (error.first_cls, error.second_cls) if cls and not cls.__module__.startswith("tertulia.")]
+    shown = f"{classes[0].__module__}.{classes[0].__qualname__}: " if classes else ""
+    return f"{shown}{error}. Rename the class, or give its type another `name`."
+
+
+def _check_results(schema: Schema, root_name: str, own: dict[str, _Owner]) -> None:
+    """Check that no own field leads to a type of Tertulia: who may see a row is decided where it is read, not here."""
+    fields: dict[str, Any] = cast("Any", schema.core.type_map[root_name]).fields
+    internal = {name for name, declared in root.schema.core.type_map.items() if core.is_composite_type(declared)}
+    for name, owner in own.items():
+        for type_name in _reachable(schema, fields[name]):
+            if type_name in internal:
+                raise TypeError(
+                    f"{owner}: returns {type_name}, which is a type of Tertulia. Return an id, which clients pass to "
+                    "`node`, or a type of your own."
+                )
+
+
+def _reachable(schema: Schema, field: Any) -> list[str]:
+    """Return the names of all types that a selection on a field can reach, the nearest first."""
+    names: list[str] = []
+    types = deque([core.get_named_type(field.type)])
+    while types:
+        reached = types.popleft()
+        if reached.name in names:
+            continue
+        names.append(reached.name)
+        types.extend(getattr(reached, "interfaces", ()))
+        if core.is_abstract_type(reached):
+            types.extend(schema.core.get_possible_types(reached))
+        if core.is_object_type(reached) or core.is_interface_type(reached):
+            types.extend(core.get_named_type(inner.type) for inner in reached.fields.values())
+    return names
