@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[1]
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that imports a module of bench/."""
     monkeypatch.syspath_prepend(str(ROOT))
-    return lambda name: importlib.import_module(f"bench.{name}")
+
+    def module(name: str) -> Any:
+        return importlib.import_module(f"bench.{name}")
+
+    return module
 
 
 def dataset(folder: Path) -> Path:
