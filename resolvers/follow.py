@@ -6,7 +6,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from graphql.type.scalars import GRAPHQL_MAX_INT
+from graphql import GRAPHQL_MAX_INT
 from opentelemetry import trace
 
 from tertulia.claude.tracing import QUIET, tracer

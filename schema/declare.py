@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
-from strawberry.types.base import get_object_definition
-from strawberry.types.enum import StrawberryEnumDefinition
+
+from tertulia.schema.graphql_internals import enum_definition, get_object_definition
 
 Type = TypeVar("Type", bound=type)
 
@@ -53,8 +53,7 @@ def takes(source: type, name: str) -> None:
 def named(source: EnumMeta, name: str, description: str, /, **members: str) -> None:
     """Declare the GraphQL enum of a Python one, and what each of its members means; raise KeyError for one left out."""
     strawberry.enum(source, name=name, description=description)
-    definition: StrawberryEnumDefinition = getattr(source, "__strawberry_definition__")  # noqa: B009 - Strawberry's mark
-    for value in definition.values:
+    for value in enum_definition(source).values:
         value.description = members[value.name]
 
 

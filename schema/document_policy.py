@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from graphql import GraphQLError, OperationDefinitionNode
-from graphql.execution.values import get_variable_values
+from graphql.execution import get_variable_values
 
 from tertulia.schema.cost import MAX_COST, cost_of
 from tertulia.schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation

@@ -11,7 +11,6 @@ from functools import cached_property
 from inspect import isawaitable
 from typing import Any
 
-import strawberry
 from graphql import (
     DocumentNode,
     FieldNode,
@@ -41,6 +40,7 @@ from tertulia.db.read_limit import ReadLimitExceeded, read_limit
 from tertulia.resolvers.context import Context
 from tertulia.schema import query_fast_path
 from tertulia.schema.failures import internal_error, show_error
+from tertulia.schema.graphql_internals import StrawberrySchema
 from tertulia.schema.shape import shape_problem
 from tertulia.schema.subscription_fast_path import Operation, OperationFailed, Templates
 
@@ -68,21 +68,15 @@ class Prepared:
     templates: Templates = field(default_factory=Templates)
 
 
-class Schema(strawberry.Schema):
+class Schema(StrawberrySchema):
     """Strawberry's schema, for which a document is prepared once."""
 
-    execution_context_class: Any  # its declared type is unknown in part
     own_query_fields: frozenset[str] = frozenset()
     """Fields of `Query` that the application has added. graphql-core executes documents that select one."""
 
     @cached_property
     def _documents(self) -> "_Documents":
         return _Documents()
-
-    @property
-    def core(self) -> GraphQLSchema:
-        """The schema as graphql-core knows it."""
-        return self._schema
 
     async def prepare(self, query: str, *, closed: bool = False) -> Prepared:
         """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL.
@@ -92,7 +86,7 @@ class Schema(strawberry.Schema):
         prepared = self._documents.get(query, closed=closed)
         if prepared is None:
             prepare = get_running_loop().run_in_executor
-            prepared = await prepare(_worker, self._documents.prepare, self._schema, query, closed)
+            prepared = await prepare(_worker, self._documents.prepare, self.core, query, closed)
         return prepared
 
     async def answer(
@@ -156,7 +150,7 @@ class Schema(strawberry.Schema):
         """Make an operation, whose document is valid, ready to be executed or followed."""
         executor_class = self.execution_context_class
         given = None if variables is None else dict(variables)
-        return Operation(self._schema, executor_class, prepared.document, prepared.templates, name, given, context)
+        return Operation(self.core, executor_class, prepared.document, prepared.templates, name, given, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
         """Log nothing here: `schema.failures` knows whose fault an error is."""

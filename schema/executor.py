@@ -6,17 +6,16 @@ It serves mutations, events of subscriptions, introspection, and whatever `schem
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any, cast
 
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-
 from tertulia.db.read_limit import count_shown
 from tertulia.json import encode
+from tertulia.schema.graphql_internals import StrawberryExecutor
 from tertulia.schema.turns import share_loop
 
 LONG_LIST = 4
 """Items of a list that is completed without looking at the clock."""
 
 
-class BoundedExecutor(StrawberryGraphQLCoreExecutionContext):
+class BoundedExecutor(StrawberryExecutor):
     """Executes one operation."""
 
     def complete_list_value(
@@ -52,7 +51,7 @@ class BoundedExecutor(StrawberryGraphQLCoreExecutionContext):
     @staticmethod
     def complete_leaf_value(return_type: Any, result: Any) -> Any:
         """Complete a leaf and count it."""
-        value = StrawberryGraphQLCoreExecutionContext.complete_leaf_value(return_type, result)
+        value = StrawberryExecutor.complete_leaf_value(return_type, result)
         count_value(value)
         return value
 

@@ -12,28 +12,32 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
 from inspect import iscoroutine
 from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import graphql
-from graphql import GraphQLBoolean, GraphQLString, pyutils
-from graphql.execution import collect_fields, values
-from strawberry.schema.schema_converter import GraphQLCoreConverter
-from strawberry.types import Info
+from graphql import GraphQLBoolean, GraphQLString
+from graphql.execution import get_argument_values
 
 from tertulia.db.read_limit import ReadLimitExceeded, count_shown
 from tertulia.resolvers.errors import EXPECTED_ERRORS
 from tertulia.schema.executor import count_value
+from tertulia.schema.graphql_internals import (
+    Selection,
+    declared_field,
+    field_name,
+    resolve_info,
+    resolver,
+    selected_fields,
+)
 from tertulia.schema.turns import share_loop
 
 Read = Callable[[Sequence[Any]], list[Any]]
 Executor = Any  # graphql-core's; its declared types, and those of what is in it, are unknown in part
 types: Any = graphql
-collecting: Any = collect_fields
-arguments_of: Any = values.get_argument_values
+arguments_of: Any = get_argument_values
 AS_THEY_ARE: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
 """Leaves that JSON writes as they stand, where they are of this very class."""
 MANY = 500
@@ -93,7 +97,7 @@ class Objects(NamedTuple):
     """Objects of one type behind one selection, and the results that their fields go to."""
 
     type: Any
-    selected: Any
+    selected: Selection | None
     sources: list[Any]
     results: list[dict[str, Any]]
     root: str | None
@@ -104,7 +108,7 @@ class Column(NamedTuple):
     """One field of all objects of a level: its values as the resolver gave them."""
 
     key: str
-    selected: Any
+    selected: Selection
     type: Any
     values: list[Any]
     results: list[dict[str, Any]]
@@ -129,15 +133,13 @@ async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, 
 def _without(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
     """Give the data without what faults have cost: all of it where a field of the root cannot be null."""
     root = executor.schema.query_type
-    collected = collecting.collect_fields(
-        executor.schema, executor.fragments, executor.variable_values, root, executor.operation
-    )
+    selected = selected_fields(executor, root)
     for key in faults:
-        field = root.fields[collected.grouped_field_set[key][0].node.name.value]
+        field = root.fields[field_name(selected[key])]
         if types.is_non_null_type(field.type):
             return None
         data[key] = None
-    return {key: data[key] for key in collected.grouped_field_set}
+    return {key: data[key] for key in selected}
 
 
 async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exception]) -> list[Column]:
@@ -167,13 +169,8 @@ def _count(column: Column) -> None:
 
 
 def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception]) -> Iterator[Column]:
-    common = (executor.schema, executor.fragments, executor.variable_values)
-    if objects.selected is None:
-        collected = collecting.collect_fields(*common, objects.type, executor.operation)
-    else:
-        collected = collecting.collect_subfields(*common, executor.operation, objects.type, objects.selected)
-    for key, selected in collected.grouped_field_set.items():
-        name = selected[0].node.name.value
+    for key, selected in selected_fields(executor, objects.type, objects.selected).items():
+        name = field_name(selected)
         if name == "__typename":
             names = [objects.type.name] * len(objects.sources)
             yield Column(key, selected, GraphQLString, names, objects.results, objects.root or key)
@@ -192,25 +189,19 @@ def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception])
             yield Column(key, selected, field.type, values, objects.results, root)
 
 
-def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Any) -> Read:
-    shown = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-    if shown.is_basic_field:
-        attribute = attrgetter(shown.python_name)
+def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Selection) -> Read:
+    """Return the function that reads a field of all objects of a level."""
+    declared = declared_field(field)
+    if declared.is_basic_field:
+        attribute = attrgetter(declared.python_name)
         return lambda sources: list(map(attribute, sources))
-    given: dict[str, Any] = arguments_of(field, selected[0].node, executor.variable_values) if field.args else {}
-    # The path is not an object's own, and no resolver of ours reads it: errors are graphql-core's to tell.
-    path = pyutils.Path(None, key, parent.name)
-    info = executor.build_resolve_info(field, [details.node for details in selected], parent, path)
-    if given or shown.extensions:
+    arguments: dict[str, Any] = arguments_of(field, selected[0].node, executor.variable_values) if field.args else {}
+    info = resolve_info(executor, field, parent, key, selected)
+    if arguments or declared.extensions:
+        # Strawberry converts arguments, and calls extensions.
         resolve = field.resolve
-        return lambda sources: [resolve(source, info, **given) for source in sources]
-    resolver = shown.base_resolver
-    function = resolver.wrapped_func
-    if resolver.info_parameter:
-        function = partial(function, info=Info(_raw_info=info, _field=shown))
-    if resolver.root_parameter:
-        return lambda sources: [function(root=source) for source in sources]
-    return lambda sources: [function() for _ in sources]
+        return lambda sources: [resolve(source, info, **arguments) for source in sources]
+    return lambda sources: list(map(resolver(declared, info), sources))
 
 
 async def _awaited(columns: list[Column], faults: dict[str, Exception]) -> None:
@@ -259,7 +250,7 @@ class _Completion(NamedTuple):
     """The completion of one field's values (GraphQL specification, CompleteValue), all of them at once."""
 
     executor: Executor
-    selected: Any
+    selected: Selection
     below: dict[Any, Objects]
     root: str
 
@@ -310,4 +301,4 @@ class _Completion(NamedTuple):
         raise self._fall_back(FallbackReason.UNKNOWN_TYPE)
 
     def _fall_back(self, reason: FallbackReason) -> FallBack:
-        return FallBack(reason, self.selected[0].node.name.value)
+        return FallBack(reason, field_name(self.selected))

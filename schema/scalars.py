@@ -7,11 +7,15 @@ from decimal import Decimal
 
 from strawberry.exceptions import StrawberryInputCoercionError
 from strawberry.scalars import JSON
-from strawberry.schema.types.base_scalars import DateDefinition, DateTimeDefinition, DecimalDefinition
-from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, clean
+from tertulia.schema.graphql_internals import (
+    DEFAULT_SCALAR_REGISTRY,
+    DateDefinition,
+    DateTimeDefinition,
+    DecimalDefinition,
+)
 
 MAX_QUOTED = 60
 """Characters of a wrong value that an error message quotes."""

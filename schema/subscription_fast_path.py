@@ -14,12 +14,12 @@ from typing import Any
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, GraphQLObjectType, GraphQLSchema, execution
 from graphql.execution import Executor
-from graphql.execution.collect_fields import collect_fields, collect_subfields
 
 from tertulia.db.read_limit import read_limit
 from tertulia.json import encode
 from tertulia.resolvers.follow import EventStream, Push
 from tertulia.schema.failures import show_error
+from tertulia.schema.graphql_internals import field_name, selected_fields
 from tertulia.schema.results import response
 from tertulia.streams.events import (
     ContentBlockFinished,
@@ -164,13 +164,10 @@ def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str
     root_type, shown = executor.schema.subscription_type, executor.schema.get_type(type_name)
     if root_type is None or not isinstance(shown, GraphQLObjectType):
         return None
-    common = (executor.schema, executor.fragments, executor.variable_values)
-    roots = collect_fields(*common, root_type, executor.operation).grouped_field_set
-    (root, details), *others = roots.items()
+    (root, selection), *others = selected_fields(executor, root_type).items()
     if others:
         return None
-    fields = collect_subfields(*common, executor.operation, shown, details).grouped_field_set
-    names = {key: same[0].node.name.value for key, same in fields.items()}
+    names = {key: field_name(same) for key, same in selected_fields(executor, shown, selection).items()}
     return (root, names) if names.keys() and set(names.values()) <= {*FIELDS, "__typename"} else None
 
 

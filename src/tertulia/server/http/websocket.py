@@ -12,12 +12,6 @@ from typing import Any, cast
 
 from graphql import GraphQLError
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from strawberry.http.exceptions import WebSocketDisconnected
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
-    BaseGraphQLTransportWSHandler,
-    Operation,
-)
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
 
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.json import encode
@@ -28,6 +22,12 @@ from tertulia.schema.document_policy import Admitted as AdmittedDocument
 from tertulia.schema.document_policy import Gate
 from tertulia.schema.documents import Schema, is_subscription, ours
 from tertulia.schema.failures import internal_error, show_error
+from tertulia.schema.graphql_internals import (
+    BaseGraphQLTransportWSHandler,
+    SocketMessage,
+    SocketOperation,
+    WebSocketDisconnected,
+)
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
 from tertulia.server.auth.authenticator import Admitted, AtTheDoor, Door
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
@@ -99,7 +99,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if checked["type"] == "ping":
             await self.send_message(_echo(checked))
         else:
-            await super().handle_message(cast("Message", checked))
+            await super().handle_message(cast("SocketMessage", checked))
         # Receiving a message that has arrived and writing to a buffer with space do not suspend this task: without
         # this, a client that sends thousands of messages at once holds the loop.
         await asyncio.sleep(0)
@@ -159,7 +159,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         payload["query"] = text
         await super().handle_subscribe(message)
 
-    async def run_operation(self, operation: Operation[Context, None]) -> None:
+    async def run_operation(self, operation: SocketOperation[Context, None]) -> None:
         """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
         schema = ours(self.schema)
         try:
@@ -175,7 +175,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except OperationFailed as failed:
             await self._fail(operation, failed.errors)
 
-    async def _follow(self, operation: Operation[Context, None], schema: Schema, document: AdmittedDocument) -> None:
+    async def _follow(
+        self, operation: SocketOperation[Context, None], schema: Schema, document: AdmittedDocument
+    ) -> None:
         begin = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
         asked = schema.operation(document.prepared, operation.variables, operation.operation_name, self.context)
 
@@ -193,7 +195,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                     await asyncio.sleep(0)
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _answer(self, operation: Operation[Context, None], schema: Schema, document: AdmittedDocument) -> None:
+    async def _answer(
+        self, operation: SocketOperation[Context, None], schema: Schema, document: AdmittedDocument
+    ) -> None:
         result = await schema.answer(document.prepared, operation.variables, operation.operation_name, self.context)
         if result.data is None and all(error.path is None for error in result.errors or ()):
             # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
@@ -202,7 +206,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await operation.send_next(result)
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _fail(self, operation: Operation[Context, None], errors: Sequence[GraphQLError]) -> None:
+    async def _fail(self, operation: SocketOperation[Context, None], errors: Sequence[GraphQLError]) -> None:
         with suppress(WebSocketDisconnected, RuntimeError):
             await operation.send_initial_errors([show_error(error) for error in errors])
 

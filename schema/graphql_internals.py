@@ -1,0 +1,142 @@
+"""The private parts of Strawberry and graphql-core that Tertulia relies on. No other module imports any.
+
+Both libraries may change them in any release, so `pyproject.toml` bounds their versions. Each part says what it relies
+on, and tests/test_graphql_internals.py names those that a new version lacks.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import strawberry
+from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, pyutils
+from graphql.execution import Executor
+from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.schema.types.base_scalars import DateDefinition, DateTimeDefinition, DecimalDefinition
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+)
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation as SocketOperation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message as SocketMessage
+from strawberry.types import Info
+from strawberry.types.base import get_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+
+__all__ = [
+    "DEFAULT_SCALAR_REGISTRY",
+    "BaseGraphQLTransportWSHandler",
+    "DateDefinition",
+    "DateTimeDefinition",
+    "DecimalDefinition",
+    "Selection",
+    "SocketMessage",
+    "SocketOperation",
+    "StrawberryExecutor",
+    "StrawberrySchema",
+    "WebSocketDisconnected",
+    "declared_field",
+    "enum_definition",
+    "field_name",
+    "get_object_definition",
+    "resolve_info",
+    "resolver",
+    "selected_fields",
+]
+
+Selection = list[FieldDetails]
+"""The nodes of one response key. Relies on `FieldDetails.node`."""
+
+StrawberryExecutor = StrawberryGraphQLCoreExecutionContext
+"""What executes one operation of a Strawberry schema.
+
+`schema.executor` overrides `complete_list_value`, `complete_awaitable_value` and `complete_leaf_value`, and relies on
+their parameters. The fast paths rely on the attributes `schema`, `fragments`, `variable_values`, `operation` and
+`root_value`.
+"""
+
+
+ResolveInfo = GraphQLResolveInfo[Any]
+
+
+class StrawberrySchema(strawberry.Schema):
+    """Strawberry's schema with access to that of graphql-core. Relies on `Schema._schema`."""
+
+    execution_context_class: Any  # its declared type is unknown in part
+
+    @property
+    def core(self) -> GraphQLSchema:
+        """The schema as graphql-core knows it."""
+        return self._schema
+
+
+def selected_fields(
+    executor: Executor[Any], type_: GraphQLObjectType, selection: Selection | None = None
+) -> dict[str, Selection]:
+    """Return the fields that a selection asks of a type, by response key: fragments and directives are applied.
+
+    Relies on `collect_fields` and `collect_subfields` of `graphql.execution.collect_fields`, and on the
+    `grouped_field_set` of their result.
+
+    Args:
+        executor: That of the operation.
+        type_: The type of an object.
+        selection: The field that the object is in; None for the root.
+    """
+    common = (executor.schema, executor.fragments, executor.variable_values)
+    if selection is None:
+        return collect_fields(*common, type_, executor.operation).grouped_field_set
+    return collect_subfields(*common, executor.operation, type_, selection).grouped_field_set
+
+
+def field_name(selection: Selection) -> str:
+    """Return the name of a selected field in the schema."""
+    return selection[0].node.name.value
+
+
+def declared_field(field: GraphQLField) -> StrawberryField:
+    """Return the Strawberry field of a field of graphql-core.
+
+    Relies on `GraphQLCoreConverter.DEFINITION_BACKREF`; `schema.query_fast_path` relies on the field's
+    `is_basic_field`, `python_name` and `extensions`.
+    """
+    declared: StrawberryField = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+    return declared
+
+
+def resolve_info(
+    executor: Any, field: GraphQLField, parent: GraphQLObjectType, key: str, selection: Selection
+) -> ResolveInfo:
+    """Return the info of a field, for all objects of a level: its path is not that of any one of them.
+
+    Relies on `Executor.build_resolve_info`.
+    """
+    nodes = [details.node for details in selection]
+    info: ResolveInfo = executor.build_resolve_info(field, nodes, parent, pyutils.Path(None, key, parent.name))
+    return info
+
+
+def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Any], Any]:
+    """Return the function that resolves a field without arguments for an object.
+
+    Relies on `StrawberryField.base_resolver`, on the resolver's `wrapped_func`, `info_parameter` and `root_parameter`,
+    and on the parameters of `Info`.
+    """
+    field: Any = declared
+    base = field.base_resolver
+    function = base.wrapped_func
+    if base.info_parameter:
+        function = partial(function, info=Info(_raw_info=info, _field=declared))
+    if base.root_parameter:
+        return lambda source: function(root=source)
+    return lambda _: function()
+
+
+def enum_definition(enum: type) -> StrawberryEnumDefinition:
+    """Return Strawberry's definition of an enum. Relies on the attribute that Strawberry sets on the class."""
+    definition: StrawberryEnumDefinition = getattr(enum, "__strawberry_definition__")  # noqa: B009 - typed as Any
+    return definition
