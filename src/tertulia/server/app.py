@@ -1,6 +1,6 @@
 """The application: its routes and middleware, for `tertulia serve` and for the applications that embed it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -8,41 +8,28 @@ from uuid import UUID
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.requests import Request
 from strawberry import ID
 
-from tertulia.db.blobs import STORE_ERRORS
-from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.tables import Generation
-from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context, StoredViewer, Viewer
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop
 from tertulia.schema.document_policy import Gate
 from tertulia.schema.own_fields import schema_with
-from tertulia.server.auth.authenticator import (
-    Admitted,
-    dismiss,
-    refuse_fault,
-    refuse_for_now,
-    refuse_full,
-    refuse_too_many,
-    refuse_unknown,
-)
+from tertulia.server.auth.authenticator import Admitted
 from tertulia.server.auth.host import Authenticate, HostUsers, stored
-from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.auth.routes import accounts_router
 from tertulia.server.auth.sessions import SignIns
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
+from tertulia.server.http.error_handlers import ERROR_HANDLERS
 from tertulia.server.http.graphql import GraphQLEndpoint
 from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
-from tertulia.server.http.rest import refuse_invalid, rest_router
+from tertulia.server.http.rest import rest_router
 from tertulia.server.http.transfer import export_router, import_router
 from tertulia.server.runtime.shutdown import drained_on_sigterm
 from tertulia.server.services import IdentitiesOf, Running, start
@@ -53,15 +40,6 @@ from tertulia.server.telemetry.metrics import Metrics, metrics_router
 from tertulia.streams.events import GenerationEvent
 
 LONGEST_REQUEST_ID = 128
-REFUSALS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    Unauthenticated: refuse_unknown,
-    RequestValidationError: refuse_invalid,
-    Unavailable: refuse_for_now,
-    RateLimited: refuse_too_many,
-    ClientDisconnect: dismiss,
-    **dict.fromkeys((*DATABASE_ERRORS, *STORE_ERRORS), refuse_full),
-    Exception: refuse_fault,
-}
 
 
 def _is_request_id(given: str) -> bool:
@@ -219,7 +197,7 @@ class Tertulia:
         app.include_router(health_router(self._check))
         app.include_router(metrics_router(self._metrics))
         mount_assets(app)
-        for error, answer in REFUSALS.items():
+        for error, answer in ERROR_HANDLERS.items():
             app.add_exception_handler(error, answer)
         self._add_middleware(app)
         return app

@@ -35,6 +35,7 @@ from tertulia.server.auth.oidc import FromProvider
 from tertulia.server.auth.providers import Alone, Identities, SignedIn, viewer_of
 from tertulia.server.auth.sessions import SignIns
 from tertulia.server.auth.throttle import Guesses, LocalFailures, RedisFailures
+from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.runtime.gc import collect_when_idle
@@ -75,8 +76,12 @@ class Running:
     leaving: bool = False
 
     async def admit(self, request: Request) -> Admitted:
-        """Let one request in; raises Unauthenticated, RateLimited."""
-        return await self.door.request(request)
+        """Authenticate a request outside of GraphQL, and count it; raises Unauthenticated, RateLimited."""
+        admitted = await self.door.admit(request)
+        limits, viewer = self.services.limits, admitted.context.viewer
+        note_viewer(request.scope, limits, viewer.user_id)
+        await limits.check_request(viewer.user_id)
+        return admitted
 
     async def context(self, request: Request) -> Context:
         """Return the context of one request; raises Unauthenticated, RateLimited."""

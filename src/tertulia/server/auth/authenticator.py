@@ -2,32 +2,23 @@
 
 import asyncio
 import logging
-import math
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from asgi_correlation_id import correlation_id
-from graphql import GraphQLError
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import HTTPConnection
 from strawberry.fastapi import BaseContext
 
 from tertulia.db.errors import DATABASE_ERRORS
-from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context, Services, StoredViewer
-from tertulia.schema.failures import internal_error, storage_error
 from tertulia.server.auth.providers import Credentials, Identities, Identity, Unauthenticated, Unavailable
-from tertulia.server.http.middleware import ALWAYS, REQUEST_ID, note_viewer
-from tertulia.storage import CODE, MESSAGE, is_storage_full
 from tertulia.streams.notifier import Bells
 
 logger = logging.getLogger("tertulia.admission")
 
 LOOK_AGAIN = 60.0
 """Seconds after which a socket is looked at, should the bell of a revocation have been lost."""
-COME_BACK = {"Retry-After": "5"}
 SIGNED_OUT = "signed_out"
 """The signal that something of a user's was revoked, or of everybody's."""
 EVERYBODY = UUID(int=0)
@@ -63,14 +54,6 @@ class Door:
         address = connection.client.host if connection.client else None
         context = Context(self._services, identity.viewer, address, connection.scope.get("root_path", ""))
         return Admitted(context, identity, credentials, self)
-
-    async def request(self, connection: HTTPConnection) -> Admitted:
-        """Let a request of REST's in; raise Unauthenticated, RateLimited."""
-        admitted = await self.admit(connection)
-        limits, viewer = admitted.context.services.limits, admitted.context.viewer
-        note_viewer(connection.scope, limits, viewer.user_id)
-        await limits.check_request(viewer.user_id)
-        return admitted
 
     async def lapsed(self, admitted: Admitted) -> None:
         """Wait until what somebody was let in by expires or is revoked."""
@@ -108,61 +91,6 @@ class Door:
     def ring(self, viewer: StoredViewer) -> None:
         """Look again at what is open of somebody's, in every process."""
         self._services.signals.send(SIGNED_OUT, viewer.user_id)
-
-
-async def refuse_unknown(_request: Request, error: Exception) -> Response:
-    """Answer a request of nobody's (RFC 6750, section 3)."""
-    if not isinstance(error, Unauthenticated):
-        raise error
-    shown = {"source": "tertulia", "code": "UNAUTHENTICATED", "message": error.message}
-    return JSONResponse({"error": shown}, 401, challenge(error))
-
-
-async def refuse_for_now(_request: Request, error: Exception) -> Response:
-    """Answer a request whose sender cannot be told for now."""
-    shown = {"source": "tertulia", "code": "UNAVAILABLE", "message": str(error)}
-    return JSONResponse({"error": shown}, 503, COME_BACK)
-
-
-async def refuse_full(_request: Request, error: Exception) -> Response:
-    """Answer a request that stores something while the disk is full; all other errors go on to `refuse_fault`."""
-    if not is_storage_full(error):
-        raise error
-    storage_error(GraphQLError(""), error)
-    return JSONResponse({"error": {"source": "tertulia", "code": CODE, "message": MESSAGE}}, 507)
-
-
-async def refuse_fault(_request: Request, error: Exception) -> Response:
-    """Answer what is our fault: a trace id, and no detail."""
-    shown = internal_error(error)
-    told = {"source": "tertulia", "code": "INTERNAL_SERVER_ERROR", "message": shown.message}
-    # This is answered outside of all middleware, and uvicorn closes the connection then.
-    headers = ALWAYS | {REQUEST_ID: correlation_id.get() or "", "Connection": "close"}
-    return JSONResponse({"error": {**told, "trace_id": (shown.extensions or {}).get("traceId")}}, 500, headers)
-
-
-async def dismiss(_request: Request, _error: Exception) -> Response:
-    """Answer who left in the middle of a request: that is no fault of ours, and nobody reads it."""
-    return Response(status_code=400)
-
-
-async def refuse_too_many(_request: Request, error: Exception) -> Response:
-    """Answer a request over a limit (RFC 6585, section 4)."""
-    if not isinstance(error, RateLimited):
-        raise error
-    shown = {"source": "tertulia", "code": "RATE_LIMITED", "message": error.message}
-    return JSONResponse({"error": shown}, 429, retry_after(error))
-
-
-def retry_after(error: RateLimited) -> dict[str, str]:
-    """Give the header that says when to come back, in whole seconds."""
-    return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
-
-
-def challenge(error: Unauthenticated) -> dict[str, str]:
-    """Give the header that says how to come in."""
-    told = ', error="invalid_token"' if error.given else ""
-    return {"WWW-Authenticate": f'Bearer realm="tertulia"{told}'}
 
 
 class AtTheDoor(BaseContext):

@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tertulia.server.http.middleware import route_path
+from tertulia.server.http.problems import envelope
 
 GRAPHQL = "/graphql"
 IDENTITY = "identity"
@@ -26,8 +27,7 @@ class PlainBodies:
             await self._app(scope, receive, send)
             return
         message = f"Content-Encoding: {encoding[:MAX_QUOTED]!r} is not accepted; send the body uncompressed."
-        shown = {"source": "tertulia", "code": "UNSUPPORTED_MEDIA_TYPE", "message": message}
-        body: dict[str, object] = {"error": shown}
+        body = envelope("UNSUPPORTED_MEDIA_TYPE", message)
         if route_path(scope) == GRAPHQL:
             body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}
         await JSONResponse(body, 415, {"Accept-Encoding": IDENTITY})(scope, receive, send)

@@ -22,7 +22,7 @@ from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscripti
 from tertulia.schema.failures import internal_error, storage_error
 from tertulia.schema.results import response
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
-from tertulia.server.auth.authenticator import COME_BACK, Admitted, AtTheDoor, Door, challenge, retry_after
+from tertulia.server.auth.authenticator import Admitted, AtTheDoor, Door
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.http.graphql_request import (
     JSON_TYPE,
@@ -35,6 +35,7 @@ from tertulia.server.http.graphql_request import (
     read_body,
 )
 from tertulia.server.http.negotiation import preferred
+from tertulia.server.http.problems import TRY_AGAIN, challenge, retry_after
 from tertulia.server.http.streams import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 from tertulia.server.http.websocket import SocketHandler
 from tertulia.storage import is_storage_full
@@ -206,7 +207,7 @@ async def _admit(request: Request, door: Door) -> Admitted:
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
     except Unavailable as away:
-        raise RequestRefused(503, str(away), code="INTERNAL_SERVER_ERROR", **COME_BACK) from None
+        raise RequestRefused(503, str(away), code="INTERNAL_SERVER_ERROR", **TRY_AGAIN) from None
     except RateLimited as limited:
         raise _too_many(limited) from None
     return admitted

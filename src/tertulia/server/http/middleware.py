@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tertulia.ratelimit.limits import Limits
+from tertulia.server.http.problems import problem
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -88,8 +88,7 @@ class LoopbackHosts:
             await send({"type": "websocket.close", "code": 1008, "reason": "Forbidden host"})
             return
         message = "In the mode `local` this server answers to names of this machine alone; see TERTULIA_CORS_ORIGINS."
-        shown = {"source": "tertulia", "code": "FORBIDDEN_HOST", "message": message}
-        await JSONResponse({"error": shown}, 403)(scope, receive, send)
+        await problem(403, "FORBIDDEN_HOST", message)(scope, receive, send)
 
 
 def note_viewer(scope: Scope, limits: Limits, viewer_id: UUID) -> None:

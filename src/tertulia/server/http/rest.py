@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -22,7 +21,8 @@ from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, Expected
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send
-from tertulia.server.auth.authenticator import Admitted, retry_after
+from tertulia.server.auth.authenticator import Admitted
+from tertulia.server.http.problems import envelope, problem, too_many_requests
 from tertulia.server.http.streams import SSE, Framing, ResultStream
 from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
 
@@ -68,14 +68,6 @@ class ChatResponse(BaseModel):
         description="Why the answer ended, in the Messages API's words: `end_turn` for a whole one, `max_tokens` for "
         "one that was cut off, `refusal` where Claude declined to answer or to go on. `stopped`: a user stopped it."
     )
-
-
-async def refuse_invalid(_request: Request, error: Exception) -> Response:
-    """Say what of a request is wrong, in FastAPI's form; what was sent is not sent back: JSON may not even hold it."""
-    if not isinstance(error, RequestValidationError):
-        raise error
-    found = [{name: problem[name] for name in ("loc", "msg", "type")} for problem in error.errors()]
-    return JSONResponse({"detail": found}, 422)
 
 
 def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
@@ -167,16 +159,14 @@ async def _until_end(events: AsyncGenerator[GenerationEvent]) -> list[Generation
 
 
 def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
-    """Say that the answer goes on once its tools have given results, which needs GraphQL."""
-    shown = {
-        "source": "tertulia",
-        "code": "TOOL_RESULTS_REQUIRED",
-        "message": "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
-        "generation_id": str(sent.generation.id),
-        "tool_use_ids": [block["id"] for block in event.tool_uses.values()],
-        "expires_at": event.expires_at.isoformat(),
-    }
-    return {"error": shown}
+    """Return the error of an answer that goes on once its tools have given results, which needs GraphQL."""
+    return envelope(
+        "TOOL_RESULTS_REQUIRED",
+        "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
+        generation_id=str(sent.generation.id),
+        tool_use_ids=[block["id"] for block in event.tool_uses.values()],
+        expires_at=event.expires_at.isoformat(),
+    )
 
 
 async def _sse(context: Context, sent: SendMessagePayload, seat: AsyncExitStack) -> AsyncGenerator[bytes]:
@@ -239,15 +229,12 @@ def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
             detail = [{"loc": ["body", name], "msg": f"{name}: {message}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
-            return JSONResponse({"error": {"source": "tertulia", "code": "NOT_FOUND", "message": error.message}}, 404)
+            return problem(404, "NOT_FOUND", error.message)
         case ConversationBusy():
-            shown = {"source": "tertulia", "code": "CONVERSATION_BUSY", "message": error.message}
-            return JSONResponse({"error": {**shown, "generation_id": str(error.generation.id)}}, 409)
+            return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
         case BudgetExceeded():
-            shown = {"source": "tertulia", "code": "BUDGET_EXCEEDED", "message": error.message}
-            return JSONResponse({"error": {**shown, "resets_at": error.resets_at.isoformat()}}, 402)
+            return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
         case RateLimited():
-            shown = {"source": "tertulia", "code": "RATE_LIMITED", "message": error.message}
-            return JSONResponse({"error": shown}, 429, retry_after(error))
+            return too_many_requests(error)
         case _:
-            return JSONResponse({"error": {"source": "tertulia", "code": "REFUSED", "message": error.message}}, 400)
+            return problem(400, "REFUSED", error.message)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from tertulia.server.http.multipart import MalformedForm, MultipartReader
+from tertulia.server.http.problems import problem
 
 AROUND = 64 * 1024
 """Bytes of a request besides its file."""
@@ -41,8 +42,7 @@ class Refused(Exception):
 
     def response(self) -> JSONResponse:
         """Give what is answered."""
-        shown = {"source": "tertulia", "code": self.code, "message": self.message}
-        return JSONResponse({"error": shown}, self.status)
+        return problem(self.status, self.code, self.message)
 
 
 def check_origin(request: Request, allowed: Sequence[str]) -> None:

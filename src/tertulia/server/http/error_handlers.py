@@ -1,0 +1,75 @@
+"""The responses to exceptions that a route does not handle itself."""
+
+from collections.abc import Awaitable, Callable
+
+from asgi_correlation_id import correlation_id
+from fastapi.exceptions import RequestValidationError
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from tertulia.db.blobs import STORE_ERRORS
+from tertulia.db.errors import DATABASE_ERRORS
+from tertulia.ratelimit.errors import RateLimited
+from tertulia.schema.failures import internal_error, storage_error
+from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.http.middleware import ALWAYS, REQUEST_ID
+from tertulia.server.http.problems import TRY_AGAIN, challenge, problem, too_many_requests
+from tertulia.storage import CODE, MESSAGE, is_storage_full
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """Answer an invalid request in FastAPI's form, without its input: JSON may be unable to hold it."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    details = [{name: detail[name] for name in ("loc", "msg", "type")} for detail in error.errors()]
+    return JSONResponse({"detail": details}, 422)
+
+
+async def _unauthenticated(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Unauthenticated):
+        raise error
+    return problem(401, "UNAUTHENTICATED", error.message, challenge(error))
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return problem(503, "UNAVAILABLE", str(error), TRY_AGAIN)
+
+
+async def _rate_limited(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RateLimited):
+        raise error
+    return too_many_requests(error)
+
+
+async def _disconnected(_request: Request, _error: Exception) -> Response:
+    """Answer a client that left in the middle of its request: that is not an error of the server."""
+    return Response(status_code=400)
+
+
+async def _storage_failed(_request: Request, error: Exception) -> Response:
+    """Answer a request that stores something on a full disk; all other errors go on to `_failed`."""
+    if not is_storage_full(error):
+        raise error
+    storage_error(GraphQLError(""), error)
+    return problem(507, CODE, MESSAGE)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    """Answer an unexpected error with a trace id and no detail."""
+    shown = internal_error(error)
+    # This is answered outside of all middleware, and uvicorn closes the connection then.
+    headers = ALWAYS | {REQUEST_ID: correlation_id.get() or "", "Connection": "close"}
+    trace_id = (shown.extensions or {}).get("traceId")
+    return problem(500, "INTERNAL_SERVER_ERROR", shown.message, headers, trace_id=trace_id)
+
+
+ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    Unauthenticated: _unauthenticated,
+    RequestValidationError: _invalid,
+    Unavailable: _unavailable,
+    RateLimited: _rate_limited,
+    ClientDisconnect: _disconnected,
+    **dict.fromkeys((*DATABASE_ERRORS, *STORE_ERRORS), _storage_failed),
+    Exception: _failed,
+}

@@ -1,0 +1,46 @@
+"""Responses to requests that fail, on all routes but GraphQL's: one JSON envelope, with a code for programs."""
+
+import math
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from tertulia.ratelimit.errors import RateLimited
+from tertulia.server.auth.providers import Unauthenticated
+
+TRY_AGAIN = {"Retry-After": "5"}
+"""Headers of a 503, when it is not known how long the cause lasts."""
+
+
+def envelope(code: str, message: str, **details: Any) -> dict[str, Any]:
+    """Return the body of an error.
+
+    Args:
+        code: The error for programs, in capitals.
+        message: The error for people.
+        details: Further entries.
+    """
+    return {"error": {"source": "tertulia", "code": code, "message": message, **details}}
+
+
+def problem(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None, **details: Any
+) -> JSONResponse:
+    """Return the response of an error."""
+    return JSONResponse(envelope(code, message, **details), status, headers)
+
+
+def too_many_requests(error: RateLimited) -> JSONResponse:
+    """Return the response to a request over a limit (RFC 6585, section 4)."""
+    return problem(429, "RATE_LIMITED", error.message, retry_after(error))
+
+
+def retry_after(error: RateLimited) -> dict[str, str]:
+    """Return the header with the time after which there is more, in whole seconds."""
+    return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
+
+
+def challenge(error: Unauthenticated) -> dict[str, str]:
+    """Return the header of a 401 (RFC 6750, section 3)."""
+    details = ', error="invalid_token"' if error.given else ""
+    return {"WWW-Authenticate": f'Bearer realm="tertulia"{details}'}
