@@ -37,9 +37,9 @@ from graphql import (
     is_abstract_type,
     is_input_object_type,
 )
-from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from tertulia.db.paging import DEFAULT_PAGE, MAX_PAGE
+from tertulia.schema.graphql_internals import declaring_module
 
 named_type: Any = graphql.get_named_type  # its declared type is unknown in part
 MAX_COST = 30_000
@@ -203,5 +203,5 @@ class _Counting:
 
 def _is_internal(field: Any) -> bool:
     """Return whether a field is Tertulia's, and not one that the application has added."""
-    declared = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    return declared is not None and declared.origin.__module__.startswith("tertulia.")
+    module = declaring_module(field)
+    return module is not None and module.startswith("tertulia.")

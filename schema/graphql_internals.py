@@ -23,7 +23,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation as SocketOperation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message as SocketMessage
 from strawberry.types import Info
-from strawberry.types.base import get_object_definition
+from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
@@ -37,9 +37,11 @@ __all__ = [
     "SocketMessage",
     "SocketOperation",
     "StrawberryExecutor",
+    "StrawberryObjectDefinition",
     "StrawberrySchema",
     "WebSocketDisconnected",
     "declared_field",
+    "declaring_module",
     "enum_definition",
     "field_name",
     "get_object_definition",
@@ -106,6 +108,15 @@ def declared_field(field: GraphQLField) -> StrawberryField:
     """
     declared: StrawberryField = field.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
     return declared
+
+
+def declaring_module(field: GraphQLField) -> str | None:
+    """Return the module of the class that declares a field; None for a field of introspection.
+
+    Relies on `StrawberryField.origin`.
+    """
+    declared: Any = field.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
+    return None if declared is None else str(declared.origin.__module__)
 
 
 def resolve_info(

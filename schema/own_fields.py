@@ -9,11 +9,11 @@ import graphql
 import strawberry
 from strawberry.exceptions import DuplicatedTypeName
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 from strawberry.types.field import StrawberryField
 
 from tertulia.schema import root
 from tertulia.schema.documents import Schema
+from tertulia.schema.graphql_internals import StrawberryObjectDefinition, get_object_definition
 
 core: Any = graphql  # its declared types are unknown in part
 

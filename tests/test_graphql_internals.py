@@ -87,7 +87,7 @@ def test_each_private_attribute_that_is_relied_on_exists() -> None:
     relied_on = {
         "the executor": (executor, "schema fragments variable_values operation root_value context_value"),
         "the executor's variables": (executor.variable_values, "coerced"),
-        "StrawberryField": (basic, "is_basic_field python_name extensions base_resolver"),
+        "StrawberryField": (basic, "is_basic_field python_name extensions base_resolver origin"),
         "StrawberryResolver": (served.base_resolver, "wrapped_func info_parameter root_parameter"),
         "GraphQLScalarType": (schema.core.type_map["String"], "coerce_output_value"),
     }
