@@ -39,9 +39,9 @@ class Viewer:
     """The authenticated caller.
 
     Attributes:
-        id: The same text for the same user at all times, of 1 to 255 characters.
-        name: What to call the user, such as in instructions for Claude.
-        claims: What else the application knows of the user. It is stored nowhere.
+        id: A text of 1 to 255 characters that identifies the user. It must never change: conversations belong to it.
+        name: The name of the user, for people.
+        claims: Anything else that the application knows of the user. It is not stored.
     """
 
     id: str

@@ -17,7 +17,12 @@ class ExpectedError(Exception):
 
 
 class InvalidInput(ExpectedError):
-    """A value that cannot be taken; `field` is its path in the input."""
+    """A value is not accepted.
+
+    Attributes:
+        field: The path of the value in the input, such as `text`.
+        message: What would be accepted. It is shown to clients.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         """Name the field and say what it takes."""
@@ -26,7 +31,12 @@ class InvalidInput(ExpectedError):
 
 
 class NotFound(ExpectedError):
-    """There is no such thing, or it is not the caller's: the two look the same."""
+    """No such object exists, or it belongs to another viewer: the two cannot be told apart.
+
+    Attributes:
+        id: The id, as the caller passed it.
+        message: The error for people. It is shown to clients.
+    """
 
     def __init__(self, id: str, kind: str = "object") -> None:
         """Say which id of what kind was asked for."""
@@ -35,7 +45,12 @@ class NotFound(ExpectedError):
 
 
 class ConversationBusy(ExpectedError):
-    """The conversation is being answered already, by `generation`."""
+    """The conversation is being answered already.
+
+    Attributes:
+        generation: The running answer. Its `id` can be followed or stopped.
+        message: The error for people. It is shown to clients.
+    """
 
     def __init__(self, generation: Generation, message: str = "The conversation is being answered already.") -> None:
         """Carry the generation to attach to."""
@@ -44,7 +59,12 @@ class ConversationBusy(ExpectedError):
 
 
 class BudgetExceeded(ExpectedError):
-    """A budget of this period is spent: the viewer's or the server's."""
+    """The budget of the viewer or of the server is spent for this period.
+
+    Attributes:
+        resets_at: When the next period begins, in UTC.
+        message: Which budget is spent. It is shown to clients.
+    """
 
     def __init__(self, resets_at: datetime, message: str) -> None:
         """Accept when there is more, and which budget is spent."""

@@ -1,6 +1,7 @@
 """Tertulia as a part of another FastAPI application, which has its own users, routes and login."""
 
 import asyncio
+import inspect
 import logging
 import os
 import re
@@ -21,11 +22,11 @@ from running import execute, lay, read_until, running, settings
 from starlette.requests import HTTPConnection
 
 import tertulia as package
-from tertulia import Tertulia, Viewer
+from tertulia import InvalidInput, NotFound, Tertulia, Viewer
 from tertulia.db.tables import Status
-from tertulia.resolvers.errors import InvalidInput
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "embedding"
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "embedding"
 PEOPLE = {"token-of-ada": Viewer("ada@example.com", "Ada"), "token-of-grace": Viewer("grace@example.com", "Grace")}
 
 
@@ -122,7 +123,7 @@ def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> No
             assert (await tertulia.stop(ada, longer.generation.id)).status is Status.STOPPED
             with pytest.raises(InvalidInput, match="text"):
                 await tertulia.send(ada, " ")
-            with pytest.raises(Exception, match="no generation"):
+            with pytest.raises(NotFound, match="no generation"):
                 await anext(tertulia.follow(grace, sent.generation.id))
 
     asyncio.run(work())
@@ -158,20 +159,21 @@ def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_pa
 
 def test_the_public_api_is_what_the_package_exports() -> None:
     public = {
-        "FieldContext",
-        "Image",
-        "Settings",
-        "Tertulia",
-        "ToolContext",
-        "ToolError",
-        "Viewer",
-        "__version__",
-        "tool",
+        *("BudgetExceeded", "ConversationBusy", "FieldContext", "Image", "InvalidInput", "NotFound", "RateLimited"),
+        *("Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "WrongSetting", "__version__", "tool"),
     }
     assert set(package.__all__) == public
     assert {name for name in public if getattr(package, name, None) is None} == set()
     with pytest.raises(AttributeError, match="no attribute 'Answer'"):
         getattr(package, "Answer")  # noqa: B009 - a type checker knows that there is none
+
+
+def test_every_name_of_the_public_api_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^(?:::: tertulia\.|### `)(\w+)", page, re.MULTILINE)
+    assert sorted(documented) == sorted(package.__all__)
+    for name in set(package.__all__) - {"__version__"}:
+        assert inspect.getdoc(getattr(package, name)), name
 
 
 def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:

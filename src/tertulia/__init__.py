@@ -1,7 +1,8 @@
 """Tertulia: a self-hosted GraphQL conversational API for Claude.
 
-The names in `__all__` are the public API, and follow semantic versioning. Each is imported at its first
-use, so that the `tertulia` command starts fast. All other modules are internal and may change in any version.
+The names in `__all__` are the public API, follow semantic versioning and are documented in docs/api.md. Each is
+imported at its first use, so that the `tertulia` command starts fast. All other modules are internal and may change in
+any version.
 """
 
 from importlib import import_module
@@ -9,23 +10,48 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tertulia.ratelimit.errors import RateLimited
     from tertulia.resolvers.context import FieldContext, Viewer
+    from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
     from tertulia.server.app import Tertulia
+    from tertulia.server.environment import WrongSetting
     from tertulia.server.settings import Settings
     from tertulia.tools.base import Image, ToolContext, ToolError
     from tertulia.tools.functions import tool
 
 __version__ = version("tertulia")
-__all__ = ["FieldContext", "Image", "Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "__version__", "tool"]
+__all__ = [
+    "BudgetExceeded",
+    "ConversationBusy",
+    "FieldContext",
+    "Image",
+    "InvalidInput",
+    "NotFound",
+    "RateLimited",
+    "Settings",
+    "Tertulia",
+    "ToolContext",
+    "ToolError",
+    "Viewer",
+    "WrongSetting",
+    "__version__",
+    "tool",
+]
 
 _MODULES = {
+    "BudgetExceeded": "tertulia.resolvers.errors",
+    "ConversationBusy": "tertulia.resolvers.errors",
     "FieldContext": "tertulia.resolvers.context",
     "Image": "tertulia.tools.base",
+    "InvalidInput": "tertulia.resolvers.errors",
+    "NotFound": "tertulia.resolvers.errors",
+    "RateLimited": "tertulia.ratelimit.errors",
     "Settings": "tertulia.server.settings",
     "Tertulia": "tertulia.server.app",
     "ToolContext": "tertulia.tools.base",
     "ToolError": "tertulia.tools.base",
     "Viewer": "tertulia.resolvers.context",
+    "WrongSetting": "tertulia.server.environment",
     "tool": "tertulia.tools.functions",
 }
 

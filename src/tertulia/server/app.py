@@ -14,6 +14,7 @@ from strawberry import ID
 
 from tertulia.db.tables import Generation
 from tertulia.resolvers.context import Context, StoredViewer, Viewer
+from tertulia.resolvers.errors import BadUserInput, NotFound
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop
@@ -47,16 +48,17 @@ def _is_request_id(given: str) -> bool:
 
 
 class Tertulia:
-    """One server: an ASGI application, and what it needs while it serves.
+    """A server that is part of another application.
 
-    ```python
-    tertulia = Tertulia(Settings(), authenticate=who_is_asking)
-    app = FastAPI(lifespan=tertulia.lifespan)
-    app.mount("/ai", tertulia.app)
-    ```
+    Example:
+        ```python
+        tertulia = Tertulia(Settings(), authenticate=who_is_asking)
+        app = FastAPI(lifespan=tertulia.lifespan)
+        app.mount("/ai", tertulia.app)
+        ```
 
     Attributes:
-        app: The ASGI application, to be served or mounted.
+        app: The ASGI application to mount.
     """
 
     def __init__(
@@ -67,12 +69,12 @@ class Tertulia:
         query: Sequence[type] = (),
         mutation: Sequence[type] = (),
     ) -> None:
-        """Make it; nothing is opened before `lifespan` is entered.
+        """Create the application. Nothing is opened before `lifespan` is entered.
 
         Args:
-            settings: How it serves.
-            authenticate: Returns the viewer of a connection, or None for nobody. Without it, users sign in as
-                `TERTULIA_AUTH` says.
+            settings: The settings.
+            authenticate: An async function that returns the viewer of an HTTP request or a WebSocket, and None for
+                nobody. Without it, users sign in as `TERTULIA_AUTH` says.
             query: Strawberry types whose fields are added to the schema's `Query`. In their resolvers,
                 `info.context` is a `FieldContext`.
             mutation: Strawberry types whose fields are added to the schema's `Mutation`.
@@ -91,10 +93,14 @@ class Tertulia:
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None]:
-        """Open the database, migrate it and start; at the end interrupt what runs, and close.
+        """Migrate the database and start; at the end save the answers that are running as INTERRUPTED, and close.
+
+        It is an async context manager that takes the application, as FastAPI's `lifespan` does. It can be entered
+        again after it has ended.
 
         Raises:
             WrongSetting: A setting that only the start can check is wrong.
+            OSError: A file, or the database, cannot be opened.
         """
         try:
             async with AsyncExitStack() as stack:
@@ -107,7 +113,11 @@ class Tertulia:
             self._running = None
 
     async def drain(self) -> None:
-        """Start no new answers, wait for the running ones, then close all streams, as SIGTERM does elsewhere."""
+        """Accept no new messages, wait for running answers, then close all streams.
+
+        `tertulia serve` does so on SIGTERM. It takes at most `TERTULIA_SHUTDOWN_DELAY_SECONDS` and
+        `TERTULIA_DRAIN_SECONDS`. Answers that are still running then are saved and end as INTERRUPTED.
+        """
         settings = self._settings
         await self.running.drain(settings.shutdown_delay_seconds, settings.drain_seconds)
 
@@ -122,17 +132,22 @@ class Tertulia:
         """Store a viewer's message and start Claude's answer, as `sendMessage` does.
 
         Args:
-            viewer: The user who sends it.
+            viewer: The user who sends the message.
             text: The message, at most 200,000 characters.
             conversation_id: The conversation to continue; None for a new conversation.
-            idempotency_key: A UUID; sent twice with the same one within 24 hours, it is stored and answered once.
+            idempotency_key: A UUID. A message that is sent twice with the same key within 24 hours is stored and
+                answered once.
+
+        Returns:
+            An object with `conversation`, `user_message` and `generation`, each with an `id`, and `replayed`: whether
+                the idempotency key returned an earlier result. The answer is written after the call returns.
 
         Raises:
-            InvalidInput: The text is blank or too long, or the key is no UUID or was used for something else.
+            InvalidInput: The text is blank or too long, or the key is not a UUID or was used for another message.
             NotFound: The viewer has no such conversation.
             ConversationBusy: The conversation is being answered already.
-            RateLimited: Too many messages or answers at once, or the server is about to stop.
-            BudgetExceeded: The viewer's budget is spent, or the server's.
+            RateLimited: A limit on messages or answers is reached, or the server is about to stop.
+            BudgetExceeded: The budget of the viewer or of the server is spent.
         """
         input = SendMessage(text=text, conversation_id=_as_id(conversation_id), idempotency_key=_as_id(idempotency_key))
         return await send(await self._context_of(viewer), input)
@@ -143,19 +158,32 @@ class Tertulia:
         """Follow an answer to its end, as the subscription `generationEvents` does.
 
         Args:
-            viewer: Whose answer it is.
+            viewer: The owner of the answer.
             generation_id: The answer.
-            after: The number of the last event that is known; None to begin with a snapshot.
+            after: The `sequence` of the last event that is known; None to begin with a snapshot.
+
+        Yields:
+            Events, whose classes have the names of the GraphQL types. Each has `sequence`; a `TextDelta` has `text`.
 
         Raises:
-            BadUserInput: The viewer has no such answer.
+            NotFound: The viewer has no such answer, or it was deleted.
         """
-        async with aclosing(follow_after(await self._context_of(viewer), str(generation_id), after)) as followed:
-            async for event in followed:
-                yield event
+        try:
+            async with aclosing(follow_after(await self._context_of(viewer), str(generation_id), after)) as events:
+                async for event in events:
+                    yield event
+        except BadUserInput as error:
+            raise NotFound(str(generation_id), "generation") from error
 
     async def stop(self, viewer: Viewer, generation_id: UUID | str) -> Generation:
-        """Stop an answer wherever it runs and return its final state, as `stopGeneration` does.
+        """Stop an answer wherever it runs, as `stopGeneration` does. An answer that has ended stays as it is.
+
+        Args:
+            viewer: The owner of the answer.
+            generation_id: The answer.
+
+        Returns:
+            An object with the `id` and the final `status` of the answer.
 
         Raises:
             NotFound: The viewer has no such answer.

@@ -23,7 +23,7 @@ PASSED_ON = ("OTEL_", PROXIES)
 
 
 class WrongSetting(Exception):
-    """A setting that cannot be used: one line that names it, what it got and what it takes."""
+    """A setting is wrong. The message is one line with its name, its value and what would be accepted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,13 @@ def _named(name: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """What an operator may set; `.env.example` style names are those of the environment."""
+    """The settings of a server, from arguments, the environment and `.env`, in this order.
+
+    The field of `TERTULIA_TOOL_SECONDS` is `tool_seconds`; `DATABASE_URL` is `database_url`.
+
+    Raises:
+        ValidationError: A value is not accepted (Pydantic).
+    """
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_file_encoding=ENCODING, env_prefix=PREFIX, extra="ignore", populate_by_name=True

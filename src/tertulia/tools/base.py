@@ -28,12 +28,24 @@ def shape_problem(schema: Json) -> str | None:
 
 
 class ToolError(Exception):
-    """What a tool says instead of a result: Claude and the user read the message. All else that it raises is hidden."""
+    """The failure of a tool, raised by its function.
+
+    Claude and the user read the message. Of any other exception they get a trace id only.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is called, and where. `tool_use_id` names the call: it is never made twice."""
+    """The call of a tool. A parameter of this type is filled in by the server, and Claude does not see it.
+
+    Attributes:
+        viewer_id: The id of the user's row in the database. Of a user whom an application has authenticated, it is
+            not `Viewer.id`.
+        viewer_name: The name in that row. It is unique.
+        conversation_id: The conversation in which the tool is called.
+        generation_id: The answer in which the tool is called.
+        tool_use_id: The id of the call. No two calls have the same one, so that it can serve as an idempotency key.
+    """
 
     viewer_id: UUID
     viewer_name: str
@@ -44,7 +56,12 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture that a tool gives back: PNG, JPEG, GIF or WebP."""
+    """A picture in the result of a tool.
+
+    Attributes:
+        data: The bytes of the file.
+        media_type: `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+    """
 
     data: bytes
     media_type: str = "image/png"

@@ -34,7 +34,12 @@ _threads: RunVar[anyio.CapacityLimiter] = RunVar("threads_of_tools")
 
 
 def tool(*, asks_first: bool = False, seconds: float | None = None) -> Callable[[Function], Function]:
-    """Say more of a function that is a tool: that the user is asked before each call, and how long one may take."""
+    """Return a decorator that configures a function as a tool. Without it, a function has the defaults.
+
+    Args:
+        asks_first: Whether each call waits for the user's approval.
+        seconds: The time that a call may take; None for `TERTULIA_TOOL_SECONDS`.
+    """
 
     def mark(function: Function) -> Function:
         setattr(function, MARK, (asks_first, seconds))
