@@ -17,7 +17,6 @@ ROOT = Path(__file__).parent.parent
 SCHEMA = "schema/schema.graphql"
 PAGES = {
     "README.md": "index.md",
-    "README.md#settings": "settings.md",
     "PROTOCOL.md": "protocol.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -38,7 +37,6 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made from other files."""
     made = {PAGES[name]: (ROOT / name).read_text(encoding="utf-8") for name in COPIED}
     made["reference.md"] = write_reference((ROOT / SCHEMA).read_text(encoding="utf-8"))
-    made["settings.md"] = _settings((ROOT / "README.md").read_text(encoding="utf-8"))
     made["decisions/index.md"] = _decisions()
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
@@ -48,8 +46,7 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Let links to files of the repository lead to what stands for them here."""
     here: str = page.file.src_uri
-    source = "README.md" if here == PAGES["README.md#settings"] else f"docs/{here}"
-    source = next((name for name in COPIED if PAGES[name] == here), source)
+    source = next((name for name in COPIED if PAGES[name] == here), f"docs/{here}")
     lines = markdown.split("\n")
     fenced = False
     for number, line in enumerate(lines):
@@ -76,17 +73,10 @@ def _decisions() -> str:
     return "\n".join(titles) + "\n"
 
 
-def _settings(readme: str) -> str:
-    found = re.search(r"^## Settings\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
-    return "# Settings\n" + (found.group(1) if found else "")
-
-
 def _led(found: re.Match[str], source: str, here: str) -> str:
     picture, words, target, anchor = found.groups(default="")
     meant = os.path.normpath(Path(source).parent / target)
     page = PAGES.get(meant) or (meant.removeprefix("docs/") if meant.startswith("docs/") else None)
-    if meant + anchor in PAGES:
-        page, anchor = PAGES[meant + anchor], ""
     if page is not None:
         return f"{picture}[{words}]({os.path.relpath(page, Path(here).parent)}{anchor})"
     if not (ROOT / meant).exists():
