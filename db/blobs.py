@@ -1,79 +1,189 @@
-"""The bytes of uploads: in a folder, or in any object store that `obstore` knows (S3, Google Cloud, Azure)."""
+"""The bytes of uploads: in a folder, or in an object store (S3, Google Cloud, Azure) by `obstore`."""
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID, uuid4
-
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
 
 from tertulia.storage import is_storage_full
 
 CHUNK = 256 * 1024
 """Bytes that are read at a time."""
 
-STORE_ERRORS = (BaseError, OSError)
-"""What a store that cannot be reached, or that has lost something, raises."""
+
+class StoreError(OSError):
+    """An object store cannot be reached, or refuses a request."""
+
+
+class Store(Protocol):
+    """Keeps bytes under names."""
+
+    async def put(self, name: str, data: Path | bytes) -> None:
+        """Store a file's bytes; afterwards all of them are there, or none."""
+        ...
+
+    async def get(self, name: str) -> bytes:
+        """Return all bytes; raises FileNotFoundError."""
+        ...
+
+    async def read(self, name: str) -> AsyncIterator[bytes]:
+        """Return the bytes piece by piece; raises FileNotFoundError before the first piece."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove the bytes; raises FileNotFoundError."""
+        ...
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder if it does not exist; raises OSError."""
+        path.mkdir(parents=True, exist_ok=True)
+        self._path = path
+
+    async def put(self, name: str, data: Path | bytes) -> None:
+        """Write a file under another name, then rename it."""
+        await asyncio.to_thread(self._put, self._path / name, data)
+
+    async def get(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return await asyncio.to_thread((self._path / name).read_bytes)
+
+    async def read(self, name: str) -> AsyncIterator[bytes]:
+        """Return a file's bytes piece by piece."""
+        path = self._path / name
+        # A generator that is never started would not close an open file.
+        await asyncio.to_thread(path.stat)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while piece := await asyncio.to_thread(file.read, CHUNK):
+                    yield piece
+
+        return pieces()
+
+    async def delete(self, name: str) -> None:
+        """Delete a file."""
+        await asyncio.to_thread((self._path / name).unlink)
+
+    @staticmethod
+    def _put(path: Path, data: Path | bytes) -> None:
+        path.parent.mkdir(exist_ok=True)
+        unfinished = path.with_name(f"{path.name}#{uuid4().hex}")
+        try:
+            if isinstance(data, Path):
+                shutil.copyfile(data, unfinished)
+            else:
+                unfinished.write_bytes(data)
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+class ObjectStore:
+    """A store that `obstore` supports, by its URL."""
+
+    def __init__(self, url: str) -> None:
+        """Open nothing yet; raises StoreError for a URL that is not understood."""
+        from obstore.store import from_url
+
+        with _as_store_error():
+            self._store = from_url(url)
+
+    async def put(self, name: str, data: Path | bytes) -> None:
+        """Upload a file's bytes."""
+        with _as_store_error():
+            await self._store.put_async(name, data)
+
+    async def get(self, name: str) -> bytes:
+        """Download all bytes."""
+        with _as_store_error():
+            return bytes(await (await self._store.get_async(name)).bytes_async())
+
+    async def read(self, name: str) -> AsyncIterator[bytes]:
+        """Download the bytes piece by piece."""
+        with _as_store_error():
+            response = await self._store.get_async(name)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            with _as_store_error():
+                async for piece in response.stream(min_chunk_size=CHUNK):
+                    yield bytes(piece)
+
+        return pieces()
+
+    async def delete(self, name: str) -> None:
+        """Delete an object."""
+        with _as_store_error():
+            await self._store.delete_async(name)
 
 
 class Blobs:
-    """Keeps bytes under ids. Whoever names an id here has found it in the database, through its owner."""
+    """Keeps bytes under ids. Callers read an id from the database, from a row of its owner."""
 
     def __init__(self, place: str) -> None:
-        """Take a folder, which is made, or a store's URL, such as `s3://bucket/prefix`; ValueError for another."""
+        """Open a folder, which is created, or a store's URL, such as `s3://bucket/prefix`; ValueError for another."""
         self._is_full = False
         try:
-            self._store: ObjectStore = from_url(place) if "://" in place else LocalStore(Path(place), mkdir=True)
-        except STORE_ERRORS as error:
+            self._store: Store = ObjectStore(place) if "://" in place else Folder(Path(place))
+        except OSError as error:
             raise ValueError(str(error).partition("\n")[0]) from error
 
     async def check(self) -> None:
-        """Write something and remove it; raises one of STORE_ERRORS where that fails."""
+        """Write something and remove it; raises OSError where that fails."""
         name = f"check-{uuid4().hex}"
-        await obstore.put_async(self._store, name, b"tertulia")
-        await obstore.delete_async(self._store, name)
+        await self._store.put(name, b"tertulia")
+        await self._store.delete(name)
 
     async def check_storage(self) -> None:
-        """Raise one of STORE_ERRORS where nothing can be kept. Only after that has happened is it tried here."""
+        """Raise OSError where nothing can be stored. Only after a write has failed for want of space is one tried."""
         if self._is_full:
             probe = uuid4()
             await self.put(probe, bytes(CHUNK))
             await self.delete([probe])
 
     async def put(self, blob_id: UUID, file: Path | bytes) -> None:
-        """Keep a file's bytes; all of them or none are there afterwards."""
+        """Store a file's bytes; all of them or none are there afterwards."""
         try:
-            await obstore.put_async(self._store, _path(blob_id), file)
-        except STORE_ERRORS as error:
+            await self._store.put(_name(blob_id), file)
+        except OSError as error:
             self._is_full = self._is_full or is_storage_full(error)
             raise
         self._is_full = False
 
     async def get(self, blob_id: UUID) -> bytes:
-        """Give all bytes; raises FileNotFoundError where there are none."""
-        found = await obstore.get_async(self._store, _path(blob_id))
-        return bytes(await found.bytes_async())
+        """Return all bytes; raises FileNotFoundError where there are none."""
+        return await self._store.get(_name(blob_id))
 
     async def read(self, blob_id: UUID) -> AsyncIterator[bytes]:
-        """Give the bytes piece by piece; raises FileNotFoundError before the first where there are none."""
-        found = await obstore.get_async(self._store, _path(blob_id))
-
-        async def pieces() -> AsyncIterator[bytes]:
-            async for piece in found.stream(min_chunk_size=CHUNK):
-                yield bytes(piece)
-
-        return pieces()
+        """Return the bytes piece by piece; raises FileNotFoundError before the first where there are none."""
+        return await self._store.read(_name(blob_id))
 
     async def delete(self, blob_ids: Iterable[UUID]) -> None:
-        """Keep them no longer; those that are not there are no error."""
+        """Remove bytes; those that are not there are no error."""
         for blob_id in blob_ids:
-            try:
-                await obstore.delete_async(self._store, _path(blob_id))
-            except FileNotFoundError:
-                continue
+            with suppress(FileNotFoundError):
+                await self._store.delete(_name(blob_id))
 
 
-def _path(blob_id: UUID) -> str:
+@contextmanager
+def _as_store_error() -> Generator[None]:
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except BaseError as error:
+        raise StoreError(str(error)) from error
+
+
+def _name(blob_id: UUID) -> str:
     # By its end, because its beginning is a time: no folder holds them all.
     return f"{blob_id.hex[-2:]}/{blob_id.hex}"

@@ -208,13 +208,19 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
     common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": _parse}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
+        from tertulia.db import postgresql
+
         # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
         return create_async_engine(
             address.url,
             pool_size=pool,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"command_timeout": 60, **address.arguments(patience)},
+            connect_args={
+                "async_creator_fn": postgresql.connect,
+                "command_timeout": 60,
+                **address.arguments(patience),
+            },
             **common,
         )
     opening = {"async_creator_fn": partial(sqlite.connect, patience=patience)}

@@ -1,13 +1,12 @@
 """What can go wrong with the database itself."""
 
-import asyncpg
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""Whatever a transaction raises: while it connects, the driver's own exceptions come through SQLAlchemy."""
+DATABASE_ERRORS = (SQLAlchemyError, OSError)
+"""What transactions raise. Connecting raises OSError: see `db.postgresql`."""
 
 
-AWAY = (OperationalError, InterfaceError, asyncpg.InterfaceError, OSError)
+AWAY = (OperationalError, InterfaceError, OSError)
 """Those that say nothing of the rows that were asked for."""
 
 

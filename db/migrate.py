@@ -1,6 +1,7 @@
 """Migrate a database to the newest schema with Alembic, or report which schema it has.
 
 The first migration is 0014. The development versions before it had other steps, so their databases are refused.
+Alembic is imported only if there is something to migrate: most starts find the newest schema.
 """
 
 from collections.abc import AsyncGenerator
@@ -8,18 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, inspect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tertulia.db.address import read_address
 from tertulia.db.database import explain, open_engine
 from tertulia.db.errors import DATABASE_ERRORS
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BRIDGE = "b41a9df of 2026-11-28"
@@ -143,6 +143,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
         raise OSError(schema.unsupported)
     if revision == "head" and schema.current == schema.newest:
         return
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
@@ -151,25 +153,25 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 
 def _read_schema(connection: Connection) -> Schema:
-    heads = MigrationContext.configure(connection).get_current_heads()
+    heads: list[str] = []
+    if inspect(connection).has_table("alembic_version"):
+        heads = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
     return Schema(", ".join(heads) or None, _newest())
 
 
 def _newest() -> str:
-    return _scripts().get_current_head() or ""
+    return max(_revisions())
 
 
 @cache
 def _revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in _scripts().walk_revisions())
+    """Return the revisions, by the names of their files."""
+    return frozenset(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
-@cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _config() -> "Config":
+    from alembic.config import Config
 
-
-def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config

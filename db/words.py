@@ -8,10 +8,11 @@ a word of theirs is a phrase of characters. Letters and digits are separate word
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-import regex
+if TYPE_CHECKING:
+    import regex
 
 VERSION = 2
 """Of the rules below. Messages that were indexed by earlier ones are indexed again (`db.search.rebuild`)."""
@@ -24,14 +25,13 @@ _VOICED = r"[\u3099\u309A\uFF9E\uFF9F]"
 _JAMO = r"[\u1100-\u115F\uA960-\uA97C][\u1160-\u11A7\uD7B0-\uD7C6]*[\u11A8-\u11FF\uD7CB-\uD7FB]*"
 """A Korean syllable whose letters are separate characters."""
 _EMOJI = r"[[\p{Extended_Pictographic}\p{Regional_Indicator}]--[\p{L}\p{N}]]"
-_PIECES = regex.compile(
+_PIECES = (
     rf"{_JAMO}|[[{_ALONE}]--[{_VOICED[1:-1]}]]{_VOICED}?|{_EMOJI}"
-    rf"|[\p{{L}}--[{_ALONE}]][[\p{{L}}\p{{M}}\u00AD]--[{_ALONE}]]*|[\p{{N}}--[{_ALONE}]][\p{{N}}\p{{M}}]*",
-    regex.V1,
+    rf"|[\p{{L}}--[{_ALONE}]][[\p{{L}}\p{{M}}\u00AD]--[{_ALONE}]]*|[\p{{N}}--[{_ALONE}]][\p{{N}}\p{{M}}]*"
 )
 _ASCII = re.compile(r"[a-z]+|[0-9]+")
-_QUERY = regex.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
-_MARKS = regex.compile(
+_QUERY = re.compile(r'"(?P<quoted>[^"]*)"?|(?P<bare>[^\s"]+)')
+_MARKS = re.compile(
     r"[\u00AD\u0300-\u036F"  # soft hyphen; accents of Latin, Greek and Cyrillic
     r"\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7"  # Hebrew points and cantillation
     r"\u0610-\u061A\u0640\u064B-\u0652\u0656-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8\u06EA-\u06ED"  # Arabic
@@ -70,7 +70,7 @@ def words(text: str) -> Iterator[Word]:
         for plain in _ASCII.finditer(text.lower()):
             yield Word(plain[0][:MAX_WORD], plain.start(), plain.end())
         return
-    for found in _PIECES.finditer(text):
+    for found in _pieces().finditer(text):
         alike = _alike(found.group())
         if alike:
             yield Word(alike, found.start(), found.end())
@@ -80,7 +80,7 @@ def bare_words(text: str) -> list[str]:
     """Give the words of a text without their places: what is stored of each message."""
     if text.isascii():
         return [word[:MAX_WORD] for word in _ASCII.findall(text.lower())]
-    return [alike for piece in _PIECES.findall(text) if (alike := _alike(piece))]
+    return [alike for piece in _pieces().findall(text) if (alike := _alike(piece))]
 
 
 def terms(query: str) -> list[Term]:
@@ -121,6 +121,14 @@ def _stands_at(found: list[Word], place: int, term: Term) -> bool:
     return (end.startswith(term.words[-1]) if term.prefix else end == term.words[-1]) and all(
         found[place + step].text == word for step, word in enumerate(term.words[:-1])
     )
+
+
+@cache
+def _pieces() -> "regex.Pattern[str]":
+    # The library is only needed for texts that are not ASCII.
+    import regex
+
+    return regex.compile(_PIECES, regex.V1)
 
 
 @lru_cache(maxsize=20_000)

@@ -20,6 +20,13 @@ from typing import Any
 MOST = 1 << 20
 """Bytes of a request: arguments, folder and environment."""
 
+LAZY = (
+    *("alembic.command", "anthropic", "limits.aio.storage", "limits.aio.strategies", "tertulia.claude.transport"),
+    *("tertulia.db.postgresql", "tertulia.server.auth.oidc", "tertulia.server.auth.routes", "tertulia.simulator.app"),
+    *("tertulia.streams.redis.log", "tertulia.transfer.exporter", "tertulia.transfer.importer"),
+)
+"""What servers import when they use it, and many tests do."""
+
 
 def command_module() -> str:
     """Return the module of the command: the code may be that of a version before it was one package."""
@@ -135,6 +142,10 @@ if __name__ == "__main__":
     one_package = ("tertulia.server.app", "tertulia.server.run")
     for part in (command_module(), *(one_package if find_spec("tertulia.cli") else ("server.app", "server.serving"))):
         import_module(part)
+    for part in LAZY:
+        # The code may be that of a version before.
+        with suppress(ImportError):
+            import_module(part)
     # No fork has to look at what lives until the end.
     gc.collect()
     gc.freeze()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tertulia.attachments.media import Media, PictureRoom, UnfitMedia, inspect_async
 from tertulia.claude.client import Claude
-from tertulia.claude.errors import CAN_FAIL
+from tertulia.claude.errors import request_errors
 from tertulia.claude.parser import LONGEST_ID
 from tertulia.db import attachments
 from tertulia.db.blobs import Blobs
@@ -155,8 +155,9 @@ class Files:
         if self.inline:
             return None
         try:
-            sent = await self._claude.client.with_options(max_retries=0).files.upload(file=file)
-        except CAN_FAIL as error:
+            sdk = await self._claude.sdk()
+            sent = await sdk.with_options(max_retries=0).files.upload(file=file)
+        except request_errors() as error:
             logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
             self._not_before = time.monotonic() + ASK_AGAIN
             return None
@@ -184,8 +185,8 @@ class Files:
         if blob.file_id is None or not self._files_api:
             return
         try:
-            await self._claude.client.files.delete(blob.file_id)
-        except CAN_FAIL as error:
+            await (await self._claude.sdk()).files.delete(blob.file_id)
+        except request_errors() as error:
             logger.warning("Claude's file %s could not be removed: %s", blob.file_id, error)
 
 

@@ -11,9 +11,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pypdfium2
-from PIL import Image
-
 from tertulia.sandbox.process import MEDIA, OutOfBoundsError, SandboxBusyError
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
@@ -42,9 +39,6 @@ DECODE_SECONDS = 10.0
 """Processor time; the largest image takes about one."""
 DECODE = f"{__name__}:decode"
 
-# `MAX_SIDE` bounds what is decoded.
-Image.MAX_IMAGE_PIXELS = None
-_PDFIUM: Any = pypdfium2
 # PDFium may be used by one thread at a time.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -137,14 +131,15 @@ def decode(data: bytes, path: str | None) -> dict[str, Any]:
 
 def first_words(document: bytes) -> str:
     """Return the beginning of a PDF's first page, as far as it has words. Blocks."""
+    pdfium = _pdfium()
     with _ONE_AT_A_TIME:
         try:
-            opened = _PDFIUM.PdfDocument(document)
+            opened = pdfium.PdfDocument(document)
             try:
                 text = str(opened[0].get_textpage().get_text_bounded())
             finally:
                 opened.close()
-        except _PDFIUM.PdfiumError:
+        except pdfium.PdfiumError:
             return ""
     return " ".join(text.split())[:FIRST_WORDS]
 
@@ -193,7 +188,7 @@ def _document(content: Path | bytes, size: int) -> Media:
     if size > MAX_DOCUMENT_BYTES:
         raise UnfitMedia(f"a document may hold {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
     try:
-        document = _PDFIUM.PdfDocument(content)
+        document = _pdfium().PdfDocument(content)
         try:
             pages = len(document)
         finally:
@@ -207,7 +202,18 @@ def _document(content: Path | bytes, size: int) -> Media:
     return Media(PDF, pages=pages)
 
 
+def _pdfium() -> Any:
+    """Return the untyped module, imported for the first document."""
+    import pypdfium2
+
+    return pypdfium2
+
+
 def _image(content: Path | bytes, size: int) -> Media:
+    from PIL import Image
+
+    # `MAX_SIDE` bounds what is decoded.
+    Image.MAX_IMAGE_PIXELS = None
     opened = BytesIO(content) if isinstance(content, bytes) else content
     try:
         image = Image.open(opened, formats=[*FORMATS, MULTI_PICTURE])

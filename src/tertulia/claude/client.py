@@ -1,14 +1,16 @@
-"""The one connection to Claude: the official SDK, with deadlines of our own."""
+"""The one connection to Claude: the official SDK, with deadlines of our own.
 
+The SDK has 3,000 modules, which take a second to import. So it is imported when it is used, and not with this module.
+"""
+
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import anthropic
-import httpx2
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tertulia.claude.backpressure import Pace
 from tertulia.claude.deltas import cleaned
@@ -24,13 +26,19 @@ from tertulia.claude.errors import (
 from tertulia.claude.parser import event_of, message_of
 from tertulia.claude.sse import EventReader
 from tertulia.claude.tracing import Chat, chatting
-from tertulia.claude.transport import BODY, Body, Transport
 from tertulia.json import Json, clean, loads
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+    from tertulia.claude.transport import Body
 
 logger = logging.getLogger("tertulia.claude")
 
+PRELOAD_AFTER = 0.5
+"""Seconds after the start: the import slows down what else happens meanwhile."""
 MAX_RETRIES = 2
-REFUSALS = (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError)
 BETA_PARTS = ("betas", "context_management")
 FAILURES = 400
 """Statuses from here on are failures."""
@@ -53,7 +61,7 @@ class Asking(Protocol):
         """Give the body of `POST /v1/messages`; `betas` are those of its header."""
         ...
 
-    async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
+    async def instead(self, refused: "anthropic.APIStatusError") -> Json | None:
         """Give another body where Claude refuses one; None where there is none."""
         ...
 
@@ -76,11 +84,37 @@ class Claude:
     def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
         """Open nothing yet. Without `base_url`, the SDK's own."""
         self.deadlines = deadlines or Deadlines()
-        timeout = httpx2.Timeout(self.deadlines.silence, connect=self.deadlines.connect, pool=self.deadlines.connect)
         self.pace = Pace()
-        self.client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url,
+        self.api_key = api_key
+        self.base_url = base_url
+        self._sdk: anthropic.AsyncAnthropic | None = None
+        self._streaming: anthropic.AsyncAnthropic | None = None
+
+    async def sdk(self) -> "anthropic.AsyncAnthropic":
+        """Return the SDK's client, which is made at its first use."""
+        if self._sdk is None:
+            # In a thread, so that the event loop goes on meanwhile.
+            await asyncio.to_thread(import_module, "anthropic")
+        return self._create_sdk()
+
+    async def preload(self) -> None:
+        """Import the SDK soon after the start, so that the first message need not wait for it."""
+        await asyncio.sleep(PRELOAD_AFTER)
+        await self.sdk()
+
+    def _create_sdk(self) -> "anthropic.AsyncAnthropic":
+        # Of callers that waited for the import together, the first one creates it.
+        if self._sdk is not None:
+            return self._sdk
+        import anthropic
+        import httpx2
+
+        from tertulia.claude.transport import Transport
+
+        timeout = httpx2.Timeout(self.deadlines.silence, connect=self.deadlines.connect, pool=self.deadlines.connect)
+        self._sdk = anthropic.AsyncAnthropic(
+            api_key=self.api_key,
+            base_url=self.base_url,
             timeout=timeout,
             max_retries=MAX_RETRIES,
             middleware=[_watch_attempts],
@@ -88,8 +122,7 @@ class Claude:
             default_headers={"Accept-Encoding": "identity"},
             http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
         )
-        # We read the bytes of a stream ourselves, so the SDK's own span would not know what came.
-        self._streaming = self.client.with_options(open_telemetry=False)
+        return self._sdk
 
     async def stream(self, asking: Asking, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
         """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
@@ -97,6 +130,8 @@ class Claude:
         Attempts are repeated only before the first event; those that fail are added to `failed`. Raises what
         `claude.errors.describe` knows; a body that ends without `message_stop` is a StreamError.
         """
+        from tertulia.claude.transport import BODY
+
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, asking, failed)
             request_id = request_id_of(response.http_response)
@@ -120,7 +155,7 @@ class Claude:
         """Ask for a short answer as a whole, and return it in its known shape; else as `stream`."""
         _attempts.set(failed)
         # The SDK's models print a warning with the content of kinds of blocks that they do not know.
-        create: Any = self.client.messages.with_raw_response.create
+        create: Any = (await self.sdk()).messages.with_raw_response.create
         response = await create(**request)
         try:
             return message_of(clean(loads(response.http_response.content)))
@@ -131,16 +166,21 @@ class Claude:
 
     async def _open(
         self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
-    ) -> tuple[anthropic.AsyncAPIResponse[Any], Chat | None]:
+    ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
         """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
+        sdk = await self.sdk()
+        import anthropic
+
         _attempts.set(failed)
         body = await asking.body()
-        chat = stack.enter_context(chatting(body, self.client.base_url.host))
+        chat = stack.enter_context(chatting(body, sdk.base_url.host))
+        # We read the bytes of a stream ourselves, so the SDK's own span would not know what came.
+        streaming = self._streaming = self._streaming or sdk.with_options(open_telemetry=False)
         while True:
             try:
-                create = self._streaming.messages.with_streaming_response.create
+                create = streaming.messages.with_streaming_response.create
                 response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
-            except REFUSALS as refused:
+            except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as refused:
                 other = await asking.instead(refused)
                 if other is None:
                     raise
@@ -154,7 +194,8 @@ class Claude:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.close()
+        if self._sdk is not None:
+            await self._sdk.close()
 
 
 def _arguments(body: Json, chat: Chat | None) -> Json:
@@ -169,7 +210,7 @@ def _arguments(body: Json, chat: Chat | None) -> Json:
     return rest
 
 
-def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tuple[list[Json], StreamError | None]:
+def _read(found: Iterable[tuple[bytes, bytes]], response: "httpx2.Response") -> tuple[list[Json], StreamError | None]:
     """Give the events up to the end or to an error, and the error: what came before it is not lost."""
     request_id = request_id_of(response)
     events: list[Json] = []
@@ -195,7 +236,7 @@ def _read(found: Iterable[tuple[bytes, bytes]], response: httpx2.Response) -> tu
     return events, None
 
 
-async def _watch_attempts(request: anthropic.APIRequest, call_next: Any) -> Any:
+async def _watch_attempts(request: "anthropic.APIRequest", call_next: Any) -> Any:
     """Note each call that fails, and let nobody wait for weeks."""
     failed = _attempts.get()
     try:

@@ -6,16 +6,15 @@ Source of the names: the "Errors" page of the Claude API documentation; the SDK'
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
-
-import anthropic
-import httpx2
+from typing import TYPE_CHECKING, Any
 
 from tertulia.json import clean_text, loads
 from tertulia.storage import MESSAGE, is_storage_full
 
-CAN_FAIL = (anthropic.AnthropicError, httpx2.HTTPError, ValueError, TimeoutError, OSError)
-"""All that a stream raises: in mid-stream the SDK lets its transport's and its parser's own exceptions through."""
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
 MASK = "[the API key]"
 SECRET_LENGTH = 16
 """Characters of a key that is masked wherever it is quoted; a shorter one is masked as a word of its own alone."""
@@ -107,7 +106,18 @@ class StreamError(Exception):
         self.error = error
 
 
-def from_error_event(data: bytes, response: httpx2.Response) -> StreamError:
+def request_errors() -> tuple[type[Exception], ...]:
+    """Return what requests to Claude raise: in mid-stream the SDK passes on exceptions of its transport and parser.
+
+    The SDK takes a second to import, so this is a function and no constant.
+    """
+    import anthropic
+    import httpx2
+
+    return (StreamError, anthropic.AnthropicError, httpx2.HTTPError, ValueError, TimeoutError, OSError)
+
+
+def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
     """Read an `event: error` of a stream, which is the body of a response."""
     request_id = request_id_of(response)
     try:
@@ -122,6 +132,9 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
     """Give the typed error for whatever asking Claude raised."""
     if is_storage_full(error):
         return GenerationError(ErrorCode.INTERRUPTED, MESSAGE, request_id)
+    import anthropic
+    import httpx2
+
     match error:
         case StreamError():
             return error.error
@@ -135,7 +148,7 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
             return GenerationError(ErrorCode.API_ERROR, "Claude's answer could not be understood.", request_id)
 
 
-def _from_status(error: anthropic.APIStatusError) -> GenerationError:
+def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
     body: Any = error.body
     try:
         message = _message(body["error"]["message"], error.request)
@@ -150,17 +163,17 @@ def _from_status(error: anthropic.APIStatusError) -> GenerationError:
     )
 
 
-def request_id_of(response: httpx2.Response) -> str | None:
+def request_id_of(response: "httpx2.Response") -> str | None:
     """Return the id that Claude gave a request, cut to a length that can be stored and shown."""
     request_id = response.headers.get("request-id")
     return None if request_id is None else request_id[:LONGEST_REQUEST_ID]
 
 
-def _message(sent: object, request: httpx2.Request) -> str:
+def _message(sent: object, request: "httpx2.Request") -> str:
     return without_key(str(sent), request)[:LONGEST_MESSAGE]
 
 
-def without_key(message: str, request: httpx2.Request) -> str:
+def without_key(message: str, request: "httpx2.Request") -> str:
     """Return the API's message about a request, cleaned and without the key: gateways are known to quote it.
 
     A key that is as short as a word stays: it is a placeholder, as for servers that take any key.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from anthropic.types import CapabilitySupport
 from pydantic import BaseModel
 
 from tertulia.claude.client import Claude
@@ -112,7 +111,7 @@ class Models:
         return LIFETIME
 
     async def _ask(self) -> AsyncIterator[Any]:
-        client = self._claude.client.with_options(timeout=PATIENCE, max_retries=1)
+        client = (await self._claude.sdk()).with_options(timeout=PATIENCE, max_retries=1)
         count = 0
         async for info in client.models.list(limit=100):
             yield info
@@ -149,6 +148,8 @@ class Models:
 
 def _supported(group: object, *path: str) -> frozenset[str] | None:
     """Give the names of what a group of capabilities says is supported; None where it says nothing."""
+    from anthropic.types import CapabilitySupport
+
     for name in path:
         group = getattr(group, name, None)
     if not isinstance(group, BaseModel):
@@ -162,5 +163,7 @@ def _count(info: object, name: str) -> int | None:
 
 
 def _flag(group: object, name: str) -> bool | None:
+    from anthropic.types import CapabilitySupport
+
     found = getattr(group, name, None)
     return bool(found.supported) if isinstance(found, CapabilitySupport) else None

@@ -5,13 +5,13 @@ Source: "Structured outputs" in the Claude API documentation.
 
 from collections.abc import Sequence
 
-import anthropic
-
 from tertulia.json import Json
 
 
 def output_format(schema: Json) -> Json:
     """Give what is sent: closed objects, and what the API does not take of a schema as words for Claude."""
+    import anthropic
+
     try:
         taken = anthropic.transform_schema(schema)
     except (ValueError, AssertionError, TypeError):

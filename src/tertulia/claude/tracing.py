@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tertulia.claude.errors import CAN_FAIL, StreamError, describe
+from tertulia.claude.errors import describe, request_errors
 from tertulia.claude.usage import usage_of
 
 Json = dict[str, Any]
@@ -43,7 +43,7 @@ def fail(span: Span, kind: str) -> None:
 
 def kind_of(error: BaseException) -> str:
     """Name what failed: as Claude does where it is Claude's fault, by its class where it is ours."""
-    known = isinstance(error, (*CAN_FAIL, StreamError))
+    known = isinstance(error, request_errors())
     return describe(error).code.value if known else type(error).__name__
 
 

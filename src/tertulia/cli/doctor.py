@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
 from tertulia.db.address import show_address
-from tertulia.db.blobs import STORE_ERRORS, Blobs
+from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import DatabaseUnavailable
 from tertulia.db.ledger import dollars
@@ -169,7 +169,7 @@ async def _attachments(settings: Settings) -> Finding:
     place = settings.attachments_place
     try:
         await Blobs(place).check()
-    except (*STORE_ERRORS, ValueError) as error:
+    except (OSError, ValueError) as error:
         return False, f"TERTULIA_ATTACHMENTS: {place} cannot be written: {str(error).partition(chr(10))[0]}"
     return True, f"attachments: {place} is writable"
 

@@ -8,7 +8,8 @@ from tertulia.db import accounts
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.server.settings import Settings
-from tertulia.transfer.exporter import Format, export
+from tertulia.transfer import Format
+from tertulia.transfer.exporter import export
 from tertulia.transfer.format import LeftOutLine
 
 NAMED = 20

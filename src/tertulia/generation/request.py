@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-
-import anthropic
+from typing import TYPE_CHECKING, Any
 
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import with_breakpoints
 from tertulia.claude.prompt import LeftOut, go_on, with_pictures, without_earlier_attachments, without_thinking
+
+if TYPE_CHECKING:
+    import anthropic
 
 Json = dict[str, Any]
 
@@ -51,7 +52,7 @@ class AskingForAnswer:
             request = with_breakpoints(request, slow=self._slow)
         return with_pictures(await self._files.fill(request, inline=self._inline))
 
-    async def instead(self, refused: anthropic.APIStatusError) -> Json | None:
+    async def instead(self, refused: "anthropic.APIStatusError") -> Json | None:
         """Leave out what Claude refuses of earlier turns: nobody can take it back any more, so it would stay refused.
 
         What is refused of the last message itself is for its sender to know.

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from uuid import UUID
 
 from tertulia.claude.client import Attempt
-from tertulia.claude.errors import CAN_FAIL, INTERRUPTED, ErrorCode, GenerationError, StreamError, describe
+from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
 from tertulia.db.tables import Json, Status, now
 from tertulia.generation.accumulator import Answer
@@ -135,7 +135,7 @@ def outcome(job: Job) -> tuple[Status, GenerationError | None]:
     failure = job.writing.exception()
     if failure is None:
         return Status.COMPLETED, None
-    if not isinstance(failure, (*CAN_FAIL, StreamError)):
+    if not isinstance(failure, request_errors()):
         logger.error("Generation %s failed by a fault of ours", job.generation_id, exc_info=failure)
         return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
     return Status.FAILED, describe(failure, job.answer.request_id)

@@ -11,7 +11,7 @@ from tertulia.billing.budget import Budget, BudgetSpent, PriceUnknown
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
-from tertulia.claude.errors import CAN_FAIL, StreamError
+from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
 from tertulia.claude.prompt import thinking_off
 from tertulia.claude.usage import usage_of
@@ -115,7 +115,7 @@ class Titles:
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await self._claude.ask(request, failed)
-        except (*CAN_FAIL, StreamError) as error:
+        except request_errors() as error:
             logger.warning("A conversation has no title: %s", error)
             answer = None
         rows = [self._row(payer, request["model"], Status.FAILED, attempt.request_id, {}) for attempt in failed]

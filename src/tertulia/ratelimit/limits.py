@@ -7,19 +7,18 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from graphql import GraphQLError
-from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import ConnectionPool
-from redis.exceptions import RedisError
 
 from tertulia.ratelimit.errors import RateLimited
-from tertulia.ratelimit.memory import LocalWindows
+from tertulia.ratelimit.memory import LocalWindows, Windows
 from tertulia.ratelimit.slots import LASTS, Occupancy
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from redis.asyncio import ConnectionPool
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
@@ -35,6 +34,8 @@ class Rate:
 
     def __init__(self, name: str, notation: str) -> None:
         """Take the name that clients see, and the notation of the library `limits`; raise ValueError for another."""
+        from limits import parse
+
         self.name = name
         self.item: RateLimitItem = parse(f"{notation}/minute" if notation.strip().isdecimal() else notation)
 
@@ -63,9 +64,15 @@ class Rates:
 
     def __init__(self, redis_url: str | None) -> None:
         """Count in Redis, for all replicas, or in this process."""
-        self._pool = None if redis_url is None else _pool(redis_url)
-        self._windows = LocalWindows() if self._pool is None else MovingWindowRateLimiter(_storage(self._pool))
+        self._pool: ConnectionPool | None = None
+        self._windows: Windows = LocalWindows()
+        self._errors: tuple[type[Exception], ...] = (OSError, TimeoutError)
         self._not_before = 0.0
+        if redis_url is not None:
+            from redis.exceptions import RedisError
+
+            self._pool, self._windows = _in_redis(redis_url)
+            self._errors = (RedisError, *self._errors)
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
         """Count `amount`; None where that is within the rate, else the seconds after which it would be."""
@@ -76,7 +83,7 @@ class Rates:
                 if await self._windows.hit(rate.item, rate.name, key, cost=amount):
                     return None
                 stats = await self._windows.get_window_stats(rate.item, rate.name, key)
-        except (RedisError, OSError, TimeoutError) as error:
+        except self._errors as error:
             self._failed(error)
             return None
         return max(stats.reset_time - time.time(), 0.01)
@@ -88,7 +95,7 @@ class Rates:
         try:
             async with asyncio.timeout(STORE_PATIENCE):
                 stats = await self._windows.get_window_stats(rate.item, rate.name, key)
-        except (RedisError, OSError, TimeoutError) as error:
+        except self._errors as error:
             self._failed(error)
             return Window(rate, rate.amount, 0.0)
         resets_in = max(stats.reset_time - time.time(), 0.0) if stats.remaining < rate.amount else 0.0
@@ -192,16 +199,16 @@ class Limits:
         return found
 
 
-def _pool(redis_url: str) -> ConnectionPool:
+def _in_redis(redis_url: str) -> "tuple[ConnectionPool, Windows]":
+    from limits.aio.storage import RedisStorage
+    from limits.aio.strategies import MovingWindowRateLimiter
+    from redis.asyncio import ConnectionPool
+
     client: Any = ConnectionPool
     pool: ConnectionPool = client.from_url(redis_url)
-    return pool
-
-
-def _storage(pool: ConnectionPool) -> RedisStorage:
     # The library would keep connections of its own open. Its address only chooses the kind of Redis.
     options: dict[str, Any] = {"connection_pool": pool}
-    return RedisStorage("async+redis://", implementation="redispy", **options)
+    return pool, MovingWindowRateLimiter(RedisStorage("async+redis://", implementation="redispy", **options))
 
 
 @dataclass(slots=True)

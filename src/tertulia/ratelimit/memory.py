@@ -6,10 +6,24 @@ The library's own memory walks through all that anybody did, by a visit to a thr
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from limits import RateLimitItem, WindowStats
+if TYPE_CHECKING:
+    from limits import RateLimitItem, WindowStats
 
 Identifiers = tuple[str, ...]
+
+
+class Windows(Protocol):
+    """Counts hits in moving windows, as the strategies of the library `limits` do."""
+
+    async def hit(self, item: "RateLimitItem", *identifiers: str, cost: int = 1) -> bool:
+        """Count `cost`, and return whether it is within the rate; what is not, is not counted."""
+        ...
+
+    async def get_window_stats(self, item: "RateLimitItem", *identifiers: str) -> "WindowStats":
+        """Return when the oldest hit leaves the window, in seconds since the epoch, and what is left."""
+        ...
 
 
 @dataclass(slots=True)
@@ -31,7 +45,7 @@ class LocalWindows:
         """Count nothing yet."""
         self._windows: dict[RateLimitItem, OrderedDict[Identifiers, _Window]] = {}
 
-    async def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+    async def hit(self, item: "RateLimitItem", *identifiers: str, cost: int = 1) -> bool:
         """Count `cost`, and say whether it is within the rate; what is not, is not counted."""
         moment = time.time()
         windows = self._windows.setdefault(item, OrderedDict())
@@ -45,8 +59,10 @@ class LocalWindows:
         window.used += cost
         return True
 
-    async def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+    async def get_window_stats(self, item: "RateLimitItem", *identifiers: str) -> "WindowStats":
         """Give the moment at which the oldest hit leaves the window, in seconds since the epoch, and what is left."""
+        from limits import WindowStats
+
         moment = time.time()
         windows = self._windows.get(item, OrderedDict[Identifiers, _Window]())
         window = windows.get(identifiers, _Window())

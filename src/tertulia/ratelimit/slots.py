@@ -6,9 +6,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 LASTS = 90.0
 """Seconds for which a place is held; whoever still sits there takes it again before. So a process that died frees its
 places."""
@@ -20,7 +17,6 @@ redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], 200000)
 return 1
 """
-AWAY = (RedisError, OSError, TimeoutError)
 
 
 class Occupancy(Protocol):
@@ -74,6 +70,10 @@ class RedisOccupancy:
 
     def __init__(self, url: str) -> None:
         """Take the address; nothing is opened yet."""
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+
+        self._errors = (RedisError, OSError, TimeoutError)
         client: Any = Redis
         self._redis = client.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0)
         self._take = self._redis.register_script(TAKE)
@@ -81,19 +81,19 @@ class RedisOccupancy:
     async def take(self, subject: UUID, place: UUID, most: int) -> bool:
         """Take a place, or hold one that was taken."""
         moment = time.time()
-        with suppress(*AWAY):
+        with suppress(*self._errors):
             taken = await self._take(keys=[_key(subject)], args=[moment, moment + LASTS, place.hex, most])
             return bool(taken)
         return True
 
     async def leave(self, subject: UUID, place: UUID) -> None:
         """Give a place back."""
-        with suppress(*AWAY):
+        with suppress(*self._errors):
             await self._redis.zrem(_key(subject), place.hex)
 
     async def count(self, subject: UUID) -> int:
         """Say how many are taken."""
-        with suppress(*AWAY):
+        with suppress(*self._errors):
             return int(await self._redis.zcount(_key(subject), time.time(), "+inf"))
         return 0
 

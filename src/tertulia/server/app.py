@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from asgi_correlation_id import CorrelationIdMiddleware
@@ -22,8 +22,6 @@ from tertulia.schema.document_policy import Gate
 from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import Admitted
 from tertulia.server.auth.host import Authenticate, HostUsers, stored
-from tertulia.server.auth.routes import accounts_router
-from tertulia.server.auth.sessions import SignIns
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
 from tertulia.server.http.error_handlers import ERROR_HANDLERS
@@ -39,6 +37,9 @@ from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.http_metrics import CountRequests
 from tertulia.server.telemetry.metrics import Metrics, metrics_router
 from tertulia.streams.events import GenerationEvent
+
+if TYPE_CHECKING:
+    from tertulia.server.auth.sessions import SignIns
 
 LONGEST_REQUEST_ID = 128
 
@@ -242,6 +243,8 @@ class Tertulia:
             app.include_router(import_router(self._context, settings.cors_origins))
         auth = settings.auth if self._authenticate is None else "host"
         if auth == "password":
+            from tertulia.server.auth.routes import accounts_router
+
             app.include_router(accounts_router(self._sign_ins))
         app.include_router(
             pages_router(auth=auth, registration=settings.registration, switched_off=_switched_off(settings))
@@ -275,7 +278,7 @@ class Tertulia:
     async def _check(self) -> dict[str, bool]:
         return await self.running.check()
 
-    def _sign_ins(self) -> SignIns:
+    def _sign_ins(self) -> "SignIns":
         sign_ins = self.running.sign_ins
         if sign_ins is None:
             raise RuntimeError("This server has no accounts with passwords.")

@@ -10,7 +10,6 @@ from tertulia.claude.client import Claude
 from tertulia.claude.model_check import ModelCheck, check_models
 from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings, variable_name
-from tertulia.simulator.request_rules import MODELS
 
 CHECK_AGAIN = 300.0
 """Seconds after which Claude, who could not be asked at the start, is asked again."""
@@ -33,6 +32,8 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
     names = _names(settings)
     wanted = {model for _, model in names}
     if settings.anthropic_api_key is None:
+        from tertulia.simulator.request_rules import MODELS
+
         found = ModelCheck(frozenset(wanted - MODELS.keys()), frozenset(MODELS))
     elif claude is not None:
         found = await check_models(claude, wanted)

@@ -1,6 +1,7 @@
 """Opening what lies outside of the process: the log of events, and Claude."""
 
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from tertulia.claude.client import Claude, Deadlines
@@ -8,12 +9,12 @@ from tertulia.generation.observer import Watch
 from tertulia.ratelimit.limits import Limits, Rate, Rates
 from tertulia.ratelimit.slots import LocalOccupancy, Occupancy, RedisOccupancy
 from tertulia.server.settings import Settings, database_file
-from tertulia.simulator.app import create_simulator, serving
 from tertulia.streams.journal import Journal
 from tertulia.streams.log import EventLog, LocalSignals, Signals
 from tertulia.streams.memory import MemoryLog
-from tertulia.streams.redis.log import RedisLog
-from tertulia.streams.redis.writer import LagWatch
+
+if TYPE_CHECKING:
+    from tertulia.streams.redis.writer import LagWatch
 
 REQUESTS, SENDS, UPLOADS = "1200/minute", "60/minute", "1000/day"
 GENERATIONS, SOCKETS = 20, 50
@@ -21,13 +22,15 @@ SIMULATED_KEY = "simulated"
 
 
 async def open_log(
-    settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: LagWatch = lambda _: None
+    settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: "LagWatch" = lambda _: None
 ) -> tuple[EventLog, Signals, bool]:
     """Make the log and the signals; say whether no other process shares them, as the file's lock tells.
 
     Without `alone` the lock is left to whoever serves. `lag`: who hears how late events are seen by everybody.
     """
     if settings.redis_url is not None:
+        from tertulia.streams.redis.log import RedisLog
+
         log = RedisLog(settings.redis_url, process, lag=lag)
         await log.start()
         stack.push_async_callback(log.close)
@@ -46,6 +49,8 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     if settings.anthropic_api_key is not None and not settings.simulated:
         key = settings.anthropic_api_key.get_secret_value()
         return Claude(api_key=key, base_url=settings.anthropic_base_url, deadlines=deadlines)
+    from tertulia.simulator.app import create_simulator, serving
+
     simulator = create_simulator(pace=settings.simulator_pace)
     address = await stack.enter_async_context(serving(simulator))
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -31,10 +31,7 @@ from tertulia.ratelimit.limits import Rates, Subscriptions
 from tertulia.resolvers.context import Context, Services
 from tertulia.server.auth.authenticator import SIGNED_OUT, Admitted, Door
 from tertulia.server.auth.jwt import Tokens
-from tertulia.server.auth.oidc import FromProvider
 from tertulia.server.auth.providers import Alone, Identities, SignedIn, viewer_of
-from tertulia.server.auth.sessions import SignIns
-from tertulia.server.auth.throttle import Guesses, LocalFailures, RedisFailures
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
@@ -45,7 +42,9 @@ from tertulia.server.telemetry.metrics import Metrics, Standing
 from tertulia.server.tooling import bounds_of, start_tools
 from tertulia.streams.memory import MemoryLog
 from tertulia.streams.notifier import Bells
-from tertulia.streams.redis.log import RedisLog
+
+if TYPE_CHECKING:
+    from tertulia.server.auth.sessions import SignIns
 
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
@@ -72,7 +71,7 @@ class Running:
     services: Services
     door: Door
     metrics: Metrics
-    sign_ins: SignIns | None
+    sign_ins: "SignIns | None"
     leaving: bool = False
 
     async def admit(self, request: Request) -> Admitted:
@@ -90,8 +89,12 @@ class Running:
     async def check(self) -> dict[str, bool]:
         """Return of each part whether it serves."""
         found = {"database": await _answers(self.services.database.check())}
-        if isinstance(self.services.log, RedisLog):
-            found["redis"] = await _answers(self.services.log.check())
+        log = self.services.log
+        if not isinstance(log, MemoryLog):
+            from tertulia.streams.redis.log import RedisLog
+
+            if isinstance(log, RedisLog):
+                found["redis"] = await _answers(log.check())
         storage = await _answers(self._check_storage())
         self.metrics.ready(found | {"storage": storage})
         if not storage:
@@ -208,6 +211,7 @@ def _work_in_background(running: Running, settings: Settings, claude: Claude, st
         ("search", partial(rebuild, database)),
     ):
         _in_background(stack, name, forever(SWEEP_SECONDS, work, at_once=True))
+    _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generator.idle))
     _in_background(stack, "probe", forever(PROBE_SECONDS, running.probe, at_once=True))
@@ -228,9 +232,12 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
 
 def _sign_ins(
     services: Services, door: Door, settings: Settings, rates: Rates, stack: AsyncExitStack
-) -> SignIns | None:
+) -> "SignIns | None":
     if settings.auth != "password":
         return None
+    from tertulia.server.auth.sessions import SignIns
+    from tertulia.server.auth.throttle import Guesses, LocalFailures, RedisFailures
+
     remover = Remover(services.database, services.log, services.files, services.generator.stop)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
     guesses = Guesses(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
@@ -242,6 +249,8 @@ async def _identities(settings: Settings, database: Database) -> Identities:
     if settings.auth == "password":
         return SignedIn(database, Tokens(secret_of(settings)))
     if settings.auth == "oidc":
+        from tertulia.server.auth.oidc import FromProvider
+
         issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
         return FromProvider(database, issuer=issuer, audience=audience)
     async with database.write() as session:

@@ -2,8 +2,7 @@
 
 import logging
 
-from tertulia.db.blobs import STORE_ERRORS, Blobs
-from tertulia.server.auth.oidc import Keys
+from tertulia.db.blobs import Blobs
 from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting
 from tertulia.server.model_settings import check_model_settings
@@ -17,6 +16,8 @@ async def check_start(settings: Settings) -> None:
     await _check_attachments(settings.attachments_place)
     await check_model_settings(settings)
     if settings.auth == "oidc":
+        from tertulia.server.auth.oidc import Keys
+
         try:
             await Keys(settings.oidc_issuer or "").find()
         except Unavailable as unavailable:
@@ -29,6 +30,6 @@ async def _check_attachments(place: str) -> None:
         return
     try:
         await Blobs(place).check()
-    except (*STORE_ERRORS, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise WrongSetting(f"TERTULIA_ATTACHMENTS: {place} is no folder that can be written: {reason}.") from None

@@ -10,11 +10,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
 import anyio
 import anyio.to_thread
-from anthropic.lib.tools import BetaAsyncFunctionTool, beta_async_tool
 from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
@@ -22,6 +21,9 @@ from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json, dumps
 from tertulia.tools.base import Image, Result, ToolContext, ToolError, shape_problem
 from tertulia.tools.schemas import schema_for_claude
+
+if TYPE_CHECKING:
+    from anthropic.lib.tools import BetaAsyncFunctionTool
 
 THREADS = 64
 """Functions that are not async, at once; one that hangs holds its thread until it ends."""
@@ -53,6 +55,8 @@ class FunctionTool:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Take the function; raise ValueError for one that cannot be a tool."""
+        from anthropic.lib.tools import beta_async_tool
+
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring: it tells Claude what the tool does")
         said: tuple[bool, float | None] = getattr(function, MARK, (False, None))

@@ -5,8 +5,6 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-import jsonschema_rs
-
 from tertulia.json import loads
 from tertulia.tools.schemas import modern_schema, schema_for_claude
 
@@ -26,6 +24,8 @@ def tool_schema_problem(data: bytes) -> str | None:
 
     Patterns are not compiled: whoever runs the tool applies them, by an engine of their own.
     """
+    import jsonschema_rs
+
     schema = json.loads(data)
 
     def compile_schema() -> None:
@@ -43,6 +43,8 @@ def tool_schema_problem(data: bytes) -> str | None:
 
 def answer_problem(data: bytes, schema: str) -> str | None:
     """Return why a text is not what the schema asks for; None where it is."""
+    import jsonschema_rs
+
     try:
         value = loads(data)
     except ValueError as error:
@@ -93,11 +95,15 @@ def is_deeper(value: object, most: int) -> bool:
 
 
 def _validator(schema: Any) -> Any:
+    import jsonschema_rs
+
     # Patterns match in linear time.
     return jsonschema_rs.validator_for(schema, offline=True, pattern_options=jsonschema_rs.RegexOptions())
 
 
 def _problem_of(compile_schema: Callable[[], object]) -> str | None:
+    import jsonschema_rs
+
     try:
         compile_schema()
     except (jsonschema_rs.ValidationError, ValueError) as error:

@@ -8,16 +8,16 @@ import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from tertulia.db import transfer as rows
-from tertulia.db.blobs import STORE_ERRORS, Blobs
+from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import AWAY
 from tertulia.db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
 from tertulia.db.transfer import Whole
+from tertulia.transfer import Format
 from tertulia.transfer.format import (
     AttachmentLine,
     ConversationLine,
@@ -38,13 +38,6 @@ LeftOut = Callable[[LeftOutLine], None]
 """Called with what an export leaves out."""
 
 logger = logging.getLogger("tertulia.export")
-
-
-class Format(StrEnum):
-    """What is written."""
-
-    JSONL = "jsonl"
-    MARKDOWN = "markdown"
 
 
 async def export(
@@ -101,7 +94,7 @@ def _lines(whole: Whole) -> list[bytes]:
 async def _attachment_line(row: Attachment, blobs: Blobs, left_out: LeftOut) -> bytes:
     try:
         data = await blobs.get(row.blob_id)
-    except STORE_ERRORS as error:
+    except OSError as error:
         logger.warning("The bytes of attachment %s could not be exported: %s", row.id, error)
         line = LeftOutLine(kind="attachment", id=str(row.id), reason=BYTES_MISSING)
         left_out(line)

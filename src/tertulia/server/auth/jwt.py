@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import jwt
-
 ALGORITHM = "HS256"
 ISSUER = "tertulia"
 ACCESS_LIFETIME = timedelta(minutes=10)
@@ -54,6 +52,8 @@ class Tokens:
 
     def read(self, token: str, kind: str) -> Claims:
         """Give what a token says; raise BadToken."""
+        import jwt
+
         try:
             if jwt.get_unverified_header(token).get("typ") != kind:
                 raise BadToken
@@ -72,6 +72,8 @@ class Tokens:
             raise BadToken from error
 
     def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **more: int) -> str:
+        import jwt
+
         moment = datetime.now(UTC)
         claims = {
             "iss": ISSUER,

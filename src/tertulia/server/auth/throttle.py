@@ -13,9 +13,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 FREE_FAILURES = 10
 """Wrong passwords for a name from one address that have no consequence."""
 LONGEST_WAIT = 60.0
@@ -95,6 +92,10 @@ class RedisFailures:
 
     def __init__(self, url: str) -> None:
         """Open nothing yet."""
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+
+        self._errors = (RedisError, OSError, TimeoutError)
         client: Any = Redis
         self._redis = client.from_url(url, socket_connect_timeout=REDIS_PATIENCE, socket_timeout=REDIS_PATIENCE)
         self._local = LocalFailures()
@@ -104,7 +105,7 @@ class RedisFailures:
         try:
             async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
                 count, left = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
-        except (RedisError, OSError, TimeoutError) as error:
+        except self._errors as error:
             logger.warning("Failed sign-ins are counted by each process, because Redis is away: %s", error)
             return await self._local.get(key)
         return Failures(int(count), max(FORGOTTEN_AFTER - left / 1000, 0.0)) if count else Failures()
@@ -116,7 +117,7 @@ class RedisFailures:
             async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.incr(_redis_key(key)).pexpire(_redis_key(key), int(FORGOTTEN_AFTER * 1000))
                 await pipeline.execute()
-        except (RedisError, OSError, TimeoutError):
+        except self._errors:
             return
 
     async def forget(self, key: str) -> None:
@@ -125,7 +126,7 @@ class RedisFailures:
         try:
             async with asyncio.timeout(REDIS_PATIENCE):
                 await self._redis.delete(_redis_key(key))
-        except (RedisError, OSError, TimeoutError):
+        except self._errors:
             return
 
     async def close(self) -> None:

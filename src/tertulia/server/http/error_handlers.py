@@ -8,7 +8,6 @@ from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from tertulia.db.blobs import STORE_ERRORS
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.schema.failures import internal_error, storage_error
@@ -70,6 +69,7 @@ ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[R
     Unavailable: _unavailable,
     RateLimited: _rate_limited,
     ClientDisconnect: _disconnected,
-    **dict.fromkeys((*DATABASE_ERRORS, *STORE_ERRORS), _storage_failed),
+    # The store of attachments raises OSError, too.
+    **dict.fromkeys(DATABASE_ERRORS, _storage_failed),
     Exception: _failed,
 }

@@ -15,9 +15,7 @@ from tertulia.db.identities import Action
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.server.http.uploads import FORM, Refused, check_origin, received
-from tertulia.transfer.archives import MAX_FILE
-from tertulia.transfer.exporter import Format, export
-from tertulia.transfer.importer import import_file
+from tertulia.transfer import Format
 
 TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}
 Wanted = Annotated[Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")]
@@ -65,6 +63,9 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
         openapi_extra=FORM,
     )
     async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+        from tertulia.transfer.archives import MAX_FILE
+        from tertulia.transfer.importer import import_file
+
         try:
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
@@ -90,6 +91,8 @@ async def _audited(context: Context, what: str) -> None:
 
 
 def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
+    from tertulia.transfer.exporter import export
+
     wanted = as_uuid(id) if id else None
     ids = None if wanted is None else [wanted]
     return export(context.database, context.services.files.blobs, context.viewer.user_id, ids, form)

@@ -1,0 +1,82 @@
+"""What a start imports: large libraries are imported when they are used, so that servers start fast."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from running import lay, read_until
+from scripted import scripted
+
+LAZY = {
+    "PIL": "images are decoded in a process of their own",
+    "aiohttp": "Claude is asked over HTTP",
+    "alembic": "there is something to migrate",
+    "anthropic": "a message is sent, or after the start",
+    "argon2": "TERTULIA_AUTH is password",
+    "asyncpg": "DATABASE_URL names PostgreSQL",
+    "cryptography": "TERTULIA_AUTH is password or oidc",
+    "gql": "`tertulia chat` runs",
+    "httpx2": "Claude is asked over HTTP",
+    "jsonschema_rs": "schemas are checked in a process of their own",
+    "jwt": "TERTULIA_AUTH is password or oidc",
+    "limits": "a rate is limited",
+    "mcp": "TERTULIA_MCP_CONFIG is set",
+    "obstore": "TERTULIA_ATTACHMENTS names an object store",
+    "opentelemetry.exporter": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    "opentelemetry.sdk": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    "pygments": "a terminal needs colors",
+    "pypdfium2": "documents are opened in a process of their own",
+    "redis": "REDIS_URL is set",
+    "regex": "a text is not ASCII",
+    "rich": "a terminal needs colors",
+    "tertulia.simulator": "there is no ANTHROPIC_API_KEY",
+    "tertulia.transfer.exporter": "a user exports conversations",
+    "tertulia.transfer.importer": "a user imports conversations",
+}
+"""Modules that no start needs, and when they are needed."""
+
+SERVE = """
+import os, sys
+from tertulia.claude.client import Claude
+from tertulia.cli import main
+from tertulia.server import run
+
+async def do_nothing(_claude):
+    pass
+
+def print_modules(*_text, **_options):
+    os.write(1, " ".join(sorted(sys.modules)).encode() + b"\\n")
+
+Claude.preload = do_nothing
+run.print = print_modules
+sys.argv = ["tertulia", "serve", "--port", "0"]
+main.main()
+"""
+"""Serves, and prints the imported modules in place of the announcement that the server is ready."""
+
+
+def unneeded(folder: Path, *needed: str, **more: str) -> dict[str, str]:
+    """Start a server on an up-to-date database; return which of the modules it imported, and what they are for."""
+    settings_of = {"TERTULIA_TITLE_MODEL": "", "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}", **more}
+    lay(settings_of["DATABASE_URL"])
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], cwd=folder, env=environment | settings_of, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        modules = set(read_until(process, "\n").split())
+    finally:
+        process.kill()
+        process.communicate()
+    return {name: reason for name, reason in LAZY.items() if name in modules and name not in needed}
+
+
+def test_a_server_with_the_simulated_claude_starts_without_the_libraries_that_it_does_not_need(tmp_path: Path) -> None:
+    assert unneeded(tmp_path, "tertulia.simulator", "jsonschema_rs") == {}, "each is only needed when the reason holds"
+
+
+def test_a_server_with_a_key_checks_its_models_and_starts_without_the_sdk(tmp_path: Path) -> None:
+    with scripted() as claude:
+        key = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": claude.address}
+        assert unneeded(tmp_path, "aiohttp", "httpx2", **key) == {}, "each is only needed when the reason holds"
