@@ -21,7 +21,6 @@ import pytest
 from client import FOLLOW, Api, look_again, raw_socket, wait_until
 from deployed import PROXIES, compose, dotenv, interpolated
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
-from former import HEAD, former_code
 from people import register, signed
 from programs import require
 from running import execute
@@ -33,7 +32,6 @@ HANGS = "/simulate hang"
 """Half an answer, and then nothing for as long as anybody waits."""
 NEW_SETTINGS = ("TERTULIA_SHUTDOWN_DELAY_SECONDS",)
 """Those that the version before the present schema does not know; it refuses what it does not know."""
-CHECKED_EVERY = float(compose()["services"]["tertulia-a"]["healthcheck"]["interval"].removesuffix("s"))
 LOADED = 4
 FILLED_IN = {"POSTGRES_PASSWORD": "0", "TERTULIA_SECRET_KEY": "of the tests, and long enough to sign with"}
 ROOMY = {
@@ -93,9 +91,9 @@ class Deployment:
             look_again()
         raise TimeoutError(sent)
 
-    def begin(self) -> "Load":
+    def begin(self, answers: int) -> "Load":
         """Begin a load, and wait until its answers are seen."""
-        load = Load(self)
+        load = Load(self, answers)
         self.stack.callback(load.over)
         load.wait_until_all_write()
         return load
@@ -231,15 +229,15 @@ def test_who_comes_is_known_by_what_the_proxy_says_and_not_by_what_they_say_them
 class Load:
     """Messages that are sent and followed through the proxy, while lists are asked for all the time."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, answers: int = LOADED) -> None:
         self.deployment = deployment
-        self.said = [f"/simulate long 120 {uuid4().hex}" for _ in range(LOADED)]
+        self.said = [f"/simulate long 120 {uuid4().hex}" for _ in range(answers)]
         self.refused: list[str] = []
         self.listed = 0
         self._over = threading.Event()
         self._lists = threading.Thread(target=self._ask_for_lists, daemon=True)
         self._lists.start()
-        with ThreadPoolExecutor(LOADED) as pool:
+        with ThreadPoolExecutor(answers) as pool:
             self.sent = list(pool.map(deployment.send, self.said))
         self.readers = [
             [Reader([deployment.api], one["generation"]["id"], exact=exact) for exact in (True, False)]
@@ -344,34 +342,3 @@ def test_a_redis_that_is_away_keeps_nobody_out(deployment: Deployment) -> None:
     wait_until(
         lambda: [api.http.get("/readyz").status_code for api in directly] == [200] * 2, "two ready replicas", PATIENCE
     )
-
-
-def test_an_upgrade_under_load_is_seen_by_nobody(servers: Servers, tmp_path: Path) -> None:
-    code = former_code(tmp_path / "former")
-    with deployed(tmp_path, servers, "nginx", code) as deployment:
-        version = "SELECT version_num FROM alembic_version"
-        assert execute(deployment.place, version) != [(HEAD,)]
-        loads = [deployment.begin()]
-        # As docs/deploying.md has it: first the database, while all still run, then one replica, then the other.
-        migrate(tmp_path, deployment.place, deployment.settings)
-        assert execute(deployment.place, version) == [(HEAD,)]
-        deployment.code, deployment.settings = forking.CODE, settings_of_a_replica(tmp_path) | PATIENT
-        for number in (0, 1):
-            loads.append(deployment.begin())
-            assert deployment.replicas[number].end() == 0, deployment.replicas[number].said()
-            deployment.again(number)
-            # `docker compose up --wait` waits for a check of its own, and only then goes the next one.
-            until = time.monotonic() + CHECKED_EVERY
-            while time.monotonic() < until:
-                deployment.send("Hello, my name is Ada")
-                look_again()
-        loads.append(deployment.begin())
-        ends = [end for load in loads for end in load.hold(most=1)]
-        assert ends == ["GenerationCompleted"] * LOADED * len(loads)
-        refused = [words for load in loads for words in load.over().refused]
-        # The former version does not wait until its proxy has found out: a request may meet a connection that is closed.
-        assert len(refused) <= 2, refused
-        listed = sum(load.listed for load in loads)
-        print(
-            f"{len(ends)} answers, {2 * len(ends)} readers, {listed} lists, {len(refused)} of them refused: {refused}"
-        )
