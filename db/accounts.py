@@ -22,12 +22,12 @@ from tertulia.db.tables import (
     Call,
     Conversation,
     Generation,
-    Json,
     Message,
     User,
     UtcDateTime,
     now,
 )
+from tertulia.json import Json
 
 _USERS = METADATA.tables["users"]
 _SIGN_INS = METADATA.tables["sign_ins"]

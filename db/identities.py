@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from tertulia.db.tables import Json, UtcDateTime, new_id, now
+from tertulia.db.tables import UtcDateTime, new_id, now
+from tertulia.json import Json
 
 
 def _moment(*, nullable: bool = False) -> Any:

@@ -22,13 +22,13 @@ from tertulia.db.tables import (
     UNFINISHED,
     Conversation,
     Generation,
-    Json,
     Message,
     Status,
     User,
     now,
 )
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.json import Json
 
 # The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))

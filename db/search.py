@@ -17,9 +17,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tertulia.db import messages
 from tertulia.db.database import Database
 from tertulia.db.paging import Page, PageError, decode_cursor, encode_cursor
-from tertulia.db.tables import UNFINISHED, Conversation, Generation, Json, Message
+from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
 from tertulia.db.words import VERSION, Term, bare_words
 from tertulia.isolation import ItemLoop
+from tertulia.json import Json
 
 RANKED = 1000
 """The newest matches, of which the best come first."""

@@ -10,7 +10,8 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 from uuid_utils.compat import uuid7
 
-Json = dict[str, Any]
+from tertulia.json import Json
+
 """A JSON object whose shape the Messages API decides; keys keep their order."""
 
 

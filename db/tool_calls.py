@@ -15,7 +15,8 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.ownership import owned
-from tertulia.db.tables import METADATA, Generation, Json, Status, UtcDateTime, new_id, now
+from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now
+from tertulia.json import Json
 
 
 class CallStatus(StrEnum):

@@ -12,7 +12,8 @@ from tertulia.claude.models import Model
 from tertulia.db import attachments as rows
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.tables import Attachment, Blob, Conversation, Json, Message
+from tertulia.db.tables import Attachment, Conversation, Message
+from tertulia.json import Json
 from tertulia.resolvers.content import AttachmentBlock
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
@@ -69,24 +70,12 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
         raise NotTaken(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
     await context.services.limits.check_upload(context.viewer.user_id, size)
-    blob = Blob()
-    # First of all the row, by which the bytes are found and removed should anything fail behind it.
-    async with context.database.write() as session:
-        await insert(session, [blob])
-    await context.services.files.blobs.put(blob.id, file)
-    made = Attachment(
-        owner_id=context.viewer.user_id,
-        blob_id=blob.id,
-        filename=_clean(filename, media),
-        media_type=media.media_type,
-        size_bytes=size,
-        width=media.width,
-        height=media.height,
-        pages=media.pages,
+    attachment = await context.services.files.store(
+        file, media, size_bytes=size, filename=_clean(filename, media), owner=context.viewer.user_id
     )
     async with context.database.write() as session:
-        await insert(session, [made])
-    return made
+        await insert(session, [attachment])
+    return attachment
 
 
 async def download(context: Context, id: str) -> tuple[Attachment, AsyncIterator[bytes]]:

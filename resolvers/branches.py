@@ -8,7 +8,8 @@ from tertulia.attachments.files import attachment_of, attachments_in
 from tertulia.db import attachments, changes, generations, leases, messages, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Json, Message, new_id
+from tertulia.db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
+from tertulia.json import Json
 from tertulia.resolvers.arguments import MessageId, means
 from tertulia.resolvers.context import Info
 from tertulia.resolvers.conversations import ConversationPayload

@@ -16,6 +16,7 @@ from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
 from tertulia.db.tool_calls import CallStatus
 from tertulia.generation.retry import patiently
+from tertulia.generation.state import terminal_event
 from tertulia.resolvers.arguments import (
     AfterEvent,
     AfterEvents,
@@ -32,10 +33,7 @@ from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BadUserInput
 from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 from tertulia.streams.events import (
-    GenerationCompleted,
     GenerationEvent,
-    GenerationFailed,
-    GenerationStopped,
     TerminalEvent,
     ToolResultsRequired,
     fold,
@@ -320,11 +318,7 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
         uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waits}
         approvals = [index for index, block in uses.items() if waits[block["id"]].asks_first]
         return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
-    if generation.status is Status.COMPLETED:
-        return GenerationCompleted(generation.id, sequence)
-    if generation.status is Status.STOPPED:
-        return GenerationStopped(generation.id, sequence)
-    return GenerationFailed(generation.id, sequence, generation.error or {})
+    return terminal_event(generation.id, sequence, generation.status, generation.error)
 
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:

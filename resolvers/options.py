@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import MIN_BUDGET_TOKENS
-from tertulia.db.tables import Conversation, Json
+from tertulia.db.tables import Conversation
+from tertulia.json import Json
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import Effort, GenerationOptions, Thinking

@@ -13,9 +13,10 @@ from tertulia.db import changes, conversations, generations, leases, messages, s
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.messages import OnBranch
-from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Json, Message, Role, Status, now
+from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
 from tertulia.generation.input import Work, work_of
 from tertulia.generation.state import Owner
+from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.arguments import GenerationId, means
 from tertulia.resolvers.context import Context, Info, as_uuid

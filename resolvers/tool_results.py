@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from tertulia.db import leases, tool_calls
 from tertulia.db.database import AsyncSession
-from tertulia.db.tables import Generation, Json, Status
+from tertulia.db.tables import Generation, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.json import Json
 from tertulia.resolvers.arguments import means
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.db import tool_calls
-from tertulia.db.tables import Conversation, Json
+from tertulia.db.tables import Conversation
 from tertulia.db.tool_calls import ToolUsage
+from tertulia.json import Json
 from tertulia.resolvers.arguments import Since
 from tertulia.resolvers.context import Context, Info
 from tertulia.resolvers.errors import InvalidInput

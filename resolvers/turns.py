@@ -9,7 +9,8 @@ from strawberry import ID
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.messages import OnBranch
-from tertulia.db.tables import Conversation, Json, Message, Role
+from tertulia.db.tables import Conversation, Message, Role
+from tertulia.json import Json
 from tertulia.resolvers.attachments import Attached, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound

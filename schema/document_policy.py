@@ -10,12 +10,11 @@ from typing import Any, cast
 from graphql import GraphQLError, OperationDefinitionNode
 from graphql.execution import get_variable_values
 
+from tertulia.json import Json
 from tertulia.schema.cost import MAX_COST, cost_of
 from tertulia.schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation
 from tertulia.schema.subscription_fast_path import OperationFailed
 from tertulia.schema.variables import check_variables
-
-Json = dict[str, Any]
 
 KEPT_CHARACTERS = 4_000_000
 """Of documents that clients have sent to be kept, all together."""

@@ -11,6 +11,7 @@ import strawberry
 
 from tertulia.claude.errors import GenerationError as StoredError
 from tertulia.db import paging
+from tertulia.json import Json
 from tertulia.resolvers import follow, replay
 from tertulia.resolvers.content import show_block
 from tertulia.schema.content import ContentBlock, ToolUseBlock
@@ -45,7 +46,7 @@ def _whole_block(root: events.ContentBlockFinished) -> Any:
     return _shown(root.index, root.block)
 
 
-def _shown(index: int, block: events.Json) -> Any:
+def _shown(index: int, block: Json) -> Any:
     return show_block(index, block) or show_block(index, {"type": "text"})
 
 

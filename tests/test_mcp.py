@@ -27,7 +27,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn import Config
 
-from tertulia.tools.base import Image, Json, Result, ToolContext, ToolError
+from tertulia.json import Json
+from tertulia.tools.base import Image, Result, ToolContext, ToolError
 from tertulia.tools.mcp import connection
 from tertulia.tools.mcp.config import HttpServer, ServerConfig, StdioServer, read_config
 from tertulia.tools.mcp.servers import McpServers, McpTool

@@ -4,6 +4,7 @@ import base64
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,7 @@ from tertulia.db.database import Database
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Attachment, Blob
 from tertulia.isolation import ItemLoop
-
-Json = dict[str, Any]
+from tertulia.json import Json
 
 ATTACHMENT = "attachment"
 """The kind of a source that names an attachment; Claude never sees it."""
@@ -88,25 +88,32 @@ class Files:
         if media.pages is not None:
             raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, and is a PDF document.")
         room.take(media, len(data))
+        filename = f"picture.{media.media_type.partition('/')[2]}"
+        attachment = await self.store(data, media, size_bytes=len(data), filename=filename, owner=owner)
+        attachment.conversation_id = conversation_id
+        async with self._database.write() as session:
+            await insert(session, [attachment])
+        return {"type": "image", "source": source_of(attachment.id, attachment.media_type, None)}
+
+    async def store(
+        self, content: bytes | Path, media: Media, *, size_bytes: int, filename: str, owner: UUID
+    ) -> Attachment:
+        """Store the bytes of a file, and return its attachment, which the caller inserts."""
         blob = Blob()
-        # First of all the row, by which the bytes are found and removed should anything fail behind it.
+        # The row first: by it, the bytes are found and removed if anything fails after it.
         async with self._database.write() as session:
             await insert(session, [blob])
-        await self.blobs.put(blob.id, data)
-        made = Attachment(
+        await self.blobs.put(blob.id, content)
+        return Attachment(
             owner_id=owner,
-            conversation_id=conversation_id,
             blob_id=blob.id,
-            filename=f"picture.{media.media_type.partition('/')[2]}",
+            filename=filename,
             media_type=media.media_type,
-            size_bytes=len(data),
+            size_bytes=size_bytes,
             width=media.width,
             height=media.height,
             pages=media.pages,
         )
-        async with self._database.write() as session:
-            await insert(session, [made])
-        return {"type": "image", "source": source_of(made.id, made.media_type, None)}
 
     async def forget(self, request: Json) -> None:
         """Forget the files of a request: Claude no longer has them."""

@@ -19,7 +19,8 @@ from tertulia.db import ledger, spending
 from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
 from tertulia.db.spending import Reservation
-from tertulia.db.tables import Json, now
+from tertulia.db.tables import now
+from tertulia.json import Json
 
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "PriceUnknown", "PricedRequest", "Standing"]
 

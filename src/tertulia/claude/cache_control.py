@@ -8,9 +8,8 @@ hour.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 SHORT_LIFE, LONG_LIFE = timedelta(minutes=5), timedelta(hours=1)
 LOOK_BACK = 20

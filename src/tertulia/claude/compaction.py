@@ -4,11 +4,8 @@ Source: "Compaction" in the Claude API documentation. The summary is a block of 
 with all that stood before it; Claude passes over what it sums up. Nothing of it is deleted here.
 """
 
-from typing import Any
-
 from tertulia.claude.models import Model
-
-Json = dict[str, Any]
+from tertulia.json import Json
 
 BETA = "compact-2026-01-12"
 EDIT = "compact_20260112"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from tertulia.claude.deltas import DELTAS
+from tertulia.json import Json
 
-Json = dict[str, Any]
 Check = Callable[[Any], Any]
 
 TOOL_NAME = r"^[a-zA-Z0-9_-]{1,128}$"

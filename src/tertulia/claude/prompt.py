@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import groupby
-from typing import Any
 
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
-
-Json = dict[str, Any]
+from tertulia.json import Json
 
 DEFAULT_MAX_TOKENS = 32_000
 MIN_BUDGET_TOKENS = 1024

@@ -16,8 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from tertulia.claude.errors import describe, request_errors
 from tertulia.claude.usage import usage_of
-
-Json = dict[str, Any]
+from tertulia.json import Json
 
 AGENT = "tertulia"
 tracer = trace.get_tracer("tertulia")

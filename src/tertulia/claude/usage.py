@@ -1,8 +1,6 @@
 """Claude's counts of tokens, under our names."""
 
-from typing import Any
-
-Json = dict[str, Any]
+from tertulia.json import Json
 
 _USAGE = {
     "input_tokens": "input_tokens",

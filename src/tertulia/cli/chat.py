@@ -13,6 +13,8 @@ from gql.transport.websockets import WebsocketsTransport
 from rich.console import Console
 from websockets.exceptions import ConnectionClosed
 
+from tertulia.backoff import Backoff
+
 SEND = gql("""
     mutation Send($input: SendMessageInput!) {
       sendMessage(input: $input) {
@@ -47,7 +49,7 @@ SUBMIT = gql("""
     }
 """)
 ATTEMPTS = 8
-LONGEST_WAIT = 5.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 FORBIDDEN = 4403
 YES = ("y", "yes")
 LONGEST_RESULT = 500
@@ -163,20 +165,21 @@ class Terminal:
 
     async def _events(self, generation: str) -> AsyncIterator[Event]:
         after: int | None = None
-        attempt = 0
+        attempt, backoff = 0, Backoff(FIRST_WAIT, LONGEST_WAIT)
         while True:
             try:
                 async with self._connected() as session:
                     async for result in session.subscribe(_with(FOLLOW, id=generation, after=after)):
                         event: Event = result["generationEvents"]
                         after, attempt = event["sequence"], 0
+                        backoff.reset()
                         yield event
             except LOST as lost:
                 # The answer is written on; what was missed comes behind the last number seen.
                 attempt += 1
                 if attempt > ATTEMPTS or _is_forbidden(lost):
                     raise
-                await asyncio.sleep(min(0.25 * 2**attempt, LONGEST_WAIT))
+                await asyncio.sleep(backoff.next())
             else:
                 return
 

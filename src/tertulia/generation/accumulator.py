@@ -8,13 +8,12 @@ those of the rounds before it, with the results of the tools between them. Pure:
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
-from typing import Any
 from uuid import UUID
 
 from tertulia.claude.deltas import DELTAS, joined, merged, utf16_length
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.usage import context_of, usage_of
-from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, clean, loads
+from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
 from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -22,8 +21,6 @@ from tertulia.streams.events import (
     GenerationEvent,
     unfinished_block,
 )
-
-Json = dict[str, Any]
 
 LARGEST_COUNT = 2**31 - 1
 """What the columns of a generation's counts hold."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.json import Json
 from tertulia.tools import execution
-from tertulia.tools.base import Json, Result, Tool
+from tertulia.tools.base import Result, Tool
 from tertulia.tools.execution import failed, submitted
 from tertulia.tools.registry import Selection
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from tertulia.backoff import Backoff
 from tertulia.billing.records import Payer
 from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.claude.tracing import written_here
@@ -18,8 +19,8 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.config import Terms
 from tertulia.generation.observer import End
 from tertulia.generation.persistence import StopRequested, save_end, save_failure, save_suspension, side_by_side
-from tertulia.generation.retry import ATTEMPTS, PATIENCE, Result, answers
-from tertulia.generation.state import Ending, Job, Suspended, end_of, outcome, suspension, terminal
+from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, answers
+from tertulia.generation.state import Ending, Job, Suspended, end_of, outcome, suspension, terminal_event
 from tertulia.generation.titles import Titles
 from tertulia.generation.tool_rounds import close_calls
 from tertulia.isolation import ItemLoop
@@ -133,7 +134,8 @@ class Settler:
             return Waits()
         OPEN_CALLS.attempt_now(job.generation_id, lambda: self._close_calls(job))
         status, error = outcome(job)
-        last = terminal(job.answer, status, error)
+        stored_error = None if error is None else error.to_json()
+        last = terminal_event(job.generation_id, job.answer.next_sequence(), status, stored_error)
         await ENDING.reach(job.generation_id)
         if job.ending is Ending.STOPPED:
             # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
@@ -207,7 +209,8 @@ class Settler:
 
         Raises what the last attempt raised.
         """
-        given_up, pause, attempts = time.monotonic() + PATIENCE, 0.05, 0
+        given_up, attempts = time.monotonic() + PATIENCE, 0
+        backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         while True:
             try:
                 return await save()
@@ -224,8 +227,7 @@ class Settler:
                         return saved
                 if time.monotonic() > given_up:
                     raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 1.0)
+            await asyncio.sleep(backoff.next())
 
     async def _save_whole(self, job: Job, status: Status, error: GenerationError | None) -> Saved:
         following: list[UUID] = []

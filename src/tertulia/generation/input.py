@@ -10,8 +10,9 @@ from tertulia.claude.compaction import edits, is_near
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut, build_request, prefix_fingerprint
 from tertulia.db.messages import OnBranch
-from tertulia.db.tables import Conversation, Generation, Json, Role
+from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.request import AskingForAnswer
+from tertulia.json import Json
 from tertulia.tools.registry import Selection
 
 REFUSAL = "refusal"

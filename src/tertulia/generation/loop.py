@@ -11,7 +11,7 @@ from tertulia.claude.errors import StreamError
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, used, written_here
 from tertulia.db.database import Database
-from tertulia.db.tables import Json, now
+from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import Answer
 from tertulia.generation.config import Terms, Upstream
@@ -21,6 +21,7 @@ from tertulia.generation.request import AskingForAnswer
 from tertulia.generation.retry import patiently
 from tertulia.generation.state import Job, Suspended
 from tertulia.generation.tool_rounds import Rounds
+from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent, GenerationStarted
 from tertulia.streams.log import EventLog
 from tertulia.tools.json_schema import answer_problem

@@ -3,16 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import with_breakpoints
 from tertulia.claude.prompt import LeftOut, go_on, with_pictures, without_earlier_attachments, without_thinking
+from tertulia.json import Json
 
 if TYPE_CHECKING:
     import anthropic
-
-Json = dict[str, Any]
 
 TOO_LARGE = 413
 _OF_FILES = re.compile(r"\bfile[_ ]", re.IGNORECASE)

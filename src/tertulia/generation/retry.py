@@ -6,12 +6,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tertulia.backoff import Backoff
 from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
 
 PATIENCE = 60.0
 """Seconds for which a database that is away is asked again, before an answer that has ended is given up."""
-
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
+"""The bounds of the delays between two attempts, in seconds."""
 ATTEMPTS = 5
 """How often something is tried that a database does not take which answers otherwise."""
 
@@ -25,7 +27,7 @@ async def patiently(database: Database, work: Callable[[], Awaitable[Result]], s
     Raises what the last attempt raised.
     """
     given_up = time.monotonic() + seconds
-    pause, attempts = 0.05, 0
+    backoff, attempts = Backoff(FIRST_DELAY, LONGEST_DELAY), 0
     while True:
         try:
             return await work()
@@ -34,8 +36,7 @@ async def patiently(database: Database, work: Callable[[], Awaitable[Result]], s
             if attempts >= ATTEMPTS or time.monotonic() > given_up:
                 raise
             logger.warning("The database is away, trying again: %s", error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 1.0)
+            await asyncio.sleep(backoff.next())
 
 
 async def answers(database: Database) -> bool:

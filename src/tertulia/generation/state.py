@@ -10,11 +10,12 @@ from uuid import UUID
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
-from tertulia.db.tables import Json, Status, now
+from tertulia.db.tables import Status, now
 from tertulia.generation.accumulator import Answer
 from tertulia.generation.input import Work
 from tertulia.generation.observer import End
 from tertulia.generation.request import AskingForAnswer
+from tertulia.json import Json
 from tertulia.streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 from tertulia.streams.lease import Lease
 
@@ -158,10 +159,12 @@ def suspension(job: Job) -> Suspended | None:
     return failure if isinstance(failure, Suspended) else None
 
 
-def terminal(answer: Answer, status: Status, error: GenerationError | None) -> TerminalEvent:
-    """Make the last event."""
-    sequence = answer.next_sequence()
-    if error is not None:
-        return GenerationFailed(answer.generation_id, sequence, error.to_json())
-    kind = GenerationCompleted if status is Status.COMPLETED else GenerationStopped
-    return kind(answer.generation_id, sequence)
+def terminal_event(generation_id: UUID, sequence: int, status: Status, error: Json | None) -> TerminalEvent:
+    """Return the terminal event of a generation that has ended with a status; `error` is that of a failed one."""
+    match status:
+        case Status.COMPLETED:
+            return GenerationCompleted(generation_id, sequence)
+        case Status.STOPPED:
+            return GenerationStopped(generation_id, sequence)
+        case _:
+            return GenerationFailed(generation_id, sequence, error or {})

@@ -17,8 +17,9 @@ from tertulia.claude.prompt import thinking_off
 from tertulia.claude.usage import usage_of
 from tertulia.db import changes, conversations, generations, leases, messages, spending
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.tables import ChangeKind, Conversation, Generation, Json, Message, Status
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
 from tertulia.isolation import ItemLoop
+from tertulia.json import Json
 from tertulia.streams.log import Signals
 
 MAX_TITLE = 80

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tertulia.json import Json
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
 from tertulia.simulator.files import FileStore, look_at
@@ -27,8 +28,6 @@ from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
 from tertulia.simulator.scenarios import plan
 from tertulia.simulator.script import Failure, Plan
 from tertulia.simulator.tool_rules import check_tools
-
-Json = dict[str, Any]
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request, as the Messages API has it."""

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tertulia.claude.cache_control import LOOK_BACK
+from tertulia.json import Json
 from tertulia.simulator.request_rules import as_blocks
-
-Json = dict[str, Any]
 
 LIVES = {"5m": 300.0, "1h": 3600.0}
 MIN_TOKENS = {"claude-haiku-4-5": 4096, "claude-opus-4-5": 4096, "claude-sonnet-4-5": 1024}

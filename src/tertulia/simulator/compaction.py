@@ -4,13 +4,11 @@ Source: "Compaction" in the Claude API documentation.
 """
 
 from dataclasses import replace
-from typing import Any
 
+from tertulia.json import Json
 from tertulia.simulator.cache import count_tokens
 from tertulia.simulator.request_rules import MODELS, as_blocks, invalid
 from tertulia.simulator.script import TOKEN, Plan, Step, pieces
-
-Json = dict[str, Any]
 
 BETA = "compact-2026-01-12"
 EDIT = "compact_20260112"

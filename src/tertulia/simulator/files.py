@@ -5,12 +5,10 @@ import binascii
 import hashlib
 import uuid
 from datetime import UTC, datetime
-from typing import Any
 
 from tertulia.attachments.media import FORMATS, PDF, Media, UnfitMedia, first_words, inspect
+from tertulia.json import Json
 from tertulia.simulator.request_rules import Refused, as_blocks, invalid
-
-Json = dict[str, Any]
 
 MAX_BASE64 = 5 * 1024 * 1024
 MAX_FILES = 1000

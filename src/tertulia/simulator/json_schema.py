@@ -2,7 +2,7 @@
 
 from typing import Any
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 EXAMPLES: Json = {"integer": 1, "number": 1.5, "boolean": True, "string": "example", "null": None}
 DEEPEST = 20

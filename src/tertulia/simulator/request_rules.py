@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 # Display name, context window, most output tokens.
 MODELS = {

@@ -9,16 +9,14 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from tertulia.json import Json
 from tertulia.simulator.json_schema import example, schema_in
 from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHTS
 from tertulia.simulator.request_rules import as_blocks, signature
 from tertulia.simulator.script import TOKEN, Draft, Failure, Plan, Step, delta, speak, text_steps
 from tertulia.simulator.tools import TOOL_SCENARIOS, act, told_of
 from tertulia.simulator.turns import last_words, what_was_said
-
-Json = dict[str, Any]
 
 
 def plan(body: Json) -> Plan:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 FIRST_TOKEN = 0.4
 """Seconds at human pace."""

@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 import jsonschema_rs
 
+from tertulia.json import Json
 from tertulia.simulator.request_rules import (
     SERVER_RESULTS,
     WITHOUT_SERVER_TOOLS,
@@ -19,8 +20,6 @@ from tertulia.simulator.request_rules import (
     refusing_wrong_shapes,
 )
 from tertulia.simulator.turns import Turn, turns_of
-
-Json = dict[str, Any]
 
 NAME = "^[a-zA-Z0-9_-]{1,128}$"
 ID = "^[a-zA-Z0-9_-]+$"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tertulia.json import Json
 from tertulia.simulator.json_schema import example, example_input, schema_in
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks, signature
 from tertulia.simulator.script import Draft, Plan, speak
@@ -22,8 +23,6 @@ from tertulia.simulator.turns import (
     waiting_in,
     what_was_said,
 )
-
-Json = dict[str, Any]
 
 SHOWN = 200
 """Characters of a result that are told."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from tertulia.json import Json
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
-
-Json = dict[str, Any]
 
 
 @dataclass(slots=True)

@@ -7,10 +7,9 @@ for each token.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 from uuid import UUID
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 UNFIT = ("oneOf", "allOf", "anyOf")
 """What the Messages API does not take at the top of a tool's schema."""

@@ -10,14 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import cast
 
+from tertulia.json import Json
 from tertulia.sandbox.process import SCHEMAS, OutOfBoundsError, SandboxBusyError
 from tertulia.tools.base import shape_problem
 from tertulia.tools.schema_jobs import is_deeper
 from tertulia.tools.schemas import schema_for_claude
-
-Json = dict[str, Any]
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 64

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Literal
 
 from tertulia.claude.models import Model
-from tertulia.json import encode, loads
-from tertulia.tools.base import Json, Tool
+from tertulia.json import Json, encode, loads
+from tertulia.tools.base import Tool
 from tertulia.tools.schemas import schema_for_claude
 
 CLAUDES_OWN: dict[str, Json] = {

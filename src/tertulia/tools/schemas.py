@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-Json = dict[str, Any]
+from tertulia.json import Json
 
 ALTERNATIVES = ("anyOf", "oneOf")
 COMBINATIONS = (*ALTERNATIVES, "allOf", "$ref", "$dynamicRef")

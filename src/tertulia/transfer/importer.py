@@ -21,17 +21,15 @@ from tertulia.db.inserting import insert
 from tertulia.db.tables import (
     UNFINISHED,
     Attachment,
-    Blob,
     ChangeKind,
     Conversation,
     Generation,
-    Json,
     Message,
     Status,
     new_id,
     now,
 )
-from tertulia.json import encode
+from tertulia.json import Json, encode
 from tertulia.resolvers import options, tools
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
@@ -245,23 +243,16 @@ class _Importing:
             self._generations.append(_generation(line.generation, conversation.id, id))
 
     async def _attachment(self, attached: AttachedFile) -> Attachment:
-        blob, media = Blob(), attached.media
-        # First of all the row, by which the bytes are found and removed should anything fail after it.
-        async with self._context.database.write() as session:
-            await insert(session, [blob])
-        await self._context.services.files.blobs.put(blob.id, attached.file)
-        return Attachment(
-            owner_id=self._context.viewer.user_id,
-            conversation_id=self._conversation.id if self._conversation else None,
-            blob_id=blob.id,
-            filename=attached.line.filename,
-            media_type=media.media_type,
+        attachment = await self._context.services.files.store(
+            attached.file,
+            attached.media,
             size_bytes=attached.size,
-            width=media.width,
-            height=media.height,
-            pages=media.pages,
-            created_at=attached.line.created_at,
+            filename=attached.line.filename,
+            owner=self._context.viewer.user_id,
         )
+        attachment.conversation_id = self._conversation.id if self._conversation else None
+        attachment.created_at = attached.line.created_at
+        return attachment
 
 
 def _hidden(moment: datetime) -> Json:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
+from tertulia.backoff import Backoff
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.lease import Lease, clock
 from tertulia.streams.memory import LIFE_AFTER_END, MemoryLog
@@ -102,14 +103,14 @@ class RedisLog:
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Lock out the former writer, and return what it has left; a Redis that is away is asked again."""
-        give_up_at = clock() + TAKE_SECONDS
+        give_up_at, backoff = clock() + TAKE_SECONDS, Backoff(TAKE_PAUSE, 4 * TAKE_PAUSE)
         while lease.holds and clock() < give_up_at:
             try:
                 async with asyncio.timeout(lease.seconds_left / 3):
                     return await self._writer.take(generation_id, lease)
             except AWAY as error:
                 logger.warning("Redis cannot be reached to take over generation %s: %s", generation_id, error)
-            await asyncio.sleep(TAKE_PAUSE)
+            await asyncio.sleep(backoff.next())
         return None
 
     async def read(self, generation_id: UUID) -> Stream | None:

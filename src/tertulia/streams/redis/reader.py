@@ -14,6 +14,7 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 
+from tertulia.backoff import Backoff
 from tertulia.isolation import ItemLoop
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import SILENCE, LocalSignals
@@ -28,7 +29,8 @@ KEPT_SIGNALS = 1000
 BLOCK_MS = 5_000
 READ_SECONDS = 2.0
 """How long a new reader waits for Redis before it is served what the database has."""
-RETRY = 0.3
+FIRST_RETRY, LONGEST_RETRY = 0.1, 0.6
+"""The bounds of the delays between attempts to read while Redis is away, in seconds."""
 
 logger = logging.getLogger("tertulia.redis")
 
@@ -134,17 +136,19 @@ class RedisReader:
     async def run(self) -> None:
         """Read for as long as the process lives."""
         await self._catch_up()
+        backoff = Backoff(FIRST_RETRY, LONGEST_RETRY)
         while True:
             try:
                 await self._read_once()
                 self.away = False
+                backoff.reset()
             except Exception as error:  # noqa: BLE001 - all who follow in this process wait for this loop
                 if not self.away:
                     logger.warning("Redis cannot be read: %s", error)
                 self.away = True
                 for mirror in list(self._mirrors.values()):
                     mirror.stream.wake()
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(backoff.next())
 
     async def close(self) -> None:
         """Let the last signals out, end what else was begun, and leave no key behind."""

@@ -20,6 +20,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from tertulia.backoff import Backoff
 from tertulia.failpoints import Failpoint
 from tertulia.isolation import ItemLoop
 from tertulia.streams.codec import encode
@@ -146,6 +147,7 @@ class RedisWriter:
 
     async def run(self) -> None:
         """Write for as long as the process lives."""
+        backoff = Backoff(10 * INTERVAL, 20 * INTERVAL)
         while True:
             await self._bell.wait()
             self._bell.clear()
@@ -160,7 +162,9 @@ class RedisWriter:
                     self._lag(time.monotonic() - since)
             except Exception as error:  # noqa: BLE001 - all answers of this process wait for this loop
                 self._lost(waiting, error)
-            await asyncio.sleep(INTERVAL if not self._away else 10 * INTERVAL)
+            if not self._away:
+                backoff.reset()
+            await asyncio.sleep(backoff.next() if self._away else INTERVAL)
 
     async def finish(self) -> None:
         """Write what is left, once."""

@@ -16,8 +16,9 @@ from mcp.client import IncomingMessage
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from pydantic import ValidationError
 
-from tertulia.json import clean_text
-from tertulia.tools.base import Json, Result, ToolError
+from tertulia.backoff import Backoff
+from tertulia.json import Json, clean_text
+from tertulia.tools.base import Result, ToolError
 from tertulia.tools.json_schema import SchemaKind, schema_problem
 from tertulia.tools.mcp.config import HttpServer, ServerConfig, Watch, check_input, open_streams
 from tertulia.tools.mcp.results import MAX_SHOWN_NAME, ListedTool, Listing, result_of
@@ -117,7 +118,7 @@ class Connection:
         return result_of(given)
 
     async def _run(self, scope: anyio.CancelScope) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         with scope:
             while True:
                 began = anyio.current_time()
@@ -129,9 +130,8 @@ class Connection:
                 self.problem = problem
                 self.tried.set()
                 if anyio.current_time() - began > LONGEST_PAUSE:
-                    pause = FIRST_PAUSE
-                await anyio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                    backoff.reset()
+                await anyio.sleep(backoff.next())
 
     async def _hold(self) -> str:
         """Connect, and stay connected as long as it goes; give the reason why it ended."""
@@ -217,7 +217,7 @@ class Connection:
     async def _listen(self, client: Client) -> None:
         """Hear of changes from servers of 2026; those before say them unasked."""
         tools = client.server_capabilities.tools
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while tools is not None and tools.list_changed:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
@@ -229,8 +229,7 @@ class Connection:
                 return
             except (MCPError, SubscriptionLost):
                 self._wake.set()
-            await anyio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await anyio.sleep(backoff.next())
 
 
 async def _list(client: Client, listing: Listing) -> tuple[ListedTool, ...]:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tertulia.tools.base import Json, Result, ToolContext
+from tertulia.json import Json
+from tertulia.tools.base import Result, ToolContext
 
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
