@@ -1,0 +1,86 @@
+"""The process of an application is ended by SIGTERM while two Tertulias in it stream answers."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from client import Api, Json, apply
+from embedding_host import PREFIXES, TOKEN, make_app
+from running import killed_after, read_until, running
+from websockets.exceptions import ConnectionClosed
+
+HOST = Path(__file__).parent / "embedding_host.py"
+WORDS = 150
+"""Of an answer. It takes some seconds, so that the signal comes in the middle of it."""
+ENDED = "query ($id: ID!) { generation(id: $id) { status error { code } message { text } } }"
+
+
+@contextmanager
+def host(folder: Path, *arguments: str) -> Generator[tuple[str, Callable[[], str]]]:
+    """Run the application; yields its address, and a function that ends it by SIGTERM and returns what it printed."""
+    command = [sys.executable, str(HOST), str(folder), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+
+        def end() -> str:
+            process.send_signal(signal.SIGTERM)
+            with killed_after(process, 60):
+                printed = process.communicate()[0]
+            assert process.returncode in (0, -signal.SIGTERM), printed
+            return printed
+
+        try:
+            address = re.findall(r"http://[\d.:]+", read_until(process, "(Press CTRL+C"))[0]
+            yield address, end
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def rest_of(events: Generator[Json]) -> list[Json]:
+    """Return the events until the answer ends, or the socket is closed."""
+    rest: list[Json] = []
+    with suppress(ConnectionClosed):
+        rest.extend(event for event in events)
+    return rest
+
+
+@pytest.mark.parametrize("drain", [False, True], ids=["at once", "after a drain"])
+def test_sigterm_of_the_application_loses_nothing_that_a_client_has_seen(tmp_path: Path, *, drain: bool) -> None:
+    ids: dict[str, str] = {}
+    seen: dict[str, list[Json]] = {}
+    with host(tmp_path, *(["drain"] if drain else [])) as (address, end), ExitStack() as stack:
+        streams: dict[str, Generator[Json]] = {}
+        for prefix in PREFIXES:
+            api = stack.enter_context(Api(address + prefix, TOKEN))
+            ids[prefix] = api.send(f"/simulate long {WORDS}")["generation"]["id"]
+            streams[prefix] = stack.enter_context(api.socket()).events(ids[prefix])
+        for prefix, events in streams.items():
+            seen[prefix] = [next(events)]
+            while seen[prefix][-1]["__typename"] != "TextDelta":
+                seen[prefix].append(next(events))
+        printed = end()
+        for prefix, events in streams.items():
+            seen[prefix] += rest_of(events)
+    assert "Traceback" not in printed
+    with running(make_app(tmp_path)[0]) as address:
+        for prefix in PREFIXES:
+            with Api(address + prefix, TOKEN) as api:
+                check_answer(api.ask(ENDED, id=ids[prefix])["generation"], seen[prefix], is_whole=drain)
+
+
+def check_answer(generation: Json, seen: list[Json], *, is_whole: bool) -> None:
+    """Check the answer after the restart against the events that a client had before it."""
+    text = generation["message"]["text"]
+    assert text.startswith("".join(apply(seen)))
+    if is_whole:
+        assert generation["status"] == "COMPLETED"
+        assert seen[-1]["__typename"] == "GenerationCompleted"
+        assert len(text.split()) == WORDS
+    else:
+        assert (generation["status"], generation["error"]["code"]) == ("FAILED", "INTERRUPTED")
+        assert len(text.split()) < WORDS
