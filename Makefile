@@ -137,7 +137,7 @@ bench-node:
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
 
 requirements: ## Pin the newest versions of everything (needs uv in .venv)
-	$(COMPILE) --upgrade pyproject.toml requirements/run.in -o requirements/run.txt
+	$(COMPILE) --upgrade --extra all pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt

@@ -8,13 +8,16 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 import httpx2
 import pytest
+from packaging.requirements import Requirement
 from running import read_until
 
 import tertulia as package
+from tertulia.extras import MODULES
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,6 +67,18 @@ def test_the_sdist_has_what_the_wheel_is_made_of(dist: Path) -> None:
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
     files = {name for name in names(wheel) if ".dist-info/" not in name}
     assert {f"src/{name}" for name in files} - names(sdist) == set()
+
+
+def test_the_wheel_lists_the_extras_and_requires_none_of_them(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    (metadata,) = (name for name in names(wheel) if name.endswith(".dist-info/METADATA"))
+    message = message_from_string(zipfile.ZipFile(wheel).read(metadata).decode())
+    assert set(message.get_all("Provides-Extra", [])) == {*MODULES, "all"}
+    required = [Requirement(line) for line in message.get_all("Requires-Dist", [])]
+    base = {requirement.name for requirement in required if requirement.marker is None}
+    for extra in MODULES:
+        added = {one.name for one in required if one.marker is not None and one.marker.evaluate({"extra": extra})}
+        assert added - base, f"the extra {extra} adds nothing to the base installation"
 
 
 @pytest.fixture

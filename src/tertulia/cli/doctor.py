@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from graphql import GraphQLError, parse, validate
 from rich.console import Console
+from rich.markup import escape
 
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
 from tertulia.db.address import show_address
@@ -23,8 +24,6 @@ from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
 from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.tooling import open_toolbox
-from tertulia.streams.redis.log import RedisLog
-from tertulia.streams.redis.writer import AWAY
 
 Finding = tuple[bool, str]
 
@@ -155,6 +154,9 @@ def _documents(settings: Settings) -> list[Finding]:
 async def _redis(settings: Settings) -> Finding:
     if settings.redis_url is None:
         return True, "redis: none; one process serves"
+    from tertulia.streams.redis.log import RedisLog
+    from tertulia.streams.redis.writer import AWAY
+
     log = RedisLog(settings.redis_url, uuid4())
     try:
         await log.check()
@@ -213,4 +215,4 @@ async def _claude(settings: Settings) -> AsyncIterator[Finding]:
 
 def _show(console: Console, finding: Finding) -> None:
     well, text = finding
-    console.print(f"[green]ok[/green]     {text}" if well else f"[red]wrong[/red]  {text}")
+    console.print(f"[green]ok[/green]     {escape(text)}" if well else f"[red]wrong[/red]  {escape(text)}")

@@ -87,6 +87,12 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to Claude in the terminal. Ctrl+C stops an answer; at the prompt it leaves."""
+    from tertulia.extras import MissingExtraError, require_extra
+
+    try:
+        require_extra("chat", "`tertulia chat`")
+    except MissingExtraError as missing:
+        _refuse(str(missing))
     from tertulia.cli.chat import Terminal
 
     sys.exit(Terminal(url, conversation, model, token).talk())

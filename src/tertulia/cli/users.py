@@ -19,7 +19,6 @@ from tertulia.server.auth.jwt import digest_of, new_personal_token
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
 from tertulia.server.opening import connect, open_log
 from tertulia.server.settings import Settings
-from tertulia.streams.redis.log import RedisLog
 
 
 class Impossible(Exception):
@@ -164,6 +163,8 @@ async def _user(database: Database, name: str) -> User:
 async def _ring(settings: Settings, user_id: UUID) -> None:
     """Let running servers look again at the user's sockets; without Redis they do within a minute."""
     if settings.redis_url is not None:
+        from tertulia.streams.redis.log import RedisLog
+
         log = RedisLog(settings.redis_url, uuid4())
         await log.start()
         log.send(SIGNED_OUT, user_id)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from tertulia.extras import MissingExtraError, require_extra
+
 PREFIX = "TERTULIA_"
 ENV_FILE = ".env"
 ENCODING = "utf-8-sig"
@@ -18,6 +20,8 @@ SIMILAR_PREFIX = 0.8
 SIMILAR_NAME = 0.85
 PROXIES = "FORWARDED_ALLOW_IPS"
 """Whose `X-Forwarded-For` uvicorn believes."""
+COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables with the address of an OpenTelemetry collector."""
 PASSED_ON = ("OTEL_", PROXIES)
 """Variables that libraries read from the environment alone; those in `.env` are passed on to them."""
 
@@ -70,6 +74,22 @@ def pass_on() -> None:
     for entry in read_env_file():
         if entry.name.startswith(PASSED_ON) and entry.value:
             os.environ.setdefault(entry.name, entry.value)
+
+
+def collector_variable() -> str | None:
+    """Return the variable that has the address of a collector of traces; None where traces are switched off."""
+    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
+    return None if off else next((name for name in COLLECTORS if os.environ.get(name)), None)
+
+
+def check_tracing() -> None:
+    """Raise WrongSetting where traces should be sent and OpenTelemetry's SDK is not installed."""
+    variable = collector_variable()
+    try:
+        if variable is not None:
+            require_extra("otel", "Tracing")
+    except MissingExtraError as missing:
+        raise WrongSetting(f"{variable}: {missing}") from None
 
 
 def read_env_file() -> list[Entry]:

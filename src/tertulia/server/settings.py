@@ -11,7 +11,17 @@ from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationErro
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tertulia.db.address import read_address
-from tertulia.server.environment import ENCODING, ENV_FILE, PREFIX, PROXIES, WrongSetting, check_names, pass_on
+from tertulia.extras import MissingExtraError, require_extra
+from tertulia.server.environment import (
+    ENCODING,
+    ENV_FILE,
+    PREFIX,
+    PROXIES,
+    WrongSetting,
+    check_names,
+    check_tracing,
+    pass_on,
+)
 from tertulia.server.setting_values import check_origin_form, check_proxies
 
 SHORTEST_SECRET = 32
@@ -169,12 +179,16 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _normalise_database(cls, value: str) -> str:
-        return read_address(value).render()
+        address = read_address(value)
+        if address.url.drivername.startswith("postgresql"):
+            require_extra("postgres", "PostgreSQL")
+        return address.render()
 
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: str | None) -> str | None:
         if value is not None:
+            require_extra("redis", "Redis")
             from tertulia.streams.redis.address import check_redis_address
 
             check_redis_address(value)
@@ -226,10 +240,19 @@ class Settings(BaseSettings):
         if value is not None:
             from tertulia.db.blobs import Blobs
 
+            if "://" in value:
+                require_extra("s3", "An object store")
             try:
                 Blobs(value)
             except ValueError as error:
                 raise ValueError(f"takes a folder or a store such as s3://BUCKET/PREFIX: {error}") from None
+        return value
+
+    @field_validator("mcp_config")
+    @classmethod
+    def _can_use_mcp(cls, value: str | None) -> str | None:
+        if value is not None:
+            require_extra("mcp", "MCP")
         return value
 
 
@@ -238,6 +261,7 @@ def load_settings() -> Settings:
     check_names(known_names())
     pass_on()
     _check_proxies()
+    check_tracing()
     try:
         settings = Settings()
     except ValidationError as error:
@@ -305,6 +329,9 @@ def _explain(error: ValidationError) -> str:
     place = str(problem["loc"][0])
     field = place if place in Settings.model_fields else place.lower().removeprefix(PREFIX.lower())
     name = variable_name(field) if field in Settings.model_fields else place
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, MissingExtraError):
+        return f"{name}: {cause}"
     secret = "KEY" in name or "URL" in name
     got = "" if secret else f" got {problem['input']!r};"
     return f"{name}:{got} {problem['msg'].removeprefix('Value error, ')}."

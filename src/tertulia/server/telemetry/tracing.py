@@ -14,9 +14,9 @@ from typing import Any
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
+from tertulia.server.environment import check_tracing, collector_variable
 from tertulia.server.http.middleware import route_path
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
 """What machines ask again and again, and files."""
 QUERY, HIDDEN = "url.query", "REDACTED"
@@ -28,8 +28,7 @@ def wanted() -> bool:
     """Say whether anybody collects: whoever has set the SDK up before us, or a collector whose address is set."""
     if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
         return True
-    off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
-    return not off and any(os.environ.get(name) for name in ENDPOINTS)
+    return collector_variable() is not None
 
 
 def of_requests() -> TelemetryConfig:
@@ -39,6 +38,7 @@ def of_requests() -> TelemetryConfig:
 
 def begin(process: str) -> Callable[[], Awaitable[None]]:
     """Send this process's spans from now on; give what sends the last of them."""
+    check_tracing()
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 
     class WithoutQueries(SpanProcessor):

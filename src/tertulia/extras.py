@@ -1,0 +1,34 @@
+"""The extras of the package: which module each of them installs, and what is reported where it is missing."""
+
+from importlib.util import find_spec
+
+MODULES = {
+    "chat": "gql",
+    "mcp": "mcp",
+    "otel": "opentelemetry.exporter.otlp.proto.http",
+    "postgres": "asyncpg",
+    "redis": "redis",
+    "s3": "obstore",
+}
+
+
+class MissingExtraError(ValueError):
+    """An extra is not installed; the message says how to install it."""
+
+
+def require_extra(extra: str, feature: str) -> None:
+    """Check that an extra is installed, without importing it.
+
+    Raises:
+        MissingExtraError: It is not; the message names the feature that needs it.
+    """
+    if not _is_installed(MODULES[extra]):
+        raise MissingExtraError(f'{feature} needs the extra "{extra}": pip install "tertulia[{extra}]"')
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # A package that the module is in.
+        return False
