@@ -39,30 +39,30 @@ def _core(axes: Axes) -> None:
         axes.plot(*zip(*measured, strict=True), "o", color=COLOURS[place], label=f"measured, {name}")
     axes.axhline(100, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
-    _dress(axes, "answers at once on one core, embedded", "latency, ms")
+    _dress(axes, "concurrent answers on one core, with SQLite", "latency, ms")
 
 
 def _replicas(axes: Axes) -> None:
     needs = [simulation.Need(point) for point in POINTS]
     straight = [max(1, need.answers / (simulation.FULL_REMOTE * simulation.BUSY)) for need in needs]
-    axes.plot(POINTS, straight, color=INK, linestyle=":", label="if no process heard the others")
+    axes.plot(POINTS, straight, color=INK, linestyle=":", label="without signals between processes")
     finite = [(need.answers, need.replicas) for need in needs if not math.isinf(need.replicas)]
-    axes.plot(*zip(*finite, strict=True), color=COLOURS[0], label="with signals, which all hear")
+    axes.plot(*zip(*finite, strict=True), color=COLOURS[0], label="with signals, which every process receives")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _dress(axes, "answers at once", "cores of replicas")
+    _dress(axes, "concurrent answers", "cores of replicas")
 
 
 def _shares(axes: Axes) -> None:
     needs = [simulation.Need(point) for point in POINTS]
     lines = (
-        ("Claude's tokens a minute (example)", [need.claude / simulation.CLAUDE_TOKENS_A_MINUTE for need in needs]),
-        ("Redis's one thread", [need.redis / simulation.BUSY for need in needs]),
+        ("Claude's tokens per minute (example)", [need.claude / simulation.CLAUDE_TOKENS_A_MINUTE for need in needs]),
+        ("Redis's single thread", [need.redis / simulation.BUSY for need in needs]),
         (
             f"PostgreSQL of {simulation.PG_CORES} cores",
             [need.postgres / simulation.PG_CORES / simulation.BUSY for need in needs],
         ),
-        ("hearing signals, of each core", [need.hearing / simulation.BUSY for need in needs]),
+        ("receiving signals, of each core", [need.hearing / simulation.BUSY for need in needs]),
     )
     for colour, (name, values) in zip(COLOURS, lines, strict=False):
         axes.plot(POINTS, [value or math.nan for value in values], color=colour, label=name)
@@ -70,7 +70,7 @@ def _shares(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1e2)
-    _dress(axes, "answers at once", "share of the limit")
+    _dress(axes, "concurrent answers", "share of the limit")
 
 
 def _dress(axes: Axes, across: str, up: str) -> None:

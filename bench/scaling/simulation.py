@@ -287,11 +287,11 @@ def limits() -> dict[str, float]:
         f"PostgreSQL's default of {PG_DEFAULT_CONNECTIONS} connections": _first(
             lambda need: need.connections > PG_DEFAULT_CONNECTIONS
         ),
-        f"{CLAUDE_TOKENS_A_MINUTE:,} output tokens a minute of Claude": CLAUDE_TOKENS_A_MINUTE / TOKENS_A_SECOND / 60,
-        "Redis's one thread, planned at 70 %": _first(lambda need: need.redis > BUSY),
-        f"PostgreSQL of {PG_CORES} cores, planned at 70 %": BUSY * PG_CORES / (PG_COMMITS * PG_MS / 1000),
-        "signals, which every process hears: a tenth of each core": _first(lambda need: need.hearing > 0.1),  # noqa: PLR2004
-        "signals fill every core": _first(lambda need: math.isinf(need.replicas)),
+        f"Claude's limit of {CLAUDE_TOKENS_A_MINUTE:,} output tokens per minute": CLAUDE_TOKENS_A_MINUTE / TOKENS_A_SECOND / 60,
+        "Redis's single thread, planned at 70 %": _first(lambda need: need.redis > BUSY),
+        f"PostgreSQL with {PG_CORES} cores, planned at 70 %": BUSY * PG_CORES / (PG_COMMITS * PG_MS / 1000),
+        "signals, which every process receives, use a tenth of each core": _first(lambda need: need.hearing > 0.1),  # noqa: PLR2004
+        "signals use every core entirely": _first(lambda need: math.isinf(need.replicas)),
     }
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
@@ -310,7 +310,7 @@ def _first(met: Callable[[Need], bool]) -> float:
 def shown(value: float) -> str:
     """Give a number with two digits that count."""
     if math.isinf(value):
-        return "no number is enough"
+        return "no number suffices"
     if value >= 100:  # noqa: PLR2004 - whole numbers need no point
         rounded = round(value, 1 - math.floor(math.log10(value)))
         return f"{rounded:,.0f}"
@@ -322,19 +322,19 @@ def needs_table() -> str:
     needs = [Need(size) for size in SIZES]
     rows: list[tuple[str, list[float]]] = [
         ("cores of replicas, planned at 70 %", [need.replicas for need in needs]),
-        ("of each, spent on hearing signals, %", [100 * need.hearing for need in needs]),
+        ("share of each core for receiving signals, %", [100 * need.hearing for need in needs]),
         ("Redis: commands/s", [need.commands for need in needs]),
-        ("Redis: share of its one thread, %", [100 * need.redis for need in needs]),
+        ("Redis: share of its single thread, %", [100 * need.redis for need in needs]),
         ("Redis: MB/s in and out", [need.network for need in needs]),
         ("Redis: MB of streams", [need.streams for need in needs]),
         ("PostgreSQL: commits/s", [need.commits for need in needs]),
         ("PostgreSQL: cores", [need.postgres for need in needs]),
         ("PostgreSQL: MB/s of WAL", [need.wal for need in needs]),
         ("PostgreSQL: connections, without a pooler", [need.connections for need in needs]),
-        ("PostgreSQL: GB stored a day, busy all day", [need.stored for need in needs]),
-        ("Claude: output tokens a minute", [need.claude for need in needs]),
+        ("PostgreSQL: GB stored per day, if busy all day", [need.stored for need in needs]),
+        ("Claude: output tokens per minute", [need.claude for need in needs]),
     ]
-    lines = ["| answers at once | " + " | ".join(f"{size:,}" for size in SIZES) + " |"]
+    lines = ["| concurrent answers | " + " | ".join(f"{size:,}" for size in SIZES) + " |"]
     lines += ["| --- |" + " ---: |" * len(SIZES)]
     lines += [f"| {name} | " + " | ".join(map(shown, values)) + " |" for name, values in rows]
     return "\n".join(lines)
@@ -343,7 +343,7 @@ def needs_table() -> str:
 def limits_table() -> str:
     """Say where each limit is met."""
     rows = [f"| {name} | {shown(answers)} |" for name, answers in limits().items()]
-    return "\n".join(["| limit | met at so many answers at once |", "| --- | ---: |", *rows])
+    return "\n".join(["| limit | reached at this number of concurrent answers |", "| --- | ---: |", *rows])
 
 
 TABLES = {"needs": needs_table, "limits": limits_table}
