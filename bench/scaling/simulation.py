@@ -287,7 +287,9 @@ def limits() -> dict[str, float]:
         f"PostgreSQL's default of {PG_DEFAULT_CONNECTIONS} connections": _first(
             lambda need: need.connections > PG_DEFAULT_CONNECTIONS
         ),
-        f"Claude's limit of {CLAUDE_TOKENS_A_MINUTE:,} output tokens per minute": CLAUDE_TOKENS_A_MINUTE / TOKENS_A_SECOND / 60,
+        f"Claude's limit of {CLAUDE_TOKENS_A_MINUTE:,} output tokens per minute": CLAUDE_TOKENS_A_MINUTE
+        / TOKENS_A_SECOND
+        / 60,
         "Redis's single thread, planned at 70 %": _first(lambda need: need.redis > BUSY),
         f"PostgreSQL with {PG_CORES} cores, planned at 70 %": BUSY * PG_CORES / (PG_COMMITS * PG_MS / 1000),
         "signals, which every process receives, use a tenth of each core": _first(lambda need: need.hearing > 0.1),  # noqa: PLR2004
