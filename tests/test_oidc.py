@@ -11,11 +11,13 @@ from typing import Any
 
 import jwt
 import pytest
+import strawberry
 from client import Api, Json
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from fastapi import FastAPI
 from jwt.algorithms import RSAAlgorithm
-from running import running, tertulia
+from running import running, settings, tertulia
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -23,6 +25,8 @@ from starlette.routing import Route
 from test_auth import socket
 from test_command import run_here
 from test_websocket import closing
+
+from tertulia import FieldContext, Tertulia
 
 VIEWER = "{ viewer { id name } }"
 AUDIENCE = "tertulia-tests"
@@ -98,6 +102,22 @@ def test_a_user_is_made_at_first_sight_and_known_ever_after(provider: Provider, 
     assert other["name"].startswith("ada-")
     assert viewer(address, provider.token("3"))["name"].startswith("user-")
     assert provider.fetched == 1
+
+
+@strawberry.type
+class RolesQuery:
+    @strawberry.field
+    async def roles(self, info: strawberry.Info[FieldContext]) -> list[str]:
+        return list(info.context.viewer.claims["roles"])
+
+
+def test_fields_of_an_application_read_the_claims_of_a_token(provider: Provider, tmp_path: Path) -> None:
+    chosen = settings(tmp_path, auth="oidc", oidc_issuer=provider.address, oidc_audience=AUDIENCE)
+    embedded = Tertulia(chosen, query=[RolesQuery])
+    host = FastAPI(lifespan=embedded.lifespan)
+    host.mount("/ai", embedded.app)
+    with running(host) as address, Api(f"{address}/ai", provider.token("1", roles=["editor"])) as api:
+        assert api.ask("{ roles }") == {"roles": ["editor"]}
 
 
 def test_a_socket_is_opened_by_such_a_token_too(provider: Provider, address: str) -> None:
