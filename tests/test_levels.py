@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from client import Api
-from graphql import GraphQLInterfaceType, GraphQLUnionType, get_named_type, is_leaf_type, parse, validate
+from graphql import GraphQLInterfaceType, GraphQLUnionType, get_named_type, is_leaf_type
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
@@ -106,10 +106,10 @@ def without_traces(result: dict[str, Any]) -> str:
 @given(bodies())
 def test_a_level_at_a_time_gives_what_graphql_core_gives(api: Api, ids: dict[str, str], asked: tuple[str, str]) -> None:
     body, fragments = asked
-    assume(not validate(CORE, parse(document(body, fragments))))
-    ours = api.post(document(body, fragments), VARIABLES | ids).json()
     theirs = api.post(document(f"{body} {THE_OTHER_WAY}", fragments), VARIABLES | ids).json()
-    if theirs.get("data") is not None:
+    assume("data" in theirs)  # Otherwise the document is not valid.
+    ours = api.post(document(body, fragments), VARIABLES | ids).json()
+    if theirs["data"] is not None:
         assert theirs["data"].pop("schema") == {"__typename": "__Schema"}
     assert without_traces(ours) == without_traces(theirs), "the same values, in the same order"
 
