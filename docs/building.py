@@ -65,7 +65,7 @@ def on_post_page(output: str, *, page: Any, **_: Any) -> str:
 
 
 def _decisions() -> str:
-    titles = ["# Decisions", "", "What somebody may want to reopen, a page each.", ""]
+    titles = ["# Decisions", "", "Decisions that others may want to revisit, one page each.", ""]
     for file in sorted((ROOT / "docs" / "decisions").glob("*.md")):
         title = file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         number, _, words = title.partition(". ")
