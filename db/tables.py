@@ -79,7 +79,8 @@ def _moment() -> Any:
     return Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
 
 
-def _later() -> Any:
+def optional_moment() -> Any:
+    """Return a column for a time that may be null."""
     return Field(default=None, sa_type=UtcDateTime, nullable=True)
 
 
@@ -188,7 +189,7 @@ class Generation(SQLModel, table=True):
     status: Status = Field(default=Status.QUEUED, sa_type=_STATUS)
     # Which process writes it, and until when nobody else may; none while it waits in line (see db.leases).
     holder: UUID | None = None
-    lease_until: datetime | None = _later()
+    lease_until: datetime | None = optional_moment()
     stop_requested: bool = False
     # The generation in front of it in its line; no foreign key, because it may outlive that one.
     waits_for: UUID | None = None
@@ -205,7 +206,7 @@ class Generation(SQLModel, table=True):
     # How many blocks of earlier messages Claude was not shown, by reason; words of claude.prompt.
     left_out: Json = _object()
     # Until when it waits for the results of tools.
-    tools_expire_at: datetime | None = _later()
+    tools_expire_at: datetime | None = optional_moment()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
@@ -214,9 +215,9 @@ class Generation(SQLModel, table=True):
     # What it may cost at most, of the owner's budget, while it is not settled.
     reserved: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     created_at: datetime = _moment()
-    started_at: datetime | None = _later()
-    first_token_at: datetime | None = _later()
-    finished_at: datetime | None = _later()
+    started_at: datetime | None = optional_moment()
+    first_token_at: datetime | None = optional_moment()
+    finished_at: datetime | None = optional_moment()
 
 
 class Call(SQLModel, table=True):

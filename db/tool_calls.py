@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.ownership import owned
-from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now
+from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now, optional_moment
 from tertulia.json import Json
 
 
@@ -31,10 +31,6 @@ class CallStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-def _later() -> Any:
-    return Field(default=None, sa_type=UtcDateTime, nullable=True)
 
 
 class ToolCall(SQLModel, table=True):
@@ -58,8 +54,8 @@ class ToolCall(SQLModel, table=True):
     answer: Json | None = Field(default=None, sa_type=JSON)
     fingerprint: str | None = None
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
-    started_at: datetime | None = _later()
-    finished_at: datetime | None = _later()
+    started_at: datetime | None = optional_moment()
+    finished_at: datetime | None = optional_moment()
 
 
 _CALLS = METADATA.tables["tool_calls"]

@@ -7,9 +7,8 @@ from uuid import UUID
 
 from tertulia.attachments.files import attachment_of
 from tertulia.generation.accumulator import JSON_MARK
-from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, loads
+from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, is_list, is_object, loads
 from tertulia.tools.execution import JSON_RESULT
-from tertulia.tools.schema_jobs import is_list, is_object
 
 
 @dataclass(frozen=True, slots=True)

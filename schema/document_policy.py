@@ -12,7 +12,7 @@ from graphql.execution import get_variable_values
 
 from tertulia.json import Json
 from tertulia.schema.cost import MAX_COST, cost_of
-from tertulia.schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation
+from tertulia.schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation, too_complex
 from tertulia.schema.subscription_fast_path import OperationFailed
 from tertulia.schema.variables import check_variables
 
@@ -116,11 +116,6 @@ class Gate:
 def digest(text: str) -> str:
     """Give a document's SHA-256, as clients write it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def too_complex(message: str) -> GraphQLError:
-    """Make the error of a document that would cost too much."""
-    return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})
 
 
 def _hash(extensions: object) -> str | None:

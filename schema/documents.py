@@ -250,7 +250,7 @@ def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.
 
 def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
     if len(query) > LONGEST_DOCUMENT:
-        raise _too_complex(f"The document is too long: at most {LONGEST_DOCUMENT:,} characters are taken.")
+        raise too_complex(f"The document is too long: at most {LONGEST_DOCUMENT:,} characters are taken.")
     try:
         document = parse(query, max_lexical_tokens=MAX_TOKENS)
     except GraphQLError as syntax_error:
@@ -261,7 +261,7 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
     problem = shape_problem(document)
     if problem is not None:
         # Not validated: rules take longer than reading does.
-        return Prepared(document, [_too_complex(problem)])
+        return Prepared(document, [too_complex(problem)])
     rules = [*specified_rules, *recommended_rules, *([NoSchemaIntrospectionCustomRule] if closed else [])]
     if not all(isinstance(node, ExecutableDefinitionNode) for node in document.definitions):
         # Nothing else in such a document is worth a look.
@@ -272,5 +272,6 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
     return Prepared(document, errors, OF_MODELS in query)
 
 
-def _too_complex(message: str) -> GraphQLError:
+def too_complex(message: str) -> GraphQLError:
+    """Return the error of a document or operation that would cost too much."""
     return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})

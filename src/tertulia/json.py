@@ -161,6 +161,16 @@ def clean_text(text: str) -> str:
     return text
 
 
+def is_object(value: object) -> TypeGuard[Json]:
+    """Return whether a parsed JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a parsed JSON value is an array."""
+    return isinstance(value, list)
+
+
 def is_deeper(value: object, levels: int) -> bool:
     """Return whether objects and arrays are nested in more levels than that."""
     # orjson refuses more levels than its limit, and finds out many times faster than a loop in Python does.
@@ -186,7 +196,7 @@ def exact_for_javascript(value: Any) -> Any:
 def _exact(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) <= MAX_SAFE_INTEGER else str(value)
-    if _is_object(value):
+    if is_object(value):
         return {key: _exact(part) for key, part in value.items()}
     if _is_sequence(value):
         return [_exact(part) for part in value]
@@ -225,7 +235,7 @@ def _encode_slowly(value: object, default: Callable[[Any], object] | None) -> by
 def _writable(value: Any, default: Callable[[Any], object] | None) -> Any:
     """Return a value that `json.dumps` writes as `orjson` would."""
     match value:
-        case _ if _is_object(value):
+        case _ if is_object(value):
             return {_key(key): _writable(part, default) for key, part in value.items()}
         case _ if _is_sequence(value):
             return [_writable(part, default) for part in value]
@@ -263,7 +273,7 @@ def _clean(value: Any) -> Any:
             return clean_text(value)
         case float():
             return value if math.isfinite(value) else _refuse_number(str(value))
-        case _ if _is_object(value):
+        case _ if is_object(value):
             return {clean_text(str(key)): _clean(part) for key, part in value.items()}
         case _ if _is_sequence(value):
             return [_clean(part) for part in value]
@@ -307,11 +317,7 @@ def _walk_is_deeper(value: Any, levels: int) -> bool:
 
 
 def _parts(container: Any) -> Iterable[Any]:
-    return container.values() if _is_object(container) else container
-
-
-def _is_object(value: object) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(value, dict)
+    return container.values() if is_object(container) else container
 
 
 def _is_sequence(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:

@@ -7,10 +7,10 @@ malformed and ends its answer alone. Source of the shapes: "Streaming Messages" 
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 
 from tertulia.claude.deltas import DELTAS
-from tertulia.json import Json
+from tertulia.json import Json, is_list, is_object
 
 Check = Callable[[Any], Any]
 
@@ -37,7 +37,7 @@ def event_of(sent: Any) -> Json:
     Raises:
         Malformed: The event is no object, or one of its fields has another type than documented.
     """
-    if not _is_object(sent) or not isinstance(kind := sent.get("type"), str):
+    if not is_object(sent) or not isinstance(kind := sent.get("type"), str):
         raise Malformed("event")
     match kind:
         case "content_block_delta":
@@ -60,7 +60,7 @@ def event_of(sent: Any) -> Json:
 
 def message_of(sent: Any) -> Json:
     """Return an answer that came as a whole in its known shape, blocks that are malformed left out; raise Malformed."""
-    if not _is_object(sent):
+    if not is_object(sent):
         raise Malformed("message")
     blocks: list[Json] = []
     for block in _list(sent.get("content")):
@@ -73,7 +73,7 @@ def message_of(sent: Any) -> Json:
 
 def block_of(sent: Any) -> Json:
     """Return a content block in its known shape; further fields, and kinds that are not known, stay as they are."""
-    if not _is_object(sent) or not isinstance(kind := sent.get("type"), str) or not 0 < len(kind) <= LONGEST_ID:
+    if not is_object(sent) or not isinstance(kind := sent.get("type"), str) or not 0 < len(kind) <= LONGEST_ID:
         raise Malformed("content_block")
     checks = _RESULT if kind.endswith("_result") else _BLOCKS.get(kind, {})
     return {**sent, **{name: check(sent.get(name)) for name, check in checks.items() if _is_checked(name, sent)}}
@@ -90,15 +90,15 @@ def reason_in(sent: Json) -> str | None:
 def usage_in(sent: Json) -> Json:
     """Return the counts of tokens that are told and can be true, by Claude's names."""
     usage = sent.get("usage")
-    return _counts(usage) if _is_object(usage) else {}
+    return _counts(usage) if is_object(usage) else {}
 
 
 def _counts(sent: Json) -> Json:
     found: Json = {}
     for name, value in sent.items():
         if name == "iterations":
-            found[name] = [{**_counts(one), "type": str(one.get("type"))} for one in _list(value) if _is_object(one)]
-        elif _is_object(value):
+            found[name] = [{**_counts(one), "type": str(one.get("type"))} for one in _list(value) if is_object(one)]
+        elif is_object(value):
             found[name] = {key: count for key, count in value.items() if _is_count(count)}
         elif _is_count(value):
             found[name] = value
@@ -117,7 +117,7 @@ def _index(sent: Json) -> int:
 
 
 def _delta(sent: Any) -> Json:
-    if not _is_object(sent) or not isinstance(kind := sent.get("type"), str):
+    if not is_object(sent) or not isinstance(kind := sent.get("type"), str):
         raise Malformed("delta")
     if kind in DELTAS:
         name = DELTAS[kind][1]
@@ -160,7 +160,7 @@ def _name(sent: Any) -> str:
 def _object(sent: Any) -> Json:
     if sent is None:
         return {}
-    if not _is_object(sent):
+    if not is_object(sent):
         raise Malformed("object")
     return sent
 
@@ -170,7 +170,7 @@ def _citations(sent: Any) -> list[Json] | None:
 
 
 def _citation(sent: Any) -> Json:
-    if not _is_object(sent):
+    if not is_object(sent):
         raise Malformed("citation")
     for name in _PLACES:
         value = sent.get(name)
@@ -182,32 +182,24 @@ def _citation(sent: Any) -> Json:
 
 
 def _container(sent: Any) -> Json | None:
-    if not _is_object(sent):
+    if not is_object(sent):
         return None
     id = sent.get("id")
     return {"id": id} if isinstance(id, str) and 0 < len(id) <= LONGEST_ID else None
 
 
 def _array(sent: Any) -> list[Any]:
-    if not _is_list(sent):
+    if not is_list(sent):
         raise Malformed("array")
     return sent
 
 
 def _list(sent: Any) -> list[Any]:
-    return sent if _is_list(sent) else []
+    return sent if is_list(sent) else []
 
 
 def _is_checked(name: str, sent: Json) -> bool:
     return name in sent or name not in _OPTIONAL
-
-
-def _is_object(value: object) -> TypeGuard[Json]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 _PLACES = tuple(f"{end}_{unit}" for end in ("start", "end") for unit in ("char_index", "page_number", "block_index"))

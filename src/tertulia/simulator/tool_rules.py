@@ -4,11 +4,11 @@ Sources: "Tool use" and "Server tools" in the Claude API documentation, and what
 """
 
 import re
-from typing import Any, TypeGuard
+from typing import Any
 
 import jsonschema_rs
 
-from tertulia.json import Json
+from tertulia.json import Json, is_list, is_object
 from tertulia.simulator.request_rules import (
     SERVER_RESULTS,
     WITHOUT_SERVER_TOOLS,
@@ -65,7 +65,7 @@ IN_RESULTS = ("text", "image", "document")
 def check_tools(body: Json) -> None:
     """Raise Refused for what the API would refuse of tools in a request that `simulator.request_rules` has let pass."""
     with refusing_wrong_shapes():
-        if not isinstance(body.get("container") or "", str) and not _is_object(body["container"]):
+        if not isinstance(body.get("container") or "", str) and not is_object(body["container"]):
             raise invalid("container: Input should be a valid string")
         _check_definitions(body)
         _check_choice(body)
@@ -74,10 +74,10 @@ def check_tools(body: Json) -> None:
 
 def _check_definitions(body: Json) -> None:
     tools: Any = body.get("tools", [])
-    if not _is_list(tools):
+    if not is_list(tools):
         raise invalid("tools: Input should be a valid list")
     for place, tool in enumerate(tools):
-        if not _is_object(tool):
+        if not is_object(tool):
             raise invalid(f"tools.{place}: Input should be a valid dictionary")
         kind = tool.get("type") or "custom"
         check_cache_control(f"tools.{place}.{kind}.cache_control", tool)
@@ -116,7 +116,7 @@ def _check_custom(path: str, tool: Json) -> None:
 
 
 def _check_input_schema(path: str, schema: Any) -> None:
-    if not _is_object(schema):
+    if not is_object(schema):
         raise invalid(f"{path}: Input should be a valid dictionary")
     if "type" not in schema:
         raise invalid(f"{path}.type: Field required")
@@ -136,7 +136,7 @@ def _check_choice(body: Json) -> None:
     if "tool_choice" not in body:
         return
     choice: Any = body["tool_choice"]
-    if not _is_object(choice):
+    if not is_object(choice):
         raise invalid("tool_choice: Input should be a valid dictionary")
     kind = choice.get("type")
     if kind not in _OF_CHOICE:
@@ -185,7 +185,7 @@ def _check_calls(turn: Turn, known: set[str]) -> None:
         elif block["name"] not in SERVER_RESULTS:
             expected = ", ".join(f"'{one}'" for one in SERVER_RESULTS)
             raise invalid(f"{where}.name: Input should be one of {expected}")
-        if not _is_object(block["input"]):
+        if not is_object(block["input"]):
             raise invalid(f"{where}.input: Input should be a valid dictionary")
         if block["id"] in known:
             raise invalid(f"{path}: `tool_use` ids must be unique")
@@ -224,7 +224,7 @@ def _check_result(body: Json, path: str, block: Json) -> None:
     if not isinstance(block.get("is_error", False), bool):
         raise invalid(f"{path}.is_error: Input should be a valid boolean")
     content = block.get("content", "")
-    if not isinstance(content, str) and not _is_list(content):
+    if not isinstance(content, str) and not is_list(content):
         raise invalid(f"{path}.content: Input should be a valid string or a valid list")
     if content == "":
         return
@@ -292,11 +292,3 @@ def _check_pattern(path: str, value: Any, pattern: str) -> None:
         raise invalid(f"{path}: Input should be a valid string")
     if not re.fullmatch(pattern, value):
         raise invalid(f"{path}: String should match pattern '{pattern}'")
-
-
-def _is_object(value: object) -> TypeGuard[Json]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)

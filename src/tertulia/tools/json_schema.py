@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from tertulia.json import Json
+from tertulia.json import Json, is_deeper
 from tertulia.sandbox.process import SCHEMAS, OutOfBoundsError, SandboxBusyError
 from tertulia.tools.base import shape_problem
-from tertulia.tools.schema_jobs import is_deeper
 from tertulia.tools.schemas import schema_for_claude
 
 MAX_BYTES = 64 * 1024

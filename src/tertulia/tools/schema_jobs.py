@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 
-from tertulia.json import loads
+from tertulia.json import is_list, is_object, loads
 from tertulia.tools.schemas import modern_schema, schema_for_claude
 
 MAX_PROBLEM = 300
 """Characters of a message."""
-MAX_ANSWER_DEPTH = 500
 ELSEWHERE = re.compile(r"^Resource '(.*?)' is not present in a registry", re.DOTALL)
 
 
@@ -49,8 +48,6 @@ def answer_problem(data: bytes, schema: str) -> str | None:
         value = loads(data)
     except ValueError as error:
         return f"This is not JSON: {_first_line(error)}"
-    if is_deeper(value, MAX_ANSWER_DEPTH):
-        return "This is nested too deeply to be checked."
     try:
         _validator(json.loads(schema)).validate(value)
     except jsonschema_rs.ValidationError as error:
@@ -74,26 +71,6 @@ def without_patterns(value: Any) -> Any:
     return kept
 
 
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a value is an object of JSON's."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Return whether a value is a list of JSON's."""
-    return isinstance(value, list)
-
-
-def is_deeper(value: object, most: int) -> bool:
-    """Return whether objects and lists are nested in more levels than that."""
-    level: list[Any] = [value]
-    for _ in range(most):
-        level = [part for one in level for part in _parts(one)]
-        if not level:
-            return False
-    return True
-
-
 def _validator(schema: Any) -> Any:
     import jsonschema_rs
 
@@ -114,12 +91,6 @@ def _problem_of(compile_schema: Callable[[], object]) -> str | None:
             )
         return f"is not a valid JSON schema: {line}"
     return None
-
-
-def _parts(value: Any) -> list[Any]:
-    if is_object(value):
-        return list(value.values())
-    return value if is_list(value) else []
 
 
 def _first_line(error: Exception) -> str:

@@ -6,9 +6,9 @@ throughout ("Tool use" in its documentation). A tool's own schema stays as it is
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
-from tertulia.json import Json
+from tertulia.json import Json, is_list, is_object
 
 ALTERNATIVES = ("anyOf", "oneOf")
 COMBINATIONS = (*ALTERNATIVES, "allOf", "$ref", "$dynamicRef")
@@ -73,7 +73,7 @@ class _Merger:
         self._visited += 1
         shape = _Shape(is_object=schema.get("type", "object") == "object")
         properties = schema.get("properties")
-        shape.add(_Shape({name: [part] for name, part in properties.items()} if _is_object(properties) else {}))
+        shape.add(_Shape({name: [part] for name, part in properties.items()} if is_object(properties) else {}))
         shape.require(_strings(schema.get("required")))
         for part, inner in self._parts_of_all(schema, references):
             merged = self.merge(part, inner)
@@ -100,12 +100,12 @@ class _Merger:
         reference = schema.get("$ref", schema.get("$dynamicRef"))
         if isinstance(reference, str) and reference not in references and self._visited < MAX_VISITED:
             found = self._find(reference)
-            if _is_object(found):
+            if is_object(found):
                 yield found, (*references, reference)
 
     def _bounded(self, parts: object) -> Iterator[Json]:
-        for part in parts if _is_list(parts) else ():
-            if _is_object(part) and self._visited < MAX_VISITED:
+        for part in parts if is_list(parts) else ():
+            if is_object(part) and self._visited < MAX_VISITED:
                 yield part
 
     def _find(self, reference: str) -> object:
@@ -115,10 +115,10 @@ class _Merger:
             return None
         for step in reference[1:].split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
-            if _is_object(found):
+            if is_object(found):
                 found = found.get(name)
             else:
-                found = found[int(name)] if _is_list(found) and name.isdecimal() and int(name) < len(found) else None
+                found = found[int(name)] if is_list(found) and name.isdecimal() and int(name) < len(found) else None
         return found
 
 
@@ -141,17 +141,17 @@ def _marked(name: str, shape: _Shape) -> str:
 
 def modern_schema(schema: Any) -> Any:
     """Return a schema of an older draft, or one that is a little wrong, in the words of draft 2020-12."""
-    if _is_list(schema):
+    if is_list(schema):
         return [modern_schema(part) for part in schema]
-    if not _is_object(schema):
+    if not is_object(schema):
         return schema
     modern: Json = {}
     for name, value in schema.items():
         if name in DATA and (value is not None or name in ("const", "default")):
             modern[name] = value
-        elif name == "items" and _is_list(value):
+        elif name == "items" and is_list(value):
             modern["prefixItems"] = modern_schema(value)
-        elif name == "additionalItems" and _is_list(schema.get("items")):
+        elif name == "additionalItems" and is_list(schema.get("items")):
             modern["items"] = modern_schema(value)
         elif not _is_outdated(name, value):
             modern[name] = modern_schema(value)
@@ -167,12 +167,4 @@ def _is_outdated(name: str, value: object) -> bool:
 
 
 def _strings(value: object) -> list[str]:
-    return [part for part in value if isinstance(part, str)] if _is_list(value) else []
-
-
-def _is_object(value: object) -> TypeGuard[Json]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
+    return [part for part in value if isinstance(part, str)] if is_list(value) else []

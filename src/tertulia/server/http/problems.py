@@ -12,15 +12,16 @@ TRY_AGAIN = {"Retry-After": "5"}
 """Headers of a 503, when it is not known how long the cause lasts."""
 
 
-def envelope(code: str, message: str, **details: Any) -> dict[str, Any]:
+def envelope(code: str, message: str, *, source: str = "tertulia", **details: Any) -> dict[str, Any]:
     """Return the body of an error.
 
     Args:
         code: The error for programs, in capitals.
         message: The error for people.
+        source: Where the error is from: `tertulia`, or `claude`.
         details: Further entries.
     """
-    return {"error": {"source": "tertulia", "code": code, "message": message, **details}}
+    return {"error": {"source": source, "code": code, "message": message, **details}}
 
 
 def problem(

@@ -192,13 +192,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 
 def _body(error: GenerationError) -> dict[str, Any]:
-    shown = {
-        "source": "claude",
-        "code": error.code.name,
-        "message": error.message,
-        "request_id": error.request_id,
-    }
-    return {"error": shown}
+    return envelope(error.code.name, error.message, source="claude", request_id=error.request_id)
 
 
 def _failure(error: GenerationError) -> dict[str, Any]:

@@ -7,12 +7,12 @@ cannot be used is left out and named, before the SDK sees it.
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 from mcp import types
 from pydantic import ValidationError
 
-from tertulia.json import Json, clean_text, dumps_spaced, is_deeper
+from tertulia.json import Json, clean_text, dumps_spaced, is_deeper, is_list, is_object
 from tertulia.tools.base import Image, Result
 
 MAX_DESCRIPTION = 10_000
@@ -56,10 +56,10 @@ def repair(result: Json, listing: Listing) -> None:
         result: A result of any method, as the server sent it; it is changed.
         listing: Gets the tools of a list.
     """
-    if not _is_object(result.get("_meta", {})):
+    if not is_object(result.get("_meta", {})):
         del result["_meta"]
     if "tools" in result:
-        result["tools"] = _tools(result["tools"] if _is_list(result["tools"]) else [], listing)
+        result["tools"] = _tools(result["tools"] if is_list(result["tools"]) else [], listing)
         if not isinstance(result.get("nextCursor"), str):
             result.pop("nextCursor", None)
     elif "content" in result or "structuredContent" in result:
@@ -85,13 +85,13 @@ def _tools(listed: list[Any], listing: Listing) -> list[Json]:
 
 
 def _shown_name(tool: object, place: int) -> str:
-    name = tool.get("name") if _is_object(tool) else None
+    name = tool.get("name") if is_object(tool) else None
     return clean_text(name)[:MAX_SHOWN_NAME] if isinstance(name, str) and name else f"tool {place}"
 
 
 def _tool(tool: object) -> ListedTool:
     """Return what is used of a tool; raise ValueError for one that cannot be called."""
-    if not _is_object(tool):
+    if not is_object(tool):
         raise ValueError("it is not an object.")
     name = tool.get("name")
     if not isinstance(name, str) or not name.strip():
@@ -107,12 +107,12 @@ def _input_schema(schema: object) -> Json:
     """Return a tool's schema as one of an object."""
     if schema is None or schema is True:
         return {"type": "object"}
-    if not _is_object(schema):
+    if not is_object(schema):
         raise ValueError("its inputSchema is not an object.")
     if is_deeper(schema, MAX_DEPTH):
         raise ValueError(f"its inputSchema has more than {MAX_DEPTH} levels.")
     kind = schema.get("type") or "object"
-    if kind != "object" and not (_is_list(kind) and "object" in kind):
+    if kind != "object" and not (is_list(kind) and "object" in kind):
         raise ValueError(
             f"its inputSchema is of the type {str(kind)[:MAX_SHOWN_NAME]}, and must be of the type object."
         )
@@ -124,9 +124,9 @@ def _input_schema(schema: object) -> Json:
 
 def _repair_call(result: Json) -> None:
     content, structured = result.get("content"), result.get("structuredContent")
-    blocks: list[Any] = content if _is_list(content) else [content] if content is not None else []
+    blocks: list[Any] = content if is_list(content) else [content] if content is not None else []
     result["content"] = [_block(block) for block in blocks]
-    if structured is not None and not _is_object(structured):
+    if structured is not None and not is_object(structured):
         result["content"].append(_text(dumps_spaced(structured)))
         del result["structuredContent"]
     if not isinstance(result.get("isError", False), bool):
@@ -137,7 +137,7 @@ def _block(block: object) -> Json:
     """Return a block of a result without what is not used of it, or words in its place."""
     if isinstance(block, str):
         return _text(block)
-    if not _is_object(block):
+    if not is_object(block):
         return _text("[A part of the result that is not a content block.]")
     kept = {name: value for name, value in block.items() if name not in ("annotations", "_meta", "icons")}
     if kept.get("type") in ("image", "audio") and not isinstance(kept.get("mimeType"), str):
@@ -191,11 +191,3 @@ def _image(block: types.ImageContent) -> str | Image:
 
 def _unseen(media_type: str, data: str) -> str:
     return f"[{media_type}, {len(data.rstrip('=')) * 3 // 4} bytes, not shown]"
-
-
-def _is_object(value: object) -> TypeGuard[Json]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
