@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import partial
 from uuid import UUID
 
@@ -32,6 +33,14 @@ MANY_TURNS = 1_000
 """A request of more turns is built in a thread: 10,000 of them would hold the event loop for a tenth of a second."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
+
+
+class Step(Enum):
+    """What the writer of an answer does next."""
+
+    ASK_CLAUDE = auto()
+    END_ROUND = auto()
+    """Run the tools that Claude has called, and record their results."""
 
 
 class Writer:
@@ -68,20 +77,24 @@ class Writer:
         if answer.sequence == 0:
             self._log.append(job.generation_id, [GenerationStarted(job.generation_id, answer.next_sequence())])
         async with asyncio.timeout(self._upstream.claude.deadlines.answer):
-            # An answer that is taken up with content was left between two rounds.
-            between_rounds, is_last_round, requests = bool(answer.content), False, 0
+            # A recovered answer that has content was left at the end of a round.
+            step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
+            requests, is_last_round = 0, False
             while True:
-                if between_rounds:
-                    await self._rounds.end(job, work)
-                    if is_last_round:
-                        return
-                    is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                    asking.go_on(answer.content, container=answer.container, last=is_last_round)
-                await self._hear(job, asking)
-                requests += 1
-                between_rounds = _continues(answer, work)
-                if not between_rounds:
-                    return
+                match step:
+                    case Step.ASK_CLAUDE:
+                        await self._hear(job, asking)
+                        requests += 1
+                        if not _continues(answer, work):
+                            return
+                        step = Step.END_ROUND
+                    case Step.END_ROUND:
+                        await self._rounds.end(job, work)
+                        if is_last_round:
+                            return
+                        is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
+                        asking.go_on(answer.content, container=answer.container, last=is_last_round)
+                        step = Step.ASK_CLAUDE
 
     async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
         """Ask Claude, and take what comes, to the end of a round."""
