@@ -1,12 +1,16 @@
 """What a start imports: large libraries are imported when they are used, so that servers start fast."""
 
+import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from running import lay, read_until
 from scripted import scripted
+
+import tertulia
 
 LAZY = {
     "PIL": "images are decoded in a process of their own",
@@ -80,3 +84,26 @@ def test_a_server_with_a_key_checks_its_models_and_starts_without_the_sdk(tmp_pa
     with scripted() as claude:
         key = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": claude.address}
         assert unneeded(tmp_path, "aiohttp", "httpx2", **key) == {}, "each is only needed when the reason holds"
+
+
+def test_no_module_imports_a_part_of_the_sdk_before_the_sdk() -> None:
+    # Python locks a module before its parent: a thread that imports the SDK meanwhile would wait for this one, and this
+    # one for it.
+    offenders = [
+        f"{file.name}: {name}"
+        for file in Path(tertulia.__file__).parent.rglob("*.py")
+        for name in imported(ast.parse(file.read_text(encoding="utf-8")))
+        if name.startswith("anthropic.")
+    ]
+    assert not offenders, f"write `import anthropic`: {offenders}"
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the modules that are imported at run time: all but those below `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield from imported(node)

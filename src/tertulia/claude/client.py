@@ -1,6 +1,7 @@
 """The one connection to Claude: the official SDK, with deadlines of our own.
 
-The SDK has 3,000 modules, which take a second to import. So it is imported when it is used, and not with this module.
+The SDK has 3,000 modules, which take a second to import. So it is imported when it is used, and not with this module:
+always as `import anthropic`. A module within it, imported first while another thread imports the SDK, is a deadlock.
 """
 
 import asyncio

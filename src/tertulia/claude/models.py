@@ -148,13 +148,15 @@ class Models:
 
 def _supported(group: object, *path: str) -> frozenset[str] | None:
     """Give the names of what a group of capabilities says is supported; None where it says nothing."""
-    from anthropic.types import CapabilitySupport
+    import anthropic
 
     for name in path:
         group = getattr(group, name, None)
     if not isinstance(group, BaseModel):
         return None
-    return frozenset(name for name, value in group if isinstance(value, CapabilitySupport) and value.supported)
+    return frozenset(
+        name for name, value in group if isinstance(value, anthropic.types.CapabilitySupport) and value.supported
+    )
 
 
 def _count(info: object, name: str) -> int | None:
@@ -163,7 +165,7 @@ def _count(info: object, name: str) -> int | None:
 
 
 def _flag(group: object, name: str) -> bool | None:
-    from anthropic.types import CapabilitySupport
+    import anthropic
 
     found = getattr(group, name, None)
-    return bool(found.supported) if isinstance(found, CapabilitySupport) else None
+    return bool(found.supported) if isinstance(found, anthropic.types.CapabilitySupport) else None

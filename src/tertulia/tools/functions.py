@@ -55,14 +55,14 @@ class FunctionTool:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Take the function; raise ValueError for one that cannot be a tool."""
-        from anthropic.lib.tools import beta_async_tool
+        import anthropic
 
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring: it tells Claude what the tool does")
         said: tuple[bool, float | None] = getattr(function, MARK, (False, None))
         self.asks_first, self.seconds = said
         try:
-            self._derived: BetaAsyncFunctionTool[Any] = beta_async_tool(_without_context(function))
+            self._derived: BetaAsyncFunctionTool[Any] = anthropic.beta_async_tool(_without_context(function))
         except Exception as error:
             raise ValueError(f"{function.__name__} cannot be a tool: {error}") from error
         self.name = self._derived.name
