@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 from uuid import uuid4
 
+import forking
 import pytest
 from client import TERMINAL, Api, Json, look_again
 from running import running, tertulia
@@ -37,7 +39,10 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: MemoryError("struck"),
     lambda: OperationalError("struck", {}, Exception("struck")),
 )
-import_module("tertulia.server.app")  # it declares all failpoints
+for module in walk_packages([str(forking.CODE / "tertulia")], "tertulia."):
+    # Modules declare their failpoints, and some are imported only if they are used.
+    if not module.name.endswith("__main__") and "migrations" not in module.name:
+        import_module(module.name)
 ONCE = ("end.save_failure",)
 """Steps at which an item is struck once: an end that is never saved, not even as a failure, is tried for ever."""
 STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
