@@ -4,7 +4,7 @@ Both libraries may change them in any release, so `pyproject.toml` bounds their 
 on, and tests/test_graphql_internals.py names those that a new version lacks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -131,8 +131,8 @@ def resolve_info(
     return info
 
 
-def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Any], Any]:
-    """Return the function that resolves a field without arguments for an object.
+def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the function that resolves a field without arguments for all objects of a level.
 
     Relies on `StrawberryField.base_resolver`, on the resolver's `wrapped_func`, `info_parameter` and `root_parameter`,
     and on the parameters of `Info`.
@@ -143,8 +143,8 @@ def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Any], An
     if base.info_parameter:
         function = partial(function, info=Info(_raw_info=info, _field=declared))
     if base.root_parameter:
-        return lambda source: function(root=source)
-    return lambda _: function()
+        return lambda sources: [function(root=source) for source in sources]
+    return lambda sources: [function() for _ in sources]
 
 
 def enum_definition(enum: type) -> StrawberryEnumDefinition:

@@ -201,7 +201,7 @@ def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Sel
         # Strawberry converts arguments, and calls extensions.
         resolve = field.resolve
         return lambda sources: [resolve(source, info, **arguments) for source in sources]
-    return lambda sources: list(map(resolver(declared, info), sources))
+    return resolver(declared, info)
 
 
 async def _awaited(columns: list[Column], faults: dict[str, Exception]) -> None:
