@@ -4,7 +4,11 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Modules are compiled when they are first imported: most of those that are installed never are. uv leaves it out by itself,
+# but knows no pip.conf, so pip is tried where uv fails.
+UV := $(shell command -v uv)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+install_with = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python $(1) ||) $(PIP) $(1)
 REQUIREMENTS := run test check
 # Twice as many as there are cores: tests wait a good part of their time.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 2, 12))')
@@ -19,35 +23,35 @@ $(BIN)/python:
 
 .venv/run.done: requirements/run.txt requirements/pages.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what serving needs (a minute the first time) ..."
-	@$(PIP) install --require-hashes -r requirements/run.txt
-	@$(PIP) install --require-hashes --no-deps -r requirements/pages.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(call install_with,--require-hashes -r requirements/run.txt)
+	@$(call install_with,--require-hashes --no-deps -r requirements/pages.txt)
+	@$(call install_with,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/test.done: requirements/test.txt .venv/run.done
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --require-hashes -r requirements/test.txt
+	@$(call install_with,--require-hashes -r requirements/test.txt)
 	@touch $@
 
 .venv/bench.done: requirements/bench.txt .venv/test.done
 	@echo "Installing what the benchmarks need ..."
-	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@$(call install_with,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
 .venv/check.done: requirements/check.txt .venv/test.done
 	@echo "Installing what the checks need ..."
-	@$(PIP) install --require-hashes -r requirements/check.txt
+	@$(call install_with,--require-hashes -r requirements/check.txt)
 	@touch $@
 
 .venv/docs.done: requirements/docs.txt .venv/check.done
 	@echo "Installing what the docs need ..."
-	@$(PIP) install --require-hashes -r requirements/docs.txt
+	@$(call install_with,--require-hashes -r requirements/docs.txt)
 	@touch $@
 
 install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 
 # Where it cannot be built - no npm registry in reach - there is a plain page in its place.
-.venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream -type f -not -path '*/node_modules/*' 2>/dev/null) | .venv/run.done
+.venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream -type f -not -path '*/node_modules/*' 2>/dev/null) | $(BIN)/python
 	@sh web/build.sh $(BIN)/python || echo "The page could not be built: a plain one is shown at / in its place. To try again: make page"
 	@touch $@
 
@@ -56,8 +60,10 @@ page: ## Build the page again
 	@rm -f .venv/page.done
 	@$(MAKE) --no-print-directory .venv/page.done
 
-run: install .venv/page.done ## Migrate and serve on http://127.0.0.1:8000
-	@exec $(BIN)/tertulia serve $(ARGS)
+# The page is built meanwhile; until it is there, the server shows a plain one.
+run: $(BIN)/python ## Migrate and serve on http://127.0.0.1:8000
+	@$(MAKE) --no-print-directory .venv/page.done & \
+	$(MAKE) --no-print-directory install && exec $(BIN)/tertulia serve $(ARGS)
 
 # Workers and servers import the same modules again and again.
 test: export PYTHONDONTWRITEBYTECODE =
@@ -112,7 +118,7 @@ pictures: .venv/test.done node .venv/page.done ## Make the pictures of README.md
 	@$(BIN)/python docs/pictures/make.py
 
 .PHONY: dist
-dist: .venv/page.done ## Build the wheel and the sdist into dist/
+dist: .venv/run.done .venv/page.done ## Build the wheel and the sdist into dist/
 	@rm -rf dist build/lib
 	@$(BIN)/python web/vendor.py
 	@$(BIN)/python -c 'from setuptools import build_meta as backend; print("dist/" + backend.build_sdist("dist")); print("dist/" + backend.build_wheel("dist"))' 2>&1 | grep ^dist/

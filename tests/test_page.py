@@ -138,6 +138,19 @@ def test_without_a_build_the_plain_page_is_shown(
     assert "plain.js" in page.text
 
 
+def test_a_page_that_is_built_while_the_server_runs_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = tmp_path / "build"
+    monkeypatch.setitem(ASSETS, "app", build)
+    with tertulia(tmp_path) as address:
+        assert "plain.js" in httpx2.get(f"{address}/", headers={"accept": "text/html"}).text
+        assert httpx2.get(f"{address}/assets/app/page.js").status_code == 404
+        build.mkdir()
+        (build / "page.js").write_text("built")
+        (build / "index.html").write_text('<script src="assets/app/page.js"></script>')
+        assert "assets/app/page.js" in httpx2.get(f"{address}/", headers={"accept": "text/html"}).text
+        assert httpx2.get(f"{address}/assets/app/page.js").text == "built"
+
+
 def test_clients_are_told_how_users_sign_in(addresses: dict[str, str]) -> None:
     told = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
     assert (told["auth"], told["registration"]) == ("password", "open")

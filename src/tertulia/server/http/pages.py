@@ -141,14 +141,19 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
 def mount_assets(app: FastAPI) -> None:
     """Serve the files that pages load."""
     for name, folder in ASSETS.items():
-        if folder is not None and folder.is_dir():
+        if folder is not None and name == "app":
+            # `make run` serves while it still builds the page.
+            app.mount("/assets/app", Built(directory=folder, check_dir=False), name="assets-app")
+        elif folder is not None and folder.is_dir():
             # In a checkout, the reducer of a stream is a link to web/packages.
-            files = Built(directory=folder) if name == "app" else StaticFiles(directory=folder, follow_symlink=True)
-            app.mount(f"/assets/{name}", files, name=f"assets-{name}")
+            app.mount(f"/assets/{name}", StaticFiles(directory=folder, follow_symlink=True), name=f"assets-{name}")
 
 
 class Built(StaticFiles):
     """What the build of the page wrote: compressed ahead, under names that change with what is in the files."""
+
+    async def check_config(self) -> None:
+        """Accept a folder that does not exist yet: its files are not found."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
