@@ -70,9 +70,9 @@ CONVERSATION = f"""
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
 
-def look_again() -> None:
-    """Let the others have the core before one looks again whether something has come."""
-    time.sleep(0.02)
+def look_again(seconds: float = 0.02) -> None:
+    """Let other threads and processes have the core before looking again whether something has come."""
+    time.sleep(seconds)
 
 
 def wait_until(find: Callable[[], Found], awaited: str = "what the test waits for", seconds: float = WAIT) -> Found:

@@ -167,7 +167,7 @@ def ended(api: Api, ids: list[str]) -> dict[str, str]:
         if not any(status in UNFINISHED for status in found.values()):
             return found
         assert time.monotonic() < until, found
-        look_again()
+        look_again(0.1)
 
 
 def workload(api: Api, reader: Api) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api, Json, apply, wait_until
+from client import Api, Json, apply, look_again, wait_until
 from deployed import compose
 from faults import Server
 from former import HEAD, former_code
@@ -118,7 +118,7 @@ def test_an_upgrade_under_load_is_seen_by_nobody(former: Path, servers: Servers,
             until = time.monotonic() + CHECK_SECONDS
             while time.monotonic() < until:
                 deployment.send("Hello, my name is Ada")
-                time.sleep(0.2)
+                look_again(0.2)
         ends = [end for load in loads for end in load.hold(most=1)]
         assert ends == ["GenerationCompleted"] * ANSWERS * len(loads)
         # The former version does not wait until its proxy has found out: a request may meet a connection that is closed.
