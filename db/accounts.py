@@ -18,8 +18,8 @@ from tertulia.db.inserting import insert
 from tertulia.db.names import canonical_name, former_canonical_name
 from tertulia.db.tables import (
     METADATA,
+    ApiCall,
     Attachment,
-    Call,
     Conversation,
     Generation,
     Message,
@@ -213,7 +213,7 @@ async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
         "conversations": select(func.count()).select_from(Conversation).where(mine),
         "messages": select(func.count()).select_from(Message).join(Conversation, _stands_in(Message)).where(mine),
         "attachments": select(func.count()).select_from(Attachment).where(Attachment.owner_id == owner),
-        "calls": select(func.count()).select_from(Call).where(Call.owner_id == owner),
+        "calls": select(func.count()).select_from(ApiCall).where(ApiCall.owner_id == owner),
     }
     return {name: (await session.exec(query)).one() for name, query in queries.items()}
 

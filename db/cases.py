@@ -10,20 +10,20 @@ UNICODE_LOWER = "unicode_lower"
 """SQLite's own `lower` knows the letters of ASCII alone, and an index is built on it: this stands beside it."""
 
 
-class Lowered(FunctionElement[str]):
+class UnicodeLower(FunctionElement[str]):
     """A text in small letters."""
 
     type = String()
     inherit_cache = True
 
 
-@compiles(Lowered)
-def _elsewhere(element: Lowered, compiler: Any, **options: Any) -> str:
+@compiles(UnicodeLower)
+def _elsewhere(element: UnicodeLower, compiler: Any, **options: Any) -> str:
     return f"lower({compiler.process(element.clauses, **options)})"
 
 
-@compiles(Lowered, "sqlite")
-def _on_sqlite(element: Lowered, compiler: Any, **options: Any) -> str:
+@compiles(UnicodeLower, "sqlite")
+def _on_sqlite(element: UnicodeLower, compiler: Any, **options: Any) -> str:
     return f"{UNICODE_LOWER}({compiler.process(element.clauses, **options)})"
 
 

@@ -52,7 +52,7 @@ async def oldest_kept(session: AsyncSession, owner: UUID) -> int | None:
     return (await session.exec(query)).one()
 
 
-async def behind(session: AsyncSession, owner: UUID, after: int) -> Sequence[ConversationChange]:
+async def changes_after(session: AsyncSession, owner: UUID, after: int) -> Sequence[ConversationChange]:
     """Give the changes behind a number, in order, a hundred at most."""
     query = select(ConversationChange).where(ConversationChange.owner_id == owner, ConversationChange.sequence > after)
     return (await session.exec(query.order_by(col(ConversationChange.sequence)).limit(PAGE))).all()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db.cases import Lowered
+from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import some_of
 from tertulia.db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, UtcDateTime
@@ -172,7 +172,7 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     if narrowed.pinned is not None:
         conditions.append(col(Conversation.pinned) == narrowed.pinned)
     if narrowed.title_contains:
-        title = Lowered(col(Conversation.title))
+        title = UnicodeLower(col(Conversation.title))
         conditions.append(title.contains(clean_text(narrowed.title_contains.lower()), autoescape=True))
     return conditions
 

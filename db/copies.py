@@ -31,7 +31,7 @@ def copy(source: Path, target: Path) -> None:
         connection.execute("VACUUM INTO ?", (str(target),))
 
 
-def look_into(file: Path) -> Contents:
+def inspect_backup(file: Path) -> Contents:
     """Read a copy through, and say what it holds. Raises BadCopy."""
     with _opened(file) as connection:
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -22,7 +22,7 @@ from tertulia.db.tables import User
 from tertulia.json import dumps, loads_stored
 from tertulia.storage import is_storage_full
 
-__all__ = ["AsyncSession", "Database", "Moment", "explain", "open_engine"]
+__all__ = ["AsyncSession", "Database", "ReadSnapshot", "explain", "open_engine"]
 
 tracer = trace.get_tracer("tertulia")
 
@@ -69,7 +69,7 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def moment(self) -> AsyncGenerator["Moment"]:
+    async def moment(self) -> AsyncGenerator["ReadSnapshot"]:
         """Let several read the database as it is at one moment, in one transaction."""
         async with AsyncExitStack() as stack:
 
@@ -77,7 +77,7 @@ class Database:
                 await stack.enter_async_context(self._moments)
                 return await stack.enter_async_context(self._still())
 
-            moment = Moment(self, begin)
+            moment = ReadSnapshot(self, begin)
             try:
                 yield moment
             finally:
@@ -174,7 +174,7 @@ class Database:
         await self._kept.dispose()
 
 
-class Moment:
+class ReadSnapshot:
     """The database at one moment. The transaction begins with the first who reads; they read one after the other."""
 
     def __init__(self, database: Database, begin: Callable[[], Awaitable[AsyncSession]]) -> None:

@@ -17,7 +17,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.inserting import insert
-from tertulia.db.tables import METADATA, UNFINISHED, Call, UtcDateTime, new_id, now
+from tertulia.db.tables import METADATA, UNFINISHED, ApiCall, UtcDateTime, new_id, now
 
 SHARDS = 16
 """Rows of one day. Transactions of different owners seldom wait for the same row."""
@@ -73,7 +73,7 @@ _COMMITTED = select(
 ).where(_SPENDING.day >= bindparam("month", type_=Date))
 
 
-async def record(session: AsyncSession, calls: Sequence[Call]) -> None:
+async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
     """Write calls of one owner on the bill, and add their amounts to what the server has spent."""
     await insert(session, calls)
     amounts = dict[date, int]()

@@ -220,7 +220,7 @@ class Generation(SQLModel, table=True):
     finished_at: datetime | None = optional_moment()
 
 
-class Call(SQLModel, table=True):
+class ApiCall(SQLModel, table=True):
     """One call of Claude's API, as it was billed. It outlives the conversation that it was made for."""
 
     __tablename__: ClassVar[Any] = "calls"

@@ -10,7 +10,7 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
 from tertulia.json import Json
-from tertulia.resolvers.arguments import MessageId, means
+from tertulia.resolvers.arguments import MessageId, argument
 from tertulia.resolvers.context import Info
 from tertulia.resolvers.conversations import ConversationPayload
 from tertulia.resolvers.errors import InvalidInput
@@ -40,7 +40,7 @@ async def select_branch(info: Info, message_id: MessageId) -> ConversationPayloa
 
 
 async def fork_conversation(
-    info: Info, input: Annotated[ForkConversation, means("Where the copy ends, and its title.")]
+    info: Info, input: Annotated[ForkConversation, argument("Where the copy ends, and its title.")]
 ) -> ConversationPayload:
     """Copies the branch that ends in a message into a new conversation, which goes its own way from there.
 

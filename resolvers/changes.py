@@ -33,17 +33,17 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
 async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationChange]:
     while True:
         # Listening comes before looking: what is changed in between rings.
-        bell = context.bells.listen(context.viewer.user_id)
+        notification = context.notifier.listen(context.viewer.user_id)
         try:
             async with context.read() as session:
-                found = await rows.behind(session, context.viewer.user_id, seen)
+                found = await rows.changes_after(session, context.viewer.user_id, seen)
             for change in found:
                 seen = change.sequence
                 yield change
             if not found:
-                await asyncio.wait([bell], timeout=LOOK_AGAIN)
+                await asyncio.wait([notification], timeout=LOOK_AGAIN)
         finally:
-            context.bells.leave(context.viewer.user_id, bell)
+            context.notifier.leave(context.viewer.user_id, notification)
 
 
 def cursor(root: ConversationChange) -> str:

@@ -17,16 +17,16 @@ from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.claude.models import Models
 from tertulia.db import attachments, conversations, generations, messages
-from tertulia.db.database import AsyncSession, Database, Moment
+from tertulia.db.database import AsyncSession, Database, ReadSnapshot
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.generation.finalizer import CHANGED
-from tertulia.generation.manager import Generator
-from tertulia.generation.observer import Watch
+from tertulia.generation.manager import GenerationManager
+from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.streams.log import EventLog, Signals
-from tertulia.streams.notifier import Bells
+from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
-from tertulia.tools.registry import Toolbox
+from tertulia.tools.registry import ToolRegistry
 
 LOADED_AT_ONCE = 200
 """Rows that a loader makes of one result: about 5 ms of work between two waits for the database."""
@@ -74,18 +74,18 @@ class Services:
 
     database: Database
     log: EventLog
-    generator: Generator
+    generation_manager: GenerationManager
     models: Models
     files: Files
     budget: Budget
     signals: Signals
-    bells: Bells
+    notifier: Notifier
     closing: asyncio.Event
     subscriptions: Subscriptions
     limits: Limits
-    toolbox: Toolbox
+    tool_registry: ToolRegistry
     mcp: McpServers
-    watch: Watch
+    watch: GenerationObserver
 
 
 class Loaders:
@@ -94,7 +94,7 @@ class Loaders:
     They batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
     """
 
-    def __init__(self, database: Database | Moment, owner: UUID) -> None:
+    def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:
         """Make none yet: a socket needs few of them."""
         self._database = database
         self._owner = owner
@@ -179,9 +179,9 @@ class Context(BaseContext):
         """Opens a transaction that only reads; within a query, the one of its moment."""
         self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
-        self.generator = services.generator
+        self.generation_manager = services.generation_manager
         self.models = services.models
-        self.bells = services.bells
+        self.notifier = services.notifier
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncGenerator["Context"]:

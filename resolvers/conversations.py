@@ -16,8 +16,8 @@ from tertulia.db.inserting import insert
 from tertulia.db.ledger import UsageSum
 from tertulia.db.paging import Connection, Page
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message
-from tertulia.generation.retention import Remover, remove_part
-from tertulia.resolvers.arguments import After, Before, ConversationId, First, Last, means
+from tertulia.generation.retention import ResourceDeleter, remove_part
+from tertulia.resolvers.arguments import After, Before, ConversationId, First, Last, argument
 from tertulia.resolvers.context import Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import (
@@ -68,8 +68,8 @@ async def conversations(
     after: After = None,
     last: Last = None,
     before: Before = None,
-    filter: Annotated[ConversationFilter | None, means("Which ones; null for all that are not temporary.")] = None,
-    order: Annotated[Order, means("In what order; cursors belong to one order.")] = Order.LAST_ACTIVE,
+    filter: Annotated[ConversationFilter | None, argument("Which ones; null for all that are not temporary.")] = None,
+    order: Annotated[Order, argument("In what order; cursors belong to one order.")] = Order.LAST_ACTIVE,
 ) -> Connection[Conversation]:
     """The viewer's conversations, the most recently active first unless `order` says otherwise.
 
@@ -123,7 +123,7 @@ def usage(root: Conversation) -> UsageSum:
 
 
 async def create_conversation(
-    info: Info, input: Annotated[CreateConversation, means("How it is to be; `{}` will do.")]
+    info: Info, input: Annotated[CreateConversation, argument("How it is to be; `{}` will do.")]
 ) -> ConversationPayload:
     """Make an empty conversation. Doing it twice makes two; `sendMessage` makes one by itself.
 
@@ -146,7 +146,7 @@ async def create_conversation(
 
 
 async def update_conversation(
-    info: Info, input: Annotated[UpdateConversation, means("Which conversation, and what to change of it.")]
+    info: Info, input: Annotated[UpdateConversation, argument("Which conversation, and what to change of it.")]
 ) -> ConversationPayload:
     """Change what is given; what is left out stays as it is. Answers that are being written go on as they were asked.
 
@@ -195,7 +195,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
         found = await generations.unfinished(session, owner, [wanted])
     # The last one first: who waits in line must not begin when the one in front is stopped.
     for generation in reversed(found.get(wanted, [])):
-        await info.context.generator.stop(generation.id)
+        await info.context.generation_manager.stop(generation.id)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         left = await generations.unfinished(session, owner, [wanted])
@@ -207,9 +207,9 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     info.context.changed()
     for unfinished in left.get(wanted, []):
         # Started while we were deleting: its row is gone, so there is nothing left to save.
-        await info.context.generator.stop(unfinished.id)
+        await info.context.generation_manager.stop(unfinished.id)
     services = info.context.services
-    await Remover(services.database, services.log, services.files).finish(removed, owner, wanted)
+    await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, wanted)
     return DeletedConversation(str(wanted))
 
 

@@ -15,7 +15,7 @@ from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
 from tertulia.db.tool_calls import CallStatus
-from tertulia.generation.retry import patiently
+from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import terminal_event
 from tertulia.resolvers.arguments import (
     AfterEvent,
@@ -103,7 +103,9 @@ async def follow_after(
         BadUserInput: The viewer has no such answer.
         GraphQLError: The server follows as many answers as it can.
     """
-    rows = _Rows(*await patiently(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS))
+    rows = _Rows(
+        *await retry_while_unavailable(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS)
+    )
     with context.services.subscriptions.one(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:

@@ -14,11 +14,11 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
-from tertulia.generation.input import Work, work_of
+from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
 from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
-from tertulia.resolvers.arguments import GenerationId, means
+from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
@@ -55,7 +55,7 @@ class GenerationPayload:
 
 
 async def send_message(
-    info: Info, input: Annotated[SendMessage, means("What to say, where, and how it is to be answered.")]
+    info: Info, input: Annotated[SendMessage, argument("What to say, where, and how it is to be answered.")]
 ) -> SendMessagePayload:
     """Stores the user's message, starts Claude's answer and returns at once; follow `generationEvents`.
 
@@ -72,7 +72,7 @@ async def send_message(
 
 
 async def edit_message(
-    info: Info, input: Annotated[EditMessage, means("Which message, in what words, and how it is to be answered.")]
+    info: Info, input: Annotated[EditMessage, argument("Which message, in what words, and how it is to be answered.")]
 ) -> SendMessagePayload:
     """A new version of a user message: a sibling branch with its own answer. The new branch is the active one.
 
@@ -90,7 +90,7 @@ async def edit_message(
 
 
 async def regenerate_message(
-    info: Info, input: Annotated[RegenerateMessage, means("Which answer, and how it is to be asked for again.")]
+    info: Info, input: Annotated[RegenerateMessage, argument("Which answer, and how it is to be asked for again.")]
 ) -> SendMessagePayload:
     """A new answer beside an existing one. The new branch is the active one.
 
@@ -117,7 +117,7 @@ async def stop(context: Context, id: str) -> Generation:
     if wanted is None or await context.loaders.generations.load(wanted) is None:
         raise NotFound(id, "generation")
     asked = time.monotonic()
-    await context.generator.stop(wanted)
+    await context.generation_manager.stop(wanted)
     context.services.watch.stopped(time.monotonic() - asked)
     stopped = await context.loaders.generations.load(wanted)
     if stopped is None:
@@ -142,7 +142,7 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
             waits = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
             if not waits and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
-            await context.generator.stop(busy.generation.id)
+            await context.generation_manager.stop(busy.generation.id)
     return await _ask_once(context, input, locate)
 
 
@@ -166,7 +166,7 @@ class SendPlan:
     turn: Turn
     answer: Message
     generation: Generation
-    work: Work | None
+    work: GenerationInput | None
 
     @property
     def payload(self) -> SendMessagePayload:
@@ -176,7 +176,7 @@ class SendPlan:
 
 async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
     """Decide, store and commit; then start."""
-    if context.generator.draining:
+    if context.generation_manager.draining:
         raise RateLimited(1.0, "This server is about to stop; send again.")
     viewer = context.viewer
     async with context.database.write() as session:
@@ -187,7 +187,7 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
         plan = await _decide(session, context, input, locate)
         await _store(session, context, input, plan)
     if plan.work is not None:
-        context.generator.start(
+        context.generation_manager.start(
             plan.generation, plan.work, Owner(viewer.user_id, viewer.name, plan.turn.conversation.id)
         )
     context.changed()
@@ -210,8 +210,8 @@ async def _decide(session: AsyncSession, context: Context, input: Input, locate:
         generation.waits_for = front.id
         return SendPlan(turn, answer, generation, work=None)
     await _check_running(session, context)
-    tools = context.services.toolbox.of(conversation.tools, context.models.known(generation.model))
-    work = work_of(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
+    tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
+    work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
     _begin(generation, context, work)
     return SendPlan(turn, answer, generation, work)
 
@@ -280,7 +280,7 @@ async def _check_running(session: AsyncSession, context: Context) -> None:
         raise RateLimited(FINISHING_SECONDS, f"At most {most:,} answers at once: wait for one to end, or stop one.")
 
 
-async def _reserve(session: AsyncSession, context: Context, work: Work) -> int | None:
+async def _reserve(session: AsyncSession, context: Context, work: GenerationInput) -> int | None:
     model = context.models.known(work.model)
     try:
         return await context.services.budget.reserve(session, context.viewer.user_id, work, model)
@@ -290,12 +290,12 @@ async def _reserve(session: AsyncSession, context: Context, work: Work) -> int |
         raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
 
 
-def _begin(generation: Generation, context: Context, work: Work) -> None:
+def _begin(generation: Generation, context: Context, work: GenerationInput) -> None:
     generation.status = Status.RUNNING
     generation.started_at = now()
     generation.prefix = work.prefix
-    generation.holder = context.generator.holder
-    generation.lease_until = context.generator.lease_end()
+    generation.holder = context.generation_manager.holder
+    generation.lease_until = context.generation_manager.lease_end()
 
 
 async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:

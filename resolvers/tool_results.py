@@ -9,7 +9,7 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.tables import Generation, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.json import Json
-from tertulia.resolvers.arguments import means
+from tertulia.resolvers.arguments import argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import SubmitToolResults, ToolResult, check_text
@@ -18,7 +18,7 @@ from tertulia.tools.execution import fingerprint
 
 
 async def submit_tool_results(
-    info: Info, input: Annotated[SubmitToolResults, means("Which answer, and what came of its calls.")]
+    info: Info, input: Annotated[SubmitToolResults, argument("Which answer, and what came of its calls.")]
 ) -> GenerationPayload:
     """Hands back what the client's own tools returned, or the user's yes or no to a tool that asks first.
 
@@ -42,11 +42,11 @@ async def submit_tool_results(
         await _take(session, context, generation, input.results)
         calls = await tool_calls.of_generation(session, generation.id)
         waits = any(call.status is CallStatus.WAITING for call in calls.values())
-        if not waits and not context.generator.draining:
-            holder, until = context.generator.holder, context.generator.lease_end()
+        if not waits and not context.generation_manager.draining:
+            holder, until = context.generation_manager.holder, context.generation_manager.lease_end()
             taken = await tool_calls.resume(session, generation.id, holder, until)
     if taken:
-        await context.generator.resume(generation.id)
+        await context.generation_manager.resume(generation.id)
     found = await context.loaders.generations.load(generation.id)
     return GenerationPayload(found or generation)
 
@@ -62,7 +62,7 @@ async def _take(session: AsyncSession, context: Context, generation: Generation,
         if call is None or result.tool_use_id in seen or (call.fingerprint is None and not _waits(call)):
             raise InvalidInput(f"{field}.toolUseId", "is no call that this answer waits for, or was named before.")
         seen.add(result.tool_use_id)
-        answer = _answer(field, call, result, context.services.generator.bounds.result_bytes)
+        answer = _answer(field, call, result, context.services.generation_manager.bounds.result_bytes)
         mark = fingerprint(answer)
         if call.fingerprint is not None:
             if call.fingerprint != mark:

@@ -43,7 +43,7 @@ class Choice:
 
 async def tools(info: Info) -> Sequence[Offer]:
     """The tools that this server offers to Claude, by name; those of lost MCP servers are missing."""
-    return info.context.services.toolbox.offers()
+    return info.context.services.tool_registry.offers()
 
 
 async def tool_servers(info: Info) -> Sequence[McpServer]:
@@ -68,7 +68,7 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
     """Raise InvalidInput for a choice of tools that is not accepted."""
     if choice is None:
         return
-    offered = {offer.name for offer in context.services.toolbox.offers()}
+    offered = {offer.name for offer in context.services.tool_registry.offers()}
     patterns, declared = choice.server or [], choice.client or []
     for field, many in (("server", patterns), ("client", declared)):
         if len(many) > MAX_TOOLS:

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from strawberry import ID
 
-from tertulia.billing.budget import Standing
+from tertulia.billing.budget import BudgetStatus
 from tertulia.claude.models import Model
 from tertulia.db import generations, ledger
 from tertulia.db.ledger import Period, UsageOfDay, UsageSum
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.ratelimit.limits import Limit
-from tertulia.resolvers.arguments import GenerationId, OfModel, Since, Until, means
+from tertulia.resolvers.arguments import GenerationId, OfModel, Since, Until, argument
 from tertulia.resolvers.context import Info, Viewer, as_uuid
 from tertulia.resolvers.errors import BadUserInput
 
@@ -41,7 +41,7 @@ async def usage_by_day(
         return await ledger.usage_by_day(session, info.context.viewer.user_id, Period(since, until, model))
 
 
-async def budget(info: Info) -> Standing | None:
+async def budget(info: Info) -> BudgetStatus | None:
     """How much of the month's budget is used; null where the server sets none."""
     async with info.context.read() as session:
         return await info.context.services.budget.standing(session, info.context.viewer.user_id)
@@ -56,7 +56,7 @@ async def limits(info: Info) -> list[Limit]:
 
 
 async def node(
-    info: Info, id: Annotated[ID, means("The id of a conversation, message, answer or attachment.")]
+    info: Info, id: Annotated[ID, argument("The id of a conversation, message, answer or attachment.")]
 ) -> AnyNode | None:
     """Any object of the viewer's by its id; null where there is none."""
     return await _find(info, as_uuid(id))
@@ -64,7 +64,7 @@ async def node(
 
 async def nodes(
     info: Info,
-    ids: Annotated[list[ID], means("At most 100 ids of any kinds; more fails with the code BAD_USER_INPUT.")],
+    ids: Annotated[list[ID], argument("At most 100 ids of any kinds; more fails with the code BAD_USER_INPUT.")],
 ) -> Sequence[AnyNode | None]:
     """Any objects of the viewer's by their ids, in that order; null for what there is not."""
     if len(ids) > MAX_NODES:

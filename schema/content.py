@@ -7,7 +7,7 @@ from strawberry.scalars import JSON
 
 from tertulia.db import tables
 from tertulia.resolvers import attachments, content
-from tertulia.schema.declare import interface, served, shows
+from tertulia.schema.declare import field, graphql_type, interface
 from tertulia.schema.relay import Node
 
 
@@ -19,7 +19,7 @@ class ContentBlock:
     """Its place in the message, from 0. Kinds that this server cannot show leave gaps."""
 
 
-@shows(content.Citation)
+@graphql_type(content.Citation)
 class Citation:
     """Where a passage comes from. The indexes count characters or blocks of the source from 0, or pages from 1."""
 
@@ -33,7 +33,7 @@ class Citation:
     """The first character, page or block behind the passage; null where the source has no such places."""
 
 
-@shows(content.TextBlock)
+@graphql_type(content.TextBlock)
 class TextBlock(ContentBlock):
     """Words."""
 
@@ -43,7 +43,7 @@ class TextBlock(ContentBlock):
     """Where passages of the text come from; complete once the block is, and empty where nothing is cited."""
 
 
-@shows(content.JsonBlock)
+@graphql_type(content.JsonBlock)
 class JsonBlock(ContentBlock):
     """What `outputSchema` asked for, written as text, and checked once it is whole."""
 
@@ -55,7 +55,7 @@ class JsonBlock(ContentBlock):
     """Why it does not fit the schema, in words for people; null while it is written, and where it fits."""
 
 
-@shows(content.CompactionBlock)
+@graphql_type(content.CompactionBlock)
 class CompactionBlock(ContentBlock):
     """Claude's summary of all that stands before it, from which it goes on.
 
@@ -66,7 +66,7 @@ class CompactionBlock(ContentBlock):
     """The summary in Claude's words; null where it could not sum up."""
 
 
-@shows(content.ThinkingBlock)
+@graphql_type(content.ThinkingBlock)
 class ThinkingBlock(ContentBlock):
     """Claude's thinking, as far as it is shown."""
 
@@ -76,7 +76,7 @@ class ThinkingBlock(ContentBlock):
     """Whether Claude's API gave this thinking encrypted, for Claude's eyes alone."""
 
 
-@shows(content.ToolUseBlock)
+@graphql_type(content.ToolUseBlock)
 class ToolUseBlock(ContentBlock):
     """A call of a tool."""
 
@@ -90,7 +90,7 @@ class ToolUseBlock(ContentBlock):
     """The JSON text of the input while it is written; null once it is whole. `ToolInputDelta` adds to it."""
 
 
-@shows(content.ToolResultBlock)
+@graphql_type(content.ToolResultBlock)
 class ToolResultBlock(ContentBlock):
     """What a tool gave back."""
 
@@ -102,7 +102,7 @@ class ToolResultBlock(ContentBlock):
     """Whether the call failed or was refused; `output` then says why."""
 
 
-@shows(tables.Attachment)
+@graphql_type(tables.Attachment)
 class Attachment(Node):
     """A file of the viewer's, uploaded to `/attachments`; of the conversation whose message shows it first.
 
@@ -115,7 +115,7 @@ class Attachment(Node):
     """What it is by its content, as `image/png` or `application/pdf`."""
     size_bytes: int
     """Its size in bytes."""
-    url: str = served(attachments.url)
+    url: str = field(attachments.url)
     width: int | None
     """Pixels; null for a document."""
     height: int | None
@@ -126,15 +126,15 @@ class Attachment(Node):
     """When it was uploaded, in UTC."""
 
 
-@shows(content.ImageBlock)
+@graphql_type(content.ImageBlock)
 class ImageBlock(ContentBlock):
     """A picture: one that the user showed, or one that a tool gave."""
 
-    attachment: Attachment = served(attachments.attachment)
+    attachment: Attachment = field(attachments.attachment)
 
 
-@shows(content.DocumentBlock)
+@graphql_type(content.DocumentBlock)
 class DocumentBlock(ContentBlock):
     """A document that the user showed; Claude may cite it."""
 
-    attachment: Attachment = served(attachments.attachment)
+    attachment: Attachment = field(attachments.attachment)

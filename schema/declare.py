@@ -21,7 +21,7 @@ from tertulia.schema.graphql_internals import enum_definition, get_object_defini
 Type = TypeVar("Type", bound=type)
 
 
-def shows(*sources: type, name: str | None = None) -> Callable[[Type], Type]:
+def graphql_type(*sources: type, name: str | None = None) -> Callable[[Type], Type]:
     """Declare a GraphQL type that shows values of `sources`."""
 
     def declare(cls: Type) -> Type:
@@ -57,12 +57,12 @@ def named(source: EnumMeta, name: str, description: str, /, **members: str) -> N
         value.description = members[value.name]
 
 
-def served(resolver: Callable[..., Any]) -> Any:
+def field(resolver: Callable[..., Any]) -> Any:
     """Declare a field that a resolver serves."""
     return strawberry.field(resolver=resolver, description=_words(getdoc(resolver)))
 
 
-def followed(resolver: Callable[..., Any]) -> Any:
+def subscription(resolver: Callable[..., Any]) -> Any:
     """Declare a subscription that an async generator serves."""
     return strawberry.subscription(resolver=resolver, description=_words(getdoc(resolver)))
 

@@ -23,14 +23,14 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class CheckedDocument:
     """A document that may be executed, and the operation of it that is meant."""
 
     prepared: Prepared
     operation: OperationDefinitionNode
 
 
-class Gate:
+class DocumentPolicy:
     """Admits documents; one for each server, as its settings have it."""
 
     def __init__(self, schema: Schema, *, introspection: bool = True, trusted: Mapping[str, str] | None = None) -> None:
@@ -65,7 +65,7 @@ class Gate:
             self._keep(wanted, query)
         return query
 
-    async def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> Admitted:
+    async def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> CheckedDocument:
         """Let a document pass; raise GraphQLError or OperationFailed for one that is not executed."""
         prepared = await self.schema.prepare(query, closed=self.closed)
         operation = find_operation(prepared.document, name)
@@ -87,7 +87,7 @@ class Gate:
         cost = cost_of(self.schema.core, prepared.document, operation, given)
         if cost > MAX_COST:
             raise too_complex(f"The operation may give about {cost:,} fields; at most {MAX_COST:,} are taken.")
-        return Admitted(prepared, operation)
+        return CheckedDocument(prepared, operation)
 
     def _of_trusted(self, query: str | None, wanted: str | None, document_id: object) -> str:
         trusted = self._trusted or {}

@@ -15,7 +15,7 @@ from tertulia.json import Json
 from tertulia.resolvers import follow, replay
 from tertulia.resolvers.content import show_block
 from tertulia.schema.content import ContentBlock, ToolUseBlock
-from tertulia.schema.declare import interface, served, shows
+from tertulia.schema.declare import field, graphql_type, interface
 from tertulia.schema.models import GenerationError
 from tertulia.schema.relay import PageInfo
 from tertulia.schema.types import Generation, Message
@@ -55,34 +55,34 @@ def _error(root: events.GenerationFailed) -> StoredError:
     return StoredError.from_json(root.error)
 
 
-@shows(follow.MessageSnapshot)
+@graphql_type(follow.MessageSnapshot)
 class MessageSnapshot(GenerationEvent):
     """All that is written up to `sequence`: it replaces what a client has. Without `after`, the first event."""
 
-    generation: Generation = served(follow.event_generation)
+    generation: Generation = field(follow.event_generation)
     message: Message
     """The answer with all its blocks, as far as they are written."""
     reason: replay.SnapshotReason | None
     """Why it comes in place of events; null only in the first event of a stream without `after`."""
 
 
-@shows(events.GenerationStarted)
+@graphql_type(events.GenerationStarted)
 class GenerationStarted(GenerationEvent):
     """Claude was asked: the first event of an answer."""
 
-    generation: Generation = served(follow.event_generation)
+    generation: Generation = field(follow.event_generation)
 
 
-@shows(events.ContentBlockStarted)
+@graphql_type(events.ContentBlockStarted)
 class ContentBlockStarted(GenerationEvent):
     """A block begins, mostly empty; deltas add to it."""
 
     index: int
     """The block's place in the message, from 0."""
-    block: ContentBlock = served(_begun_block)
+    block: ContentBlock = field(_begun_block)
 
 
-@shows(events.TextDelta)
+@graphql_type(events.TextDelta)
 class TextDelta(GenerationEvent):
     """A piece of a `TextBlock` or `JsonBlock`: its text is what stands before `offset`, plus `text`."""
 
@@ -94,7 +94,7 @@ class TextDelta(GenerationEvent):
     """The piece, at least one character."""
 
 
-@shows(events.ThinkingDelta)
+@graphql_type(events.ThinkingDelta)
 class ThinkingDelta(GenerationEvent):
     """A piece of a `ThinkingBlock`: its text is what stands before `offset`, plus `text`."""
 
@@ -106,7 +106,7 @@ class ThinkingDelta(GenerationEvent):
     """The piece, at least one character."""
 
 
-@shows(events.ToolInputDelta)
+@graphql_type(events.ToolInputDelta)
 class ToolInputDelta(GenerationEvent):
     """A piece of a `ToolUseBlock`: its `partialJson` is what stands before `offset`, plus this `partialJson`."""
 
@@ -118,13 +118,13 @@ class ToolInputDelta(GenerationEvent):
     """The piece of JSON text; by itself it is seldom whole JSON."""
 
 
-@shows(events.ContentBlockFinished)
+@graphql_type(events.ContentBlockFinished)
 class ContentBlockFinished(GenerationEvent):
     """A block is whole: it replaces what was put together of its deltas."""
 
     index: int
     """The block's place in the message, from 0."""
-    block: ContentBlock = served(_whole_block)
+    block: ContentBlock = field(_whole_block)
 
 
 def _tool_uses(root: events.ToolResultsRequired) -> Any:
@@ -137,7 +137,7 @@ def _approvals(root: events.ToolResultsRequired) -> Any:
     return [show_block(index, block) for index, block in root.tool_uses.items() if index in root.approvals]
 
 
-@shows(events.ToolResultsRequired)
+@graphql_type(events.ToolResultsRequired)
 class ToolResultsRequired(GenerationEvent):
     """Claude waits for the client: answer with submitToolResults, and the same stream goes on.
 
@@ -145,35 +145,35 @@ class ToolResultsRequired(GenerationEvent):
     branch stops it.
     """
 
-    tool_uses: list[ToolUseBlock] = served(_tool_uses)
-    approvals: list[ToolUseBlock] = served(_approvals)
+    tool_uses: list[ToolUseBlock] = field(_tool_uses)
+    approvals: list[ToolUseBlock] = field(_approvals)
     expires_at: datetime
     """Until when it waits, in UTC: an hour unless the server says otherwise. The answer fails with TIMEOUT then."""
 
 
-@shows(events.GenerationCompleted)
+@graphql_type(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
     """Claude came to an end; `generation.stopReason` says why. The last event; the whole answer can be queried."""
 
-    generation: Generation = served(follow.event_generation)
+    generation: Generation = field(follow.event_generation)
 
 
-@shows(events.GenerationStopped)
+@graphql_type(events.GenerationStopped)
 class GenerationStopped(GenerationEvent):
     """Somebody stopped it; what was written stays. The last event."""
 
-    generation: Generation = served(follow.event_generation)
+    generation: Generation = field(follow.event_generation)
 
 
-@shows(events.GenerationFailed)
+@graphql_type(events.GenerationFailed)
 class GenerationFailed(GenerationEvent):
     """It failed; what was written stays, and can be regenerated. The last event."""
 
-    generation: Generation = served(follow.event_generation)
-    error: GenerationError = served(_error)
+    generation: Generation = field(follow.event_generation)
+    error: GenerationError = field(_error)
 
 
-@shows(paging.Edge)
+@graphql_type(paging.Edge)
 class GenerationEventEdge:
     """An event in a list."""
 
@@ -183,7 +183,7 @@ class GenerationEventEdge:
     """The event."""
 
 
-@shows(paging.Connection)
+@graphql_type(paging.Connection)
 class GenerationEventConnection:
     """A page of an answer's events."""
 

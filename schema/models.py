@@ -7,10 +7,10 @@ from strawberry.scalars import JSON
 from tertulia.claude import errors, models
 from tertulia.db import ledger
 from tertulia.resolvers import conversations, inputs, viewer
-from tertulia.schema.declare import served, shows
+from tertulia.schema.declare import field, graphql_type
 
 
-@shows(models.Model)
+@graphql_type(models.Model)
 class Model:
     """A Claude model that this server may use. What is null of it is not known, and is left to Claude to refuse."""
 
@@ -34,11 +34,11 @@ class Model:
     """Whether it writes JSON by an `outputSchema`."""
     compacts: bool
     """Whether it sums up what was said when 80 % of its window is in use."""
-    thinking: list[str] | None = served(viewer.thinking)
-    efforts: list[str] | None = served(viewer.efforts)
+    thinking: list[str] | None = field(viewer.thinking)
+    efforts: list[str] | None = field(viewer.efforts)
 
 
-@shows(inputs.Thinking)
+@graphql_type(inputs.Thinking)
 class ThinkingOptions:
     """Whether Claude thinks before it answers."""
 
@@ -48,7 +48,7 @@ class ThinkingOptions:
     """Tokens that it may think for; null leaves it to the server."""
 
 
-@shows(inputs.GenerationOptions)
+@graphql_type(inputs.GenerationOptions)
 class GenerationOptions:
     """What the answers of a conversation are asked with, unless a send says otherwise; null leaves it to the server."""
 
@@ -62,7 +62,7 @@ class GenerationOptions:
     """The JSON schema that answers are to fit; null for words."""
 
 
-@shows(conversations.ContextWindow)
+@graphql_type(conversations.ContextWindow)
 class ContextWindow:
     """How full the model's context window is, in tokens."""
 
@@ -77,7 +77,7 @@ class ContextWindow:
     """
 
 
-@shows(ledger.UsageSum)
+@graphql_type(ledger.UsageSum)
 class Usage:
     """Tokens as Claude's API billed them, and what they cost. The four counts do not overlap."""
 
@@ -93,7 +93,7 @@ class Usage:
     """The cost in US dollars, exact to 10^-12, web searches included; null where the price of a model is not known."""
 
 
-@shows(errors.GenerationError)
+@graphql_type(errors.GenerationError)
 class GenerationError:
     """Why an answer failed."""
 

@@ -3,7 +3,7 @@
 import strawberry
 
 from tertulia.db import paging
-from tertulia.schema.declare import interface, shows
+from tertulia.schema.declare import graphql_type, interface
 
 
 @interface
@@ -14,7 +14,7 @@ class Node:
     """A UUID, unique over all kinds of objects. Ids of what came later sort later."""
 
 
-@shows(paging.PageInfo)
+@graphql_type(paging.PageInfo)
 class PageInfo:
     """What lies around a page, as Relay's connection specification says it."""
 

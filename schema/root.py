@@ -20,7 +20,7 @@ from tertulia.schema.content import (
     ToolResultBlock,
     ToolUseBlock,
 )
-from tertulia.schema.declare import described, followed, served, shows
+from tertulia.schema.declare import described, field, graphql_type, subscription
 from tertulia.schema.documents import Schema
 from tertulia.schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
 from tertulia.schema.events import EVENTS, GenerationEvent
@@ -42,7 +42,7 @@ from tertulia.schema.viewer import Viewer
 __all__ = ["build", "enums", "inputs", "schema"]
 
 
-@shows(send.SendMessagePayload)
+@graphql_type(send.SendMessagePayload)
 class SendMessagePayload:
     """What was stored, at once: the answer is written behind it."""
 
@@ -56,7 +56,7 @@ class SendMessagePayload:
     """Whether an idempotency key gave an earlier result back, so that nothing was stored now."""
 
 
-@shows(conversations.ConversationPayload)
+@graphql_type(conversations.ConversationPayload)
 class ConversationPayload:
     """The conversation as it is now."""
 
@@ -64,7 +64,7 @@ class ConversationPayload:
     """What was made, changed or chosen."""
 
 
-@shows(conversations.DeletedConversation)
+@graphql_type(conversations.DeletedConversation)
 class DeletedConversation:
     """What is gone."""
 
@@ -72,7 +72,7 @@ class DeletedConversation:
     """The id of what was deleted; nothing is found by it any more."""
 
 
-@shows(send.GenerationPayload)
+@graphql_type(send.GenerationPayload)
 class GenerationPayload:
     """The answer as it is now."""
 
@@ -118,40 +118,40 @@ StopGenerationResult = Annotated[
 class Query:
     """Reading. What a caller may not see does not exist for that caller: null, never a refusal."""
 
-    node: Node | None = served(viewing.node)
-    nodes: list[Node | None] = served(viewing.nodes)
-    viewer: Viewer = served(viewing.viewer)
-    conversation: Conversation | None = served(conversations.conversation)
-    conversations: ConversationConnection = served(conversations.conversations)
-    search_messages: MessageSearchConnection = served(search.search_messages)
-    generation: Generation | None = served(viewing.generation)
-    models: list[Model] = served(viewing.models)
-    tools: list[Tool] = served(tool_resolvers.tools)
-    tool_servers: list[ToolServer] = served(tool_resolvers.tool_servers)
+    node: Node | None = field(viewing.node)
+    nodes: list[Node | None] = field(viewing.nodes)
+    viewer: Viewer = field(viewing.viewer)
+    conversation: Conversation | None = field(conversations.conversation)
+    conversations: ConversationConnection = field(conversations.conversations)
+    search_messages: MessageSearchConnection = field(search.search_messages)
+    generation: Generation | None = field(viewing.generation)
+    models: list[Model] = field(viewing.models)
+    tools: list[Tool] = field(tool_resolvers.tools)
+    tool_servers: list[ToolServer] = field(tool_resolvers.tool_servers)
 
 
 @described
 class Mutation:
     """Writing. Errors that a caller can handle are members of the result; the rest are GraphQL errors with a code."""
 
-    create_conversation: CreateConversationResult = served(conversations.create_conversation)
-    update_conversation: UpdateConversationResult = served(conversations.update_conversation)
-    delete_conversation: DeleteConversationResult = served(conversations.delete_conversation)
-    send_message: SendMessageResult = served(send.send_message)
-    edit_message: SendMessageResult = served(send.edit_message)
-    regenerate_message: SendMessageResult = served(send.regenerate_message)
-    select_branch: SelectBranchResult = served(branches.select_branch)
-    fork_conversation: ForkConversationResult = served(branches.fork_conversation)
-    stop_generation: StopGenerationResult = served(send.stop_generation)
-    submit_tool_results: SubmitToolResultsResult = served(tool_results.submit_tool_results)
+    create_conversation: CreateConversationResult = field(conversations.create_conversation)
+    update_conversation: UpdateConversationResult = field(conversations.update_conversation)
+    delete_conversation: DeleteConversationResult = field(conversations.delete_conversation)
+    send_message: SendMessageResult = field(send.send_message)
+    edit_message: SendMessageResult = field(send.edit_message)
+    regenerate_message: SendMessageResult = field(send.regenerate_message)
+    select_branch: SelectBranchResult = field(branches.select_branch)
+    fork_conversation: ForkConversationResult = field(branches.fork_conversation)
+    stop_generation: StopGenerationResult = field(send.stop_generation)
+    submit_tool_results: SubmitToolResultsResult = field(tool_results.submit_tool_results)
 
 
 @described
 class Subscription:
     """Following, over `graphql-transport-ws`, server-sent events or multipart. Who leaves ends nothing."""
 
-    generation_events: AsyncGenerator[GenerationEvent, None] = followed(follow.generation_events)
-    conversation_changes: AsyncGenerator[ConversationChange, None] = followed(changes.conversation_changes)
+    generation_events: AsyncGenerator[GenerationEvent, None] = subscription(follow.generation_events)
+    conversation_changes: AsyncGenerator[ConversationChange, None] = subscription(changes.conversation_changes)
 
 
 def build(query: type = Query, mutation: type = Mutation) -> Schema:

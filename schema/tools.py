@@ -4,7 +4,7 @@ from strawberry.scalars import JSON
 
 from tertulia.db import tool_calls
 from tertulia.resolvers import tools
-from tertulia.schema.declare import served, shows
+from tertulia.schema.declare import field, graphql_type
 from tertulia.tools import registry
 from tertulia.tools.mcp import servers
 
@@ -14,7 +14,7 @@ def _source(root: registry.Offer) -> str:
     return root.source.upper()
 
 
-@shows(registry.Offer)
+@graphql_type(registry.Offer)
 class Tool:
     """A tool that this server offers to Claude."""
 
@@ -26,7 +26,7 @@ class Tool:
     """What it takes, as a JSON schema; empty for Claude's own, which Claude knows."""
     asks_first: bool
     """Whether each call waits for the user's yes: `ToolResultsRequired`, then `submitToolResults`."""
-    source: str = served(_source)
+    source: str = field(_source)
     server: str | None
     """The MCP server that has it; null for others."""
 
@@ -36,7 +36,7 @@ def _tool_names(root: servers.McpServer) -> list[str]:
     return [tool.name for tool in root.tools]
 
 
-@shows(servers.SkippedTool)
+@graphql_type(servers.SkippedTool)
 class SkippedTool:
     """A tool that an MCP server lists and that is not offered to Claude."""
 
@@ -46,7 +46,7 @@ class SkippedTool:
     """Why it is not offered, in words for people."""
 
 
-@shows(servers.McpServer)
+@graphql_type(servers.McpServer)
 class ToolServer:
     """An MCP server. One that is lost is connected again by itself; its tools are missing until then."""
 
@@ -56,12 +56,12 @@ class ToolServer:
     """Whether its tools can be called now."""
     problem: str | None
     """Why it is not connected, in words for people; null while it is."""
-    tools: list[str] = served(_tool_names)
+    tools: list[str] = field(_tool_names)
     skipped: list[SkippedTool]
     """Tools of its list that cannot be offered to Claude; the others are not affected."""
 
 
-@shows(tools.ClientTools)
+@graphql_type(tools.ClientTools)
 class ClientTool:
     """A tool that the client of a conversation runs: its calls come as `ToolResultsRequired`."""
 
@@ -73,7 +73,7 @@ class ClientTool:
     """What it takes, as a JSON schema of an object."""
 
 
-@shows(tools.Choice)
+@graphql_type(tools.Choice)
 class ConversationTools:
     """The tools that Claude may call in a conversation."""
 
@@ -83,7 +83,7 @@ class ConversationTools:
     """The client's own, at most 100."""
 
 
-@shows(tool_calls.ToolUsage)
+@graphql_type(tool_calls.ToolUsage)
 class ToolUsage:
     """How often a tool was called."""
 

@@ -10,7 +10,7 @@ from tertulia.db import paging, tables
 from tertulia.resolvers import changes, conversations, follow, messages, options, search
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.content import ContentBlock
-from tertulia.schema.declare import served, shows
+from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.enums import StopReason
 from tertulia.schema.models import ContextWindow, GenerationError, GenerationOptions, Model, Usage
 from tertulia.schema.relay import Node, PageInfo
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tertulia.schema.events import GenerationEventConnection
 
 
-@shows(messages.LeftOut)
+@graphql_type(messages.LeftOut)
 class LeftOut:
     """Blocks of earlier messages that Claude was not shown."""
 
@@ -30,24 +30,24 @@ class LeftOut:
     """How many blocks."""
 
 
-@shows(tables.Message)
+@graphql_type(tables.Message)
 class Message(Node):
     """One turn; immutable once finished. To say it otherwise makes another version of it, on a branch of its own."""
 
-    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = served(messages.conversation)
+    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
     role: tables.Role
     """Who wrote it."""
-    content: list[ContentBlock] = served(messages.content)
-    text: str = served(messages.text)
-    left_out: list[LeftOut] = served(messages.left_out)
+    content: list[ContentBlock] = field(messages.content)
+    text: str = field(messages.text)
+    left_out: list[LeftOut] = field(messages.left_out)
     created_at: datetime
     """When it was sent, in UTC; of an answer, when it was asked for."""
-    parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = served(messages.parent)
-    siblings: list[Annotated["Message", strawberry.lazy("tertulia.schema.types")]] = served(messages.siblings)
-    generation: Annotated["Generation", strawberry.lazy("tertulia.schema.types")] | None = served(messages.generation)
+    parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)
+    siblings: list[Annotated["Message", strawberry.lazy("tertulia.schema.types")]] = field(messages.siblings)
+    generation: Annotated["Generation", strawberry.lazy("tertulia.schema.types")] | None = field(messages.generation)
 
 
-@shows(paging.Edge)
+@graphql_type(paging.Edge)
 class MessageEdge:
     """A message in a list."""
 
@@ -57,7 +57,7 @@ class MessageEdge:
     """The message."""
 
 
-@shows(paging.Connection)
+@graphql_type(paging.Connection)
 class MessageConnection:
     """A page of messages."""
 
@@ -67,7 +67,7 @@ class MessageConnection:
     """Whether there are more, and from where."""
 
 
-@shows(search.TextRange)
+@graphql_type(search.TextRange)
 class TextRange:
     """A stretch of a text, in UTF-16 code units (a JavaScript string's)."""
 
@@ -77,7 +77,7 @@ class TextRange:
     """The first code unit behind it."""
 
 
-@shows(search.MessageSearchEdge)
+@graphql_type(search.MessageSearchEdge)
 class MessageSearchEdge:
     """A message that was found."""
 
@@ -93,7 +93,7 @@ class MessageSearchEdge:
     """How well it fits: more is better. Scores of different queries cannot be compared."""
 
 
-@shows(search.MessageSearchConnection)
+@graphql_type(search.MessageSearchConnection)
 class MessageSearchConnection:
     """A page of what was found."""
 
@@ -109,21 +109,21 @@ def _stop_reason(root: tables.Generation) -> StopReason | None:
     return next((reason for reason in StopReason if reason.value == root.stop_reason), None)
 
 
-@shows(tables.Generation)
+@graphql_type(tables.Generation)
 class Generation(Node):
     """Claude's work on one answer, from the question to the end, tool rounds included. It goes on whoever listens."""
 
-    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = served(messages.conversation)
-    message: Message = served(messages.message)
+    conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
+    message: Message = field(messages.message)
     status: tables.Status
     """Where it stands."""
-    model: Model = served(conversations.model)
+    model: Model = field(conversations.model)
     """The Claude model that writes it."""
-    stop_reason: StopReason | None = served(_stop_reason)
-    usage: Usage | None = served(messages.usage)
-    error: GenerationError | None = served(messages.error)
-    events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = served(follow.events)
-    event_log: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = served(
+    stop_reason: StopReason | None = field(_stop_reason)
+    usage: Usage | None = field(messages.usage)
+    error: GenerationError | None = field(messages.error)
+    events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(follow.events)
+    event_log: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(
         follow.event_log
     )
     created_at: datetime
@@ -136,7 +136,7 @@ class Generation(Node):
     """When it ended, in UTC, however it did; null before."""
 
 
-@shows(tables.Conversation)
+@graphql_type(tables.Conversation)
 class Conversation(Node):
     """An exchange owned by one viewer: a tree of messages, of which one branch is active."""
 
@@ -144,8 +144,8 @@ class Conversation(Node):
     """At most 200 characters. A small model gives one behind the first answer; null until then, or where none does."""
     system_prompt: str | None
     """What Claude is told before all messages, at most 100,000 characters; null for nothing."""
-    model: Model = served(conversations.model)
-    options: GenerationOptions = served(options.shown)
+    model: Model = field(conversations.model)
+    options: GenerationOptions = field(options.shown)
     created_at: datetime
     """When it was made, in UTC."""
     updated_at: datetime
@@ -159,15 +159,15 @@ class Conversation(Node):
 
     It is deleted a day after its last message, unless the server says otherwise.
     """
-    messages: MessageConnection = served(conversations.messages)
-    last_message: Message | None = served(conversations.last_message)
-    active_generation: Generation | None = served(conversations.active_generation)
-    usage: Usage = served(conversations.usage)
-    context: ContextWindow = served(conversations.context)
-    tools: ConversationTools = served(tool_resolvers.of_conversation)
+    messages: MessageConnection = field(conversations.messages)
+    last_message: Message | None = field(conversations.last_message)
+    active_generation: Generation | None = field(conversations.active_generation)
+    usage: Usage = field(conversations.usage)
+    context: ContextWindow = field(conversations.context)
+    tools: ConversationTools = field(tool_resolvers.of_conversation)
 
 
-@shows(paging.Edge)
+@graphql_type(paging.Edge)
 class ConversationEdge:
     """A conversation in a list."""
 
@@ -177,7 +177,7 @@ class ConversationEdge:
     """The conversation."""
 
 
-@shows(paging.Connection)
+@graphql_type(paging.Connection)
 class ConversationConnection:
     """A page of conversations."""
 
@@ -187,13 +187,13 @@ class ConversationConnection:
     """Whether there are more, and from where."""
 
 
-@shows(tables.ConversationChange)
+@graphql_type(tables.ConversationChange)
 class ConversationChange:
     """A change to one of the viewer's conversations. Each is told once, in order, and kept for a day."""
 
-    cursor: str = served(changes.cursor)
+    cursor: str = field(changes.cursor)
     kind: tables.ChangeKind
     """What happened."""
-    conversation_id: strawberry.ID = served(changes.conversation_id)
-    conversation: Conversation | None = served(changes.conversation)
-    generation: Generation | None = served(changes.generation)
+    conversation_id: strawberry.ID = field(changes.conversation_id)
+    conversation: Conversation | None = field(changes.conversation)
+    generation: Generation | None = field(changes.generation)

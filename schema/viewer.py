@@ -9,12 +9,12 @@ from tertulia.billing import budget
 from tertulia.db import ledger
 from tertulia.ratelimit import limits
 from tertulia.resolvers import context, tools, viewer
-from tertulia.schema.declare import served, shows
+from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.models import Usage
 from tertulia.schema.tools import ToolUsage
 
 
-@shows(ledger.UsageOfDay)
+@graphql_type(ledger.UsageOfDay)
 class UsageOfDay:
     """What one model has used on one day."""
 
@@ -26,7 +26,7 @@ class UsageOfDay:
     """Tokens and cost of that day."""
 
 
-@shows(budget.Standing)
+@graphql_type(budget.BudgetStatus)
 class Budget:
     """A calendar month's budget, in US dollars, from the first of the month in UTC."""
 
@@ -45,7 +45,7 @@ def _maximum(root: limits.Limit) -> int:
     return root.limit
 
 
-@shows(limits.Limit)
+@graphql_type(limits.Limit)
 class Limit:
     """What is left of a limit of the viewer's, over all replicas of the server."""
 
@@ -53,7 +53,7 @@ class Limit:
     """What is counted: `requests`, `sends` (messages), `uploads`, `generations` (answers at once) or `sockets`."""
     limit: int = strawberry.field(deprecation_reason="Use `maximum`; stays until 1.0.")
     """The same as `maximum`; of `uploads` in megabytes."""
-    maximum: int = served(_maximum)
+    maximum: int = field(_maximum)
     remaining: int
     """How many are left now; of `uploads` in megabytes."""
     window_seconds: int | None
@@ -62,7 +62,7 @@ class Limit:
     """Seconds until there are more; 0 where nothing is used, null for limits on what is there at once."""
 
 
-@shows(context.Viewer)
+@graphql_type(context.Viewer)
 class Viewer:
     """Who is asking."""
 
@@ -70,8 +70,8 @@ class Viewer:
     """The user's id, a UUID. `node` does not find it."""
     name: str
     """The name that the user signs in with; `local` where the server has but one user."""
-    usage: Usage = served(viewer.usage)
-    usage_by_day: list[UsageOfDay] = served(viewer.usage_by_day)
-    budget: Budget | None = served(viewer.budget)
-    limits: list[Limit] = served(viewer.limits)
-    tool_usage: list[ToolUsage] = served(tools.tool_usage)
+    usage: Usage = field(viewer.usage)
+    usage_by_day: list[UsageOfDay] = field(viewer.usage_by_day)
+    budget: Budget | None = field(viewer.budget)
+    limits: list[Limit] = field(viewer.limits)
+    tool_usage: list[ToolUsage] = field(tools.tool_usage)

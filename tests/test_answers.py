@@ -4,17 +4,17 @@ from typing import Any
 from uuid import uuid4
 
 from tertulia.db.ledger import UsageSum
-from tertulia.generation.accumulator import LARGEST_COUNT, Answer
+from tertulia.generation.accumulator import LARGEST_COUNT, AnswerAccumulator
 
 Json = dict[str, Any]
 
 
-def answer(*kinds: str) -> Answer:
+def answer(*kinds: str) -> AnswerAccumulator:
     blocks: list[Json] = []
     for number, kind in enumerate(kinds):
         more = {"tool_result": {"tool_use_id": "toolu_0", "content": ""}, "text": {"text": "Hi."}}.get(kind, {})
         blocks.append({"type": kind, "id": f"toolu_{number}", **more})
-    return Answer(uuid4(), 1, blocks)
+    return AnswerAccumulator(uuid4(), 1, blocks)
 
 
 def test_results_that_come_together_are_one_round() -> None:

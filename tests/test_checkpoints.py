@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from tertulia import failpoints
 from tertulia.db import leases
 from tertulia.generation import manager, retry
-from tertulia.generation.state import Job
+from tertulia.generation.state import ActiveGeneration
 from tertulia.streams import lease
 
 pytestmark = pytest.mark.both
@@ -126,9 +126,9 @@ def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
     monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
 
-    may_write = Job.may_write
+    may_write = ActiveGeneration.may_write
 
-    async def noted(job: Job) -> None:
+    async def noted(job: ActiveGeneration) -> None:
         if not job.lease.holds:
             lapsed.set()
         await may_write(job)
@@ -136,7 +136,7 @@ def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
     async def hold(_item: object) -> None:
         await asyncio.to_thread(lapsed.wait, WAIT)
 
-    monkeypatch.setattr(Job, "may_write", noted)
+    monkeypatch.setattr(ActiveGeneration, "may_write", noted)
     stage = staged(says("One ", gate, "two"), lease_seconds=60)
     sent = stage.api.send("Hello")["generation"]["id"]
     stage.api.wait_for_text(sent, "One ")
@@ -178,18 +178,18 @@ def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a
 def test_a_server_that_drains_takes_nothing_over(
     staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generators, swept, claim = list[manager.Generator](), list[object](), leases.claim_lapsed
+    generators, swept, claim = list[manager.GenerationManager](), list[object](), leases.claim_lapsed
 
     async def claim_lapsed(*arguments: Any, **more: Any) -> Sequence[UUID]:
         swept.append(arguments)
         return await claim(*arguments, **more)
 
-    def make(*arguments: Any, **more: Any) -> manager.Generator:
-        generators.append(manager.Generator(*arguments, **more))
+    def make(*arguments: Any, **more: Any) -> manager.GenerationManager:
+        generators.append(manager.GenerationManager(*arguments, **more))
         return generators[-1]
 
     monkeypatch.setattr(leases, "claim_lapsed", claim_lapsed)
-    monkeypatch.setattr("tertulia.server.services.Generator", make)
+    monkeypatch.setattr("tertulia.server.services.GenerationManager", make)
     staged(says("Hello"), lease_seconds=9)
     wait_for_sweep(clock, 1)
     generators[0].draining = True

@@ -23,7 +23,7 @@ from test_streaming import MULTIPART, PIECES, SSE, opens
 from test_websocket import closing
 
 from tertulia.server.app import create_app
-from tertulia.server.auth.authenticator import Admitted, Door
+from tertulia.server.auth.authenticator import Authenticated, Authenticator
 from tertulia.server.auth.jwt import ACCESS, Tokens, digest_of, new_personal_token
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol
@@ -381,13 +381,13 @@ def stopped_clocks(address: str, monkeypatch: pytest.MonkeyPatch) -> Generator[C
 def checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Return a list that gets the result of each check whether a connection's sign-in still holds."""
     results: list[bool] = []
-    check = Door._holds
+    check = Authenticator._holds
 
-    async def noted(door: Door, admitted: Admitted) -> bool:
+    async def noted(door: Authenticator, admitted: Authenticated) -> bool:
         results.append(await check(door, admitted))
         return results[-1]
 
-    monkeypatch.setattr(Door, "_holds", noted)
+    monkeypatch.setattr(Authenticator, "_holds", noted)
     return results
 
 

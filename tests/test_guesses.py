@@ -10,7 +10,7 @@ import pytest
 from tertulia.server.auth import passwords
 from tertulia.server.auth import throttle as guesses
 from tertulia.server.auth.passwords import Passwords
-from tertulia.server.auth.throttle import Guesses, LocalFailures
+from tertulia.server.auth.throttle import LocalFailures, SignInThrottle
 
 Result = TypeVar("Result")
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -47,13 +47,13 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run(work)
 
 
-def failed(guesses: Guesses, times: int, address: str = HERE) -> None:
+def failed(guesses: SignInThrottle, times: int, address: str = HERE) -> None:
     for _ in range(times):
         run(guesses.failed("ada", address))
 
 
 def test_an_address_waits_2_seconds_after_ten_wrong_passwords_then_4_up_to_a_minute(clock: Clock) -> None:
-    counted = Guesses(LocalFailures())
+    counted = SignInThrottle(LocalFailures())
     failed(counted, 9)
     waits: list[float] = []
     for _ in range(8):
@@ -65,7 +65,7 @@ def test_an_address_waits_2_seconds_after_ten_wrong_passwords_then_4_up_to_a_min
 
 
 def test_a_wait_is_counted_from_the_last_wrong_password(clock: Clock) -> None:
-    counted = Guesses(LocalFailures())
+    counted = SignInThrottle(LocalFailures())
     failed(counted, 11)
     assert run(counted.wait("ada", HERE)) == 4
     clock.now += 3
@@ -75,7 +75,7 @@ def test_a_wait_is_counted_from_the_last_wrong_password(clock: Clock) -> None:
 
 
 def test_wrong_passwords_are_forgotten_15_minutes_after_the_last_one(clock: Clock) -> None:
-    counted = Guesses(LocalFailures())
+    counted = SignInThrottle(LocalFailures())
     failed(counted, 10)
     clock.now += 899
     failed(counted, 1)
@@ -86,7 +86,7 @@ def test_wrong_passwords_are_forgotten_15_minutes_after_the_last_one(clock: Cloc
 
 
 def test_the_right_password_forgets_only_the_failures_of_its_address(clock: Clock, slept: list[float]) -> None:
-    counted = Guesses(LocalFailures())
+    counted = SignInThrottle(LocalFailures())
     failed(counted, 15)
     failed(counted, 15, THERE)
     run(counted.succeeded("ada", HERE))
@@ -99,7 +99,7 @@ def test_the_right_password_forgets_only_the_failures_of_its_address(clock: Cloc
 def test_after_20_wrong_passwords_from_anywhere_all_are_answered_later_up_to_2_seconds(
     clock: Clock, slept: list[float]
 ) -> None:
-    counted = Guesses(LocalFailures())
+    counted = SignInThrottle(LocalFailures())
     for number in range(20):
         failed(counted, 1, f"192.0.2.{number}")
     run(counted.delay("ada"))

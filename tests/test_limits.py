@@ -21,7 +21,7 @@ from tertulia import failpoints
 from tertulia.db.read_limit import MAX_CHARACTERS, count_stored
 from tertulia.ratelimit import limits
 from tertulia.ratelimit.limits import Rate, Rates
-from tertulia.ratelimit.slots import RedisOccupancy
+from tertulia.ratelimit.slots import RedisConnectionSlots
 
 LIMITS = "{ viewer { limits { name maximum remaining windowSeconds resetsInSeconds } } }"
 VIEWER = "{ viewer { id } }"
@@ -189,7 +189,7 @@ def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
         viewer = UUID(api.ask(VIEWER)["viewer"]["id"])
 
         async def hold() -> None:
-            occupancy = RedisOccupancy(place["redis_url"])
+            occupancy = RedisConnectionSlots(place["redis_url"])
             assert await occupancy.take(viewer, uuid4(), 1)
             await occupancy.close()
 

@@ -12,7 +12,7 @@ from scripted import says
 from test_command import run_here
 
 from tertulia.db.database import Database
-from tertulia.generation.retention import Removed, remove_part
+from tertulia.generation.retention import DeletedResources, remove_part
 
 LENGTH = 1300
 """SQLite gives up at 1,000 levels of `ON DELETE CASCADE`."""
@@ -87,12 +87,12 @@ def test_a_removal_that_was_interrupted_is_finished_by_retention(tmp_path: Path,
         wait_until(lambda: left(place) == NOTHING)
 
 
-def begin_removal(place: Json, id: str) -> Removed:
+def begin_removal(place: Json, id: str) -> DeletedResources:
     """Do what the server does in its first transaction of a removal."""
 
     owner = execute(place, "SELECT id FROM users")[0][0]
 
-    async def work() -> Removed | None:
+    async def work() -> DeletedResources | None:
         database = Database(place["database_url"].replace("postgresql://", "postgresql+asyncpg://"))
         async with database.write() as session:
             removed = await remove_part(session, UUID(str(owner)), UUID(id))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted import START, Gate, Reply, ScriptedClaude, end, says, scripted, sse, text
 
-from tertulia.claude.backpressure import LATE, LONGEST, Pace
+from tertulia.claude.backpressure import LATE, LONGEST, Backpressure
 from tertulia.claude.client import Claude, Deadlines
 from tertulia.claude.errors import ErrorCode, describe
 
@@ -110,7 +110,7 @@ def test_what_comes_in_a_pause_comes_together_and_whole() -> None:
 
 
 def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between() -> None:
-    pace, pauses = Pace(), list[float]()
+    pace, pauses = Backpressure(), list[float]()
     for late in (0.0041, 0.0039, 0.0021, 0.0019, 0.0041):
         pace.adapt(late)
         pauses.append(pace.pause)
@@ -119,7 +119,7 @@ def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between
 
 def test_a_pause_begins_where_the_loop_is_late_and_ends_where_it_is_in_time() -> None:
     async def late() -> float:
-        pace = Pace()
+        pace = Backpressure()
         watching = asyncio.create_task(pace.watch())
         while not pace.pause:
             hold_the_loop()
@@ -128,7 +128,7 @@ def test_a_pause_begins_where_the_loop_is_late_and_ends_where_it_is_in_time() ->
         return pace.pause
 
     assert asyncio.run(late()) > 0
-    pace = Pace()
+    pace = Backpressure()
     for _ in range(1000):
         pace.adapt(10 * LATE)
     assert pace.pause == LONGEST

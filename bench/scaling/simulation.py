@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measuring import percentile
-from tertulia.claude.backpressure import LOOK_SECONDS, Pace
+from tertulia.claude.backpressure import LOOK_SECONDS, Backpressure
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "scaling.md"
@@ -91,7 +91,7 @@ class _Core:
     """One core: a queue of turns, served in the order of their moments."""
 
     answers: int
-    pace: Pace = field(default_factory=Pace)
+    pace: Backpressure = field(default_factory=Backpressure)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     events: list[tuple[float, int, str, int]] = field(default_factory=list[tuple[float, int, str, int]])
     waiting: list[list[float]] = field(default_factory=list[list[float]])

@@ -22,7 +22,7 @@ from tertulia.db.spending import Reservation
 from tertulia.db.tables import now
 from tertulia.json import Json
 
-__all__ = ["EXCEEDED", "Budget", "BudgetSpent", "PriceUnknown", "PricedRequest", "Standing"]
+__all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
 BYTES_OF_TOKEN = 3
 """Of a request's JSON; a token seldom has less, so that a reservation is seldom too small."""
@@ -59,7 +59,7 @@ class PricedRequest(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BudgetStatus:
     """How much of a month's budget is used, in US dollars."""
 
     limit_usd: Decimal
@@ -148,14 +148,14 @@ class Budget:
         used = await ledger.usage(session, owner, Period(today))
         return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if used.tokens >= self._tokens_a_day else None
 
-    async def standing(self, session: AsyncSession, owner: UUID) -> Standing | None:
+    async def standing(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
         """Say how an owner stands; None without a budget."""
         if self._limit is None:
             return None
         begun, resets_at = ledger.month_of(now())
         committed = await ledger.committed(session, owner, begun)
         dollars = ledger.dollars
-        return Standing(dollars(self._limit), dollars(committed.spent), dollars(committed.reserved), resets_at)
+        return BudgetStatus(dollars(self._limit), dollars(committed.spent), dollars(committed.reserved), resets_at)
 
 
 def _most(request: PricedRequest, model: Model, price: Price) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tertulia.billing.prices import Prices
-from tertulia.db.tables import Call, Status, now
+from tertulia.db.tables import ApiCall, Status, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Payer:
     generation_id: UUID
 
 
-def call(payer: Payer, prices: Prices, model: str, outcome: Status, used: Mapping[str, int]) -> Call:
+def call(payer: Payer, prices: Prices, model: str, outcome: Status, used: Mapping[str, int]) -> ApiCall:
     """Give a call's row; `used` bears the names of its columns."""
     counts: dict[str, Any] = {**used}
     moment = now()
-    return Call(
+    return ApiCall(
         owner_id=payer.owner_id,
         conversation_id=payer.conversation_id,
         generation_id=payer.generation_id,

@@ -16,7 +16,7 @@ LONGEST = 0.060
 """A pause that nobody who reads takes for one."""
 
 
-class Pace:
+class Backpressure:
     """How many seconds an answer rests behind what it has shown; none while the event loop is in time."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tertulia.claude.backpressure import Pace
+from tertulia.claude.backpressure import Backpressure
 from tertulia.claude.deltas import cleaned
 from tertulia.claude.errors import (
     ErrorCode,
@@ -55,7 +55,7 @@ class Attempt:
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-class Asking(Protocol):
+class RequestSource(Protocol):
     """What is asked for, and how to ask for it otherwise."""
 
     async def body(self) -> Json:
@@ -85,7 +85,7 @@ class Claude:
     def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
         """Open nothing yet. Without `base_url`, the SDK's own."""
         self.deadlines = deadlines or Deadlines()
-        self.pace = Pace()
+        self.pace = Backpressure()
         self.api_key = api_key
         self.base_url = base_url
         self._sdk: anthropic.AsyncAnthropic | None = None
@@ -125,7 +125,7 @@ class Claude:
         )
         return self._sdk
 
-    async def stream(self, asking: Asking, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
+    async def stream(self, asking: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
         """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
 
         Attempts are repeated only before the first event; those that fail are added to `failed`. Raises what
@@ -166,7 +166,7 @@ class Claude:
             raise StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id)) from error
 
     async def _open(
-        self, stack: AsyncExitStack, asking: Asking, failed: list[Attempt] | None
+        self, stack: AsyncExitStack, asking: RequestSource, failed: list[Attempt] | None
     ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
         """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
         sdk = await self.sdk()

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tertulia.cli.users import Impossible
-from tertulia.db.copies import BadCopy, copy, look_into
+from tertulia.cli.users import CommandError
+from tertulia.db.copies import BadCopy, copy, inspect_backup
 from tertulia.db.migrate import unsupported_reason
 from tertulia.server.settings import Settings, database_file
 
@@ -31,20 +31,20 @@ async def restore(settings: Settings, folder: Path) -> str:
 def _tried(work: Callable[[Settings, Path, Path], str], settings: Settings, folder: Path) -> str:
     file = database_file(settings.database_url)
     if file is None:
-        raise Impossible(OF_POSTGRESQL)
+        raise CommandError(OF_POSTGRESQL)
     try:
         return work(settings, file, folder)
     except BadCopy as bad:
-        raise Impossible(f"{bad}.") from bad
+        raise CommandError(f"{bad}.") from bad
     except OSError as error:
-        raise Impossible(f"FOLDER: {error.filename or folder}: {error.strerror or error}.") from error
+        raise CommandError(f"FOLDER: {error.filename or folder}: {error.strerror or error}.") from error
 
 
 def _back_up(settings: Settings, file: Path, folder: Path) -> str:
     if folder.exists():
-        raise Impossible(f"FOLDER: {folder} is there already; a backup is a folder of its own.")
+        raise CommandError(f"FOLDER: {folder} is there already; a backup is a folder of its own.")
     if not file.is_file():
-        raise Impossible(f"DATABASE_URL: there is no database at {file}.")
+        raise CommandError(f"DATABASE_URL: there is no database at {file}.")
     # Under another name until it is whole.
     making = folder.with_name(folder.name + ".making")
     shutil.rmtree(making, ignore_errors=True)
@@ -54,7 +54,7 @@ def _back_up(settings: Settings, file: Path, folder: Path) -> str:
         # Now, what is deleted while the database is copied; behind it, what has come meanwhile.
         _copy_blobs(attachments, making / FILES)
     copy(file, making / DATABASE)
-    found = look_into(making / DATABASE)
+    found = inspect_backup(making / DATABASE)
     told = f"attachments are in {settings.attachments}, which is not copied"
     if attachments is not None:
         _copy_blobs(attachments, making / FILES, found.blobs)
@@ -73,13 +73,13 @@ def _back_up(settings: Settings, file: Path, folder: Path) -> str:
 
 def _restore(settings: Settings, file: Path, folder: Path) -> str:
     if not (folder / DATABASE).is_file():
-        raise Impossible(f"FOLDER: {folder} is no backup: there is no {DATABASE} in it.")
-    found = look_into(folder / DATABASE)
+        raise CommandError(f"FOLDER: {folder} is no backup: there is no {DATABASE} in it.")
+    found = inspect_backup(folder / DATABASE)
     if reason := unsupported_reason(found.schema):
-        raise Impossible(f"FOLDER: cannot restore {folder}: {reason}.")
+        raise CommandError(f"FOLDER: cannot restore {folder}: {reason}.")
     attachments = _folder_of(settings)
     for taken in _in_the_way(file, attachments):
-        raise Impossible(f"{taken} is there already, and nothing is overwritten: move it away first.")
+        raise CommandError(f"{taken} is there already, and nothing is overwritten: move it away first.")
     file.absolute().parent.mkdir(parents=True, exist_ok=True)
     if attachments is not None and (folder / FILES).is_dir():
         _copy_blobs(folder / FILES, attachments)

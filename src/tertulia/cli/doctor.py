@@ -177,12 +177,12 @@ async def _attachments(settings: Settings) -> Finding:
 
 
 async def _tools(settings: Settings) -> list[Finding]:
-    toolbox, mcp = open_toolbox(settings)
+    tool_registry, mcp = open_toolbox(settings)
     try:
         await mcp.start()
         servers = mcp.servers
-        names = [offer.name for offer in toolbox.offers()]
-        cost = toolbox.cost()
+        names = [offer.name for offer in tool_registry.offers()]
+        cost = tool_registry.cost()
     finally:
         await mcp.close()
     setting = "TERTULIA_MCP_CONFIG"

@@ -268,11 +268,11 @@ def doctor() -> None:
 
 def _do(work: "Coroutine[None, None, str]") -> None:
     """Do an operator's work, and print what came of it."""
-    from tertulia.cli.users import Impossible
+    from tertulia.cli.users import CommandError
 
     try:
         typer.echo(asyncio.run(work))
-    except Impossible as impossible:
+    except CommandError as impossible:
         _refuse(str(impossible))
 
 

@@ -13,7 +13,7 @@ from tertulia.db.database import Database
 from tertulia.db.identities import Action, PersonalToken
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
-from tertulia.generation.retention import Remover
+from tertulia.generation.retention import ResourceDeleter
 from tertulia.server.auth.authenticator import EVERYBODY, SIGNED_OUT
 from tertulia.server.auth.jwt import digest_of, new_personal_token
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
@@ -21,7 +21,7 @@ from tertulia.server.opening import connect, open_log
 from tertulia.server.settings import Settings
 
 
-class Impossible(Exception):
+class CommandError(Exception):
     """What cannot be done, in one line."""
 
 
@@ -34,9 +34,9 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
         if not await accounts.add(session, user):
             found = await accounts.by_name(session, name)
             if found is None:
-                raise Impossible(f"NAME: {name} looks like the name of another user; see `tertulia user list`.")
+                raise CommandError(f"NAME: {name} looks like the name of another user; see `tertulia user list`.")
             if found.password_hash is not None:
-                raise Impossible(f"NAME: there is a user of the name {name} already; see `tertulia user password`.")
+                raise CommandError(f"NAME: there is a user of the name {name} already; see `tertulia user password`.")
             # Whoever used the mode `local` goes on with what is there.
             await accounts.set_password(session, found.id, hashed)
             user = found
@@ -71,7 +71,7 @@ async def remove(settings: Settings, name: str) -> str:
         user = await _user(database, name)
         counted = await _remove_user(settings, database, user.id)
         if counted is None:
-            raise Impossible(f"NAME: {name} is gone already.")
+            raise CommandError(f"NAME: {name} is gone already.")
     await _ring(settings, user.id)
     return f"Deleted {user.name} and all that was theirs: {told(counted)}."
 
@@ -83,7 +83,7 @@ async def _remove_user(settings: Settings, database: Database, user_id: UUID) ->
         stack.push_async_callback(claude.close)
         blobs = Blobs(settings.attachments_place)
         files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
-        return await Remover(database, log, files).remove_user(user_id)
+        return await ResourceDeleter(database, log, files).remove_user(user_id)
 
 
 def told(counted: dict[str, int]) -> str:
@@ -120,7 +120,7 @@ async def revoke_token(settings: Settings, name: str, id: str) -> str:
         user = await _user(database, name)
         async with database.write() as session:
             if not await accounts.remove_token(session, user.id, _uuid(id)):
-                raise Impossible(f"--revoke: {user.name} has no token {id}; see --list.")
+                raise CommandError(f"--revoke: {user.name} has no token {id}; see --list.")
             await accounts.audit(session, Action.TOKEN_REVOKED, user.id, token=id)
     await _ring(settings, user.id)
     return "Revoked."
@@ -156,7 +156,7 @@ async def _user(database: Database, name: str) -> User:
     async with database.read() as session:
         found = await accounts.by_written_name(session, name)
     if found is None:
-        raise Impossible(f"NAME: there is no user of the name {name!r}; see `tertulia user list`.")
+        raise CommandError(f"NAME: there is no user of the name {name!r}; see `tertulia user list`.")
     return found
 
 
@@ -175,7 +175,7 @@ def _checked(name: str, password: str | None) -> tuple[str, str]:
     try:
         name = name_of(name)
     except Unfit as unfit:
-        raise Impossible(str(unfit)) from None
+        raise CommandError(str(unfit)) from None
     return name, _checked_password(name, password)
 
 
@@ -184,7 +184,7 @@ def _checked_password(name: str, password: str | None) -> str:
     try:
         check_password(chosen, name)
     except Unfit as unfit:
-        raise Impossible(str(unfit)) from None
+        raise CommandError(str(unfit)) from None
     return chosen
 
 
@@ -202,4 +202,4 @@ def _uuid(id: str) -> UUID:
     try:
         return UUID(id)
     except ValueError:
-        raise Impossible(f"--revoke: {id} is no id of a token; see --list.") from None
+        raise CommandError(f"--revoke: {id} is no id of a token; see --list.") from None

@@ -53,7 +53,7 @@ class _Block:
         return self.block if self.finished else unfinished_block(self.block, joined(self.pieces))
 
 
-class Answer:
+class AnswerAccumulator:
     """One answer of Claude's as it comes in."""
 
     def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:

@@ -9,28 +9,28 @@ from tertulia.billing.prices import Prices
 from tertulia.claude.client import Claude
 from tertulia.claude.models import Models
 from tertulia.db.tables import now
-from tertulia.generation.observer import Watch
+from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.titles import Titles
 from tertulia.tools.execution import Bounds
-from tertulia.tools.registry import Toolbox
+from tertulia.tools.registry import ToolRegistry
 
 LEASE_SECONDS = 10.0
 """How long the answers of a process that died wait for another."""
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
+class EngineServices:
     """Claude, and what asking needs."""
 
     claude: Claude
     models: Models
     files: Files
     titles: Titles
-    toolbox: Toolbox
+    tool_registry: ToolRegistry
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EngineConfig:
     """How generations are run; `alone`: no other process can hold any."""
 
     prices: Prices
@@ -39,7 +39,7 @@ class Terms:
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
     bounds: Bounds = field(default_factory=Bounds)
-    watch: Watch = field(default_factory=Watch)
+    watch: GenerationObserver = field(default_factory=GenerationObserver)
 
     def lease_end(self) -> datetime:
         """Return until when a lease holds that is written to a row now."""

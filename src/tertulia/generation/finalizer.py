@@ -16,11 +16,11 @@ from tertulia.db.database import Database
 from tertulia.db.leases import Place
 from tertulia.db.tables import Status
 from tertulia.failpoints import Failpoint
-from tertulia.generation.config import Terms
+from tertulia.generation.config import EngineConfig
 from tertulia.generation.observer import End
-from tertulia.generation.persistence import StopRequested, save_end, save_failure, save_suspension, side_by_side
+from tertulia.generation.persistence import StopRequested, finish_limiter, save_end, save_failure, save_suspension
 from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, answers
-from tertulia.generation.state import Ending, Job, Suspended, end_of, outcome, suspension, terminal_event
+from tertulia.generation.state import ActiveGeneration, Ending, Suspended, end_of, outcome, suspension, terminal_event
 from tertulia.generation.titles import Titles
 from tertulia.generation.tool_rounds import close_calls
 from tertulia.isolation import ItemLoop
@@ -46,12 +46,12 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LeaseLost:
     """Another process holds the lease now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class AwaitingTools:
     """The answer waits for results of tools, without a process."""
 
 
@@ -75,7 +75,7 @@ class Settler:
         titles: Titles,
         *,
         process: UUID,
-        terms: Terms,
+        config: EngineConfig,
         claimed: Callable[[Sequence[UUID]], None],
         is_draining: Callable[[], bool],
     ) -> None:
@@ -85,18 +85,18 @@ class Settler:
         self._signals = signals
         self._titles = titles
         self._process = process
-        self._terms = terms
+        self._config = config
         self._claimed = claimed
         self._is_draining = is_draining
-        self._finishing = side_by_side(database)
+        self._finishing = finish_limiter(database)
 
-    async def settle(self, job: Job) -> Sequence[UUID]:
+    async def settle(self, active: ActiveGeneration) -> Sequence[UUID]:
         """Wait until an answer is written, and end it; return the claimed generations that waited for it."""
-        written_here.set(job.generation_id)
-        await job.written()
-        following = await ENDS.attempt(job.generation_id, lambda: self._settle(job))
+        written_here.set(active.generation_id)
+        await active.written()
+        following = await ENDS.attempt(active.generation_id, lambda: self._settle(active))
         if following is None:
-            await self.give_up(job.generation_id, UNSAVED)
+            await self.give_up(active.generation_id, UNSAVED)
         return following or ()
 
     async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
@@ -114,90 +114,90 @@ class Settler:
             self._log.release(generation_id)
         self._signals.send(ENDED, generation_id)
 
-    async def _settle(self, job: Job) -> Sequence[UUID]:
-        result = await self._save_result(job)
+    async def _settle(self, active: ActiveGeneration) -> Sequence[UUID]:
+        result = await self._save_result(active)
         match result:
-            case Lost():
-                self._lose(job)
-            case Waits():
+            case LeaseLost():
+                self._lose(active)
+            case AwaitingTools():
                 pass
             case Ended():
-                await self._show_end(job, result)
+                await self._show_end(active, result)
                 return result.following
         return ()
 
-    async def _save_result(self, job: Job) -> Lost | Waits | Ended:
+    async def _save_result(self, active: ActiveGeneration) -> LeaseLost | AwaitingTools | Ended:
         """Store what has become of a written job; raises what the database raised where an end cannot be stored."""
-        if job.ending is Ending.LOST:
-            return Lost()
-        if (suspended := suspension(job)) is not None and await self._suspend(job, suspended):
-            return Waits()
-        OPEN_CALLS.attempt_now(job.generation_id, lambda: self._close_calls(job))
-        status, error = outcome(job)
+        if active.ending is Ending.LOST:
+            return LeaseLost()
+        if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
+            return AwaitingTools()
+        OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_calls(active))
+        status, error = outcome(active)
         stored_error = None if error is None else error.to_json()
-        last = terminal_event(job.generation_id, job.answer.next_sequence(), status, stored_error)
-        await ENDING.reach(job.generation_id)
-        if job.ending is Ending.STOPPED:
+        last = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
+        await ENDING.reach(active.generation_id)
+        if active.ending is Ending.STOPPED:
             # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
-            await self._log.flush(job.generation_id)
-        saved = await self._save(job, status, error)
+            await self._log.flush(active.generation_id)
+        saved = await self._save(active, status, error)
         if not saved.kept:
-            return Lost()
+            return LeaseLost()
         if not saved.whole:
             status, error = Status.FAILED, UNSAVED
             last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
-        return Ended(last, end_of(job, status, error), saved.following)
+        return Ended(last, end_of(active, status, error), saved.following)
 
-    async def _show_end(self, job: Job, ended: Ended) -> None:
+    async def _show_end(self, active: ActiveGeneration, ended: Ended) -> None:
         """Tell followers of an end that is stored."""
         # Nobody else will ever write it.
-        job.lease.settle()
+        active.lease.settle()
         self._claimed(ended.following)
-        if await ANNOUNCEMENTS.attempt(job.generation_id, lambda: self._announce(ended.last, ended.end)) is None:
+        if await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.last, ended.end)) is None:
             # Its followers read the row.
-            self._log.release(job.generation_id)
-            self._signals.send(ENDED, job.generation_id)
+            self._log.release(active.generation_id)
+            self._signals.send(ENDED, active.generation_id)
 
-    def _close_calls(self, job: Job) -> None:
-        self._log.append(job.generation_id, close_calls(job.answer, job.ending))
+    def _close_calls(self, active: ActiveGeneration) -> None:
+        self._log.append(active.generation_id, close_calls(active.answer, active.ending))
 
-    async def _suspend(self, job: Job, suspended: Suspended) -> bool:
+    async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
         """Let an answer wait without a process; False where it ends instead, stopped or impossible to save."""
-        answer, waits = job.answer, suspended
+        answer, waits = active.answer, suspended
         event = ToolResultsRequired(
-            job.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
+            active.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
         )
 
         async def save() -> tuple[Place | None]:
-            return (await save_suspension(self._database, job, suspended, self._process),)
+            return (await save_suspension(self._database, active, suspended, self._process),)
 
         try:
-            (kept,) = await self._persist(job.generation_id, save)
+            (kept,) = await self._persist(active.generation_id, save)
         except StopRequested:
             answer.sequence -= 1
-            job.ending = Ending.STOPPED
+            active.ending = Ending.STOPPED
             return False
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer must end then
-            logger.warning("Generation %s cannot wait for its tools: %s", job.generation_id, error)
+            logger.warning("Generation %s cannot wait for its tools: %s", active.generation_id, error)
             answer.sequence -= 1
-            job.ending = Ending.INTERRUPTED
+            active.ending = Ending.INTERRUPTED
             return False
-        job.suspended = True
+        active.suspended = True
         if kept is None:
-            self._lose(job)
+            self._lose(active)
             return True
-        await SUSPENDED.reach(job.generation_id)
-        self._log.append(job.generation_id, [event])
-        self._log.saved(job.generation_id, event.sequence)
-        await self._log.flush(job.generation_id)
-        self._log.suspend(job.generation_id, job.lease)
+        await SUSPENDED.reach(active.generation_id)
+        self._log.append(active.generation_id, [event])
+        self._log.saved(active.generation_id, event.sequence)
+        await self._log.flush(active.generation_id)
+        self._log.suspend(active.generation_id, active.lease)
         self._signals.send(CHANGED, kept.owner_id)
         return True
 
-    async def _save(self, job: Job, status: Status, error: GenerationError | None) -> Saved:
+    async def _save(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
         """Save an end as it is; where the database answers and does not take it, as a failure."""
-        whole = lambda: self._save_whole(job, status, error)  # noqa: E731 - it is called again and again
-        return await self._persist(job.generation_id, whole, lambda: self._save_failure(job))
+        whole = lambda: self._save_whole(active, status, error)  # noqa: E731 - it is called again and again
+        return await self._persist(active.generation_id, whole, lambda: self._save_failure(active))
 
     async def _persist(
         self,
@@ -229,32 +229,32 @@ class Settler:
                     raise
             await asyncio.sleep(backoff.next())
 
-    async def _save_whole(self, job: Job, status: Status, error: GenerationError | None) -> Saved:
+    async def _save_whole(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
         following: list[UUID] = []
         async with self._finishing, self._database.write() as session:
-            place, kept = await save_end(session, job, (status, error), self._process, self._terms.prices)
+            place, kept = await save_end(session, active, (status, error), self._process, self._config.prices)
             if place is None:
                 return Saved(kept)
             if not self._is_draining():
-                FOLLOWING.hit(job.generation_id)
+                FOLLOWING.hit(active.generation_id)
                 following = await leases.claim_following(
-                    session, job.generation_id, self._process, self._terms.lease_end()
+                    session, active.generation_id, self._process, self._config.lease_end()
                 )
         self._signals.send(CHANGED, place.owner_id)
         if status is Status.COMPLETED:
-            self._name(job, place)
+            self._name(active, place)
         return Saved(kept=True, following=following)
 
-    def _name(self, job: Job, place: Place) -> None:
-        payer = Payer(place.owner_id, place.conversation_id, job.generation_id)
+    def _name(self, active: ActiveGeneration, place: Place) -> None:
+        payer = Payer(place.owner_id, place.conversation_id, active.generation_id)
         self._titles.name(payer, (self._signals, CHANGED))
 
-    async def _save_failure(self, job: Job) -> Saved | None:
+    async def _save_failure(self, active: ActiveGeneration) -> Saved | None:
         """Save an end as a failure; None where the database takes nothing."""
         try:
-            place, kept = await save_failure(self._database, job, self._process, self._terms.prices)
+            place, kept = await save_failure(self._database, active, self._process, self._config.prices)
         except Exception:
-            logger.exception("Generation %s could not be saved as a failure", job.generation_id)
+            logger.exception("Generation %s could not be saved as a failure", active.generation_id)
             return None
         if place is not None:
             self._signals.send(CHANGED, place.owner_id)
@@ -262,7 +262,7 @@ class Settler:
 
     async def _announce(self, last: TerminalEvent, end: End) -> bool:
         await SAVED.reach(last.generation_id)
-        self._terms.watch.ended(end)
+        self._config.watch.ended(end)
         self._log.append(last.generation_id, [last])
         await self._log.flush(last.generation_id)
         # The row has it, so it is shown here also while Redis is away; nobody else would wake the followers.
@@ -270,7 +270,7 @@ class Settler:
         self._signals.send(ENDED, last.generation_id)
         return True
 
-    def _lose(self, job: Job) -> None:
-        logger.warning("Generation %s is another process's now", job.generation_id)
-        job.lost = True
-        self._log.release(job.generation_id, job.lease)
+    def _lose(self, active: ActiveGeneration) -> None:
+        logger.warning("Generation %s is another process's now", active.generation_id)
+        active.lost = True
+        self._log.release(active.generation_id, active.lease)

@@ -11,7 +11,7 @@ from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut, build_request, prefix_fingerprint
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import Conversation, Generation, Role
-from tertulia.generation.request import AskingForAnswer
+from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
 from tertulia.tools.registry import Selection
 
@@ -20,7 +20,7 @@ REFUSAL = "refusal"
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class GenerationInput:
     """The rows' part of a request; `turns` are those of `claude.prompt`."""
 
     message_id: UUID
@@ -46,7 +46,7 @@ class Work:
         """What Claude binds its thinking to."""
         return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
 
-    def asking(self, model: Model, files: Files, *, caching: bool) -> AskingForAnswer:
+    def asking(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
         """Give what is asked of a model that bears the same name."""
         request, left_out = build_request(
             model=self.model,
@@ -60,22 +60,24 @@ class Work:
         )
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
-        return AskingForAnswer(
+        return MessagesRequest(
             request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
         )
 
-    def behind(self, content: list[Json]) -> "Work":
+    def behind(self, content: list[Json]) -> "GenerationInput":
         """Give the work of another round, behind what the answer holds by then."""
         return replace(self, turns=[*self.turns, (Role.ASSISTANT.value, content, self.prefix)])
 
 
-def work_of(generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection) -> Work:
+def generation_input(
+    generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection
+) -> GenerationInput:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
     kept, refused_blocks = _without_refused(branch)
     turns = [(one.message.role.value, one.message.content, one.prefix) for one in kept]
     said_at = [one.message.created_at for one in kept if one.message.role is Role.USER]
     known = [one.context_tokens for one in kept if one.context_tokens is not None]
-    return Work(
+    return GenerationInput(
         generation.message_id,
         generation.model,
         conversation.system_prompt,

@@ -14,13 +14,13 @@ from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, used, w
 from tertulia.db.database import Database
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
-from tertulia.generation.accumulator import Answer
-from tertulia.generation.config import Terms, Upstream
-from tertulia.generation.input import Work
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.config import EngineConfig, EngineServices
+from tertulia.generation.input import GenerationInput
 from tertulia.generation.recovery import TakenUp, take_up
-from tertulia.generation.request import AskingForAnswer
-from tertulia.generation.retry import patiently
-from tertulia.generation.state import Job, Suspended
+from tertulia.generation.request import MessagesRequest
+from tertulia.generation.retry import retry_while_unavailable
+from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.generation.tool_rounds import Rounds
 from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent, GenerationStarted
@@ -43,111 +43,111 @@ class Step(Enum):
     """Run the tools that Claude has called, and record their results."""
 
 
-class Writer:
+class GenerationLoop:
     """Writes the answers of this process."""
 
     def __init__(
         self,
         database: Database,
         log: EventLog,
-        upstream: Upstream,
+        services: EngineServices,
         *,
         process: UUID,
-        terms: Terms,
+        config: EngineConfig,
         changed: Callable[[UUID], None],
     ) -> None:
         """Take the parts, this process's name, and whom to tell of changes."""
         self._database = database
         self._log = log
-        self._upstream = upstream
+        self._services = services
         self._process = process
-        self._terms = terms
+        self._config = config
         self._changed = changed
-        self._rounds = Rounds(database, log, (upstream.files, upstream.models), process=process, terms=terms)
+        self._rounds = Rounds(database, log, (services.files, services.models), process=process, config=config)
 
-    async def write(self, job: Job) -> None:
+    async def write(self, active: ActiveGeneration) -> None:
         """Write an answer to its end; what cuts it short is raised."""
-        with _answering(job):
-            await self._write(job)
+        with _answering(active):
+            await self._write(active)
 
-    async def _write(self, job: Job) -> None:
-        await TAKE_UP.reach(job.generation_id)
-        work, asking = await self._asking(job)
-        answer, bounds = job.answer, self._terms.bounds
+    async def _write(self, active: ActiveGeneration) -> None:
+        await TAKE_UP.reach(active.generation_id)
+        work, asking = await self._asking(active)
+        answer, bounds = active.answer, self._config.bounds
         if answer.sequence == 0:
-            self._log.append(job.generation_id, [GenerationStarted(job.generation_id, answer.next_sequence())])
-        async with asyncio.timeout(self._upstream.claude.deadlines.answer):
+            self._log.append(active.generation_id, [GenerationStarted(active.generation_id, answer.next_sequence())])
+        async with asyncio.timeout(self._services.claude.deadlines.answer):
             # A recovered answer that has content was left at the end of a round.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
             requests, is_last_round = 0, False
             while True:
                 match step:
                     case Step.ASK_CLAUDE:
-                        await self._hear(job, asking)
+                        await self._hear(active, asking)
                         requests += 1
                         if not _continues(answer, work):
                             return
                         step = Step.END_ROUND
                     case Step.END_ROUND:
-                        await self._rounds.end(job, work)
+                        await self._rounds.end(active, work)
                         if is_last_round:
                             return
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
                         asking.go_on(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
 
-    async def _hear(self, job: Job, asking: AskingForAnswer) -> None:
+    async def _hear(self, active: ActiveGeneration, asking: MessagesRequest) -> None:
         """Ask Claude, and take what comes, to the end of a round."""
-        await ASKING.reach(job.generation_id)
+        await ASKING.reach(active.generation_id)
         # Whoever has taken the answer over asks Claude too: nobody pays for a round twice.
-        await job.may_write()
-        async for events in self._upstream.claude.stream(asking, job.failed):
-            for part in [events] if job.answer.schema is None else split_before_stops(events):
-                await job.answer.check_json(part[0], answer_problem)
-                await job.may_write()
-                HEARD.hit(job.generation_id)
-                self._take(job, part)
-            self._watch_cost(job)
+        await active.may_write()
+        async for events in self._services.claude.stream(asking, active.failed):
+            for part in [events] if active.answer.schema is None else split_before_stops(events):
+                await active.answer.check_json(part[0], answer_problem)
+                await active.may_write()
+                HEARD.hit(active.generation_id)
+                self._take(active, part)
+            self._watch_cost(active)
 
-    def _watch_cost(self, job: Job) -> None:
+    def _watch_cost(self, active: ActiveGeneration) -> None:
         """Break off what costs more than was reserved for it."""
-        if job.allowance is not None:
-            answer = job.answer
+        if active.allowance is not None:
+            answer = active.answer
             more = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
-            calls = [answer.billed() | more, *(attempt.usage for attempt in job.failed)]
-            if sum(self._terms.prices.amount(job.model or "", used) or 0 for used in calls) > job.allowance:
+            calls = [answer.billed() | more, *(attempt.usage for attempt in active.failed)]
+            if sum(self._config.prices.amount(active.model or "", used) or 0 for used in calls) > active.allowance:
                 raise StreamError(EXCEEDED)
 
-    def _take(self, job: Job, events: Sequence[Json]) -> None:
+    def _take(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
         """Show what came together together; also what stands before one that makes no sense."""
         ours: list[GenerationEvent] = []
-        TAKE.hit(job.generation_id)
+        TAKE.hit(active.generation_id)
         try:
-            job.answer.take(events, ours)
+            active.answer.take(events, ours)
         finally:
             if ours:
-                job.first_token_at = job.first_token_at or now()
-                self._log.append(job.generation_id, ours)
+                active.first_token_at = active.first_token_at or now()
+                self._log.append(active.generation_id, ours)
 
-    async def _asking(self, job: Job) -> tuple[Work, AskingForAnswer]:
-        work, job.work = job.work, None
+    async def _asking(self, active: ActiveGeneration) -> tuple[GenerationInput, MessagesRequest]:
+        work, active.work = active.work, None
         if work is None:
-            found = await patiently(self._database, self._taking_up(job))
-            work, job.allowance, job.owner = found.work, found.allowance, found.owner
+            found = await retry_while_unavailable(self._database, self._taking_up(active))
+            work, active.allowance, active.owner = found.work, found.allowance, found.owner
             self._changed(found.owner.id)
-        job.message_id = work.message_id
-        model = await self._upstream.models.get(work.model)
-        job.model, job.answer.schema = work.model, work.options.get("output_schema")
-        ask = partial(work.asking, model, self._upstream.files, caching=self._terms.caching)
-        job.asking = ask() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(ask)
-        return work, job.asking
+        active.message_id = work.message_id
+        model = await self._services.models.get(work.model)
+        active.model, active.answer.schema = work.model, work.options.get("output_schema")
+        ask = partial(work.asking, model, self._services.files, caching=self._config.caching)
+        active.asking = ask() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(ask)
+        return work, active.asking
 
-    def _taking_up(self, job: Job) -> Callable[[], Awaitable[TakenUp]]:
-        parts = (self._terms.budget, self._upstream.models, self._upstream.toolbox)
-        return lambda: take_up(self._database, job, self._process, self._terms.lease_end(), parts)
+    def _taking_up(self, active: ActiveGeneration) -> Callable[[], Awaitable[TakenUp]]:
+        parts = (self._config.budget, self._services.models, self._services.tool_registry)
+        return lambda: take_up(self._database, active, self._process, self._config.lease_end(), parts)
 
 
-def _continues(answer: Answer, work: Work) -> bool:
+def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:
     """Return whether Claude has called tools, or has paused, so that another request follows."""
     # If Claude was told of no tools, it cannot have called any.
     has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
@@ -155,15 +155,15 @@ def _continues(answer: Answer, work: Work) -> bool:
 
 
 @contextmanager
-def _answering(job: Job) -> Generator[None]:
+def _answering(active: ActiveGeneration) -> Generator[None]:
     """Open the span of an answer: requests to Claude, calls of tools and transactions are its parts."""
-    written_here.set(job.generation_id)
+    written_here.set(active.generation_id)
     with tracer.start_as_current_span(f"invoke_agent {AGENT}", **QUIET) as span:
         ended = "completed"
         try:
             yield
         except asyncio.CancelledError:
-            ended = "interrupted" if job.ending is None else job.ending.name.lower()
+            ended = "interrupted" if active.ending is None else active.ending.name.lower()
             raise
         except Suspended:
             ended = "awaiting_tool_results"
@@ -174,19 +174,19 @@ def _answering(job: Job) -> Generator[None]:
             raise
         finally:
             if span.is_recording():
-                span.set_attributes({**_said_of(job), "tertulia.generation.end": ended})
+                span.set_attributes({**_said_of(active), "tertulia.generation.end": ended})
 
 
-def _said_of(job: Job) -> dict[str, str | int]:
+def _said_of(active: ActiveGeneration) -> dict[str, str | int]:
     said: dict[str, str | int] = {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.name": AGENT,
         "gen_ai.provider.name": "anthropic",
-        "gen_ai.request.model": job.model or "",
-        "tertulia.generation.id": str(job.generation_id),
-        "tertulia.rounds": job.answer.rounds,
-        **used(job.answer.total()),
+        "gen_ai.request.model": active.model or "",
+        "tertulia.generation.id": str(active.generation_id),
+        "tertulia.rounds": active.answer.rounds,
+        **used(active.answer.total()),
     }
-    if job.owner is not None:
-        said["gen_ai.conversation.id"] = str(job.owner.conversation_id)
+    if active.owner is not None:
+        said["gen_ai.conversation.id"] = str(active.owner.conversation_id)
     return said

@@ -21,19 +21,19 @@ from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.read_limit import lift_read_limit
 from tertulia.db.tables import UNFINISHED, Generation, now
 from tertulia.failpoints import Failpoint
-from tertulia.generation.accumulator import Answer
+from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.checkpoint import Checkpoints
-from tertulia.generation.config import Terms, Upstream
+from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED, ENDED, Settler
-from tertulia.generation.input import Work
-from tertulia.generation.loop import Writer
-from tertulia.generation.recovery import ending_of, find_left, left_behind
-from tertulia.generation.retry import forever, patiently
-from tertulia.generation.state import Ending, Job, Owner
+from tertulia.generation.input import GenerationInput
+from tertulia.generation.loop import GenerationLoop
+from tertulia.generation.recovery import ending_of, find_left, recover_answer
+from tertulia.generation.retry import retry_while_unavailable, run_periodically
+from tertulia.generation.state import ActiveGeneration, Ending, Owner
 from tertulia.isolation import ItemLoop
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog, Signals
-from tertulia.streams.notifier import Bells
+from tertulia.streams.notifier import Notifier
 from tertulia.tools.execution import Bounds
 
 CHECKPOINT_SECONDS = 1.0
@@ -51,7 +51,7 @@ TAKE_OVER_SECONDS = 2.0
 logger = logging.getLogger("tertulia.generator")
 
 
-class Generator:
+class GenerationManager:
     """Starts, stops, settles and takes over generations, as one of any number of processes."""
 
     def __init__(
@@ -59,47 +59,47 @@ class Generator:
         database: Database,
         log: EventLog,
         signals: Signals,
-        upstream: Upstream,
+        services: EngineServices,
         *,
         process: UUID,
-        terms: Terms,
+        config: EngineConfig,
     ) -> None:
         """Take the parts it joins, and this process's name."""
         self._database = database
         self._log = log
         self._signals = signals
-        self._claude = upstream.claude
+        self._claude = services.claude
         self._process = process
-        self._terms = terms
-        self._jobs: dict[UUID, Job] = {}
+        self._config = config
+        self._jobs: dict[UUID, ActiveGeneration] = {}
         self._claimed: dict[UUID, Lease] = {}
         """What this process holds, and reads before it writes it."""
-        self._checkpoints = Checkpoints(database, log, process, terms.lease_seconds)
+        self._checkpoints = Checkpoints(database, log, process, config.lease_seconds)
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
         self._swept = False
         self.draining = False
-        self._endings = Bells()
+        self._endings = Notifier()
         self._settler = Settler(
             database,
             log,
             signals,
-            upstream.titles,
+            services.titles,
             process=process,
-            terms=terms,
+            config=config,
             claimed=self._note_claimed,
             is_draining=lambda: self.draining,
         )
-        self._writer = Writer(
+        self._writer = GenerationLoop(
             database,
             log,
-            upstream,
+            services,
             process=process,
-            terms=terms,
+            config=config,
             changed=lambda owner: signals.send(CHANGED, owner),
         )
         signals.on(STOP, self._stop_mine)
-        signals.on(ENDED, self._endings.ring)
+        signals.on(ENDED, self._endings.notify)
 
     @property
     def idle(self) -> bool:
@@ -119,7 +119,7 @@ class Generator:
     @property
     def bounds(self) -> Bounds:
         """What tools may take."""
-        return self._terms.bounds
+        return self._config.bounds
 
     @property
     def holder(self) -> UUID:
@@ -128,13 +128,13 @@ class Generator:
 
     def lease_end(self) -> datetime:
         """Return until when a lease holds that is written to a row now."""
-        return self._terms.lease_end()
+        return self._config.lease_end()
 
-    def start(self, generation: Generation, work: Work, owner: Owner) -> None:
+    def start(self, generation: Generation, work: GenerationInput, owner: Owner) -> None:
         """Begin to write an answer whose row is committed, is running, and names this process as its holder."""
         lease = Lease(generation.lease_until)
         self._log.open(generation.id, lease)
-        self._run(Job(Answer(generation.id), lease, work, owner, allowance=generation.reserved))
+        self._run(ActiveGeneration(AnswerAccumulator(generation.id), lease, work, owner, allowance=generation.reserved))
 
     async def resume(self, generation_id: UUID) -> None:
         """Go on with an answer that waited for tools, and was just taken by this process."""
@@ -142,11 +142,11 @@ class Generator:
 
     async def stop(self, generation_id: UUID) -> None:
         """Stop an answer wherever it runs, and wait until it is saved. An ended one stays as it is."""
-        job = self._jobs.get(generation_id)
-        if job is not None:
-            job.end(Ending.STOPPED)
-            await asyncio.wait([job.settling], timeout=STOP_SECONDS)
-            if not (job.suspended or job.lost):
+        active = self._jobs.get(generation_id)
+        if active is not None:
+            active.end(Ending.STOPPED)
+            await asyncio.wait([active.settling], timeout=STOP_SECONDS)
+            if not (active.suspended or active.lost):
                 return
         async with self._database.write() as session:
             await leases.request_stop(session, generation_id)
@@ -156,14 +156,14 @@ class Generator:
         else:
             self._signals.send(STOP, generation_id)
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_LEASES * self._terms.lease_seconds):
+            async with asyncio.timeout(STOP_LEASES * self._config.lease_seconds):
                 await self._wait_for_end(generation_id)
 
     async def begin(self) -> None:
         """Begin to take over what other processes have left. Nothing of it is waited for: a row may be broken."""
-        sweep = forever(self._terms.lease_seconds / 3, self.sweep, at_once=True)
+        sweep = run_periodically(self._config.lease_seconds / 3, self.sweep, at_once=True)
         self._background = [
-            asyncio.create_task(forever(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
+            asyncio.create_task(run_periodically(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
             asyncio.create_task(self._claude.pace.watch(), name="pace"),
             asyncio.create_task(sweep, name="sweeper"),
         ]
@@ -172,7 +172,7 @@ class Generator:
         """Take over what lost its process: run what had written nothing, end the rest, text kept."""
         if self.draining or time.monotonic() < self._quiet_until:
             return
-        everything = self._terms.alone and not self._swept
+        everything = self._config.alone and not self._swept
         try:
             async with self._database.write() as session:
                 # What this process writes, or is about to, the checkpoint renews, or finds that it is lost.
@@ -180,7 +180,7 @@ class Generator:
                 found = await leases.claim_lapsed(session, self._process, until, own, everything=everything)
         except DATABASE_ERRORS:
             # Who could not renew because the database was away gets the time of a lease to do so.
-            self._quiet_until = time.monotonic() + self._terms.lease_seconds
+            self._quiet_until = time.monotonic() + self._config.lease_seconds
             raise
         self._swept = True
         self._note_claimed(found)
@@ -193,41 +193,41 @@ class Generator:
         """Begin nothing new, and let what runs end within `grace` seconds."""
         self.draining = True
         if self._jobs and grace > 0:
-            await asyncio.wait([job.settling for job in self._jobs.values()], timeout=grace)
+            await asyncio.wait([active.settling for active in self._jobs.values()], timeout=grace)
 
     async def close(self) -> None:
         """Interrupt all that runs, and wait until it is saved."""
         self.draining = True
-        for job in self._jobs.values():
-            job.end(Ending.INTERRUPTED)
+        for active in self._jobs.values():
+            active.end(Ending.INTERRUPTED)
         if self._jobs:
-            await asyncio.wait([job.settling for job in self._jobs.values()])
+            await asyncio.wait([active.settling for active in self._jobs.values()])
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
-    def _run(self, job: Job) -> None:
-        job.saved = job.answer.sequence
-        self._jobs[job.generation_id] = job
-        context = copy_context() if job.work is not None else Context()  # what is taken over is of no request of now
+    def _run(self, active: ActiveGeneration) -> None:
+        active.saved = active.answer.sequence
+        self._jobs[active.generation_id] = active
+        context = copy_context() if active.work is not None else Context()  # what is taken over is of no request of now
         context.run(lift_read_limit)  # an answer goes on after the request that began it
-        job.writing = asyncio.create_task(self._writer.write(job), context=context)
-        job.settling = asyncio.create_task(self._settle(job), context=context.copy())
+        active.writing = asyncio.create_task(self._writer.write(active), context=context)
+        active.settling = asyncio.create_task(self._settle(active), context=context.copy())
 
     def _stop_mine(self, generation_id: UUID) -> None:
-        job = self._jobs.get(generation_id)
-        if job is not None:
-            job.end(Ending.STOPPED)
+        active = self._jobs.get(generation_id)
+        if active is not None:
+            active.end(Ending.STOPPED)
 
     async def _checkpoint(self) -> None:
         if self._jobs or self._claimed:
             await self._checkpoints.save(list(self._jobs.values()), dict(self._claimed))
 
-    async def _settle(self, job: Job) -> None:
-        following = await self._settler.settle(job)
-        if self._jobs.get(job.generation_id) is job:
+    async def _settle(self, active: ActiveGeneration) -> None:
+        following = await self._settler.settle(active)
+        if self._jobs.get(active.generation_id) is active:
             # A suspended answer may have been resumed in the meantime, and have another job.
-            del self._jobs[job.generation_id]
+            del self._jobs[active.generation_id]
         for generation_id in following:
             await self._take_over(generation_id)
 
@@ -250,55 +250,57 @@ class Generator:
     async def _resume_or_give_up(self, generation_id: UUID, *, lapsed: bool) -> None:
         if await TAKE_OVERS.attempt(generation_id, lambda: self._go_on(generation_id, lapsed=lapsed)):
             return
-        job = self._jobs.get(generation_id)
-        if job is not None:
-            job.end(Ending.INTERRUPTED)
+        active = self._jobs.get(generation_id)
+        if active is not None:
+            active.end(Ending.INTERRUPTED)
         else:
             # Where the database is away, the lease lapses, and a sweep finds the generation again.
             await self._settler.give_up(generation_id, NOT_RESUMED)
 
     async def _go_on(self, generation_id: UUID, *, lapsed: bool) -> bool:
         await CLAIMED.reach(generation_id)
-        left = await patiently(self._database, lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS)
+        left = await retry_while_unavailable(
+            self._database, lambda: find_left(self._database, generation_id), TAKE_OVER_SECONDS
+        )
         if left is None or left.generation.holder != self._process:
             return True
         if lapsed and left.generation.tools_expire_at is None:
             # What waited for results of tools for too long has lost no process.
-            self._terms.watch.taken_over()
+            self._config.watch.taken_over()
         lease = self._claimed[generation_id] = Lease(left.generation.lease_until)
-        remains = await left_behind(self._log, left, lease)
+        recovered = await recover_answer(self._log, left, lease)
         await READ.reach(generation_id)
         if not lease.holds:
             logger.warning("The lease of generation %s has lapsed before it could be taken over", generation_id)
             return True
         # Nothing is awaited from here on: what the lease covers now, it covers when the job begins.
-        if remains.events is not None:
-            self._log.open(generation_id, lease, remains.events)
-        job = Job(remains.answer, lease)
-        if job.answer.content:
-            job.model = left.generation.model
-        elif job.answer.usage:
-            job.failed.append(Attempt(usage=job.answer.usage))
-            job.answer.usage = {}
-        self._run(job)
-        if (ending := ending_of(left, remains)) is not None:
-            job.end(ending)
+        if recovered.events is not None:
+            self._log.open(generation_id, lease, recovered.events)
+        active = ActiveGeneration(recovered.answer, lease)
+        if active.answer.content:
+            active.model = left.generation.model
+        elif active.answer.usage:
+            active.failed.append(Attempt(usage=active.answer.usage))
+            active.answer.usage = {}
+        self._run(active)
+        if (ending := ending_of(left, recovered)) is not None:
+            active.end(ending)
         return True
 
     async def _wait_for_end(self, generation_id: UUID) -> None:
         while True:
-            bell = self._endings.listen(generation_id)
+            notification = self._endings.listen(generation_id)
             try:
                 if not await self._goes_on(generation_id):
                     return
-                await asyncio.wait([bell], timeout=LOOK_AGAIN)
+                await asyncio.wait([notification], timeout=LOOK_AGAIN)
             finally:
-                self._endings.leave(generation_id, bell)
+                self._endings.leave(generation_id, notification)
 
     async def _goes_on(self, generation_id: UUID) -> bool:
         """Say whether a generation has not ended yet; wait for it where it is written here."""
-        job = self._jobs.get(generation_id)
-        if job is not None:
-            await asyncio.wait([job.settling])
+        active = self._jobs.get(generation_id)
+        if active is not None:
+            await asyncio.wait([active.settling])
         async with self._database.read() as session:
             return await leases.status_of(session, generation_id) in UNFINISHED

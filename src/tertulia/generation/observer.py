@@ -15,7 +15,7 @@ class End:
     output_tokens: int
 
 
-class Watch:
+class GenerationObserver:
     """Is told what happens, and does nothing with it."""
 
     def ended(self, end: End) -> None:

@@ -17,10 +17,10 @@ from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.db import changes, conversations, leases, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.leases import Place
-from tertulia.db.tables import Call, ChangeKind, Status, now
+from tertulia.db.tables import ApiCall, ChangeKind, Status, now
 from tertulia.failpoints import Failpoint
-from tertulia.generation.accumulator import Answer
-from tertulia.generation.state import Job, Suspended
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.isolation import ItemLoop
 
 ENDS_AT_ONCE = 8
@@ -31,35 +31,41 @@ PARTS = ItemLoop("end.parts")
 Part = Callable[[AsyncSession], Awaitable[object]]
 
 
-def side_by_side(database: Database) -> AbstractAsyncContextManager[Any]:
+def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
     """Give what an end waits for before it asks for a connection; nothing where all who write do so in turn."""
     return nullcontext() if database.in_turn else asyncio.Semaphore(ENDS_AT_ONCE)
 
 
 async def save_end(
-    session: AsyncSession, job: Job, end: tuple[Status, GenerationError | None], holder: UUID, prices: Prices
+    session: AsyncSession,
+    active: ActiveGeneration,
+    end: tuple[Status, GenerationError | None],
+    holder: UUID,
+    prices: Prices,
 ) -> tuple[Place | None, bool]:
     """Save an end; give where the answer stood, and say whether it was still the holder's to save.
 
     There is no place where the conversation is gone, or the lease is lost.
     """
     status, error = end
-    SAVE.hit(job.generation_id)
-    place = await leases.lock_owner_of(session, job.generation_id)
+    SAVE.hit(active.generation_id)
+    place = await leases.lock_owner_of(session, active.generation_id)
     if place is None:
         return None, True
-    used, amount = job.answer.total(), total_amount(job, prices)
-    values = _columns(job, status, error) | used | {"amount": amount, "reserved": None, "tools_expire_at": None}
-    if await leases.renew(session, job.generation_id, holder, values) is None:
+    used, amount = active.answer.total(), total_amount(active, prices)
+    values = _columns(active, status, error) | used | {"amount": amount, "reserved": None, "tools_expire_at": None}
+    if await leases.renew(session, active.generation_id, holder, values) is None:
         return None, False
-    for part in _parts(job, place, status, prices).values():
+    for part in _parts(active, place, status, prices).values():
         await part(session)
     return place, True
 
 
-async def save_failure(database: Database, job: Job, holder: UUID, prices: Prices) -> tuple[Place | None, bool]:
+async def save_failure(
+    database: Database, active: ActiveGeneration, holder: UUID, prices: Prices
+) -> tuple[Place | None, bool]:
     """Save an end as a failure, then each of its parts that can be saved; returns the same as `save_end`."""
-    generation_id, number = job.generation_id, job.answer.sequence
+    generation_id, number = active.generation_id, active.answer.sequence
     SAVE_FAILURE.hit(generation_id)
     async with database.write() as session:
         if await leases.end_as_failed(session, generation_id, holder, UNSAVED.to_json(), number) is None:
@@ -72,7 +78,7 @@ async def save_failure(database: Database, job: Job, holder: UUID, prices: Price
     place = await PARTS.attempt(f"{generation_id} place", place_of)
     if place is None:
         return None, True
-    for name, part in _parts(job, place, Status.FAILED, prices).items():
+    for name, part in _parts(active, place, Status.FAILED, prices).items():
         await PARTS.attempt(f"{generation_id} {name}", partial(_save_part, database, place, part))
     return place, True
 
@@ -83,40 +89,40 @@ async def _save_part(database: Database, place: Place, part: Part) -> None:
         await part(session)
 
 
-def _parts(job: Job, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
+def _parts(active: ActiveGeneration, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
     """Return what is saved at an end besides the generation's row, by its name."""
-    return {**_parts_of_message(job, place), **_parts_of_bill(job, place, status, prices)}
+    return {**_parts_of_message(active, place), **_parts_of_bill(active, place, status, prices)}
 
 
-def _parts_of_message(job: Job, place: Place) -> dict[str, Part]:
+def _parts_of_message(active: ActiveGeneration, place: Place) -> dict[str, Part]:
     async def text(session: AsyncSession) -> None:
-        if content := job.answer.content:
+        if content := active.answer.content:
             await leases.write_answer(session, place.message_id, content)
 
     async def words(session: AsyncSession) -> None:
         if not place.temporary:
-            await search.add(session, (place.owner_id, place.message_id, job.answer.content))
+            await search.add(session, (place.owner_id, place.message_id, active.answer.content))
 
     async def change(session: AsyncSession) -> None:
         ended = ChangeKind.GENERATION_ENDED
-        await changes.record(session, place.owner_id, (ended, place.conversation_id, job.generation_id))
+        await changes.record(session, place.owner_id, (ended, place.conversation_id, active.generation_id))
 
     return {"text": text, "words": words, "change": change}
 
 
-def _parts_of_bill(job: Job, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
-    answer = job.answer
+def _parts_of_bill(active: ActiveGeneration, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
+    answer = active.answer
 
     async def usage(session: AsyncSession) -> None:
-        await conversations.add_usage(session, place.conversation_id, answer.total(), total_amount(job, prices))
+        await conversations.add_usage(session, place.conversation_id, answer.total(), total_amount(active, prices))
 
     async def bill(session: AsyncSession) -> None:
-        if calls := calls_of(job, (place.owner_id, place.conversation_id), status, prices):
+        if calls := calls_of(active, (place.owner_id, place.conversation_id), status, prices):
             await spending.record(session, calls)
 
     async def tools(session: AsyncSession) -> None:
         if answer.calls:
-            await tool_calls.close(session, job.generation_id)
+            await tool_calls.close(session, active.generation_id)
 
     return {"usage": usage, "bill": bill, "tools": tools}
 
@@ -125,73 +131,75 @@ class StopRequested(Exception):
     """Somebody has asked to stop what would have waited."""
 
 
-async def save_suspension(database: Database, job: Job, suspended: Suspended, holder: UUID) -> Place | None:
+async def save_suspension(
+    database: Database, active: ActiveGeneration, suspended: Suspended, holder: UUID
+) -> Place | None:
     """Leave an answer to whoever brings the results of its tools; None where it is not the holder's any more.
 
     Raises StopRequested, and saves nothing.
     """
-    SAVE_SUSPENSION.hit(job.generation_id)
+    SAVE_SUSPENSION.hit(active.generation_id)
     async with database.write() as session:
-        place = await leases.lock_owner_of(session, job.generation_id)
+        place = await leases.lock_owner_of(session, active.generation_id)
         if place is None:
             return None
         values: dict[str, Any] = {
             "status": Status.AWAITING_TOOL_RESULTS,
-            "sequence": job.answer.sequence,
+            "sequence": active.answer.sequence,
             "tools_expire_at": suspended.expires_at,
             **dict.fromkeys(("holder", "lease_until", "reserved")),
         }
-        held = await leases.renew(session, job.generation_id, holder, values)
+        held = await leases.renew(session, active.generation_id, holder, values)
         if held is not None and held.stop_requested:
             raise StopRequested
         if held is None:
             return None
-        await leases.write_answer(session, place.message_id, job.answer.content)
+        await leases.write_answer(session, place.message_id, active.answer.content)
         updated = ChangeKind.UPDATED
-        await changes.record(session, place.owner_id, (updated, place.conversation_id, job.generation_id))
+        await changes.record(session, place.owner_id, (updated, place.conversation_id, active.generation_id))
     return place
 
 
-def round_amount(job: Job, prices: Prices) -> int | None:
+def round_amount(active: ActiveGeneration, prices: Prices) -> int | None:
     """Give what this round has cost, in units; None where the price is not known."""
-    return prices.amount(job.model or "", _counts(job.answer))
+    return prices.amount(active.model or "", _counts(active.answer))
 
 
-def total_amount(job: Job, prices: Prices) -> int | None:
+def total_amount(active: ActiveGeneration, prices: Prices) -> int | None:
     """Give what all rounds have cost."""
-    amount, earlier = round_amount(job, prices), job.answer.earlier_amount
+    amount, earlier = round_amount(active, prices), active.answer.earlier_amount
     return None if amount is None or earlier is None else amount + earlier
 
 
-def _counts(answer: Answer) -> dict[str, int]:
+def _counts(answer: AnswerAccumulator) -> dict[str, int]:
     more = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
     return answer.billed() | more
 
 
-def calls_of(job: Job, place: tuple[UUID, UUID], status: Status, prices: Prices) -> list[Call]:
+def calls_of(active: ActiveGeneration, place: tuple[UUID, UUID], status: Status, prices: Prices) -> list[ApiCall]:
     """Give the bill's rows of a round: one for each call, the one that answered last; none where none was made.
 
     `place`: whose conversation, and which.
     """
-    if job.model is None:
+    if active.model is None:
         return []
-    payer = Payer(*place, job.generation_id)
-    answer, rows = job.answer, list[Call]()
-    for attempt in job.failed:
-        row = call(payer, prices, job.model, Status.FAILED, attempt.usage)
+    payer = Payer(*place, active.generation_id)
+    answer, rows = active.answer, list[ApiCall]()
+    for attempt in active.failed:
+        row = call(payer, prices, active.model, Status.FAILED, attempt.usage)
         row.request_id = attempt.request_id
         rows.append(row)
     if answer.billed() or answer.request_id or not (rows or answer.earlier):
-        row = call(payer, prices, job.model, status, _counts(answer))
+        row = call(payer, prices, active.model, status, _counts(answer))
         row.request_id, row.estimated = answer.request_id, not answer.counted
         rows.append(row)
     return rows
 
 
-def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[str, Any]:
-    answer = job.answer
-    first = {"first_token_at": job.first_token_at} if job.first_token_at else {}
-    left_out = {"left_out": dict(job.asking.left_out)} if job.asking and job.asking.left_out else {}
+def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
+    answer = active.answer
+    first = {"first_token_at": active.first_token_at} if active.first_token_at else {}
+    left_out = {"left_out": dict(active.asking.left_out)} if active.asking and active.asking.left_out else {}
     return {
         "status": status,
         "sequence": answer.sequence,
@@ -201,5 +209,5 @@ def _columns(job: Job, status: Status, error: GenerationError | None) -> dict[st
         "finished_at": now(),
         **first,
         **left_out,
-        "context_tokens": answer.context_tokens or (job.asking.context_tokens if job.asking else None),
+        "context_tokens": answer.context_tokens or (active.asking.context_tokens if active.asking else None),
     }

@@ -14,13 +14,13 @@ from tertulia.db.database import AsyncSession, Database
 from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
 from tertulia.db.tool_calls import ToolCall
-from tertulia.generation.accumulator import Answer
-from tertulia.generation.input import Work, work_of
-from tertulia.generation.state import Ending, Job, Owner
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.input import GenerationInput, generation_input
+from tertulia.generation.state import ActiveGeneration, Ending, Owner
 from tertulia.streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
-from tertulia.tools.registry import Toolbox
+from tertulia.tools.registry import ToolRegistry
 
 BETWEEN = ("tool_use", "tool_result", "image")
 """Kinds of blocks that an answer ends with between two rounds."""
@@ -30,28 +30,32 @@ BETWEEN = ("tool_use", "tool_result", "image")
 class TakenUp:
     """What is to be asked, and whose list of conversations has changed."""
 
-    work: Work
+    work: GenerationInput
     owner: Owner
     allowance: int | None
 
 
 async def take_up(
-    database: Database, job: Job, holder: UUID, lease_until: datetime, parts: tuple[Budget, Models, Toolbox]
+    database: Database,
+    active: ActiveGeneration,
+    holder: UUID,
+    lease_until: datetime,
+    parts: tuple[Budget, Models, ToolRegistry],
 ) -> TakenUp:
     """Begin it in the database; give what is to be asked of Claude.
 
     Raises StreamError where the conversation is gone, or the budget is spent; ends the job where the lease is lost.
     """
-    budget, models, toolbox = parts
+    budget, models, tool_registry = parts
     async with database.write() as session:
-        place = await leases.lock_owner_of(session, job.generation_id)
-        found = await generations.unscoped(session, job.generation_id)
+        place = await leases.lock_owner_of(session, active.generation_id)
+        found = await generations.unscoped(session, active.generation_id)
         if found is None or place is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
         generation, answer, conversation = found
         branch = await messages.branch(session, answer.parent_id)
-        tools = toolbox.of(conversation.tools, models.known(generation.model))
-        work = work_of(generation, conversation, branch, tools)
+        tools = tool_registry.of(conversation.tools, models.known(generation.model))
+        work = generation_input(generation, conversation, branch, tools)
         # Asked before the update, which the session carries into the row that it holds.
         waited = generation.status is Status.QUEUED
         values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
@@ -59,7 +63,7 @@ async def take_up(
         allowance = await _reserve(session, budget, place.owner_id, generation, work, models.known(work.model))
         values |= {"reserved": allowance}
         if await leases.renew(session, generation.id, holder, values) is None:
-            job.end(Ending.LOST)
+            active.end(Ending.LOST)
             raise asyncio.CancelledError
         if waited:
             started = ChangeKind.GENERATION_STARTED
@@ -69,7 +73,7 @@ async def take_up(
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LostGeneration:
     """What the database has of an answer that lost its process: its rows, its calls of tools, what is on the bill."""
 
     generation: Generation
@@ -78,7 +82,7 @@ class Left:
     billed: UsageSum
 
 
-async def find_left(database: Database, generation_id: UUID) -> Left | None:
+async def find_left(database: Database, generation_id: UUID) -> LostGeneration | None:
     """Find it; None where its conversation is gone."""
     async with database.read() as session:
         found = await generations.unscoped(session, generation_id)
@@ -87,22 +91,22 @@ async def find_left(database: Database, generation_id: UUID) -> Left | None:
         generation, message, conversation = found
         calls = await tool_calls.of_generation(session, generation_id)
         billed = await ledger.of_generation(session, conversation.owner_id, (generation_id, generation.created_at))
-    return Left(generation, message, calls, billed)
+    return LostGeneration(generation, message, calls, billed)
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class RecoveredAnswer:
     """What a process has left of an answer; `events` are those of its log, None where the log is not whole.
 
     `known`: nobody has seen more of it.
     """
 
-    answer: Answer
+    answer: AnswerAccumulator
     events: Sequence[GenerationEvent] | None
     known: bool
 
 
-async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
+async def recover_answer(log: EventLog, left: LostGeneration, lease: Lease) -> RecoveredAnswer:
     """Return what a process has left of an answer, and lock that process out of the log."""
     generation = left.generation
     waits = generation.status is not Status.RUNNING
@@ -113,7 +117,7 @@ async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
     sequence = max(generation.sequence, len(events))
     if not content and sequence == 1:
         events = [GenerationStarted(generation.id, 1)]
-    answer = Answer(generation.id, sequence, content)
+    answer = AnswerAccumulator(generation.id, sequence, content)
     counts = {name: getattr(generation, name) for name in TOKEN_COUNTS}
     counted = {name: count for name, count in counts.items() if count is not None}
     billed = {name: getattr(left.billed, name) for name in TOKEN_COUNTS} if left.billed.tokens else {}
@@ -121,23 +125,23 @@ async def left_behind(log: EventLog, left: Left, lease: Lease) -> Remains:
     # A log that lost its beginning is not continued: its readers see the row.
     is_whole = len(events) == sequence
     # The row of an answer that waits, in line or for results of tools, has all of it.
-    return Remains(answer, events if is_whole else None, known=waits or written is not None)
+    return RecoveredAnswer(answer, events if is_whole else None, known=waits or written is not None)
 
 
-def ending_of(left: Left, remains: Remains) -> Ending | None:
+def ending_of(left: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
     """Return how an answer that was taken over ends at once; None where it goes on."""
-    generation, answer = left.generation, remains.answer
+    generation, answer = left.generation, recovered.answer
     if generation.stop_requested:
         return Ending.STOPPED
     if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
-    if not remains.known or (answer.content and not is_between_rounds(answer, left.calls)):
+    if not recovered.known or (answer.content and not is_between_rounds(answer, left.calls)):
         # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
         return Ending.INTERRUPTED
     return None
 
 
-def is_between_rounds(answer: Answer, calls: Mapping[str, ToolCall]) -> bool:
+def is_between_rounds(answer: AnswerAccumulator, calls: Mapping[str, ToolCall]) -> bool:
     """Say whether it was left where a round had ended, and all its calls were written down: so it can go on."""
     content = answer.content
     whole = all(not block.get("partial") or block.get("type") == "tool_result" for block in content)
@@ -146,7 +150,7 @@ def is_between_rounds(answer: Answer, calls: Mapping[str, ToolCall]) -> bool:
 
 
 async def _reserve(
-    session: AsyncSession, budget: Budget, owner: UUID, generation: Generation, work: Work, model: Model
+    session: AsyncSession, budget: Budget, owner: UUID, generation: Generation, work: GenerationInput, model: Model
 ) -> int | None:
     if generation.reserved is not None:
         return generation.reserved

@@ -18,7 +18,7 @@ _OF_FILES = re.compile(r"\bfile[_ ]", re.IGNORECASE)
 _OF_ATTACHMENTS = re.compile(r"\b(image|document|pdf)", re.IGNORECASE)
 
 
-class AskingForAnswer:
+class MessagesRequest:
     """A request, with what was left out of it; its attachments are still named, not filled in."""
 
     def __init__(

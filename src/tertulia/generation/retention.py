@@ -26,7 +26,7 @@ MESSAGES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class DeletedResources:
     """What one transaction of a removal has left: generations that have logs, blobs, and perhaps the rest."""
 
     generation_ids: Sequence[UUID]
@@ -35,7 +35,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Remover:
+class ResourceDeleter:
     """Removes conversations and users, a bounded number of messages in each transaction."""
 
     database: Database
@@ -54,9 +54,9 @@ class Remover:
         await self.finish(removed, owner, conversation_id)
         return True
 
-    async def finish(self, removed: Removed, owner: UUID, conversation_id: UUID) -> None:
+    async def finish(self, removed: DeletedResources, owner: UUID, conversation_id: UUID) -> None:
         """Remove what the first part of a removal has left; after its commit."""
-        part: Removed | None = removed
+        part: DeletedResources | None = removed
         while part is not None:
             await self._clean_up(part)
             if part.finished:
@@ -91,14 +91,14 @@ class Remover:
         await self.files.discard(blob_ids)
         return counted
 
-    async def _clean_up(self, removed: Removed) -> None:
+    async def _clean_up(self, removed: DeletedResources) -> None:
         await LOGS.each(removed.generation_ids, self.log.discard)
         await self.files.discard(removed.blob_ids)
 
 
 async def remove_part(
     session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
-) -> Removed | None:
+) -> DeletedResources | None:
     """Remove the deepest messages of a conversation, and itself with the last of them; None where there is none.
 
     The owner is locked. What is not removed yet is in no list any more.
@@ -116,18 +116,18 @@ async def remove_part(
     if announce:
         await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
     if len(deepest) == MESSAGES_AT_ONCE:
-        return Removed(generation_ids, [], finished=False)
+        return DeletedResources(generation_ids, [], finished=False)
     blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, conversation_id)]
     await conversations.remove(session, owner, conversation_id)
-    return Removed(generation_ids, blobs, finished=True)
+    return DeletedResources(generation_ids, blobs, finished=True)
 
 
 class Retention:
     """Removes conversations that nobody has used for so long: those of a time limit, and temporary ones."""
 
-    def __init__(self, remover: Remover, *, days: float | None, temporary_hours: float) -> None:
+    def __init__(self, deleter: ResourceDeleter, *, days: float | None, temporary_hours: float) -> None:
         """Take the parts and the limits; without `days`, only temporary conversations go."""
-        self._remover = remover
+        self._deleter = deleter
         self._keep = None if days is None else timedelta(days=days)
         self._keep_temporary = timedelta(hours=temporary_hours)
 
@@ -135,17 +135,17 @@ class Retention:
         """Remove all that is due, and call `changed` for each owner whose list is another now."""
         moment = now()
         before = None if self._keep is None else moment - self._keep
-        async with self._remover.database.read() as session:
+        async with self._deleter.database.read() as session:
             due = await conversations.unused_since(session, before, moment - self._keep_temporary)
         owners = dict(due)
 
         async def remove(conversation_id: UUID) -> None:
-            if await self._remover.remove(owners[conversation_id], conversation_id):
+            if await self._deleter.remove(owners[conversation_id], conversation_id):
                 logger.info("Conversation %s was removed: nobody has used it for its time", conversation_id)
                 changed(owners[conversation_id])
 
         await CONVERSATIONS.each(owners, remove)
-        await self._remover.files.sweep()
+        await self._deleter.files.sweep()
 
 
 async def trim_audit(database: Database, days: float | None) -> None:

@@ -21,7 +21,9 @@ logger = logging.getLogger("tertulia.generator")
 Result = TypeVar("Result")
 
 
-async def patiently(database: Database, work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE) -> Result:
+async def retry_while_unavailable(
+    database: Database, work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE
+) -> Result:
     """Do it, and again while the database is away; a few times where it answers, and does not take this.
 
     Raises what the last attempt raised.
@@ -48,7 +50,7 @@ async def answers(database: Database) -> bool:
     return True
 
 
-async def forever(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+async def run_periodically(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
     """Do it again and again, with a pause between two times, and before the first one unless `at_once`.
 
     What fails is logged.

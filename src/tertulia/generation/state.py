@@ -11,10 +11,10 @@ from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
 from tertulia.db.tables import Status, now
-from tertulia.generation.accumulator import Answer
-from tertulia.generation.input import Work
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.input import GenerationInput
 from tertulia.generation.observer import End
-from tertulia.generation.request import AskingForAnswer
+from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
 from tertulia.streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
 from tertulia.streams.lease import Lease
@@ -54,20 +54,20 @@ class Owner:
 
 
 @dataclass(slots=True)
-class Job:
+class ActiveGeneration:
     """What a process knows of a generation whose lease it holds.
 
     `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered;
     `allowance`: what the answer may cost, in units, None for as much as it will.
     """
 
-    answer: Answer
+    answer: AnswerAccumulator
     lease: Lease
-    work: Work | None = None
+    work: GenerationInput | None = None
     owner: Owner | None = None
     message_id: UUID | None = None
     model: str | None = None
-    asking: AskingForAnswer | None = None
+    asking: MessagesRequest | None = None
     failed: list[Attempt] = field(default_factory=list[Attempt])
     allowance: int | None = None
     begun_at: datetime = field(default_factory=now)
@@ -125,37 +125,37 @@ class Job:
             self.writing.cancel()
 
 
-def outcome(job: Job) -> tuple[Status, GenerationError | None]:
+def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
     """Say how a job that is written ended."""
-    if job.ending is Ending.STOPPED:
+    if active.ending is Ending.STOPPED:
         return Status.STOPPED, None
-    if job.ending is Ending.EXPIRED:
+    if active.ending is Ending.EXPIRED:
         return Status.FAILED, EXPIRED
-    if job.writing.cancelled() or job.ending is Ending.INTERRUPTED:
+    if active.writing.cancelled() or active.ending is Ending.INTERRUPTED:
         return Status.FAILED, INTERRUPTED
-    failure = job.writing.exception()
+    failure = active.writing.exception()
     if failure is None:
         return Status.COMPLETED, None
     if not isinstance(failure, request_errors()):
-        logger.error("Generation %s failed by a fault of ours", job.generation_id, exc_info=failure)
+        logger.error("Generation %s failed by a fault of ours", active.generation_id, exc_info=failure)
         return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
-    return Status.FAILED, describe(failure, job.answer.request_id)
+    return Status.FAILED, describe(failure, active.answer.request_id)
 
 
-def end_of(job: Job, status: Status, error: GenerationError | None) -> End:
+def end_of(active: ActiveGeneration, status: Status, error: GenerationError | None) -> End:
     """Say how a job ended, for who looks at the whole."""
-    first = None if job.first_token_at is None else (job.first_token_at - job.begun_at).total_seconds()
-    seconds = (now() - job.begun_at).total_seconds()
+    first = None if active.first_token_at is None else (active.first_token_at - active.begun_at).total_seconds()
+    seconds = (now() - active.begun_at).total_seconds()
     # A user who gives no results of tools is no fault of Claude's.
     code = "tool_results_expired" if error is EXPIRED else None if error is None else error.code.value
-    return End(status.value, code, job.model or "", seconds, first, job.answer.total().get("output_tokens", 0))
+    return End(status.value, code, active.model or "", seconds, first, active.answer.total().get("output_tokens", 0))
 
 
-def suspension(job: Job) -> Suspended | None:
+def suspension(active: ActiveGeneration) -> Suspended | None:
     """Say what a job waits for; None where it has ended."""
-    if job.writing.cancelled() or job.ending is not None:
+    if active.writing.cancelled() or active.ending is not None:
         return None
-    failure = job.writing.exception()
+    failure = active.writing.exception()
     return failure if isinstance(failure, Suspended) else None
 
 

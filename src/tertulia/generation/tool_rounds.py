@@ -18,16 +18,16 @@ from tertulia.db import leases, ledger, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.inserting import insert
 from tertulia.db.leases import Place
-from tertulia.db.tables import Call, Status, now
+from tertulia.db.tables import ApiCall, Status, now
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.failpoints import Failpoint
-from tertulia.generation.accumulator import Answer
+from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.call_plan import Answered, CallPlan, Make, PlannedCall, Wait, plan_calls
-from tertulia.generation.config import Terms
-from tertulia.generation.input import Work
+from tertulia.generation.config import EngineConfig
+from tertulia.generation.input import GenerationInput
 from tertulia.generation.persistence import calls_of, round_amount, total_amount
-from tertulia.generation.retry import patiently
-from tertulia.generation.state import Ending, Job, Suspended
+from tertulia.generation.retry import retry_while_unavailable
+from tertulia.generation.state import ActiveGeneration, Ending, Suspended
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import EventLog
 from tertulia.tools import execution
@@ -42,157 +42,167 @@ class Rounds:
     """Ends rounds, and makes their calls."""
 
     def __init__(
-        self, database: Database, log: EventLog, parts: tuple[Files, Models], *, process: UUID, terms: Terms
+        self, database: Database, log: EventLog, parts: tuple[Files, Models], *, process: UUID, config: EngineConfig
     ) -> None:
         """Take the parts, and this process's name."""
         self._database = database
         self._log = log
         self._files, self._models = parts
         self._process = process
-        self._terms = terms
+        self._config = config
 
-    async def end(self, job: Job, work: Work) -> None:
+    async def end(self, active: ActiveGeneration, work: GenerationInput) -> None:
         """Write down what a round has cost, and give all its calls their results; raise Suspended where some wait."""
         shown: list[GenerationEvent] = []
-        unreadable = job.answer.mend_calls(shown)
-        self.show(job, shown)
-        bill = self._end_round(job)
+        unreadable = active.answer.mend_calls(shown)
+        self.show(active, shown)
+        bill = self._end_round(active)
         # What is written down must not be ahead of what others can read, or nobody could go on with the log.
-        await self._log.flush(job.generation_id)
-        plan = await patiently(self._database, lambda: self._record(job, work, unreadable, bill))
-        await WRITTEN_DOWN.reach(job.generation_id)
-        room = await self._room(job, work)
+        await self._log.flush(active.generation_id)
+        plan = await retry_while_unavailable(self._database, lambda: self._record(active, work, unreadable, bill))
+        await WRITTEN_DOWN.reach(active.generation_id)
+        room = await self._room(active, work)
         for call in plan.calls:
             if isinstance(call.decision, Answered):
-                await self._give(job, call.tool_use_id, call.decision.result, room)
-            elif isinstance(call.decision, Make) and (begun := job.answer.begin_result(call.tool_use_id)) is not None:
-                self.show(job, [begun])
-        outcomes = await self._make_all(job, plan.made, room)
-        await self._log.flush(job.generation_id)
-        await patiently(self._database, lambda: self._settle(job, work, plan, outcomes))
+                await self._give(active, call.tool_use_id, call.decision.result, room)
+            elif (
+                isinstance(call.decision, Make) and (begun := active.answer.begin_result(call.tool_use_id)) is not None
+            ):
+                self.show(active, [begun])
+        outcomes = await self._make_all(active, plan.made, room)
+        await self._log.flush(active.generation_id)
+        await retry_while_unavailable(self._database, lambda: self._settle(active, work, plan, outcomes))
         if plan.waiting:
-            expires_at = now() + timedelta(seconds=self._terms.bounds.waiting_seconds)
+            expires_at = now() + timedelta(seconds=self._config.bounds.waiting_seconds)
             raise Suspended(plan.waiting, plan.approvals, expires_at)
 
-    def show(self, job: Job, events: Sequence[GenerationEvent]) -> None:
+    def show(self, active: ActiveGeneration, events: Sequence[GenerationEvent]) -> None:
         """Append events, if there are any."""
         if events:
-            job.first_token_at = job.first_token_at or now()
-            self._log.append(job.generation_id, events)
+            active.first_token_at = active.first_token_at or now()
+            self._log.append(active.generation_id, events)
 
-    def _end_round(self, job: Job) -> list[Call]:
+    def _end_round(self, active: ActiveGeneration) -> list[ApiCall]:
         """Close the round's account; give the rows of its bill."""
-        bill: list[Call] = []
-        if job.owner is not None and (job.answer.billed() or job.answer.request_id or job.failed):
-            place = (job.owner.id, job.owner.conversation_id)
-            bill = calls_of(job, place, Status.COMPLETED, self._terms.prices)
-        job.answer.end_round(round_amount(job, self._terms.prices))
-        job.failed.clear()
+        bill: list[ApiCall] = []
+        if active.owner is not None and (active.answer.billed() or active.answer.request_id or active.failed):
+            place = (active.owner.id, active.owner.conversation_id)
+            bill = calls_of(active, place, Status.COMPLETED, self._config.prices)
+        active.answer.end_round(round_amount(active, self._config.prices))
+        active.failed.clear()
         return bill
 
-    async def _record(self, job: Job, work: Work, unreadable: set[str], bill: Sequence[Call]) -> CallPlan:
+    async def _record(
+        self, active: ActiveGeneration, work: GenerationInput, unreadable: set[str], bill: Sequence[ApiCall]
+    ) -> CallPlan:
         """Store the round, its bill and its calls, before any of these calls is made."""
-        answer = job.answer
-        WRITE_DOWN.hit(job.generation_id)
+        answer = active.answer
+        WRITE_DOWN.hit(active.generation_id)
         async with self._database.write() as session:
-            place = await self._hold(session, job)
-            rows = await tool_calls.of_generation(session, job.generation_id)
-            limit_reached = self._terms.bounds.are_reached(answer.rounds, answer.calls)
+            place = await self._hold(session, active)
+            rows = await tool_calls.of_generation(session, active.generation_id)
+            limit_reached = self._config.bounds.are_reached(answer.rounds, answer.calls)
             plan = plan_calls(answer.open_calls(), rows, work.tools, unreadable=unreadable, limit_reached=limit_reached)
             await leases.write_answer(session, place.message_id, answer.content)
-            new = [_row(job, call) for call in plan.calls if call.tool_use_id not in rows]
+            new = [_row(active, call) for call in plan.calls if call.tool_use_id not in rows]
             if bill and not await ledger.is_known(session, bill[0].id):
                 await spending.record(session, bill)
             if new:
                 await insert(session, new)
-            await tool_calls.begin(session, job.generation_id, [id for id in plan.made if id in rows])
+            await tool_calls.begin(session, active.generation_id, [id for id in plan.made if id in rows])
         return plan
 
-    async def _settle(self, job: Job, work: Work, plan: CallPlan, outcomes: dict[str, CallStatus]) -> None:
+    async def _settle(
+        self, active: ActiveGeneration, work: GenerationInput, plan: CallPlan, outcomes: dict[str, CallStatus]
+    ) -> None:
         """Store how calls ended, and reserve money for another round."""
         ended = {id: answered.status for id, answered in plan.answered.items()} | outcomes
-        SETTLE.hit(job.generation_id)
+        SETTLE.hit(active.generation_id)
         async with self._database.write() as session:
-            place = await self._hold(session, job)
-            await tool_calls.settle(session, job.generation_id, ended)
-            await leases.write_answer(session, place.message_id, job.answer.content)
+            place = await self._hold(session, active)
+            await tool_calls.settle(session, active.generation_id, ended)
+            await leases.write_answer(session, place.message_id, active.answer.content)
             if not plan.waiting:
-                await self._reserve(session, job, work, place)
+                await self._reserve(session, active, work, place)
 
-    async def _reserve(self, session: AsyncSession, job: Job, work: Work, place: Place) -> None:
-        budget = self._terms.budget
-        if job.allowance is not None:
-            await leases.renew(session, job.generation_id, self._process, {"reserved": None})
-        further = work.behind(job.answer.content)
+    async def _reserve(
+        self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, place: Place
+    ) -> None:
+        budget = self._config.budget
+        if active.allowance is not None:
+            await leases.renew(session, active.generation_id, self._process, {"reserved": None})
+        further = work.behind(active.answer.content)
         try:
             allowance = await budget.reserve(session, place.owner_id, further, self._models.known(work.model))
         except (BudgetSpent, PriceUnknown):
             raise StreamError(EXCEEDED) from None
         if allowance is not None:
-            await leases.renew(session, job.generation_id, self._process, {"reserved": allowance})
-        job.allowance = allowance
+            await leases.renew(session, active.generation_id, self._process, {"reserved": allowance})
+        active.allowance = allowance
 
-    async def _hold(self, session: AsyncSession, job: Job) -> Place:
+    async def _hold(self, session: AsyncSession, active: ActiveGeneration) -> Place:
         """Make sure that this process may still write, and save where the answer stands."""
-        place = await leases.lock_owner_of(session, job.generation_id)
+        place = await leases.lock_owner_of(session, active.generation_id)
         if place is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
-        answer = job.answer
+        answer = active.answer
         values = {
             "sequence": answer.sequence,
             "stop_reason": answer.stop_reason,
-            "amount": total_amount(job, self._terms.prices),
+            "amount": total_amount(active, self._config.prices),
             **answer.total(),
         }
-        if await leases.renew(session, job.generation_id, self._process, values) is None:
-            job.end(Ending.LOST)
+        if await leases.renew(session, active.generation_id, self._process, values) is None:
+            active.end(Ending.LOST)
             raise asyncio.CancelledError
         return place
 
-    async def _make_all(self, job: Job, made: Mapping[str, Make], room: PictureRoom) -> dict[str, CallStatus]:
+    async def _make_all(
+        self, active: ActiveGeneration, made: Mapping[str, Make], room: PictureRoom
+    ) -> dict[str, CallStatus]:
         """Make calls side by side; each result is shown when it is there."""
-        if not made or job.owner is None:
+        if not made or active.owner is None:
             return {}
-        owner, outcomes = job.owner, dict[str, CallStatus]()
+        owner, outcomes = active.owner, dict[str, CallStatus]()
         # From here on they may have been carried out: everybody is to see that they were begun.
-        await self._log.flush(job.generation_id)
+        await self._log.flush(active.generation_id)
 
         async def make_one(tool_use_id: str, call: Make) -> None:
-            CALL.hit(job.generation_id)
-            context = ToolContext(owner.id, owner.name, owner.conversation_id, job.generation_id, tool_use_id)
+            CALL.hit(active.generation_id)
+            context = ToolContext(owner.id, owner.name, owner.conversation_id, active.generation_id, tool_use_id)
             # A process that has taken the answer over tells Claude that the call may have been made.
-            await job.may_write()
-            result = await make(call.tool, call.input, context, self._terms.bounds)
+            await active.may_write()
+            result = await make(call.tool, call.input, context, self._config.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
-            await self._give(job, tool_use_id, result, room)
+            await self._give(active, tool_use_id, result, room)
 
         async with asyncio.TaskGroup() as group:
             for tool_use_id, call in made.items():
                 group.create_task(make_one(tool_use_id, call))
         return outcomes
 
-    async def _room(self, job: Job, work: Work) -> PictureRoom:
+    async def _room(self, active: ActiveGeneration, work: GenerationInput) -> PictureRoom:
         """Return the room that the conversation has for pictures of tools."""
-        if job.owner is None:
+        if active.owner is None:
             return PictureRoom([], 0, None, inline=False)
-        owner = job.owner.id
-        contents = [*(content for _, content, _ in work.turns), job.answer.content]
+        owner = active.owner.id
+        contents = [*(content for _, content, _ in work.turns), active.answer.content]
         window = self._models.known(work.model).max_input_tokens
-        return await patiently(self._database, lambda: self._files.room(owner, contents, window))
+        return await retry_while_unavailable(self._database, lambda: self._files.room(owner, contents, window))
 
-    async def _give(self, job: Job, tool_use_id: str, result: Result, room: PictureRoom) -> None:
-        if job.owner is None:
+    async def _give(self, active: ActiveGeneration, tool_use_id: str, result: Result, room: PictureRoom) -> None:
+        if active.owner is None:
             return
-        place = (job.owner.id, job.owner.conversation_id)
+        place = (active.owner.id, active.owner.conversation_id)
         first, *pictures = await blocks_of(tool_use_id, result, self._files, room, place)
-        await job.may_write()
-        shown = job.answer.finish_result(first)
+        await active.may_write()
+        shown = active.answer.finish_result(first)
         for picture in pictures:
-            shown += job.answer.add(picture)
-        self.show(job, shown)
+            shown += active.answer.add(picture)
+        self.show(active, shown)
 
 
-def close_calls(answer: Answer, ending: Ending | None) -> list[GenerationEvent]:
+def close_calls(answer: AnswerAccumulator, ending: Ending | None) -> list[GenerationEvent]:
     """Give an error to each call that has no result when the answer ends: the conversation stays whole."""
     words = execution.EXPIRED if ending is Ending.EXPIRED else execution.STOPPED
     shown: list[GenerationEvent] = []
@@ -203,18 +213,18 @@ def close_calls(answer: Answer, ending: Ending | None) -> list[GenerationEvent]:
     return shown
 
 
-def _row(job: Job, call: PlannedCall) -> ToolCall:
-    if job.owner is None:
-        raise ValueError(job)
+def _row(active: ActiveGeneration, call: PlannedCall) -> ToolCall:
+    if active.owner is None:
+        raise ValueError(active)
     decision = call.decision
     if isinstance(decision, Answered):
         status = decision.status
     else:
         status = CallStatus.RUNNING if isinstance(decision, Make) else CallStatus.WAITING
     return ToolCall(
-        owner_id=job.owner.id,
-        conversation_id=job.owner.conversation_id,
-        generation_id=job.generation_id,
+        owner_id=active.owner.id,
+        conversation_id=active.owner.conversation_id,
+        generation_id=active.generation_id,
         tool_use_id=call.tool_use_id,
         name=call.block["name"],
         status=status,

@@ -14,7 +14,7 @@ from graphql import GraphQLError
 
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.memory import LocalWindows, Windows
-from tertulia.ratelimit.slots import LASTS, Occupancy
+from tertulia.ratelimit.slots import LASTS, ConnectionSlots
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -130,7 +130,7 @@ class Limits:
     """
 
     rates: Rates
-    occupancy: Occupancy
+    connection_slots: ConnectionSlots
     requests: Rate | None = None
     sends: Rate | None = None
     uploads: Rate | None = None
@@ -164,7 +164,7 @@ class Limits:
             yield
             return
         place, most = uuid4(), self.sockets
-        if not await self.occupancy.take(viewer_id, place, most):
+        if not await self.connection_slots.take(viewer_id, place, most):
             self.on_refused("sockets")
             raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
         holding = asyncio.create_task(self._hold(viewer_id, place, most))
@@ -172,12 +172,12 @@ class Limits:
             yield
         finally:
             holding.cancel()
-            await self.occupancy.leave(viewer_id, place)
+            await self.connection_slots.leave(viewer_id, place)
 
     async def _hold(self, viewer_id: UUID, place: UUID, most: int) -> None:
         while True:
             await asyncio.sleep(LASTS / 3)
-            await self.occupancy.take(viewer_id, place, most)
+            await self.connection_slots.take(viewer_id, place, most)
 
     async def windows(self, viewer_id: UUID) -> list[Window]:
         """Say how a viewer stands with the rates of requests and of sends."""
@@ -194,7 +194,7 @@ class Limits:
         if self.generations is not None:
             found.append(Limit("generations", self.generations, max(self.generations - running, 0)))
         if self.sockets is not None:
-            taken = await self.occupancy.count(viewer_id)
+            taken = await self.connection_slots.count(viewer_id)
             found.append(Limit("sockets", self.sockets, max(self.sockets - taken, 0)))
         return found
 

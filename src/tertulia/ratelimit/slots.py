@@ -19,7 +19,7 @@ return 1
 """
 
 
-class Occupancy(Protocol):
+class ConnectionSlots(Protocol):
     """Counts places."""
 
     async def take(self, subject: UUID, place: UUID, most: int) -> bool:
@@ -35,7 +35,7 @@ class Occupancy(Protocol):
         ...
 
 
-class LocalOccupancy:
+class LocalConnectionSlots:
     """Places in this process."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class LocalOccupancy:
         return self._counts[subject]
 
 
-class RedisOccupancy:
+class RedisConnectionSlots:
     """Places in all processes that share a Redis."""
 
     def __init__(self, url: str) -> None:

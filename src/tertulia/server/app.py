@@ -18,10 +18,10 @@ from tertulia.resolvers.errors import BadUserInput, NotFound
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop
-from tertulia.schema.document_policy import Gate
+from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.own_fields import schema_with
-from tertulia.server.auth.authenticator import Admitted
-from tertulia.server.auth.host import Authenticate, HostUsers, stored
+from tertulia.server.auth.authenticator import Authenticated
+from tertulia.server.auth.host import Authenticate, HostAuth, stored
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
 from tertulia.server.http.error_handlers import ERROR_HANDLERS
@@ -207,16 +207,16 @@ class Tertulia:
 
     def _identities_of(self) -> IdentitiesOf | None:
         authenticate = self._authenticate
-        return None if authenticate is None else lambda database: HostUsers(database, authenticate)
+        return None if authenticate is None else lambda database: HostAuth(database, authenticate)
 
     def _create_app(self) -> FastAPI:
         settings = self._settings
         telemetry = tracing.of_requests()
         app = FastAPI(title="Tertulia", version=version("tertulia"), docs_url=None, redoc_url=None, telemetry=telemetry)
         endpoint: Any = GraphQLEndpoint(
-            Gate(self._schema, introspection=settings.introspection, trusted=settings.persisted_queries),
+            DocumentPolicy(self._schema, introspection=settings.introspection, trusted=settings.persisted_queries),
             path="/graphql",
-            door=lambda: self.running.door,
+            authenticator=lambda: self.running.authenticator,
             page=graphiql_page,
             allowed_origins=settings.cors_origins,
             connection_init_seconds=settings.connection_init_seconds,
@@ -269,7 +269,7 @@ class Tertulia:
         app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
         app.add_middleware(CountRequests, self._metrics.http)
 
-    async def _admit(self, request: Request) -> Admitted:
+    async def _admit(self, request: Request) -> Authenticated:
         return await self.running.admit(request)
 
     async def _context(self, request: Request) -> Context:

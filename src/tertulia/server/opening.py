@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from tertulia.claude.client import Claude, Deadlines
-from tertulia.generation.observer import Watch
+from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Rate, Rates
-from tertulia.ratelimit.slots import LocalOccupancy, Occupancy, RedisOccupancy
+from tertulia.ratelimit.slots import ConnectionSlots, LocalConnectionSlots, RedisConnectionSlots
 from tertulia.server.settings import Settings, database_file
 from tertulia.streams.journal import Journal
 from tertulia.streams.log import EventLog, LocalSignals, Signals
@@ -56,11 +56,13 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExitStack, *, many: bool) -> Limits:
+def open_limits(
+    settings: Settings, rates: Rates, watch: GenerationObserver, stack: AsyncExitStack, *, many: bool
+) -> Limits:
     """Make the limits of each user: as they are set, and sensible ones if there are `many` users."""
-    occupancy: Occupancy = LocalOccupancy()
+    connection_slots: ConnectionSlots = LocalConnectionSlots()
     if settings.redis_url is not None:
-        occupancy = shared = RedisOccupancy(settings.redis_url)
+        connection_slots = shared = RedisConnectionSlots(settings.redis_url)
         stack.push_async_callback(shared.close)
 
     def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
@@ -69,7 +71,7 @@ def open_limits(settings: Settings, rates: Rates, watch: Watch, stack: AsyncExit
 
     return Limits(
         rates,
-        occupancy,
+        connection_slots,
         requests=rate("requests", settings.request_limit, REQUESTS),
         sends=rate("sends", settings.rate_limit, SENDS),
         uploads=rate("uploads", settings.upload_limit, UPLOADS),

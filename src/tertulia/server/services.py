@@ -21,27 +21,27 @@ from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.migrate import migrate
 from tertulia.db.search import rebuild
-from tertulia.generation.config import Terms, Upstream
+from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED
-from tertulia.generation.manager import Generator
-from tertulia.generation.retention import Remover, Retention, trim_audit, trim_keys
-from tertulia.generation.retry import forever
+from tertulia.generation.manager import GenerationManager
+from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
+from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
 from tertulia.ratelimit.limits import Rates, Subscriptions
 from tertulia.resolvers.context import Context, Services
-from tertulia.server.auth.authenticator import SIGNED_OUT, Admitted, Door
+from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
-from tertulia.server.auth.providers import Alone, Identities, SignedIn, viewer_of
+from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
-from tertulia.server.telemetry.metrics import Metrics, Standing
+from tertulia.server.telemetry.metrics import Metrics, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
 from tertulia.streams.memory import MemoryLog
-from tertulia.streams.notifier import Bells
+from tertulia.streams.notifier import Notifier
 
 if TYPE_CHECKING:
     from tertulia.server.auth.sessions import SignIns
@@ -56,7 +56,7 @@ PROBE_SECONDS = 5.0
 LAST_WORDS = 2.0
 """Seconds in which those who follow an answer are told that it was interrupted."""
 
-IdentitiesOf = Callable[[Database], Identities]
+IdentitiesOf = Callable[[Database], IdentityProvider]
 
 
 @dataclass(slots=True)
@@ -69,14 +69,14 @@ class Running:
     """
 
     services: Services
-    door: Door
+    authenticator: Authenticator
     metrics: Metrics
     sign_ins: "SignIns | None"
     leaving: bool = False
 
-    async def admit(self, request: Request) -> Admitted:
+    async def admit(self, request: Request) -> Authenticated:
         """Authenticate a request outside of GraphQL, and count it; raises Unauthenticated, RateLimited."""
-        admitted = await self.door.admit(request)
+        admitted = await self.authenticator.admit(request)
         limits, viewer = self.services.limits, admitted.context.viewer
         note_viewer(request.scope, limits, viewer.user_id)
         await limits.check_request(viewer.user_id)
@@ -99,7 +99,7 @@ class Running:
         self.metrics.ready(found | {"storage": storage})
         if not storage:
             found["storage"] = False
-        if self.leaving or self.services.generator.draining:
+        if self.leaving or self.services.generation_manager.draining:
             found["draining"] = False
         return found
 
@@ -120,8 +120,8 @@ class Running:
         """
         self.leaving = True
         await asyncio.sleep(delay)
-        await self.services.generator.drain(grace)
-        await self.services.generator.close()
+        await self.services.generation_manager.drain(grace)
+        await self.services.generation_manager.close()
         await self.services.subscriptions.told(LAST_WORDS)
         self.services.closing.set()
 
@@ -157,52 +157,56 @@ async def start(
     if tracing.wanted():
         stack.push_async_callback(tracing.begin(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
-    bells = Bells()
-    signals.on(CHANGED, bells.ring)
-    terms = _terms(settings, metrics, alone=alone)
+    notifier = Notifier()
+    signals.on(CHANGED, notifier.notify)
+    config = _config(settings, metrics, alone=alone)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
-    titles = Titles(database, claude, models, (terms.prices, terms.budget), model=settings.title_model or None)
+    titles = Titles(database, claude, models, (config.prices, config.budget), model=settings.title_model or None)
     stack.push_async_callback(titles.close)
-    toolbox, mcp = await start_tools(settings, stack)
-    upstream = Upstream(claude, models, files, titles, toolbox)
-    generator = Generator(database, log, signals, upstream, process=process, terms=terms)
+    tool_registry, mcp = await start_tools(settings, stack)
+    upstream = EngineServices(claude, models, files, titles, tool_registry)
+    generation_manager = GenerationManager(database, log, signals, upstream, process=process, config=config)
     subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
     limits = open_limits(settings, rates, metrics, stack, many=bool(identities_of) or settings.auth != "local")
-    shared = (subscriptions, limits, toolbox, mcp, metrics)
-    services = Services(database, log, generator, models, files, terms.budget, signals, bells, asyncio.Event(), *shared)
+    shared = (subscriptions, limits, tool_registry, mcp, metrics)
+    services = Services(
+        database, log, generation_manager, models, files, config.budget, signals, notifier, asyncio.Event(), *shared
+    )
     _measure(services, metrics, stack)
-    door = Door(identities_of(database) if identities_of else await _identities(settings, database), services)
-    signals.on(SIGNED_OUT, door.signed_out)
-    sign_ins = None if identities_of else _sign_ins(services, door, settings, rates, stack)
-    running = Running(services, door, metrics, sign_ins)
-    stack.push_async_callback(generator.close)
-    await generator.begin()
+    authenticator = Authenticator(
+        identities_of(database) if identities_of else await _identities(settings, database), services
+    )
+    signals.on(SIGNED_OUT, authenticator.signed_out)
+    sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, rates, stack)
+    running = Running(services, authenticator, metrics, sign_ins)
+    stack.push_async_callback(generation_manager.close)
+    await generation_manager.begin()
     _work_in_background(running, settings, claude, stack)
     return running
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
-    standing = Standing(services)
+    standing = StateCollector(services)
     metrics.registry.register(standing)
     stack.callback(metrics.registry.unregister, standing)
 
 
-def _terms(settings: Settings, metrics: Metrics, *, alone: bool) -> Terms:
+def _config(settings: Settings, metrics: Metrics, *, alone: bool) -> EngineConfig:
     prices = Prices(settings.prices)
     of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
     budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
     bounds = bounds_of(settings)
-    return Terms(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
+    return EngineConfig(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
 
 
 def _work_in_background(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
     services = running.services
     database, signals = services.database, services.signals
-    remover = Remover(database, services.log, services.files)
-    retention = Retention(remover, days=settings.retention_days, temporary_hours=settings.temporary_hours)
+    deleter = ResourceDeleter(database, services.log, services.files)
+    retention = Retention(deleter, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     # Nothing is awaited: a conversation that cannot be removed must not keep the server from starting.
     for name, work in (
         ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
@@ -210,11 +214,11 @@ def _work_in_background(running: Running, settings: Settings, claude: Claude, st
         ("idempotency keys", partial(trim_keys, database)),
         ("search", partial(rebuild, database)),
     ):
-        _in_background(stack, name, forever(SWEEP_SECONDS, work, at_once=True))
+        _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
-    _in_background(stack, "collector", collect_when_idle(lambda: services.generator.idle))
-    _in_background(stack, "probe", forever(PROBE_SECONDS, running.probe, at_once=True))
+    _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))
+    _in_background(stack, "probe", run_periodically(PROBE_SECONDS, running.probe, at_once=True))
 
 
 def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -231,31 +235,33 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
 
 
 def _sign_ins(
-    services: Services, door: Door, settings: Settings, rates: Rates, stack: AsyncExitStack
+    services: Services, authenticator: Authenticator, settings: Settings, rates: Rates, stack: AsyncExitStack
 ) -> "SignIns | None":
     if settings.auth != "password":
         return None
     from tertulia.server.auth.sessions import SignIns
-    from tertulia.server.auth.throttle import Guesses, LocalFailures, RedisFailures
+    from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
 
-    remover = Remover(services.database, services.log, services.files, services.generator.stop)
+    deleter = ResourceDeleter(services.database, services.log, services.files, services.generation_manager.stop)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
-    guesses = Guesses(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
-    stack.push_async_callback(guesses.close)
-    return SignIns(services.database, tokens, rates, guesses, door, remover.remove_user, open_to_all=open_to_all)
+    throttle = SignInThrottle(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
+    stack.push_async_callback(throttle.close)
+    return SignIns(
+        services.database, tokens, rates, throttle, authenticator, deleter.remove_user, open_to_all=open_to_all
+    )
 
 
-async def _identities(settings: Settings, database: Database) -> Identities:
+async def _identities(settings: Settings, database: Database) -> IdentityProvider:
     if settings.auth == "password":
-        return SignedIn(database, Tokens(secret_of(settings)))
+        return PasswordAuth(database, Tokens(secret_of(settings)))
     if settings.auth == "oidc":
-        from tertulia.server.auth.oidc import FromProvider
+        from tertulia.server.auth.oidc import OidcAuth
 
         issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
-        return FromProvider(database, issuer=issuer, audience=audience)
+        return OidcAuth(database, issuer=issuer, audience=audience)
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
-    return Alone(viewer_of(user))
+    return SingleUserAuth(viewer_of(user))
 
 
 async def _answers(check: Awaitable[None]) -> bool:

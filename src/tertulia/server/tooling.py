@@ -12,35 +12,35 @@ from tertulia.server.settings import Settings
 from tertulia.tools.execution import Bounds
 from tertulia.tools.functions import FunctionTool, load
 from tertulia.tools.mcp.servers import McpServers
-from tertulia.tools.registry import CLAUDES_OWN, Toolbox
+from tertulia.tools.registry import CLAUDES_OWN, ToolRegistry
 
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
 
 
-def open_toolbox(settings: Settings) -> tuple[Toolbox, McpServers]:
+def open_toolbox(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     """Make the toolbox, and the MCP servers that it takes from, which are not started yet; raise WrongSetting."""
 
     def changed() -> None:
-        toolbox.warn_of_cost()
+        tool_registry.warn_of_cost()
 
     servers = McpServers(_configs(settings), asks_first=_asks(settings.ask_first), changed=changed)
     own = [name for name in settings.tools if name in CLAUDES_OWN]
     functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
     try:
-        toolbox = Toolbox(functions, own=own, served=lambda: servers.tools, asks_first=settings.ask_first)
+        tool_registry = ToolRegistry(functions, own=own, served=lambda: servers.tools, asks_first=settings.ask_first)
     except ValueError as error:
         raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None
-    return toolbox, servers
+    return tool_registry, servers
 
 
-async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[Toolbox, McpServers]:
+async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
     """Make it, and connect the MCP servers, until the stack is closed."""
-    toolbox, servers = open_toolbox(settings)
+    tool_registry, servers = open_toolbox(settings)
     stack.push_async_callback(servers.close)
     await servers.start()
-    toolbox.warn_of_cost()
-    return toolbox, servers
+    tool_registry.warn_of_cost()
+    return tool_registry, servers
 
 
 def bounds_of(settings: Settings) -> Bounds:

@@ -10,7 +10,7 @@ from tertulia.streams.events import GenerationEvent
 from tertulia.streams.journal import Journal
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import SILENCE
-from tertulia.streams.notifier import Bells
+from tertulia.streams.notifier import Notifier
 from tertulia.streams.stream import Follower, Stream
 
 LIFE_AFTER_END = 15 * 60.0
@@ -30,7 +30,7 @@ class MemoryLog:
         self._journal = journal
         self._life_after_end = life_after_end
         self._streams: dict[UUID, Stream] = {}
-        self._bells = Bells()
+        self._notifier = Notifier()
         self._ended: deque[tuple[float, Stream, int]] = deque()
         self._ended_bytes = 0
 
@@ -45,7 +45,7 @@ class MemoryLog:
         stream = self._streams[generation_id] = Stream(generation_id, events, lease=lease)
         if before is not None:
             before.close()
-        self._bells.ring(generation_id)
+        self._notifier.notify(generation_id)
         return stream
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
@@ -154,20 +154,20 @@ class MemoryLog:
                 return
             else:
                 # What is written here comes to an end by itself. What is not may be gone on with elsewhere.
-                with stream.followed(follower) as bell:
-                    done, _ = await asyncio.wait([bell], timeout=None if stream.is_held else SILENCE)
+                with stream.followed(follower) as notification:
+                    done, _ = await asyncio.wait([notification], timeout=None if stream.is_held else SILENCE)
                 if stream.closed or (not done and follower.after == begun):
                     yield []
 
     async def _opens(self, generation_id: UUID) -> bool:
         """Wait a while for a log that is not written here; say whether it is now."""
-        bell = self._bells.listen(generation_id)
+        notification = self._notifier.listen(generation_id)
         try:
-            await asyncio.wait_for(bell, SILENCE / 5)
+            await asyncio.wait_for(notification, SILENCE / 5)
         except TimeoutError:
             return False
         finally:
-            self._bells.leave(generation_id, bell)
+            self._notifier.leave(generation_id, notification)
         return True
 
     def _retire(self, stream: Stream) -> None:

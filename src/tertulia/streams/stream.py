@@ -73,29 +73,33 @@ class Follower:
     is left to the task that waits for the bell.
     """
 
-    __slots__ = ("_bell", "after", "push")
+    __slots__ = ("_notification", "after", "push")
 
     def __init__(self, after: int, push: Callable[[GenerationEvent], bool] | None = None) -> None:
         """Begin behind a number."""
         self.after = after
         self.push = push
-        self._bell: asyncio.Future[None] | None = None
+        self._notification: asyncio.Future[None] | None = None
 
     def listen(self) -> "asyncio.Future[None]":
         """Give the bell that rings when there is something to take."""
-        self._bell = asyncio.get_running_loop().create_future()
-        return self._bell
+        self._notification = asyncio.get_running_loop().create_future()
+        return self._notification
 
-    def ring(self, stream: "Stream") -> None:
+    def notify(self, stream: "Stream") -> None:
         """Hand on what is new, or wake the task."""
-        bell = self._bell
-        if bell is not None and not bell.done() and (self.push is None or not self._pushed(stream, self.push)):
-            bell.set_result(None)
+        notification = self._notification
+        if (
+            notification is not None
+            and not notification.done()
+            and (self.push is None or not self._pushed(stream, self.push))
+        ):
+            notification.set_result(None)
 
     def wake(self) -> None:
         """Wake the task, whatever there is."""
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+        if self._notification is not None and not self._notification.done():
+            self._notification.set_result(None)
 
     def _pushed(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
         for event in stream.behind(self.after):
@@ -191,7 +195,7 @@ class Stream:
         for follower in tuple(self._followers):
             # Not by a context manager: this is done for each token and follower.
             try:
-                follower.ring(self)
+                follower.notify(self)
                 FOLLOWERS.step.hit(self.generation_id)
             except Exception as error:  # noqa: BLE001 - neither the writer nor other followers may pay for it
                 FOLLOWERS.fail(self.generation_id, error)

@@ -72,7 +72,7 @@ class ToolCost:
         return f"{size}: offer fewer, or let conversations choose some with `tools {{ server }}`"
 
 
-class Toolbox:
+class ToolRegistry:
     """Knows all tools of the moment: those of MCP servers come and go."""
 
     def __init__(

@@ -12,8 +12,8 @@ from strawberry.fastapi import BaseContext
 
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.resolvers.context import Context, Services, StoredViewer
-from tertulia.server.auth.providers import Credentials, Identities, Identity, Unauthenticated, Unavailable
-from tertulia.streams.notifier import Bells
+from tertulia.server.auth.providers import Credentials, Identity, IdentityProvider, Unauthenticated, Unavailable
+from tertulia.streams.notifier import Notifier
 
 logger = logging.getLogger("tertulia.admission")
 
@@ -25,51 +25,51 @@ EVERYBODY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class Authenticated:
     """Somebody who was let in, and by what."""
 
     context: Context
     identity: Identity
     credentials: Credentials
-    door: "Door"
+    authenticator: "Authenticator"
 
     async def lapsed(self) -> None:
         """Wait until what they were let in by expires or is revoked."""
-        await self.door.lapsed(self)
+        await self.authenticator.lapsed(self)
 
 
-class Door:
+class Authenticator:
     """Lets people in, and says when to show them out."""
 
-    def __init__(self, identities: Identities, services: Services) -> None:
+    def __init__(self, identities: IdentityProvider, services: Services) -> None:
         """Take what tells who a connection is from, and the parts of the server."""
         self._identities = identities
         self._services = services
-        self.bells = Bells()
+        self.notifier = Notifier()
 
-    async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Admitted:
+    async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Authenticated:
         """Let somebody in, by a header of that connection's or by what it said later; raise Unauthenticated."""
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
         context = Context(self._services, identity.viewer, address, connection.scope.get("root_path", ""))
-        return Admitted(context, identity, credentials, self)
+        return Authenticated(context, identity, credentials, self)
 
-    async def lapsed(self, admitted: Admitted) -> None:
+    async def lapsed(self, admitted: Authenticated) -> None:
         """Wait until what somebody was let in by expires or is revoked."""
         if not admitted.identity.revocable:
             await asyncio.Event().wait()
         while True:
-            bell = self.bells.listen(admitted.identity.viewer.user_id)
+            notification = self.notifier.listen(admitted.identity.viewer.user_id)
             try:
                 if not await self._holds(admitted):
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(bell), _patience(admitted.identity))
+                    await asyncio.wait_for(asyncio.shield(notification), _patience(admitted.identity))
             finally:
-                self.bells.leave(admitted.identity.viewer.user_id, bell)
+                self.notifier.leave(admitted.identity.viewer.user_id, notification)
 
-    async def _holds(self, admitted: Admitted) -> bool:
+    async def _holds(self, admitted: Authenticated) -> bool:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
             return False
         try:
@@ -84,22 +84,22 @@ class Door:
     def signed_out(self, user_id: UUID) -> None:
         """Look again at what is open of a user's, or of everybody's."""
         if user_id == EVERYBODY:
-            self.bells.ring_all()
+            self.notifier.notify_all()
         else:
-            self.bells.ring(user_id)
+            self.notifier.notify(user_id)
 
-    def ring(self, viewer: StoredViewer) -> None:
+    def notify(self, viewer: StoredViewer) -> None:
         """Look again at what is open of somebody's, in every process."""
         self._services.signals.send(SIGNED_OUT, viewer.user_id)
 
 
-class AtTheDoor(BaseContext):
+class Anonymous(BaseContext):
     """The context of a connection before anybody is known."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, authenticator: Authenticator) -> None:
         """Take the door."""
         super().__init__()
-        self.door = door
+        self.authenticator = authenticator
 
 
 def _patience(identity: Identity) -> float:

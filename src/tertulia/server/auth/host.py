@@ -25,7 +25,7 @@ MAX_NAME = 100
 """Characters."""
 
 
-class HostUsers:
+class HostAuth:
     """Users whom the application authenticates; each gets a row at first sight."""
 
     def __init__(self, database: Database, authenticate: Authenticate) -> None:

@@ -105,7 +105,7 @@ class Keys:
         self._fetched = time.monotonic()
 
 
-class FromProvider:
+class OidcAuth:
     """People with tokens of an identity provider; each becomes a user at first sight."""
 
     def __init__(self, database: Database, *, issuer: str, audience: str) -> None:

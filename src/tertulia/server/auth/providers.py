@@ -53,7 +53,7 @@ class Credentials:
     authorization: str | None
 
 
-class Identities(Protocol):
+class IdentityProvider(Protocol):
     """Knows people by what they send."""
 
     async def of(self, credentials: Credentials) -> Identity:
@@ -61,7 +61,7 @@ class Identities(Protocol):
         ...
 
 
-class Alone:
+class SingleUserAuth:
     """The one user of the mode `local`."""
 
     def __init__(self, viewer: StoredViewer) -> None:
@@ -73,7 +73,7 @@ class Alone:
         return self._identity
 
 
-class SignedIn:
+class PasswordAuth:
     """People with tokens of ours."""
 
     def __init__(self, database: Database, tokens: Tokens) -> None:

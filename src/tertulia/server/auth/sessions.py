@@ -13,7 +13,7 @@ from tertulia.db.identities import Action
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
 from tertulia.ratelimit.limits import Rate, Rates
-from tertulia.server.auth.authenticator import Door
+from tertulia.server.auth.authenticator import Authenticator
 from tertulia.server.auth.jwt import (
     ACCESS,
     ACCESS_LIFETIME,
@@ -26,8 +26,8 @@ from tertulia.server.auth.jwt import (
     digest_of,
 )
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of, outdated
-from tertulia.server.auth.providers import SignedIn, Unauthenticated, bearer, expired, viewer_of
-from tertulia.server.auth.throttle import Guesses, network_of
+from tertulia.server.auth.providers import PasswordAuth, Unauthenticated, bearer, expired, viewer_of
+from tertulia.server.auth.throttle import SignInThrottle, network_of
 
 RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 
@@ -76,8 +76,8 @@ class SignIns:
         database: Database,
         tokens: Tokens,
         rates: Rates,
-        guesses: Guesses,
-        door: Door,
+        throttle: SignInThrottle,
+        authenticator: Authenticator,
         remove_user: RemoveUser,
         *,
         open_to_all: bool,
@@ -86,8 +86,8 @@ class SignIns:
         self._database = database
         self._tokens = tokens
         self._rates = rates
-        self._guesses = guesses
-        self._door = door
+        self._throttle = throttle
+        self._authenticator = authenticator
         self._remove_user = remove_user
         self._open = open_to_all
         self._passwords = Passwords()
@@ -139,7 +139,7 @@ class SignIns:
         if user is None or reused:
             if user is not None:
                 logger.warning("A refresh token of user %s was used twice; its sign-in is ended", user.id)
-                self._door.ring(viewer_of(user))
+                self._authenticator.notify(viewer_of(user))
             raise BadGrant("invalid_grant", "The refresh token is not good, or no longer: sign in again.")
         return self._signed(user, claims.sign_in_id, claims.rotation + 1)
 
@@ -156,7 +156,7 @@ class SignIns:
             if user is None or not await accounts.revoke(session, sign_in_id=claims.sign_in_id):
                 return
             await accounts.audit(session, Action.SIGNED_OUT, user.id, address)
-        self._door.ring(viewer_of(user))
+        self._authenticator.notify(viewer_of(user))
 
     async def change_password(self, authorization: str, password: str, new: str, address: str) -> Signed:
         """Change it, end all sign-ins, and begin a new one; raise Unauthenticated, BadGrant, Unfit."""
@@ -170,7 +170,7 @@ class SignIns:
             await accounts.set_password(session, user.id, hashed)
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id, address)
-        self._door.ring(viewer_of(user))
+        self._authenticator.notify(viewer_of(user))
         return await self._begin(user, address)
 
     async def delete(self, authorization: str, password: str, address: str) -> dict[str, int]:
@@ -179,14 +179,14 @@ class SignIns:
         counted = await self._remove_user(user.id)
         if counted is None:
             raise expired()
-        self._door.ring(viewer_of(user))
+        self._authenticator.notify(viewer_of(user))
         return counted
 
     async def _again(self, authorization: str, password: str, address: str) -> User:
         """Give who asks for what needs their password once more."""
         if bearer(authorization).startswith(PERSONAL):
             raise Unauthenticated("A personal access token cannot do that: sign in.", given=True)
-        viewer = (await SignedIn(self._database, self._tokens).of_header(authorization)).viewer
+        viewer = (await PasswordAuth(self._database, self._tokens).of_header(authorization)).viewer
         await self._slow_down(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
             user = await accounts.by_id(session, viewer.user_id)
@@ -198,15 +198,15 @@ class SignIns:
 
     async def _verify(self, name: str, password: str, user: User | None, address: str) -> bool:
         """Return whether the password is the user's; the more often a name fails, the later. Raise TooManyTries."""
-        seconds = await self._guesses.wait(name, address)
+        seconds = await self._throttle.wait(name, address)
         if seconds > 0:
             raise TooManyTries(seconds)
-        await self._guesses.delay(name)
+        await self._throttle.delay(name)
         right = await self._passwords.verify(password, user.password_hash if user else None)
         if right:
-            await self._guesses.succeeded(name, address)
+            await self._throttle.succeeded(name, address)
         else:
-            await self._guesses.failed(name, address)
+            await self._throttle.failed(name, address)
         return right
 
     async def _begin(self, user: User, address: str) -> Signed:
@@ -231,7 +231,7 @@ class SignIns:
             if owner is None:
                 return
             await accounts.audit(session, Action.TOKEN_REVOKED, owner.id, address)
-        self._door.ring(viewer_of(owner))
+        self._authenticator.notify(viewer_of(owner))
 
     async def _slow_down(self, rate: Rate, key: str) -> None:
         seconds = await self._rates.hit(rate, network_of(key))

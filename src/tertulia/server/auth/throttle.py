@@ -134,7 +134,7 @@ class RedisFailures:
         await self._redis.aclose()
 
 
-class Guesses:
+class SignInThrottle:
     """Decides how long a try to sign in has to wait."""
 
     def __init__(self, store: FailureStore) -> None:

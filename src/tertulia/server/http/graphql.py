@@ -16,13 +16,13 @@ from strawberry.types.unset import UNSET
 from tertulia.json import encode, loads
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context
-from tertulia.schema.document_policy import Admitted as AdmittedDocument
-from tertulia.schema.document_policy import Gate
+from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
+from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from tertulia.schema.failures import internal_error, storage_error
 from tertulia.schema.results import response
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
-from tertulia.server.auth.authenticator import Admitted, AtTheDoor, Door
+from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.http.graphql_request import (
     JSON_TYPE,
@@ -53,10 +53,10 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     def __init__(
         self,
-        gate: Gate,
+        gate: DocumentPolicy,
         *,
         path: str,
-        door: Callable[[], Door],
+        authenticator: Callable[[], Authenticator],
         page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
         connection_init_seconds: float = 10.0,
@@ -64,7 +64,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         """Take what admits documents, what lets people in, the page, and the origins whose pages may open sockets."""
 
         async def at_the_door() -> Any:
-            return AtTheDoor(door())
+            return Anonymous(authenticator())
 
         super().__init__(
             gate.schema,
@@ -86,7 +86,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if request.scope["type"] == "websocket":
             endpoint: Any = super()
             return await endpoint.run(request, context, root_value)
-        return await self._serve(request, context.door)
+        return await self._serve(request, context.authenticator)
 
     def decode_json(self, data: str | bytes) -> object:
         """Read JSON."""
@@ -102,14 +102,14 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             raise ConnectionRejectionError
         return UNSET
 
-    async def _serve(self, request: Request, door: Door) -> Response:
+    async def _serve(self, request: Request, authenticator: Authenticator) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             # Without introspection the page could show nothing.
             return self._page(request) if not self.gate.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
-            admitted = await _admit(request, door)
+            admitted = await _admit(request, authenticator)
             return await self._answer(request, admitted, media_type, _framing(accept))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
@@ -125,7 +125,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._respond({"errors": [shown.formatted]}, 500, media_type)
 
     async def _answer(
-        self, request: Request, admitted: Admitted, media_type: str | None, framing: Framing | None
+        self, request: Request, admitted: Authenticated, media_type: str | None, framing: Framing | None
     ) -> Response:
         context = admitted.context
         if media_type is None and framing is None:
@@ -200,9 +200,9 @@ def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> b
     return followed
 
 
-async def _admit(request: Request, door: Door) -> Admitted:
+async def _admit(request: Request, authenticator: Authenticator) -> Authenticated:
     try:
-        admitted = await door.admit(request)
+        admitted = await authenticator.admit(request)
         await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None

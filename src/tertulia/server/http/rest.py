@@ -21,7 +21,7 @@ from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, Expected
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send
-from tertulia.server.auth.authenticator import Admitted
+from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.http.problems import envelope, problem, too_many_requests
 from tertulia.server.http.streams import SSE, Framing, ResultStream
 from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
@@ -70,13 +70,15 @@ class ChatResponse(BaseModel):
     )
 
 
-def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
+def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRouter:
     """Make the routes; `admit` says whose request it is."""
     router = APIRouter(tags=["chat"])
 
     @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
     async def chat(
-        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
+        body: ChatRequest,
+        admitted: Annotated[Authenticated, Depends(admit)],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Any:
         with_ = admitted.context
         sent = await _send(with_, body, idempotency_key)
@@ -95,7 +97,9 @@ def rest_router(admit: Callable[[Request], Awaitable[Admitted]]) -> APIRouter:
 
     @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
     async def chat_stream(
-        body: ChatRequest, admitted: Annotated[Admitted, Depends(admit)], idempotency_key: IdempotencyKeyHeader = None
+        body: ChatRequest,
+        admitted: Annotated[Authenticated, Depends(admit)],
+        idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
         with_ = admitted.context
         async with AsyncExitStack() as stack:

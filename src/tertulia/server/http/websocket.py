@@ -18,8 +18,8 @@ from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.limits import too_many
 from tertulia.resolvers.context import Context
-from tertulia.schema.document_policy import Admitted as AdmittedDocument
-from tertulia.schema.document_policy import Gate
+from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
+from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.documents import Schema, is_subscription, ours
 from tertulia.schema.failures import internal_error, show_error
 from tertulia.schema.graphql_internals import (
@@ -29,7 +29,7 @@ from tertulia.schema.graphql_internals import (
     WebSocketDisconnected,
 )
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
-from tertulia.server.auth.authenticator import Admitted, AtTheDoor, Door
+from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.runtime.socket_protocol import SocketProtocol, protocol_of
 
@@ -68,9 +68,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         return socket
 
     @property
-    def _gate(self) -> Gate:
+    def _gate(self) -> DocumentPolicy:
         endpoint: Any = self.view
-        gate: Gate = endpoint.gate
+        gate: DocumentPolicy = endpoint.gate
         return gate
 
     def _write(self, message: bytes) -> bool:
@@ -107,9 +107,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle_connection_init(self, message: Any) -> None:
         """Let somebody in by the token in the payload, or else by the header of the handshake."""
         here: Any = self.context
-        if isinstance(here, AtTheDoor):
+        if isinstance(here, Anonymous):
             try:
-                await self._enter(here.door, message["payload"])
+                await self._enter(here.authenticator, message["payload"])
             except RateLimited as limited:
                 await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
                 return
@@ -119,10 +119,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 return
         await super().handle_connection_init(message)
 
-    async def _enter(self, door: Door, payload: dict[str, Any]) -> None:
+    async def _enter(self, authenticator: Authenticator, payload: dict[str, Any]) -> None:
         with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
             self._socket.state.connection_init = payload
-            admitted = await door.admit(self._socket, _token(payload))
+            admitted = await authenticator.admit(self._socket, _token(payload))
             limits = admitted.context.services.limits
             await self._seat.enter_async_context(limits.seated(admitted.context.viewer.user_id))
             self.context = admitted.context
@@ -234,7 +234,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except (RuntimeError, WebSocketDisconnect) as error:
             raise WebSocketDisconnected from error
 
-    async def _leave_when(self, admitted: Admitted) -> None:
+    async def _leave_when(self, admitted: Authenticated) -> None:
         await admitted.lapsed()
         with suppress(RuntimeError, WebSocketDisconnect):
             await self.websocket.close(code=FORBIDDEN, reason="Forbidden")

@@ -24,7 +24,7 @@ from tertulia import isolation
 from tertulia.billing.server_budget import PeriodBudget
 from tertulia.claude.tracing import written_here
 from tertulia.db.ledger import dollars
-from tertulia.generation.observer import End, Watch
+from tertulia.generation.observer import End, GenerationObserver
 from tertulia.json import dumps
 from tertulia.resolvers.context import Services
 from tertulia.schema.failures import internal_errors
@@ -38,7 +38,7 @@ LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
-class Metrics(Watch):
+class Metrics(GenerationObserver):
     """Counts what it is told; the registry is this application's own."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ class Metrics(Watch):
                 self._budget[name].labels(period.period).set(float(dollars(amount)))
 
 
-class Standing(Collector):
+class StateCollector(Collector):
     """What stands at the moment of a scrape; asking costs nothing in between."""
 
     def __init__(self, services: Services) -> None:
@@ -161,13 +161,13 @@ class Standing(Collector):
         in_use, most = services.database.connections
         connected = sum(server.connected for server in services.mcp.servers)
         for name, meaning, value in (
-            ("generations_active", "Answers that are written here.", services.generator.running),
+            ("generations_active", "Answers that are written here.", services.generation_manager.running),
             ("subscriptions_active", "Subscriptions that are open here.", services.subscriptions.open),
-            ("draining", "1 while this process takes no new answers.", int(services.generator.draining)),
+            ("draining", "1 while this process takes no new answers.", int(services.generation_manager.draining)),
             (
                 "rest_seconds",
                 "How long answers rest between tokens: the event loop is late.",
-                services.generator.rest,
+                services.generation_manager.rest,
             ),
             ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
             ("database_connections_in_use", "Connections to the database in use.", in_use),

@@ -197,9 +197,9 @@ class RedisReader:
     async def _rings(self, stream: Stream, follower: Follower) -> bool:
         """Wait for news; False after silence, or where there can be none."""
         begun = follower.after
-        with stream.followed(follower) as bell:
+        with stream.followed(follower) as notification:
             try:
-                await asyncio.wait_for(bell, SILENCE / 5 if self.away else SILENCE)
+                await asyncio.wait_for(notification, SILENCE / 5 if self.away else SILENCE)
             except TimeoutError:
                 # What was pushed in the meantime was no silence.
                 return follower.after > begun

@@ -81,7 +81,7 @@ class RedisWriter:
         self._next_since: float | None = None
         self._writing: dict[UUID, _Writing] = {}
         self._waiting: set[UUID] = set()
-        self._bell = asyncio.Event()
+        self._notification = asyncio.Event()
         self._away = False
         self._ahead: float | None = None
         """By how many seconds Redis's clock is ahead of ours, at least; None before it was asked."""
@@ -102,7 +102,7 @@ class RedisWriter:
         if writing is not None and writing.may_be_sent:
             self._next_since = self._next_since or time.monotonic()
             self._waiting.add(generation_id)
-            self._bell.set()
+            self._notification.set()
 
     async def flush(self, generation_id: UUID) -> None:
         """Wait until Redis has all, or cannot get it for now."""
@@ -149,8 +149,8 @@ class RedisWriter:
         """Write for as long as the process lives."""
         backoff = Backoff(10 * INTERVAL, 20 * INTERVAL)
         while True:
-            await self._bell.wait()
-            self._bell.clear()
+            await self._notification.wait()
+            self._notification.clear()
             waiting, self._waiting = self._waiting, set()
             # What Redis has not taken goes on waiting; what comes while it takes something waits for the next batch.
             since = self._waits_since = self._waits_since or self._next_since
@@ -256,7 +256,7 @@ class RedisWriter:
             logger.warning("Redis cannot be reached; readers see what the database has: %s", error)
         self._away, self._ahead = True, None
         self._waiting |= waiting
-        self._bell.set()
+        self._notification.set()
         for writing in self._writing.values():
             _resolve(writing)
 

@@ -148,7 +148,7 @@ def _expanded(value: Any, where: str) -> Any:
             return value
 
 
-class Watch:
+class ConnectionMonitor:
     """What is seen of a connection below the protocol: that it ended, and the status of HTTP that was a failure."""
 
     def __init__(self, ended: Callable[[], None]) -> None:
@@ -172,7 +172,7 @@ class Watch:
 class _Watched(ObjectReceiveStream[Item]):
     """What a server says. The SDK tells nobody of the end of it."""
 
-    def __init__(self, inner: Any, watch: Watch) -> None:
+    def __init__(self, inner: Any, watch: ConnectionMonitor) -> None:
         self._inner = inner
         self._watch = watch
 
@@ -191,7 +191,7 @@ class _Watched(ObjectReceiveStream[Item]):
 
 
 @asynccontextmanager
-async def open_streams(config: ServerConfig, watch: Watch) -> AsyncGenerator[tuple[_Watched, Any]]:
+async def open_streams(config: ServerConfig, watch: ConnectionMonitor) -> AsyncGenerator[tuple[_Watched, Any]]:
     """Start a server or reach it; gives what it says and where to answer, as `mcp.Client` takes them."""
     if isinstance(config, StdioServer):
         program = StdioServerParameters(

@@ -20,7 +20,7 @@ from tertulia.backoff import Backoff
 from tertulia.json import Json, clean_text
 from tertulia.tools.base import Result, ToolError
 from tertulia.tools.json_schema import SchemaKind, schema_problem
-from tertulia.tools.mcp.config import HttpServer, ServerConfig, Watch, check_input, open_streams
+from tertulia.tools.mcp.config import ConnectionMonitor, HttpServer, ServerConfig, check_input, open_streams
 from tertulia.tools.mcp.results import MAX_SHOWN_NAME, ListedTool, Listing, result_of
 
 CONNECT_SECONDS = 30.0
@@ -135,7 +135,7 @@ class Connection:
 
     async def _hold(self) -> str:
         """Connect, and stay connected as long as it goes; give the reason why it ended."""
-        watch = Watch(self._lose)
+        watch = ConnectionMonitor(self._lose)
         limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
         streams = open_streams(self._config, watch)
         mode = "legacy" if self._legacy else "auto"
