@@ -47,7 +47,7 @@ from running import settings, tertulia
 from tertulia.claude.errors import ErrorCode
 from tertulia.cli.main import app, users
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
-from tertulia.server.tooling import open_toolbox
+from tertulia.server.tooling import open_tool_registry
 
 SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 SCHEMA = build_schema(SDL)
@@ -315,7 +315,7 @@ def test_every_program_in_python_works(fence: Fence, place: Place, desk: Path, m
         (desk / "my_tools.py").write_text(text)
         monkeypatch.syspath_prepend(desk)
         monkeypatch.delitem(sys.modules, "my_tools", raising=False)
-        toolbox, _ = open_toolbox(settings(desk, tools=("my_tools",)))
+        toolbox, _ = open_tool_registry(settings(desk, tools=("my_tools",)))
         assert toolbox.offers() != []
         return
     (desk / "block.py").write_text(text)

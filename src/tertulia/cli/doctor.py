@@ -23,7 +23,7 @@ from tertulia.server.environment import WrongSetting, check_names
 from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
 from tertulia.server.settings import Settings, known_names, load_settings
-from tertulia.server.tooling import open_toolbox
+from tertulia.server.tooling import open_tool_registry
 
 Finding = tuple[bool, str]
 
@@ -177,7 +177,7 @@ async def _attachments(settings: Settings) -> Finding:
 
 
 async def _tools(settings: Settings) -> list[Finding]:
-    tool_registry, mcp = open_toolbox(settings)
+    tool_registry, mcp = open_tool_registry(settings)
     try:
         await mcp.start()
         servers = mcp.servers

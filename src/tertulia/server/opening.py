@@ -56,10 +56,10 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(
-    settings: Settings, rates: Rates, watch: GenerationObserver, stack: AsyncExitStack, *, many: bool
-) -> Limits:
+def open_limits(settings: Settings, watch: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
     """Make the limits of each user: as they are set, and sensible ones if there are `many` users."""
+    rates = Rates(settings.redis_url)
+    stack.push_async_callback(rates.close)
     connection_slots: ConnectionSlots = LocalConnectionSlots()
     if settings.redis_url is not None:
         connection_slots = shared = RedisConnectionSlots(settings.redis_url)

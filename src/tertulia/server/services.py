@@ -27,7 +27,7 @@ from tertulia.generation.manager import GenerationManager
 from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
 from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
-from tertulia.ratelimit.limits import Rates, Subscriptions
+from tertulia.ratelimit.limits import Subscriptions
 from tertulia.resolvers.context import Context, Services
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
@@ -42,6 +42,7 @@ from tertulia.server.telemetry.metrics import Metrics, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
 from tertulia.streams.memory import MemoryLog
 from tertulia.streams.notifier import Notifier
+from tertulia.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
     from tertulia.server.auth.sessions import SignIns
@@ -152,40 +153,63 @@ async def start(
     stack.push_async_callback(database.close)
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
-    models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     process = uuid4()
     if tracing.wanted():
         stack.push_async_callback(tracing.begin(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
-    notifier = Notifier()
-    signals.on(CHANGED, notifier.notify)
     config = _config(settings, metrics, alone=alone)
+    engine, mcp = await _open_engine(settings, database, claude, config, stack)
+    generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
+    limits = open_limits(settings, metrics, stack, many=bool(identities_of) or settings.auth != "local")
+    services = Services(
+        database=database,
+        log=log,
+        generation_manager=generation_manager,
+        models=engine.models,
+        files=engine.files,
+        budget=config.budget,
+        signals=signals,
+        notifier=Notifier(),
+        closing=asyncio.Event(),
+        subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
+        limits=limits,
+        tool_registry=engine.tool_registry,
+        mcp=mcp,
+        watch=metrics,
+    )
+    signals.on(CHANGED, services.notifier.notify)
+    running = await _open_sign_in(services, metrics, settings, stack, identities_of)
+    stack.push_async_callback(generation_manager.close)
+    await generation_manager.begin()
+    _work_in_background(running, settings, claude, stack)
+    return running
+
+
+async def _open_engine(
+    settings: Settings, database: Database, claude: Claude, config: EngineConfig, stack: AsyncExitStack
+) -> tuple[EngineServices, McpServers]:
+    """Return what generations use, and the MCP servers that some of their tools come from."""
+    models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, (config.prices, config.budget), model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, stack)
-    upstream = EngineServices(claude, models, files, titles, tool_registry)
-    generation_manager = GenerationManager(database, log, signals, upstream, process=process, config=config)
-    subscriptions = Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions)
-    rates = Rates(settings.redis_url)
-    stack.push_async_callback(rates.close)
-    limits = open_limits(settings, rates, metrics, stack, many=bool(identities_of) or settings.auth != "local")
-    shared = (subscriptions, limits, tool_registry, mcp, metrics)
-    services = Services(
-        database, log, generation_manager, models, files, config.budget, signals, notifier, asyncio.Event(), *shared
-    )
-    _measure(services, metrics, stack)
-    authenticator = Authenticator(
-        identities_of(database) if identities_of else await _identities(settings, database), services
-    )
-    signals.on(SIGNED_OUT, authenticator.signed_out)
-    sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, rates, stack)
-    running = Running(services, authenticator, metrics, sign_ins)
-    stack.push_async_callback(generation_manager.close)
-    await generation_manager.begin()
-    _work_in_background(running, settings, claude, stack)
-    return running
+    return EngineServices(claude, models, files, titles, tool_registry), mcp
+
+
+async def _open_sign_in(
+    services: Services,
+    metrics: Metrics,
+    settings: Settings,
+    stack: AsyncExitStack,
+    identities_of: IdentitiesOf | None,
+) -> Running:
+    identities = identities_of(services.database) if identities_of else await _identities(settings, services.database)
+    authenticator = Authenticator(identities, services)
+    services.signals.on(SIGNED_OUT, authenticator.signed_out)
+    sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
+    return Running(services, authenticator, metrics, sign_ins)
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
@@ -205,6 +229,7 @@ def _config(settings: Settings, metrics: Metrics, *, alone: bool) -> EngineConfi
 def _work_in_background(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
     services = running.services
     database, signals = services.database, services.signals
+    _measure(services, running.metrics, stack)
     deleter = ResourceDeleter(database, services.log, services.files)
     retention = Retention(deleter, days=settings.retention_days, temporary_hours=settings.temporary_hours)
     # Nothing is awaited: a conversation that cannot be removed must not keep the server from starting.
@@ -235,7 +260,7 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
 
 
 def _sign_ins(
-    services: Services, authenticator: Authenticator, settings: Settings, rates: Rates, stack: AsyncExitStack
+    services: Services, authenticator: Authenticator, settings: Settings, stack: AsyncExitStack
 ) -> "SignIns | None":
     if settings.auth != "password":
         return None
@@ -247,7 +272,13 @@ def _sign_ins(
     throttle = SignInThrottle(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
     stack.push_async_callback(throttle.close)
     return SignIns(
-        services.database, tokens, rates, throttle, authenticator, deleter.remove_user, open_to_all=open_to_all
+        services.database,
+        tokens,
+        services.limits.rates,
+        throttle,
+        authenticator,
+        deleter.remove_user,
+        open_to_all=open_to_all,
     )
 
 

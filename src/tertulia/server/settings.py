@@ -287,9 +287,9 @@ def _check_proxies() -> None:
 def check_tools(settings: Settings) -> None:
     """Raise WrongSetting for tools that cannot be had."""
     if settings.tools or settings.mcp_config:
-        from tertulia.server.tooling import open_toolbox
+        from tertulia.server.tooling import open_tool_registry
 
-        open_toolbox(settings)
+        open_tool_registry(settings)
 
 
 def secret_of(settings: Settings) -> str:

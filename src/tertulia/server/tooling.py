@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
 
 
-def open_toolbox(settings: Settings) -> tuple[ToolRegistry, McpServers]:
+def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     """Make the toolbox, and the MCP servers that it takes from, which are not started yet; raise WrongSetting."""
 
     def changed() -> None:
@@ -36,7 +36,7 @@ def open_toolbox(settings: Settings) -> tuple[ToolRegistry, McpServers]:
 
 async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
     """Make it, and connect the MCP servers, until the stack is closed."""
-    tool_registry, servers = open_toolbox(settings)
+    tool_registry, servers = open_tool_registry(settings)
     stack.push_async_callback(servers.close)
     await servers.start()
     tool_registry.warn_of_cost()
