@@ -15,7 +15,8 @@ class EventReader:
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        self._size = 0
         self._after_cr = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -30,13 +31,25 @@ class EventReader:
         if b"\r" in piece:
             self._after_cr = piece.endswith(b"\r")
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *events, self._rest = (self._rest + piece).split(b"\n\n")
-        if len(self._rest) > LONGEST_EVENT:
-            raise ValueError("An event is too long.")
-        for event in events:
+        for event in self._split(piece):
             name, data = _fields(event)
             if data:
                 yield name, data
+
+    def _split(self, piece: bytes) -> list[bytes]:
+        """Return the events that end in this piece, and keep the rest."""
+        ends_here = b"\n\n" in piece or (piece[:1] == b"\n" and self._pieces and self._pieces[-1][-1:] == b"\n")
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+        events: list[bytes] = []
+        if ends_here:
+            # Pieces are joined once for each event: joining for each piece takes quadratic time for a long event.
+            *events, rest = b"".join(self._pieces).split(b"\n\n")
+            self._pieces, self._size = [rest] if rest else [], len(rest)
+        if self._size > LONGEST_EVENT:
+            raise ValueError("An event is too long.")
+        return events
 
 
 def _fields(event: bytes) -> tuple[bytes, bytes]:
