@@ -90,9 +90,8 @@ async def is_known(session: AsyncSession, call_id: UUID) -> bool:
     return (await connection.execute(select(_CALLS.id).where(_CALLS.id == call_id))).one_or_none() is not None
 
 
-async def of_generation(session: AsyncSession, owner: UUID, generation: tuple[UUID, datetime]) -> UsageSum:
-    """Sum what is on the bill for an answer, by its id and when it was asked for."""
-    generation_id, since = generation
+async def of_generation(session: AsyncSession, owner: UUID, generation_id: UUID, since: datetime) -> UsageSum:
+    """Sum what is on the bill for a generation, from the time when it was created."""
     of_it = (_CALLS.owner_id == owner, _CALLS.created_at >= since, _CALLS.generation_id == generation_id)
     connection = await session.connection()
     return _usage((await connection.execute(select(*_sums()).where(*of_it, _CALLS.purpose == "answer"))).one())

@@ -45,6 +45,27 @@ def test_public_functions_and_classes_have_docstrings() -> None:
     assert_none(f"{name(file)}: {node.name}" for file, node in definitions if ast.get_docstring(node) is None)
 
 
+def test_no_parameter_is_a_tuple_whose_items_differ_in_meaning() -> None:
+    assert_none(
+        f"{name(file)}: {node.name}({parameter.arg})"
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, Function)
+        for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if _is_fixed_tuple(parameter.annotation)
+    )
+
+
+def _is_fixed_tuple(annotation: ast.expr | None) -> bool:
+    """Return whether an annotation, or an alternative of it, is a tuple of a fixed length."""
+    if isinstance(annotation, ast.BinOp):
+        return _is_fixed_tuple(annotation.left) or _is_fixed_tuple(annotation.right)
+    if not isinstance(annotation, ast.Subscript) or ast.unparse(annotation.value) != "tuple":
+        return False
+    items = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
+    return not any(isinstance(item, ast.Constant) and item.value is ... for item in items)
+
+
 def test_ignored_rules_are_named_with_a_reason() -> None:
     reason = re.compile(r"# noqa: [A-Z]+\d+(, [A-Z]+\d+)* - \w")
     lines = [(file, line) for file in FILES for line in file.read_text(encoding="utf-8").splitlines()]

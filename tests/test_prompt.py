@@ -7,6 +7,7 @@ import pytest
 
 from tertulia.claude.prompt import (
     LeftOut,
+    Turn,
     build_request,
     go_on,
     prefix_fingerprint,
@@ -34,7 +35,7 @@ def built(*turns: tuple[str, list[Json]], written_with: str = PREFIX, **more: An
         "options": {},
         "forms": None,
     }
-    rows = [(role, blocks, written_with if role == "assistant" else None) for role, blocks in turns]
+    rows = [Turn(role, blocks, written_with if role == "assistant" else None) for role, blocks in turns]
     return build_request(**values | more, turns=rows)
 
 

@@ -151,19 +151,19 @@ class Files:
         except FileNotFoundError:
             logger.exception("The bytes of %s are no longer there", blob.id)
             return {"type": "text", "text": LOST.format(filename)}
-        file_id = None if inline else await self._send(blob, (filename, data, media_type))
+        file_id = None if inline else await self._upload(blob, filename, data, media_type)
         if file_id is not None:
             return {**block, "source": {"type": "file", "file_id": file_id}}
         encoded = base64.b64encode(data).decode()
         return {**block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
 
-    async def _send(self, blob: Blob, file: tuple[str, bytes, str]) -> str | None:
-        """Give a file to Claude, and its id; None where there is no Files API."""
+    async def _upload(self, blob: Blob, filename: str, data: bytes, media_type: str) -> str | None:
+        """Upload a file to the Files API and return its id; None where there is no Files API."""
         if self.inline:
             return None
         try:
             sdk = await self._claude.sdk()
-            sent = await sdk.with_options(max_retries=0).files.upload(file=file)
+            sent = await sdk.with_options(max_retries=0).files.upload(file=(filename, data, media_type))
         except request_errors() as error:
             logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
             self._not_before = time.monotonic() + ASK_AGAIN

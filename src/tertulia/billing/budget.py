@@ -14,7 +14,7 @@ from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import max_tokens
+from tertulia.claude.prompt import Turn, max_tokens
 from tertulia.db import ledger, spending
 from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
@@ -49,7 +49,7 @@ class PricedRequest(Protocol):
     @property
     def options(self) -> Json: ...
     @property
-    def turns(self) -> Sequence[tuple[str, list[Json], str | None]]: ...
+    def turns(self) -> Sequence[Turn]: ...
     @property
     def tool_definitions(self) -> Sequence[Json]: ...
     @property
@@ -179,9 +179,9 @@ def _most(request: PricedRequest, model: Model, price: Price) -> int:
 def _input_tokens(request: PricedRequest) -> int:
     """Guess generously."""
     size = len(request.system_prompt or "")
-    for _, blocks, _ in request.turns:
-        size += len(json.dumps(blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    sources = [block["source"] for _, blocks, _ in request.turns for block in blocks if "source" in block]
+    for turn in request.turns:
+        size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    sources = [block["source"] for turn in request.turns for block in turn.blocks if "source" in block]
     pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
     images = sum(source["media_type"] != PDF for source in sources)
     return int(size // BYTES_OF_TOKEN + pages * TOKENS_OF_PAGE + images * TOKENS_OF_IMAGE)

@@ -4,6 +4,8 @@ Source: "Compaction" in the Claude API documentation. The summary is a block of 
 with all that stood before it; Claude passes over what it sums up. Nothing of it is deleted here.
 """
 
+from dataclasses import dataclass
+
 from tertulia.claude.models import Model
 from tertulia.json import Json
 
@@ -22,9 +24,23 @@ def is_near(context_tokens: int, model: Model) -> bool:
     return context_tokens >= NEAR * (model.max_input_tokens or float("inf"))
 
 
-def edits(model: Model) -> Json | None:
-    """Give what a request needs whose conversation was compacted, or may be; None of a model that cannot."""
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How a request lets Claude compact the conversation.
+
+    Attributes:
+        fields: The fields of the request.
+        is_near: Whether the next message may need it. A conversation that has a summary needs the fields in any case.
+    """
+
+    fields: Json
+    is_near: bool
+
+
+def compaction_of(model: Model, context_tokens: int) -> Compaction | None:
+    """Return how a request to a model lets it compact the conversation; None for a model that cannot."""
     if not model.compacts:
         return None
     trigger = {"type": "input_tokens", "value": max(MIN_TRIGGER, int(TRIGGER * (model.max_input_tokens or 0)))}
-    return {"betas": [BETA], "context_management": {"edits": [{"type": EDIT, "trigger": trigger}]}}
+    fields: Json = {"betas": [BETA], "context_management": {"edits": [{"type": EDIT, "trigger": trigger}]}}
+    return Compaction(fields, is_near(context_tokens, model))

@@ -8,9 +8,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from tertulia.claude.compaction import Compaction
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -50,6 +52,21 @@ def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Js
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message of the history, as Claude is sent it.
+
+    Attributes:
+        role: `user` or `assistant`.
+        blocks: Its content, as the Messages API has it.
+        written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's.
+    """
+
+    role: str
+    blocks: list[Json]
+    written_with: str | None = None
+
+
 def build_request(
     *,
     model: str,
@@ -57,16 +74,15 @@ def build_request(
     system_prompt: str | None,
     options: Json,
     forms: frozenset[str] | None,
-    turns: Iterable[tuple[str, list[Json], str | None]],
+    turns: Iterable[Turn],
     tools: Sequence[Json] = (),
-    compacting: tuple[Json, bool] | None = None,
+    compaction: Compaction | None = None,
 ) -> tuple[Json, Counter[LeftOut]]:
     """Give the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
 
     `forms`: those of thinking that the model takes, None where that is not known.
-    `turns`, oldest first: role, blocks, and the prefix fingerprint of the generation that wrote them (None for a
-    user's).
-    `compacting`: what a request bears that lets Claude compact, and whether it may; None where the model cannot.
+    `turns`: oldest first.
+    `compaction`: None for a model that cannot compact.
     """
     prefix = prefix_fingerprint(model, system_prompt, tools)
     request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
@@ -79,13 +95,16 @@ def build_request(
         request["output_config"] = output_config
     left_out: Counter[LeftOut] = Counter()
     messages = [
-        (role, _replayable(_without_citations(blocks, options), left_out, keep_thinking=written_with == prefix))
-        for role, blocks, written_with in turns
+        (
+            turn.role,
+            _replayable(_without_citations(turn.blocks, options), left_out, keep_thinking=turn.written_with == prefix),
+        )
+        for turn in turns
     ]
-    if compacting is None:
+    if compaction is None:
         messages = [(role, _without_summaries(blocks, left_out)) for role, blocks in messages]
-    elif compacting[1] or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
-        request |= compacting[0]
+    elif compaction.is_near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
+        request |= compaction.fields
     request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
     if tools:
         request["tools"] = list(tools)

@@ -232,7 +232,9 @@ class Settler:
     async def _save_whole(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
         following: list[UUID] = []
         async with self._finishing, self._database.write() as session:
-            place, kept = await save_end(session, active, (status, error), self._process, self._config.prices)
+            place, kept = await save_end(
+                session, active, status, error, holder=self._process, prices=self._config.prices
+            )
             if place is None:
                 return Saved(kept)
             if not self._is_draining():
@@ -247,7 +249,7 @@ class Settler:
 
     def _name(self, active: ActiveGeneration, place: Place) -> None:
         payer = Payer(place.owner_id, place.conversation_id, active.generation_id)
-        self._titles.name(payer, (self._signals, CHANGED))
+        self._titles.name(payer, on_named=lambda: self._signals.send(CHANGED, payer.owner_id))
 
     async def _save_failure(self, active: ActiveGeneration) -> Saved | None:
         """Save an end as a failure; None where the database takes nothing."""

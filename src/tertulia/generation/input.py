@@ -6,9 +6,9 @@ from uuid import UUID
 
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import is_slow
-from tertulia.claude.compaction import edits, is_near
+from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut, build_request, prefix_fingerprint
+from tertulia.claude.prompt import LeftOut, Turn, build_request, prefix_fingerprint
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.request import MessagesRequest
@@ -27,7 +27,7 @@ class GenerationInput:
     model: str
     system_prompt: str | None
     options: Json
-    turns: Sequence[tuple[str, list[Json], str | None]]
+    turns: Sequence[Turn]
     tools: Selection
     slow: bool
     """Whether the user takes longer to write than a short cache lives."""
@@ -56,7 +56,7 @@ class GenerationInput:
             options=self.options,
             turns=self.turns,
             tools=self.tool_definitions,
-            compacting=None if (edit := edits(model)) is None else (edit, is_near(self.context_tokens, model)),
+            compaction=compaction_of(model, self.context_tokens),
         )
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
@@ -66,7 +66,7 @@ class GenerationInput:
 
     def behind(self, content: list[Json]) -> "GenerationInput":
         """Give the work of another round, behind what the answer holds by then."""
-        return replace(self, turns=[*self.turns, (Role.ASSISTANT.value, content, self.prefix)])
+        return replace(self, turns=[*self.turns, Turn(Role.ASSISTANT.value, content, self.prefix)])
 
 
 def generation_input(
@@ -74,7 +74,7 @@ def generation_input(
 ) -> GenerationInput:
     """Take what a request needs from rows; `branch` ends in the message that is answered."""
     kept, refused_blocks = _without_refused(branch)
-    turns = [(one.message.role.value, one.message.content, one.prefix) for one in kept]
+    turns = [Turn(one.message.role.value, one.message.content, one.prefix) for one in kept]
     said_at = [one.message.created_at for one in kept if one.message.role is Role.USER]
     known = [one.context_tokens for one in kept if one.context_tokens is not None]
     return GenerationInput(

@@ -63,7 +63,7 @@ class GenerationLoop:
         self._process = process
         self._config = config
         self._changed = changed
-        self._rounds = Rounds(database, log, (services.files, services.models), process=process, config=config)
+        self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
 
     async def write(self, active: ActiveGeneration) -> None:
         """Write an answer to its end; what cuts it short is raised."""
@@ -143,8 +143,15 @@ class GenerationLoop:
         return work, active.asking
 
     def _taking_up(self, active: ActiveGeneration) -> Callable[[], Awaitable[TakenUp]]:
-        parts = (self._config.budget, self._services.models, self._services.tool_registry)
-        return lambda: take_up(self._database, active, self._process, self._config.lease_end(), parts)
+        return lambda: take_up(
+            self._database,
+            active,
+            self._process,
+            self._config.lease_end(),
+            budget=self._config.budget,
+            models=self._services.models,
+            tool_registry=self._services.tool_registry,
+        )
 
 
 def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:

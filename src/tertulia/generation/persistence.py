@@ -39,7 +39,9 @@ def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
 async def save_end(
     session: AsyncSession,
     active: ActiveGeneration,
-    end: tuple[Status, GenerationError | None],
+    status: Status,
+    error: GenerationError | None,
+    *,
     holder: UUID,
     prices: Prices,
 ) -> tuple[Place | None, bool]:
@@ -47,7 +49,6 @@ async def save_end(
 
     There is no place where the conversation is gone, or the lease is lost.
     """
-    status, error = end
     SAVE.hit(active.generation_id)
     place = await leases.lock_owner_of(session, active.generation_id)
     if place is None:
@@ -117,7 +118,9 @@ def _parts_of_bill(active: ActiveGeneration, place: Place, status: Status, price
         await conversations.add_usage(session, place.conversation_id, answer.total(), total_amount(active, prices))
 
     async def bill(session: AsyncSession) -> None:
-        if calls := calls_of(active, (place.owner_id, place.conversation_id), status, prices):
+        if calls := calls_of(
+            active, Payer(place.owner_id, place.conversation_id, active.generation_id), status, prices
+        ):
             await spending.record(session, calls)
 
     async def tools(session: AsyncSession) -> None:
@@ -176,14 +179,10 @@ def _counts(answer: AnswerAccumulator) -> dict[str, int]:
     return answer.billed() | more
 
 
-def calls_of(active: ActiveGeneration, place: tuple[UUID, UUID], status: Status, prices: Prices) -> list[ApiCall]:
-    """Give the bill's rows of a round: one for each call, the one that answered last; none where none was made.
-
-    `place`: whose conversation, and which.
-    """
+def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Prices) -> list[ApiCall]:
+    """Return the rows of a round in the bill: one for each API call, the successful one last; none without a call."""
     if active.model is None:
         return []
-    payer = Payer(*place, active.generation_id)
     answer, rows = active.answer, list[ApiCall]()
     for attempt in active.failed:
         row = call(payer, prices, active.model, Status.FAILED, attempt.usage)

@@ -40,13 +40,15 @@ async def take_up(
     active: ActiveGeneration,
     holder: UUID,
     lease_until: datetime,
-    parts: tuple[Budget, Models, ToolRegistry],
+    *,
+    budget: Budget,
+    models: Models,
+    tool_registry: ToolRegistry,
 ) -> TakenUp:
     """Begin it in the database; give what is to be asked of Claude.
 
     Raises StreamError where the conversation is gone, or the budget is spent; ends the job where the lease is lost.
     """
-    budget, models, tool_registry = parts
     async with database.write() as session:
         place = await leases.lock_owner_of(session, active.generation_id)
         found = await generations.unscoped(session, active.generation_id)
@@ -90,7 +92,7 @@ async def find_left(database: Database, generation_id: UUID) -> LostGeneration |
             return None
         generation, message, conversation = found
         calls = await tool_calls.of_generation(session, generation_id)
-        billed = await ledger.of_generation(session, conversation.owner_id, (generation_id, generation.created_at))
+        billed = await ledger.of_generation(session, conversation.owner_id, generation_id, generation.created_at)
     return LostGeneration(generation, message, calls, billed)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,6 @@ from tertulia.db.database import AsyncSession, Database
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
 from tertulia.isolation import ItemLoop
 from tertulia.json import Json
-from tertulia.streams.log import Signals
 
 MAX_TITLE = 80
 """Characters."""
@@ -49,21 +48,22 @@ class Titles:
     """Names conversations in the background, a few at a time; what fails is left without a title."""
 
     def __init__(
-        self, database: Database, claude: Claude, models: Models, money: tuple[Prices, Budget], *, model: str | None
+        self, database: Database, claude: Claude, models: Models, prices: Prices, budget: Budget, *, model: str | None
     ) -> None:
         """Take the parts; `model`: the small model's id, None to give no titles."""
         self._database = database
         self._claude = claude
         self._models = models
-        self._prices, self._budget = money
+        self._prices = prices
+        self._budget = budget
         self._model = model
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks = set[asyncio.Task[None]]()
 
-    def name(self, payer: Payer, changed: tuple[Signals, str]) -> None:
-        """Name the conversation of an answer that is complete, later; then ring for its owner."""
+    def name(self, payer: Payer, on_named: Callable[[], None]) -> None:
+        """Name the conversation of a complete answer in the background; then call `on_named`."""
         if self._model is not None:
-            task = asyncio.create_task(self._name(payer, changed), name=f"title {payer.conversation_id}")
+            task = asyncio.create_task(self._name(payer, on_named), name=f"title {payer.conversation_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -73,12 +73,11 @@ class Titles:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _name(self, payer: Payer, changed: tuple[Signals, str]) -> None:
+    async def _name(self, payer: Payer, on_named: Callable[[], None]) -> None:
         async def name() -> None:
             request = await self._request(payer)
             if request is not None and await self._ask(payer, request):
-                signals, signal = changed
-                signals.send(signal, payer.owner_id)
+                on_named()
 
         async with self._at_once:
             await TITLES.attempt(payer.conversation_id, name)

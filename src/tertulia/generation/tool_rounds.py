@@ -12,6 +12,7 @@ from uuid import UUID
 from tertulia.attachments.files import Files
 from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, BudgetSpent, PriceUnknown
+from tertulia.billing.records import Payer
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Models
 from tertulia.db import leases, ledger, spending, tool_calls
@@ -42,12 +43,13 @@ class Rounds:
     """Ends rounds, and makes their calls."""
 
     def __init__(
-        self, database: Database, log: EventLog, parts: tuple[Files, Models], *, process: UUID, config: EngineConfig
+        self, database: Database, log: EventLog, files: Files, models: Models, *, process: UUID, config: EngineConfig
     ) -> None:
         """Take the parts, and this process's name."""
         self._database = database
         self._log = log
-        self._files, self._models = parts
+        self._files = files
+        self._models = models
         self._process = process
         self._config = config
 
@@ -86,8 +88,8 @@ class Rounds:
         """Close the round's account; give the rows of its bill."""
         bill: list[ApiCall] = []
         if active.owner is not None and (active.answer.billed() or active.answer.request_id or active.failed):
-            place = (active.owner.id, active.owner.conversation_id)
-            bill = calls_of(active, place, Status.COMPLETED, self._config.prices)
+            payer = Payer(active.owner.id, active.owner.conversation_id, active.generation_id)
+            bill = calls_of(active, payer, Status.COMPLETED, self._config.prices)
         active.answer.end_round(round_amount(active, self._config.prices))
         active.failed.clear()
         return bill
@@ -186,15 +188,15 @@ class Rounds:
         if active.owner is None:
             return PictureRoom([], 0, None, inline=False)
         owner = active.owner.id
-        contents = [*(content for _, content, _ in work.turns), active.answer.content]
+        contents = [*(turn.blocks for turn in work.turns), active.answer.content]
         window = self._models.known(work.model).max_input_tokens
         return await retry_while_unavailable(self._database, lambda: self._files.room(owner, contents, window))
 
     async def _give(self, active: ActiveGeneration, tool_use_id: str, result: Result, room: PictureRoom) -> None:
         if active.owner is None:
             return
-        place = (active.owner.id, active.owner.conversation_id)
-        first, *pictures = await blocks_of(tool_use_id, result, self._files, room, place)
+        owner_id, conversation_id = active.owner.id, active.owner.conversation_id
+        first, *pictures = await blocks_of(tool_use_id, result, self._files, room, owner_id, conversation_id)
         await active.may_write()
         shown = active.answer.finish_result(first)
         for picture in pictures:

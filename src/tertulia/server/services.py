@@ -192,7 +192,7 @@ async def _open_engine(
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
-    titles = Titles(database, claude, models, (config.prices, config.budget), model=settings.title_model or None)
+    titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, stack)
     return EngineServices(claude, models, files, titles, tool_registry), mcp

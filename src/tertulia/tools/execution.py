@@ -80,11 +80,11 @@ def submitted(answer: Json) -> Result:
 
 
 async def blocks_of(
-    tool_use_id: str, result: Result, files: Files, room: PictureRoom, place: tuple[UUID, UUID]
+    tool_use_id: str, result: Result, files: Files, room: PictureRoom, owner_id: UUID, conversation_id: UUID
 ) -> list[Json]:
     """Give the blocks of a result, as they are stored: the result itself, and its pictures behind it.
 
-    `room`: what is left for pictures. `place`: whose conversation, and which. A picture that Claude would not take, or
+    `room`: what is left for pictures. A picture that Claude would not take, or
     that is too much together with the others, is left out, with words in its place.
     """
     texts, pictures = list[str](), list[Json]()
@@ -93,7 +93,7 @@ async def blocks_of(
             texts.append(part)
             continue
         try:
-            pictures.append({**await files.keep(part.data, room, *place), OF_CALL: tool_use_id})
+            pictures.append({**await files.keep(part.data, room, owner_id, conversation_id), OF_CALL: tool_use_id})
             texts.append(f"[Picture {len(pictures)} stands below.]")
         except UnfitMedia as unfit:
             texts.append(f"[A picture that cannot be shown: {unfit}]")

@@ -133,13 +133,13 @@ def _names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     plain = {key: re.sub(r"[^a-zA-Z0-9_-]", "_", "__".join(key)) for key in offered}
     uses = Counter(plain.values())
     return {
-        key: name if uses[name] == 1 and len(name) <= LONGEST_NAME else _marked(name, key)
+        key: name if uses[name] == 1 and len(name) <= LONGEST_NAME else _marked(name, *key)
         for key, name in plain.items()
     }
 
 
-def _marked(name: str, key: tuple[str, str]) -> str:
-    mark = hashlib.sha256("\0".join(key).encode()).hexdigest()[:8]
+def _marked(name: str, server: str, tool: str) -> str:
+    mark = hashlib.sha256(f"{server}\0{tool}".encode()).hexdigest()[:8]
     return f"{name[: LONGEST_NAME - 9]}_{mark}"
 
 
