@@ -100,4 +100,4 @@ def test_the_reader_of_the_migration_guide_takes_every_form_cut_anywhere(address
     )
     assert done.returncode == 0, done.stderr
     wrong = json.loads(done.stdout)
-    assert wrong == ["broken off: Error: The connection broke off. The answer goes on: follow it as below."]
+    assert wrong == ["broken off: Error: The connection was lost. The answer continues: follow it as below."]

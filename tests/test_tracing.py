@@ -1,7 +1,6 @@
 """Traces: what an OpenTelemetry collector gets, over its real protocol, of a real server's work."""
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -311,10 +310,3 @@ def test_where_somebody_else_has_set_the_sdk_up_queries_are_hidden_too(
         assert api.http.get("/graphql", params=asked).status_code == 200
     (told,) = [span for span in kept.get_finished_spans() if span.name == "GET /graphql"]
     assert dict(told.attributes or {})["url.query"] == "REDACTED"
-
-
-def test_without_a_collector_nothing_that_sends_is_loaded(tmp_path: Path) -> None:
-    with tertulia(tmp_path) as address, Api(address) as api:
-        api.answer("Hi")
-    # What tests import of OpenTelemetry is the protocol alone.
-    assert [name for name in sys.modules if name.startswith("opentelemetry.exporter")] == []
