@@ -1,4 +1,4 @@
-"""Attachments: taking uploads, showing them, and putting them into messages."""
+"""Attachments: storing uploads, returning them, and adding them to messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,31 +20,36 @@ from tertulia.resolvers.errors import InvalidInput, NotFound
 
 MAX_FILENAME = 200
 MAX_ATTACHED = 100
-"""Attachments of one message."""
+"""The most attachments of one message."""
 
 
 class NotTaken(InvalidInput):
-    """An upload that Claude would not take; `unknown`: because of what it is, and not of its size."""
+    """An upload that Claude would not accept. `unknown`: because of its type, and not of its size."""
 
     def __init__(self, error: UnfitMedia) -> None:
-        """Say what it takes."""
         super().__init__("file", str(error))
         self.unknown = isinstance(error, UnknownMedia)
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What a message shows besides its text; what its conversation must claim for it, and what is to be inserted."""
+    """The content blocks of a message's attachments, and the rows to write for them.
+
+    Attributes:
+        blocks: The content blocks.
+        waiting: Uploads that belong to no conversation yet.
+        copies: New rows for attachments that belong to another conversation.
+    """
 
     blocks: Sequence[Json] = ()
     waiting: Sequence[UUID] = ()
-    made: Sequence[Attachment] = ()
+    copies: Sequence[Attachment] = ()
 
     async def keep(self, session: AsyncSession, conversation_id: UUID) -> None:
-        """Let all of it belong to its conversation, whose row is there."""
+        """Assign the attachments to a conversation, whose row must exist."""
         await rows.claim(session, self.waiting, conversation_id)
-        if self.made:
-            await insert(session, self.made)
+        if self.copies:
+            await insert(session, self.copies)
 
 
 def url(info: Info, root: Attachment) -> str:
@@ -53,7 +58,7 @@ def url(info: Info, root: Attachment) -> str:
 
 
 def path_of(context: Context, attachment: Attachment) -> str:
-    """Return the path of an attachment's bytes as clients of this context have it."""
+    """Return the path at which clients of this context download an attachment."""
     return context.path(f"/attachments/{attachment.id}")
 
 
@@ -63,7 +68,7 @@ async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
 
 
 async def upload(context: Context, filename: str, file: Path) -> Attachment:
-    """Keep a file of the viewer's; raise NotTaken for what Claude would not take."""
+    """Store a file that the viewer uploads; raise NotTaken if Claude would not accept it."""
     try:
         media = await inspect_async(file)
     except UnfitMedia as unfit:
@@ -79,13 +84,13 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
 
 
 async def download(context: Context, id: str) -> tuple[Attachment, AsyncIterator[bytes]]:
-    """Give the viewer's attachment of that id, and its bytes; raise NotFound."""
-    wanted = as_uuid(id)
-    found = await context.loaders.attachments.load(wanted) if wanted else None
-    if found is None:
+    """Return the viewer's attachment with this id, and its bytes; raise NotFound."""
+    attachment_id = as_uuid(id)
+    attachment = await context.loaders.attachments.load(attachment_id) if attachment_id else None
+    if attachment is None:
         raise NotFound(id, "attachment")
     try:
-        return found, await context.services.files.blobs.read(found.blob_id)
+        return attachment, await context.services.files.blobs.read(attachment.blob_id)
     except FileNotFoundError:
         raise NotFound(id, "attachment") from None
 
@@ -98,49 +103,53 @@ async def attach(
     ids: Sequence[str] | None,
     model: Model,
 ) -> Attached:
-    """Give what a message with these attachments shows; raise InvalidInput for what is not there, or too much."""
+    """Return what a message with these attachments adds; raise InvalidInput if one does not exist, or for too many."""
     if not ids:
         return Attached()
-    wanted = [as_uuid(id) for id in dict.fromkeys(ids)]
-    found = await rows.get_many(session, conversation.owner_id, [one for one in wanted if one])
-    missing = next((id for id in ids if (as_uuid(id) or None) not in found), None)
+    requested_ids = [as_uuid(id) for id in dict.fromkeys(ids)]
+    rows_by_id = await rows.get_many(session, conversation.owner_id, [id for id in requested_ids if id])
+    missing = next((id for id in ids if (as_uuid(id) or None) not in rows_by_id), None)
     if missing is not None:
         raise InvalidInput("attachmentIds", f"there is no attachment {missing[:100]!r}.")
-    if len(wanted) > MAX_ATTACHED:
-        raise InvalidInput("attachmentIds", f"takes at most {MAX_ATTACHED} attachments, not {len(wanted)}.")
-    asked = [_of(found[one], conversation) for one in wanted if one]
-    _check_taken(asked, model)
-    shown = attachments_in(message.content for message in branch)
-    earlier = await rows.get_many(session, conversation.owner_id, shown) if shown else {}
-    _check_together([*earlier.values(), *asked], model, inline=context.services.files.inline)
-    waiting = [one.id for one in asked if one.conversation_id is None]
-    made = [one for one in asked if one.id not in found]
-    return Attached([_block(one) for one in asked], waiting, made)
+    if len(requested_ids) > MAX_ATTACHED:
+        raise InvalidInput("attachmentIds", f"takes at most {MAX_ATTACHED} attachments, not {len(requested_ids)}.")
+    requested = [_for_conversation(rows_by_id[id], conversation) for id in requested_ids if id]
+    _check_model_accepts(requested, model)
+    earlier_ids = attachments_in(message.content for message in branch)
+    earlier = await rows.get_many(session, conversation.owner_id, earlier_ids) if earlier_ids else {}
+    _check_together([*earlier.values(), *requested], model, inline=context.services.files.inline)
+    waiting = [attachment.id for attachment in requested if attachment.conversation_id is None]
+    copies = [attachment for attachment in requested if attachment.id not in rows_by_id]
+    return Attached([_block(attachment) for attachment in requested], waiting, copies)
 
 
-def _check_taken(asked: Sequence[Attachment], model: Model) -> None:
-    for kind, taken in (("images", model.takes_images), ("documents", model.takes_documents)):
-        if taken is False and any((one.media_type == PDF) == (kind == "documents") for one in asked):
+def _check_model_accepts(requested: Sequence[Attachment], model: Model) -> None:
+    for kind, accepted in (("images", model.takes_images), ("documents", model.takes_documents)):
+        if accepted is False and any(
+            (attachment.media_type == PDF) == (kind == "documents") for attachment in requested
+        ):
             raise InvalidInput("attachmentIds", f"{model.id} takes no {kind}.")
 
 
-def _check_together(every: Sequence[Attachment], model: Model, *, inline: bool) -> None:
-    media = [Media(one.media_type, one.width, one.height, one.pages) for one in every]
-    size = sum(one.size_bytes for one in every) if inline else 0
+def _check_together(attached: Sequence[Attachment], model: Model, *, inline: bool) -> None:
+    media = [
+        Media(attachment.media_type, attachment.width, attachment.height, attachment.pages) for attachment in attached
+    ]
+    size = sum(attachment.size_bytes for attachment in attached) if inline else 0
     problem = check_together(media, size, model.max_input_tokens)
     if problem is not None:
         raise InvalidInput("attachmentIds", problem)
 
 
 def attachment_ids(content: Sequence[Json]) -> list[str]:
-    """Give the ids of the attachments that a message shows."""
-    return [str(found) for block in content if (found := attachment_of(block)) is not None]
+    """Return the ids of the attachments in a message."""
+    return [str(attachment_id) for block in content if (attachment_id := attachment_of(block)) is not None]
 
 
-def _of(attachment: Attachment, conversation: Conversation) -> Attachment:
+def _for_conversation(attachment: Attachment, conversation: Conversation) -> Attachment:
     if attachment.conversation_id in (None, conversation.id):
         return attachment
-    # Each conversation has its own, so that deleting one takes nothing from another.
+    # Each conversation has its own copy of the row, so that deleting one conversation does not affect another.
     return rows.again(attachment, conversation.id)
 
 
@@ -152,7 +161,7 @@ def _block(attachment: Attachment) -> Json:
 
 
 def _clean(filename: str, media: Media) -> str:
-    """Give a name without folders and control characters: it is shown, and never a path."""
+    """Return a name without folders and control characters. It is for display, and never used as a path."""
     base = filename.replace("\\", "/").rpartition("/")[2]
-    shown = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()
-    return shown[:MAX_FILENAME] or f"file.{media.media_type.partition('/')[2]}"
+    name = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()
+    return name[:MAX_FILENAME] or f"file.{media.media_type.partition('/')[2]}"

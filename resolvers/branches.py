@@ -1,4 +1,4 @@
-"""Branches: which one is shown, and going on with one elsewhere."""
+"""Branches: selecting the active one, and forking one into a new conversation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -17,8 +17,18 @@ from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import MAX_TITLE, ForkConversation, check_text
 from tertulia.resolvers.turns import find_message
 
-KEPT = ("status", "model", "options", "sequence", "stop_reason", "error", "prefix", "left_out", "context_tokens")
-MOMENTS = ("created_at", "started_at", "first_token_at", "finished_at")
+COPIED_FIELDS = (
+    "status",
+    "model",
+    "options",
+    "sequence",
+    "stop_reason",
+    "error",
+    "prefix",
+    "left_out",
+    "context_tokens",
+)
+TIMESTAMPS = ("created_at", "started_at", "first_token_at", "finished_at")
 
 
 async def select_branch(info: Info, message_id: MessageId) -> ConversationPayload:
@@ -54,76 +64,80 @@ async def fork_conversation(
     owner = info.context.viewer.user_id
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
-        message, conversation = await find_message(session, owner, input.message_id)
-        branch = [one.message for one in await messages.branch(session, message.id)]
-        written = await generations.of_messages(session, owner, [one.id for one in branch])
-        if any(one.status in UNFINISHED for one in written.values()):
+        end, conversation = await find_message(session, owner, input.message_id)
+        branch = [entry.message for entry in await messages.branch(session, end.id)]
+        generations_by_message = await generations.of_messages(session, owner, [message.id for message in branch])
+        if any(generation.status in UNFINISHED for generation in generations_by_message.values()):
             raise InvalidInput("messageId", "stands behind an answer that is still being written.")
         title = conversation.title if input.title is None else input.title
-        made = await _copy(session, conversation, title, branch, written)
-        await changes.record(session, owner, (ChangeKind.CREATED, made.id, None))
+        fork = await _copy(session, conversation, title, branch, generations_by_message)
+        await changes.record(session, owner, (ChangeKind.CREATED, fork.id, None))
     info.context.changed()
-    return ConversationPayload(made)
+    return ConversationPayload(fork)
 
 
 async def _copy(
     session: AsyncSession,
-    old: Conversation,
+    source: Conversation,
     title: str | None,
     branch: Sequence[Message],
-    written: Mapping[UUID, Generation],
+    generations_by_message: Mapping[UUID, Generation],
 ) -> Conversation:
     ids = {message.id: new_id() for message in branch}
-    made = Conversation(
-        owner_id=old.owner_id,
+    fork = Conversation(
+        owner_id=source.owner_id,
         title=title,
-        system_prompt=old.system_prompt,
-        model=old.model,
-        options=old.options,
-        tools=old.tools,
-        temporary=old.temporary,
+        system_prompt=source.system_prompt,
+        model=source.model,
+        options=source.options,
+        tools=source.tools,
+        temporary=source.temporary,
         active_leaf_id=ids[branch[-1].id],
     )
-    await insert(session, [made])
-    attached = await _attached_again(session, old, made.id, branch)
-    copied = [
+    await insert(session, [fork])
+    new_attachment_ids = await _copy_attachments(session, source, fork.id, branch)
+    copies = [
         Message(
-            id=ids[one.id],
-            conversation_id=made.id,
-            parent_id=ids[one.parent_id] if one.parent_id else None,
-            content=[_renamed(block, attached) for block in one.content],
-            **{name: getattr(one, name) for name in ("role", "depth", "created_at")},
+            id=ids[message.id],
+            conversation_id=fork.id,
+            parent_id=ids[message.parent_id] if message.parent_id else None,
+            content=[_with_new_attachment(block, new_attachment_ids) for block in message.content],
+            **{name: getattr(message, name) for name in ("role", "depth", "created_at")},
         )
-        for one in branch
+        for message in branch
     ]
-    await insert(session, copied)
-    if not made.temporary:
-        await search.add(session, *((old.owner_id, one.id, one.content) for one in copied))
-    if written:
-        copies = [_copied(written[one.id], made.id, ids[one.id]) for one in branch if one.id in written]
-        await insert(session, copies)
-    return made
+    await insert(session, copies)
+    if not fork.temporary:
+        await search.add(session, *((source.owner_id, message.id, message.content) for message in copies))
+    if generations_by_message:
+        generation_copies = [
+            _copy_generation(generations_by_message[message.id], fork.id, ids[message.id])
+            for message in branch
+            if message.id in generations_by_message
+        ]
+        await insert(session, generation_copies)
+    return fork
 
 
-async def _attached_again(
-    session: AsyncSession, old: Conversation, made_id: UUID, branch: Sequence[Message]
+async def _copy_attachments(
+    session: AsyncSession, source: Conversation, fork_id: UUID, branch: Sequence[Message]
 ) -> dict[UUID, UUID]:
-    """Give the new conversation attachments of its own, of the same bytes; gives the new ids by the old ones."""
-    shown = attachments_in(message.content for message in branch)
-    found = await attachments.get_many(session, old.owner_id, shown) if shown else {}
-    again = {id: attachments.again(one, made_id) for id, one in found.items()}
-    if again:
-        await insert(session, list(again.values()))
-    return {id: one.id for id, one in again.items()}
+    """Copy the rows of a branch's attachments into the fork; return the new ids by the old ones."""
+    attachment_ids = attachments_in(message.content for message in branch)
+    rows = await attachments.get_many(session, source.owner_id, attachment_ids) if attachment_ids else {}
+    copies = {id: attachments.again(row, fork_id) for id, row in rows.items()}
+    if copies:
+        await insert(session, list(copies.values()))
+    return {id: row.id for id, row in copies.items()}
 
 
-def _renamed(block: Json, attached: Mapping[UUID, UUID]) -> Json:
-    shown = attachment_of(block)
-    if shown is None or shown not in attached:
+def _with_new_attachment(block: Json, new_attachment_ids: Mapping[UUID, UUID]) -> Json:
+    attachment_id = attachment_of(block)
+    if attachment_id is None or attachment_id not in new_attachment_ids:
         return block
-    return {**block, "source": {**block["source"], "attachment_id": str(attached[shown])}}
+    return {**block, "source": {**block["source"], "attachment_id": str(new_attachment_ids[attachment_id])}}
 
 
-def _copied(generation: Generation, conversation_id: UUID, message_id: UUID) -> Generation:
-    same = {name: getattr(generation, name) for name in (*KEPT, *MOMENTS)}
-    return Generation(conversation_id=conversation_id, message_id=message_id, **same)
+def _copy_generation(generation: Generation, conversation_id: UUID, message_id: UUID) -> Generation:
+    values = {name: getattr(generation, name) for name in (*COPIED_FIELDS, *TIMESTAMPS)}
+    return Generation(conversation_id=conversation_id, message_id=message_id, **values)

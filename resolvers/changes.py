@@ -12,8 +12,8 @@ from tertulia.resolvers.arguments import ResumeChanges
 from tertulia.resolvers.context import Context, Info
 from tertulia.resolvers.errors import BadUserInput
 
-LOOK_AGAIN = 5.0
-"""Seconds after which one looks without a ring: a ring from another process may be lost."""
+POLL_SECONDS = 5.0
+"""Seconds after which changes are read without a notification: one from another process may be lost."""
 
 
 async def conversation_changes(info: Info, after: ResumeChanges = None) -> AsyncGenerator[ConversationChange]:
@@ -23,25 +23,25 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
     `after`.
     """
     context = info.context
-    seen = await _begin(context, after)
+    last_sequence = await _first_sequence(context, after)
     with context.services.subscriptions.one():
-        async with aclosing(_follow(context, seen)) as followed:
-            async for change in followed:
+        async with aclosing(_follow(context, last_sequence)) as changes:
+            async for change in changes:
                 yield change
 
 
-async def _follow(context: Context, seen: int) -> AsyncGenerator[ConversationChange]:
+async def _follow(context: Context, last_sequence: int) -> AsyncGenerator[ConversationChange]:
     while True:
-        # Listening comes before looking: what is changed in between rings.
+        # Listen before reading, so that a change in between sends a notification.
         notification = context.notifier.listen(context.viewer.user_id)
         try:
             async with context.read() as session:
-                found = await rows.changes_after(session, context.viewer.user_id, seen)
-            for change in found:
-                seen = change.sequence
+                new_changes = await rows.changes_after(session, context.viewer.user_id, last_sequence)
+            for change in new_changes:
+                last_sequence = change.sequence
                 yield change
-            if not found:
-                await asyncio.wait([notification], timeout=LOOK_AGAIN)
+            if not new_changes:
+                await asyncio.wait([notification], timeout=POLL_SECONDS)
         finally:
             context.notifier.leave(context.viewer.user_id, notification)
 
@@ -66,14 +66,15 @@ async def generation(info: Info, root: ConversationChange) -> Generation | None:
     return await info.context.loaders.generations.load(root.generation_id) if root.generation_id else None
 
 
-async def _begin(context: Context, after: str | None) -> int:
+async def _first_sequence(context: Context, after: str | None) -> int:
+    """Return the sequence after which to begin; raise BadUserInput if changes after it may be missing."""
     async with context.read() as session:
         newest = await rows.newest(session, context.viewer.user_id)
         oldest = await rows.oldest_kept(session, context.viewer.user_id)
     if after is None:
         return newest
-    known = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - 64 bits
-    if not known:
+    valid = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - 64 bits
+    if not valid:
         raise BadUserInput("after", "is not a cursor of these changes.")
     if int(after) + 1 < (oldest if oldest is not None else newest + 1):
         raise BadUserInput("after", "these changes are no longer kept; load the list, and follow without `after`.")

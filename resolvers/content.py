@@ -1,4 +1,4 @@
-"""What clients see of content: derived from the blocks as Claude gave them."""
+"""Content blocks as clients see them, derived from the blocks as Claude sent them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tertulia.tools.execution import JSON_RESULT
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a passage comes from."""
+    """The source of a passage."""
 
     cited_text: str
     source: str
@@ -23,7 +23,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """Words."""
+    """A text."""
 
     index: int
     text: str
@@ -32,7 +32,7 @@ class TextBlock:
 
 @dataclass(frozen=True, slots=True)
 class JsonBlock:
-    """JSON by a schema."""
+    """JSON that follows a schema."""
 
     index: int
     text: str
@@ -42,7 +42,7 @@ class JsonBlock:
 
 @dataclass(frozen=True, slots=True)
 class CompactionBlock:
-    """Claude's summary of all that stands before it."""
+    """Claude's summary of everything before it."""
 
     index: int
     summary: str | None
@@ -50,7 +50,7 @@ class CompactionBlock:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingBlock:
-    """Claude's thinking, as far as it is shown."""
+    """Claude's thinking, as far as the API returns it."""
 
     index: int
     text: str
@@ -70,7 +70,7 @@ class ToolUseBlock:
 
 @dataclass(frozen=True, slots=True)
 class ToolResultBlock:
-    """What a tool gave back."""
+    """The result of a tool call."""
 
     index: int
     tool_use_id: str
@@ -101,15 +101,15 @@ ContentBlock = (
 
 
 def show(blocks: Sequence[Json]) -> list[ContentBlock]:
-    """Show stored blocks; kinds that this version does not know are left out, their index kept."""
-    shown = (show_block(index, block) for index, block in enumerate(blocks))
-    return [block for block in shown if block is not None]
+    """Convert stored blocks. Kinds that this version does not support are omitted; the others keep their index."""
+    converted = (show_block(index, block) for index, block in enumerate(blocks))
+    return [block for block in converted if block is not None]
 
 
 def show_block(index: int, block: Json) -> ContentBlock | None:
-    """Show one stored block; one that lacks what its kind needs is left out like one of an unknown kind.
+    """Convert a stored block; return None if its kind is not supported or it lacks a field that its kind requires.
 
-    Earlier versions imported such blocks: one of them must not hide its whole conversation.
+    Earlier versions imported incomplete blocks, and one of them must not hide its whole conversation.
     """
     kind = str(block.get("type"))
     show_kind = _show_tool_result if kind.endswith("tool_result") else _KINDS.get(kind)
@@ -126,19 +126,19 @@ def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
 
 
 def _show_json(index: int, block: Json) -> JsonBlock:
-    mark: Json = block[JSON_MARK]
-    whole = mark.get("checked") and mark["problem"] is None
-    problem = mark.get("problem")
+    schema_result: Json = block[JSON_MARK]
+    is_valid = schema_result.get("checked") and schema_result["problem"] is None
+    problem = schema_result.get("problem")
     text = text_of(block["text"])
-    return JsonBlock(index, text, _value(text) if whole else None, None if problem is None else str(problem))
+    return JsonBlock(index, text, _value(text) if is_valid else None, None if problem is None else str(problem))
 
 
-def _value(text: str, otherwise: Any = None) -> Any:
-    """Return what stored text means as JSON, as it is shown; `otherwise` where an earlier version accepted more."""
+def _value(text: str, default: Any = None) -> Any:
+    """Parse stored JSON for clients; return `default` for text that only earlier versions accepted."""
     try:
         return exact_for_javascript(clean(loads(text)))
     except InvalidJson:
-        return otherwise
+        return default
 
 
 def _show_thinking(index: int, block: Json) -> ThinkingBlock:
@@ -146,7 +146,7 @@ def _show_thinking(index: int, block: Json) -> ThinkingBlock:
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
-    # It may be null where the call was cut off.
+    # The input may be null if the call was cut off.
     input = exact_for_javascript({} if block.get("input") is None else block["input"])
     partial = block.get("partial_json")
     return ToolUseBlock(
@@ -157,7 +157,7 @@ def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
     output = block.get("content")
     if block.get(JSON_RESULT) and isinstance(output, str):
-        # An import may bear the mark where it does not fit.
+        # Imported blocks may have the mark although their text is not JSON.
         output = _value(output, output)
     return ToolResultBlock(index, text_of(block["tool_use_id"]), output, bool(block.get("is_error")))
 
@@ -187,18 +187,18 @@ _KINDS: dict[str, Callable[[int, Json], ContentBlock | None]] = {
 
 
 def joined_text(blocks: Sequence[Json]) -> str:
-    """Join all text blocks."""
+    """Join the texts of all text blocks."""
     return "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")
 
 
 def citations_of(block: Json) -> list[Json]:
-    """Return a text block's citations, those left out that are none."""
-    found: Any = block.get("citations")
-    return [one for one in found if is_object(one)] if is_list(found) else []
+    """Return a text block's citations, without items that are not objects."""
+    citations: Any = block.get("citations")
+    return [citation for citation in citations if is_object(citation)] if is_list(citations) else []
 
 
 def text_of(value: object) -> str:
-    """Return what should be text as text: nothing for null, JSON for what an earlier version imported in its place."""
+    """Return a value as text: empty for null, JSON for other types, which earlier versions imported."""
     if value is None:
         return ""
     return value if isinstance(value, str) else dumps(value)
@@ -208,9 +208,9 @@ def _citation(citation: Json) -> Citation:
     start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
     end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
-    return Citation(text_of(citation.get("cited_text")), text_of(source), _place(start), _place(end))
+    return Citation(text_of(citation.get("cited_text")), text_of(source), _index(start), _index(end))
 
 
-def _place(value: object) -> int | None:
-    """Return an index; null where it is none, or larger than GraphQL's Int."""
+def _index(value: object) -> int | None:
+    """Return an index; None if it is not one, or exceeds GraphQL's Int."""
     return value if type(value) is int and 0 <= value < 2**31 else None

@@ -1,4 +1,4 @@
-"""What every resolver gets: who asks, and the parts of the server. No session, and nothing that remembers rows."""
+"""The context of resolvers: the viewer and the parts of the server. It has no session and caches no rows."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
 
 LOADED_AT_ONCE = 200
-"""Rows that a loader makes of one result: about 5 ms of work between two waits for the database."""
+"""The most rows that a loader reads at once: about 5 ms of work between two waits for the database."""
 Row = TypeVar("Row")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -41,7 +41,7 @@ class Viewer:
     Attributes:
         id: A text of 1 to 255 characters that identifies the user. It must never change: conversations belong to it.
         name: The name of the user, for people.
-        claims: Anything else that the application knows of the user. It is not stored.
+        claims: Any other data that the application has about the user. It is not stored.
     """
 
     id: str
@@ -70,7 +70,7 @@ class FieldContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the server that resolvers use; made once by `create_app`."""
+    """The parts of the server that resolvers use; created once by `create_app`."""
 
     database: Database
     log: EventLog
@@ -89,13 +89,12 @@ class Services:
 
 
 class Loaders:
-    """Loads rows of one viewer's: nothing can be loaded past its owner.
+    """Loads one viewer's rows; rows of other owners cannot be loaded.
 
-    They batch what one tick asks for and remember nothing: a socket lives long, and rows change under it.
+    Loaders batch the requests of one tick. They cache nothing, because rows change during the life of a socket.
     """
 
     def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:
-        """Make none yet: a socket needs few of them."""
         self._database = database
         self._owner = owner
 
@@ -136,12 +135,12 @@ class Loaders:
 
     @cached_property
     def context_tokens(self) -> DataLoader[UUID, int | None]:
-        """How much of the window is in use behind an answer, by its message's id."""
+        """The tokens of the context window that are in use after an answer, by its message's id."""
         return self._loader(messages.context_tokens)
 
     @cached_property
     def active_in(self) -> DataLoader[UUID, Generation | None]:
-        """By conversation: what runs in it, or waits first in its line."""
+        """The generation that runs in a conversation, or is queued first, by the conversation's id."""
         return self._loader(generations.active)
 
     def _loader(
@@ -149,8 +148,8 @@ class Loaders:
     ) -> DataLoader[UUID, Row | None]:
         async def load(ids: list[UUID]) -> list[Row | None]:
             async with self._database.read() as session:
-                found = await get_many(session, self._owner, list(set(ids)))
-            return [found.get(wanted) for wanted in ids]
+                rows = await get_many(session, self._owner, list(set(ids)))
+            return [rows.get(id) for id in ids]
 
         return DataLoader(load_fn=load, cache=False, max_batch_size=LOADED_AT_ONCE)
 
@@ -161,12 +160,12 @@ class Context(BaseContext):
     def __init__(
         self, services: Services, viewer: StoredViewer, address: str | None = None, root_path: str = ""
     ) -> None:
-        """Bind all to the viewer.
+        """Create a context for a viewer.
 
         Args:
             services: The parts of the server.
             viewer: The authenticated caller.
-            address: Where they ask from, for the audit log.
+            address: The client's network address, for the audit log.
             root_path: The prefix under which the server is mounted, such as `/ai`.
         """
         super().__init__()
@@ -176,7 +175,7 @@ class Context(BaseContext):
         self._root_path = root_path.rstrip("/")
         self.database = services.database
         self.read: Reading = services.database.read
-        """Opens a transaction that only reads; within a query, the one of its moment."""
+        """Opens a read-only transaction; within a query, that of its snapshot."""
         self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
         self.generation_manager = services.generation_manager
@@ -185,18 +184,18 @@ class Context(BaseContext):
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncGenerator["Context"]:
-        """Give the context of one query: whatever it reads was so at the same moment."""
-        async with self.database.moment() as moment:
-            made = copy(self)
-            made.read, made.loaders = moment.read, Loaders(moment, self.viewer.user_id)
-            yield made
+        """Open the context of one query, which reads everything from the same snapshot."""
+        async with self.database.moment() as snapshot:
+            context = copy(self)
+            context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
+            yield context
 
     def path(self, route: str) -> str:
-        """Return the path of a route as clients have it, with the prefix under which the server is mounted."""
+        """Return the path of a route for clients, with the prefix under which the server is mounted."""
         return self._root_path + route
 
     def changed(self) -> None:
-        """Wake who follows the viewer's conversations, in every process; after the commit."""
+        """Notify all followers of the viewer's conversations, in every process. Call it after the commit."""
         self.services.signals.send(CHANGED, self.viewer.user_id)
 
 
@@ -204,9 +203,9 @@ Info = StrawberryInfo[Context, Any]
 
 
 def as_uuid(text: str) -> UUID | None:
-    """Read an id as clients send it; None for what can be no id of ours."""
+    """Parse an id from a client; return None for text that cannot be an id of this server."""
     try:
-        found = UUID(text)
+        uuid = UUID(text)
     except ValueError:
         return None
-    return found if str(found) == text.lower() else None
+    return uuid if str(uuid) == text.lower() else None

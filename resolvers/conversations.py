@@ -1,4 +1,4 @@
-"""Conversations: reading, making, changing, deleting."""
+"""Conversations: reading, creating, changing and deleting them."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -51,15 +51,15 @@ class ContextWindow:
 
 @dataclass(frozen=True, slots=True)
 class DeletedConversation:
-    """What is gone."""
+    """The deleted conversation."""
 
     deleted_id: str
 
 
 async def conversation(info: Info, id: ConversationId) -> Conversation | None:
     """The viewer's conversation of that id; null where there is none."""
-    wanted = as_uuid(id)
-    return await info.context.loaders.conversations.load(wanted) if wanted else None
+    conversation_id = as_uuid(id)
+    return await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
 
 
 async def conversations(
@@ -111,10 +111,10 @@ async def model(info: Info, root: Conversation | Generation) -> Model:
 
 async def context(info: Info, root: Conversation) -> ContextWindow:
     """How full the model's window is on the active branch."""
-    known = await info.context.models.get(root.model)
+    model = await info.context.models.get(root.model)
     leaf = root.active_leaf_id
-    used = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
-    return ContextWindow(used or 0, known.max_input_tokens, known.compacts)
+    used_tokens = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
+    return ContextWindow(used_tokens or 0, model.max_input_tokens, model.compacts)
 
 
 def usage(root: Conversation) -> UsageSum:
@@ -136,13 +136,13 @@ async def create_conversation(
     await check_tools(info.context, input.tools)
     values["tools"] = tools_stored(input.tools)
     await info.context.services.limits.check_send(info.context.viewer.user_id)
-    made = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
+    conversation = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
-        await leases.lock_owner(session, made.owner_id)
-        await insert(session, [made])
-        await changes.record(session, made.owner_id, (ChangeKind.CREATED, made.id, None))
+        await leases.lock_owner(session, conversation.owner_id)
+        await insert(session, [conversation])
+        await changes.record(session, conversation.owner_id, (ChangeKind.CREATED, conversation.id, None))
     info.context.changed()
-    return ConversationPayload(made)
+    return ConversationPayload(conversation)
 
 
 async def update_conversation(
@@ -154,30 +154,30 @@ async def update_conversation(
       that there are not here.
     - `NotFound`: there is no such conversation.
     """
-    wanted = as_uuid(input.id)
-    given = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
+    conversation_id = as_uuid(input.id)
+    changed_fields = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
     for key in ("model", "archived", "pinned"):
-        if key in given and given[key] is None:
+        if key in changed_fields and changed_fields[key] is None:
             raise InvalidInput(key, "cannot be null.")
-    values = await checked(info, given)
+    values = await checked(info, changed_fields)
     if "options" in values:
-        found = await info.context.loaders.conversations.load(wanted) if wanted else None
-        model_id = values.get("model") or (found.model if found else info.context.models.default_id)
+        current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
+        model_id = values.get("model") or (current.model if current else info.context.models.default_id)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
     if "tools" in values:
         await check_tools(info.context, values["tools"])
         values["tools"] = tools_stored(values["tools"])
     async with info.context.database.write() as session:
         owner = info.context.viewer.user_id
-        if wanted and values:
+        if conversation_id and values:
             await leases.lock_owner(session, owner)
-            if await rows.change(session, owner, wanted, values):
-                await changes.record(session, owner, (ChangeKind.UPDATED, wanted, None))
-        changed = await rows.get(session, owner, wanted) if wanted else None
-    if changed is None:
+            if await rows.change(session, owner, conversation_id, values):
+                await changes.record(session, owner, (ChangeKind.UPDATED, conversation_id, None))
+        updated = await rows.get(session, owner, conversation_id) if conversation_id else None
+    if updated is None:
         raise NotFound(input.id, "conversation")
     info.context.changed()
-    return ConversationPayload(changed)
+    return ConversationPayload(updated)
 
 
 async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversation:
@@ -187,34 +187,34 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
 
     - `NotFound`: there is no such conversation, or not any more.
     """
-    wanted = as_uuid(id)
-    if wanted is None or await info.context.loaders.conversations.load(wanted) is None:
+    conversation_id = as_uuid(id)
+    if conversation_id is None or await info.context.loaders.conversations.load(conversation_id) is None:
         raise NotFound(id, "conversation")
     owner = info.context.viewer.user_id
     async with info.context.read() as session:
-        found = await generations.unfinished(session, owner, [wanted])
-    # The last one first: who waits in line must not begin when the one in front is stopped.
-    for generation in reversed(found.get(wanted, [])):
+        unfinished = await generations.unfinished(session, owner, [conversation_id])
+    # The last one first: a queued generation must not start when the one before it is stopped.
+    for generation in reversed(unfinished.get(conversation_id, [])):
         await info.context.generation_manager.stop(generation.id)
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
-        left = await generations.unfinished(session, owner, [wanted])
-        removed = await remove_part(session, owner, wanted)
+        started_meanwhile = await generations.unfinished(session, owner, [conversation_id])
+        removed = await remove_part(session, owner, conversation_id)
         if removed is None:
             raise NotFound(id, "conversation")
-        told = {"conversation": str(wanted)}
-        await accounts.audit(session, Action.CONVERSATION_DELETED, owner, info.context.address, **told)
+        details = {"conversation": str(conversation_id)}
+        await accounts.audit(session, Action.CONVERSATION_DELETED, owner, info.context.address, **details)
     info.context.changed()
-    for unfinished in left.get(wanted, []):
-        # Started while we were deleting: its row is gone, so there is nothing left to save.
-        await info.context.generation_manager.stop(unfinished.id)
+    for generation in started_meanwhile.get(conversation_id, []):
+        # It started during the deletion. Its row is deleted, so there is nothing to save.
+        await info.context.generation_manager.stop(generation.id)
     services = info.context.services
-    await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, wanted)
-    return DeletedConversation(str(wanted))
+    await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, conversation_id)
+    return DeletedConversation(str(conversation_id))
 
 
 async def checked(info: Info, values: dict[str, Any]) -> dict[str, Any]:
-    """Give the values of a conversation back, or raise InvalidInput for the first that cannot be taken."""
+    """Return the values of a conversation; raise InvalidInput for the first that is not accepted."""
     for key, field, limit in (
         ("title", "title", MAX_TITLE),
         ("system_prompt", "systemPrompt", MAX_SYSTEM_PROMPT),

@@ -1,4 +1,4 @@
-"""searchMessages: what is found, and the passage that shows it."""
+"""searchMessages: the matches, and an excerpt of each."""
 
 import asyncio
 from collections import Counter
@@ -18,16 +18,16 @@ from tertulia.resolvers.errors import BadUserInput
 MAX_QUERY = 1000
 MAX_TERMS = 32
 PASSAGE = 240
-"""Characters of an excerpt, about."""
+"""Approximate length of an excerpt, in characters."""
 LOOKED_THROUGH = 50_000
-"""Characters of a message that are looked through for its excerpt."""
+"""Characters of a message that are searched for its excerpt."""
 ALL_LOOKED_THROUGH = 300_000
-"""Characters of all messages of a page. The excerpts of those that are left begin where their messages do."""
+"""Characters of all messages of a page that are searched. Excerpts of the remaining messages are their beginnings."""
 _ONE_LINE = str.maketrans("\n\r\t", "   ")
 
 
 class Span(NamedTuple):
-    """Where a term stands: from and to, in characters, and the term's number."""
+    """An occurrence of a term: its first character, the first one after it, and the term's number."""
 
     start: int
     end: int
@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextRange:
-    """A stretch of a text, in UTF-16 code units; `end` is the first behind it."""
+    """A range of a text, in UTF-16 code units; `end` is exclusive."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class TextRange:
 
 @dataclass(frozen=True, slots=True)
 class MessageSearchEdge:
-    """A message that was found."""
+    """A message that matches."""
 
     cursor: str
     node: Message
@@ -55,7 +55,7 @@ class MessageSearchEdge:
 
 @dataclass(frozen=True, slots=True)
 class MessageSearchConnection:
-    """A page of what was found."""
+    """A page of matches."""
 
     edges: list[MessageSearchEdge]
     page_info: PageInfo
@@ -77,86 +77,93 @@ async def search_messages(
 
     It fails with the code BAD_USER_INPUT where the query holds no word, or is too long.
     """
-    wanted = _terms(query)
+    search_terms = _terms(query)
     page = Page(first, after, last, before)
     async with info.context.read() as session:
-        rows = await search.find(session, info.context.viewer.user_id, wanted, page)
-    found = connect(rows, page, lambda row: search.cursor(*row))
-    return MessageSearchConnection(await asyncio.to_thread(_edges, found.edges, wanted), found.page_info)
+        rows = await search.find(session, info.context.viewer.user_id, search_terms, page)
+    page_of_rows = connect(rows, page, lambda row: search.cursor(*row))
+    return MessageSearchConnection(
+        await asyncio.to_thread(_edges, page_of_rows.edges, search_terms), page_of_rows.page_info
+    )
 
 
 def _terms(query: str) -> list[Term]:
     if len(query) > MAX_QUERY:
         raise BadUserInput("query", f"takes at most {MAX_QUERY:,} characters, not {len(query):,}")
-    wanted = terms(query)
-    if not wanted:
+    search_terms = terms(query)
+    if not search_terms:
         raise BadUserInput("query", "must hold a word")
-    if len(wanted) > MAX_TERMS:
-        raise BadUserInput("query", f"takes at most {MAX_TERMS} words and phrases, not {len(wanted)}")
-    return wanted
+    if len(search_terms) > MAX_TERMS:
+        raise BadUserInput("query", f"takes at most {MAX_TERMS} words and phrases, not {len(search_terms)}")
+    return search_terms
 
 
-def _edges(found: Sequence[Edge[tuple[Message, float]]], wanted: Sequence[Term]) -> list[MessageSearchEdge]:
-    """Make the edges of a page. In a thread, because it takes a microsecond for each word of each message."""
-    left = ALL_LOOKED_THROUGH
+def _edges(rows: Sequence[Edge[tuple[Message, float]]], search_terms: Sequence[Term]) -> list[MessageSearchEdge]:
+    """Return the edges of a page. Runs in a thread: it takes a microsecond for each word of each message."""
+    remaining = ALL_LOOKED_THROUGH
     edges: list[MessageSearchEdge] = []
-    for edge in found:
+    for edge in rows:
         message, score = edge.node
         text = " ".join(block["text"] for block in message.content if block.get("type") == "text")
-        looked_through = min(len(text), LOOKED_THROUGH, left)
-        left -= looked_through
-        excerpt, highlights = passage(text, wanted, looked_through)
+        looked_through = min(len(text), LOOKED_THROUGH, remaining)
+        remaining -= looked_through
+        excerpt, highlights = passage(text, search_terms, looked_through)
         edges.append(MessageSearchEdge(edge.cursor, message, excerpt, highlights, score))
     return edges
 
 
-def passage(text: str, wanted: Sequence[Term], looked_through: int = LOOKED_THROUGH) -> tuple[str, list[TextRange]]:
+def passage(
+    text: str, search_terms: Sequence[Term], looked_through: int = LOOKED_THROUGH
+) -> tuple[str, list[TextRange]]:
     """Return the part of a text's beginning that holds most of the terms, and their positions in it."""
-    spans = _spans(text[:looked_through], wanted)
+    spans = _spans(text[:looked_through], search_terms)
     start, end = _window(text, spans)
-    before, behind = "…" * (start > 0), "…" * (end < len(text))
-    excerpt = before + text[start:end].translate(_ONE_LINE) + behind
-    inside = [(left - start + len(before), right - start + len(before)) for left, right, _ in spans]
-    shown = [(left, right) for left, right in inside if left >= len(before) and right <= len(before) + end - start]
-    return excerpt, [TextRange(utf16_length(excerpt[:left]), utf16_length(excerpt[:right])) for left, right in shown]
+    prefix, suffix = "…" * (start > 0), "…" * (end < len(text))
+    excerpt = prefix + text[start:end].translate(_ONE_LINE) + suffix
+    ranges = [(span.start - start + len(prefix), span.end - start + len(prefix)) for span in spans]
+    visible = [(low, high) for low, high in ranges if low >= len(prefix) and high <= len(prefix) + end - start]
+    return excerpt, [TextRange(utf16_length(excerpt[:low]), utf16_length(excerpt[:high])) for low, high in visible]
 
 
-def _spans(text: str, wanted: Sequence[Term]) -> list[Span]:
-    """Give where the terms stand, in order; of those that overlap, the first and longest."""
-    found = list(words(text))
-    spans = [Span(found[match.begin].start, found[match.end - 1].end, match.term) for match in matches(found, wanted)]
+def _spans(text: str, search_terms: Sequence[Term]) -> list[Span]:
+    """Return the occurrences of the terms, in order; of those that overlap, the first and longest."""
+    text_words = list(words(text))
+    spans = [
+        Span(text_words[match.begin].start, text_words[match.end - 1].end, match.term)
+        for match in matches(text_words, search_terms)
+    ]
     spans.sort(key=lambda span: (span.start, -span.end, span.term))
-    kept: list[Span] = []
+    disjoint: list[Span] = []
     for span in spans:
-        if not kept or span.start >= kept[-1].end:
-            kept.append(span)
-    return kept
+        if not disjoint or span.start >= disjoint[-1].end:
+            disjoint.append(span)
+    return disjoint
 
 
 def _window(text: str, spans: Sequence[Span]) -> tuple[int, int]:
-    """Choose what is shown: most different terms, then most of them, then the earliest; cut between words."""
-    best, chosen = (0, 0), (0, 0)
-    inside = Counter[int]()
-    behind = 0
-    for place, (start, _, number) in enumerate(spans):
-        while behind < len(spans) and spans[behind].end <= start + PASSAGE:
-            inside[spans[behind].term] += 1
-            behind += 1
-        worth = (len(inside), behind - place)
-        if worth > best:
-            best, chosen = worth, (start, spans[behind - 1].end)
-        if behind > place:
-            inside[number] -= 1
-            if not inside[number]:
-                del inside[number]
+    """Choose an excerpt: most different terms, then most occurrences, then the earliest; cut between words."""
+    best_score, extent = (0, 0), (0, 0)
+    term_counts = Counter[int]()
+    past_last = 0
+    for first, (start, _, number) in enumerate(spans):
+        while past_last < len(spans) and spans[past_last].end <= start + PASSAGE:
+            term_counts[spans[past_last].term] += 1
+            past_last += 1
+        score = (len(term_counts), past_last - first)
+        if score > best_score:
+            best_score, extent = score, (start, spans[past_last - 1].end)
+        if past_last > first:
+            term_counts[number] -= 1
+            if not term_counts[number]:
+                del term_counts[number]
         else:
-            behind = place + 1  # one that is longer than a passage
-    spare = max(PASSAGE - (chosen[1] - chosen[0]), 0)
-    start, end = max(chosen[0] - spare // 2, 0), min(chosen[1] + spare // 2, len(text))
+            past_last = first + 1  # this span is longer than an excerpt
+    spare = max(PASSAGE - (extent[1] - extent[0]), 0)
+    start, end = max(extent[0] - spare // 2, 0), min(extent[1] + spare // 2, len(text))
     if start:
-        gap = text.find(" ", start, chosen[0])
+        gap = text.find(" ", start, extent[0])
         start = gap + 1 if gap >= 0 else start
     if end < len(text):
-        gap = text.rfind(" ", chosen[1], end)
+        gap = text.rfind(" ", extent[1], end)
         end = gap if gap >= 0 else end
     return start, end
