@@ -1,4 +1,4 @@
-"""What clients read of arguments: those of the same kind are declared once, and say their limits and defaults."""
+"""Annotated types of arguments that several fields share, with their GraphQL descriptions."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,7 +9,7 @@ from strawberry.types.arguments import StrawberryArgumentAnnotation
 
 
 def argument(description: str) -> StrawberryArgumentAnnotation:
-    """Say what an argument means, as metadata of its type."""
+    """Return the description of an argument, as metadata of its type."""
     return strawberry.argument(description=description)
 
 

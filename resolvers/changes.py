@@ -73,7 +73,7 @@ async def _first_sequence(context: Context, after: str | None) -> int:
         oldest = await rows.oldest_kept(session, context.viewer.user_id)
     if after is None:
         return newest
-    valid = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - 64 bits
+    valid = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - int64
     if not valid:
         raise BadUserInput("after", "is not a cursor of these changes.")
     if int(after) + 1 < (oldest if oldest is not None else newest + 1):

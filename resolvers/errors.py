@@ -1,4 +1,4 @@
-"""What a caller can cause and handle: raised here, shown by the schema as members of the result unions."""
+"""Errors that callers can cause and handle. The schema returns them as members of the result unions."""
 
 from datetime import datetime
 
@@ -11,7 +11,6 @@ class ExpectedError(Exception):
     """An error that is part of the API; `message` is for people."""
 
     def __init__(self, message: str) -> None:
-        """Take the sentence that is shown."""
         super().__init__(message)
         self.message = message
 
@@ -25,13 +24,12 @@ class InvalidInput(ExpectedError):
     """
 
     def __init__(self, field: str, message: str) -> None:
-        """Name the field and say what it takes."""
         super().__init__(f"{field}: {message}")
         self.field = field
 
 
 class NotFound(ExpectedError):
-    """No such object exists, or it belongs to another viewer: the two cannot be told apart.
+    """No such object exists, or it belongs to another viewer; callers cannot distinguish the two.
 
     Attributes:
         id: The id, as the caller passed it.
@@ -39,7 +37,6 @@ class NotFound(ExpectedError):
     """
 
     def __init__(self, id: str, kind: str = "object") -> None:
-        """Say which id of what kind was asked for."""
         super().__init__(f"There is no {kind} with this id.")
         self.id = id
 
@@ -53,7 +50,6 @@ class ConversationBusy(ExpectedError):
     """
 
     def __init__(self, generation: Generation, message: str = "The conversation is being answered already.") -> None:
-        """Carry the generation to attach to."""
         super().__init__(message)
         self.generation = generation
 
@@ -67,19 +63,17 @@ class BudgetExceeded(ExpectedError):
     """
 
     def __init__(self, resets_at: datetime, message: str) -> None:
-        """Accept when there is more, and which budget is spent."""
         super().__init__(message)
         self.resets_at = resets_at
 
 
 class BadUserInput(ExpectedError):
-    """An argument that cannot be taken where there is no union to say so: a GraphQL error with BAD_USER_INPUT."""
+    """An argument is not accepted, in a field without a result union: a GraphQL error with BAD_USER_INPUT."""
 
     def __init__(self, argument: str, message: str) -> None:
-        """Name the argument and say what it takes."""
         super().__init__(f"{argument}: {message}")
         self.argument = argument
 
 
 EXPECTED_ERRORS = (ExpectedError, RateLimited, PageError)
-"""All errors that a client causes and whose message is shown to it."""
+"""All errors that clients cause. Their messages are sent to the client."""

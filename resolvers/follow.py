@@ -1,4 +1,4 @@
-"""Following an answer: the subscription and its list, from memory while the log lives, from the row afterwards."""
+"""Following an answer: the subscription and list of its events, from the log while it is kept, then from the row."""
 
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -41,21 +41,21 @@ from tertulia.streams.events import (
 from tertulia.streams.stream import Follower, Stream
 
 RESTART_SECONDS = 5.0
-"""For how long a database that is away is asked again where an answer is to be followed: as long as a restart takes."""
+"""For how long reads of an unavailable database are retried when a client begins to follow: the time of a restart."""
 NOT_FOUND = "there is no generation with this id."
 DELETED = "the conversation was deleted."
 
 
 @dataclass(slots=True)
 class MessageSnapshot(GenerationEvent):
-    """All that is written up to `sequence`."""
+    """The message as written up to `sequence`."""
 
     message: Message
     reason: SnapshotReason | None = None
 
 
 Push = Callable[[GenerationEvent], bool]
-"""Called with an event where it is appended; returns whether it took the event."""
+"""Called with each event as it is appended; returns whether it delivered the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class EventStream:
         return self.follow()
 
     def follow(self, push: Push | None = None) -> AsyncGenerator[GenerationEvent]:
-        """Yield the events that `push` does not take, as `follow_after` does."""
+        """Yield the events that `push` does not deliver, as `follow_after` does."""
         return follow_after(self.context, self.generation_id, self.after, push)
 
 
@@ -91,20 +91,20 @@ def generation_events(info: Info, generation_id: GenerationId, after: Resume = N
 async def follow_after(
     context: Context, generation_id: str, after: int | None, push: Push | None = None
 ) -> AsyncGenerator[GenerationEvent]:
-    """Follow an answer of the viewer's, in one of the places that the server has for followers.
+    """Follow one of the viewer's answers, within the server's limit on subscriptions.
 
     Args:
-        context: That of the viewer.
+        context: The viewer's context.
         generation_id: The answer.
-        after: The number of the last event that is known; None to begin with a snapshot.
-        push: Called with each event where it is appended. An event that it takes is not yielded.
+        after: The sequence of the last event that the client has; None to begin with a snapshot.
+        push: Called with each event as it is appended. Events that it delivers are not yielded.
 
     Raises:
         BadUserInput: The viewer has no such answer.
         GraphQLError: The server follows as many answers as it can.
     """
     rows = _Rows(
-        *await retry_while_unavailable(context.database, lambda: _mine(context, generation_id), RESTART_SECONDS)
+        *await retry_while_unavailable(context.database, lambda: _owned(context, generation_id), RESTART_SECONDS)
     )
     with context.services.subscriptions.one(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
@@ -114,7 +114,7 @@ async def follow_after(
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """A generation and its answer, as they were read together."""
+    """A generation and its answer, read together."""
 
     generation: Generation
     message: Message
@@ -127,13 +127,13 @@ class _Rows:
             case status if status in UNFINISHED:
                 return RowState(self.generation.sequence)
             case _:
-                # An answer that ended before its first event has a terminal one nevertheless.
+                # An answer that ended before its first event still has a terminal event.
                 return RowState(max(self.generation.sequence, 1), Phase.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """How a stream goes on: what comes before the events of the log after `after`, and the log, where there is one."""
+    """The beginning of a stream: events to send first; then the events of `log`, if any, after `after`."""
 
     events: list[GenerationEvent]
     after: int
@@ -145,7 +145,7 @@ class _Beginning:
 
 
 async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[GenerationEvent]:
-    """Yield a snapshot, then all events after it, to the end."""
+    """Yield a snapshot, then all events after it until the terminal event."""
     rows = await _read(context, generation_id)
     async with aclosing(_follow(context, rows, None)) as followed:
         async for event in followed:
@@ -158,12 +158,12 @@ async def _follow(
     generation = rows.generation
     follower = Follower(0 if after is None else after, push)
     with _traced(generation, follower) as span:
-        # Not for longer: what a generator attaches its reader would have too.
+        # Only here: a span that a generator keeps attached would also be current in its consumer.
         with trace.use_span(span, **QUIET):
             beginning = await _begin(context, rows, after)
-        how = _how(beginning.events)
-        span.set_attribute("tertulia.follow.how", how)
-        context.services.watch.followed(how)
+        mode = _mode(beginning.events)
+        span.set_attribute("tertulia.follow.how", mode)
+        context.services.watch.followed(mode)
         for event in beginning.events:
             follower.after = event.sequence
             yield event
@@ -171,8 +171,8 @@ async def _follow(
         while not ended:
             async with aclosing(context.log.follow(generation.id, follower)) as batches:
                 async for batch in batches:
-                    # Silence: another process may have ended it without a word, or the log cannot be reached.
-                    for event in batch or await _news(context, generation.id, follower.after):
+                    # An empty batch: another process may have ended the answer, or the log cannot be reached.
+                    for event in batch or await _new_events(context, generation.id, follower.after):
                         follower.after = event.sequence
                         yield event
                         ended = isinstance(event, TerminalEvent)
@@ -182,7 +182,7 @@ async def _follow(
 
 @contextmanager
 def _traced(generation: Generation, follower: Follower) -> Generator[trace.Span]:
-    """Open the span of one who follows, from the first event to the last, or until they leave."""
+    """Open the span of a follower, which ends with the last event or when the client disconnects."""
     ids: dict[str, str | int] = {
         "gen_ai.conversation.id": str(generation.conversation_id),
         "tertulia.generation.id": str(generation.id),
@@ -196,7 +196,7 @@ def _traced(generation: Generation, follower: Follower) -> Generator[trace.Span]
         span.end()
 
 
-def _how(beginning: Sequence[GenerationEvent]) -> str:
+def _mode(beginning: Sequence[GenerationEvent]) -> str:
     first = beginning[0] if beginning else None
     if not isinstance(first, MessageSnapshot):
         return "resumed"
@@ -205,45 +205,45 @@ def _how(beginning: Sequence[GenerationEvent]) -> str:
 
 async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bool = False) -> _Beginning:
     """Read the log, plan the replay, and build what comes before the events of the log."""
-    written = await context.log.read(rows.generation.id)
-    newest = written.newest if written else None
-    if written is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
-        # To learn that the log cannot be read may take seconds; and an end, or a wait, is in the row before the log.
+    stream = await context.log.read(rows.generation.id)
+    newest = stream.newest if stream else None
+    if stream is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
+        # The read of the log may have taken seconds, and an end or a wait is written to the row before the log.
         rows = await _read(context, rows.generation.id)
-    log = LogState(written.shown, written.over) if written else None
-    replay = plan_replay(after, log, rows.state, waited=waited)
+    log_state = LogState(stream.shown, stream.over) if stream else None
+    replay = plan_replay(after, log_state, rows.state, waited=waited)
     message = rows.message
-    if replay.snapshot is Source.LOG and written:
-        # Nothing was awaited since the log was looked at: its number and its text belong together.
-        message = message.model_copy(update={"content": fold(written.behind(0))})
-    found: list[GenerationEvent] = []
+    if replay.snapshot is Source.LOG and stream:
+        # Nothing was awaited since the log was read, so its sequence and its text belong together.
+        message = message.model_copy(update={"content": fold(stream.behind(0))})
+    events: list[GenerationEvent] = []
     if replay.snapshot is not None:
-        found.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
+        events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        # An event has the same content whenever it is sent: the row knows only the calls that still wait.
-        sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
-        found.append(newest if newest is not None and sent else await _last_event(context, rows))
-    return _Beginning(found, found[-1].sequence if found else replay.after, written)
+        # An event must have the same content each time it is sent, and the row has only the calls still waiting.
+        was_sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
+        events.append(newest if newest is not None and was_sent else await _last_event(context, rows))
+    return _Beginning(events, events[-1].sequence if events else replay.after, stream)
 
 
-async def _news(context: Context, generation_id: UUID, seen: int) -> list[GenerationEvent]:
-    """Return what the row, or the log of a process that has taken over, has after what was seen."""
+async def _new_events(context: Context, generation_id: UUID, last_sequence: int) -> list[GenerationEvent]:
+    """Return the events after a sequence from the row, or from the log of a process that has taken over."""
     try:
         rows = await _read(context, generation_id)
     except AWAY:
-        # Whoever writes the answer goes on without the database, and so do those who follow it.
+        # The generation continues without the database, and so do its followers.
         return []
-    if plan_replay(seen, LogState(seen), rows.state, waited=True) == Replay(seen):
+    if plan_replay(last_sequence, LogState(last_sequence), rows.state, waited=True) == Replay(last_sequence):
         return []
-    found = await _begin(context, rows, seen, waited=True)
-    return found.events or (found.log.behind(seen) if found.log else [])
+    beginning = await _begin(context, rows, last_sequence, waited=True)
+    return beginning.events or (beginning.log.behind(last_sequence) if beginning.log else [])
 
 
 async def _read(context: Context, generation_id: UUID) -> _Rows:
-    found = await context.loaders.with_answers.load(generation_id)
-    if found is None:
+    generation_and_answer = await context.loaders.with_answers.load(generation_id)
+    if generation_and_answer is None:
         raise BadUserInput("generationId", DELETED)
-    return _Rows(*found)
+    return _Rows(*generation_and_answer)
 
 
 async def events(
@@ -294,38 +294,41 @@ def _sequence(argument: str, cursor: str | None) -> int | None:
 async def _event_page(
     context: Context, root: Generation, page: Page, after: int, before: int | None
 ) -> Connection[GenerationEvent]:
-    found = await _begin(context, await _read(context, root.id), after, waited=True)
-    listed = [*found.events, *(found.log.each(found.after) if found.log and not found.ended else ())]
+    beginning = await _begin(context, await _read(context, root.id), after, waited=True)
+    page_events = [
+        *beginning.events,
+        *(beginning.log.each(beginning.after) if beginning.log and not beginning.ended else ()),
+    ]
     if before is not None:
-        # A snapshot replaces the events before its number, so it answers for those before a lower number too.
-        listed = [event for event in listed if event.sequence < before or isinstance(event, MessageSnapshot)]
-    return connect(listed[::-1] if page.backward else listed, page, lambda event: str(event.sequence))
+        # A snapshot replaces all events up to its sequence, so it also stands for those before a lower one.
+        page_events = [event for event in page_events if event.sequence < before or isinstance(event, MessageSnapshot)]
+    return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 
 
-async def _mine(context: Context, generation_id: str) -> tuple[Generation, Message]:
-    wanted = as_uuid(generation_id)
-    found = await context.loaders.with_answers.load(wanted) if wanted else None
-    if found is None:
+async def _owned(context: Context, generation_id: str) -> tuple[Generation, Message]:
+    uuid = as_uuid(generation_id)
+    generation_and_answer = await context.loaders.with_answers.load(uuid) if uuid else None
+    if generation_and_answer is None:
         raise BadUserInput("generationId", NOT_FOUND)
-    return found
+    return generation_and_answer
 
 
 async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
-    """Return the event that the row of an answer has, which has ended or waits for the client."""
+    """Return the last event of an answer that has ended or waits for the client, from its row."""
     generation, sequence = rows.generation, rows.state.sequence
     if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
         async with context.read() as session:
             calls = await tool_calls.of_generation(session, generation.id)
-        waits = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
-        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waits}
-        approvals = [index for index, block in uses.items() if waits[block["id"]].asks_first]
+        waiting = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
+        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waiting}
+        approvals = [index for index, block in uses.items() if waiting[block["id"]].asks_first]
         return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
     return terminal_event(generation.id, sequence, generation.status, generation.error)
 
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     """The generation as it is now."""
-    found = await info.context.loaders.generations.load(root.generation_id)
-    if found is None:
+    generation = await info.context.loaders.generations.load(root.generation_id)
+    if generation is None:
         raise BadUserInput("generationId", DELETED)
-    return found
+    return generation

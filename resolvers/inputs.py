@@ -1,4 +1,4 @@
-"""What mutations take, as Python values; the schema gives them their GraphQL names."""
+"""The inputs of mutations as Python classes; the schema assigns their GraphQL names."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -228,16 +228,16 @@ class ConversationFilter:
 
 
 def check_text(field: str, text: str, limit: int) -> str:
-    """Give the text back, or raise InvalidInput where it cannot be stored or sent."""
+    """Return the text; raise InvalidInput if it cannot be stored or sent."""
     if len(text) > limit:
         raise InvalidInput(field, f"takes at most {limit:,} characters, not {len(text):,}.")
     if "\0" in text:
         raise InvalidInput(field, "cannot hold the character U+0000.")
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidInput(field, "holds half of a surrogate pair, which is no character.")
     return text
 
 
 def blank(field: str) -> InvalidInput:
-    """Make the error of a message that says nothing: Claude takes none."""
+    """Return the error of a blank message, which Claude's API does not accept."""
     return InvalidInput(field, "must not be empty or blank.")

@@ -1,4 +1,4 @@
-"""Messages and generations: what hangs on them."""
+"""The fields of messages and generations."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,10 @@ def text(root: Message) -> str:
 
 async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
     """What of earlier messages Claude was not shown when it wrote this one, and why; empty until it has ended."""
-    found = await info.context.loaders.generation_of.load(root.id)
-    return [] if found is None else [LeftOut(Reason(reason), count) for reason, count in found.left_out.items()]
+    generation = await info.context.loaders.generation_of.load(root.id)
+    return (
+        [] if generation is None else [LeftOut(Reason(reason), count) for reason, count in generation.left_out.items()]
+    )
 
 
 def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:

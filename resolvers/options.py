@@ -1,4 +1,4 @@
-"""The options of an answer: checked against what the model takes, and kept with the generation."""
+"""The options of an answer: checked against what the model supports, and stored with the generation."""
 
 from dataclasses import asdict
 
@@ -13,13 +13,13 @@ from tertulia.tools.json_schema import SchemaKind, schema_problem
 
 
 async def check_options(context: Context, options: GenerationOptions | None) -> None:
-    """Raise InvalidInput for a model that may not be used, and for what no model takes."""
+    """Raise InvalidInput for a model that may not be used, and for options that no model supports."""
     if options is None:
         return
     if options.model is not None:
         await check_model(context, "options.model", options.model)
     else:
-        # What `check_for_model` reads is fetched now: it stands inside a transaction.
+        # Fetch the models now: `check_for_model` runs inside a transaction and reads only cached ones.
         await context.models.list()
     if options.max_tokens is not None and options.max_tokens < 1:
         raise InvalidInput("options.maxTokens", f"takes 1 or more, not {options.max_tokens}.")
@@ -32,13 +32,15 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
 
 
 def check_for_model(options: Json, model: Model) -> None:
-    """Raise InvalidInput for what this model does not take of stored options, as far as the Models API says it."""
-    most, asked = model.max_output_tokens, options.get("max_tokens")
-    if asked is not None and most is not None and asked > most:
-        raise InvalidInput("options.maxTokens", f"takes 1 to {most} with {model.id}.")
+    """Raise InvalidInput for stored options that the model, by the Models API, does not support."""
+    max_output_tokens, max_tokens = model.max_output_tokens, options.get("max_tokens")
+    if max_tokens is not None and max_output_tokens is not None and max_tokens > max_output_tokens:
+        raise InvalidInput("options.maxTokens", f"takes 1 to {max_output_tokens} with {model.id}.")
     if options.get("effort") is not None and model.efforts is not None and options["effort"] not in model.efforts:
-        takes = ", ".join(sorted(model.efforts)).upper()
-        raise InvalidInput("options.effort", f"takes {takes} with {model.id}." if takes else f"{model.id} takes none.")
+        efforts = ", ".join(sorted(model.efforts)).upper()
+        raise InvalidInput(
+            "options.effort", f"takes {efforts} with {model.id}." if efforts else f"{model.id} takes none."
+        )
     if options.get("output_schema") is not None and model.structured is False:
         raise InvalidInput("options.outputSchema", f"{model.id} takes none.")
     if options.get("thinking") is not None and model.thinking is not None:
@@ -46,29 +48,29 @@ def check_for_model(options: Json, model: Model) -> None:
 
 
 async def of_conversation(context: Context, options: GenerationOptions | None, model_id: str) -> Json:
-    """Check the options of a conversation, and give what is kept of them."""
+    """Check the options of a conversation, and return them as they are stored."""
     await check_options(context, options)
     if options is not None and options.model is not None:
         raise InvalidInput("options.model", "stands beside the options of a conversation: set `model`.")
-    kept = stored(options)
-    check_for_model(kept, context.models.known(model_id))
-    return kept
+    values = stored(options)
+    check_for_model(values, context.models.known(model_id))
+    return values
 
 
 async def check_model(context: Context, field: str, model_id: str) -> None:
-    """Raise InvalidInput, naming those that may be used, for a model that may not."""
+    """Raise InvalidInput for a model that may not be used. The error names the allowed models."""
     if not await context.models.allows(model_id):
-        known = ", ".join(model.id for model in await context.models.list())
-        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {known}.")
+        allowed_ids = ", ".join(model.id for model in await context.models.list())
+        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {allowed_ids}.")
 
 
 def stored(options: GenerationOptions | None) -> Json:
-    """Give what is kept of them: what was given, under the names of columns."""
+    """Return the options that are set, as they are stored: under the names of columns."""
     if options is None:
         return {}
-    given = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
+    values = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
-    return {key: value for key, value in given.items() if value is not None} | thinking
+    return {key: value for key, value in values.items() if value is not None} | thinking
 
 
 def _check_budget(thinking: Thinking, max_tokens: int | None) -> None:
@@ -90,11 +92,11 @@ def _check_thinking(thinking: Json, model: str, forms: frozenset[str]) -> None:
 
 def shown(root: Conversation) -> GenerationOptions:
     """What its answers are asked with, unless a send says otherwise."""
-    kept = root.options
-    thinking = kept.get("thinking")
+    options = root.options
+    thinking = options.get("thinking")
     return GenerationOptions(
-        max_tokens=kept.get("max_tokens"),
-        effort=Effort(kept["effort"]) if kept.get("effort") else None,
+        max_tokens=options.get("max_tokens"),
+        effort=Effort(options["effort"]) if options.get("effort") else None,
         thinking=Thinking(thinking["enabled"], thinking.get("budget_tokens")) if thinking else None,
-        output_schema=kept.get("output_schema"),
+        output_schema=options.get("output_schema"),
     )

@@ -1,7 +1,7 @@
-"""How a stream begins, and how it goes on after silence: a pure function of what the client, the log and the row have.
+"""How a stream begins or resumes: a pure function of the states of the client, the log and the row.
 
-Rules 6 to 8 of PROTOCOL.md. The log is what was sent, and may be gone, late, or left behind by a process that was
-lost. The row is as old as its last checkpoint, and final once the answer has ended.
+Rules 6 to 8 of PROTOCOL.md. The log holds the events that were sent. It may be expired, late, or stale because the
+process that wrote it was lost. The row is as old as its last checkpoint, and final once the answer has ended.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class SnapshotReason(StrEnum):
 
 
 class Phase(Enum):
-    """What a row says of its generation."""
+    """The state of a generation according to its row."""
 
     RUNNING = auto()
     WAITING = auto()
@@ -25,7 +25,7 @@ class Phase(Enum):
 
 
 class Source(Enum):
-    """Where a snapshot comes from."""
+    """The source of a snapshot."""
 
     LOG = auto()
     ROW = auto()
@@ -33,7 +33,7 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What a log has: the events 1 to `last`; `ended`: the last one is terminal."""
+    """The state of a log: it has the events 1 to `last`; `ended`: the last one is terminal."""
 
     last: int
     ended: bool = False
@@ -41,9 +41,9 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What a row has: the text up to `sequence`, or, unless it is RUNNING, up to the one before.
+    """The state of a row: its text is that of the events up to `sequence`, or, unless RUNNING, up to `sequence - 1`.
 
-    Its own last event has the number `sequence` then: the terminal event, or ToolResultsRequired.
+    Event `sequence` is then the terminal event or ToolResultsRequired.
     """
 
     sequence: int
@@ -51,15 +51,15 @@ class RowState:
 
     @property
     def text(self) -> int:
-        """The number of the last event that its text contains."""
+        """The sequence of the last event that the text includes."""
         return self.sequence - (self.phase is not Phase.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a client gets: a snapshot, if any, up to `after`; the row's last event, if `row_event`; then the log.
+    """What a client receives: a snapshot, if any, up to `after`; the row's last event, if `row_event`; then the log.
 
-    With `row_event`, what follows are the events of the log after the row's. After a terminal event nothing follows.
+    With `row_event`, the events of the log after that of the row follow. Nothing follows a terminal event.
     """
 
     after: int
@@ -69,13 +69,13 @@ class Replay:
 
 
 def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waited: bool) -> Replay:
-    """Decide how a client goes on that has seen the events up to `after`, or, with None, nothing.
+    """Decide what to send to a client that has the events up to `after`, or, with None, no events.
 
     Args:
-        after: The number of the last event that the client has seen.
-        log: None where the log is gone, does not begin at 1, or cannot be reached.
-        row: Read before the log; read again after it where the log is None, ends, or waits for the client.
-        waited: Whether the log had the time to bring what the row proves to exist: it may be a little late.
+        after: The sequence of the last event that the client has.
+        log: None if the log does not exist, does not begin at 1, or cannot be reached.
+        row: Read before the log, and again after it if the log is None, has ended, or waits for the client.
+        waited: Whether the log has had time to receive the events that the row includes: it may be a little late.
     """
     if row.phase is Phase.ENDED and log is not None and not _is_of(log, row):
         log = None
@@ -90,25 +90,28 @@ def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waite
     if after < row.sequence:
         is_late = log is not None and not waited
         return Replay(after) if is_late else _snapshot(log, row, SnapshotReason.EXPIRED)
-    # The row does not know the number. It may be older than what was sent, which only the log can tell.
+    # The row has no such sequence. It may be older than the events already sent, and only the log has those.
     may_exist = row.phase is not Phase.ENDED and (not waited if log is None else after == log.last)
     return Replay(after) if may_exist else _snapshot(log, row, SnapshotReason.UNKNOWN_SEQUENCE)
 
 
 def _is_of(log: LogState, row: RowState) -> bool:
-    """Return whether a log belongs to the end that the row has: all of it, or a part that lacks its last event.
+    """Return whether a log agrees with an ended row: it is complete, or lacks only events at its end.
 
-    Another one was left behind by a process that had lost its lease.
+    Any other log was written by a process that had lost its lease.
     """
     return log.last == row.sequence if log.ended else log.last < row.sequence
 
 
 def _snapshot(log: LogState | None, row: RowState, reason: SnapshotReason | None) -> Replay:
-    """Take whichever is ahead: the log was sent, and the row may be of a process that could not read the log."""
+    """Plan a snapshot from the log or the row, whichever is ahead.
+
+    The log was sent. The row may be that of a process that could not read the log.
+    """
     is_older = (
         log is not None and row.phase is not Phase.ENDED and row.sequence < log.last + (row.phase is Phase.RUNNING)
     )
     if log is not None and is_older:
-        # The terminal event is no part of a snapshot: it always comes by itself, last.
+        # A snapshot does not include the terminal event, which is always sent separately, last.
         return Replay(log.last - log.ended, Source.LOG, reason)
     return Replay(row.text, Source.ROW, reason, row_event=row.phase is not Phase.RUNNING)

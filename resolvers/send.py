@@ -1,4 +1,4 @@
-"""Asking for an answer: the one transaction behind sendMessage, editMessage and regenerateMessage; and stopping it."""
+"""Requesting and stopping answers. Sends, edits and regenerations are each stored in one transaction."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ MAX_QUEUE = 10
 MAX_SIDE_BY_SIDE = 4
 """Branches of one conversation that are answered at once."""
 FINISHING_SECONDS = 5.0
-"""After which an answer may have ended."""
+"""Seconds after which a client should retry: an answer may have ended by then."""
 MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
 
 Input = SendMessage | EditMessage | RegenerateMessage
@@ -39,7 +39,7 @@ Locate = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
 
 @dataclass(frozen=True, slots=True)
 class SendMessagePayload:
-    """What a send gives back at once; `replayed` when an idempotency key gave an earlier result back."""
+    """The result of a send; `replayed` if it is the result of an earlier send with the same idempotency key."""
 
     conversation: Conversation
     user_message: Message
@@ -106,34 +106,34 @@ async def regenerate_message(
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
-    """What sendMessage and the REST routes do."""
+    """Store a message and start its answer, for `sendMessage` and the REST routes."""
     _check_content(input)
     return await _ask(context, input, of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
-    """Stop an answer of the viewer's and return its final state; raises NotFound."""
-    wanted = as_uuid(id)
-    if wanted is None or await context.loaders.generations.load(wanted) is None:
+    """Stop one of the viewer's answers and return its final state; raise NotFound."""
+    generation_id = as_uuid(id)
+    if generation_id is None or await context.loaders.generations.load(generation_id) is None:
         raise NotFound(id, "generation")
-    asked = time.monotonic()
-    await context.generation_manager.stop(wanted)
-    context.services.watch.stopped(time.monotonic() - asked)
-    stopped = await context.loaders.generations.load(wanted)
-    if stopped is None:
+    started = time.monotonic()
+    await context.generation_manager.stop(generation_id)
+    context.services.watch.stopped(time.monotonic() - started)
+    generation = await context.loaders.generations.load(generation_id)
+    if generation is None:
         raise NotFound(id, "generation")
-    return stopped
+    return generation
 
 
 async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
-    """Check, store, commit, and only then start."""
+    """Check the input, store and commit the send, and only then start the generation."""
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
         raise InvalidInput("idempotencyKey", "must be a UUID.")
     await check_options(context, input.options)
     if isinstance(input, SendMessage) and input.conversation_id is None:
         await check_tools(context, input.tools)
     if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
-        # What the model takes of attachments is fetched now: it is looked at inside a transaction.
+        # Fetch the models now: their support for attachments is checked inside a transaction.
         await context.models.list()
     for _ in range(MAX_INTERRUPTS):
         try:
@@ -160,7 +160,7 @@ async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
 class SendPlan:
     """What a send will store.
 
-    `work`: what Claude will be asked; None where the generation waits for another one to end (`waits_for`).
+    `work`: the input of the generation; None if it waits for another generation to end (`waits_for`).
     """
 
     turn: Turn
@@ -170,12 +170,12 @@ class SendPlan:
 
     @property
     def payload(self) -> SendMessagePayload:
-        """What the send returns."""
-        return SendMessagePayload(self.turn.conversation, self.turn.asked, self.generation)
+        """The result of the send."""
+        return SendMessagePayload(self.turn.conversation, self.turn.question, self.generation)
 
 
 async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
-    """Decide, store and commit; then start."""
+    """Plan, store and commit the send; then start the generation."""
     if context.generation_manager.draining:
         raise RateLimited(1.0, "This server is about to stop; send again.")
     viewer = context.viewer
@@ -195,59 +195,63 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
 
 
 async def _decide(session: AsyncSession, context: Context, input: Input, locate: Locate) -> SendPlan:
-    """Read what the send depends on, and decide what it stores; writes nothing."""
+    """Read what the send depends on, and plan what it stores. This writes nothing."""
     owner = context.viewer.user_id
     turn = await locate(session, context, input)
     conversation = turn.conversation
     check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
-    front = _in_front(unfinished.get(conversation.id, []), turn, input.when_busy)
+    blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
     await context.services.limits.check_send(owner)
     answer, generation = _rows(turn, input)
-    if front is not None:
-        # Whichever process ends that one claims this one.
-        generation.waits_for = front.id
+    if blocking is not None:
+        # The process that ends the blocking generation claims this one.
+        generation.waits_for = blocking.id
         return SendPlan(turn, answer, generation, work=None)
     await _check_running(session, context)
     tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
-    work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.asked)], tools)
+    work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.question)], tools)
     _begin(generation, context, work)
     return SendPlan(turn, answer, generation, work)
 
 
 async def _store(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
-    """Store all of it in the caller's transaction."""
+    """Store the planned send in the caller's transaction."""
     owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
     conversation = turn.conversation
     await _insert(session, turn, plan.answer)
     if plan.work is not None:
-        # As late as it can be: until the commit, nobody else can reserve of the server's budget.
+        # As late as possible: until the commit, no other send can reserve from the server's budget.
         generation.reserved = await _reserve(session, context, plan.work)
     await insert(session, [generation])
     if input.idempotency_key is not None:
-        await _keep_key(session, owner, input, generation.id)
+        await _store_key(session, owner, input, generation.id)
     created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
     started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if plan.work is not None else []
     if created or started:
         await changes.record(session, owner, *created, *started)
 
 
-def _in_front(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
-    """Give whom it has to wait for, where it may wait: an answer on its branch, or the last where too many run."""
-    branch = {one.message.id for one in turn.branch}
-    waiting = [one for one in unfinished if one.status is Status.QUEUED]
-    crowded = len(unfinished) - len(waiting) >= MAX_SIDE_BY_SIDE
-    # Who interrupts wants no other answer beside the new one.
-    everything = crowded or when_busy is WhenBusy.INTERRUPT
-    in_front = [one for one in unfinished if everything or one.message_id in branch]
-    if not in_front:
+def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
+    """Return the generation to wait for: one on the same branch, or the last one if too many run.
+
+    Raises:
+        ConversationBusy: The send must not wait, or the queue is full.
+    """
+    branch = {entry.message.id for entry in turn.branch}
+    queued = [generation for generation in unfinished if generation.status is Status.QUEUED]
+    crowded = len(unfinished) - len(queued) >= MAX_SIDE_BY_SIDE
+    # An interrupting send replaces the answers on all branches.
+    any_branch = crowded or when_busy is WhenBusy.INTERRUPT
+    blocking = [generation for generation in unfinished if any_branch or generation.message_id in branch]
+    if not blocking:
         return None
     if when_busy is not WhenBusy.QUEUE:
-        raise ConversationBusy(in_front[0])
-    if len(waiting) >= MAX_QUEUE:
-        raise ConversationBusy(in_front[0], f"{MAX_QUEUE} messages are waiting in this conversation already.")
-    return in_front[-1]
+        raise ConversationBusy(blocking[0])
+    if len(queued) >= MAX_QUEUE:
+        raise ConversationBusy(blocking[0], f"{MAX_QUEUE} messages are waiting in this conversation already.")
+    return blocking[-1]
 
 
 def _model(turn: Turn, input: Input) -> str:
@@ -261,9 +265,9 @@ def _options(turn: Turn, input: Input) -> Json:
 def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
     answer = Message(
         conversation_id=turn.conversation.id,
-        parent_id=turn.asked.id,
+        parent_id=turn.question.id,
         role=Role.ASSISTANT,
-        depth=turn.asked.depth + 1,
+        depth=turn.question.depth + 1,
     )
     generation = Generation(
         conversation_id=turn.conversation.id,
@@ -275,9 +279,14 @@ def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
 
 
 async def _check_running(session: AsyncSession, context: Context) -> None:
-    most = context.services.limits.generations
-    if most is not None and await generations.count_running(session, context.viewer.user_id) >= most:
-        raise RateLimited(FINISHING_SECONDS, f"At most {most:,} answers at once: wait for one to end, or stop one.")
+    max_generations = context.services.limits.generations
+    if (
+        max_generations is not None
+        and await generations.count_running(session, context.viewer.user_id) >= max_generations
+    ):
+        raise RateLimited(
+            FINISHING_SECONDS, f"At most {max_generations:,} answers at once: wait for one to end, or stop one."
+        )
 
 
 async def _reserve(session: AsyncSession, context: Context, work: GenerationInput) -> int | None:
@@ -304,18 +313,20 @@ async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:
     if turn.new_conversation:
         await insert(session, [conversation])
     await turn.attached.keep(session, conversation.id)
-    await insert(session, [turn.asked, answer] if turn.new_message else [answer])
+    await insert(session, [turn.question, answer] if turn.new_message else [answer])
     if turn.new_message and not conversation.temporary:
-        await search.add(session, (conversation.owner_id, turn.asked.id, turn.asked.content))
+        await search.add(session, (conversation.owner_id, turn.question.id, turn.question.content))
 
 
-async def _keep_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:
-    key, mark = str(input.idempotency_key), _fingerprint(input)
-    await insert(session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=mark, generation_id=generation_id)])
+async def _store_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:
+    key, fingerprint = str(input.idempotency_key), _fingerprint(input)
+    await insert(
+        session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=fingerprint, generation_id=generation_id)]
+    )
 
 
 async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
-    """Return what an earlier send with the same idempotency key returned; None where there was none."""
+    """Return the result of an earlier send with the same idempotency key; None if there was none."""
     if input.idempotency_key is None:
         return None
     key = await generations.by_key(session, owner, input.idempotency_key)
@@ -325,8 +336,8 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
         raise InvalidInput("idempotencyKey", "was used for another send within 24 hours.")
     generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
     answer = (await messages.get_many(session, owner, [generation.message_id]))[generation.message_id]
-    asked = answer.parent_id or answer.id
-    user_message = (await messages.get_many(session, owner, [asked]))[asked]
+    question_id = answer.parent_id or answer.id
+    user_message = (await messages.get_many(session, owner, [question_id]))[question_id]
     conversation = await conversations.get(session, owner, generation.conversation_id)
     if conversation is None:
         raise NotFound(str(generation.conversation_id), "conversation")
@@ -340,7 +351,7 @@ def _check_content(input: SendMessage | EditMessage) -> None:
 
 
 def _fingerprint(input: Input) -> str:
-    values: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
-    # A key stands for one operation with one input.
-    named = values if isinstance(input, SendMessage) else {"operation": type(input).__name__, **values}
-    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+    fields: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
+    # A key identifies one operation with one input.
+    payload = fields if isinstance(input, SendMessage) else {"operation": type(input).__name__, **fields}
+    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()

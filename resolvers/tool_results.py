@@ -1,4 +1,4 @@
-"""Results of tools that a client runs, and the user's yes or no: kept, and the answer goes on."""
+"""Results of tools that a client runs, and the user's approvals: they are stored, and the generation resumes."""
 
 import json
 from collections.abc import Sequence
@@ -29,55 +29,61 @@ async def submit_tool_results(
       200,000 bytes of JSON (unless the server says otherwise). None of the results is taken then.
     - `NotFound`: there is no such answer.
     """
-    context, wanted = info.context, as_uuid(input.generation_id)
+    context, generation_id = info.context, as_uuid(input.generation_id)
     if not input.results:
         raise InvalidInput("results", "is empty.")
-    taken = False
+    resumed = False
     async with context.database.write() as session:
         await leases.lock_owner(session, context.viewer.user_id)
         owner = context.viewer.user_id
-        generation = await tool_calls.owned_generation(session, owner, wanted) if wanted else None
+        generation = await tool_calls.owned_generation(session, owner, generation_id) if generation_id else None
         if generation is None:
             raise NotFound(input.generation_id, "generation")
-        await _take(session, context, generation, input.results)
+        await _store_results(session, context, generation, input.results)
         calls = await tool_calls.of_generation(session, generation.id)
-        waits = any(call.status is CallStatus.WAITING for call in calls.values())
-        if not waits and not context.generation_manager.draining:
-            holder, until = context.generation_manager.holder, context.generation_manager.lease_end()
-            taken = await tool_calls.resume(session, generation.id, holder, until)
-    if taken:
+        is_waiting = any(call.status is CallStatus.WAITING for call in calls.values())
+        if not is_waiting and not context.generation_manager.draining:
+            holder, lease_until = context.generation_manager.holder, context.generation_manager.lease_end()
+            resumed = await tool_calls.resume(session, generation.id, holder, lease_until)
+    if resumed:
         await context.generation_manager.resume(generation.id)
-    found = await context.loaders.generations.load(generation.id)
-    return GenerationPayload(found or generation)
+    current = await context.loaders.generations.load(generation.id)
+    return GenerationPayload(current or generation)
 
 
-async def _take(session: AsyncSession, context: Context, generation: Generation, results: Sequence[ToolResult]) -> None:
-    """Keep all results, or none: raise InvalidInput for the first that cannot be taken."""
+async def _store_results(
+    session: AsyncSession, context: Context, generation: Generation, results: Sequence[ToolResult]
+) -> None:
+    """Store all results, or none: raise InvalidInput for the first that is not accepted."""
     calls = await tool_calls.of_generation(session, generation.id)
-    open_still = generation.status is Status.AWAITING_TOOL_RESULTS and generation.holder is None
-    seen = set[str]()
-    for place, result in enumerate(results):
-        field = f"results[{place}]"
+    accepts_results = generation.status is Status.AWAITING_TOOL_RESULTS and generation.holder is None
+    submitted_ids = set[str]()
+    for position, result in enumerate(results):
+        field = f"results[{position}]"
         call = calls.get(result.tool_use_id)
-        if call is None or result.tool_use_id in seen or (call.fingerprint is None and not _waits(call)):
+        if (
+            call is None
+            or result.tool_use_id in submitted_ids
+            or (call.fingerprint is None and not _is_submittable(call))
+        ):
             raise InvalidInput(f"{field}.toolUseId", "is no call that this answer waits for, or was named before.")
-        seen.add(result.tool_use_id)
-        answer = _answer(field, call, result, context.services.generation_manager.bounds.result_bytes)
-        mark = fingerprint(answer)
+        submitted_ids.add(result.tool_use_id)
+        value = _result_value(field, call, result, context.services.generation_manager.bounds.result_bytes)
+        result_fingerprint = fingerprint(value)
         if call.fingerprint is not None:
-            if call.fingerprint != mark:
+            if call.fingerprint != result_fingerprint:
                 raise InvalidInput(f"{field}.toolUseId", "was answered already, with something else.")
             continue
-        if not open_still:
+        if not accepts_results:
             raise InvalidInput("generationId", f"waits for nothing any more: it is {generation.status.upper()}.")
-        await tool_calls.submit(session, call, answer, mark)
+        await tool_calls.submit(session, call, value, result_fingerprint)
 
 
-def _waits(call: ToolCall) -> bool:
+def _is_submittable(call: ToolCall) -> bool:
     return call.status is CallStatus.WAITING or call.finished_at is not None
 
 
-def _answer(field: str, call: ToolCall, result: ToolResult, most: int) -> Json:
+def _result_value(field: str, call: ToolCall, result: ToolResult, max_bytes: int) -> Json:
     output: Any = result.output
     if call.asks_first:
         if result.approved is None:
@@ -90,8 +96,8 @@ def _answer(field: str, call: ToolCall, result: ToolResult, most: int) -> Json:
         size = len(json.dumps(output).encode())
     except (ValueError, RecursionError):
         raise InvalidInput(f"{field}.output", "takes JSON.") from None
-    if size > most:
-        raise InvalidInput(f"{field}.output", f"takes at most {most:,} bytes of JSON, not {size:,}.")
+    if size > max_bytes:
+        raise InvalidInput(f"{field}.output", f"takes at most {max_bytes:,} bytes of JSON, not {size:,}.")
     if isinstance(output, str):
-        check_text(f"{field}.output", output, most)
+        check_text(f"{field}.output", output, max_bytes)
     return {"output": output, "is_error": result.is_error, "approved": result.approved}

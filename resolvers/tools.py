@@ -1,4 +1,4 @@
-"""Tools: which ones there are, which ones a conversation has, and how often they were called."""
+"""Tools: those of the server, those of a conversation, and how often they were called."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ from tertulia.tools.mcp.servers import McpServer
 from tertulia.tools.registry import Offer
 
 MAX_TOOLS = 100
-"""Of a client's own, and patterns of the server's, in one conversation."""
+"""The most client tools, and the most patterns of server tools, in one conversation."""
 MAX_DESCRIPTION = 10_000
 PATTERN = r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
 
@@ -35,7 +35,7 @@ class ClientTools:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tools of a conversation; `server` is None for all of the server's."""
+    """The tools of a conversation; `server` is None for all tools of the server."""
 
     server: list[str] | None
     client: list[ClientTools]
@@ -53,8 +53,8 @@ async def tool_servers(info: Info) -> Sequence[McpServer]:
 
 def of_conversation(root: Conversation) -> Choice:
     """The tools that Claude may call."""
-    kept: list[Json] = root.tools.get("client") or []
-    declared = [ClientTools(**tool) for tool in kept]
+    stored_tools: list[Json] = root.tools.get("client") or []
+    declared = [ClientTools(**tool) for tool in stored_tools]
     return Choice(root.tools.get("server"), declared)
 
 
@@ -70,26 +70,26 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
         return
     offered = {offer.name for offer in context.services.tool_registry.offers()}
     patterns, declared = choice.server or [], choice.client or []
-    for field, many in (("server", patterns), ("client", declared)):
-        if len(many) > MAX_TOOLS:
-            raise InvalidInput(f"tools.{field}", f"takes at most {MAX_TOOLS}, not {len(many)}.")
-    for place, pattern in enumerate(patterns):
-        _check_pattern(f"tools.server[{place}]", pattern, offered)
-    for place, tool in enumerate(declared):
-        await _check_declared(f"tools.client[{place}]", tool, offered)
-        # Checking a schema whose verdict is cached takes milliseconds and does not suspend this task.
+    for field, items in (("server", patterns), ("client", declared)):
+        if len(items) > MAX_TOOLS:
+            raise InvalidInput(f"tools.{field}", f"takes at most {MAX_TOOLS}, not {len(items)}.")
+    for index, pattern in enumerate(patterns):
+        _check_pattern(f"tools.server[{index}]", pattern, offered)
+    for index, tool in enumerate(declared):
+        await _check_declared(f"tools.client[{index}]", tool, offered)
+        # Checking a schema whose result is cached takes milliseconds and does not suspend this task.
         await asyncio.sleep(0)
     names = [tool.name for tool in declared]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidInput("tools.client", f"two tools are called {twice[0]}.")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidInput("tools.client", f"two tools are called {duplicates[0]}.")
 
 
 def stored(choice: ConversationTools | None) -> Json:
-    """Return what a conversation keeps of a choice that `check_tools` accepts."""
+    """Return a choice that `check_tools` accepts as it is stored with a conversation."""
     if choice is None:
         return {}
     server = {} if choice.server is None else {"server": choice.server}
-    # Not `asdict`: it copies schemas, which takes a tenth of a second for two megabytes of them.
+    # Not `asdict`: it copies schemas, which takes 0.1 seconds for two megabytes.
     client = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
         for tool in choice.client or ()
@@ -100,7 +100,7 @@ def stored(choice: ConversationTools | None) -> Json:
 def _check_pattern(field: str, pattern: str, offered: set[str]) -> None:
     if not re.fullmatch(PATTERN, pattern):
         raise InvalidInput(field, "takes a name of a tool, or a pattern such as github__*.")
-    # Tools of an MCP server may only be away for now.
+    # The tools of an MCP server may be missing only for now.
     if pattern not in offered and "__" not in pattern and not re.search(r"[*?\[]", pattern):
         raise InvalidInput(field, f"there is no tool {pattern!r} here; see `Query.tools`.")
 

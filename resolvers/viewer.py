@@ -1,4 +1,4 @@
-"""The viewer, nodes of any kind, models."""
+"""The viewer, nodes of any type, and models."""
 
 import asyncio
 from collections.abc import Sequence
@@ -69,13 +69,13 @@ async def nodes(
     """Any objects of the viewer's by their ids, in that order; null for what there is not."""
     if len(ids) > MAX_NODES:
         raise BadUserInput("ids", f"takes at most {MAX_NODES} ids, not {len(ids)}.")
-    return await asyncio.gather(*(_find(info, as_uuid(wanted)) for wanted in ids))
+    return await asyncio.gather(*(_find(info, as_uuid(id)) for id in ids))
 
 
 async def generation(info: Info, id: GenerationId) -> Generation | None:
     """The viewer's answer of that id; null where there is none."""
-    wanted = as_uuid(id)
-    return await info.context.loaders.generations.load(wanted) if wanted else None
+    generation_id = as_uuid(id)
+    return await info.context.loaders.generations.load(generation_id) if generation_id else None
 
 
 async def models(info: Info) -> list[Model]:
@@ -93,14 +93,14 @@ def efforts(root: Model) -> list[str] | None:
     return None if root.efforts is None else sorted(root.efforts)
 
 
-async def _find(info: Info, wanted: UUID | None) -> AnyNode | None:
-    # Ids are UUIDs, unique over all kinds, so at most one of these finds anything.
-    if wanted is None:
+async def _find(info: Info, id: UUID | None) -> AnyNode | None:
+    # Ids are UUIDs and unique across all types, so at most one of these loads a row.
+    if id is None:
         return None
     context = info.context
     return (
-        await context.loaders.conversations.load(wanted)
-        or await context.loaders.messages.load(wanted)
-        or await context.loaders.generations.load(wanted)
-        or await context.loaders.attachments.load(wanted)
+        await context.loaders.conversations.load(id)
+        or await context.loaders.messages.load(id)
+        or await context.loaders.generations.load(id)
+        or await context.loaders.attachments.load(id)
     )
