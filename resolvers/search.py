@@ -19,9 +19,9 @@ MAX_QUERY = 1000
 MAX_TERMS = 32
 PASSAGE = 240
 """Approximate length of an excerpt, in characters."""
-LOOKED_THROUGH = 50_000
+MAX_SCANNED = 50_000
 """Characters of a message that are searched for its excerpt."""
-ALL_LOOKED_THROUGH = 300_000
+MAX_SCANNED_ON_PAGE = 300_000
 """Characters of all messages of a page that are searched. Excerpts of the remaining messages are their beginnings."""
 _ONE_LINE = str.maketrans("\n\r\t", "   ")
 
@@ -100,23 +100,21 @@ def _terms(query: str) -> list[Term]:
 
 def _edges(rows: Sequence[Edge[tuple[Message, float]]], search_terms: Sequence[Term]) -> list[MessageSearchEdge]:
     """Return the edges of a page. Runs in a thread: it takes a microsecond for each word of each message."""
-    remaining = ALL_LOOKED_THROUGH
+    remaining = MAX_SCANNED_ON_PAGE
     edges: list[MessageSearchEdge] = []
     for edge in rows:
         message, score = edge.node
         text = " ".join(block["text"] for block in message.content if block.get("type") == "text")
-        looked_through = min(len(text), LOOKED_THROUGH, remaining)
-        remaining -= looked_through
-        excerpt, highlights = passage(text, search_terms, looked_through)
+        scanned = min(len(text), MAX_SCANNED, remaining)
+        remaining -= scanned
+        excerpt, highlights = passage(text, search_terms, scanned)
         edges.append(MessageSearchEdge(edge.cursor, message, excerpt, highlights, score))
     return edges
 
 
-def passage(
-    text: str, search_terms: Sequence[Term], looked_through: int = LOOKED_THROUGH
-) -> tuple[str, list[TextRange]]:
+def passage(text: str, search_terms: Sequence[Term], scanned: int = MAX_SCANNED) -> tuple[str, list[TextRange]]:
     """Return the part of a text's beginning that holds most of the terms, and their positions in it."""
-    spans = _spans(text[:looked_through], search_terms)
+    spans = _spans(text[:scanned], search_terms)
     start, end = _window(text, spans)
     prefix, suffix = "…" * (start > 0), "…" * (end < len(text))
     excerpt = prefix + text[start:end].translate(_ONE_LINE) + suffix

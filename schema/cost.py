@@ -1,10 +1,10 @@
-"""The cost of an operation, before it is executed: about how many fields it may give.
+"""The cost of an operation, before it is executed: about how many fields it may return.
 
-A field costs 1, and what is selected inside of it as much as it may give: as many times as `first` or `last` says, or a
-page where neither does; as many as `ids` names; 5 times for any other list. Of fragments on different object types the
-most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists of the
-introspection count as many items as this schema has: of each type on average inside of `types`, else of the largest.
-Fragments are walked once.
+A field costs 1. The cost of its selection is multiplied by the number of objects that it may return: `first` or `last`,
+a page if neither is passed, the number of `ids`, or 5 for any other list. Of fragments on different object types only
+the most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists of the
+introspection count as many items as this schema has: the average over all types inside of `types`, else the maximum.
+Each fragment is visited once.
 """
 
 from collections import Counter
@@ -44,14 +44,14 @@ from tertulia.schema.graphql_internals import declaring_module
 named_type: Any = graphql.get_named_type  # its declared type is unknown in part
 MAX_COST = 30_000
 OF_LIST = 5
-"""What a list counts as that nobody bounds."""
+"""The assumed number of items of a list without a limit."""
 OF_MUTATION = 10
 OF_SEARCH = 100
 META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 OTHER_TYPES = ("type", "ofType", "possibleTypes", "interfaces")
-"""Fields of the introspection that lead from each type to others."""
+"""Fields of the introspection that lead from a type to other types."""
 MAX_WRAPPERS = 3
-"""`[T!]!`: inside of so many `ofType` there is no other."""
+"""`[T!]!`: no type has more levels of `ofType`."""
 PAGED = ("first", "last")
 MANY, SEARCHED = "ids", "query"
 
@@ -59,31 +59,31 @@ MANY, SEARCHED = "ids", "query"
 def cost_of(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> int:
-    """Give the cost of an operation of a valid document."""
+    """Return the cost of an operation of a valid document."""
     root = schema.get_root_type(operation.operation)
-    counted = _Counting(schema, document, _values(operation, variables)).of_set(operation.selection_set, root)
+    cost = _CostCounter(schema, document, _values(operation, variables)).of_set(operation.selection_set, root)
     if operation.operation is OperationType.MUTATION:
-        counted += OF_MUTATION * len(operation.selection_set.selections)
-    return counted
+        cost += OF_MUTATION * len(operation.selection_set.selections)
+    return cost
 
 
 def _values(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Give variables with their defaults, as far as numbers and lists go."""
-    found: dict[str, Any] = {}
+    """Return the variables, with those defaults that are integers or lists."""
+    values: dict[str, Any] = {}
     for node in operation.variable_definitions or ():
         name = node.variable.name.value
         if name in variables:
-            found[name] = variables[name]
+            values[name] = variables[name]
         elif isinstance(node.default_value, IntValueNode):
-            found[name] = int(node.default_value.value)
+            values[name] = int(node.default_value.value)
         elif isinstance(node.default_value, ListValueNode):
-            found[name] = node.default_value.values
-    return found
+            values[name] = node.default_value.values
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """How many items a list of the introspection has."""
+    """The number of items of a list of the introspection."""
 
     average: int
     largest: int
@@ -108,8 +108,8 @@ def _list_sizes(schema: GraphQLSchema) -> dict[str, _Sizes]:
     return {name: _Sizes(ceil(sum(sizes) / len(sizes)), max(sizes)) for name, sizes in lists.items()}
 
 
-class _Counting:
-    """One operation, whose fragments are counted once."""
+class _CostCounter:
+    """Counts the cost of one operation. Each fragment is counted once."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, values: Mapping[str, Any]) -> None:
         self._schema = schema
@@ -117,14 +117,14 @@ class _Counting:
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._known: dict[tuple[str, bool], int] = {}
+        self._fragment_costs: dict[tuple[str, bool], int] = {}
         self._of_each_type = False
-        """Whether what is counted is selected on every type of the schema."""
+        """Whether the current selection is on every type of the schema."""
         self._wrappers = 0
-        """How many `ofType` it is inside of."""
+        """How many `ofType` contain the current selection."""
 
     def of_set(self, selected: SelectionSetNode | None, parent: GraphQLNamedType | None) -> int:
-        """Count what is selected on a type."""
+        """Return the cost of a selection on a type."""
         total = 0
         by_type = Counter[str]()
         for node in selected.selections if selected else ():
@@ -139,7 +139,7 @@ class _Counting:
         return total + max(by_type.values(), default=0)
 
     def _of_fragment(self, node: SelectionNode, parent: GraphQLNamedType | None) -> tuple[GraphQLNamedType | None, int]:
-        """Give the type that a fragment is on, and its cost."""
+        """Return the type that a fragment is on, and its cost."""
         if isinstance(node, InlineFragmentNode):
             condition = node.type_condition
             inner = self._schema.get_type(condition.name.value) if condition else parent
@@ -148,9 +148,9 @@ class _Counting:
         fragment = self._fragments[name]
         inner = self._schema.get_type(fragment.type_condition.name.value)
         key = name, self._of_each_type
-        if key not in self._known:
-            self._known[key] = self.of_set(fragment.selection_set, inner)
-        return inner, self._known[key]
+        if key not in self._fragment_costs:
+            self._fragment_costs[key] = self.of_set(fragment.selection_set, inner)
+        return inner, self._fragment_costs[key]
 
     def _of_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
         fields: dict[str, Any] = getattr(parent, "fields", {})
@@ -161,11 +161,11 @@ class _Counting:
         if parent is not None and parent.name.startswith("__"):
             return 1 + self._of_introspection(node, of_type)
         inner = self.of_set(node.selection_set, of_type)
-        itself = OF_SEARCH if SEARCHED in field.args else 1
-        return itself + self._factor(node, field, parent) * inner
+        own_cost = OF_SEARCH if SEARCHED in field.args else 1
+        return own_cost + self._factor(node, field, parent) * inner
 
     def _of_introspection(self, node: FieldNode, of_type: GraphQLNamedType) -> int:
-        """Count what is selected inside of a field of the introspection."""
+        """Return the cost of the selection in a field of the introspection."""
         name, of_each_type = node.name.value, self._of_each_type
         if name == "ofType" and self._wrappers >= MAX_WRAPPERS:
             return 0
@@ -177,31 +177,31 @@ class _Counting:
         return inner if sizes is None else inner * (sizes.average if of_each_type else sizes.largest)
 
     def _factor(self, node: FieldNode, field: Any, parent: GraphQLNamedType | None) -> int:
-        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
         if any(name in field.args for name in PAGED):
-            sizes = [self._number(given[name]) for name in PAGED if name in given]
+            sizes = [self._number(arguments[name]) for name in PAGED if name in arguments]
             size = max(sizes, default=DEFAULT_PAGE)
-            # Resolvers of Tertulia refuse more; an application's own need not.
+            # Resolvers of Tertulia reject more; those of the application may not.
             return min(size, MAX_PAGE) if _is_internal(field) else size
-        if MANY in field.args and MANY in given:
-            return self._length(given[MANY])
+        if MANY in field.args and MANY in arguments:
+            return self._length(arguments[MANY])
         # A connection's edges were counted with the connection.
         connected = parent is not None and parent.name.endswith("Connection")
         return OF_LIST if str(field.type).startswith("[") and not connected else 1
 
     def _number(self, node: ValueNode) -> int:
-        found = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "value", None)
+        value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "value", None)
         try:
-            return max(int(found), 1) if found is not None else DEFAULT_PAGE
+            return max(int(value), 1) if value is not None else DEFAULT_PAGE
         except (TypeError, ValueError):
             return MAX_PAGE
 
     def _length(self, node: ValueNode) -> int:
-        found = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "values", None)
-        return len(cast("list[object]", found)) if isinstance(found, list | tuple) else 1
+        value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "values", None)
+        return len(cast("list[object]", value)) if isinstance(value, list | tuple) else 1
 
 
 def _is_internal(field: Any) -> bool:
-    """Return whether a field is Tertulia's, and not one that the application has added."""
+    """Return whether a field is declared by Tertulia and not by the application."""
     module = declaring_module(field)
     return module is not None and module.startswith("tertulia.")

@@ -1,4 +1,4 @@
-"""Documents: parsed and validated once, off the event loop, and the operation that a request means."""
+"""Documents, which are parsed and validated once in a thread, and the operation that a request selects."""
 
 import threading
 from asyncio import get_running_loop
@@ -46,21 +46,21 @@ from tertulia.schema.subscription_fast_path import Operation, OperationFailed, T
 
 BAD_USER_INPUT = "BAD_USER_INPUT"
 LONGEST_DOCUMENT = 400_000
-"""Characters. To read more would take longer than the rest of a request; texts belong into variables."""
+"""Characters. Parsing more would take longer than the rest of a request; long texts belong in variables."""
 CACHED_CHARACTERS = 1_000_000
-"""Of documents that are kept prepared. The tree of a document takes about a hundred times its text."""
+"""The most characters of all cached documents together. A parsed document takes about 100 times its text."""
 LONGEST_CACHED = 20_000
 """Characters; a longer document is prepared for each request that sends it."""
 OF_MODELS = "model"
-"""In the name of each field that tells of Claude's models."""
+"""Part of the name of each field that returns Claude's models."""
 MAX_TOKENS = 5_000
 MAX_ERRORS = 20
-"""After which validation gives up."""
+"""The number of errors after which validation stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A document, what validation found in it, and what was made of it since."""
+    """A parsed document, its validation errors, and the templates of its subscriptions."""
 
     document: DocumentNode
     errors: list[GraphQLError]
@@ -69,7 +69,7 @@ class Prepared:
 
 
 class Schema(StrawberrySchema):
-    """Strawberry's schema, for which a document is prepared once."""
+    """Strawberry's schema with a cache of prepared documents."""
 
     own_query_fields: frozenset[str] = frozenset()
     """Fields of `Query` that the application has added. graphql-core executes documents that select one."""
@@ -79,9 +79,9 @@ class Schema(StrawberrySchema):
         return _Documents()
 
     async def prepare(self, query: str, *, closed: bool = False) -> Prepared:
-        """Parse and validate; raise GraphQLError with the code GRAPHQL_PARSE_FAILED where it is no GraphQL.
+        """Parse and validate a document; raise GraphQLError with the code GRAPHQL_PARSE_FAILED for a syntax error.
 
-        `closed`: without introspection, and without errors that tell what there is.
+        `closed`: without introspection, and without errors that suggest names of the schema.
         """
         prepared = self._documents.get(query, closed=closed)
         if prepared is None:
@@ -92,12 +92,12 @@ class Schema(StrawberrySchema):
     async def answer(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, name: str | None, context: object
     ) -> ExecutionResult:
-        """Execute a query or a mutation of a valid document; give errors as a client may see them."""
-        meant = find_operation(prepared.document, name)
-        with _traced(meant) as span:
+        """Execute a query or a mutation of a valid document; errors are returned as clients may see them."""
+        operation = find_operation(prepared.document, name)
+        with _traced(operation) as span:
             try:
                 with read_limit():
-                    result = await self._execute(prepared, variables, name, context, meant)
+                    result = await self._execute(prepared, variables, name, context, operation)
             except ReadLimitExceeded as exceeded:
                 result = ExecutionResult(None, [show_error(GraphQLError("", original_error=exceeded))])
             except OperationFailed as failed:
@@ -113,32 +113,34 @@ class Schema(StrawberrySchema):
         variables: Mapping[str, Any] | None,
         name: str | None,
         context: object,
-        meant: OperationDefinitionNode,
+        definition: OperationDefinitionNode,
     ) -> ExecutionResult:
-        if meant.operation is not OperationType.QUERY or not isinstance(context, Context):
-            return await self._by_core(self.operation(prepared, variables, name, context), meant)
+        if definition.operation is not OperationType.QUERY or not isinstance(context, Context):
+            return await self._execute_with_core(self.operation(prepared, variables, name, context), definition)
         if prepared.names_models:
-            # They may have to be asked of Claude, and nobody holds a connection to the database meanwhile.
+            # Models may have to be fetched from Claude's API. No database connection is held meanwhile.
             await context.models.load()
         if self.own_query_fields.isdisjoint(_root_fields(prepared.document)):
-            async with context.at_one_moment() as moment:
-                executor = self.operation(prepared, variables, name, moment).executor()
+            async with context.at_one_moment() as snapshot:
+                executor = self.operation(prepared, variables, name, snapshot).executor()
                 try:
                     data, faults = await query_fast_path.execute(executor)
-                    return ExecutionResult(data, [_fault(place, error) for place, error in faults.items()] or None)
+                    return ExecutionResult(
+                        data, [_root_field_error(key, error) for key, error in faults.items()] or None
+                    )
                 except query_fast_path.FALLBACK_ERRORS as error:
-                    # Reading has no effects. It begins at another moment, because a transaction in which a statement
-                    # failed takes no more.
+                    # Reads have no side effects. They are repeated in another snapshot, because a transaction
+                    # accepts no more statements after one has failed.
                     query_fast_path.record_fallback(error)
-        async with context.at_one_moment() as moment:
-            return await self._by_core(self.operation(prepared, variables, name, moment), meant)
+        async with context.at_one_moment() as snapshot:
+            return await self._execute_with_core(self.operation(prepared, variables, name, snapshot), definition)
 
-    async def _by_core(self, operation: Operation, meant: OperationDefinitionNode) -> ExecutionResult:
-        """Execute as graphql-core does."""
-        executing: Any = operation.executor().execute_operation()
-        result: Any = await executing if isawaitable(executing) else executing
+    async def _execute_with_core(self, operation: Operation, definition: OperationDefinitionNode) -> ExecutionResult:
+        """Execute an operation with graphql-core."""
+        execution: Any = operation.executor().execute_operation()
+        result: Any = await execution if isawaitable(execution) else execution
         errors: list[GraphQLError] = result.errors or []
-        if meant.operation is OperationType.QUERY:
+        if definition.operation is OperationType.QUERY:
             for error in errors:
                 if isinstance(error.original_error, ReadLimitExceeded):
                     raise error.original_error
@@ -147,41 +149,41 @@ class Schema(StrawberrySchema):
     def operation(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, name: str | None, context: object
     ) -> Operation:
-        """Make an operation, whose document is valid, ready to be executed or followed."""
+        """Return an operation of a valid document, to be executed or subscribed to."""
         executor_class = self.execution_context_class
-        given = None if variables is None else dict(variables)
-        return Operation(self.core, executor_class, prepared.document, prepared.templates, name, given, context)
+        values = None if variables is None else dict(variables)
+        return Operation(self.core, executor_class, prepared.document, prepared.templates, name, values, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
-        """Log nothing here: `schema.failures` knows whose fault an error is."""
+        """Log nothing here: `schema.failures` logs internal errors alone."""
 
 
 class _Documents:
-    """Prepared documents by their text, those that were asked for last. One thread prepares, one after the other."""
+    """The most recently used prepared documents by their text. One thread prepares them, one after the other."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
         self._characters = 0
         self._lock = threading.Lock()
 
     def get(self, query: str, *, closed: bool) -> Prepared | None:
         with self._lock:
-            found = self._kept.get((query, closed))
-            if found is not None:
-                self._kept.move_to_end((query, closed))
-            return found
+            prepared = self._cache.get((query, closed))
+            if prepared is not None:
+                self._cache.move_to_end((query, closed))
+            return prepared
 
     def prepare(self, schema: GraphQLSchema, query: str, closed: bool) -> Prepared:  # noqa: FBT001 - for an executor
-        found = self.get(query, closed=closed)  # another request may have sent it meanwhile
-        if found is not None:
-            return found
+        cached = self.get(query, closed=closed)  # another request may have prepared it meanwhile
+        if cached is not None:
+            return cached
         prepared = _prepare(schema, query, closed=closed)
         if len(query) <= LONGEST_CACHED:
             with self._lock:
-                self._kept[query, closed] = prepared
+                self._cache[query, closed] = prepared
                 self._characters += len(query)
                 while self._characters > CACHED_CHARACTERS:
-                    (oldest, _), _ = self._kept.popitem(last=False)
+                    (oldest, _), _ = self._cache.popitem(last=False)
                     self._characters -= len(oldest)
         return prepared
 
@@ -190,14 +192,14 @@ _worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
 
 def ours(schema: BaseSchema) -> Schema:
-    """Give a schema of ours, where Strawberry only says that it is one."""
+    """Narrow Strawberry's declared type of a schema to Tertulia's class."""
     if not isinstance(schema, Schema):
         raise TypeError("not a schema of ours")
     return schema
 
 
 def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    """Give the operation that a request means (GraphQL specification, GetOperation), or raise GraphQLError."""
+    """Return the operation that a request selects (GraphQL specification, GetOperation), or raise GraphQLError."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if not operations:
         raise bad_request("query: the document holds no operation.")
@@ -227,18 +229,18 @@ def _selected_fields(selected: SelectionSetNode) -> Iterator[str]:
 
 
 def bad_request(message: str) -> GraphQLError:
-    """Make the error of a request that cannot be understood."""
+    """Return the error of a malformed request."""
     return GraphQLError(message, extensions={"code": BAD_USER_INPUT})
 
 
 def is_subscription(operation: OperationDefinitionNode) -> bool:
-    """Say whether an operation is followed rather than answered."""
+    """Return whether an operation is a subscription."""
     return operation.operation is OperationType.SUBSCRIPTION
 
 
-def _fault(place: str, error: Exception) -> GraphQLError:
-    hidden = internal_error(error)
-    return GraphQLError(hidden.message, path=[place], extensions=hidden.extensions)
+def _root_field_error(key: str, error: Exception) -> GraphQLError:
+    masked = internal_error(error)
+    return GraphQLError(masked.message, path=[key], extensions=masked.extensions)
 
 
 def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.Span]:
@@ -260,11 +262,11 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
         raise GraphQLError("The document is nested too deeply.", extensions={"code": "GRAPHQL_PARSE_FAILED"}) from None
     problem = shape_problem(document)
     if problem is not None:
-        # Not validated: rules take longer than reading does.
+        # It is not validated, because that takes longer than parsing.
         return Prepared(document, [too_complex(problem)])
     rules = [*specified_rules, *recommended_rules, *([NoSchemaIntrospectionCustomRule] if closed else [])]
     if not all(isinstance(node, ExecutableDefinitionNode) for node in document.definitions):
-        # Nothing else in such a document is worth a look.
+        # The other rules would report nothing useful for such a document.
         rules = [ExecutableDefinitionsRule]
     errors = validate(schema, document, rules, MAX_ERRORS, hide_suggestions=closed)
     for error in errors:

@@ -1,11 +1,11 @@
-"""The GraphQL names of enums, most of which stand further down, and what their members mean to clients."""
+"""The GraphQL names and descriptions of enums, most of which are declared in other modules."""
 
 from enum import Enum
 
 from tertulia.claude import errors, prompt
 from tertulia.db import conversations, tables
 from tertulia.resolvers import inputs, replay
-from tertulia.schema.declare import named
+from tertulia.schema.declare import graphql_enum
 
 
 class StopReason(Enum):
@@ -20,7 +20,7 @@ class StopReason(Enum):
     MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
 
 
-named(
+graphql_enum(
     StopReason,
     "StopReason",
     "Why Claude ended, in the Messages API's words.",
@@ -32,14 +32,14 @@ named(
     REFUSAL="Claude declined to answer, or to go on.",
     MODEL_CONTEXT_WINDOW_EXCEEDED="The model's context window is full: go on in a new conversation.",
 )
-named(
+graphql_enum(
     tables.Role,
     "MessageRole",
     "Who wrote a message.",
     USER="The viewer, or a program in their name.",
     ASSISTANT="Claude.",
 )
-named(
+graphql_enum(
     tables.Status,
     "GenerationStatus",
     "Where a generation stands. COMPLETED, STOPPED and FAILED are final.",
@@ -50,7 +50,7 @@ named(
     STOPPED="Somebody stopped it, or a new message took its place; what was written stays.",
     FAILED="It failed, and `error` says why; what was written stays.",
 )
-named(
+graphql_enum(
     errors.ErrorCode,
     "GenerationErrorCode",
     "Why an answer failed: Claude's own failures as the Messages API names them, and some of this server's own.",
@@ -69,7 +69,7 @@ named(
     INTERRUPTED="The server that wrote the answer went away. Regenerate it.",
     BUDGET_EXCEEDED="The viewer's budget, or the server's, was spent while Claude wrote.",
 )
-named(
+graphql_enum(
     prompt.LeftOut,
     "LeftOutReason",
     "Why blocks of earlier messages were not sent to Claude.",
@@ -82,7 +82,7 @@ named(
     ATTACHMENT_REFUSED="Claude refused an attachment of an earlier message, and was asked again without.",
     SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not take; it reads the messages themselves.",
 )
-named(
+graphql_enum(
     replay.SnapshotReason,
     "SnapshotReason",
     "Why a snapshot comes in place of the events that were asked for.",
@@ -92,7 +92,7 @@ named(
     ENDED="`after` gave the number of the terminal event. It is sent again, because the server cannot know whether the "
     "client has seen it.",
 )
-named(
+graphql_enum(
     tables.ChangeKind,
     "ConversationChangeKind",
     "What happened to a conversation.",
@@ -103,7 +103,7 @@ named(
     GENERATION_STARTED="An answer in it has started.",
     GENERATION_ENDED="An answer in it has ended: completed, stopped or failed.",
 )
-named(
+graphql_enum(
     inputs.Effort,
     "Effort",
     "How much work Claude puts into an answer: more effort takes more tokens. `Model.efforts` says what a model takes.",
@@ -113,7 +113,7 @@ named(
     XHIGH="More than HIGH, for long and hard work.",
     MAX="As much as the model can, without regard to tokens.",
 )
-named(
+graphql_enum(
     inputs.WhenBusy,
     "WhenBusy",
     "What a send does when its branch of the conversation is being answered already, or four branches are.",
@@ -122,7 +122,7 @@ named(
     QUEUE="It waits in line, first in, first out, at most ten in a conversation; it is QUEUED until its turn comes.",
     INTERRUPT="It stops all answers of the conversation, keeps what they wrote, and goes on.",
 )
-named(
+graphql_enum(
     conversations.Order,
     "ConversationOrder",
     "What a list of conversations is ordered by. A cursor belongs to its order.",

@@ -1,4 +1,4 @@
-"""Errors that a caller can cause and handle: data, in the result unions."""
+"""Errors that callers can cause and handle, as members of the result unions."""
 
 import dataclasses
 from datetime import datetime
@@ -73,20 +73,19 @@ class BudgetExceeded(Error):
 
 
 class Expected:
-    """Shows an expected error as the member of the field's union that bears its name."""
+    """Converts an expected error to the member of the field's result union with the same name."""
 
     def __init__(
         self, exception_type: type[ExpectedError | ratelimit_errors.RateLimited], error_type: type[Error]
     ) -> None:
-        """Pair what resolvers raise with the type that shows it."""
         self.exception_type = exception_type
         self.error_type = error_type
 
     def handle(
         self, exception: ExpectedError | ratelimit_errors.RateLimited, *, field: StrawberryField, info: Info
     ) -> Any:
-        """Make the member of the same fields; the exception itself would be raised again."""
-        names = [shown.name for shown in dataclasses.fields(self.error_type)]
+        """Return the member with the exception's attributes. Returning the exception itself would raise it again."""
+        names = [attribute.name for attribute in dataclasses.fields(self.error_type)]
         return self.error_type(**{name: getattr(exception, name) for name in names})
 
 

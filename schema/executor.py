@@ -1,6 +1,7 @@
-"""graphql-core's executor, bounded: it shares the event loop, and counts the text that it shows.
+"""graphql-core's executor with limits: it shares the event loop, and counts the text that it returns.
 
-It serves mutations, events of subscriptions, introspection, and whatever `schema.query_fast_path` leaves to it.
+It executes mutations, events of subscriptions, introspection, and queries that `schema.query_fast_path` does not
+support.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Sequence
@@ -12,7 +13,7 @@ from tertulia.schema.graphql_internals import StrawberryExecutor
 from tertulia.schema.turns import share_loop
 
 LONG_LIST = 4
-"""Items of a list that is completed without looking at the clock."""
+"""The most items of a list that is completed in one turn of the event loop."""
 
 
 class BoundedExecutor(StrawberryExecutor):
@@ -43,10 +44,12 @@ class BoundedExecutor(StrawberryExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Complete a value once it is there. Very many may be there at the same time."""
+        """Complete a value once it is available. Many may become available at the same time."""
         core: Any = super()
-        found = _in_turn(result)
-        return await core.complete_awaitable_value(return_type, field_details_list, info, path, found, position_context)
+        awaitable = _in_turn(result)
+        return await core.complete_awaitable_value(
+            return_type, field_details_list, info, path, awaitable, position_context
+        )
 
     @staticmethod
     def complete_leaf_value(return_type: Any, result: Any) -> Any:
@@ -57,7 +60,7 @@ class BoundedExecutor(StrawberryExecutor):
 
 
 def count_value(value: object) -> None:
-    """Count a leaf's characters, as far as they are worth it: texts, and JSON of any shape."""
+    """Count the characters of a leaf that is a text or JSON. Other leaves are short."""
     if isinstance(value, str):
         count_shown(len(value))
     elif isinstance(value, dict | list):
@@ -71,6 +74,6 @@ async def _in_turns(items: Sequence[Any]) -> AsyncGenerator[Any]:
 
 
 async def _in_turn(value: Awaitable[Any]) -> Any:
-    found = await value
+    result = await value
     await share_loop()
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Errors of a whole request: each gets its code; a fault of ours gets a trace id and no detail."""
+"""Errors as clients see them: each has a code; internal errors have a trace id and no details."""
 
 import logging
 from collections import Counter
@@ -22,38 +22,38 @@ def internal_errors() -> int:
 
 
 def show_error(error: GraphQLError) -> GraphQLError:
-    """Give an error its code; hide what it says where it is a fault of ours, and log that whole."""
+    """Return an error with its code; the message of an internal error is logged and hidden."""
     original = error.original_error
     if error.extensions and "code" in error.extensions:
         return error
     if isinstance(original, GraphQLError) or original is None:
-        return _coded(error, error.message, {"code": "BAD_USER_INPUT"})
+        return _with_code(error, error.message, {"code": "BAD_USER_INPUT"})
     if isinstance(original, ReadLimitExceeded):
-        return _coded(error, str(original), {"code": "QUERY_TOO_COMPLEX"})
+        return _with_code(error, str(original), {"code": "QUERY_TOO_COMPLEX"})
     if isinstance(original, EXPECTED_ERRORS):
-        return _coded(error, str(original), {"code": "BAD_USER_INPUT"})
+        return _with_code(error, str(original), {"code": "BAD_USER_INPUT"})
     if is_storage_full(original):
         return storage_error(error, original)
-    return _hidden(error, original)
+    return _masked(error, original)
 
 
 def storage_error(error: GraphQLError, original: BaseException) -> GraphQLError:
-    """Log that nothing can be stored, and return the error that a client sees."""
+    """Log that the storage is full, and return the error that a client sees."""
     logger.error("Nothing can be stored: %s", str(getattr(original, "orig", original)).partition("\n")[0])
-    return _coded(error, MESSAGE, {"code": STORAGE_FULL})
+    return _with_code(error, MESSAGE, {"code": STORAGE_FULL})
 
 
 def internal_error(error: BaseException) -> GraphQLError:
-    """Log a fault of ours, and make the error that a client sees."""
-    return _hidden(GraphQLError(""), error)
+    """Log an internal error, and return the error that a client sees."""
+    return _masked(GraphQLError(""), error)
 
 
-def _hidden(error: GraphQLError, original: BaseException) -> GraphQLError:
+def _masked(error: GraphQLError, original: BaseException) -> GraphQLError:
     _counts[CODE] += 1
-    found_by = trace_id()
-    logger.error("Internal error, trace id %s", found_by, exc_info=original)
-    return _coded(error, "Internal server error.", {"code": CODE, "traceId": found_by})
+    id = trace_id()
+    logger.error("Internal error, trace id %s", id, exc_info=original)
+    return _with_code(error, "Internal server error.", {"code": CODE, "traceId": id})
 
 
-def _coded(error: GraphQLError, message: str, extensions: dict[str, str]) -> GraphQLError:
+def _with_code(error: GraphQLError, message: str, extensions: dict[str, str]) -> GraphQLError:
     return GraphQLError(message, nodes=error.nodes, path=error.path, extensions={**extensions})

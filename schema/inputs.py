@@ -1,7 +1,7 @@
-"""The GraphQL names of what mutations take."""
+"""The GraphQL names of the inputs of mutations and lists."""
 
 from tertulia.resolvers import inputs
-from tertulia.schema.declare import takes
+from tertulia.schema.declare import graphql_input
 
 for _source in (
     inputs.Thinking,
@@ -17,5 +17,5 @@ for _source in (
     inputs.CreateConversation,
     inputs.UpdateConversation,
 ):
-    takes(_source, f"{_source.__name__}Input")
-takes(inputs.ConversationFilter, "ConversationFilter")
+    graphql_input(_source, f"{_source.__name__}Input")
+graphql_input(inputs.ConversationFilter, "ConversationFilter")

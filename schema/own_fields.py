@@ -1,4 +1,4 @@
-"""The schema with GraphQL fields of the application that embeds the server."""
+"""Schemas with GraphQL fields of the application that embeds the server."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class _Owner:
 
 
 def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Schema:
-    """Return a schema that has the application's fields at its roots; without any, the schema that all servers share.
+    """Return a schema with the application's root fields; without any, the schema that all servers share.
 
     Args:
         query: Strawberry types whose fields are added to `Query`.
@@ -38,7 +38,7 @@ def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Sc
 
     Raises:
         TypeError: An item is no Strawberry type, or a field returns a type of Tertulia.
-        ValueError: A field or a type has the name of another one.
+        ValueError: A field or a type has the same name as another one.
     """
     if not query and not mutation:
         return root.schema
@@ -55,29 +55,29 @@ def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Sc
 
 
 def _own_fields(argument: str, base: type, types: Sequence[type]) -> dict[str, _Owner]:
-    """Return the fields that an argument adds to a root, by their names in GraphQL."""
+    """Return the fields that an argument adds to a root type, by their GraphQL names."""
     if not isinstance(types, list | tuple):
         raise TypeError(f"{argument}: takes a list of Strawberry types, such as {argument}=[My{argument.title()}].")
     name_of = StrawberryConfig().name_converter.from_field
-    taken = {field.python_name: _Owner(field, base) for field in _definition(base).fields}
-    names = {name_of(owner.field): owner for owner in taken.values()}
-    own: dict[str, _Owner] = {}
+    owners_by_attribute = {field.python_name: _Owner(field, base) for field in _definition(base).fields}
+    owners_by_name = {name_of(owner.field): owner for owner in owners_by_attribute.values()}
+    own_fields: dict[str, _Owner] = {}
     for cls in types:
         for field in _fields(argument, cls):
             name, owner = name_of(field), _Owner(field, cls)
-            other = names.get(name) or taken.get(field.python_name)
+            other = owners_by_name.get(name) or owners_by_attribute.get(field.python_name)
             if other is not None:
                 raise ValueError(f"{owner}: `{name}` is a field of {other.cls.__qualname__} already. Rename one.")
-            names[name] = taken[field.python_name] = own[name] = owner
-    return own
+            owners_by_name[name] = owners_by_attribute[field.python_name] = own_fields[name] = owner
+    return own_fields
 
 
 def _fields(argument: str, cls: object) -> list[StrawberryField]:
     # A subclass that is not decorated itself has the definition of its base.
     definition = get_object_definition(cls) if isinstance(cls, type) else None
     if definition is None or definition.origin is not cls or definition.is_input or definition.is_interface:
-        shown = cls.__qualname__ if isinstance(cls, type) else repr(cls)[:100]
-        raise TypeError(f"{argument}: {shown} is no Strawberry type: decorate the class with @strawberry.type.")
+        label = cls.__qualname__ if isinstance(cls, type) else repr(cls)[:100]
+        raise TypeError(f"{argument}: {label} is no Strawberry type: decorate the class with @strawberry.type.")
     return definition.fields
 
 
@@ -92,12 +92,15 @@ def _merge(base: type, types: Sequence[type]) -> type:
 
 def _duplicate(error: DuplicatedTypeName) -> str:
     classes = [cls for cls in (error.first_cls, error.second_cls) if cls and not cls.__module__.startswith("tertulia.")]
-    shown = f"{classes[0].__module__}.{classes[0].__qualname__}: " if classes else ""
-    return f"{shown}{error}. Rename the class, or give its type another `name`."
+    prefix = f"{classes[0].__module__}.{classes[0].__qualname__}: " if classes else ""
+    return f"{prefix}{error}. Rename the class, or give its type another `name`."
 
 
 def _check_results(schema: Schema, root_name: str, own: dict[str, _Owner]) -> None:
-    """Check that no own field leads to a type of Tertulia: who may see a row is decided where it is read, not here."""
+    """Raise TypeError if an own field leads to a type of Tertulia.
+
+    The fields of those types do not check who may read a row: that is checked when the row is read.
+    """
     fields: dict[str, Any] = cast("Any", schema.core.type_map[root_name]).fields
     internal = {name for name, declared in root.schema.core.type_map.items() if core.is_composite_type(declared)}
     for name, owner in own.items():
@@ -114,13 +117,13 @@ def _reachable(schema: Schema, field: Any) -> list[str]:
     names: list[str] = []
     types = deque([core.get_named_type(field.type)])
     while types:
-        reached = types.popleft()
-        if reached.name in names:
+        type_ = types.popleft()
+        if type_.name in names:
             continue
-        names.append(reached.name)
-        types.extend(getattr(reached, "interfaces", ()))
-        if core.is_abstract_type(reached):
-            types.extend(schema.core.get_possible_types(reached))
-        if core.is_object_type(reached) or core.is_interface_type(reached):
-            types.extend(core.get_named_type(inner.type) for inner in reached.fields.values())
+        names.append(type_.name)
+        types.extend(getattr(type_, "interfaces", ()))
+        if core.is_abstract_type(type_):
+            types.extend(schema.core.get_possible_types(type_))
+        if core.is_object_type(type_) or core.is_interface_type(type_):
+            types.extend(core.get_named_type(inner.type) for inner in type_.fields.values())
     return names

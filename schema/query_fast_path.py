@@ -1,10 +1,11 @@
-"""Queries, a level at a time: every field of a list's rows is read for all of them together.
+"""Execution of queries level by level: each field is read for all rows of a list together.
 
-graphql-core walks each row by itself, and pays for each field of each row what a level pays once: which fields are
-selected, their arguments, their types, what is awaited. Selections are collected and arguments are read by graphql-core
-itself. What this module cannot do (introspection, a null where none may be, mistakes of the client) is left to it: it
-executes the query from its beginning. Both give the same: tests/test_levels.py compares them. A fault of the server is
-not tried again; it costs the field of the root that it is in.
+graphql-core visits each row separately. For each field of each row it repeats work that this module does once per
+level: collecting the selected fields, reading arguments, resolving types and awaiting values. Selections and arguments
+are still read by graphql-core's functions. Queries that this module does not support (introspection, a null in a
+non-null field, errors of the client) are executed again by graphql-core from the beginning. Both return the same
+result: tests/test_levels.py compares them. An internal error is not retried; the root field that it occurred in becomes
+null.
 """
 
 import asyncio
@@ -38,10 +39,10 @@ Read = Callable[[Sequence[Any]], list[Any]]
 Executor = Any  # graphql-core's; its declared types, and those of what is in it, are unknown in part
 types: Any = graphql
 arguments_of: Any = get_argument_values
-AS_THEY_ARE: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
-"""Leaves that JSON writes as they stand, where they are of this very class."""
-MANY = 500
-"""Values of a field that are read, or completed, without looking at the clock before."""
+UNCHANGED_CLASSES: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
+"""Leaf types whose values need no conversion if they are of exactly this class."""
+LONG_COLUMN = 500
+"""Columns of more values share the event loop before the next step."""
 
 
 logger = logging.getLogger("tertulia.graphql")
@@ -54,14 +55,14 @@ class FallbackReason(StrEnum):
     CLIENT_ERROR = "client_error"
     """graphql-core reports it with its location in the document."""
     NULL = "null"
-    """A field that cannot be null had no value, or a leaf could not be written."""
+    """A non-null field had no value, or a leaf could not be serialized."""
     NOT_A_LIST = "not_a_list"
     UNKNOWN_TYPE = "unknown_type"
-    """No type of the schema shows a value."""
+    """No type of the schema matches a value."""
 
 
 EXPECTED_REASONS = (FallbackReason.INTROSPECTION, FallbackReason.CLIENT_ERROR)
-"""Reasons that clients cause. Any other is a fault of the server, which would otherwise only make queries slower."""
+"""Reasons that clients cause. Any other is a bug of the server, logged because it only makes queries slower."""
 
 
 class FallBack(Exception):
@@ -74,8 +75,8 @@ class FallBack(Exception):
 
 FALLBACK_ERRORS = (FallBack, *EXPECTED_ERRORS, graphql.GraphQLError)
 """The errors after which graphql-core executes the query."""
-LEFT = (*FALLBACK_ERRORS, ReadLimitExceeded)
-"""What ends the execution."""
+ABORTING_ERRORS = (*FALLBACK_ERRORS, ReadLimitExceeded)
+"""Errors that end the execution. Others make the root field null."""
 
 _fallbacks = Counter[FallbackReason](dict.fromkeys(FallbackReason, 0))
 
@@ -86,7 +87,7 @@ def fallbacks() -> Mapping[FallbackReason, int]:
 
 
 def record_fallback(error: Exception) -> None:
-    """Count a fallback; log one that no client causes."""
+    """Count a fallback; log it unless a client caused it."""
     reason = error.reason if isinstance(error, FallBack) else FallbackReason.CLIENT_ERROR
     _fallbacks[reason] += 1
     if reason not in EXPECTED_REASONS:
@@ -94,18 +95,18 @@ def record_fallback(error: Exception) -> None:
 
 
 class Objects(NamedTuple):
-    """Objects of one type behind one selection, and the results that their fields go to."""
+    """Objects of one type in one selection, and the results that receive their fields."""
 
     type: Any
     selected: Selection | None
     sources: list[Any]
     results: list[dict[str, Any]]
     root: str | None
-    """The response key of the root's field that they are in; None for the root itself."""
+    """The response key of the root field that contains them; None for the root itself."""
 
 
 class Column(NamedTuple):
-    """One field of all objects of a level: its values as the resolver gave them."""
+    """One field of all objects of a level, with the values that the resolver returned."""
 
     key: str
     selected: Selection
@@ -116,22 +117,24 @@ class Column(NamedTuple):
 
 
 async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
-    """Give the data of a validated query, and the faults by the root's field that each has cost.
+    """Return the data of a validated query, and internal errors by the response key of the root field.
 
-    Raises what is left to graphql-core, and ReadLimitExceeded.
+    Raises:
+        FALLBACK_ERRORS: graphql-core must execute the query.
+        ReadLimitExceeded: The query reads too much.
     """
     data: dict[str, Any] = {}
     faults: dict[str, Exception] = {}
     level = [Objects(executor.schema.query_type, None, [executor.root_value], [data], None)]
     while level:
         columns = await _read(executor, level, faults)
-        await _awaited(columns, faults)
+        await _await_values(columns, faults)
         level = await _next_level(executor, columns, faults)
-    return (_without(executor, data, faults) if faults else data), faults
+    return (_without_failed(executor, data, faults) if faults else data), faults
 
 
-def _without(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
-    """Give the data without what faults have cost: all of it where a field of the root cannot be null."""
+def _without_failed(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
+    """Return the data with failed root fields set to null; None if one of them is non-null."""
     root = executor.schema.query_type
     selected = selected_fields(executor, root)
     for key in faults:
@@ -149,7 +152,7 @@ async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exce
             for column in _columns(executor, objects, faults):
                 columns.append(column)
                 _count(column)
-                if len(column.values) > MANY:
+                if len(column.values) > LONG_COLUMN:
                     await share_loop()
     except BaseException:
         for value in (value for column in columns for value in column.values if iscoroutine(value)):
@@ -159,7 +162,7 @@ async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exce
 
 
 def _count(column: Column) -> None:
-    """Count the text of a column as soon as it is read: the next one may be the same text again."""
+    """Count the text of a column as soon as it is read, because the next column may be the same text again."""
     type_: Any = types.get_named_type(column.type)
     if type_ is GraphQLString:
         count_shown(sum([len(value) for value in column.values if value.__class__ is str]))
@@ -181,9 +184,9 @@ def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception])
         root = objects.root or key
         try:
             values = _reader(executor, objects.type, field, key, selected)(objects.sources)
-        except LEFT:
+        except ABORTING_ERRORS:
             raise
-        except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+        except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
             faults.setdefault(root, error)
         else:
             yield Column(key, selected, field.type, values, objects.results, root)
@@ -204,41 +207,38 @@ def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Sel
     return resolver(declared, info)
 
 
-async def _awaited(columns: list[Column], faults: dict[str, Exception]) -> None:
-    """Put in the place of what is awaited what it gives; all of a level is awaited together, so that loaders batch."""
-    places = [
-        (column, place)
-        for column in columns
-        for place, value in enumerate(column.values)
-        if hasattr(value, "__await__")
+async def _await_values(columns: list[Column], faults: dict[str, Exception]) -> None:
+    """Replace awaitables by their results. All of a level are awaited together, so that loaders batch."""
+    pending = [
+        (column, row) for column in columns for row, value in enumerate(column.values) if hasattr(value, "__await__")
     ]
-    found = await asyncio.gather(*(column.values[place] for column, place in places), return_exceptions=True)
-    for (column, place), value in zip(places, found, strict=True):
+    results = await asyncio.gather(*(column.values[row] for column, row in pending), return_exceptions=True)
+    for (column, row), value in zip(pending, results, strict=True):
         if isinstance(value, BaseException):
-            if isinstance(value, LEFT) or not isinstance(value, Exception):
+            if isinstance(value, ABORTING_ERRORS) or not isinstance(value, Exception):
                 raise value
             faults.setdefault(column.root, value)
-        column.values[place] = value
+        column.values[row] = value
 
 
 async def _next_level(executor: Executor, columns: list[Column], faults: dict[str, Exception]) -> list[Objects]:
-    """Complete all fields of a level; give the objects of the next one."""
+    """Complete all fields of a level, and return the objects of the next level."""
     level: list[Objects] = []
     for column in columns:
-        if len(column.values) > MANY:
+        if len(column.values) > LONG_COLUMN:
             await share_loop()
         if column.root not in faults:
             try:
                 level += _complete(executor, column)
-            except LEFT:
+            except ABORTING_ERRORS:
                 raise
-            except Exception as error:  # noqa: BLE001 - a fault costs its field, and is logged with it
+            except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
                 faults[column.root] = error
     return [objects for objects in level if objects.root not in faults]
 
 
 def _complete(executor: Executor, column: Column) -> list[Objects]:
-    """Write a field into its objects' results; give the objects that stand in it."""
+    """Write a field into the results of its objects, and return the objects that the field contains."""
     below: dict[Any, Objects] = {}
     completed = _Completion(executor, column.selected, below, column.root).complete(column.type, column.values)
     for result, value in zip(column.results, completed, strict=True):
@@ -247,47 +247,47 @@ def _complete(executor: Executor, column: Column) -> list[Objects]:
 
 
 class _Completion(NamedTuple):
-    """The completion of one field's values (GraphQL specification, CompleteValue), all of them at once."""
+    """The completion of all values of one field together (GraphQL specification, CompleteValue)."""
 
     executor: Executor
     selected: Selection
     below: dict[Any, Objects]
     root: str
 
-    def complete(self, type_: Any, given: list[Any]) -> list[Any]:
+    def complete(self, type_: Any, values: list[Any]) -> list[Any]:
         if types.is_non_null_type(type_):
-            if any(value is None for value in given):
+            if any(value is None for value in values):
                 raise self._fall_back(FallbackReason.NULL)
-            return self.complete(type_.of_type, given)
+            return self.complete(type_.of_type, values)
         if types.is_list_type(type_):
-            return self._lists(type_.of_type, given)
+            return self._lists(type_.of_type, values)
         if types.is_leaf_type(type_):
-            return self._leaves(type_, given)
-        return [None if value is None else self._object(type_, value) for value in given]
+            return self._leaves(type_, values)
+        return [None if value is None else self._object(type_, value) for value in values]
 
-    def _lists(self, item_type: Any, given: list[Any]) -> list[Any]:
-        if not all(value is None or isinstance(value, (list, tuple)) for value in given):
+    def _lists(self, item_type: Any, values: list[Any]) -> list[Any]:
+        if not all(value is None or isinstance(value, (list, tuple)) for value in values):
             raise self._fall_back(FallbackReason.NOT_A_LIST)
-        items = iter(self.complete(item_type, [item for value in given if value is not None for item in value]))
-        return [None if value is None else list(islice(items, len(value))) for value in given]
+        items = iter(self.complete(item_type, [item for value in values if value is not None for item in value]))
+        return [None if value is None else list(islice(items, len(value))) for value in values]
 
     def _object(self, type_: Any, value: Any) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        found = self.below.get(value.__class__)
-        if found is None:
-            found = Objects(self._runtime_type(type_, value), self.selected, [], [], self.root)
-            self.below[value.__class__] = found
-        found.sources.append(value)
-        found.results.append(result)
+        objects = self.below.get(value.__class__)
+        if objects is None:
+            objects = Objects(self._runtime_type(type_, value), self.selected, [], [], self.root)
+            self.below[value.__class__] = objects
+        objects.sources.append(value)
+        objects.results.append(result)
         return result
 
-    def _leaves(self, type_: Any, given: list[Any]) -> list[Any]:
-        plain = AS_THEY_ARE.get(type_)
+    def _leaves(self, type_: Any, values: list[Any]) -> list[Any]:
+        unchanged_class = UNCHANGED_CLASSES.get(type_)
         write = type_.coerce_output_value
-        written = [value if value is None or value.__class__ is plain else write(value) for value in given]
-        if any(after is None and before is not None for before, after in zip(given, written, strict=True)):
+        outputs = [value if value is None or value.__class__ is unchanged_class else write(value) for value in values]
+        if any(after is None and before is not None for before, after in zip(values, outputs, strict=True)):
             raise self._fall_back(FallbackReason.NULL)
-        return written
+        return outputs
 
     def _runtime_type(self, type_: Any, value: Any) -> Any:
         """Return the object type of a value. Values of one class have the same type everywhere."""

@@ -1,8 +1,8 @@
-"""The shape of a document: how deep and how wide it is, counted before it is validated.
+"""The shape of a document: its depth and width, counted before it is validated.
 
-First every fragment is walked once, however often it is spread; what a spread adds is added as numbers. Only where
-these are small, selections are merged as execution merges them, to count the pairs of fields that validation would
-compare: their number grows with the square of the document.
+Each fragment is visited once, however often it is spread; a spread adds the counts of its fragment. Only if these
+counts are small, selections are merged as the execution merges them, to count the pairs of fields that the validation
+would compare: their number grows with the square of the document's length.
 """
 
 from collections import Counter
@@ -22,22 +22,22 @@ from graphql import (
 )
 
 MAX_DEPTH = 20
-"""Fields inside of one another; the introspection query of GraphiQL has 15."""
+"""Nested fields; the introspection query of GraphiQL has 15 levels."""
 MAX_FIELDS = 1000
-"""Fields, each as often as its fragment is spread."""
+"""Fields, each counted as often as its fragment is spread."""
 MAX_ALIASES = 100
 MAX_DIRECTIVES = 100
 MAX_DIRECTIVES_OF_NODE = 5
 MAX_REPEATS = 20
-"""The same field, unaliased, in one selection set."""
+"""The same field without an alias in one selection set."""
 MAX_FRAGMENTS = 1000
-"""Inline fragments and spreads, each as often as the fragment that it is in is spread."""
+"""Inline fragments and spreads, each counted as often as the fragment that contains it is spread."""
 MAX_NESTING = 60
-"""Fields and inline fragments inside of one another."""
+"""Nested fields and inline fragments."""
 MAX_FRAGMENT_DEFINITIONS = 100
 MAX_OPERATIONS = 50
 MAX_COMPARISONS = 10_000
-"""Pairs of fields with the same response name in the same place, and pairs of fragments spread in the same place."""
+"""Pairs of fields with the same response name in one merged selection, and pairs of fragments spread in one."""
 
 
 @dataclass(slots=True)
@@ -52,8 +52,8 @@ class Shape:
     nesting: int = 0
 
     def problem(self) -> str | None:
-        """Say what is too much; None where nothing is."""
-        for name, found, most in (
+        """Return the error for the first count above its limit; None if there is none."""
+        for name, count, limit in (
             ("is too deep", self.depth, MAX_DEPTH),
             ("selects too many fields", self.fields, MAX_FIELDS),
             ("has too many aliases", self.aliases, MAX_ALIASES),
@@ -61,25 +61,25 @@ class Shape:
             ("has too many fragments", self.fragments, MAX_FRAGMENTS),
             ("is nested too deeply", self.nesting, MAX_NESTING),
         ):
-            if found > most:
-                return f"The document {name}: at most {most:,} are taken."
+            if count > limit:
+                return f"The document {name}: at most {limit:,} are taken."
         return None
 
 
 def shape_problem(document: DocumentNode) -> str | None:
-    """Say why a document is not even validated; None where it may be."""
-    return _Measuring(document).problem()
+    """Return why a document must not be validated; None if it may be."""
+    return _ShapeCounter(document).problem()
 
 
-class _Measuring:
-    """One document, whose fragments are measured once."""
+class _ShapeCounter:
+    """Measures one document. Each fragment is measured once."""
 
     def __init__(self, document: DocumentNode) -> None:
         self._document = document
         self._fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._known: dict[str, Shape] = {}
+        self._fragment_shapes: dict[str, Shape] = {}
         self._crowded: str | None = None
 
     def problem(self) -> str | None:
@@ -93,27 +93,27 @@ class _Measuring:
     def _too_much(self) -> str | None:
         for node in self._document.definitions:
             if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
-                found = self._of_set(node.selection_set)
-                found.directives += self._directives(node.directives)
-                problem = self._crowded or found.problem()
+                shape = self._of_set(node.selection_set)
+                shape.directives += self._directives(node.directives)
+                problem = self._crowded or shape.problem()
                 if problem is not None:
                     return problem
         return None
 
     def _of_set(self, selected: SelectionSetNode | None) -> Shape:
-        whole = Shape()
+        total = Shape()
         if selected is None:
-            return whole
+            return total
         self._check_repeats(selected)
         for node in selected.selections:
-            found = self._of(node)
-            whole.depth = max(whole.depth, found.depth)
-            whole.fields += found.fields
-            whole.aliases += found.aliases
-            whole.fragments += found.fragments
-            whole.nesting = max(whole.nesting, found.nesting)
-            whole.directives += found.directives + self._directives(node.directives)
-        return whole
+            shape = self._of(node)
+            total.depth = max(total.depth, shape.depth)
+            total.fields += shape.fields
+            total.aliases += shape.aliases
+            total.fragments += shape.fragments
+            total.nesting = max(total.nesting, shape.nesting)
+            total.directives += shape.directives + self._directives(node.directives)
+        return total
 
     def _of(self, node: SelectionNode) -> Shape:
         if isinstance(node, FragmentSpreadNode):
@@ -131,13 +131,13 @@ class _Measuring:
         return inner
 
     def _of_fragment(self, name: str) -> Shape:
-        if name not in self._known:
-            # One that spreads itself counts as nothing here: validation refuses it.
-            self._known[name] = Shape()
+        if name not in self._fragment_shapes:
+            # A fragment that spreads itself counts as empty: validation rejects it.
+            self._fragment_shapes[name] = Shape()
             fragment = self._fragments.get(name)
             if fragment is not None:
-                self._known[name] = self._of_set(fragment.selection_set)
-        return self._known[name]
+                self._fragment_shapes[name] = self._of_set(fragment.selection_set)
+        return self._fragment_shapes[name]
 
     def _directives(self, nodes: "tuple[DirectiveNode, ...] | None") -> int:
         count = len(nodes or ())
@@ -153,18 +153,18 @@ class _Measuring:
             self._crowded = f"A field stands too often in one place: at most {MAX_REPEATS} times are taken."
 
     def _too_many_comparisons(self) -> str | None:
-        comparing = _Comparing(self._fragments)
+        comparisons = _ComparisonCounter(self._fragments)
         for node in self._document.definitions:
             if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
-                comparing.add([_Selected(node.selection_set)])
-                if comparing.count > MAX_COMPARISONS:
+                comparisons.add([_Selected(node.selection_set)])
+                if comparisons.count > MAX_COMPARISONS:
                     return f"The document repeats too much: at most {MAX_COMPARISONS:,} pairs of fields are compared."
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
-    """A selection set, or the field that has it, and the fragments that it is inside of."""
+    """A selection set, or a field with one, and the fragments that contain it."""
 
     node: FieldNode | SelectionSetNode
     within: frozenset[str] = frozenset()
@@ -172,29 +172,33 @@ class _Selected:
 
 @dataclass(slots=True)
 class _Merged:
-    """What several selection sets hold in one place: fields by response name, and how many fragments are spread."""
+    """Several selection sets merged: fields by response name, and the number of spread fragments."""
 
     fields: dict[str, list[_Selected]] = field(default_factory=dict[str, list[_Selected]])
     spreads: int = 0
-    known: set[str] = field(default_factory=set[str])
+    fragments: set[str] = field(default_factory=set[str])
 
 
-class _Comparing:
-    """The comparisons that the rule "Field Selection Merging" of the GraphQL specification asks for."""
+class _ComparisonCounter:
+    """Counts the comparisons of the rule "Field Selection Merging" of the GraphQL specification."""
 
     def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
         self.count = 0
 
     def add(self, selected: Iterable[_Selected]) -> None:
-        """Count those of selection sets in the same place."""
+        """Add the comparisons of selection sets that are merged into one."""
         merged = _Merged()
-        for one in selected:
-            self._merge(one, merged)
-        self.count += _pairs(merged.spreads) + sum(_pairs(len(same)) for same in merged.fields.values())
-        for same in merged.fields.values():
+        for selection in selected:
+            self._merge(selection, merged)
+        self.count += _pairs(merged.spreads) + sum(_pairs(len(fields)) for fields in merged.fields.values())
+        for fields in merged.fields.values():
             if self.count <= MAX_COMPARISONS:
-                sets = [(one.node.selection_set, one.within) for one in same if isinstance(one.node, FieldNode)]
+                sets = [
+                    (selection.node.selection_set, selection.within)
+                    for selection in fields
+                    if isinstance(selection.node, FieldNode)
+                ]
                 self.add([_Selected(inner, within) for inner, within in sets if inner is not None])
 
     def _merge(self, selected: _Selected, merged: _Merged) -> None:
@@ -209,9 +213,9 @@ class _Comparing:
                 merged.spreads += 1
                 name = node.name.value
                 fragment = self._fragments.get(name)
-                # One that is inside of itself is refused by validation.
-                if fragment is not None and name not in merged.known and name not in within:
-                    merged.known.add(name)
+                # A fragment that contains itself is rejected by validation.
+                if fragment is not None and name not in merged.fragments and name not in within:
+                    merged.fragments.add(name)
                     self._merge(_Selected(fragment.selection_set, within | {name}), merged)
 
 

@@ -1,8 +1,8 @@
 """Subscriptions, without executing GraphQL for each token.
 
-A delta's selection holds leaves alone, so it is collected once, by graphql-core itself, and becomes a template that
-each delta fills in; so does that of a beginning or an end that is asked for its leaves alone. Every other event is
-executed as always. Both give the same: tests/test_live.py compares them.
+The selection on a delta has leaves only. graphql-core collects it once, and it becomes a template that each delta fills
+in. So does the selection on an event that starts or finishes something, if it has leaves only. Every other event is
+executed by graphql-core. Both return the same result: tests/test_live.py compares them.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -33,11 +33,11 @@ from tertulia.streams.events import (
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
 FILLED = (*DELTAS, GenerationStarted, ContentBlockStarted, ContentBlockFinished)
-"""The events whose leaves, as far as FIELDS has them, are attributes."""
+"""The events that templates can write: their leaves in FIELDS are attributes."""
 Fill = Callable[[Any], bytes]
 Templates = dict[tuple[Any, ...], dict[type, Fill]]
 MAX_TEMPLATES = 16
-"""Choices of one document that are remembered."""
+"""The most combinations of boolean variables whose templates are cached for one document."""
 AnyExecutor = Executor[Any]
 core: Any = execution  # its declared types are unknown in part
 
@@ -49,21 +49,20 @@ FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
     "text": (b"%b", lambda delta: encode(delta.text)),
     "partialJson": (b"%b", lambda delta: encode(delta.text)),
 }
-"""How each leaf of an event is written, and read."""
+"""The placeholder of each leaf of an event, and the function that reads it."""
 
 
 class OperationFailed(Exception):
     """The whole operation failed; the errors are as a client may see them."""
 
     def __init__(self, errors: Sequence[GraphQLError]) -> None:
-        """Take the errors as they were raised."""
         super().__init__("The operation failed.")
         self.errors = [show_error(error) for error in errors]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A validated subscription, with all that is needed to execute it."""
+    """An operation of a valid document, with everything that its execution needs."""
 
     schema: GraphQLSchema
     executor_class: Any  # a graphql-core Executor's class, whose declared types are unknown in part
@@ -74,20 +73,20 @@ class Operation:
     context: object
 
     def executor(self, event: object = None) -> AnyExecutor:
-        """Make what executes one event. Each gets its own: graphql-core's copies share a cache that only grows."""
-        built: AnyExecutor | list[GraphQLError] = self.executor_class.build(
+        """Return an executor of one event. Each has its own: graphql-core's copies share a cache that only grows."""
+        executor: AnyExecutor | list[GraphQLError] = self.executor_class.build(
             self.schema, self.document, event, self.context, self.variables, self.name
         )
-        if isinstance(built, list):
-            raise OperationFailed(built)
-        return built
+        if isinstance(executor, list):
+            raise OperationFailed(executor)
+        return executor
 
 
 async def follow(operation: Operation, send: Callable[[bytes], bool] | None = None) -> AsyncGenerator[bytes]:
-    """Give each result as JSON; raise OperationFailed where the operation cannot begin or go on.
+    """Yield each result as JSON; raise OperationFailed if the operation cannot start or continue.
 
-    `send`, if given, may take a result that is filled in at once, where the event is shown, so that no task need be
-    woken; where it says that it cannot, the result is given like every other.
+    `send`, if any, is called with results of templates as soon as the event is appended, so that no task must be woken.
+    If it returns False, the result is yielded like any other.
     """
     executor = operation.executor()
     fills = _templates(operation, executor)
@@ -98,10 +97,10 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
         raise OperationFailed(source.errors or ())
     del executor
     push = None if send is None else _pushed(fills, send)
-    followed = source.follow(push) if isinstance(source, EventStream) else aiter(source)
+    events = source.follow(push) if isinstance(source, EventStream) else aiter(source)
     try:
-        async with aclosing(followed):
-            async for event in followed:
+        async with aclosing(events):
+            async for event in events:
                 fill = fills.get(event.__class__)
                 yield fill(event) if fill is not None else await execute(operation, event)
                 del event
@@ -110,16 +109,16 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
 
 
 def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
-    """Give the templates, which all who send the same document share: only booleans decide what is selected."""
-    given = executor.variable_values.coerced
-    key = (operation.name, *((name, value) for name, value in given.items() if isinstance(value, bool)))
-    found = operation.templates.get(key)
-    if found is None:
+    """Return the templates. Requests with the same document share them: only booleans decide what is selected."""
+    values = executor.variable_values.coerced
+    key = (operation.name, *((name, value) for name, value in values.items() if isinstance(value, bool)))
+    fills = operation.templates.get(key)
+    if fills is None:
         if len(operation.templates) >= MAX_TEMPLATES:
             operation.templates.clear()
-        made = {kind: template(executor, kind) for kind in FILLED}
-        found = operation.templates[key] = {kind: fill for kind, fill in made.items() if fill is not None}
-    return found
+        all_fills = {kind: template(executor, kind) for kind in FILLED}
+        fills = operation.templates[key] = {kind: fill for kind, fill in all_fills.items() if fill is not None}
+    return fills
 
 
 def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
@@ -131,7 +130,7 @@ def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
 
 
 async def execute(operation: Operation, event: object) -> bytes:
-    """Execute the operation for one event, as graphql-core does it."""
+    """Execute the operation for one event with graphql-core."""
     with read_limit():
         result = core.execute_subscription_event(operation.executor(event))
         if isawaitable(result):
@@ -140,7 +139,7 @@ async def execute(operation: Operation, event: object) -> bytes:
 
 
 def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:
-    """Make what writes results for events of one kind; None where the selection asks for more than their leaves."""
+    """Return the function that writes results for events of one type; None if the selection has more than leaves."""
     selected = _selected(executor, kind.__name__)
     if selected is None:
         return None
@@ -148,31 +147,31 @@ def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:
     entries: list[bytes] = []
     reads: list[Callable[[Any], Any]] = []
     for key, name in names.items():
-        written = _quoted(key) + b":"
+        entry = _quoted(key) + b":"
         if name == "__typename":
-            entries.append(written + _quoted(kind.__name__))
+            entries.append(entry + _quoted(kind.__name__))
         else:
-            hole, read = FIELDS[name]
-            entries.append(written + hole)
+            placeholder, read = FIELDS[name]
+            entries.append(entry + placeholder)
             reads.append(read)
     pattern = b'{"data":{%b:{%b}}}' % (_quoted(root), b",".join(entries))
     return lambda event: pattern % tuple([read(event) for read in reads])
 
 
 def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str]] | None:
-    """Give the root's response key, and the fields of a type by their response keys."""
-    root_type, shown = executor.schema.subscription_type, executor.schema.get_type(type_name)
-    if root_type is None or not isinstance(shown, GraphQLObjectType):
+    """Return the response key of the root field, and the fields of a type by their response keys."""
+    root_type, event_type = executor.schema.subscription_type, executor.schema.get_type(type_name)
+    if root_type is None or not isinstance(event_type, GraphQLObjectType):
         return None
-    (root, selection), *others = selected_fields(executor, root_type).items()
-    if others:
+    (root, selection), *other_fields = selected_fields(executor, root_type).items()
+    if other_fields:
         return None
-    names = {key: field_name(same) for key, same in selected_fields(executor, shown, selection).items()}
+    names = {key: field_name(details) for key, details in selected_fields(executor, event_type, selection).items()}
     return (root, names) if names.keys() and set(names.values()) <= {*FIELDS, "__typename"} else None
 
 
 def _quoted(text: str) -> bytes:
-    # A name of GraphQL's needs no escapes, neither in JSON nor in a pattern.
+    # GraphQL names need no escapes, neither in JSON nor in a format string.
     return b'"%b"' % text.encode()
 
 

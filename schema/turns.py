@@ -5,11 +5,11 @@ import threading
 from time import perf_counter
 
 SLICE = 0.005
-"""Seconds that all long computations together take in one turn of the event loop."""
+"""Seconds for all long computations together in one turn of the event loop."""
 
 
 class _Turn(threading.local):
-    """The present turn of this thread's event loop."""
+    """The current turn of this thread's event loop."""
 
     began = 0.0
     ends = False
@@ -25,7 +25,7 @@ def _begin() -> None:
 async def share_loop() -> None:
     """Return at once while this turn has time left; otherwise let the event loop run its other work first.
 
-    The turn is common to all callers: of many that wait, as many go on in the next turn as fit into it.
+    All callers share the turn: of many that wait, as many continue in the next turn as fit into it.
     """
     while perf_counter() - _turn.began > SLICE:
         if not _turn.ends:
