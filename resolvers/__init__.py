@@ -1,5 +1,6 @@
-"""How a field is served: one function per field, bearing the field's name.
+"""Resolvers: one function per GraphQL field, with the name of the field.
 
-Resolvers take Python values and give back rows or small frozen dataclasses; they never import `schema`, which only
-shows what they give. They reach the database through `db`, a stream through the log, Claude through the generator.
+Resolvers accept Python values and return rows or small frozen dataclasses. They never import `schema`, which declares
+the GraphQL types of these values. They access the database through `db`, streams through the log, and Claude through
+the generation manager.
 """

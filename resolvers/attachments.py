@@ -45,7 +45,7 @@ class Attached:
     waiting: Sequence[UUID] = ()
     copies: Sequence[Attachment] = ()
 
-    async def keep(self, session: AsyncSession, conversation_id: UUID) -> None:
+    async def store(self, session: AsyncSession, conversation_id: UUID) -> None:
         """Assign the attachments to a conversation, whose row must exist."""
         await rows.claim(session, self.waiting, conversation_id)
         if self.copies:

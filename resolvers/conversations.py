@@ -75,9 +75,9 @@ async def conversations(
 
     Pages hold at most 100, and 50 unless asked; more fails with the code BAD_USER_INPUT.
     """
-    narrowed = Filter(**vars(filter)) if filter is not None else Filter()
+    filters = Filter(**vars(filter)) if filter is not None else Filter()
     async with info.context.read() as session:
-        return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), narrowed, order)
+        return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), filters, order)
 
 
 async def messages(
@@ -130,7 +130,9 @@ async def create_conversation(
     - `InvalidInput`: a title or system prompt that is too long, or a model, options or tools that there are not here.
     - `RateLimited`: too much in too little time; it counts as a message.
     """
-    values = await checked(info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model})
+    values = await check_values(
+        info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
+    )
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
@@ -159,7 +161,7 @@ async def update_conversation(
     for key in ("model", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
             raise InvalidInput(key, "cannot be null.")
-    values = await checked(info, changed_fields)
+    values = await check_values(info, changed_fields)
     if "options" in values:
         current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
         model_id = values.get("model") or (current.model if current else info.context.models.default_id)
@@ -213,7 +215,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     return DeletedConversation(str(conversation_id))
 
 
-async def checked(info: Info, values: dict[str, Any]) -> dict[str, Any]:
+async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a conversation; raise InvalidInput for the first that is not accepted."""
     for key, field, limit in (
         ("title", "title", MAX_TITLE),

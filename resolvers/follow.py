@@ -300,7 +300,7 @@ async def _event_page(
         *(beginning.log.each(beginning.after) if beginning.log and not beginning.ended else ()),
     ]
     if before is not None:
-        # A snapshot replaces all events up to its sequence, so it also stands for those before a lower one.
+        # A snapshot replaces all events up to its sequence, so it also replaces those before a lower one.
         page_events = [event for event in page_events if event.sequence < before or isinstance(event, MessageSnapshot)]
     return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 

@@ -238,6 +238,6 @@ def check_text(field: str, text: str, limit: int) -> str:
     return text
 
 
-def blank(field: str) -> InvalidInput:
+def blank_error(field: str) -> InvalidInput:
     """Return the error of a blank message, which Claude's API does not accept."""
     return InvalidInput(field, "must not be empty or blank.")

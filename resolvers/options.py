@@ -90,7 +90,7 @@ def _check_thinking(thinking: Json, model: str, forms: frozenset[str]) -> None:
         raise InvalidInput("options.thinking.budgetTokens", f"{model} takes no budget: leave it out.")
 
 
-def shown(root: Conversation) -> GenerationOptions:
+def conversation_options(root: Conversation) -> GenerationOptions:
     """What its answers are asked with, unless a send says otherwise."""
     options = root.options
     thinking = options.get("thinking")

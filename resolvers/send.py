@@ -21,10 +21,18 @@ from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
-from tertulia.resolvers.inputs import MAX_TEXT, EditMessage, RegenerateMessage, SendMessage, WhenBusy, blank, check_text
+from tertulia.resolvers.inputs import (
+    MAX_TEXT,
+    EditMessage,
+    RegenerateMessage,
+    SendMessage,
+    WhenBusy,
+    blank_error,
+    check_text,
+)
 from tertulia.resolvers.options import check_for_model, check_options, stored
 from tertulia.resolvers.tools import check_tools
-from tertulia.resolvers.turns import Turn, of_edit, of_regeneration, of_send
+from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
 MAX_QUEUE = 10
 MAX_SIDE_BY_SIDE = 4
@@ -86,7 +94,7 @@ async def edit_message(
     - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
     _check_content(input)
-    return await _ask(info.context, input, of_edit)
+    return await _ask(info.context, input, turn_of_edit)
 
 
 async def regenerate_message(
@@ -102,13 +110,13 @@ async def regenerate_message(
     - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
     - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
-    return await _ask(info.context, input, of_regeneration)
+    return await _ask(info.context, input, turn_of_regeneration)
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and the REST routes."""
     _check_content(input)
-    return await _ask(context, input, of_send)
+    return await _ask(context, input, turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
@@ -312,7 +320,7 @@ async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:
     conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
     if turn.new_conversation:
         await insert(session, [conversation])
-    await turn.attached.keep(session, conversation.id)
+    await turn.attached.store(session, conversation.id)
     await insert(session, [turn.question, answer] if turn.new_message else [answer])
     if turn.new_message and not conversation.temporary:
         await search.add(session, (conversation.owner_id, turn.question.id, turn.question.content))
@@ -346,7 +354,7 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
 
 def _check_content(input: SendMessage | EditMessage) -> None:
     if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
-        raise blank("text")
+        raise blank_error("text")
     check_text("text", input.text, MAX_TEXT)
 
 

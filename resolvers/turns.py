@@ -14,7 +14,7 @@ from tertulia.json import Json
 from tertulia.resolvers.attachments import Attached, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
-from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank
+from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank_error
 from tertulia.resolvers.tools import stored as tools_stored
 
 NOTHING = Attached()
@@ -33,7 +33,7 @@ class Turn:
     new_message: bool = True
 
 
-async def of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
+async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
     """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation."""
     if input.conversation_id is None:
         if input.parent_id is not None:
@@ -59,7 +59,7 @@ async def of_send(session: AsyncSession, context: Context, input: SendMessage) -
     return await _new_message_turn(session, context, existing, branch, input)
 
 
-async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
+async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
     """Return the turn of an edit: a new version of a user's message, as its sibling."""
     message, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if message.role is not Role.USER:
@@ -71,7 +71,7 @@ async def of_edit(session: AsyncSession, context: Context, input: EditMessage) -
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
-async def of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
+async def turn_of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
     """Return the turn of a regeneration: the same question, for a sibling of the answer."""
     answer, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if answer.role is not Role.ASSISTANT:
@@ -105,7 +105,7 @@ async def _new_message_turn(
     attached = await attach(session, context, conversation, earlier, input.attachment_ids, model)
     text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []
     if not attached.blocks and not text:
-        raise blank("text")
+        raise blank_error("text")
     question = _user_message(conversation.id, earlier[-1] if earlier else None, [*attached.blocks, *text])
     return Turn(conversation, branch, question, attached)
 

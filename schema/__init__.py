@@ -1,4 +1,4 @@
-"""What a client sees: types, fields, errors, the roots, and the printed schema.graphql.
+"""The GraphQL API: types, fields, errors, the root types, and the printed schema.graphql.
 
-Declarations only: a field is an annotation and the resolver that serves it. Nothing here reads or writes anything.
+This package has declarations only: a field is an annotation and its resolver. Nothing here reads or writes rows.
 """

@@ -1,4 +1,4 @@
-"""The blocks that a message is made of."""
+"""Content blocks of messages."""
 
 from datetime import datetime
 

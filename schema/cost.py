@@ -61,7 +61,7 @@ def cost_of(
 ) -> int:
     """Return the cost of an operation of a valid document."""
     root = schema.get_root_type(operation.operation)
-    cost = _CostCounter(schema, document, _values(operation, variables)).of_set(operation.selection_set, root)
+    cost = _CostCounter(schema, document, _values(operation, variables)).selection_cost(operation.selection_set, root)
     if operation.operation is OperationType.MUTATION:
         cost += OF_MUTATION * len(operation.selection_set.selections)
     return cost
@@ -123,48 +123,50 @@ class _CostCounter:
         self._wrappers = 0
         """How many `ofType` contain the current selection."""
 
-    def of_set(self, selected: SelectionSetNode | None, parent: GraphQLNamedType | None) -> int:
+    def selection_cost(self, selected: SelectionSetNode | None, parent: GraphQLNamedType | None) -> int:
         """Return the cost of a selection on a type."""
         total = 0
         by_type = Counter[str]()
         for node in selected.selections if selected else ():
             if isinstance(node, FieldNode):
-                total += self._of_field(node, parent)
+                total += self._field_cost(node, parent)
                 continue
-            inner, cost = self._of_fragment(node, parent)
+            inner, cost = self._fragment_cost(node, parent)
             if isinstance(inner, GraphQLObjectType) and inner is not parent:
                 by_type[inner.name] += cost
             else:
                 total += cost
         return total + max(by_type.values(), default=0)
 
-    def _of_fragment(self, node: SelectionNode, parent: GraphQLNamedType | None) -> tuple[GraphQLNamedType | None, int]:
+    def _fragment_cost(
+        self, node: SelectionNode, parent: GraphQLNamedType | None
+    ) -> tuple[GraphQLNamedType | None, int]:
         """Return the type that a fragment is on, and its cost."""
         if isinstance(node, InlineFragmentNode):
             condition = node.type_condition
             inner = self._schema.get_type(condition.name.value) if condition else parent
-            return inner, self.of_set(node.selection_set, inner)
+            return inner, self.selection_cost(node.selection_set, inner)
         name = node.name.value if isinstance(node, FragmentSpreadNode) else ""
         fragment = self._fragments[name]
         inner = self._schema.get_type(fragment.type_condition.name.value)
         key = name, self._of_each_type
         if key not in self._fragment_costs:
-            self._fragment_costs[key] = self.of_set(fragment.selection_set, inner)
+            self._fragment_costs[key] = self.selection_cost(fragment.selection_set, inner)
         return inner, self._fragment_costs[key]
 
-    def _of_field(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
+    def _field_cost(self, node: FieldNode, parent: GraphQLNamedType | None) -> int:
         fields: dict[str, Any] = getattr(parent, "fields", {})
         field: Any = fields.get(node.name.value) or META.get(node.name.value)
         if field is None or node.selection_set is None:
             return 1
         of_type = named_type(field.type)
         if parent is not None and parent.name.startswith("__"):
-            return 1 + self._of_introspection(node, of_type)
-        inner = self.of_set(node.selection_set, of_type)
+            return 1 + self._introspection_cost(node, of_type)
+        inner = self.selection_cost(node.selection_set, of_type)
         own_cost = OF_SEARCH if SEARCHED in field.args else 1
         return own_cost + self._factor(node, field, parent) * inner
 
-    def _of_introspection(self, node: FieldNode, of_type: GraphQLNamedType) -> int:
+    def _introspection_cost(self, node: FieldNode, of_type: GraphQLNamedType) -> int:
         """Return the cost of the selection in a field of the introspection."""
         name, of_each_type = node.name.value, self._of_each_type
         if name == "ofType" and self._wrappers >= MAX_WRAPPERS:
@@ -172,31 +174,31 @@ class _CostCounter:
         wrappers, self._wrappers = self._wrappers, self._wrappers + 1 if name == "ofType" else 0
         sizes = _list_sizes(self._schema).get(name)
         self._of_each_type = name == "types" or (of_each_type and name not in OTHER_TYPES)
-        inner = self.of_set(node.selection_set, of_type)
+        inner = self.selection_cost(node.selection_set, of_type)
         self._of_each_type, self._wrappers = of_each_type, wrappers
         return inner if sizes is None else inner * (sizes.average if of_each_type else sizes.largest)
 
     def _factor(self, node: FieldNode, field: Any, parent: GraphQLNamedType | None) -> int:
         arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
         if any(name in field.args for name in PAGED):
-            sizes = [self._number(arguments[name]) for name in PAGED if name in arguments]
+            sizes = [self._page_size(arguments[name]) for name in PAGED if name in arguments]
             size = max(sizes, default=DEFAULT_PAGE)
             # Resolvers of Tertulia reject more; those of the application may not.
             return min(size, MAX_PAGE) if _is_internal(field) else size
         if MANY in field.args and MANY in arguments:
-            return self._length(arguments[MANY])
+            return self._list_length(arguments[MANY])
         # A connection's edges were counted with the connection.
         connected = parent is not None and parent.name.endswith("Connection")
         return OF_LIST if str(field.type).startswith("[") and not connected else 1
 
-    def _number(self, node: ValueNode) -> int:
+    def _page_size(self, node: ValueNode) -> int:
         value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "value", None)
         try:
             return max(int(value), 1) if value is not None else DEFAULT_PAGE
         except (TypeError, ValueError):
             return MAX_PAGE
 
-    def _length(self, node: ValueNode) -> int:
+    def _list_length(self, node: ValueNode) -> int:
         value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "values", None)
         return len(cast("list[object]", value)) if isinstance(value, list | tuple) else 1
 

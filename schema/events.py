@@ -1,7 +1,7 @@
 """The events of a generation's stream.
 
-A client's whole rule: a snapshot replaces; a delta sets its block to what stands before `offset`, plus `text`. Applying
-an event twice changes nothing.
+Clients apply two rules: a snapshot replaces the message; a delta sets its block to the text before `offset`, plus
+`text`. Applying an event twice changes nothing.
 """
 
 from datetime import datetime
@@ -36,17 +36,17 @@ class GenerationEvent:
     """Its number: from 1 on without gaps, rising with every event. Merged deltas bear the number of the last one."""
 
 
-def _begun_block(root: events.ContentBlockStarted) -> Any:
+def _started_block(root: events.ContentBlockStarted) -> Any:
     """The block as it begins; a kind that this server cannot show comes as an empty `TextBlock`."""
-    return _shown(root.index, root.block)
+    return _block(root.index, root.block)
 
 
-def _whole_block(root: events.ContentBlockFinished) -> Any:
+def _finished_block(root: events.ContentBlockFinished) -> Any:
     """The block as it is stored; a kind that this server cannot show comes as an empty `TextBlock`."""
-    return _shown(root.index, root.block)
+    return _block(root.index, root.block)
 
 
-def _shown(index: int, block: Json) -> Any:
+def _block(index: int, block: Json) -> Any:
     return show_block(index, block) or show_block(index, {"type": "text"})
 
 
@@ -79,7 +79,7 @@ class ContentBlockStarted(GenerationEvent):
 
     index: int
     """The block's place in the message, from 0."""
-    block: ContentBlock = field(_begun_block)
+    block: ContentBlock = field(_started_block)
 
 
 @graphql_type(events.TextDelta)
@@ -124,7 +124,7 @@ class ContentBlockFinished(GenerationEvent):
 
     index: int
     """The block's place in the message, from 0."""
-    block: ContentBlock = field(_whole_block)
+    block: ContentBlock = field(_finished_block)
 
 
 def _tool_uses(root: events.ToolResultsRequired) -> Any:

@@ -31,7 +31,7 @@ class BoundedExecutor(StrawberryExecutor):
         """Complete a list; a long one in several turns of the event loop."""
         items: Any = result
         if isinstance(result, list | tuple) and len(items) > LONG_LIST:
-            items = _in_turns(items)
+            items = _share_loop_between(items)
         core: Any = super()
         return core.complete_list_value(return_type, field_details_list, info, path, items, position_context)
 
@@ -46,7 +46,7 @@ class BoundedExecutor(StrawberryExecutor):
     ) -> Any:
         """Complete a value once it is available. Many may become available at the same time."""
         core: Any = super()
-        awaitable = _in_turn(result)
+        awaitable = _await_and_share_loop(result)
         return await core.complete_awaitable_value(
             return_type, field_details_list, info, path, awaitable, position_context
         )
@@ -67,13 +67,13 @@ def count_value(value: object) -> None:
         count_shown(len(encode(cast("object", value))))
 
 
-async def _in_turns(items: Sequence[Any]) -> AsyncGenerator[Any]:
+async def _share_loop_between(items: Sequence[Any]) -> AsyncGenerator[Any]:
     for item in items:
         await share_loop()
         yield item
 
 
-async def _in_turn(value: Awaitable[Any]) -> Any:
+async def _await_and_share_loop(value: Awaitable[Any]) -> Any:
     result = await value
     await share_loop()
     return result

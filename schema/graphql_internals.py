@@ -1,7 +1,7 @@
 """The private parts of Strawberry and graphql-core that Tertulia relies on. No other module imports any.
 
 Both libraries may change them in any release, so `pyproject.toml` bounds their versions. Each part says what it relies
-on, and tests/test_graphql_internals.py names those that a new version lacks.
+on, and tests/test_graphql_internals.py reports those that a new version lacks.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ Selection = list[FieldDetails]
 """The nodes of one response key. Relies on `FieldDetails.node`."""
 
 StrawberryExecutor = StrawberryGraphQLCoreExecutionContext
-"""What executes one operation of a Strawberry schema.
+"""The executor of one operation of a Strawberry schema.
 
 `schema.executor` overrides `complete_list_value`, `complete_awaitable_value` and `complete_leaf_value`, and relies on
 their parameters. The fast paths rely on the attributes `schema`, `fragments`, `variable_values`, `operation` and
@@ -72,22 +72,22 @@ class StrawberrySchema(strawberry.Schema):
 
     @property
     def core(self) -> GraphQLSchema:
-        """The schema as graphql-core knows it."""
+        """The schema of graphql-core."""
         return self._schema
 
 
 def selected_fields(
     executor: Executor[Any], type_: GraphQLObjectType, selection: Selection | None = None
 ) -> dict[str, Selection]:
-    """Return the fields that a selection asks of a type, by response key: fragments and directives are applied.
+    """Return the fields that a selection has on a type, by response key: fragments and directives are applied.
 
     Relies on `collect_fields` and `collect_subfields` of `graphql.execution.collect_fields`, and on the
     `grouped_field_set` of their result.
 
     Args:
-        executor: That of the operation.
-        type_: The type of an object.
-        selection: The field that the object is in; None for the root.
+        executor: The executor of the operation.
+        type_: The object type.
+        selection: The field that contains the object; None for the root.
     """
     common = (executor.schema, executor.fragments, executor.variable_values)
     if selection is None:
@@ -122,7 +122,7 @@ def declaring_module(field: GraphQLField) -> str | None:
 def resolve_info(
     executor: Any, field: GraphQLField, parent: GraphQLObjectType, key: str, selection: Selection
 ) -> ResolveInfo:
-    """Return the info of a field, for all objects of a level: its path is not that of any one of them.
+    """Return the info of a field for all objects of a level. Its path does not identify any one of them.
 
     Relies on `Executor.build_resolve_info`.
     """

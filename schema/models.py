@@ -1,4 +1,4 @@
-"""What answers are asked with, what they use, and why they fail: models, options, usage, Claude's errors."""
+"""Models, generation options, usage, and Claude's errors."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""What Relay's specifications ask of every schema: nodes, and what lies around a page."""
+"""The types that Relay's specifications require: `Node` and `PageInfo`."""
 
 import strawberry
 

@@ -1,4 +1,4 @@
-"""The roots: the API's table of contents."""
+"""The root types: all queries, mutations and subscriptions."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -155,7 +155,7 @@ class Subscription:
 
 
 def build(query: type = Query, mutation: type = Mutation) -> Schema:
-    """Build the schema of these roots."""
+    """Build the schema with these root types."""
     return Schema(
         query=query,
         mutation=mutation,
@@ -179,4 +179,4 @@ def build(query: type = Query, mutation: type = Mutation) -> Schema:
 
 
 schema = build()
-"""The schema of all servers to which no fields are added."""
+"""The schema of all servers whose application adds no fields."""

@@ -1,4 +1,4 @@
-"""Scalars that GraphQL has no names for, and how they are read and written."""
+"""Custom scalars: their parsing, serialization and descriptions."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -22,10 +22,10 @@ MAX_QUOTED = 60
 
 
 def parse_moment(value: object) -> datetime:
-    """Return a moment in UTC; text without a zone is in UTC.
+    """Return a timestamp in UTC; text without a time zone is in UTC.
 
     Raises:
-        StrawberryInputCoercionError: It is no moment in ISO 8601, or lies outside of the years 1 to 9999 in UTC.
+        StrawberryInputCoercionError: It is no timestamp in ISO 8601, or outside the years 1 to 9999 in UTC.
     """
     read = DateTimeDefinition.parse_value
     with suppress(StrawberryInputCoercionError, OverflowError):
@@ -39,7 +39,7 @@ def parse_moment(value: object) -> datetime:
 
 
 def parse_json(value: object) -> object:
-    """Return a JSON value, its text and keys cleaned.
+    """Return a JSON value with cleaned strings and keys.
 
     Raises:
         StrawberryInputCoercionError: It is nested too deeply, or holds a number that JSON does not have.

@@ -80,7 +80,7 @@ class _ShapeCounter:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self._fragment_shapes: dict[str, Shape] = {}
-        self._crowded: str | None = None
+        self._local_problem: str | None = None
 
     def problem(self) -> str | None:
         definitions = self._document.definitions
@@ -88,39 +88,39 @@ class _ShapeCounter:
             return f"The document defines too many fragments: at most {MAX_FRAGMENT_DEFINITIONS:,} are taken."
         if sum(isinstance(node, OperationDefinitionNode) for node in definitions) > MAX_OPERATIONS:
             return f"The document has too many operations: at most {MAX_OPERATIONS:,} are taken."
-        return self._too_much() or self._too_many_comparisons()
+        return self._count_problem() or self._comparison_problem()
 
-    def _too_much(self) -> str | None:
+    def _count_problem(self) -> str | None:
         for node in self._document.definitions:
             if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
-                shape = self._of_set(node.selection_set)
-                shape.directives += self._directives(node.directives)
-                problem = self._crowded or shape.problem()
+                shape = self._selection_shape(node.selection_set)
+                shape.directives += self._count_directives(node.directives)
+                problem = self._local_problem or shape.problem()
                 if problem is not None:
                     return problem
         return None
 
-    def _of_set(self, selected: SelectionSetNode | None) -> Shape:
+    def _selection_shape(self, selected: SelectionSetNode | None) -> Shape:
         total = Shape()
         if selected is None:
             return total
         self._check_repeats(selected)
         for node in selected.selections:
-            shape = self._of(node)
+            shape = self._node_shape(node)
             total.depth = max(total.depth, shape.depth)
             total.fields += shape.fields
             total.aliases += shape.aliases
             total.fragments += shape.fragments
             total.nesting = max(total.nesting, shape.nesting)
-            total.directives += shape.directives + self._directives(node.directives)
+            total.directives += shape.directives + self._count_directives(node.directives)
         return total
 
-    def _of(self, node: SelectionNode) -> Shape:
+    def _node_shape(self, node: SelectionNode) -> Shape:
         if isinstance(node, FragmentSpreadNode):
-            spread = replace(self._of_fragment(node.name.value))
+            spread = replace(self._fragment_shape(node.name.value))
             spread.fragments += 1
             return spread
-        inner = self._of_set(getattr(node, "selection_set", None))
+        inner = self._selection_shape(getattr(node, "selection_set", None))
         inner.nesting += 1
         if isinstance(node, InlineFragmentNode):
             inner.fragments += 1
@@ -130,19 +130,19 @@ class _ShapeCounter:
             inner.aliases += node.alias is not None
         return inner
 
-    def _of_fragment(self, name: str) -> Shape:
+    def _fragment_shape(self, name: str) -> Shape:
         if name not in self._fragment_shapes:
             # A fragment that spreads itself counts as empty: validation rejects it.
             self._fragment_shapes[name] = Shape()
             fragment = self._fragments.get(name)
             if fragment is not None:
-                self._fragment_shapes[name] = self._of_set(fragment.selection_set)
+                self._fragment_shapes[name] = self._selection_shape(fragment.selection_set)
         return self._fragment_shapes[name]
 
-    def _directives(self, nodes: "tuple[DirectiveNode, ...] | None") -> int:
+    def _count_directives(self, nodes: "tuple[DirectiveNode, ...] | None") -> int:
         count = len(nodes or ())
         if count > MAX_DIRECTIVES_OF_NODE:
-            self._crowded = f"One place has too many directives: at most {MAX_DIRECTIVES_OF_NODE} are taken."
+            self._local_problem = f"One place has too many directives: at most {MAX_DIRECTIVES_OF_NODE} are taken."
         return count
 
     def _check_repeats(self, selected: SelectionSetNode) -> None:
@@ -150,9 +150,9 @@ class _ShapeCounter:
             node.name.value for node in selected.selections if isinstance(node, FieldNode) and node.alias is None
         )
         if names and max(names.values()) > MAX_REPEATS:
-            self._crowded = f"A field stands too often in one place: at most {MAX_REPEATS} times are taken."
+            self._local_problem = f"A field stands too often in one place: at most {MAX_REPEATS} times are taken."
 
-    def _too_many_comparisons(self) -> str | None:
+    def _comparison_problem(self) -> str | None:
         comparisons = _ComparisonCounter(self._fragments)
         for node in self._document.definitions:
             if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):

@@ -96,7 +96,7 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
     if isinstance(source, ExecutionResult):
         raise OperationFailed(source.errors or ())
     del executor
-    push = None if send is None else _pushed(fills, send)
+    push = None if send is None else _push_with_templates(fills, send)
     events = source.follow(push) if isinstance(source, EventStream) else aiter(source)
     try:
         async with aclosing(events):
@@ -105,7 +105,7 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
                 yield fill(event) if fill is not None else await execute(operation, event)
                 del event
     except Exception as error:
-        raise OperationFailed([_located(error)]) from error
+        raise OperationFailed([_as_graphql_error(error)]) from error
 
 
 def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
@@ -121,7 +121,7 @@ def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
     return fills
 
 
-def _pushed(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
+def _push_with_templates(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
     def push(event: GenerationEvent) -> bool:
         fill = fills.get(event.__class__)
         return fill is not None and send(fill(event))
@@ -175,5 +175,5 @@ def _quoted(text: str) -> bytes:
     return b'"%b"' % text.encode()
 
 
-def _located(error: Exception) -> GraphQLError:
+def _as_graphql_error(error: Exception) -> GraphQLError:
     return error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)

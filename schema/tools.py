@@ -1,4 +1,4 @@
-"""Tools, as clients see them."""
+"""Tools and their servers."""
 
 from strawberry.scalars import JSON
 

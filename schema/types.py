@@ -1,4 +1,4 @@
-"""Conversations, messages and generations, and the lists of them."""
+"""Conversations, messages and generations, and their connections."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -145,7 +145,7 @@ class Conversation(Node):
     system_prompt: str | None
     """What Claude is told before all messages, at most 100,000 characters; null for nothing."""
     model: Model = field(conversations.model)
-    options: GenerationOptions = field(options.shown)
+    options: GenerationOptions = field(options.conversation_options)
     created_at: datetime
     """When it was made, in UTC."""
     updated_at: datetime

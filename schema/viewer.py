@@ -1,4 +1,4 @@
-"""Who is asking, and how they stand with their limits."""
+"""The viewer, with usage, budget and limits."""
 
 from datetime import date, datetime
 from decimal import Decimal
