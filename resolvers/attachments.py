@@ -32,7 +32,7 @@ class NotTaken(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class MessageAttachments:
     """The content blocks of a message's attachments, and the rows to write for them.
 
     Attributes:
@@ -76,7 +76,7 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
     size = (await asyncio.to_thread(file.stat)).st_size
     await context.services.limits.check_upload(context.viewer.user_id, size)
     attachment = await context.services.files.store(
-        file, media, size_bytes=size, filename=_clean(filename, media), owner=context.viewer.user_id
+        file, media, size_bytes=size, filename=_display_name(filename, media), owner=context.viewer.user_id
     )
     async with context.database.write() as session:
         await insert(session, [attachment])
@@ -102,10 +102,10 @@ async def attach(
     branch: Sequence[Message],
     ids: Sequence[str] | None,
     model: Model,
-) -> Attached:
+) -> MessageAttachments:
     """Return what a message with these attachments adds; raise InvalidInput if one does not exist, or for too many."""
     if not ids:
-        return Attached()
+        return MessageAttachments()
     requested_ids = [as_uuid(id) for id in dict.fromkeys(ids)]
     rows_by_id = await rows.get_many(session, conversation.owner_id, [id for id in requested_ids if id])
     missing = next((id for id in ids if (as_uuid(id) or None) not in rows_by_id), None)
@@ -120,7 +120,7 @@ async def attach(
     _check_together([*earlier.values(), *requested], model, inline=context.services.files.inline)
     waiting = [attachment.id for attachment in requested if attachment.conversation_id is None]
     copies = [attachment for attachment in requested if attachment.id not in rows_by_id]
-    return Attached([_block(attachment) for attachment in requested], waiting, copies)
+    return MessageAttachments([_content_block(attachment) for attachment in requested], waiting, copies)
 
 
 def _check_model_accepts(requested: Sequence[Attachment], model: Model) -> None:
@@ -153,14 +153,14 @@ def _for_conversation(attachment: Attachment, conversation: Conversation) -> Att
     return rows.again(attachment, conversation.id)
 
 
-def _block(attachment: Attachment) -> Json:
+def _content_block(attachment: Attachment) -> Json:
     source = source_of(attachment.id, attachment.media_type, attachment.pages)
     if attachment.media_type != PDF:
         return {"type": "image", "source": source}
     return {"type": "document", "source": source, "title": attachment.filename, "citations": {"enabled": True}}
 
 
-def _clean(filename: str, media: Media) -> str:
+def _display_name(filename: str, media: Media) -> str:
     """Return a name without folders and control characters. It is for display, and never used as a path."""
     base = filename.replace("\\", "/").rpartition("/")[2]
     name = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()

@@ -42,7 +42,7 @@ FINISHING_SECONDS = 5.0
 MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
 
 Input = SendMessage | EditMessage | RegenerateMessage
-Locate = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
+LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def edit_message(
     - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
     _check_content(input)
-    return await _ask(info.context, input, turn_of_edit)
+    return await _send(info.context, input, turn_of_edit)
 
 
 async def regenerate_message(
@@ -110,13 +110,13 @@ async def regenerate_message(
     - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
     - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
     """
-    return await _ask(info.context, input, turn_of_regeneration)
+    return await _send(info.context, input, turn_of_regeneration)
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and the REST routes."""
     _check_content(input)
-    return await _ask(context, input, turn_of_send)
+    return await _send(context, input, turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
@@ -133,7 +133,7 @@ async def stop(context: Context, id: str) -> Generation:
     return generation
 
 
-async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
+async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
     """Check the input, store and commit the send, and only then start the generation."""
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
         raise InvalidInput("idempotencyKey", "must be a UUID.")
@@ -145,13 +145,13 @@ async def _ask(context: Context, input: Input, locate: Locate) -> SendMessagePay
         await context.models.list()
     for _ in range(MAX_INTERRUPTS):
         try:
-            return await _ask_once(context, input, locate)
+            return await _try_send(context, input, locate_turn)
         except ConversationBusy as busy:
             waits = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
             if not waits and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
-    return await _ask_once(context, input, locate)
+    return await _try_send(context, input, locate_turn)
 
 
 async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
@@ -182,7 +182,7 @@ class SendPlan:
         return SendMessagePayload(self.turn.conversation, self.turn.question, self.generation)
 
 
-async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessagePayload:
+async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
     """Plan, store and commit the send; then start the generation."""
     if context.generation_manager.draining:
         raise RateLimited(1.0, "This server is about to stop; send again.")
@@ -192,8 +192,8 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
         replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
-        plan = await _decide(session, context, input, locate)
-        await _store(session, context, input, plan)
+        plan = await _plan_send(session, context, input, locate_turn)
+        await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
             plan.generation, plan.work, Owner(viewer.user_id, viewer.name, plan.turn.conversation.id)
@@ -202,17 +202,17 @@ async def _ask_once(context: Context, input: Input, locate: Locate) -> SendMessa
     return plan.payload
 
 
-async def _decide(session: AsyncSession, context: Context, input: Input, locate: Locate) -> SendPlan:
+async def _plan_send(session: AsyncSession, context: Context, input: Input, locate_turn: LocateTurn) -> SendPlan:
     """Read what the send depends on, and plan what it stores. This writes nothing."""
     owner = context.viewer.user_id
-    turn = await locate(session, context, input)
+    turn = await locate_turn(session, context, input)
     conversation = turn.conversation
     check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
     blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
     await context.services.limits.check_send(owner)
-    answer, generation = _rows(turn, input)
+    answer, generation = _new_rows(turn, input)
     if blocking is not None:
         # The process that ends the blocking generation claims this one.
         generation.waits_for = blocking.id
@@ -220,15 +220,15 @@ async def _decide(session: AsyncSession, context: Context, input: Input, locate:
     await _check_running(session, context)
     tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
     work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.question)], tools)
-    _begin(generation, context, work)
+    _mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work)
 
 
-async def _store(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
+async def _store_plan(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
     """Store the planned send in the caller's transaction."""
     owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
     conversation = turn.conversation
-    await _insert(session, turn, plan.answer)
+    await _insert_messages(session, turn, plan.answer)
     if plan.work is not None:
         # As late as possible: until the commit, no other send can reserve from the server's budget.
         generation.reserved = await _reserve(session, context, plan.work)
@@ -270,7 +270,7 @@ def _options(turn: Turn, input: Input) -> Json:
     return turn.conversation.options | stored(input.options)
 
 
-def _rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
+def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
     answer = Message(
         conversation_id=turn.conversation.id,
         parent_id=turn.question.id,
@@ -307,7 +307,7 @@ async def _reserve(session: AsyncSession, context: Context, work: GenerationInpu
         raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
 
 
-def _begin(generation: Generation, context: Context, work: GenerationInput) -> None:
+def _mark_running(generation: Generation, context: Context, work: GenerationInput) -> None:
     generation.status = Status.RUNNING
     generation.started_at = now()
     generation.prefix = work.prefix
@@ -315,7 +315,7 @@ def _begin(generation: Generation, context: Context, work: GenerationInput) -> N
     generation.lease_until = context.generation_manager.lease_end()
 
 
-async def _insert(session: AsyncSession, turn: Turn, answer: Message) -> None:
+async def _insert_messages(session: AsyncSession, turn: Turn, answer: Message) -> None:
     conversation = turn.conversation
     conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
     if turn.new_conversation:

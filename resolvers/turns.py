@@ -11,13 +11,13 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
-from tertulia.resolvers.attachments import Attached, attach, attachment_ids
+from tertulia.resolvers.attachments import MessageAttachments, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank_error
 from tertulia.resolvers.tools import stored as tools_stored
 
-NOTHING = Attached()
+NO_ATTACHMENTS = MessageAttachments()
 Branch = Sequence[OnBranch]
 
 
@@ -28,7 +28,7 @@ class Turn:
     conversation: Conversation
     branch: Branch
     question: Message
-    attached: Attached = NOTHING
+    attached: MessageAttachments = NO_ATTACHMENTS
     new_conversation: bool = False
     new_message: bool = True
 

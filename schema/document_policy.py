@@ -55,7 +55,7 @@ class DocumentPolicy:
         Sources: Apollo's "Automatic Persisted Queries" for `extensions.persistedQuery`, and the draft of GraphQL over
         HTTP for `documentId`.
         """
-        query_hash = _hash(extensions)
+        query_hash = _persisted_query_hash(extensions)
         if query is None and query_hash is None and document_id is None:
             raise bad_request("query: must be a text with a GraphQL document.")
         if query is not None and (not isinstance(query, str) or not query.strip()):
@@ -102,13 +102,13 @@ class DocumentPolicy:
             query_hash or (digest(query) if query else "")
         )
         if text is None:
-            raise _not_found("This server executes only the documents that it knows.")
+            raise _persisted_query_not_found("This server executes only the documents that it knows.")
         return text
 
     def _persisted_document(self, query_hash: str) -> str:
         if query_hash not in self._persisted:
             # Apollo's clients look for this message, and then send the document with its hash.
-            raise _not_found("PersistedQueryNotFound")
+            raise _persisted_query_not_found("PersistedQueryNotFound")
         self._persisted.move_to_end(query_hash)
         return self._persisted[query_hash]
 
@@ -127,7 +127,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _hash(extensions: object) -> str | None:
+def _persisted_query_hash(extensions: object) -> str | None:
     persisted_query = cast("Json", extensions).get("persistedQuery") if isinstance(extensions, dict) else None
     if persisted_query is None:
         return None
@@ -140,5 +140,5 @@ def _hash(extensions: object) -> str | None:
     return query_hash.lower()
 
 
-def _not_found(message: str) -> GraphQLError:
+def _persisted_query_not_found(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": "PERSISTED_QUERY_NOT_FOUND"})
