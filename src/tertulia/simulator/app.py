@@ -1,7 +1,7 @@
-"""The simulated Claude: a Messages API server for machines without a key, and for anybody's tests.
+"""The simulated Claude: a Messages API server for development without an API key, and for tests.
 
-It answers over real HTTP with the real API's shapes, errors and headers (docs.claude.com, "API reference"). What it
-says comes from `simulator.scenarios`, what it refuses from `simulator.request_rules`.
+It answers over real HTTP with the real API's shapes, errors and headers (docs.claude.com, "API reference"). Its answers
+come from `simulator.scenarios`, its request validation from `simulator.request_rules`.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ from tertulia.simulator.script import Failure, Plan
 from tertulia.simulator.tool_rules import check_tools
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of a request, as the Messages API has it."""
+"""Bytes of a request; the Messages API's limit."""
 LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "output-tokens": 2_000_000}
 
 
 def create_simulator(*, pace: float = 1.0) -> Starlette:
-    """Make the server. `pace` scales its human delays: 1 as a person reads, 0 at once."""
+    """Return the server. `pace` scales its delays: 1 for human reading speed, 0 for none."""
     failures: dict[str, int] = {}
     cache = PromptCache()
     files = FileStore()
 
     async def messages(request: Request) -> Response:
-        body = await _read(request)
+        body = await _read_body(request)
         check(body)
         check_tools(body)
         check_compaction(body, request.headers.get("anthropic-beta", ""))
@@ -49,20 +49,20 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         planned = plan(body)
         if planned.failure is not None and _still_fails(failures, body, planned.failure):
             return _failure(planned.failure)
-        used = cache.use(body).usage()
+        usage = cache.use(body).usage()
         if is_due(body):
             planned = with_summary(planned, body)
-            used["iterations"] = summary_usage(body, dict(used), planned.output_tokens)
+            usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
             return StreamingResponse(
-                _stream(body, planned, used, pace), media_type="text/event-stream", headers=_headers()
+                _stream(body, planned, usage, pace), media_type="text/event-stream", headers=_headers()
             )
         await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
-        return JSONResponse(_message(body, planned, used), headers=_headers())
+        return JSONResponse(_message(body, planned, usage), headers=_headers())
 
     async def tokens(request: Request) -> Response:
-        body = {"max_tokens": 1, **await _read(request)}
+        body = {"max_tokens": 1, **await _read_body(request)}
         check(body)
         check_tools(body)
         body = await asyncio.to_thread(look_at, body, files)
@@ -88,19 +88,21 @@ def _file_routes(files: FileStore) -> list[Route]:
     async def upload(request: Request) -> Response:
         _authenticate(request)
         async with request.form(max_files=1) as form:
-            part = form.get("file")
-            if part is None or isinstance(part, str):
+            upload_file = form.get("file")
+            if upload_file is None or isinstance(upload_file, str):
                 raise Refused(400, "invalid_request_error", "file: Field required")
-            kept = files.add(part.filename or "unnamed", part.content_type or "", await part.read())
-        return JSONResponse(kept, headers=_headers())
+            file_metadata = files.add(
+                upload_file.filename or "unnamed", upload_file.content_type or "", await upload_file.read()
+            )
+        return JSONResponse(file_metadata, headers=_headers())
 
     async def metadata(request: Request) -> Response:
-        return JSONResponse(_kept(request, files), headers=_headers())
+        return JSONResponse(_file_metadata(request, files), headers=_headers())
 
     async def delete(request: Request) -> Response:
-        kept = _kept(request, files)
-        files.remove(kept["id"])
-        return JSONResponse({"type": "file_deleted", "id": kept["id"]}, headers=_headers())
+        file_metadata = _file_metadata(request, files)
+        files.remove(file_metadata["id"])
+        return JSONResponse({"type": "file_deleted", "id": file_metadata["id"]}, headers=_headers())
 
     return [
         Route("/v1/files", listed, methods=["GET"]),
@@ -110,26 +112,25 @@ def _file_routes(files: FileStore) -> list[Route]:
     ]
 
 
-def _kept(request: Request, files: FileStore) -> Json:
+def _file_metadata(request: Request, files: FileStore) -> Json:
     _authenticate(request)
-    found = files.get(request.path_params["file_id"])
-    if found is None:
+    file = files.get(request.path_params["file_id"])
+    if file is None:
         raise Refused(404, "not_found_error", f"File not found: {request.path_params['file_id']}")
-    return found[0]
+    return file[0]
 
 
 class UnloggedProtocol(HttpToolsProtocol):
-    """Logs no requests: uvicorn's `access_log=False` would silence the server that this one runs in, too."""
+    """Logs no requests. uvicorn's `access_log=False` would also silence the server that this one runs in."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        """Take what uvicorn gives."""
-        super().__init__(*arguments, **more)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
         self.access_log = False
 
 
 @asynccontextmanager
 async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
-    """Serve in this event loop, ready when it yields the base URL; streams that are open at the end are cut."""
+    """Serve in this event loop and yield the base URL once ready. Open streams are cut at the end."""
     config = uvicorn.Config(
         app, host, port, http=UnloggedProtocol, log_config=None, lifespan="off", timeout_graceful_shutdown=0
     )
@@ -140,18 +141,18 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
         await server.startup()
     if not server.started:
         raise OSError(f"The simulated Claude cannot listen on {host}:{port}.")
-    ticking = asyncio.create_task(server.main_loop())
+    main_loop = asyncio.create_task(server.main_loop())
     try:
         yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        ticking.cancel()
+        main_loop.cancel()
         with _silence():
             await server.shutdown()
 
 
 @contextmanager
 def _silence() -> Generator[None]:
-    """Keep uvicorn from logging that this server starts and stops: the log is that of the server that it runs in."""
+    """Keep uvicorn from logging this server's start and stop: it shares a logger with the server that it runs in."""
     log = logging.getLogger("uvicorn.error")
 
     def drop(_record: logging.LogRecord) -> bool:
@@ -164,7 +165,7 @@ def _silence() -> Generator[None]:
         log.removeFilter(drop)
 
 
-async def _read(request: Request) -> Json:
+async def _read_body(request: Request) -> Json:
     _authenticate(request)
     body = await request.body()
     if len(body) > MAX_BODY:
@@ -188,9 +189,9 @@ def _authenticate(request: Request) -> None:
 
 async def _models(request: Request) -> Response:
     _authenticate(request)
-    listed = [model_info(model_id) for model_id in MODELS]
-    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"], "has_more": False}
-    return JSONResponse({"data": listed, **ends}, headers=_headers())
+    models = [model_info(model_id) for model_id in MODELS]
+    ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"], "has_more": False}
+    return JSONResponse({"data": models, **ends}, headers=_headers())
 
 
 async def _model(request: Request) -> Response:
@@ -213,24 +214,24 @@ def _still_fails(failures: dict[str, int], body: Json, failure: Failure) -> bool
     return False
 
 
-def _headers(**more: str) -> dict[str, str]:
+def _headers(**extra: str) -> dict[str, str]:
     headers = {"request-id": f"req_{uuid.uuid4().hex[:24]}"}
     for name, limit in LIMITS.items():
         headers[f"anthropic-ratelimit-{name}-limit"] = str(limit)
         headers[f"anthropic-ratelimit-{name}-remaining"] = str(limit - 1)
         headers[f"anthropic-ratelimit-{name}-reset"] = "2030-01-01T00:00:00Z"
-    return {**headers, **more}
+    return {**headers, **extra}
 
 
-def _error(status: int, kind: str, message: str, **more: str) -> JSONResponse:
-    headers = _headers(**more)
+def _error(status: int, kind: str, message: str, **extra_headers: str) -> JSONResponse:
+    headers = _headers(**extra_headers)
     body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": headers["request-id"]}
     return JSONResponse(body, status, headers)
 
 
 def _failure(failure: Failure) -> JSONResponse:
-    more = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
-    return _error(failure.status, failure.kind, failure.message, **more)
+    extra_headers = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
+    return _error(failure.status, failure.kind, failure.message, **extra_headers)
 
 
 async def _refused(_request: Request, refused: Refused) -> Response:
@@ -242,7 +243,7 @@ async def _http_error(_request: Request, error: HTTPException) -> Response:
     return _error(error.status_code, kind, error.detail)
 
 
-def _message(body: Json, planned: Plan, used: Json) -> Json:
+def _message(body: Json, planned: Plan, usage: Json) -> Json:
     return {
         "id": f"msg_{uuid.uuid4().hex[:24]}",
         "type": "message",
@@ -252,24 +253,24 @@ def _message(body: Json, planned: Plan, used: Json) -> Json:
         "stop_reason": planned.stop_reason,
         "stop_sequence": planned.stop_sequence,
         "stop_details": planned.stop_details,
-        "usage": {**used, **_counted(planned), "service_tier": "standard"},
-        **_place(planned),
+        "usage": {**usage, **_output_usage(planned), "service_tier": "standard"},
+        **_container(planned),
     }
 
 
-def _counted(planned: Plan) -> Json:
-    served = {} if planned.server_tool_use is None else {"server_tool_use": planned.server_tool_use}
-    return {"output_tokens": planned.output_tokens, **served}
+def _output_usage(planned: Plan) -> Json:
+    server_tool_use = {} if planned.server_tool_use is None else {"server_tool_use": planned.server_tool_use}
+    return {"output_tokens": planned.output_tokens, **server_tool_use}
 
 
-def _place(planned: Plan) -> Json:
+def _container(planned: Plan) -> Json:
     return {} if planned.container is None else {"container": planned.container}
 
 
-async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIterator[str]:
-    begun = _message(body, Plan(output_tokens=1), used)
-    begun |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
-    yield _sse({"type": "message_start", "message": begun})
+async def _stream(body: Json, planned: Plan, usage: Json, pace: float) -> AsyncIterator[str]:
+    message = _message(body, Plan(output_tokens=1), usage)
+    message |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
+    yield _sse({"type": "message_start", "message": message})
     yield _sse({"type": "ping"})
     for step in planned.steps:
         if step.delay:
@@ -282,9 +283,9 @@ async def _stream(body: Json, planned: Plan, used: Json, pace: float) -> AsyncIt
         yield step.raw or _sse(step.event)
     if planned.breaks_off:
         return
-    ended: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
-    ended |= {"stop_details": planned.stop_details, **_place(planned)}
-    yield _sse({"type": "message_delta", "delta": ended, "usage": {**used, **_counted(planned)}})
+    message_delta: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
+    message_delta |= {"stop_details": planned.stop_details, **_container(planned)}
+    yield _sse({"type": "message_delta", "delta": message_delta, "usage": {**usage, **_output_usage(planned)}})
     yield _sse({"type": "message_stop"})
 
 

@@ -1,7 +1,7 @@
-"""The simulated Claude's prompt cache: what a request reads from it, and what it leaves there.
+"""The simulated Claude's prompt cache: the tokens that a request reads from it and writes to it.
 
-Source: "Prompt caching" in the Claude API documentation: exact beginnings of requests, at most four breakpoints, twenty
-blocks of looking back from each, a smallest size, and a life of five minutes or an hour that every hit renews.
+Source: "Prompt caching" in the Claude API documentation: exact prefixes of requests, at most four breakpoints, a
+lookback of twenty blocks from each, a minimum size, and a TTL of five minutes or an hour that every hit renews.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from tertulia.claude.cache_control import LOOK_BACK
 from tertulia.json import Json
 from tertulia.simulator.request_rules import as_blocks
 
-LIVES = {"5m": 300.0, "1h": 3600.0}
+TTL_SECONDS = {"5m": 300.0, "1h": 3600.0}
 MIN_TOKENS = {"claude-haiku-4-5": 4096, "claude-opus-4-5": 4096, "claude-sonnet-4-5": 1024}
 DEFAULT_MIN_TOKENS = 512
 MAX_ENTRIES = 10_000
@@ -23,7 +23,7 @@ MAX_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """The tokens of a request's input: what is left is billed as always."""
+    """Input tokens of a request: in total, read from the cache, and written to it with each TTL."""
 
     total: int
     read: int = 0
@@ -31,11 +31,11 @@ class CacheUse:
     written_1h: int = 0
 
     def usage(self) -> Json:
-        """Give them in the Messages API's words."""
-        written = self.written_5m + self.written_1h
+        """Return the fields of the Messages API's `usage`."""
+        written_tokens = self.written_5m + self.written_1h
         return {
-            "input_tokens": self.total - self.read - written,
-            "cache_creation_input_tokens": written,
+            "input_tokens": self.total - self.read - written_tokens,
+            "cache_creation_input_tokens": written_tokens,
             "cache_read_input_tokens": self.read,
             "cache_creation": {
                 "ephemeral_5m_input_tokens": self.written_5m,
@@ -47,49 +47,50 @@ class CacheUse:
 @dataclass(frozen=True, slots=True)
 class _Block:
     tokens: int
-    beginning: str
-    """Names the request up to and with this block."""
+    prefix: str
+    """A hash of the request up to and including this block."""
     ttl: str | None
 
 
 class PromptCache:
-    """What one simulated Claude remembers."""
+    """The prompt cache of one simulated Claude."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with nothing."""
         self._clock = clock
         self._entries: dict[str, tuple[float, float]] = {}
-        """When each beginning lapses, and how long it lives from a hit on."""
+        """When each prefix expires, and by how many seconds a hit extends that."""
 
     def use(self, body: Json) -> CacheUse:
-        """Take a request: read what is there, and keep what it marks."""
+        """Look up a request's prefix, and store the prefixes that it marks."""
         blocks = list(_blocks(body))
         total = sum(block.tokens for block in blocks)
-        marks = [place for place, block in enumerate(blocks) if block.ttl is not None]
-        hit = max((found for mark in marks if (found := self._look_back(blocks, mark)) is not None), default=-1)
+        marks = [index for index, block in enumerate(blocks) if block.ttl is not None]
+        hit = max(
+            (index_of_hit for mark in marks if (index_of_hit := self._look_back(blocks, mark)) is not None), default=-1
+        )
         covered = sum(block.tokens for block in blocks[: hit + 1])
-        read, written = covered, {"5m": 0, "1h": 0}
+        read_tokens, written_tokens = covered, {"5m": 0, "1h": 0}
         for mark in marks:
             size = sum(block.tokens for block in blocks[: mark + 1])
             if mark > hit and size >= _min_tokens(body["model"]):
                 ttl = str(blocks[mark].ttl)
-                written[ttl] += size - covered
+                written_tokens[ttl] += size - covered
                 covered = size
-                self._keep(blocks[mark].beginning, LIVES[ttl])
-        return CacheUse(total, read, written["5m"], written["1h"])
+                self._store(blocks[mark].prefix, TTL_SECONDS[ttl])
+        return CacheUse(total, read_tokens, written_tokens["5m"], written_tokens["1h"])
 
     def _look_back(self, blocks: list[_Block], mark: int) -> int | None:
         now = self._clock()
-        for place in range(mark, max(mark - LOOK_BACK, -1), -1):
-            lapses, life = self._entries.get(blocks[place].beginning, (0.0, 0.0))
-            if lapses > now:
-                self._keep(blocks[place].beginning, life)
-                return place
+        for index in range(mark, max(mark - LOOK_BACK, -1), -1):
+            expires_at, ttl_seconds = self._entries.get(blocks[index].prefix, (0.0, 0.0))
+            if expires_at > now:
+                self._store(blocks[index].prefix, ttl_seconds)
+                return index
         return None
 
-    def _keep(self, beginning: str, life: float) -> None:
-        self._entries.pop(beginning, None)
-        self._entries[beginning] = (self._clock() + life, life)
+    def _store(self, prefix: str, ttl_seconds: float) -> None:
+        self._entries.pop(prefix, None)
+        self._entries[prefix] = (self._clock() + ttl_seconds, ttl_seconds)
         if len(self._entries) > MAX_ENTRIES:
             del self._entries[next(iter(self._entries))]
 
@@ -104,14 +105,14 @@ def _min_tokens(model: str) -> int:
 
 
 def _blocks(body: Json) -> Iterator[_Block]:
-    """Give a request's blocks in the order of its cache: tools, system prompt, messages."""
+    """Yield a request's blocks in the order of the cache: tools, system prompt, messages."""
     flat = [*_flat("tools", body.get("tools") or []), *_flat("system", body.get("system") or [])]
     for message in body["messages"]:
         flat += _flat(message["role"], message["content"])
     automatic = body.get("cache_control")
     name = body["model"]
-    for place, (role, block) in enumerate(flat):
-        control: Json | None = block.get("cache_control") or (automatic if place == len(flat) - 1 else None)
+    for index, (role, block) in enumerate(flat):
+        control: Json | None = block.get("cache_control") or (automatic if index == len(flat) - 1 else None)
         bare = {key: value for key, value in block.items() if key != "cache_control"}
         text = json.dumps([role, bare], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
@@ -125,9 +126,9 @@ def _tokens_of_source(block: Json) -> int | None:
 
 
 def _tokens_inside(block: Json) -> int:
-    """Count what a tool's result shows."""
-    inside = as_blocks(block.get("content") or []) if block.get("type") == "tool_result" else []
-    return sum(_tokens_of_source(one) or 0 for one in inside)
+    """Count the tokens of images and documents in a tool result."""
+    blocks = as_blocks(block.get("content") or []) if block.get("type") == "tool_result" else []
+    return sum(_tokens_of_source(content) or 0 for content in blocks)
 
 
 def _flat(role: str, content: Any) -> list[tuple[str, Json]]:

@@ -1,4 +1,4 @@
-"""The simulated Claude's compaction: past the trigger, it sums up what was said and goes on from that.
+"""The simulated Claude's compaction: past the trigger, a summary replaces the earlier messages.
 
 Source: "Compaction" in the Claude API documentation.
 """
@@ -17,12 +17,14 @@ SUMMARY_TOKENS = 60
 
 
 def check_compaction(body: Json, betas: str) -> None:
-    """Raise Refused for what needs a beta that the request does not name, and for what the edit does not take."""
-    held = any(block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"]))
+    """Raise Refused if the request lacks the beta that it needs, or has an invalid edit."""
+    has_compaction = any(
+        block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"])
+    )
     if BETA not in betas:
         if "context_management" in body:
             raise invalid("context_management: Extra inputs are not permitted")
-        if held:
+        if has_compaction:
             raise invalid("messages: `compaction` blocks need the beta compact-2026-01-12")
         return
     if _edit(body) is not None and _trigger(body) < MIN_TRIGGER:
@@ -30,46 +32,54 @@ def check_compaction(body: Json, betas: str) -> None:
 
 
 def after_summary(body: Json) -> Json:
-    """Give the request without what its last summary stands for."""
+    """Return the request without the messages that its last summary replaces."""
     messages: list[Json] = body["messages"]
-    for place in range(len(messages) - 1, -1, -1):
-        blocks = as_blocks(messages[place]["content"])
-        for index in range(len(blocks) - 1, -1, -1):
-            if blocks[index]["type"] == "compaction" and blocks[index].get("content"):
-                return {**body, "messages": [{**messages[place], "content": blocks[index:]}, *messages[place + 1 :]]}
+    for index in range(len(messages) - 1, -1, -1):
+        blocks = as_blocks(messages[index]["content"])
+        for block_index in range(len(blocks) - 1, -1, -1):
+            if blocks[block_index]["type"] == "compaction" and blocks[block_index].get("content"):
+                return {
+                    **body,
+                    "messages": [{**messages[index], "content": blocks[block_index:]}, *messages[index + 1 :]],
+                }
     return body
 
 
 def is_due(body: Json) -> bool:
-    """Say whether a request is summed up; raise Refused where it is too long and is not."""
-    tokens, most = count_tokens(body), MODELS[body["model"]][1]
-    due = _edit(body) is not None and tokens >= _trigger(body)
-    if tokens > most and not due:
-        raise invalid(f"prompt is too long: {tokens} tokens > {most} maximum")
-    return due
+    """Return whether a request is compacted; raise Refused if it is too long and is not."""
+    tokens, max_tokens = count_tokens(body), MODELS[body["model"]][1]
+    is_compacted = _edit(body) is not None and tokens >= _trigger(body)
+    if tokens > max_tokens and not is_compacted:
+        raise invalid(f"prompt is too long: {tokens} tokens > {max_tokens} maximum")
+    return is_compacted
 
 
 def with_summary(plan: Plan, body: Json) -> Plan:
-    """Give the plan with a summary in front."""
+    """Return the plan with a summary before its blocks."""
     summary = f"The user and I have exchanged {len(body['messages'])} messages."
     block: Json = {"type": "compaction", "content": summary, "signature": "c3VtbWFyeQ=="}
-    begun = {"type": "compaction", "content": None, "signature": "c3VtbWFyeQ=="}
+    start_block = {"type": "compaction", "content": None, "signature": "c3VtbWFyeQ=="}
     steps = [
-        Step({"type": "content_block_start", "index": 0, "content_block": begun}, TOKEN * len(pieces(summary))),
+        Step({"type": "content_block_start", "index": 0, "content_block": start_block}, TOKEN * len(pieces(summary))),
         Step({"type": "content_block_delta", "index": 0, "delta": {"type": "compaction_delta", "content": summary}}),
         Step({"type": "content_block_stop", "index": 0}),
     ]
-    return replace(plan, blocks=[block, *plan.blocks], steps=[*steps, *(_behind(step) for step in plan.steps)])
+    return replace(plan, blocks=[block, *plan.blocks], steps=[*steps, *(_shifted(step) for step in plan.steps)])
 
 
-def summary_usage(body: Json, used: Json, output_tokens: int) -> list[Json]:
-    """Give the rounds of an answer with a summary, in the Messages API's words."""
+def summary_usage(body: Json, usage: Json, output_tokens: int) -> list[Json]:
+    """Return the `iterations` field of the usage of an answer with a summary."""
     none = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-    summing = {"type": "compaction", "input_tokens": count_tokens(body), "output_tokens": SUMMARY_TOKENS, **none}
-    return [summing, {"type": "message", **used, "output_tokens": output_tokens}]
+    compaction_usage = {
+        "type": "compaction",
+        "input_tokens": count_tokens(body),
+        "output_tokens": SUMMARY_TOKENS,
+        **none,
+    }
+    return [compaction_usage, {"type": "message", **usage, "output_tokens": output_tokens}]
 
 
-def _behind(step: Step) -> Step:
+def _shifted(step: Step) -> Step:
     index = step.event.get("index")
     return step if index is None else replace(step, event={**step.event, "index": index + 1})
 

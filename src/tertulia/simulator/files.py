@@ -1,4 +1,4 @@
-"""What the simulated Claude sees of images and documents, and the files that it keeps (`/v1/files`)."""
+"""The simulated Claude's images and documents, and its file store (`/v1/files`)."""
 
 import base64
 import binascii
@@ -14,24 +14,23 @@ MAX_BASE64 = 5 * 1024 * 1024
 MAX_FILES = 1000
 TOKENS_OF_PAGE = 2000
 PIXELS_OF_TOKEN = 750
-MOST_TOKENS_OF_IMAGE = 1600
-"""An image is made smaller until it has no more."""
+MAX_TOKENS_OF_IMAGE = 1600
+"""Larger images are scaled down to this size."""
 MEDIA_TYPES = {"image": tuple(FORMATS.values()), "document": (PDF,)}
 
 
 _INSPECTED: dict[str, Media] = {}
-"""What files are, by their digests: each comes again with every message of its conversation."""
+"""Media by their digests, cached because a file is sent again with every message of its conversation."""
 
 
 class FileStore:
     """Files that were uploaded to one simulated Claude."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._files: dict[str, tuple[Json, bytes]] = {}
 
     def add(self, filename: str, media_type: str, data: bytes) -> Json:
-        """Keep a file; gives its metadata."""
+        """Store a file and return its metadata."""
         if len(self._files) >= MAX_FILES:
             del self._files[next(iter(self._files))]
         metadata: Json = {
@@ -47,30 +46,34 @@ class FileStore:
         return metadata
 
     def listed(self) -> list[Json]:
-        """Give all metadata, the newest first."""
+        """Return all metadata, the newest first."""
         return [metadata for metadata, _ in reversed(self._files.values())]
 
     def get(self, file_id: str) -> tuple[Json, bytes] | None:
-        """Give a file's metadata and bytes."""
+        """Return a file's metadata and bytes."""
         return self._files.get(file_id)
 
     def remove(self, file_id: str) -> bool:
-        """Keep a file no longer; say whether there was one."""
+        """Delete a file; return whether it existed."""
         return self._files.pop(file_id, None) is not None
 
 
 def look_at(body: Json, files: FileStore) -> Json:
-    """Give the request with each source seen: what it is, how many tokens, and its first words.
+    """Return the request with each source replaced by its type, size, tokens and first words.
 
-    Raises Refused for the first image or document that the API would not read.
+    Raises:
+        Refused: The API would not read one of the images or documents.
     """
     try:
         messages = [
             {
                 **message,
-                "content": [_seen(f"messages.{place}.content.{index}", block, files) for index, block in blocks],
+                "content": [
+                    _inspect_block(f"messages.{index}.content.{block_index}", block, files)
+                    for block_index, block in blocks
+                ],
             }
-            for place, message in enumerate(body["messages"])
+            for index, message in enumerate(body["messages"])
             for blocks in [list(enumerate(as_blocks(message["content"])))]
         ]
     except (AttributeError, KeyError, TypeError):
@@ -78,43 +81,43 @@ def look_at(body: Json, files: FileStore) -> Json:
     return {**body, "messages": messages}
 
 
-def _seen(path: str, block: Json, files: FileStore) -> Json:
+def _inspect_block(path: str, block: Json, files: FileStore) -> Json:
     if block.get("type") == "tool_result" and block.get("content"):
-        inside = enumerate(as_blocks(block["content"]))
+        contents = enumerate(as_blocks(block["content"]))
         where = f"{path}.tool_result.content"
-        return {**block, "content": [_seen(f"{where}.{index}", one, files) for index, one in inside]}
+        return {**block, "content": [_inspect_block(f"{where}.{index}", content, files) for index, content in contents]}
     if block.get("type") not in MEDIA_TYPES:
         return block
     where = f"{path}.{block['type']}.source"
-    media_type, data = _read(where, block, files)
+    media_type, data = _read_source(where, block, files)
     digest = hashlib.sha256(data).hexdigest()
     try:
-        found = _INSPECTED.get(digest) or inspect(data)
+        media = _INSPECTED.get(digest) or inspect(data)
     except UnfitMedia:
-        words = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid."
-        raise invalid(f"{where}: {words}") from None
-    if found.media_type != media_type:
-        raise invalid(f"{where}: The file was specified using {media_type}, but appears to be {found.media_type}")
+        problem = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid."
+        raise invalid(f"{where}: {problem}") from None
+    if media.media_type != media_type:
+        raise invalid(f"{where}: The file was specified using {media_type}, but appears to be {media.media_type}")
     if len(_INSPECTED) > MAX_FILES:
         _INSPECTED.clear()
-    _INSPECTED[digest] = found
-    words = first_words(data) if found.media_type == PDF else ""
-    seen = {"type": "seen", "sha256": digest, "tokens": _tokens(found), "words": words}
-    return {**block, "source": {**seen, "media_type": media_type, "size": [found.width, found.height, found.pages]}}
+    _INSPECTED[digest] = media
+    excerpt = first_words(data) if media.media_type == PDF else ""
+    summary = {"type": "seen", "sha256": digest, "tokens": _tokens(media), "words": excerpt}
+    return {**block, "source": {**summary, "media_type": media_type, "size": [media.width, media.height, media.pages]}}
 
 
-def _read(where: str, block: Json, files: FileStore) -> tuple[str, bytes]:
+def _read_source(where: str, block: Json, files: FileStore) -> tuple[str, bytes]:
     source: Json = block["source"]
     if source["type"] == "file":
-        kept = files.get(source["file_id"])
-        if kept is None:
+        file = files.get(source["file_id"])
+        if file is None:
             raise Refused(404, "not_found_error", f"File not found: {source['file_id']}")
-        return kept[0]["mime_type"], kept[1]
+        return file[0]["mime_type"], file[1]
     if source["type"] != "base64":
         raise invalid(f"{where}: Input tag '{source['type']}' does not match any of the expected tags")
-    takes = MEDIA_TYPES[block["type"]]
-    if source["media_type"] not in takes:
-        raise invalid(f"{where}.base64.media_type: Input should be one of {', '.join(takes)}")
+    media_types = MEDIA_TYPES[block["type"]]
+    if source["media_type"] not in media_types:
+        raise invalid(f"{where}.base64.media_type: Input should be one of {', '.join(media_types)}")
     if block["type"] == "image" and len(source["data"]) > MAX_BASE64:
         size = len(source["data"])
         raise invalid(f"{where}.base64: image exceeds 5 MB maximum: {size} bytes > {MAX_BASE64} bytes")
@@ -124,7 +127,7 @@ def _read(where: str, block: Json, files: FileStore) -> tuple[str, bytes]:
         raise invalid(f"{where}.base64: Invalid base64 data") from None
 
 
-def _tokens(found: Media) -> int:
-    if found.pages is not None:
-        return found.pages * TOKENS_OF_PAGE
-    return max(1, min((found.width or 1) * (found.height or 1) // PIXELS_OF_TOKEN, MOST_TOKENS_OF_IMAGE))
+def _tokens(media: Media) -> int:
+    if media.pages is not None:
+        return media.pages * TOKENS_OF_PAGE
+    return max(1, min((media.width or 1) * (media.height or 1) // PIXELS_OF_TOKEN, MAX_TOKENS_OF_IMAGE))

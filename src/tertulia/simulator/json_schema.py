@@ -1,23 +1,23 @@
-"""JSON that fits a schema, for the simulated Claude."""
+"""Example JSON that matches a schema, for the simulated Claude."""
 
 from typing import Any
 
 from tertulia.json import Json
 
 EXAMPLES: Json = {"integer": 1, "number": 1.5, "boolean": True, "string": "example", "null": None}
-DEEPEST = 20
-"""Schemas may hold themselves."""
+MAX_DEPTH = 20
+"""Levels of nesting: schemas may be recursive."""
 
 
 def example(schema: Any, root: Json, depth: int = 0) -> Any:
-    """Give a small value that fits; references are those into `root`."""
-    if isinstance(schema, bool) or depth > DEEPEST:
+    """Return a small value that matches the schema; `root` resolves references."""
+    if isinstance(schema, bool) or depth > MAX_DEPTH:
         return "example"
     return _example({**schema}, root, depth)
 
 
 def example_input(tool: Json) -> Json:
-    """Give what a tool may be called with; nothing where it has no schema of its own."""
+    """Return an example of a tool's input; empty if the tool has no schema."""
     schema: Json = tool.get("input_schema") or {}
     properties: Json = schema.get("properties") or {}
     return {name: example(shape, schema) for name, shape in properties.items()}
@@ -33,21 +33,21 @@ def _example(schema: Json, root: Json, depth: int) -> Any:
     kinds: Any = schema.get("type")
     kind = kinds if isinstance(kinds, str) else str(kinds[0]) if kinds else "string"
     if kind == "object":
-        return {name: example(shape, root, depth + 1) for name, shape in _wanted(schema, depth)}
+        return {name: example(shape, root, depth + 1) for name, shape in _properties(schema, depth)}
     if kind == "array":
         return [example(schema.get("items", True), root, depth + 1)] * min(schema.get("minItems", 0), 1)
     return EXAMPLES.get(kind, "example")
 
 
 def schema_in(body: Json) -> Json | None:
-    """Give the schema that a request asks for."""
+    """Return the output schema of a request."""
     config: Json = body.get("output_config") or {}
-    wanted: Json = config.get("format") or {}
-    return wanted.get("schema")
+    output_format: Json = config.get("format") or {}
+    return output_format.get("schema")
 
 
 def _inside(schema: Json, root: Json) -> Any:
-    """Give the schema that this one points at, or is made of; None where there is none."""
+    """Return the schema that this one refers to, or its first alternative; None if there is none."""
     if "$ref" in schema:
         definitions: Json = root.get("$defs") or root.get("definitions") or {}
         return definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
@@ -55,7 +55,7 @@ def _inside(schema: Json, root: Json) -> Any:
     return choices[0][0] if choices else None
 
 
-def _wanted(schema: Json, depth: int) -> list[tuple[str, Json]]:
+def _properties(schema: Json, depth: int) -> list[tuple[str, Json]]:
     properties: dict[str, Json] = schema.get("properties") or {}
     required: list[str] = schema.get("required") or []
     return [(name, shape) for name, shape in properties.items() if name in required or depth == 0]

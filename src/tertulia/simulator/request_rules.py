@@ -1,4 +1,4 @@
-"""What the simulated Claude refuses, in the Messages API's own words."""
+"""Request validation of the simulated Claude, with the Messages API's error messages."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from tertulia.json import Json
 
-# Display name, context window, most output tokens.
+# Display name, context window, maximum of output tokens.
 MODELS = {
     "claude-opus-5-5": ("Claude Opus 5.5", 1_000_000, 128_000),
     "claude-sonnet-5-5": ("Claude Sonnet 5.5", 1_000_000, 128_000),
@@ -24,7 +24,7 @@ THINKING = {
     "claude-sonnet-5": ("adaptive", "disabled"),
     "claude-haiku-4-5": ("enabled", "disabled"),
 }
-"""The forms of thinking that a model takes; the others take `adaptive` alone."""
+"""The types of thinking that a model supports; other models support only `adaptive`."""
 FORMS = ("adaptive", "between_tools", "disabled", "enabled")
 WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
 MIN_BUDGET = 1024
@@ -44,9 +44,9 @@ SERVER_RESULTS = {
     "tool_search_tool_regex": "tool_search_tool_result",
     "tool_search_tool_bm25": "tool_search_tool_result",
 }
-"""Calls of Claude's own tools, and the blocks that answer them."""
+"""Server tools, and the types of their result blocks."""
 PAUSED = ("server_tool_use", *SERVER_RESULTS.values())
-"""What a paused turn of Claude's ends with, which it goes on behind."""
+"""The types of the last block of a paused turn, after which Claude resumes."""
 BLOCK_KEYS = {
     **{kind: {"type", "tool_use_id", "content", "cache_control"} for kind in SERVER_RESULTS.values()},
     **{
@@ -69,19 +69,18 @@ class Refused(Exception):
     """A request that the API refuses."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
-        """Take the status, the error's type and its words."""
         super().__init__(message)
         self.status, self.kind, self.message = status, kind, message
 
 
 def invalid(message: str) -> Refused:
-    """Make the refusal of a request that is not as the API wants it."""
+    """Return the error of an invalid request."""
     return Refused(400, "invalid_request_error", message)
 
 
 @contextmanager
 def refusing_wrong_shapes() -> Generator[None]:
-    """Raise Refused for a part of a wrong type, somewhere that no rule names."""
+    """Raise Refused for values of a wrong type that no other rule checks."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, IndexError):
@@ -89,13 +88,12 @@ def refusing_wrong_shapes() -> Generator[None]:
 
 
 def check(body: Json) -> None:
-    """Raise Refused for what the Messages API would refuse; of tools, `simulator.tool_rules` knows more."""
+    """Raise Refused for an invalid request; `simulator.tool_rules` checks its tools."""
     with refusing_wrong_shapes():
         _check(body)
 
 
 def _check(body: Json) -> None:
-    """Raise Refused for what the API would refuse."""
     for name in body:
         if name in ("temperature", "top_p", "top_k"):
             raise invalid(f"{name}: this parameter is not supported")
@@ -109,15 +107,15 @@ def _check(body: Json) -> None:
     _check_max_tokens(body)
     _check_options(body)
     check_cache_control("cache_control", body)
-    for place, block in enumerate(as_blocks(body.get("system") or [])):
-        check_cache_control(f"system.{place}.cache_control", block)
+    for index, block in enumerate(as_blocks(body.get("system") or [])):
+        check_cache_control(f"system.{index}.cache_control", block)
     _check_messages(body)
     if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
 
 
 def model_info(model_id: str) -> Json:
-    """Give a model as `/v1/models` lists it."""
+    """Return a model in the form of `/v1/models`."""
     name, max_input, max_output = MODELS[model_id]
     return {
         "type": "model",
@@ -133,8 +131,8 @@ def model_info(model_id: str) -> Json:
 
 def _capabilities(model_id: str) -> Json:
     efforts = EFFORTS if model_id != "claude-haiku-4-5" else ()
-    served = model_id not in WITHOUT_SERVER_TOOLS
-    tools = {name: _support(answer=served) for name in ("code_execution", "web_search")}
+    has_server_tools = model_id not in WITHOUT_SERVER_TOOLS
+    tools = {name: _support(answer=has_server_tools) for name in ("code_execution", "web_search")}
     return {
         "batch": _support(answer=False),
         "citations": _support(answer=True),
@@ -143,7 +141,7 @@ def _capabilities(model_id: str) -> Json:
         "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
         "image_input": _support(answer=True),
         "pdf_input": _support(answer=True),
-        "server_tools": {"supported": served, **tools},
+        "server_tools": {"supported": has_server_tools, **tools},
         "structured_outputs": _support(answer=True),
         "thinking": {
             "supported": True,
@@ -161,7 +159,7 @@ def _forms(model_id: str) -> tuple[str, ...]:
 
 
 def signature(body: Json, thinking: str) -> str:
-    """Sign a thinking block: bound to its model, system prompt and tools, as the API binds it."""
+    """Return the signature of a thinking block; it covers model, system prompt and tools, as the API's does."""
     system = [block["text"] for block in as_blocks(body.get("system") or [])]
     offered: list[Json] = body.get("tools") or []
     tools = [{key: tool[key] for key in tool if key != "cache_control"} for tool in offered]
@@ -170,15 +168,17 @@ def signature(body: Json, thinking: str) -> str:
 
 
 def _check_max_tokens(body: Json) -> None:
-    count = body["max_tokens"]
-    if not isinstance(count, int) or isinstance(count, bool):
+    tokens = body["max_tokens"]
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
         raise invalid("max_tokens: Input should be a valid integer")
-    if count < 1:
+    if tokens < 1:
         raise invalid("max_tokens: Input should be greater than or equal to 1")
-    most = MODELS[body["model"]][2]
-    if count > most:
+    max_tokens = MODELS[body["model"]][2]
+    if tokens > max_tokens:
         model = body["model"]
-        raise invalid(f"max_tokens: {count} > {most}, which is the maximum allowed number of output tokens for {model}")
+        raise invalid(
+            f"max_tokens: {tokens} > {max_tokens}, which is the maximum allowed number of output tokens for {model}"
+        )
 
 
 def _check_options(body: Json) -> None:
@@ -205,16 +205,16 @@ def _check_options(body: Json) -> None:
 
 
 def check_schema(schema: Any, path: str = "output_config.format.schema") -> None:
-    """Raise Refused for a schema with an object that is not closed."""
-    parts: Json = schema
-    if parts.get("type") == "object" and parts.get("additionalProperties") is not False:
+    """Raise Refused for a schema with an object that allows additional properties."""
+    keywords: Json = schema
+    if keywords.get("type") == "object" and keywords.get("additionalProperties") is not False:
         raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
     for name in ("properties", "$defs"):
-        named: Json = parts.get(name) or {}
-        for key, inside in named.items():
-            check_schema(inside, f"{path}.{name}.{key}")
-    if "items" in parts:
-        check_schema(parts["items"], f"{path}.items")
+        schemas: Json = keywords.get(name) or {}
+        for key, nested in schemas.items():
+            check_schema(nested, f"{path}.{name}.{key}")
+    if "items" in keywords:
+        check_schema(keywords["items"], f"{path}.items")
 
 
 def _check_messages(body: Json) -> None:
@@ -223,8 +223,8 @@ def _check_messages(body: Json) -> None:
         raise invalid("messages: at least one message is required")
     if messages[0].get("role") != "user":
         raise invalid('messages: first message must use the "user" role')
-    for place, message in enumerate(messages):
-        _check_message(body, f"messages.{place}", message)
+    for index, message in enumerate(messages):
+        _check_message(body, f"messages.{index}", message)
     paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
     if messages[-1]["role"] != "user" and not paused:
         raise invalid(
@@ -233,7 +233,7 @@ def _check_messages(body: Json) -> None:
 
 
 def as_blocks(content: str | Sequence[Json]) -> list[Json]:
-    """Give content in its long form."""
+    """Return content as a list of blocks."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
@@ -246,19 +246,19 @@ def _check_message(body: Json, path: str, message: Json) -> None:
         raise invalid(f"{path}.{name}: Extra inputs are not permitted")
     if message["content"] in ("", []):
         raise invalid(f"{path}: all messages must have non-empty content")
-    for place, block in enumerate(as_blocks(message["content"])):
-        check_block(body, message["role"], f"{path}.content.{place}", block)
+    for index, block in enumerate(as_blocks(message["content"])):
+        check_block(body, message["role"], f"{path}.content.{index}", block)
 
 
 def check_cache_control(path: str, holder: Json) -> None:
-    """Raise Refused for a breakpoint that is none."""
+    """Raise Refused for an invalid breakpoint."""
     control: Json = holder.get("cache_control") or {}
     if control and (control.get("type") != "ephemeral" or control.get("ttl", "5m") not in ("5m", "1h")):
         raise invalid(f"{path}: Input should be of the type 'ephemeral', with a ttl of '5m' or '1h'")
 
 
 def check_block(body: Json, role: str, path: str, block: Json) -> None:
-    """Raise Refused for a block that the API would not take in a message of this role."""
+    """Raise Refused for a block that is invalid in a message of this role."""
     kind = block.get("type")
     if not isinstance(kind, str):
         raise invalid(f"{path}: Unable to extract tag using discriminator 'type'")

@@ -1,6 +1,6 @@
-"""What the simulated Claude says: readable answers that remember the conversation, and scenarios on demand.
+"""The simulated Claude's answers: readable ones that refer to the conversation, and scenarios on demand.
 
-A scenario is asked for in the message itself: `/simulate NAME [NUMBER]` (docs/simulator.md lists them).
+A message requests a scenario with `/simulate NAME [NUMBER]` (docs/simulator.md lists them).
 """
 
 import hashlib
@@ -15,28 +15,28 @@ from tertulia.simulator.json_schema import example, schema_in
 from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHTS
 from tertulia.simulator.request_rules import as_blocks, signature
 from tertulia.simulator.script import TOKEN, Draft, Failure, Plan, Step, delta, speak, text_steps
-from tertulia.simulator.tools import TOOL_SCENARIOS, act, told_of
-from tertulia.simulator.turns import last_words, what_was_said
+from tertulia.simulator.tools import TOOL_SCENARIOS, act, describe_results
+from tertulia.simulator.turns import last_words, user_texts
 
 
 def plan(body: Json) -> Plan:
-    """Decide what a checked request gets."""
-    said = last_words(body)
+    """Return the response to a request that has passed the checks."""
+    text = last_words(body)
     if _asks_for_title(body):
-        return speak(body, _title(said))
-    acted = act(body)
-    if acted is not None:
-        return acted
-    asked = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", said)
+        return speak(body, _title(text))
+    tool_plan = act(body)
+    if tool_plan is not None:
+        return tool_plan
+    command = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", text)
     schema = schema_in(body)
     if schema is not None:
         return speak(body, json.dumps(example(schema, schema), indent=2))
-    if asked is None:
-        return _on_results(body, said) or _look(body) or speak(body, _answer(body, said))
-    scenario = SCENARIOS.get(asked[1])
+    if command is None:
+        return _answer_results(body, text) or _describe_media(body) or speak(body, _answer(body, text))
+    scenario = SCENARIOS.get(command[1])
     if scenario is None:
         return speak(body, HELP)
-    return scenario(body, int(asked[2]) if asked[2] else None)
+    return scenario(body, int(command[2]) if command[2] else None)
 
 
 def _asks_for_title(body: Json) -> bool:
@@ -44,66 +44,66 @@ def _asks_for_title(body: Json) -> bool:
     return "Give a title" in system
 
 
-def _title(said: str) -> str:
-    words = re.sub(r"^.*?user:|assistant:.*", "", said, flags=re.DOTALL).split()[:6]
+def _title(prompt: str) -> str:
+    words = re.sub(r"^.*?user:|assistant:.*", "", prompt, flags=re.DOTALL).split()[:6]
     return " ".join(words).rstrip(".,:;!?") or "A conversation"
 
 
-def _on_results(body: Json, said: str) -> Plan | None:
-    """Tell what tools gave, and answer what the user says besides; None where the last turn has no result."""
-    told = told_of(body)
-    if not told:
+def _answer_results(body: Json, text: str) -> Plan | None:
+    """Describe the tool results and answer the user's text; None if the last turn has no results."""
+    description = describe_results(body)
+    if not description:
         return None
-    return speak(body, f"{told}\n\n{_answer(body, said)}" if said.strip() else told)
+    return speak(body, f"{description}\n\n{_answer(body, text)}" if text.strip() else description)
 
 
-def _answer(body: Json, said: str) -> str:
-    earlier = what_was_said(body)[:-1]
-    if re.search(r"\bmy name\b", said, re.IGNORECASE) and "?" in said:
+def _answer(body: Json, text: str) -> str:
+    earlier = user_texts(body)[:-1]
+    if re.search(r"\bmy name\b", text, re.IGNORECASE) and "?" in text:
         return _recall_name(earlier)
-    if re.search(r"(what did i|what have i|do you remember|said first|first message)", said, re.IGNORECASE):
+    if re.search(r"(what did i|what have i|do you remember|said first|first message)", text, re.IGNORECASE):
         return (
             f"The first thing that you said was: “{earlier[0]}”." if earlier else "You have said nothing before this."
         )
-    choice = int(hashlib.sha256("\n".join([*earlier, said]).encode()).hexdigest(), 16)
+    choice = int(hashlib.sha256("\n".join([*earlier, text]).encode()).hexdigest(), 16)
     opening = OPENINGS[choice % len(OPENINGS)]
     thought = THOUGHTS[choice // 7 % len(THOUGHTS)]
-    shown = textwrap.shorten(said, 80, placeholder=" …")
+    quote = textwrap.shorten(text, 80, placeholder=" …")
     turn = f" This is turn {len(earlier) + 1} of our conversation." if earlier else ""
-    return f"{opening} You wrote: “{shown}”.{turn}\n\n{thought}\n\n{NOTE}"
+    return f"{opening} You wrote: “{quote}”.{turn}\n\n{thought}\n\n{NOTE}"
 
 
 def _recall_name(earlier: list[str]) -> str:
-    for words in reversed(earlier):
-        found = re.search(r"\b(?:my name is|i am|i'm|call me)\s+([^\s.,!?]+)", words, re.IGNORECASE)
-        if found:
-            return f"Your name is {found[1]}."
+    for text in reversed(earlier):
+        match = re.search(r"\b(?:my name is|i am|i'm|call me)\s+([^\s.,!?]+)", text, re.IGNORECASE)
+        if match:
+            return f"Your name is {match[1]}."
     return "You have not told me your name yet."
 
 
-def _look(body: Json) -> Plan | None:
-    """Say what the last message shows, and quote its documents with citations; None where it shows nothing."""
-    shown = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] in ("image", "document")]
-    if not shown:
+def _describe_media(body: Json) -> Plan | None:
+    """Describe the images and documents of the last message, and cite the documents; None if it has none."""
+    media = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] in ("image", "document")]
+    if not media:
         return None
-    spoken = speak(body, "I see " + " and ".join(_seen(block) for block in shown) + ". " + NOTE)
-    quoted = [block for block in shown if block["source"]["words"] and _cites(block)]
+    answer = speak(body, "I see " + " and ".join(_describe(block) for block in media) + ". " + NOTE)
+    quoted = [block for block in media if block["source"]["words"] and _cites(block)]
     for number, block in enumerate(quoted):
-        index = len(spoken.blocks)
-        words = block["source"]["words"]
+        index = len(answer.blocks)
+        excerpt = block["source"]["words"]
         citation = {
             "type": "page_location",
-            "cited_text": words,
+            "cited_text": excerpt,
             "document_index": number,
             "document_title": block.get("title"),
             "start_page_number": 1,
             "end_page_number": 2,
         }
-        opened, *rest, closed = text_steps(index, f" It begins: “{words}”")
-        steps = [*spoken.steps, opened, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
-        text = {"type": "text", "text": f" It begins: “{words}”", "citations": [citation]}
-        spoken = replace(spoken, blocks=[*spoken.blocks, text], steps=[*steps, *rest, closed])
-    return spoken
+        start_step, *delta_steps, stop_step = text_steps(index, f" It begins: “{excerpt}”")
+        steps = [*answer.steps, start_step, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
+        text = {"type": "text", "text": f" It begins: “{excerpt}”", "citations": [citation]}
+        answer = replace(answer, blocks=[*answer.blocks, text], steps=[*steps, *delta_steps, stop_step])
+    return answer
 
 
 def _cites(block: Json) -> bool:
@@ -111,7 +111,7 @@ def _cites(block: Json) -> bool:
     return bool(citations.get("enabled"))
 
 
-def _seen(block: Json) -> str:
+def _describe(block: Json) -> str:
     width, height, pages = block["source"]["size"]
     if block["type"] == "image":
         return f"an image of {width} x {height} pixels"
@@ -122,8 +122,8 @@ def _slow_start(body: Json, seconds: int | None) -> Plan:
     return replace(speak(body, "Sorry to keep you waiting. " + NOTE), first_delay=float(seconds or 5))
 
 
-def _long(body: Json, words: int | None) -> Plan:
-    return speak(body, " ".join(f"word{number}" for number in range(1, (words or 500) + 1)) + ".")
+def _long(body: Json, word_count: int | None) -> Plan:
+    return speak(body, " ".join(f"word{number}" for number in range(1, (word_count or 500) + 1)) + ".")
 
 
 def _thinking(body: Json, _number: int | None) -> Plan:
@@ -135,8 +135,8 @@ def _thinking(body: Json, _number: int | None) -> Plan:
 
 
 def _rate_limit(_body: Json, seconds: int | None) -> Plan:
-    words = "This request would exceed your organization's rate limit."
-    return Plan(failure=Failure(429, "rate_limit_error", words, retry_after=30 if seconds is None else seconds))
+    message = "This request would exceed your organization's rate limit."
+    return Plan(failure=Failure(429, "rate_limit_error", message, retry_after=30 if seconds is None else seconds))
 
 
 def _overloaded(body: Json, times: int | None) -> Plan:
@@ -149,34 +149,36 @@ def _server_error(body: Json, times: int | None) -> Plan:
 
 
 def _half(body: Json) -> tuple[Plan, list[Step]]:
-    whole = speak(body, "This answer begins as every other, but it will never come to its end, because …")
-    return whole, whole.steps[: len(whole.steps) // 2]
+    full_plan = speak(body, "This answer begins as every other, but it will never come to its end, because …")
+    return full_plan, full_plan.steps[: len(full_plan.steps) // 2]
 
 
 def _error(body: Json, _number: int | None) -> Plan:
-    whole, half = _half(body)
+    full_plan, half = _half(body)
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    return replace(whole, steps=[*half, Step(error, TOKEN)], breaks_off=True)
+    return replace(full_plan, steps=[*half, Step(error, TOKEN)], breaks_off=True)
 
 
 def _cut(body: Json, _number: int | None) -> Plan:
-    whole, half = _half(body)
-    return replace(whole, steps=[*half, Step(delay=TOKEN, cut=True)])
+    full_plan, half = _half(body)
+    return replace(full_plan, steps=[*half, Step(delay=TOKEN, cut=True)])
 
 
 def _no_stop(body: Json, _number: int | None) -> Plan:
-    whole, half = _half(body)
-    return replace(whole, steps=half, breaks_off=True)
+    full_plan, half = _half(body)
+    return replace(full_plan, steps=half, breaks_off=True)
 
 
 def _garbage(body: Json, _number: int | None) -> Plan:
-    whole, half = _half(body)
-    return replace(whole, steps=[*half, Step(raw='event: content_block_delta\ndata: {"type": "conte\n\n', delay=TOKEN)])
+    full_plan, half = _half(body)
+    return replace(
+        full_plan, steps=[*half, Step(raw='event: content_block_delta\ndata: {"type": "conte\n\n', delay=TOKEN)]
+    )
 
 
 def _hang(body: Json, _number: int | None) -> Plan:
-    whole, half = _half(body)
-    return replace(whole, steps=[*half, Step(hang=True)])
+    full_plan, half = _half(body)
+    return replace(full_plan, steps=[*half, Step(hang=True)])
 
 
 def _refusal(body: Json, _number: int | None) -> Plan:

@@ -1,4 +1,4 @@
-"""What one request gets of the simulated Claude: an answer's blocks, and the events that they come in."""
+"""The simulated Claude's response to one request: the blocks of the answer, and the events that stream them."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ TOKEN = 0.025
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of a stream, after a delay; `raw`, `cut` and `hang` stand in for one."""
+    """One event of a stream, after a delay. `raw`, `cut` and `hang` replace the event."""
 
     event: Json = field(default_factory=dict[str, Any])
     delay: float = 0.0
@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer with a status of failure, always or the first few times."""
+    """An error response. `times`: how many attempts fail before one succeeds; None for all."""
 
     status: int
     kind: str
@@ -36,7 +36,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that one request gets."""
+    """The complete response to one request."""
 
     blocks: list[Json] = field(default_factory=list[Json])
     steps: list[Step] = field(default_factory=list[Step])
@@ -48,21 +48,21 @@ class Plan:
     breaks_off: bool = False
     failure: Failure | None = None
     server_tool_use: Json | None = None
-    """How often Claude's own tools were used, as the usage has it."""
+    """How often server tools were called, in the form of the usage's field."""
     container: Json | None = None
-    """Where Claude's own code was run."""
+    """The container in which the code execution tool ran."""
 
 
 def speak(body: Json, text: str) -> Plan:
-    """Give an answer of one text, as far as the request lets it be said."""
+    """Return an answer of one text, cut at the request's stop sequences and `max_tokens`."""
     stop_reason, stop_sequence = "end_turn", None
     sequences: list[str] = body.get("stop_sequences") or []
     for sequence in sequences:
         if sequence in text:
             text, stop_reason, stop_sequence = text[: text.index(sequence)], "stop_sequence", sequence
-    cut = pieces(text)
-    if len(cut) > body["max_tokens"]:
-        text, stop_reason, stop_sequence = "".join(cut[: body["max_tokens"]]), "max_tokens", None
+    tokens = pieces(text)
+    if len(tokens) > body["max_tokens"]:
+        text, stop_reason, stop_sequence = "".join(tokens[: body["max_tokens"]]), "max_tokens", None
     return Plan(
         blocks=[{"type": "text", "text": text}],
         steps=list(text_steps(0, text)),
@@ -73,12 +73,12 @@ def speak(body: Json, text: str) -> Plan:
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text into what stands for its tokens."""
+    """Split a text into pieces that simulate its tokens."""
     return re.findall(r"\s*\S{1,12}|\s+", text)
 
 
 def text_steps(index: int, text: str) -> Iterator[Step]:
-    """Give the events of a block of text."""
+    """Yield the events of a text block."""
     yield Step(start(index, {"type": "text", "text": ""}))
     for piece in pieces(text):
         yield Step(delta(index, {"type": "text_delta", "text": piece}), TOKEN)
@@ -86,79 +86,78 @@ def text_steps(index: int, text: str) -> Iterator[Step]:
 
 
 def start(index: int, block: Json) -> Json:
-    """Give the event that begins a block."""
+    """Return the event that starts a block."""
     return {"type": "content_block_start", "index": index, "content_block": block}
 
 
 def delta(index: int, delta: Json) -> Json:
-    """Give the event that goes on with a block."""
+    """Return an event that adds to a block."""
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 class Draft:
-    """An answer of several blocks that is being put together; what is more than `max_tokens` is cut off."""
+    """Builds an answer of several blocks, and cuts it at `max_tokens`."""
 
-    def __init__(self, most: int) -> None:
-        """Begin with nothing written, of at most so many tokens."""
-        self._most = self._left = most
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = self._remaining_tokens = max_tokens
         self._is_cut = False
         self._blocks: list[Json] = []
         self._steps: list[Step] = []
 
-    def think(self, thought: str, signed: str) -> None:
-        """Write a block of thinking; it is never cut in the middle, where it would have no signature."""
-        self._take(thought)
+    def think(self, thought: str, signature: str) -> None:
+        """Add a thinking block. It is never cut, because a partial block would have no signature."""
+        self._take_tokens(thought)
         deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(thought)]
-        deltas += [{"type": "signature_delta", "signature": signed}]
-        begun: Json = {"type": "thinking", "thinking": "", "signature": ""}
-        self._write(begun, deltas, begun | {"thinking": thought, "signature": signed})
+        deltas += [{"type": "signature_delta", "signature": signature}]
+        start_block: Json = {"type": "thinking", "thinking": "", "signature": ""}
+        self._add_block(start_block, deltas, start_block | {"thinking": thought, "signature": signature})
 
     def say(self, text: str, *citations: Json) -> None:
-        """Write a block of text."""
-        kept = self._take(text)
-        begun: Json = {"type": "text", "text": ""}
-        whole: Json = begun | {"text": "".join(kept)}
+        """Add a text block."""
+        tokens = self._take_tokens(text)
+        start_block: Json = {"type": "text", "text": ""}
+        full_block: Json = start_block | {"text": "".join(tokens)}
         if citations:
-            begun, whole = begun | {"citations": []}, whole | {"citations": list(citations)}
+            start_block, full_block = start_block | {"citations": []}, full_block | {"citations": list(citations)}
         deltas: list[Json] = [{"type": "citations_delta", "citation": citation} for citation in citations]
-        deltas += [{"type": "text_delta", "text": piece} for piece in kept]
-        self._write(begun, deltas, whole)
+        deltas += [{"type": "text_delta", "text": piece} for piece in tokens]
+        self._add_block(start_block, deltas, full_block)
 
     def call(self, block: Json, text: str, input: Json) -> None:
-        """Write a call, whose input is this text; `input`: what the text says, empty where it is no JSON object."""
-        kept = self._take(text)
+        """Add a tool call whose input streams as `text`. `input`: the parsed text, empty if it is no JSON object."""
+        tokens = self._take_tokens(text)
         # The first piece is always an empty one.
-        deltas: list[Json] = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *kept]]
-        begun: Json = {**block, "input": {}}
-        self._write(begun, deltas, begun if "".join(kept) != text else {**block, "input": input})
+        deltas: list[Json] = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *tokens]]
+        start_block: Json = {**block, "input": {}}
+        self._add_block(start_block, deltas, start_block if "".join(tokens) != text else {**block, "input": input})
 
     def show(self, block: Json, delay: float) -> None:
-        """Show a block that comes whole."""
-        self._write(block, [], block, delay)
+        """Add a block that is sent in one event."""
+        self._add_block(block, [], block, delay)
 
-    def plan(self, stop_reason: str = "end_turn", **more: Any) -> Plan:
-        """Give what was written, with what else a plan has."""
+    def plan(self, stop_reason: str = "end_turn", **fields: Any) -> Plan:
+        """Return the plan with the added blocks; `fields` are passed to the plan."""
         return Plan(
             blocks=self._blocks,
             steps=self._steps,
-            stop_reason="max_tokens" if self._left < 0 else stop_reason,
-            output_tokens=max(1, min(self._most, self._most - self._left)),
-            **more,
+            stop_reason="max_tokens" if self._remaining_tokens < 0 else stop_reason,
+            output_tokens=max(1, min(self._max_tokens, self._max_tokens - self._remaining_tokens)),
+            **fields,
         )
 
-    def _take(self, text: str) -> list[str]:
-        found = pieces(text)
-        kept = found[: max(0, self._left)]
-        self._left -= len(found)
-        return kept
+    def _take_tokens(self, text: str) -> list[str]:
+        tokens = pieces(text)
+        available = tokens[: max(0, self._remaining_tokens)]
+        self._remaining_tokens -= len(tokens)
+        return available
 
-    def _write(self, begun: Json, deltas: list[Json], whole: Json, delay: float = 0.0) -> None:
+    def _add_block(self, start_block: Json, deltas: list[Json], full_block: Json, delay: float = 0.0) -> None:
         if self._is_cut:
             return
         # The block in which the last token falls is the last one.
-        self._is_cut = self._left < 0
+        self._is_cut = self._remaining_tokens < 0
         index = len(self._blocks)
-        self._blocks.append(whole)
-        self._steps.append(Step(start(index, begun), delay))
-        self._steps += [Step(delta(index, one), TOKEN) for one in deltas]
+        self._blocks.append(full_block)
+        self._steps.append(Step(start(index, start_block), delay))
+        self._steps += [Step(delta(index, content), TOKEN) for content in deltas]
         self._steps.append(Step({"type": "content_block_stop", "index": index}))

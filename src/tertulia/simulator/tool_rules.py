@@ -1,6 +1,6 @@
-"""What the simulated Claude refuses of tools, in the Messages API's own words: definitions, choices, calls and results.
+"""Tool validation of the simulated Claude: definitions, choices, calls and results, with the Messages API's errors.
 
-Sources: "Tool use" and "Server tools" in the Claude API documentation, and what the SDK's types take.
+Sources: "Tool use" and "Server tools" in the Claude API documentation, and the types of the SDK.
 """
 
 import re
@@ -50,7 +50,7 @@ TYPES: dict[str, tuple[str, set[str]]] = {
     "text_editor_20250429": ("str_replace_based_edit_tool", _OF_CLIENT),
     "text_editor_20250728": ("str_replace_based_edit_tool", {*_OF_CLIENT, "max_characters"}),
 }
-"""Tools that Claude knows by their type: the name that each must bear, and the keys that it takes."""
+"""Tools that Anthropic defines, by type: the required name, and the allowed keys."""
 _OF_CHOICE = {
     "auto": {"type", "disable_parallel_tool_use"},
     "any": {"type", "disable_parallel_tool_use"},
@@ -58,12 +58,12 @@ _OF_CHOICE = {
     "none": {"type"},
 }
 NEVER_FORCED = ("claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5")
-"""Models that decide for themselves whether they call a tool."""
+"""Models that do not support a `tool_choice` that forces a call."""
 IN_RESULTS = ("text", "image", "document")
 
 
 def check_tools(body: Json) -> None:
-    """Raise Refused for what the API would refuse of tools in a request that `simulator.request_rules` has let pass."""
+    """Raise Refused for invalid tools in a request that has passed `simulator.request_rules`."""
     with refusing_wrong_shapes():
         if not isinstance(body.get("container") or "", str) and not is_object(body["container"]):
             raise invalid("container: Input should be a valid string")
@@ -76,24 +76,24 @@ def _check_definitions(body: Json) -> None:
     tools: Any = body.get("tools", [])
     if not is_list(tools):
         raise invalid("tools: Input should be a valid list")
-    for place, tool in enumerate(tools):
+    for index, tool in enumerate(tools):
         if not is_object(tool):
-            raise invalid(f"tools.{place}: Input should be a valid dictionary")
+            raise invalid(f"tools.{index}: Input should be a valid dictionary")
         kind = tool.get("type") or "custom"
-        check_cache_control(f"tools.{place}.{kind}.cache_control", tool)
+        check_cache_control(f"tools.{index}.{kind}.cache_control", tool)
         if kind == "custom":
-            _check_custom(f"tools.{place}.custom", tool)
+            _check_custom(f"tools.{index}.custom", tool)
         else:
-            _check_known(body["model"], f"tools.{place}", kind, tool)
+            _check_anthropic_tool(body["model"], f"tools.{index}", kind, tool)
     if len({tool["name"] for tool in tools}) < len(tools):
         raise invalid("tools: Tool names must be unique.")
 
 
-def _check_known(model: str, path: str, kind: str, tool: Json) -> None:
+def _check_anthropic_tool(model: str, path: str, kind: str, tool: Json) -> None:
     if kind not in TYPES:
-        expected = ", ".join(f"'{one}'" for one in sorted([*TYPES, "custom"]))
-        words = "does not match any of the expected tags"
-        raise invalid(f"{path}: Input tag '{kind}' found using 'type' {words}: {expected}")
+        expected = ", ".join(f"'{tool_type}'" for tool_type in sorted([*TYPES, "custom"]))
+        problem = "does not match any of the expected tags"
+        raise invalid(f"{path}: Input tag '{kind}' found using 'type' {problem}: {expected}")
     name, keys = TYPES[kind]
     _check_keys(f"{path}.{kind}", tool, keys, ("name",))
     if tool["name"] != name:
@@ -124,7 +124,7 @@ def _check_input_schema(path: str, schema: Any) -> None:
         raise invalid(f"{path}.type: Input should be 'object'")
     if schema.keys() & {"oneOf", "allOf", "anyOf"}:
         raise invalid(f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level")
-    # Every schema is held to one draft, whichever it names; and nothing that it names is fetched.
+    # One draft applies to every schema, whatever its `$schema` says, and no reference is fetched.
     if not jsonschema_rs.meta.is_valid({key: schema[key] for key in schema if key != "$schema"}):
         draft = "It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12)"
         raise invalid(f"{path}: JSON schema is invalid. {draft}.")
@@ -140,8 +140,8 @@ def _check_choice(body: Json) -> None:
         raise invalid("tool_choice: Input should be a valid dictionary")
     kind = choice.get("type")
     if kind not in _OF_CHOICE:
-        words = "does not match any of the expected tags: 'auto', 'any', 'tool', 'none'"
-        raise invalid(f"tool_choice: Input tag '{kind}' found using 'type' {words}")
+        problem = "does not match any of the expected tags: 'auto', 'any', 'tool', 'none'"
+        raise invalid(f"tool_choice: Input tag '{kind}' found using 'type' {problem}")
     _check_keys(f"tool_choice.{kind}", choice, _OF_CHOICE[kind], ("name",) if kind == "tool" else ())
     if not isinstance(choice.get("disable_parallel_tool_use", False), bool):
         raise invalid(f"tool_choice.{kind}.disable_parallel_tool_use: Input should be a valid boolean")
@@ -157,20 +157,20 @@ def _check_turns(body: Json) -> None:
     turns = turns_of(body["messages"])
     if not body.get("tools") and any(turn.of("tool_use") or turn.of("tool_result") for turn in turns):
         raise invalid("Requests which include `tool_use` or `tool_result` blocks must define tools")
-    known: set[str] = set()
-    before = Turn("assistant", 0)
+    call_ids: set[str] = set()
+    previous = Turn("assistant", 0)
     for turn in turns:
         if turn.role == "assistant":
-            _check_calls(turn, known)
+            _check_calls(turn, call_ids)
         else:
-            _check_results(body, turn, before)
-        before = turn
-    if before.of("tool_use"):
-        raise _without_results(before, [block["id"] for block in before.of("tool_use")])
-    _check_served(turns, {tool["name"] for tool in body.get("tools", [])})
+            _check_results(body, turn, previous)
+        previous = turn
+    if previous.of("tool_use"):
+        raise _without_results(previous, [block["id"] for block in previous.of("tool_use")])
+    _check_server_tools(turns, {tool["name"] for tool in body.get("tools", [])})
 
 
-def _check_calls(turn: Turn, known: set[str]) -> None:
+def _check_calls(turn: Turn, call_ids: set[str]) -> None:
     for path, block in turn.blocks:
         kind = block["type"]
         if kind == "tool_result":
@@ -183,80 +183,80 @@ def _check_calls(turn: Turn, known: set[str]) -> None:
         if kind == "tool_use":
             _check_pattern(f"{where}.name", block["name"], NAME)
         elif block["name"] not in SERVER_RESULTS:
-            expected = ", ".join(f"'{one}'" for one in SERVER_RESULTS)
+            expected = ", ".join(f"'{name}'" for name in SERVER_RESULTS)
             raise invalid(f"{where}.name: Input should be one of {expected}")
         if not is_object(block["input"]):
             raise invalid(f"{where}.input: Input should be a valid dictionary")
-        if block["id"] in known:
+        if block["id"] in call_ids:
             raise invalid(f"{path}: `tool_use` ids must be unique")
-        known.add(block["id"])
+        call_ids.add(block["id"])
 
 
-def _check_results(body: Json, turn: Turn, before: Turn) -> None:
-    called = [block["id"] for block in before.of("tool_use")]
+def _check_results(body: Json, turn: Turn, previous: Turn) -> None:
+    called = [block["id"] for block in previous.of("tool_use")]
     answered: set[str] = set()
-    first = True
+    only_results = True
     for path, block in turn.blocks:
         kind = block["type"]
         if kind in ("tool_use", "server_tool_use", *SERVER_RESULTS.values()):
             raise invalid(f"{path}: `{kind}` blocks can only be in `assistant` messages")
         if kind != "tool_result":
-            first = False
+            only_results = False
             continue
         _check_result(body, f"{path}.tool_result", block)
         id = block["tool_use_id"]
         if id not in called:
             raise _unexpected(path, block, "`tool_use` block in the previous message")
         if id in answered:
-            words = "each tool_use must have a single result. Found multiple `tool_result` blocks with id"
-            raise invalid(f"{path}: {words}: {id}")
-        if not first:
-            # To the API, what stands behind other content is no result: this is its word for both.
-            raise _without_results(before, [id])
+            problem = "each tool_use must have a single result. Found multiple `tool_result` blocks with id"
+            raise invalid(f"{path}: {problem}: {id}")
+        if not only_results:
+            # The API ignores results after other content, and reports them as missing.
+            raise _without_results(previous, [id])
         answered.add(id)
     if missing := [id for id in called if id not in answered]:
-        raise _without_results(before, missing)
+        raise _without_results(previous, missing)
 
 
-def _check_result(body: Json, path: str, block: Json) -> None:
-    _check_keys(path, block, set(block), ("tool_use_id",))
-    _check_pattern(f"{path}.tool_use_id", block["tool_use_id"], ID)
-    if not isinstance(block.get("is_error", False), bool):
+def _check_result(body: Json, path: str, result: Json) -> None:
+    _check_keys(path, result, set(result), ("tool_use_id",))
+    _check_pattern(f"{path}.tool_use_id", result["tool_use_id"], ID)
+    if not isinstance(result.get("is_error", False), bool):
         raise invalid(f"{path}.is_error: Input should be a valid boolean")
-    content = block.get("content", "")
+    content = result.get("content", "")
     if not isinstance(content, str) and not is_list(content):
         raise invalid(f"{path}.content: Input should be a valid string or a valid list")
     if content == "":
         return
-    for place, inside in enumerate(as_blocks(content)):
-        where = f"{path}.content.{place}"
-        if inside.get("type") not in IN_RESULTS:
+    for index, block in enumerate(as_blocks(content)):
+        where = f"{path}.content.{index}"
+        if block.get("type") not in IN_RESULTS:
             expected = ", ".join(f"'{one}'" for one in IN_RESULTS)
-            words = "found using 'type' does not match any of the expected tags"
-            raise invalid(f"{where}: Input tag '{inside.get('type')}' {words}: {expected}")
-        check_block(body, "user", where, inside)
+            problem = "found using 'type' does not match any of the expected tags"
+            raise invalid(f"{where}: Input tag '{block.get('type')}' {problem}: {expected}")
+        check_block(body, "user", where, block)
 
 
-def _check_served(turns: list[Turn], offered: set[str]) -> None:
-    """Hold Claude's own tools to their results: of the same turn, which results of the user's alone do not end."""
+def _check_server_tools(turns: list[Turn], offered: set[str]) -> None:
+    """Check that server tool calls have results in the same turn, which client tool results do not end."""
     waiting: dict[str, str] = {}
-    last = 0
+    last_index = 0
     for turn in turns:
         if turn.role == "assistant":
-            _take_served(turn, waiting)
-            last = turn.last
+            _match_server_results(turn, waiting)
+            last_index = turn.last
         elif waiting and not turn.gives_results_alone:
             id, name = next(iter(waiting.items()))
-            words = f"was found without a corresponding `{SERVER_RESULTS[name]}` block"
-            raise invalid(f"messages.{last}: `{name}` tool use with id `{id}` {words}")
+            problem = f"was found without a corresponding `{SERVER_RESULTS[name]}` block"
+            raise invalid(f"messages.{last_index}: `{name}` tool use with id `{id}` {problem}")
     for id, name in waiting.items():
         tool = "code_execution" if name.endswith("code_execution") else name
         if tool not in offered:
-            words = f"was found, but no `{tool}` tool was provided"
-            raise invalid(f"messages.{last}: `{name}` tool use with id `{id}` {words}")
+            problem = f"was found, but no `{tool}` tool was provided"
+            raise invalid(f"messages.{last_index}: `{name}` tool use with id `{id}` {problem}")
 
 
-def _take_served(turn: Turn, waiting: dict[str, str]) -> None:
+def _match_server_results(turn: Turn, waiting: dict[str, str]) -> None:
     for path, block in turn.blocks:
         kind = block["type"]
         if kind == "server_tool_use":
@@ -268,22 +268,22 @@ def _take_served(turn: Turn, waiting: dict[str, str]) -> None:
 
 
 def _without_results(turn: Turn, ids: list[str]) -> Exception:
-    words = "`tool_use` ids were found without `tool_result` blocks immediately after"
+    problem = "`tool_use` ids were found without `tool_result` blocks immediately after"
     rule = "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
-    return invalid(f"messages.{turn.last}: {words}: {', '.join(ids)}. {rule}")
+    return invalid(f"messages.{turn.last}: {problem}: {', '.join(ids)}. {rule}")
 
 
-def _unexpected(path: str, block: Json, of: str) -> Exception:
+def _unexpected(path: str, block: Json, expected: str) -> Exception:
     kind = block["type"]
-    words = f"Each `{kind}` block must have a corresponding {of}."
-    return invalid(f"{path}: unexpected `tool_use_id` found in `{kind}` blocks: {block['tool_use_id']}. {words}")
+    rule = f"Each `{kind}` block must have a corresponding {expected}."
+    return invalid(f"{path}: unexpected `tool_use_id` found in `{kind}` blocks: {block['tool_use_id']}. {rule}")
 
 
-def _check_keys(path: str, values: Json, known: set[str], required: tuple[str, ...]) -> None:
+def _check_keys(path: str, values: Json, allowed: set[str], required: tuple[str, ...]) -> None:
     for name in required:
         if name not in values:
             raise invalid(f"{path}.{name}: Field required")
-    for name in values.keys() - known:
+    for name in values.keys() - allowed:
         raise invalid(f"{path}.{name}: Extra inputs are not permitted")
 
 

@@ -1,6 +1,6 @@
-"""The simulated Claude's calls of tools: of those that the request offers, and of Claude's own, as it is told to.
+"""The simulated Claude's tool calls: of the tools in the request, and of server tools.
 
-What it is told stands in the user's words (docs/simulator.md); what tools gave, it tells.
+Commands in the user's message request them (docs/simulator.md); the answer then describes the results.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from tertulia.simulator.script import Draft, Plan, speak
 from tertulia.simulator.turns import (
     last_words,
     results_in,
-    rounds_since_words,
+    rounds_since_text,
     turns_of,
+    user_texts,
     waiting_in,
-    what_was_said,
 )
 
-SHOWN = 200
-"""Characters of a result that are told."""
-SERVING = 0.5
-"""Seconds that Claude's own tools take, at human pace."""
+MAX_QUOTE = 200
+"""Characters of a result that the answer quotes."""
+SERVER_TOOL_DELAY = 0.5
+"""Seconds that server tools take, at human pace."""
 THOUGHT = "The user wants to see me use a tool. I will do so, and look at what it gives."
 NO_TOOLS = "There are no tools in this request, so there is nothing that I could call."
 NOT_NOW = "I may not call a tool in this answer."
@@ -41,52 +41,52 @@ _ROUNDS = re.compile(r"/simulate\s+rounds(?:\s+(\d+))?")
 
 
 def act(body: Json) -> Plan | None:
-    """Give the answer to a request in which tools are called, or Claude's own are waited for; None for others."""
+    """Return the answer to a request that calls tools or waits for server tools; None for other requests."""
     waiting = waiting_in(body)
     if waiting or turns_of(body["messages"])[-1].role == "assistant":
-        return _go_on(body, waiting)
-    asked = {name: int(number) if number else None for name, number in _COMMAND.findall(last_words(body))}
-    # Calls come first: a search that is asked for beside them is made beside them.
-    name = "call" if "call" in asked else next((name for name in asked if name in TOOL_SCENARIOS), None)
+        return _resume(body, waiting)
+    commands = {name: int(number) if number else None for name, number in _COMMAND.findall(last_words(body))}
+    # Tool calls come first: a search in the same message is called together with them.
+    name = "call" if "call" in commands else next((name for name in commands if name in TOOL_SCENARIOS), None)
     choice: Json = body.get("tool_choice") or {}
     if choice.get("type") == "none":
         return None if name is None else _conclude(body, NOT_NOW)
     if name is not None:
-        return TOOL_SCENARIOS[name](body, asked[name])
-    rounds = _ROUNDS.search(what_was_said(body)[-1])
+        return TOOL_SCENARIOS[name](body, commands[name])
+    rounds = _ROUNDS.search(user_texts(body)[-1])
     if results_in(body) and not last_words(body) and rounds:
         return _rounds(body, int(rounds[1]) if rounds[1] else None)
     return _forced(body, choice)
 
 
-def told_of(body: Json) -> str:
-    """Tell what tools gave in the last turn: a sentence for each result; nothing where there is none."""
+def describe_results(body: Json) -> str:
+    """Describe the tool results of the last turn, one sentence each; empty if there are none."""
     results = results_in(body)
     if not results:
         return ""
-    told = [_told(result) for result in results]
-    shown = [block for _, block in turns_of(body["messages"])[-1].blocks if block["type"] in ("image", "document")]
-    return " ".join([*told, *(f"Beside it there is {_shown(block)}." for block in shown)])
+    descriptions = [_describe_result(result) for result in results]
+    media = [block for _, block in turns_of(body["messages"])[-1].blocks if block["type"] in ("image", "document")]
+    return " ".join([*descriptions, *(f"Beside it there is {_quote(block)}." for block in media)])
 
 
-def _told(result: Json) -> str:
-    parts = [_shown(block) for block in as_blocks(result.get("content") or [])]
+def _describe_result(result: Json) -> str:
+    parts = [_quote(block) for block in as_blocks(result.get("content") or [])]
     return f"The tool {'failed' if result.get('is_error') else 'gave'}: {' and '.join(parts) or 'nothing'}."
 
 
-def _shown(block: Json) -> str:
+def _quote(block: Json) -> str:
     if block["type"] == "text":
-        return f'"{block["text"][:SHOWN]}"'
+        return f'"{block["text"][:MAX_QUOTE]}"'
     return "a picture" if block["type"] == "image" else "a document"
 
 
 def _conclude(body: Json, text: str) -> Plan:
-    """Say it, or what the request wants to be said instead: JSON by its schema."""
+    """Answer with the text, or with JSON if the request has an output schema."""
     schema = schema_in(body)
     return speak(body, text if schema is None else json.dumps(example(schema, schema), indent=2))
 
 
-def _custom(body: Json) -> list[Json]:
+def _custom_tools(body: Json) -> list[Json]:
     offered: list[Json] = body.get("tools") or []
     return [tool for tool in offered if "input_schema" in tool]
 
@@ -97,9 +97,9 @@ def _offers(body: Json, name: str) -> bool:
 
 
 def _begin(body: Json) -> Draft:
-    """Begin an answer, with a thought where the user wants to see one."""
+    """Start an answer, with a thinking block if the user requested one."""
     draft = Draft(body["max_tokens"])
-    if re.search(r"/simulate\s+thinking\b", what_was_said(body)[-1]):
+    if re.search(r"/simulate\s+thinking\b", user_texts(body)[-1]):
         draft.think(THOUGHT, signature(body, THOUGHT))
     return draft
 
@@ -108,52 +108,52 @@ def _begin(body: Json) -> Draft:
 
 
 def _tool_use(body: Json, _number: int | None) -> Plan:
-    tools = _custom(body)
+    tools = _custom_tools(body)
     if not tools:
         return _conclude(body, NO_TOOLS)
-    return _called(body, [(tools[0]["name"], json.dumps(example_input(tools[0])))])
+    return _call_tools(body, [(tools[0]["name"], json.dumps(example_input(tools[0])))])
 
 
 def _call(body: Json, _number: int | None) -> Plan:
     calls = list(_calls(body, last_words(body)))
-    return _called(body, calls) if calls else _tool_use(body, None)
+    return _call_tools(body, calls) if calls else _tool_use(body, None)
 
 
 def _rounds(body: Json, number: int | None) -> Plan:
-    if rounds_since_words(body) < (3 if number is None else number):
+    if rounds_since_text(body) < (3 if number is None else number):
         return _tool_use(body, None)
-    return _conclude(body, told_of(body) or "Not a single round was asked for.")
+    return _conclude(body, describe_results(body) or "Not a single round was asked for.")
 
 
 def _forced(body: Json, choice: Json) -> Plan | None:
-    """Call a tool because the request leaves no choice; None where it does."""
+    """Call a tool if the request's `tool_choice` forces one; None otherwise."""
     if choice.get("type") not in ("any", "tool"):
         return None
-    wanted = [tool for tool in _custom(body) if tool["name"] == choice.get("name", tool["name"])]
-    if wanted:
-        return _called(body, [(wanted[0]["name"], json.dumps(example_input(wanted[0])))])
+    tools = [tool for tool in _custom_tools(body) if tool["name"] == choice.get("name", tool["name"])]
+    if tools:
+        return _call_tools(body, [(tools[0]["name"], json.dumps(example_input(tools[0])))])
     code = choice.get("name") == "code_execution" or not _offers(body, "web_search")
     return _code(body, None) if code else _web_search(body, None)
 
 
-def _calls(body: Json, words: str) -> list[tuple[str, str]]:
-    """Give the calls that the user asks for: a tool's name, and the text that is to be its input."""
-    found: list[tuple[str, str]] = []
-    for asked in _CALL.finditer(words):
-        text = words[asked.end() :]
-        size = _size_of_object(text)
-        given = text[:size] if size else text.partition("\n")[0].strip()
-        inputs = [example_input(tool) for tool in _custom(body) if tool["name"] == asked[1]]
-        found.append((asked[1], given or json.dumps(inputs[0] if inputs else {})))
-    return found
+def _calls(body: Json, message: str) -> list[tuple[str, str]]:
+    """Return the calls that the user requests: tool name and input text."""
+    calls: list[tuple[str, str]] = []
+    for match in _CALL.finditer(message):
+        following_text = message[match.end() :]
+        size = _size_of_object(following_text)
+        input_text = following_text[:size] if size else following_text.partition("\n")[0].strip()
+        inputs = [example_input(tool) for tool in _custom_tools(body) if tool["name"] == match[1]]
+        calls.append((match[1], input_text or json.dumps(inputs[0] if inputs else {})))
+    return calls
 
 
-def _called(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
+def _call_tools(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
     choice: Json = body.get("tool_choice") or {}
     draft = _begin(body)
-    # A tool of Claude's own that is called beside others waits for their results.
+    # A server tool that is called together with client tools waits for their results.
     if re.search(r"/simulate\s+web-search\b", last_words(body)) and _offers(body, "web_search"):
-        _serve(draft, "web_search", {"query": _query(last_words(body))})
+        _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
     for name, text in calls[:1] if choice.get("disable_parallel_tool_use") else calls:
         block = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:24]}", "name": name}
         draft.call(block, text, json.loads(text) if _size_of_object(text) == len(text) else {})
@@ -161,7 +161,7 @@ def _called(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
 
 
 def _size_of_object(text: str) -> int:
-    """Give how many characters the JSON object has with which a text begins; nothing where there is none."""
+    """Return the length of the JSON object at the start of a text; 0 if there is none."""
     if not text.startswith("{"):
         return 0
     try:
@@ -174,66 +174,66 @@ def _no_json(name: str) -> None:
     raise ValueError(name)
 
 
-# ---- Claude's own tools --------------------------------------------------------------------------------------
+# ---- server tools --------------------------------------------------------------------------------------------
 
 
 def _web_search(body: Json, _number: int | None) -> Plan:
-    return _served(body, "web_search", {"query": _query(last_words(body))})
+    return _use_server_tool(body, "web_search", {"query": _query(last_words(body))})
 
 
 def _code(body: Json, _number: int | None) -> Plan:
-    return _served(body, "code_execution", CODE)
+    return _use_server_tool(body, "code_execution", CODE)
 
 
 def _pause(body: Json, _number: int | None) -> Plan:
     if not _offers(body, "web_search"):
         return _conclude(body, "There is no web_search tool in this request, so there is nothing to pause for.")
     draft = _begin(body)
-    _serve(draft, "web_search", {"query": _query(last_words(body))})
+    _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
     return draft.plan("pause_turn")
 
 
-def _served(body: Json, name: str, input: Json) -> Plan:
+def _use_server_tool(body: Json, name: str, input: Json) -> Plan:
     if not _offers(body, name):
         return _conclude(body, f"There is no {name} tool in this request, so I cannot use it.")
     draft = _begin(body)
-    return _finish(body, draft, [_serve(draft, name, input)])
+    return _finish(body, draft, [_call_server_tool(draft, name, input)])
 
 
-def _go_on(body: Json, waiting: Sequence[Json]) -> Plan:
-    """Go on with a turn that was paused, or in which tools of Claude's own waited for the results of others."""
+def _resume(body: Json, waiting: Sequence[Json]) -> Plan:
+    """Resume a turn that was paused, or whose server tools waited for the results of client tools."""
     return _finish(body, Draft(body["max_tokens"]), waiting)
 
 
-def _serve(draft: Draft, name: str, input: Json) -> Json:
+def _call_server_tool(draft: Draft, name: str, input: Json) -> Json:
     block: Json = {"type": "server_tool_use", "id": f"srvtoolu_{uuid.uuid4().hex[:24]}", "name": name}
     draft.call(block, json.dumps(input), input)
     return {**block, "input": input}
 
 
 def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
-    """Show what Claude's own tools gave, and end the turn in words."""
+    """Add the results of server tools, and end the turn with text."""
     for call in calls:
-        answer = {"type": SERVER_RESULTS[call["name"]], "tool_use_id": call["id"], "content": _content(call)}
-        draft.show(answer, SERVING)
-    told = [_words(call) for call in calls] or ["Here I go on after a pause."]
+        result = {"type": SERVER_RESULTS[call["name"]], "tool_use_id": call["id"], "content": _content(call)}
+        draft.show(result, SERVER_TOOL_DELAY)
+    texts = [_server_tool_text(call) for call in calls] or ["Here I go on after a pause."]
     names = [call["name"] for call in calls]
     schema = schema_in(body)
     if schema is not None:
         draft.say(json.dumps(example(schema, schema), indent=2))
     else:
-        cited = [_citation(call) for call in calls if call["name"] == "web_search"]
-        draft.say(" ".join([*told, told_of(body)]).strip(), *cited)
-    more: Json = {}
+        citations = [_citation(call) for call in calls if call["name"] == "web_search"]
+        draft.say(" ".join([*texts, describe_results(body)]).strip(), *citations)
+    fields: Json = {}
     if "web_search" in names:
-        more["server_tool_use"] = {"web_search_requests": names.count("web_search"), "web_fetch_requests": 0}
+        fields["server_tool_use"] = {"web_search_requests": names.count("web_search"), "web_fetch_requests": 0}
     if "code_execution" in names:
-        more["container"] = _container(body)
-    return draft.plan(**more)
+        fields["container"] = _container(body)
+    return draft.plan(**fields)
 
 
 def _content(call: Json) -> Any:
-    """Give what a tool of Claude's own gave."""
+    """Return the result of a server tool."""
     match call["name"]:
         case "web_search":
             return [_page(call, number) for number in range(len(PAGES))]
@@ -266,7 +266,7 @@ def _citation(call: Json) -> Json:
     }
 
 
-def _words(call: Json) -> str:
+def _server_tool_text(call: Json) -> str:
     match call["name"]:
         case "web_search":
             return f"I found two pages about “{call['input'].get('query', QUERY)}”."
@@ -276,16 +276,16 @@ def _words(call: Json) -> str:
             return f"The tool {name} is not available."
 
 
-def _query(words: str) -> str:
-    asked = _SEARCH.search(words)
-    return (asked[1] or "").strip() or QUERY if asked else QUERY
+def _query(message: str) -> str:
+    match = _SEARCH.search(message)
+    return (match[1] or "").strip() or QUERY if match else QUERY
 
 
 def _container(body: Json) -> Json:
-    named: str | Json = body.get("container") or {}
-    known = named if isinstance(named, str) else named.get("id")
+    container: str | Json = body.get("container") or {}
+    container_id = container if isinstance(container, str) else container.get("id")
     expires_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
-    return {"id": known or f"container_{uuid.uuid4().hex[:24]}", "expires_at": expires_at}
+    return {"id": container_id or f"container_{uuid.uuid4().hex[:24]}", "expires_at": expires_at}
 
 
 TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {

@@ -1,4 +1,4 @@
-"""A conversation as the Messages API reads it: neighbouring messages of one role are one turn."""
+"""Turns of a conversation, as the Messages API reads it: consecutive messages of one role are one turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,42 +9,42 @@ from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 
 @dataclass(slots=True)
 class Turn:
-    """What one side says until the other one answers. `last`: the place of its last message."""
+    """Consecutive messages of one role. `last`: the index of the last one."""
 
     role: str
     last: int
     blocks: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
-    """Each with its path in the request."""
+    """Blocks with their paths in the request."""
 
     def of(self, kind: str) -> list[Json]:
-        """Give its blocks of a kind."""
+        """Return the blocks of one type."""
         return [block for _, block in self.blocks if block["type"] == kind]
 
     @property
     def gives_results_alone(self) -> bool:
-        """Whether it is nothing but results of tools: then Claude's turn goes on behind it."""
+        """Whether the turn has only tool results: Claude's turn then continues after it."""
         return self.role == "user" and all(block["type"] == "tool_result" for _, block in self.blocks)
 
 
 def turns_of(messages: Sequence[Json]) -> list[Turn]:
-    """Give the turns of a conversation."""
-    found: list[Turn] = []
-    for place, message in enumerate(messages):
-        if not found or found[-1].role != message["role"]:
-            found.append(Turn(message["role"], place))
-        found[-1].last = place
+    """Return the turns of a conversation."""
+    turns: list[Turn] = []
+    for index, message in enumerate(messages):
+        if not turns or turns[-1].role != message["role"]:
+            turns.append(Turn(message["role"], index))
+        turns[-1].last = index
         blocks = enumerate(as_blocks(message["content"]))
-        found[-1].blocks += [(f"messages.{place}.content.{index}", block) for index, block in blocks]
-    return found
+        turns[-1].blocks += [(f"messages.{index}.content.{block_index}", block) for block_index, block in blocks]
+    return turns
 
 
 def results_in(body: Json) -> list[Json]:
-    """Give the results of tools that the last turn brings."""
+    """Return the tool results of the last turn."""
     return turns_of(body["messages"])[-1].of("tool_result")
 
 
 def waiting_in(body: Json) -> list[Json]:
-    """Give the calls of Claude's own tools that have no result yet, in their order."""
+    """Return the server tool calls that have no result yet, in order."""
     waiting: dict[str, Json] = {}
     for turn in turns_of(body["messages"]):
         for _, block in turn.blocks:
@@ -55,31 +55,31 @@ def waiting_in(body: Json) -> list[Json]:
     return list(waiting.values())
 
 
-def words_of(message: Json) -> str:
-    """Give the text of a message."""
+def text_of(message: Json) -> str:
+    """Return the text of a message."""
     return "\n".join(block["text"] for block in as_blocks(message["content"]) if block["type"] == "text")
 
 
 def last_words(body: Json) -> str:
-    """Give what the user says in the last message; nothing where it is Claude's own, or gives results of tools."""
-    last = body["messages"][-1]
-    return words_of(last) if last["role"] == "user" else ""
+    """Return the user's text in the last message; empty if it is Claude's message or has only tool results."""
+    message = body["messages"][-1]
+    return text_of(message) if message["role"] == "user" else ""
 
 
-def what_was_said(body: Json) -> list[str]:
-    """Give the texts of the user's messages; those that give results of tools say nothing."""
-    said = [words_of(message) for message in body["messages"] if _speaks(message)]
-    return said or [""]
+def user_texts(body: Json) -> list[str]:
+    """Return the texts of the user's messages, without those that have only tool results."""
+    texts = [text_of(message) for message in body["messages"] if _has_text(message)]
+    return texts or [""]
 
 
-def rounds_since_words(body: Json) -> int:
-    """Count Claude's turns with calls since the user has last said something."""
+def rounds_since_text(body: Json) -> int:
+    """Count Claude's turns with tool calls since the user's last text."""
     messages: list[Json] = body["messages"]
-    spoken = [place for place, message in enumerate(messages) if _speaks(message)]
-    since = turns_of(messages[spoken[-1] + 1 if spoken else 0 :])
-    return sum(bool(turn.of("tool_use")) for turn in since)
+    text_indexes = [index for index, message in enumerate(messages) if _has_text(message)]
+    turns = turns_of(messages[text_indexes[-1] + 1 if text_indexes else 0 :])
+    return sum(bool(turn.of("tool_use")) for turn in turns)
 
 
-def _speaks(message: Json) -> bool:
-    gives = any(block["type"] == "tool_result" for block in as_blocks(message["content"]))
-    return message["role"] == "user" and (bool(words_of(message)) or not gives)
+def _has_text(message: Json) -> bool:
+    has_results = any(block["type"] == "tool_result" for block in as_blocks(message["content"]))
+    return message["role"] == "user" and (bool(text_of(message)) or not has_results)
