@@ -1,4 +1,4 @@
-"""`tertulia backup` and `tertulia restore`: what a server on SQLite keeps, in a folder to serve from."""
+"""`tertulia backup` and `tertulia restore`: copy the data of a server on SQLite to a folder, and back."""
 
 import asyncio
 import os
@@ -19,21 +19,21 @@ BLOB = re.compile(r"[0-9a-f]{32}")
 
 
 async def back_up(settings: Settings, folder: Path) -> str:
-    """Copy database, attachments and secret into a new folder, whoever writes meanwhile; say what was copied."""
-    return await asyncio.to_thread(_tried, _back_up, settings, folder)
+    """Copy database, attachments and secret to a new folder, also while a server runs; return a summary."""
+    return await asyncio.to_thread(_with_command_errors, _back_up, settings, folder)
 
 
 async def restore(settings: Settings, folder: Path) -> str:
-    """Put a backup where the settings say that things are; nothing that is there is overwritten."""
-    return await asyncio.to_thread(_tried, _restore, settings, folder)
+    """Restore a backup to the locations in the settings, without overwriting anything; return a summary."""
+    return await asyncio.to_thread(_with_command_errors, _restore, settings, folder)
 
 
-def _tried(work: Callable[[Settings, Path, Path], str], settings: Settings, folder: Path) -> str:
+def _with_command_errors(copy_data: Callable[[Settings, Path, Path], str], settings: Settings, folder: Path) -> str:
     file = database_file(settings.database_url)
     if file is None:
         raise CommandError(OF_POSTGRESQL)
     try:
-        return work(settings, file, folder)
+        return copy_data(settings, file, folder)
     except BadCopy as bad:
         raise CommandError(f"{bad}.") from bad
     except OSError as error:
@@ -45,86 +45,86 @@ def _back_up(settings: Settings, file: Path, folder: Path) -> str:
         raise CommandError(f"FOLDER: {folder} is there already; a backup is a folder of its own.")
     if not file.is_file():
         raise CommandError(f"DATABASE_URL: there is no database at {file}.")
-    # Under another name until it is whole.
-    making = folder.with_name(folder.name + ".making")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(mode=0o700, parents=True)
-    attachments = _folder_of(settings)
+    # Under a temporary name until the backup is complete.
+    temporary = folder.with_name(folder.name + ".making")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o700, parents=True)
+    attachments = _attachments_folder(settings)
     if attachments is not None:
-        # Now, what is deleted while the database is copied; behind it, what has come meanwhile.
-        _copy_blobs(attachments, making / FILES)
-    copy(file, making / DATABASE)
-    found = inspect_backup(making / DATABASE)
-    told = f"attachments are in {settings.attachments}, which is not copied"
+        # Before the database, files that are deleted while it is copied; after it, files that were added meanwhile.
+        _copy_blobs(attachments, temporary / FILES)
+    copy(file, temporary / DATABASE)
+    backup = inspect_backup(temporary / DATABASE)
+    summary = f"attachments are in {settings.attachments}, which is not copied"
     if attachments is not None:
-        _copy_blobs(attachments, making / FILES, found.blobs)
-        there = _forget_others(making / FILES, found.blobs)
-        told = f"{len(there)} files of attachments"
-        if lost := len(found.shown - there):
-            told += f"; {lost} more have no file in {attachments}"
+        _copy_blobs(attachments, temporary / FILES, backup.blobs)
+        blob_ids = _delete_other_blobs(temporary / FILES, backup.blobs)
+        summary = f"{len(blob_ids)} files of attachments"
+        if missing_count := len(backup.shown - blob_ids):
+            summary += f"; {missing_count} more have no file in {attachments}"
     secret = file.with_name(file.name + "-secret")
     if secret.exists():
-        shutil.copy2(secret, making / SECRET)
-    # A backup that is said to be there outlives a power cut.
+        shutil.copy2(secret, temporary / SECRET)
+    # A backup that is reported as complete must survive a power cut.
     os.sync()
-    making.rename(folder)
-    return f"Backed up {found.conversations} conversations (schema {found.schema}) to {folder}; {told}."
+    temporary.rename(folder)
+    return f"Backed up {backup.conversations} conversations (schema {backup.schema}) to {folder}; {summary}."
 
 
 def _restore(settings: Settings, file: Path, folder: Path) -> str:
     if not (folder / DATABASE).is_file():
         raise CommandError(f"FOLDER: {folder} is no backup: there is no {DATABASE} in it.")
-    found = inspect_backup(folder / DATABASE)
-    if reason := unsupported_reason(found.schema):
+    backup = inspect_backup(folder / DATABASE)
+    if reason := unsupported_reason(backup.schema):
         raise CommandError(f"FOLDER: cannot restore {folder}: {reason}.")
-    attachments = _folder_of(settings)
-    for taken in _in_the_way(file, attachments):
-        raise CommandError(f"{taken} is there already, and nothing is overwritten: move it away first.")
+    attachments = _attachments_folder(settings)
+    for existing in _existing_files(file, attachments):
+        raise CommandError(f"{existing} is there already, and nothing is overwritten: move it away first.")
     file.absolute().parent.mkdir(parents=True, exist_ok=True)
     if attachments is not None and (folder / FILES).is_dir():
         _copy_blobs(folder / FILES, attachments)
     if (folder / SECRET).exists():
         shutil.copy2(folder / SECRET, file.with_name(file.name + "-secret"))
-    # The database comes last and at once: where it stands, all of it was put back.
-    coming = file.with_name(file.name + ".restoring")
-    shutil.copyfile(folder / DATABASE, coming)
+    # The database is renamed last: once it exists, everything else has been restored.
+    temporary = file.with_name(file.name + ".restoring")
+    shutil.copyfile(folder / DATABASE, temporary)
     os.sync()
-    coming.rename(file)
-    return f"Restored {found.conversations} conversations (schema {found.schema}) to {file}."
+    temporary.rename(file)
+    return f"Restored {backup.conversations} conversations (schema {backup.schema}) to {file}."
 
 
-def _in_the_way(file: Path, attachments: Path | None) -> list[Path]:
-    beside = [file.with_name(file.name + suffix) for suffix in ("", "-wal", "-shm", "-secret")]
-    # What the answers of another database have shown must not become those of this one.
-    beside += file.with_name(file.name + "-answers").glob("*.jsonl")
-    beside += attachments.glob("??/*") if attachments is not None else ()
-    return [one for one in beside if one.exists()]
+def _existing_files(file: Path, attachments: Path | None) -> list[Path]:
+    paths = [file.with_name(file.name + suffix) for suffix in ("", "-wal", "-shm", "-secret")]
+    # Event journals of another database's answers must not be replayed for this one.
+    paths += file.with_name(file.name + "-answers").glob("*.jsonl")
+    paths += attachments.glob("??/*") if attachments is not None else ()
+    return [path for path in paths if path.exists()]
 
 
-def _folder_of(settings: Settings) -> Path | None:
-    """Give the folder of the attachments; None where they are in an object store, which keeps its own copies."""
+def _attachments_folder(settings: Settings) -> Path | None:
+    """Return the folder of the attachments; None if they are in an object store, which has its own backups."""
     return None if "://" in settings.attachments_place else Path(settings.attachments_place)
 
 
-def _copy_blobs(source: Path, target: Path, wanted: frozenset[str] | None = None) -> None:
-    """Copy the files that are not there yet: of those ids, or all of them. What is deleted meanwhile is left out."""
+def _copy_blobs(source: Path, target: Path, blob_ids: frozenset[str] | None = None) -> None:
+    """Copy the files that `target` lacks, limited to `blob_ids` if given. Skip files that are deleted meanwhile."""
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in source.glob("??/*"):
-        copied = target / file.parent.name / file.name
-        if not BLOB.fullmatch(file.name) or copied.exists() or (wanted is not None and file.name not in wanted):
+        copy_path = target / file.parent.name / file.name
+        if not BLOB.fullmatch(file.name) or copy_path.exists() or (blob_ids is not None and file.name not in blob_ids):
             continue
-        copied.parent.mkdir(exist_ok=True)
-        coming = copied.with_suffix(".coming")
+        copy_path.parent.mkdir(exist_ok=True)
+        temporary = copy_path.with_suffix(".coming")
         try:
-            shutil.copyfile(file, coming)
+            shutil.copyfile(file, temporary)
         except FileNotFoundError:
             continue
-        coming.rename(copied)
+        temporary.rename(copy_path)
 
 
-def _forget_others(folder: Path, kept: frozenset[str]) -> frozenset[str]:
-    """Delete the files that the copy of the database does not know; give the ids of those that stay."""
-    found = {file.name: file for file in folder.glob("??/*")}
-    for name in found.keys() - kept:
-        found[name].unlink()
-    return frozenset(found.keys() & kept)
+def _delete_other_blobs(folder: Path, blob_ids: frozenset[str]) -> frozenset[str]:
+    """Delete the files that are not in `blob_ids`; return the ids of the remaining ones."""
+    files = {file.name: file for file in folder.glob("??/*")}
+    for name in files.keys() - blob_ids:
+        files[name].unlink()
+    return frozenset(files.keys() & blob_ids)

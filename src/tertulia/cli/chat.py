@@ -1,4 +1,4 @@
-"""`tertulia chat`: a client in the terminal, over the public GraphQL API like any other."""
+"""`tertulia chat`: a terminal client of the public GraphQL API."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 FORBIDDEN = 4403
 YES = ("y", "yes")
 LONGEST_RESULT = 500
-"""Characters of a result that are shown."""
+"""Characters of a tool result that are printed."""
 LOST = (TransportError, OSError, EOFError)
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
@@ -61,38 +61,38 @@ Event = dict[str, Any]
 
 
 class Refused(Exception):
-    """The server said no; the message is its own."""
+    """The server refused a request; the message is the server's."""
 
 
 class Terminal:
     """One conversation: prompts, answers, and Ctrl+C."""
 
     def __init__(self, url: str, conversation: str | None, model: str | None, token: str | None) -> None:
-        """Take the server's address, the conversation to go on with, the model, and whose token speaks."""
+        """Connect to nothing yet. `conversation`: the id of the conversation to continue."""
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/graphql"
-        self._shown_url = url
+        self._server_url = url
         self._conversation = conversation
         self._model = model
-        self._signed = {"Authorization": f"Bearer {token}"} if token else {}
+        self._init_payload = {"Authorization": f"Bearer {token}"} if token else {}
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._interactive = sys.stdin.isatty()
 
     def talk(self) -> int:
-        """Ask and answer until the input ends; give the exit status."""
+        """Run the conversation until the input ends; return the exit status."""
         if self._interactive:
             self._console.print("Ctrl+C stops an answer; at the prompt it leaves.", style="dim")
         with asyncio.Runner() as runner:
             try:
-                while (said := self._prompt()) is not None:
-                    if said.strip():
-                        runner.run(self._turn(said))
+                while (text := self._prompt()) is not None:
+                    if text.strip():
+                        runner.run(self._turn(text))
             except KeyboardInterrupt:
                 self._console.print()
             except Refused as refused:
                 self._console.print(str(refused), style="red")
                 return 1
-            except LOST as lost:
-                self._console.print(_why(lost, self._shown_url))
+            except LOST as error:
+                self._console.print(_connection_problem(error, self._server_url))
                 return 1
         return 0
 
@@ -102,25 +102,25 @@ class Terminal:
         except EOFError:
             return None
 
-    async def _turn(self, said: str) -> None:
-        sent = await self._send(said)
-        generation = sent["generation"]["id"]
-        self._conversation = sent["conversation"]["id"]
+    async def _turn(self, text: str) -> None:
+        payload = await self._send(text)
+        generation = payload["generation"]["id"]
+        self._conversation = payload["conversation"]["id"]
         try:
             await self._follow(generation)
         except asyncio.CancelledError:
-            # Ctrl+C cancels the turn, not the program: the answer is stopped, and the conversation goes on.
-            async with self._connected() as session:
-                await session.execute(_with(STOP, id=generation))
+            # Ctrl+C cancels the turn, not the program: the answer is stopped, and the next prompt follows.
+            async with self._connect() as session:
+                await session.execute(_with_variables(STOP, id=generation))
             self._console.print("\n(stopped)", style="dim")
 
-    async def _send(self, said: str) -> dict[str, Any]:
+    async def _send(self, text: str) -> dict[str, Any]:
         options = {"model": self._model} if self._model else None
-        wanted = {"text": said, "conversationId": self._conversation, "options": options}
-        asked = _with(SEND, input={**wanted, "idempotencyKey": str(uuid4())})
-        async with self._connected() as session:
+        message = {"text": text, "conversationId": self._conversation, "options": options}
+        request = _with_variables(SEND, input={**message, "idempotencyKey": str(uuid4())})
+        async with self._connect() as session:
             with self._console.status("Sending …"):
-                result = await session.execute(asked)
+                result = await session.execute(request)
         payload: dict[str, Any] = result["sendMessage"]
         if "generation" not in payload:
             raise Refused(payload["message"])
@@ -140,23 +140,25 @@ class Terminal:
             status.stop()
 
     async def _answer_calls(self, generation: str, event: Event) -> None:
-        """Ask for a yes or no where one is needed; tools of other clients cannot be run here."""
-        asking = {call["toolUseId"] for call in event["approvals"]}
+        """Prompt for approvals; report an error for client tools, which the terminal cannot run."""
+        approval_ids = {call["toolUseId"] for call in event["approvals"]}
         results: list[dict[str, Any]] = []
         for call in event["toolUses"]:
-            if call["toolUseId"] in asking:
-                yes = await asyncio.to_thread(self._allowed, call["name"])
-                results.append({"toolUseId": call["toolUseId"], "approved": yes})
+            if call["toolUseId"] in approval_ids:
+                approved = await asyncio.to_thread(self._ask_approval, call["name"])
+                results.append({"toolUseId": call["toolUseId"], "approved": approved})
             else:
-                words = "The terminal has no such tool."
-                results.append({"toolUseId": call["toolUseId"], "output": words, "isError": True})
-        async with self._connected() as session:
-            found = await session.execute(_with(SUBMIT, input={"generationId": generation, "results": results}))
-        if "message" in found["submitToolResults"]:
-            # Somebody else has answered, perhaps: the stream goes on as it does.
-            self._console.print(found["submitToolResults"]["message"], style="dim")
+                message = "The terminal has no such tool."
+                results.append({"toolUseId": call["toolUseId"], "output": message, "isError": True})
+        async with self._connect() as session:
+            response = await session.execute(
+                _with_variables(SUBMIT, input={"generationId": generation, "results": results})
+            )
+        if "message" in response["submitToolResults"]:
+            # Another client may have submitted the results already; the stream then continues.
+            self._console.print(response["submitToolResults"]["message"], style="dim")
 
-    def _allowed(self, name: str) -> bool:
+    def _ask_approval(self, name: str) -> bool:
         self._console.print(f"\nMay Claude call {name}? [y/N] ", end="", style="bold")
         try:
             return input().strip().lower() in YES
@@ -168,57 +170,58 @@ class Terminal:
         attempt, backoff = 0, Backoff(FIRST_WAIT, LONGEST_WAIT)
         while True:
             try:
-                async with self._connected() as session:
-                    async for result in session.subscribe(_with(FOLLOW, id=generation, after=after)):
+                async with self._connect() as session:
+                    async for result in session.subscribe(_with_variables(FOLLOW, id=generation, after=after)):
                         event: Event = result["generationEvents"]
                         after, attempt = event["sequence"], 0
                         backoff.reset()
                         yield event
-            except LOST as lost:
-                # The answer is written on; what was missed comes behind the last number seen.
+            except LOST as error:
+                # The server continues the answer; the next subscription resumes after the last sequence.
                 attempt += 1
-                if attempt > ATTEMPTS or _is_forbidden(lost):
+                if attempt > ATTEMPTS or _is_forbidden(error):
                     raise
                 await asyncio.sleep(backoff.next())
             else:
                 return
 
-    def _connected(self) -> Any:
+    def _connect(self) -> Any:
         subprotocols: Any = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
-        return Client(transport=WebsocketsTransport(self._url, subprotocols=subprotocols, init_payload=self._signed))
+        return Client(
+            transport=WebsocketsTransport(self._url, subprotocols=subprotocols, init_payload=self._init_payload)
+        )
 
 
-def _with(document: GraphQLRequest, **variables: Any) -> GraphQLRequest:
+def _with_variables(document: GraphQLRequest, **variables: Any) -> GraphQLRequest:
     return GraphQLRequest(document, variable_values=variables)
 
 
-def _is_forbidden(lost: BaseException | None) -> bool:
-    """Say whether the server closed with 4403, somewhere behind what the library raised."""
-    while lost is not None:
-        if isinstance(lost, ConnectionClosed) and lost.rcvd is not None and lost.rcvd.code == FORBIDDEN:
+def _is_forbidden(error: BaseException | None) -> bool:
+    """Return whether the server closed with 4403, in any cause of the library's exception."""
+    while error is not None:
+        if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == FORBIDDEN:
             return True
-        lost = lost.__cause__ or lost.__context__
+        error = error.__cause__ or error.__context__
     return False
 
 
-def _why(lost: BaseException, url: str) -> str:
-    if _is_forbidden(lost):
+def _connection_problem(error: BaseException, url: str) -> str:
+    if _is_forbidden(error):
         return "The server does not know you: take a token, as of `tertulia token NAME`, in --token or TERTULIA_TOKEN."
     return f"No server answers at {url}. Start one with `tertulia serve`."
 
 
 class Writer:
-    """Prints what is new of an answer; text that a snapshot repeats is not printed again."""
+    """Prints an answer as its events arrive, without repeating text that a snapshot contains again."""
 
     def __init__(self, console: Console) -> None:
-        """Begin with nothing shown."""
         self._console = console
-        self._shown: dict[int, str] = {}
+        self._printed: dict[int, str] = {}
         self._index: int | None = None
         self._ended = False
 
     def write(self, event: Event) -> None:
-        """Print what an event adds; nothing after the terminal event, which may be sent again."""
+        """Print what an event adds; nothing after the terminal event, which may arrive twice."""
         if self._ended:
             return
         self._ended = event["__typename"] in TERMINAL
@@ -227,19 +230,19 @@ class Writer:
                 for block in event["message"]["content"]:
                     if "text" in block:
                         thinking = block["__typename"] == "ThinkingBlock"
-                        self._show(block["index"], block["text"], thinking=thinking)
+                        self._print_new(block["index"], block["text"], thinking=thinking)
             case "TextDelta" | "ThinkingDelta":
-                before = cut_utf16(self._shown.get(event["index"], ""), event["offset"])
+                preceding = cut_utf16(self._printed.get(event["index"], ""), event["offset"])
                 thinking = event["__typename"] == "ThinkingDelta"
-                self._show(event["index"], before + event["text"], thinking=thinking)
+                self._print_new(event["index"], preceding + event["text"], thinking=thinking)
             case "ContentBlockFinished" if "name" in event["block"]:
-                given = json.dumps(event["block"]["input"], ensure_ascii=False)
-                self._console.print(f"\n(tool: {event['block']['name']} {given})", style="dim")
+                input_json = json.dumps(event["block"]["input"], ensure_ascii=False)
+                self._console.print(f"\n(tool: {event['block']['name']} {input_json})", style="dim")
             case "ContentBlockFinished" if "output" in event["block"]:
-                word = "failed" if event["block"]["isError"] else "gave"
+                verb = "failed" if event["block"]["isError"] else "gave"
                 output = event["block"]["output"]
-                shown = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-                self._console.print(f"({word}: {shown[:LONGEST_RESULT]})", style="dim")
+                output_text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+                self._console.print(f"({verb}: {output_text[:LONGEST_RESULT]})", style="dim")
             case "GenerationFailed":
                 self._console.print(f"\n{event['error']['message']}", style="red")
             case "GenerationCompleted":
@@ -247,17 +250,17 @@ class Writer:
             case _:
                 pass
 
-    def _show(self, index: int, text: str, *, thinking: bool) -> None:
-        new = text[len(self._shown.get(index, "")) :]
-        self._shown[index] = text
-        if not new:
+    def _print_new(self, index: int, text: str, *, thinking: bool) -> None:
+        new_text = text[len(self._printed.get(index, "")) :]
+        self._printed[index] = text
+        if not new_text:
             return
         if self._index not in (None, index):
             self._console.print("\n")
         self._index = index
-        self._console.print(new, end="", style="dim" if thinking else None)
+        self._console.print(new_text, end="", style="dim" if thinking else None)
 
 
 def cut_utf16(text: str, units: int) -> str:
-    """Give the first UTF-16 code units of a text."""
+    """Return the first `units` UTF-16 code units of a text."""
     return text if text.isascii() and units >= len(text) else text.encode("utf-16-le")[: 2 * units].decode("utf-16-le")

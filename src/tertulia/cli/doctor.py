@@ -1,4 +1,4 @@
-"""`tertulia doctor`: what is set, whether it works, and what is wrong, in one line each."""
+"""`tertulia doctor`: check settings and services, and print one line for each finding."""
 
 import time
 from collections.abc import AsyncIterator
@@ -29,18 +29,18 @@ Finding = tuple[bool, str]
 
 
 async def examine() -> int:
-    """Print the findings as they come; give the exit status, 0 where all is well."""
+    """Print the findings as they come; return the exit status, 0 if all checks pass."""
     console = Console(highlight=False, soft_wrap=True)
     try:
         settings = load_settings()
     except WrongSetting as wrong:
-        _show(console, (False, str(wrong)))
+        _print(console, (False, str(wrong)))
         return 1
-    well = True
+    passed = True
     async for finding in _findings(settings, console):
-        _show(console, finding)
-        well = well and finding[0]
-    return 0 if well else 1
+        _print(console, finding)
+        passed = passed and finding[0]
+    return 0 if passed else 1
 
 
 async def _findings(settings: Settings, console: Console) -> AsyncIterator[Finding]:
@@ -80,22 +80,22 @@ async def _database(settings: Settings) -> Finding:
         schema = await schema_of(settings.database_url)
     except DatabaseUnavailable as unavailable:
         return False, str(unavailable)
-    shown = show_address(settings.database_url)
+    address = show_address(settings.database_url)
     if schema.current is None:
-        return True, f"database: {shown} has no tables yet; the first start makes them, schema {schema.newest}"
+        return True, f"database: {address} has no tables yet; the first start makes them, schema {schema.newest}"
     if schema.unsupported:
         return False, f"database: {schema.unsupported}"
     if schema.current != schema.newest:
         return False, f"database: schema {schema.current}, this version wants {schema.newest}: run `tertulia migrate`"
-    return True, f"database: {shown} is open, writable and up to date, schema {schema.current}"
+    return True, f"database: {address} is open, writable and up to date, schema {schema.current}"
 
 
 async def _budget(settings: Settings) -> Finding:
-    """Report what is left of the server's budget, or that there is none."""
+    """Report the remaining budget of the server, or that there is none."""
     server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
     if not server.is_limited:
-        each = settings.monthly_budget_usd
-        users = "users have none either" if each is None else f"each user has {each} USD a month"
+        monthly_limit = settings.monthly_budget_usd
+        users = "users have none either" if monthly_limit is None else f"each user has {monthly_limit} USD a month"
         hint = "TERTULIA_SERVER_MONTHLY_BUDGET_USD limits what all users spend together"
         return True, f"budget: none for the server; {users}; {hint}"
     try:
@@ -110,16 +110,16 @@ async def _budget(settings: Settings) -> Finding:
             periods = await server.periods(session)
     finally:
         await database.close()
-    told = "; ".join(_told(period) for period in periods)
-    return all(period.left > 0 for period in periods), f"budget: {told}"
+    usage = "; ".join(_describe_period(period) for period in periods)
+    return all(period.left > 0 for period in periods), f"budget: {usage}"
 
 
-def _told(period: PeriodBudget) -> str:
+def _describe_period(period: PeriodBudget) -> str:
     name = f"TERTULIA_SERVER_{'MONTHLY' if period.period == 'month' else 'DAILY'}_BUDGET_USD"
-    limit, used = dollars(period.limit), dollars(period.spent + period.reserved)
+    limit, used_dollars = dollars(period.limit), dollars(period.spent + period.reserved)
     if period.left <= 0:
         return f"{name}: {limit} USD are spent; sends are refused until {period.resets_at:%Y-%m-%d} UTC"
-    return f"{used:.2f} of {limit} USD of this {period.period} are spent or reserved"
+    return f"{used_dollars:.2f} of {limit} USD of this {period.period} are spent or reserved"
 
 
 async def _identity(settings: Settings) -> Finding:
@@ -130,14 +130,14 @@ async def _identity(settings: Settings) -> Finding:
         keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with a key that is kept beside the database"
         return True, f"identity: accounts; registration {settings.registration}; tokens {keys}"
     try:
-        known = await Keys(settings.oidc_issuer or "").find()
+        key_count = await Keys(settings.oidc_issuer or "").find()
     except Unavailable as unavailable:
         return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {unavailable}"
-    return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {known} keys"
+    return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {key_count} keys"
 
 
 def _documents(settings: Settings) -> list[Finding]:
-    """Check the persisted documents against the schema; one that is wrong is refused whenever a client names it."""
+    """Validate the persisted documents against the schema; the server refuses invalid ones when clients name them."""
     if settings.persisted_queries is None:
         return []
     findings: list[Finding] = []
@@ -168,12 +168,12 @@ async def _redis(settings: Settings) -> Finding:
 
 
 async def _attachments(settings: Settings) -> Finding:
-    place = settings.attachments_place
+    location = settings.attachments_place
     try:
-        await Blobs(place).check()
+        await Blobs(location).check()
     except (OSError, ValueError) as error:
-        return False, f"TERTULIA_ATTACHMENTS: {place} cannot be written: {str(error).partition(chr(10))[0]}"
-    return True, f"attachments: {place} is writable"
+        return False, f"TERTULIA_ATTACHMENTS: {location} cannot be written: {str(error).partition(chr(10))[0]}"
+    return True, f"attachments: {location} is writable"
 
 
 async def _tools(settings: Settings) -> list[Finding]:
@@ -186,7 +186,7 @@ async def _tools(settings: Settings) -> list[Finding]:
     finally:
         await mcp.close()
     setting = "TERTULIA_MCP_CONFIG"
-    findings = [(False, f"{setting}: {one.name}: {one.problem}") for one in servers if not one.connected]
+    findings = [(False, f"{setting}: {server.name}: {server.problem}") for server in servers if not server.connected]
     findings += [
         (False, f"{setting}: {server.name}: the tool {tool.name} is left out: {tool.reason}")
         for server in servers
@@ -201,18 +201,18 @@ async def _tools(settings: Settings) -> list[Finding]:
 
 
 async def _claude(settings: Settings) -> AsyncIterator[Finding]:
-    begun = time.monotonic()
-    found = await find_wrong_models(settings)
-    for line in (*found.errors, *found.warnings):
+    start = time.monotonic()
+    model_findings = await find_wrong_models(settings)
+    for line in (*model_findings.errors, *model_findings.warnings):
         yield False, line
-    if found.unchecked is not None:
-        yield False, f"claude: {found.unchecked}"
+    if model_findings.unchecked is not None:
+        yield False, f"claude: {model_findings.unchecked}"
     elif settings.simulated:
         yield True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
     else:
-        yield True, f"claude: {found.listed} models in {time.monotonic() - begun:.1f} s"
+        yield True, f"claude: {model_findings.listed} models in {time.monotonic() - start:.1f} s"
 
 
-def _show(console: Console, finding: Finding) -> None:
-    well, text = finding
-    console.print(f"[green]ok[/green]     {escape(text)}" if well else f"[red]wrong[/red]  {escape(text)}")
+def _print(console: Console, finding: Finding) -> None:
+    passed, text = finding
+    console.print(f"[green]ok[/green]     {escape(text)}" if passed else f"[red]wrong[/red]  {escape(text)}")

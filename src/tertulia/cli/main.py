@@ -1,4 +1,4 @@
-"""The `tertulia` command. What a command needs is imported inside it, so that `--help` is fast."""
+"""The `tertulia` command. Commands import what they need when they run, so that `--help` is fast."""
 
 import asyncio
 import gc
@@ -31,8 +31,8 @@ Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer passes the option by position
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer passes the option by position
+    if requested:
         typer.echo(version("tertulia"))
         raise typer.Exit
 
@@ -49,7 +49,7 @@ def options(
 
 def main() -> None:
     """Run the command."""
-    # Looking for garbage after every 700 new objects takes a tenth of a start: what modules create is none.
+    # A collection after every 700 new objects takes a tenth of the start, and modules create no garbage.
     gc.set_threshold(50_000)
     app()
 
@@ -267,7 +267,7 @@ def doctor() -> None:
 
 
 def _do(work: "Coroutine[None, None, str]") -> None:
-    """Do an operator's work, and print what came of it."""
+    """Run an operator's command, and print its result."""
     from tertulia.cli.users import CommandError
 
     try:

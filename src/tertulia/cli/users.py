@@ -1,4 +1,4 @@
-"""What operators do with users and tokens, straight on the storage: `tertulia user` and `tertulia token`."""
+"""`tertulia user` and `tertulia token`: manage users and tokens, directly in the storage."""
 
 import secrets
 from collections.abc import AsyncGenerator
@@ -22,58 +22,58 @@ from tertulia.server.settings import Settings
 
 
 class CommandError(Exception):
-    """What cannot be done, in one line."""
+    """A command that failed, with the reason in one line."""
 
 
 async def add(settings: Settings, name: str, password: str | None) -> str:
-    """Make an account; a password is made where none is given. A user who has none yet gets it."""
-    name, chosen = _checked(name, password)
-    hashed = await Passwords().hash(chosen)
-    async with _opened(settings) as database, database.write() as session:
+    """Add an account, with a generated password by default. Sets the password of a user who has none."""
+    name, new_password = _checked(name, password)
+    hashed = await Passwords().hash(new_password)
+    async with _open_database(settings) as database, database.write() as session:
         user = User(name=name, name_skeleton=skeleton(name), password_hash=hashed)
         if not await accounts.add(session, user):
-            found = await accounts.by_name(session, name)
-            if found is None:
+            existing = await accounts.by_name(session, name)
+            if existing is None:
                 raise CommandError(f"NAME: {name} looks like the name of another user; see `tertulia user list`.")
-            if found.password_hash is not None:
+            if existing.password_hash is not None:
                 raise CommandError(f"NAME: there is a user of the name {name} already; see `tertulia user password`.")
-            # Whoever used the mode `local` goes on with what is there.
-            await accounts.set_password(session, found.id, hashed)
-            user = found
+            # A user of the mode `local` keeps their data.
+            await accounts.set_password(session, existing.id, hashed)
+            user = existing
         await accounts.audit(session, Action.REGISTERED, user.id)
-    return f"Added {name}." + ("" if password else f" The password is {chosen}")
+    return f"Added {name}." + ("" if password else f" The password is {new_password}")
 
 
 async def change(settings: Settings, name: str, password: str | None) -> str:
-    """Set a password, and end all sign-ins."""
-    async with _opened(settings) as database:
+    """Set a password, and revoke all sign-ins."""
+    async with _open_database(settings) as database:
         user = await _user(database, name)
-        chosen = _checked_password(user.name, password)
-        hashed = await Passwords().hash(chosen)
+        new_password = _checked_password(user.name, password)
+        hashed = await Passwords().hash(new_password)
         async with database.write() as session:
             await accounts.set_password(session, user.id, hashed)
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id)
-    await _ring(settings, user.id)
-    return f"Changed the password of {user.name}." + ("" if password else f" It is {chosen}")
+    await _notify_servers(settings, user.id)
+    return f"Changed the password of {user.name}." + ("" if password else f" It is {new_password}")
 
 
 async def everybody(settings: Settings) -> str:
-    """List all users: id, name, and how they come in."""
-    async with _opened(settings) as database, database.read() as session:
-        found = await accounts.everybody(session)
-    return "\n".join(f"{one.id}  {one.name}  {_way_in(one)}" for one in found) or "There are no users."
+    """List all users: id, name and sign-in method."""
+    async with _open_database(settings) as database, database.read() as session:
+        users = await accounts.everybody(session)
+    return "\n".join(f"{user.id}  {user.name}  {_sign_in_method(user)}" for user in users) or "There are no users."
 
 
 async def remove(settings: Settings, name: str) -> str:
-    """Delete a user with all that is theirs, also outside of the database."""
-    async with _opened(settings) as database:
+    """Delete a user with all their data, also outside the database."""
+    async with _open_database(settings) as database:
         user = await _user(database, name)
-        counted = await _remove_user(settings, database, user.id)
-        if counted is None:
+        counts = await _remove_user(settings, database, user.id)
+        if counts is None:
             raise CommandError(f"NAME: {name} is gone already.")
-    await _ring(settings, user.id)
-    return f"Deleted {user.name} and all that was theirs: {told(counted)}."
+    await _notify_servers(settings, user.id)
+    return f"Deleted {user.name} and all that was theirs: {describe_counts(counts)}."
 
 
 async def _remove_user(settings: Settings, database: Database, user_id: UUID) -> dict[str, int] | None:
@@ -86,56 +86,56 @@ async def _remove_user(settings: Settings, database: Database, user_id: UUID) ->
         return await ResourceDeleter(database, log, files).remove_user(user_id)
 
 
-def told(counted: dict[str, int]) -> str:
-    """Say in words how much was removed."""
-    return ", ".join(f"{number} {name}" for name, number in counted.items())
+def describe_counts(counts: dict[str, int]) -> str:
+    """Return the numbers of deleted items as a text."""
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
 async def make_token(settings: Settings, name: str, label: str, days: float | None) -> str:
-    """Make a personal access token, and give it."""
-    made = new_personal_token()
-    async with _opened(settings) as database:
+    """Create a personal access token and return it."""
+    token = new_personal_token()
+    async with _open_database(settings) as database:
         user = await _user(database, name)
         expires_at = None if days is None else now() + timedelta(days=days)
-        token = PersonalToken(owner_id=user.id, label=label[:100], digest=digest_of(made), expires_at=expires_at)
+        row = PersonalToken(owner_id=user.id, label=label[:100], digest=digest_of(token), expires_at=expires_at)
         async with database.write() as session:
-            await accounts.add_token(session, token)
-            await accounts.audit(session, Action.TOKEN_CREATED, user.id, token=str(token.id))
-    return made
+            await accounts.add_token(session, row)
+            await accounts.audit(session, Action.TOKEN_CREATED, user.id, token=str(row.id))
+    return token
 
 
 async def list_tokens(settings: Settings, name: str) -> str:
-    """List a user's tokens: id, label, when it was made and until when it is good."""
-    async with _opened(settings) as database:
+    """List a user's tokens: id, label, creation and expiry."""
+    async with _open_database(settings) as database:
         user = await _user(database, name)
         async with database.read() as session:
-            found = await accounts.tokens_of(session, user.id)
-    lines = [f"{one.id}  {one.label}  made {one.created_at:%Y-%m-%d}  {_until(one)}" for one in found]
+            tokens = await accounts.tokens_of(session, user.id)
+    lines = [f"{token.id}  {token.label}  made {token.created_at:%Y-%m-%d}  {_expiry(token)}" for token in tokens]
     return "\n".join(lines) or f"{user.name} has no tokens."
 
 
 async def revoke_token(settings: Settings, name: str, id: str) -> str:
-    """End a token, and close its sockets."""
-    async with _opened(settings) as database:
+    """Revoke a token, and close its sockets."""
+    async with _open_database(settings) as database:
         user = await _user(database, name)
         async with database.write() as session:
             if not await accounts.remove_token(session, user.id, _uuid(id)):
                 raise CommandError(f"--revoke: {user.name} has no token {id}; see --list.")
             await accounts.audit(session, Action.TOKEN_REVOKED, user.id, token=id)
-    await _ring(settings, user.id)
+    await _notify_servers(settings, user.id)
     return "Revoked."
 
 
 async def revoke_everything(settings: Settings, name: str | None) -> str:
-    """End all sign-ins and personal access tokens of a user, or of everybody where no name is given."""
-    async with _opened(settings) as database:
+    """Revoke all sign-ins and personal access tokens of a user, or of all users if `name` is None."""
+    async with _open_database(settings) as database:
         owner = None if name is None else (await _user(database, name)).id
         async with database.write() as session:
-            ended = await accounts.revoke_everything(session, owner)
-            detail = {"sign_ins": str(ended.sign_ins), "tokens": str(ended.tokens)}
+            revoked = await accounts.revoke_everything(session, owner)
+            detail = {"sign_ins": str(revoked.sign_ins), "tokens": str(revoked.tokens)}
             await accounts.audit(session, Action.EVERYTHING_REVOKED, owner, **detail)
-    await _ring(settings, owner or EVERYBODY)
-    text = f"Ended {ended.sign_ins} sign-ins and {ended.tokens} personal access tokens of {name or 'all users'}."
+    await _notify_servers(settings, owner or EVERYBODY)
+    text = f"Ended {revoked.sign_ins} sign-ins and {revoked.tokens} personal access tokens of {name or 'all users'}."
     if settings.auth == "oidc":
         text += " Tokens of the identity provider are good until they expire: end them there."
     if settings.auth != "local" and settings.redis_url is None:
@@ -144,7 +144,7 @@ async def revoke_everything(settings: Settings, name: str | None) -> str:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncGenerator[Database]:
+async def _open_database(settings: Settings) -> AsyncGenerator[Database]:
     database = Database(settings.database_url)
     try:
         yield database
@@ -154,14 +154,14 @@ async def _opened(settings: Settings) -> AsyncGenerator[Database]:
 
 async def _user(database: Database, name: str) -> User:
     async with database.read() as session:
-        found = await accounts.by_written_name(session, name)
-    if found is None:
+        user = await accounts.by_written_name(session, name)
+    if user is None:
         raise CommandError(f"NAME: there is no user of the name {name!r}; see `tertulia user list`.")
-    return found
+    return user
 
 
-async def _ring(settings: Settings, user_id: UUID) -> None:
-    """Let running servers look again at the user's sockets; without Redis they do within a minute."""
+async def _notify_servers(settings: Settings, user_id: UUID) -> None:
+    """Make running servers recheck the user's sockets; without Redis they do so within a minute."""
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog
 
@@ -180,21 +180,21 @@ def _checked(name: str, password: str | None) -> tuple[str, str]:
 
 
 def _checked_password(name: str, password: str | None) -> str:
-    chosen = password or secrets.token_urlsafe(12)
+    password = password or secrets.token_urlsafe(12)
     try:
-        check_password(chosen, name)
+        check_password(password, name)
     except Unfit as unfit:
         raise CommandError(str(unfit)) from None
-    return chosen
+    return password
 
 
-def _way_in(user: User) -> str:
+def _sign_in_method(user: User) -> str:
     if user.password_hash is not None:
         return "password"
     return f"from {user.issuer}" if user.issuer else "no password"
 
 
-def _until(token: PersonalToken) -> str:
+def _expiry(token: PersonalToken) -> str:
     return "for good" if token.expires_at is None else f"until {token.expires_at:%Y-%m-%d}"
 
 
