@@ -1,4 +1,4 @@
-"""`/attachments`: uploads as multipart, and their bytes for whoever owns them."""
+"""`/attachments`: multipart uploads, and downloads by their owners."""
 
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +19,7 @@ from tertulia.resolvers.errors import NotFound
 from tertulia.server.http.uploads import FORM, Refused, check_origin, received
 
 HEADERS = {
-    # Whatever it is, no browser may run it, or take it for something else.
+    # Browsers must neither execute the content nor guess another type for it.
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=31536000, immutable",
@@ -42,7 +42,7 @@ class Uploaded(BaseModel):
 
 
 def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
-    """Make the routes; `context` gives each request's, `allowed_origins` are those of other sites' pages."""
+    """Return the routes. `context` returns the context of a request; pages of `allowed_origins` may upload."""
     router = APIRouter(tags=["attachments"])
 
     @router.post(
@@ -57,32 +57,34 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
                 filename, file = await received(request, Path(folder), MAX_BYTES)
-                made = await upload(with_, filename, file)
+                attachment = await upload(with_, filename, file)
         except Refused as refused:
             return refused.response()
         except NotTaken as error:
             code, status = ("UNSUPPORTED_MEDIA_TYPE", 415) if error.unknown else ("INVALID_INPUT", 422)
             return Refused(status, code, error.message).response()
-        return JSONResponse(_shown(with_, made).model_dump(), 201, {"Location": path_of(with_, made)})
+        return JSONResponse(_uploaded(with_, attachment).model_dump(), 201, {"Location": path_of(with_, attachment)})
 
     @router.get("/attachments/{id}", summary="The bytes of an attachment of one's own", response_class=Response)
     async def get(id: str, with_: Annotated[Context, Depends(context)]) -> Response:
         try:
-            found, pieces = await download(with_, id)
+            attachment, pieces = await download(with_, id)
         except NotFound as error:
             return Refused(404, "NOT_FOUND", error.message).response()
-        shown = "inline" if found.media_type.startswith("image/") else "attachment"
+        disposition = "inline" if attachment.media_type.startswith("image/") else "attachment"
         headers = {
             **HEADERS,
-            "Content-Length": str(found.size_bytes),
-            "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(found.filename)}",
+            "Content-Length": str(attachment.size_bytes),
+            "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(attachment.filename)}",
         }
-        return StreamingResponse(pieces, media_type=found.media_type, headers=headers)
+        return StreamingResponse(pieces, media_type=attachment.media_type, headers=headers)
 
     return router
 
 
-def _shown(context: Context, made: Attachment) -> Uploaded:
-    same = ("filename", "media_type", "size_bytes", "width", "height", "pages")
-    values = {name: getattr(made, name) for name in same}
-    return Uploaded(id=str(made.id), url=path_of(context, made), created_at=made.created_at.isoformat(), **values)
+def _uploaded(context: Context, attachment: Attachment) -> Uploaded:
+    copied_fields = ("filename", "media_type", "size_bytes", "width", "height", "pages")
+    values = {name: getattr(attachment, name) for name in copied_fields}
+    return Uploaded(
+        id=str(attachment.id), url=path_of(context, attachment), created_at=attachment.created_at.isoformat(), **values
+    )

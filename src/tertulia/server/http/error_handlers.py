@@ -18,7 +18,7 @@ from tertulia.storage import CODE, MESSAGE, is_storage_full
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    """Answer an invalid request in FastAPI's form, without its input: JSON may be unable to hold it."""
+    """Respond to an invalid request in FastAPI's form, without its input, which JSON may be unable to represent."""
     if not isinstance(error, RequestValidationError):
         raise error
     details = [{name: detail[name] for name in ("loc", "msg", "type")} for detail in error.errors()]
@@ -42,12 +42,12 @@ async def _rate_limited(_request: Request, error: Exception) -> Response:
 
 
 async def _disconnected(_request: Request, _error: Exception) -> Response:
-    """Answer a client that left in the middle of its request: that is not an error of the server."""
+    """Respond to a client that disconnected during its request, which is not an error of the server."""
     return Response(status_code=400)
 
 
 async def _storage_failed(_request: Request, error: Exception) -> Response:
-    """Answer a request that stores something on a full disk; all other errors go on to `_failed`."""
+    """Respond to a request that failed because the disk is full; all other errors are left to `_failed`."""
     if not is_storage_full(error):
         raise error
     storage_error(GraphQLError(""), error)
@@ -55,12 +55,12 @@ async def _storage_failed(_request: Request, error: Exception) -> Response:
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
-    """Answer an unexpected error with a trace id and no detail."""
-    shown = internal_error(error)
+    """Respond to an unexpected error with a trace id and no detail."""
+    internal = internal_error(error)
     # This is answered outside of all middleware, and uvicorn closes the connection then.
     headers = ALWAYS | {REQUEST_ID: correlation_id.get() or "", "Connection": "close"}
-    trace_id = (shown.extensions or {}).get("traceId")
-    return problem(500, "INTERNAL_SERVER_ERROR", shown.message, headers, trace_id=trace_id)
+    trace_id = (internal.extensions or {}).get("traceId")
+    return problem(500, "INTERNAL_SERVER_ERROR", internal.message, headers, trace_id=trace_id)
 
 
 ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

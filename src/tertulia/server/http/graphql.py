@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, to the letter of its specification (graphql.github.io/graphql-over-http/draft)."""
+"""GraphQL over HTTP, as its specification requires (graphql.github.io/graphql-over-http/draft)."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -61,16 +61,16 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         allowed_origins: Sequence[str] = (),
         connection_init_seconds: float = 10.0,
     ) -> None:
-        """Take what admits documents, what lets people in, the page, and the origins whose pages may open sockets."""
+        """Set up the endpoint; pages of `allowed_origins` may open sockets."""
 
-        async def at_the_door() -> Any:
+        async def anonymous_context() -> Any:
             return Anonymous(authenticator())
 
         super().__init__(
             gate.schema,
             path,
             graphql_ide=None,
-            context_getter=at_the_door,
+            context_getter=anonymous_context,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             allowed_origins=allowed_origins,
             max_subscriptions_per_connection=None,
@@ -82,7 +82,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
-        """Serve one HTTP request, or one socket to its end."""
+        """Serve one HTTP request, or one socket until it closes."""
         if request.scope["type"] == "websocket":
             endpoint: Any = super()
             return await endpoint.run(request, context, root_value)
@@ -97,7 +97,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return encode(data).decode()
 
     async def on_ws_connect(self, context: Any) -> Any:
-        """Refuse a socket of nobody's with 4403; the handler knows who it is."""
+        """Refuse an unauthenticated socket with 4403; the handler has authenticated the others."""
         if not isinstance(context, Context):
             raise ConnectionRejectionError
         return UNSET
@@ -105,7 +105,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _serve(self, request: Request, authenticator: Authenticator) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
-            # Without introspection the page could show nothing.
+            # Without introspection, the page would be useless.
             return self._page(request) if not self.gate.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
@@ -121,8 +121,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
             if is_storage_full(error):
                 return self._respond({"errors": [storage_error(GraphQLError(""), error).formatted]}, 507, media_type)
-            shown = internal_error(error)
-            return self._respond({"errors": [shown.formatted]}, 500, media_type)
+            internal = internal_error(error)
+            return self._respond({"errors": [internal.formatted]}, 500, media_type)
 
     async def _answer(
         self, request: Request, admitted: Authenticated, media_type: str | None, framing: Framing | None
@@ -130,44 +130,46 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         context = admitted.context
         if media_type is None and framing is None:
             raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
-        asked = await self._read(request)
-        document = await self.gate.admit(asked.query, asked.variables, asked.operation_name)
+        parsed = await self._read(request)
+        document = await self.gate.admit(parsed.query, parsed.variables, parsed.operation_name)
         followed = _is_followed(request.method, document, streams=framing is not None)
-        # A client that takes both gets its queries as JSON; one that takes only a stream gets a stream of one result.
+        # A client that accepts both gets queries as JSON; one that accepts only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
-            results = self._results(document, asked, context, followed=followed)
+            results = self._results(document, parsed, context, followed=followed)
             if followed:
-                results = await _seated(results, context)
+                results = await _with_slot(results, context)
             return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
-        body = await self._execute(document, asked, context)
+        body = await self._execute(document, parsed, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
 
     async def _read(self, request: Request) -> GraphQLRequest:
-        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the one that is wrong."""
+        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the invalid one."""
         if request.method == "GET":
-            given = check_request(query_parameters(request))
+            parameters = check_request(query_parameters(request))
         else:
             check_content_type(request.headers)
-            given = check_request(decoded("The body", await read_body(request)))
+            parameters = check_request(decoded("The body", await read_body(request)))
         try:
-            query = self.gate.document(given.get("query"), given.get("extensions"), given.get("documentId"))
+            query = self.gate.document(
+                parameters.get("query"), parameters.get("extensions"), parameters.get("documentId")
+            )
         except GraphQLError as error:
             if error.extensions == {"code": BAD_USER_INPUT}:
                 raise RequestRefused(400, error.message) from None
             raise
-        return GraphQLRequest(query, given.get("variables"), given.get("operationName") or None)
+        return GraphQLRequest(query, parameters.get("variables"), parameters.get("operationName") or None)
 
-    async def _execute(self, document: AdmittedDocument, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
-        result = await self._schema.answer(document.prepared, asked.variables, asked.operation_name, context)
+    async def _execute(self, document: AdmittedDocument, parsed: GraphQLRequest, context: Context) -> dict[str, Any]:
+        result = await self._schema.answer(document.prepared, parsed.variables, parsed.operation_name, context)
         return response(result.data, result.errors)
 
     async def _results(
-        self, document: AdmittedDocument, asked: GraphQLRequest, context: Context, *, followed: bool
+        self, document: AdmittedDocument, parsed: GraphQLRequest, context: Context, *, followed: bool
     ) -> AsyncGenerator[bytes]:
         if not followed:
-            yield encode(await self._execute(document, asked, context))
+            yield encode(await self._execute(document, parsed, context))
             return
-        operation = self._schema.operation(document.prepared, asked.variables, asked.operation_name, context)
+        operation = self._schema.operation(document.prepared, parsed.variables, parsed.operation_name, context)
         try:
             async with aclosing(follow(operation)) as results:
                 async for result in results:
@@ -187,17 +189,17 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
 
 def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> bool:
-    """Say whether it is a subscription; raise for what this method or this Accept header cannot have."""
+    """Return whether it is a subscription; raise if the method or the Accept header does not allow the operation."""
     operation = document.operation
     if method == "GET" and operation.operation is OperationType.MUTATION:
         raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
-    followed = is_subscription(operation)
-    if followed and not streams:
+    is_followed = is_subscription(operation)
+    if is_followed and not streams:
         raise bad_request(
             "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
             f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
         )
-    return followed
+    return is_followed
 
 
 async def _admit(request: Request, authenticator: Authenticator) -> Authenticated:
@@ -206,8 +208,8 @@ async def _admit(request: Request, authenticator: Authenticator) -> Authenticate
         await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
-    except Unavailable as away:
-        raise RequestRefused(503, str(away), code="INTERNAL_SERVER_ERROR", **TRY_AGAIN) from None
+    except Unavailable as unavailable:
+        raise RequestRefused(503, str(unavailable), code="INTERNAL_SERVER_ERROR", **TRY_AGAIN) from None
     except RateLimited as limited:
         raise _too_many(limited) from None
     return admitted
@@ -217,34 +219,34 @@ def _too_many(limited: RateLimited) -> RequestRefused:
     return RequestRefused(429, limited.message, code="RATE_LIMITED", **retry_after(limited))
 
 
-async def _seated(results: AsyncGenerator[bytes], context: Context) -> AsyncGenerator[bytes]:
-    """Let a stream hold one of the viewer's places; raise RequestRefused before it begins."""
+async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncGenerator[bytes]:
+    """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if there is none."""
     stack = AsyncExitStack()
     try:
         await stack.enter_async_context(context.services.limits.seated(context.viewer.user_id))
     except RateLimited as limited:
         raise _too_many(limited) from None
 
-    async def sitting() -> AsyncGenerator[bytes]:
+    async def results_in_slot() -> AsyncGenerator[bytes]:
         async with stack, aclosing(results):
             async for result in results:
                 yield result
 
-    return sitting()
+    return results_in_slot()
 
 
 def _framing(accept: str | None) -> Framing | None:
-    """Give the form of a stream that is asked for by name; a wildcard asks for none."""
+    """Return the framing that the Accept header names; wildcards select none."""
     if accept is None:
         return None
-    named = accept.lower()
-    offered = [media_type for media_type in (SSE_TYPE, MULTIPART_TYPE) if media_type in named]
-    chosen = preferred(accept, offered) if offered else None
-    return {SSE_TYPE: SSE, MULTIPART_TYPE: MULTIPART}.get(chosen or "")
+    lowered = accept.lower()
+    offered = [candidate for candidate in (SSE_TYPE, MULTIPART_TYPE) if candidate in lowered]
+    media_type = preferred(accept, offered) if offered else None
+    return {SSE_TYPE: SSE, MULTIPART_TYPE: MULTIPART}.get(media_type or "")
 
 
 def wants_page(accept: str | None) -> bool:
-    """Say whether a browser asks: it names HTML itself, where programs that take anything do not."""
+    """Return whether the client is a browser: it names HTML explicitly, unlike programs that accept anything."""
     return "text/html" in (accept or "") and preferred(accept, ("text/html", JSON_TYPE, RESPONSE_TYPE)) == "text/html"
 
 

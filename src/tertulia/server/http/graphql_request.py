@@ -1,4 +1,4 @@
-"""Reading what a GraphQL request says: its body or its query, and the types of its parameters."""
+"""Parsing of GraphQL requests: the body or the query string, and the types of the parameters."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,7 +17,7 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """What a client asks, its parameters checked."""
+    """The validated parameters of a request."""
 
     query: str
     variables: dict[str, Any] | None
@@ -25,10 +25,9 @@ class GraphQLRequest:
 
 
 class RequestRefused(Exception):
-    """A request that is not executed: a status, and an error that says why."""
+    """A request that is not executed: its status, and the error with the reason."""
 
     def __init__(self, status: int, message: str, *, code: str = BAD_USER_INPUT, **headers: str) -> None:
-        """Take the status, the sentence and further headers."""
         super().__init__(message)
         self.status = status
         self.error = GraphQLError(message, extensions={"code": code})
@@ -36,36 +35,36 @@ class RequestRefused(Exception):
 
 
 def check_request(parameters: object) -> dict[str, Any]:
-    """Check the parameters' types."""
+    """Validate the types of the parameters, and return them; raise RequestRefused."""
     if isinstance(parameters, list):
         raise RequestRefused(400, "Batches are not served: send one operation a request.")
     if not isinstance(parameters, dict):
         raise RequestRefused(400, "The body must be a JSON object with `query`.")
-    given = cast("dict[str, Any]", parameters)
-    variables, name = given.get("variables"), given.get("operationName")
+    fields = cast("dict[str, Any]", parameters)
+    variables, name = fields.get("variables"), fields.get("operationName")
     if not isinstance(variables, dict | None):
         raise RequestRefused(400, "variables: must be an object.")
     if not isinstance(name, str | None):
         raise RequestRefused(400, "operationName: must be a text.")
-    if not isinstance(given.get("extensions"), dict | None):
+    if not isinstance(fields.get("extensions"), dict | None):
         raise RequestRefused(400, "extensions: must be an object.")
-    return given
+    return fields
 
 
 def query_parameters(request: Request) -> dict[str, object]:
-    """Give the parameters of a GET request; raise RequestRefused."""
-    given: dict[str, object] = {**request.query_params}
+    """Return the parameters of a GET request; raise RequestRefused."""
+    parameters: dict[str, object] = {**request.query_params}
     for name in ("variables", "extensions"):
-        if given.get(name):
-            given[name] = decoded(name, request.query_params[name])
+        if parameters.get(name):
+            parameters[name] = decoded(name, request.query_params[name])
         else:
-            given.pop(name, None)
-    return given
+            parameters.pop(name, None)
+    return parameters
 
 
 def check_content_type(headers: Headers) -> None:
-    """Raise RequestRefused for a type that a form of another page could send."""
-    # Only a type that no HTML form can send: a foreign page cannot post it without asking first (CSRF).
+    """Raise RequestRefused for a content type that an HTML form on another site could send."""
+    # CSRF: no HTML form can send this type, so a page of another site needs a preflight.
     content_type, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if content_type.strip().lower() != JSON_TYPE or (charset and charset not in ("utf-8", "utf8")):
@@ -73,7 +72,7 @@ def check_content_type(headers: Headers) -> None:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read the body; raise RequestRefused where it is too long."""
+    """Read the body; raise RequestRefused if it is too long."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -83,7 +82,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def decoded(name: str, text: bytes | str) -> object:
-    """Read JSON; raise RequestRefused, naming what holds it."""
+    """Parse JSON; raise RequestRefused with `name`, the place of the JSON."""
     try:
         return loads(text)
     except ValueError as error:

@@ -97,13 +97,17 @@ def note_viewer(scope: Scope, limits: Limits, viewer_id: UUID) -> None:
 
 
 async def _rates(scope: Scope) -> dict[str, str]:
-    noted: tuple[Limits, UUID] | None = scope.get("state", {}).get(NOTED)
-    windows = [] if noted is None else await noted[0].windows(noted[1])
+    limits_and_viewer: tuple[Limits, UUID] | None = scope.get("state", {}).get(NOTED)
+    windows = [] if limits_and_viewer is None else await limits_and_viewer[0].windows(limits_and_viewer[1])
     if not windows:
         return {}
     return {
-        "RateLimit-Policy": ", ".join(f'"{one.rate.name}";q={one.rate.amount};w={one.rate.seconds}' for one in windows),
-        "RateLimit": ", ".join(f'"{one.rate.name}";r={one.remaining};t={math.ceil(one.resets_in)}' for one in windows),
+        "RateLimit-Policy": ", ".join(
+            f'"{window.rate.name}";q={window.rate.amount};w={window.rate.seconds}' for window in windows
+        ),
+        "RateLimit": ", ".join(
+            f'"{window.rate.name}";r={window.remaining};t={math.ceil(window.resets_in)}' for window in windows
+        ),
     }
 
 

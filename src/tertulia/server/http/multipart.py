@@ -1,4 +1,4 @@
-"""Read forms of the type multipart/form-data as they come: a piece of the body goes in, pieces of parts come out.
+"""A streaming parser of multipart/form-data: pieces of a body go in, pieces of its parts come out.
 
 Sources: RFC 7578; RFC 2046, section 5.1; RFC 8187 for `filename*`; "Multipart form data" in the HTML standard. Lenient
 where programs are known to deviate: a preamble, lines that end in LF alone, folded headers, names in other forms.
@@ -28,12 +28,12 @@ _CHARSETS = {b"utf-8": "utf-8", b"utf8": "utf-8", b"iso-8859-1": "latin-1", b"la
 
 
 class MalformedForm(Exception):
-    """A body that is not such a form; the message says why."""
+    """A body that is not a valid form; the message contains the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartBegins:
-    """A part begins. `filename` is None where it has none."""
+    """The start of a part. `filename` is None if it has none."""
 
     name: str
     filename: str | None
@@ -50,10 +50,10 @@ class _State(Enum):
 
 
 class MultipartReader:
-    """Cuts a body into its parts, wherever its pieces were cut."""
+    """Splits a body into its parts, however the body was split into pieces."""
 
     def __init__(self, content_type: str) -> None:
-        """Read the boundary out of the request's Content-Type; raise MalformedForm where there is none."""
+        """Read the boundary from the request's Content-Type; raise MalformedForm if there is none."""
         boundary = _parameters(b";" + content_type.partition(";")[2].encode("latin-1", "replace")).get(b"boundary", b"")
         if not 0 < len(boundary) <= MAX_BOUNDARY:
             raise MalformedForm("Content-Type: multipart/form-data needs a boundary.")
@@ -63,36 +63,36 @@ class MultipartReader:
         self._state = _State.PREAMBLE
         self._buffer = b"\n"
         self._parts = 0
-        # The newline before a boundary belongs to it. Each state begins with the one that ends the line before it.
+        # The newline before a boundary belongs to it. Each state starts with the newline of the previous line.
         self._newline = 0
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Return what is known of the parts by now; raise MalformedForm."""
+        """Yield the pieces of parts that are complete so far; raise MalformedForm."""
         self._buffer += data
         while True:
             match self._state:
                 case _State.HEADERS:
-                    found = _END_OF_HEADERS.search(self._buffer)
-                    if found is None or found.end() > MAX_HEADERS:
+                    match = _END_OF_HEADERS.search(self._buffer)
+                    if match is None or match.end() > MAX_HEADERS:
                         self._check_headers()
                         return
-                    yield self._begin(found)
+                    yield self._begin(match)
                 case _State.EPILOGUE:
                     self._buffer = b""
                     return
                 case _:
-                    found = self._ends.search(self._buffer)
-                    end = found.start() if found else len(self._buffer) - self._longest
+                    match = self._ends.search(self._buffer)
+                    end = match.start() if match else len(self._buffer) - self._longest
                     if self._state is _State.BODY and end > self._newline:
                         yield self._buffer[self._newline : end]
                         self._newline = 0
-                    if found is None:
+                    if match is None:
                         self._keep(max(end, 0))
                         return
-                    self._end(found)
+                    self._end(match)
 
     def close(self) -> None:
-        """End the body; raise MalformedForm where it was cut off."""
+        """End the body; raise MalformedForm if it is incomplete."""
         if self._state is not _State.EPILOGUE:
             raise MalformedForm("the form is cut off: its last boundary is missing.")
 
@@ -104,21 +104,21 @@ class MultipartReader:
         if len(self._buffer) > MAX_HEADERS:
             raise MalformedForm(f"the headers of a part have at most {MAX_HEADERS:,} bytes.")
 
-    def _begin(self, found: re.Match[bytes]) -> PartBegins:
-        headers = self._buffer[: found.start()]
-        ended = found.group()
-        self._newline = 2 if ended.endswith(b"\r\n") else 1
-        self._buffer = self._buffer[found.end() - self._newline :]
+    def _begin(self, match: re.Match[bytes]) -> PartBegins:
+        headers = self._buffer[: match.start()]
+        blank_line = match.group()
+        self._newline = 2 if blank_line.endswith(b"\r\n") else 1
+        self._buffer = self._buffer[match.end() - self._newline :]
         self._ends = self._strict(self._buffer[: self._newline])
         self._state = _State.BODY
         return _part(headers)
 
     def _strict(self, newline: bytes) -> re.Pattern[bytes]:
-        """Return the pattern of a boundary after lines that end like that: content may hold the other kind."""
+        """Return the pattern of a boundary after this kind of newline: content may contain the other kind."""
         return re.compile(newline + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(%b))" % (MAX_PADDING, newline))
 
-    def _end(self, found: re.Match[bytes]) -> None:
-        closing, newline = found.groups()
+    def _end(self, match: re.Match[bytes]) -> None:
+        closing, newline = match.groups()
         self._newline = 0
         if closing is not None:
             self._state, self._buffer = _State.EPILOGUE, b""
@@ -127,46 +127,46 @@ class MultipartReader:
         if self._parts > MAX_PARTS:
             raise MalformedForm(f"a form has at most {MAX_PARTS} parts.")
         self._state = _State.HEADERS
-        self._buffer = self._buffer[found.end() - len(newline) :]
+        self._buffer = self._buffer[match.end() - len(newline) :]
 
 
 def _part(headers: bytes) -> PartBegins:
     for line in re.sub(rb"\r?\n[ \t]+", b" ", headers).splitlines():
         field, _, value = line.partition(b":")
         if field.strip().lower() == b"content-disposition":
-            found = _parameters(value)
-            if b"name" in found:
-                return PartBegins(_text(found[b"name"]), _filename(found))
+            parameters = _parameters(value)
+            if b"name" in parameters:
+                return PartBegins(_text(parameters[b"name"]), _filename(parameters))
     raise MalformedForm('each part needs a header `Content-Disposition: form-data; name="..."`.')
 
 
 def _parameters(header: bytes) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = {}
+    parameters: dict[bytes, bytes] = {}
     for name, value in _PARAMETER.findall(header):
         bare = value.strip()
         if bare[:1] == b'"':
             bare = re.sub(rb'\\(["\\])', rb"\1", bare[1:-1])
         elif len(bare) > 1 and bare[:1] == bare[-1:] == b"'":
             bare = bare[1:-1]
-        found.setdefault(name.lower(), bare)
-    return found
+        parameters.setdefault(name.lower(), bare)
+    return parameters
 
 
-def _filename(found: dict[bytes, bytes]) -> str | None:
-    """Return the name of a part's file, in whichever form it is written; None where there is none."""
-    extended = found.get(b"filename*")
-    if extended is None and (names := sorted(name for name in found if _CONTINUATION.fullmatch(name))):
-        joined = b"".join(found[name] for name in names)
+def _filename(parameters: dict[bytes, bytes]) -> str | None:
+    """Return the file name of a part, in any of its encodings; None if there is none."""
+    extended = parameters.get(b"filename*")
+    if extended is None and (names := sorted(name for name in parameters if _CONTINUATION.fullmatch(name))):
+        joined = b"".join(parameters[name] for name in names)
         extended = joined if names[0].endswith(b"*") else None
-        found = {b"filename": joined, **found}
+        parameters = {b"filename": joined, **parameters}
     if extended is not None and (match := _EXTENDED.fullmatch(extended)):
         charset = _CHARSETS.get(match[1].lower())
         if charset is not None:
             return unquote_to_bytes(match[2]).decode(charset, "replace")
-    if b"filename" not in found:
+    if b"filename" not in parameters:
         return None if extended is None else ""
     # Browsers write these three as `%22`, `%0D` and `%0A`, and nothing else.
-    name = found[b"filename"].replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
+    name = parameters[b"filename"].replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
     return _ENCODED_WORD.sub(_decoded_word, name).decode("utf-8") if _ENCODED_WORD.fullmatch(name) else _text(name)
 
 

@@ -1,4 +1,4 @@
-"""What browsers see: the chat page, GraphiQL, Swagger UI and ReDoc, all served from this machine; and its health."""
+"""Pages for browsers (chat, GraphiQL, Swagger UI, ReDoc), all served locally, and the health routes."""
 
 import os
 from collections.abc import Awaitable, Callable, Collection
@@ -53,16 +53,16 @@ LINKS = {
 
 
 def package_folder(name: str, *inside: str) -> Path | None:
-    """Find a folder of an installed package without importing it; None where it is not installed."""
+    """Return a folder of an installed package without importing it; None if it is not installed."""
     spec = find_spec(name)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0], *inside) if places else None
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(locations[0], *inside) if locations else None
 
 
 def vendored_folder(name: str, package: str, *inside: str) -> Path | None:
-    """Find files of another project: in this package, as a released wheel has them, or in the package of others."""
-    own = package_folder("tertulia.web", "vendor", name)
-    return own if own is not None and own.is_dir() else package_folder(package, *inside)
+    """Return the folder of a vendored project: in this package, as in a released wheel, or in the other package."""
+    vendored = package_folder("tertulia.web", "vendor", name)
+    return vendored if vendored is not None and vendored.is_dir() else package_folder(package, *inside)
 
 
 ASSETS = {
@@ -76,7 +76,7 @@ ASSETS = {
 
 
 def graphiql_page(_request: Request) -> Response:
-    """Give the page for GraphQL, with example operations."""
+    """Return the GraphiQL page, with example operations."""
     return _page("graphiql.html", HEADERS, needs="graphiql")
 
 
@@ -97,8 +97,8 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
             return _chat() or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         below = {name: prefix + path for name, path in links.items()}
-        said = {"name": "Tertulia", "auth": auth, "registration": registration, "links": below}
-        return JSONResponse(said, headers={"Vary": "Accept"})
+        links_body = {"name": "Tertulia", "auth": auth, "registration": registration, "links": below}
+        return JSONResponse(links_body, headers={"Vary": "Accept"})
 
     @router.get("/plain")
     async def plain() -> Response:
@@ -116,11 +116,11 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
 
 
 REASONS = {"storage": "the disk is full, or cannot be written to"}
-"""What is said of parts that fail."""
+"""The status of failing parts that have a known cause."""
 
 
 def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
-    """Make the routes that a supervisor asks; `ready` says of each part whether it serves."""
+    """Return the routes for health probes. `ready`: returns for each part whether it serves."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -130,10 +130,10 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
     @router.get("/readyz")
     async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI's way to say none
         parts = await ready()
-        # As Kubernetes' own servers take it: what is left out is shown, and decides nothing.
-        well = all(fine for name, fine in parts.items() if name not in exclude)
-        shown = {name: "ok" if fine else REASONS.get(name, "failing") for name, fine in parts.items()}
-        return JSONResponse({"status": "ok" if well else "unavailable", **shown}, 200 if well else 503)
+        # As in Kubernetes: excluded parts are reported, but do not affect the status.
+        well = all(is_ready for name, is_ready in parts.items() if name not in exclude)
+        statuses = {name: "ok" if is_ready else REASONS.get(name, "failing") for name, is_ready in parts.items()}
+        return JSONResponse({"status": "ok" if well else "unavailable", **statuses}, 200 if well else 503)
 
     return router
 
@@ -150,7 +150,7 @@ def mount_assets(app: FastAPI) -> None:
 
 
 class Built(StaticFiles):
-    """What the build of the page wrote: compressed ahead, under names that change with what is in the files."""
+    """The files of the page's build: compressed ahead, with content hashes in their names."""
 
     async def check_config(self) -> None:
         """Accept a folder that does not exist yet: its files are not found."""
@@ -158,13 +158,13 @@ class Built(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Give the smallest form that the browser takes."""
+        """Return the smallest encoding that the browser accepts."""
         accepted = Headers(scope=scope).get("accept-encoding", "")
         encoding, suffix = next(
             (form for form in COMPRESSED if form[0] in accepted and Path(f"{full_path}{form[1]}").is_file()), ("", "")
         )
-        chosen = f"{full_path}{suffix}"
-        response = super().file_response(chosen, Path(chosen).stat() if suffix else stat_result, scope, status_code)
+        path = f"{full_path}{suffix}"
+        response = super().file_response(path, Path(path).stat() if suffix else stat_result, scope, status_code)
         response.headers["Cache-Control"] = FOR_EVER
         response.headers["Vary"] = "Accept-Encoding"
         if suffix:
@@ -174,7 +174,7 @@ class Built(StaticFiles):
 
 
 def _chat() -> Response | None:
-    """Give the chat page; None where it is not built."""
+    """Return the chat page; None if it is not built."""
     folder = ASSETS["app"]
     page = None if folder is None else folder / "index.html"
     if page is None or not page.is_file():
@@ -186,5 +186,5 @@ def _page(name: str, headers: dict[str, str], needs: str = "web") -> Response:
     folder = ASSETS["web"]
     if folder is None:
         return HTMLResponse("<p>The pages are not installed.</p>", 503)
-    shown = name if ASSETS[needs] is not None else "missing.html"
-    return HTMLResponse((folder / shown).read_text(encoding="utf-8"), headers=headers)
+    file_name = name if ASSETS[needs] is not None else "missing.html"
+    return HTMLResponse((folder / file_name).read_text(encoding="utf-8"), headers=headers)

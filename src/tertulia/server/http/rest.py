@@ -1,4 +1,4 @@
-"""`/chat` and `/chat/stream`: a conversation for those who want no GraphQL, stored like every other."""
+"""`/chat` and `/chat/stream`: conversations without GraphQL, stored like all others."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -28,8 +28,8 @@ from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalE
 
 IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
 
-WRITTEN = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
-"""Results that are events already."""
+ENCODED_EVENTS = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
+"""For results that are encoded as events already."""
 STOPPED = "stopped"
 STATUS = {
     ErrorCode.INVALID_REQUEST: 400,
@@ -71,7 +71,7 @@ class ChatResponse(BaseModel):
 
 
 def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRouter:
-    """Make the routes; `admit` says whose request it is."""
+    """Return the routes. `admit`: authenticates a request."""
     router = APIRouter(tags=["chat"])
 
     @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
@@ -81,19 +81,19 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Any:
         with_ = admitted.context
-        sent = await _send(with_, body, idempotency_key)
-        if isinstance(sent, Response):
-            return sent
-        events = await _until_end(follow(with_, sent.generation.id))
-        last = events[-1]
-        if isinstance(last, GenerationFailed):
-            return _claude_failed(GenerationError.from_json(last.error))
-        if isinstance(last, ToolResultsRequired):
-            return JSONResponse(_waits(sent, last), 409)
+        payload = await _send(with_, body, idempotency_key)
+        if isinstance(payload, Response):
+            return payload
+        events = await _until_end(follow(with_, payload.generation.id))
+        last_event = events[-1]
+        if isinstance(last_event, GenerationFailed):
+            return _claude_failed(GenerationError.from_json(last_event.error))
+        if isinstance(last_event, ToolResultsRequired):
+            return JSONResponse(_tool_results_required(payload, last_event), 409)
         text = ""
         for event in events:
             text += _text(event, text)
-        return await _answer(with_, sent, text)
+        return await _answer(with_, payload, text)
 
     @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
     async def chat_stream(
@@ -104,16 +104,16 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         with_ = admitted.context
         async with AsyncExitStack() as stack:
             try:
-                # Before the message is stored, so that one that is refused costs nothing.
+                # Before the message is stored, so that a refused request has no effect.
                 await stack.enter_async_context(with_.services.limits.seated(with_.viewer.user_id))
             except RateLimited as limited:
                 return _refused(limited)
-            sent = await _send(with_, body, idempotency_key)
-            if isinstance(sent, Response):
-                return sent
-            seat = stack.pop_all()
+            payload = await _send(with_, body, idempotency_key)
+            if isinstance(payload, Response):
+                return payload
+            slot_stack = stack.pop_all()
         ends = (with_.services.closing.wait, admitted.lapsed)
-        return ResultStream(_sse(with_, sent, seat), WRITTEN, ends)
+        return ResultStream(_sse(with_, payload, slot_stack), ENCODED_EVENTS, ends)
 
     return router
 
@@ -121,22 +121,22 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
     options = GenerationOptions(model=body.model) if body.model is not None else None
     conversation = ID(body.conversation_id) if body.conversation_id is not None else None
-    wanted = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
+    message = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
     try:
-        return await send(context, wanted)
+        return await send(context, message)
     except (ExpectedError, RateLimited) as error:
         return _refused(error)
 
 
-async def _answer(context: Context, sent: SendMessagePayload, text: str) -> ChatResponse:
-    model = await context.models.get(sent.generation.model)
+async def _answer(context: Context, payload: SendMessagePayload, text: str) -> ChatResponse:
+    model = await context.models.get(payload.generation.model)
     name = f"{model.id} (simulated)" if model.simulated else model.id
-    ended = await context.loaders.generations.load(sent.generation.id)
+    generation = await context.loaders.generations.load(payload.generation.id)
     return ChatResponse(
         response=text,
         model_used=name,
-        conversation_id=str(sent.conversation.id),
-        stop_reason=stop_reason_of(ended) if ended is not None else None,
+        conversation_id=str(payload.conversation.id),
+        stop_reason=stop_reason_of(generation) if generation is not None else None,
     )
 
 
@@ -153,42 +153,44 @@ def _text(event: GenerationEvent, before: str = "") -> str:
 
 
 async def _until_end(events: AsyncGenerator[GenerationEvent]) -> list[GenerationEvent]:
-    found: list[GenerationEvent] = []
+    received: list[GenerationEvent] = []
     async with aclosing(events):
         async for event in events:
-            found.append(event)
+            received.append(event)
             if isinstance(event, ToolResultsRequired):
                 break
-    return found
+    return received
 
 
-def _waits(sent: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
-    """Return the error of an answer that goes on once its tools have given results, which needs GraphQL."""
+def _tool_results_required(payload: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
+    """Return the error of an answer that waits for tool results, which clients submit with GraphQL."""
     return envelope(
         "TOOL_RESULTS_REQUIRED",
         "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
-        generation_id=str(sent.generation.id),
+        generation_id=str(payload.generation.id),
         tool_use_ids=[block["id"] for block in event.tool_uses.values()],
         expires_at=event.expires_at.isoformat(),
     )
 
 
-async def _sse(context: Context, sent: SendMessagePayload, seat: AsyncExitStack) -> AsyncGenerator[bytes]:
-    words = ""
-    async with seat, aclosing(follow(context, sent.generation.id)) as events:
-        # At once, so that a client can stop or follow an answer that has not begun.
-        yield _event("start", {"conversation_id": str(sent.conversation.id), "generation_id": str(sent.generation.id)})
+async def _sse(context: Context, payload: SendMessagePayload, slot_stack: AsyncExitStack) -> AsyncGenerator[bytes]:
+    full_text = ""
+    async with slot_stack, aclosing(follow(context, payload.generation.id)) as events:
+        # Immediately, so that a client can stop or follow an answer that has not started.
+        yield _event(
+            "start", {"conversation_id": str(payload.conversation.id), "generation_id": str(payload.generation.id)}
+        )
         async for event in events:
-            if text := _text(event, words):
-                words += text
+            if text := _text(event, full_text):
+                full_text += text
                 yield _event("delta", {"text": text})
             if isinstance(event, ToolResultsRequired):
-                # The stream goes on when they are there, and keeps its connection open until then.
-                yield _event("tool_results_required", _waits(sent, event)["error"])
+                # The stream stays open, and continues when the results have been submitted.
+                yield _event("tool_results_required", _tool_results_required(payload, event)["error"])
             elif isinstance(event, GenerationFailed):
                 yield _event("error", _failure(GenerationError.from_json(event.error)))
             elif isinstance(event, TerminalEvent):
-                yield _event("done", (await _answer(context, sent, words)).model_dump())
+                yield _event("done", (await _answer(context, payload, full_text)).model_dump())
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
@@ -200,11 +202,11 @@ def _body(error: GenerationError) -> dict[str, Any]:
 
 
 def _failure(error: GenerationError) -> dict[str, Any]:
-    """Return the body of a stream's `error`, with what a response's status and headers would say."""
-    more: dict[str, Any] = {"status": _status(error)}
+    """Return the data of a stream's `error` event, with the status and headers that a response would have."""
+    fields: dict[str, Any] = {"status": _status(error)}
     if error.code is ErrorCode.RATE_LIMITED:
-        more["retry_after_seconds"] = int(error.retry_after_seconds or 1)
-    return {"error": _body(error)["error"] | more}
+        fields["retry_after_seconds"] = int(error.retry_after_seconds or 1)
+    return {"error": _body(error)["error"] | fields}
 
 
 def _status(error: GenerationError) -> int:

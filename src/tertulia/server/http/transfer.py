@@ -1,4 +1,4 @@
-"""`/export` and `/import`: conversations of one's own, out and in."""
+"""`/export` and `/import`: the viewer's conversations."""
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,7 +18,9 @@ from tertulia.server.http.uploads import FORM, Refused, check_origin, received
 from tertulia.transfer import Format
 
 TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}
-Wanted = Annotated[Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")]
+FormatQuery = Annotated[
+    Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")
+]
 ENDINGS = {Format.JSONL: "jsonl", Format.MARKDOWN: "md"}
 
 
@@ -32,27 +34,27 @@ class ImportedFile(BaseModel):
 
 
 def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
-    """Make the routes of exports; `context` returns each request's."""
+    """Return the export routes. `context` returns the context of a request."""
     router = APIRouter(tags=["export and import"])
 
     @router.get("/export", summary="All conversations of one's own", response_class=Response)
-    async def everything(with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
-        await _audited(with_, "all")
-        return _streamed(_exported(with_, None, form), "conversations", form)
+    async def everything(with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
+        await _audit_export(with_, "all")
+        return _download(_export(with_, None, form), "conversations", form)
 
     @router.get("/export/{id}", summary="One conversation", response_class=Response)
-    async def one(id: str, with_: Annotated[Context, Depends(context)], form: Wanted = Format.JSONL) -> Response:
-        wanted = as_uuid(id)
-        if wanted is None or await with_.loaders.conversations.load(wanted) is None:
+    async def one(id: str, with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
+        conversation_id = as_uuid(id)
+        if conversation_id is None or await with_.loaders.conversations.load(conversation_id) is None:
             return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
-        await _audited(with_, str(wanted))
-        return _streamed(_exported(with_, id, form), f"conversation-{wanted}", form)
+        await _audit_export(with_, str(conversation_id))
+        return _download(_export(with_, id, form), f"conversation-{conversation_id}", form)
 
     return router
 
 
 def import_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
-    """Make the route of imports; `context` returns each request's, `allowed_origins` are other sites'."""
+    """Return the import route. `context` returns the context of a request; pages of `allowed_origins` may upload."""
     router = APIRouter(tags=["export and import"])
 
     @router.post(
@@ -70,35 +72,37 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
                 _, file = await received(request, Path(folder), MAX_FILE)
-                done = await import_file(with_, file)
+                imported = await import_file(with_, file)
         except Refused as refused:
             return refused.response()
         except InvalidInput as error:
             return Refused(422, "INVALID_INPUT", error.message).response()
         return ImportedFile(
-            conversation_ids=[str(one) for one in done.conversation_ids],
-            messages=done.messages,
-            attachments=done.attachments,
-            blocks_left_out=done.blocks_left_out,
+            conversation_ids=[str(id) for id in imported.conversation_ids],
+            messages=imported.messages,
+            attachments=imported.attachments,
+            blocks_left_out=imported.blocks_left_out,
         )
 
     return router
 
 
-async def _audited(context: Context, what: str) -> None:
+async def _audit_export(context: Context, conversations: str) -> None:
     async with context.database.write() as session:
-        await accounts.audit(session, Action.EXPORTED, context.viewer.user_id, context.address, conversations=what)
+        await accounts.audit(
+            session, Action.EXPORTED, context.viewer.user_id, context.address, conversations=conversations
+        )
 
 
-def _exported(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
+def _export(context: Context, id: str | None, form: Format) -> AsyncIterator[bytes]:
     from tertulia.transfer.exporter import export
 
-    wanted = as_uuid(id) if id else None
-    ids = None if wanted is None else [wanted]
+    conversation_id = as_uuid(id) if id else None
+    ids = None if conversation_id is None else [conversation_id]
     return export(context.database, context.services.files.blobs, context.viewer.user_id, ids, form)
 
 
-def _streamed(pieces: AsyncIterator[bytes], name: str, form: Format) -> Response:
+def _download(pieces: AsyncIterator[bytes], name: str, form: Format) -> Response:
     headers = {
         "Content-Disposition": f'attachment; filename="{name}.{ENDINGS[form]}"',
         "Cache-Control": "no-store",

@@ -1,4 +1,4 @@
-"""Receiving one file of a form: written to a folder, never more of it than may be taken."""
+"""Receiving one file of a form: it is written to a folder, up to a maximum size."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
@@ -29,41 +29,40 @@ FORM: dict[str, Any] = {
         },
     }
 }
-"""What a route that receives a file says of itself in OpenAPI."""
+"""The request body of a route that receives a file, for OpenAPI."""
 
 
 class Refused(Exception):
-    """A request that is not served: a status, and an error that says why."""
+    """A request that is refused: its status, and the error with the reason."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        """Take the status, a code for programs and a sentence for people."""
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
     def response(self) -> JSONResponse:
-        """Give what is answered."""
+        """Return the response."""
         return problem(self.status, self.code, self.message)
 
 
-def check_origin(request: Request, allowed: Sequence[str]) -> None:
-    """Refuse forms of other sites' pages: without a preflight, any of them could send one by a visitor's browser."""
+def check_origin(request: Request, allowed_origins: Sequence[str]) -> None:
+    """Refuse forms of other sites (CSRF): browsers send them without a preflight."""
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
-    if origin is not None and origin not in allowed and origin.partition("://")[2] != host:
+    if origin is not None and origin not in allowed_origins and origin.partition("://")[2] != host:
         raise Refused(403, "FORBIDDEN_ORIGIN", "Pages of this origin may not upload here.")
 
 
-async def received(request: Request, folder: Path, most: int) -> tuple[str, Path]:
-    """Write the form's file into the folder; gives its name, as it was sent, and its place. Raises Refused."""
+async def received(request: Request, folder: Path, max_bytes: int) -> tuple[str, Path]:
+    """Write the form's file to the folder; return its original name and its path. Raises Refused."""
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "An upload is a form of the type multipart/form-data.")
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most + AROUND:
-        raise _too_large(most)
+    if length.isdecimal() and int(length) > max_bytes + AROUND:
+        raise _too_large(max_bytes)
     file = folder / "upload"
     try:
-        filename = await _write(_bounded(request.stream(), most), MultipartReader(content_type), file)
+        filename = await _write(_bounded(request.stream(), max_bytes), MultipartReader(content_type), file)
     except MalformedForm as error:
         raise Refused(422, "INVALID_INPUT", f"file: {error}") from None
     if filename is None:
@@ -72,33 +71,33 @@ async def received(request: Request, folder: Path, most: int) -> tuple[str, Path
 
 
 async def _write(pieces: AsyncIterator[bytes], reader: MultipartReader, file: Path) -> str | None:
-    """Write the part `file`, whether it has a file's name or not, and pass over all others; return its name."""
+    """Write the part `file`, with or without a file name, and skip all others; return the file name."""
     filename: str | None = None
-    wanted = False
-    # Threads write: a disk that is slow holds up nobody else.
-    async with await anyio.open_file(file, "wb") as written:
+    is_file_part = False
+    # anyio writes in threads, so that a slow disk does not block the event loop.
+    async with await anyio.open_file(file, "wb") as output:
         async for piece in pieces:
-            for found in reader.feed(piece):
-                if isinstance(found, bytes):
-                    if wanted:
-                        await written.write(found)
+            for part_piece in reader.feed(piece):
+                if isinstance(part_piece, bytes):
+                    if is_file_part:
+                        await output.write(part_piece)
                     continue
-                wanted = found.name == FIELD
-                if wanted and filename is not None:
+                is_file_part = part_piece.name == FIELD
+                if is_file_part and filename is not None:
                     raise MalformedForm("the form has more than one file of this name.")
-                filename = found.filename or "" if wanted else filename
+                filename = part_piece.filename or "" if is_file_part else filename
         reader.close()
     return filename
 
 
-async def _bounded(pieces: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes]:
+async def _bounded(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
     size = 0
     async for piece in pieces:
         size += len(piece)
-        if size > most + AROUND:
-            raise _too_large(most)
+        if size > max_bytes + AROUND:
+            raise _too_large(max_bytes)
         yield piece
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(413, "PAYLOAD_TOO_LARGE", f"An upload may hold {most >> 20} MB.")
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(413, "PAYLOAD_TOO_LARGE", f"An upload may hold {max_bytes >> 20} MB.")

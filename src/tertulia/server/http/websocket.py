@@ -1,7 +1,7 @@
-"""GraphQL over WebSocket, to the letter of the `graphql-transport-ws` protocol document.
+"""GraphQL over WebSocket: the `graphql-transport-ws` protocol.
 
-Source: PROTOCOL.md of the graphql-ws project. Strawberry's handler carries the states; this one checks every message
-before it, keeps errors of an operation inside the operation, and pings a silent socket.
+Source: PROTOCOL.md of the graphql-ws project. Strawberry's handler implements the states; this one validates every
+message first, sends errors of an operation as its `error` message, and pings a silent socket.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.runtime.socket_protocol import SocketProtocol, protocol_of
 
 PING_SECONDS = 15.0
-"""Silence that proxies take for a dead socket begins at 20 s in the field."""
+"""Shorter than the shortest idle timeout of proxies in use, 20 s."""
 STALLED_SECONDS = 30.0
-"""How long a client may take to read what it was sent, before it counts as gone."""
+"""Seconds that a client may leave messages unread before it counts as disconnected."""
 FORBIDDEN = 4403
-"""Who it was opened by is nobody, or no longer: sign in or refresh, then open another."""
+"""The client is not authenticated, or no longer: sign in or refresh, then open another socket."""
 STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
 RESULTS_AT_ONCE = 20
@@ -50,7 +50,7 @@ logger = logging.getLogger("tertulia.socket")
 
 
 class MalformedMessage(Exception):
-    """A message that the protocol does not know; the reason goes into the close frame."""
+    """A message that violates the protocol; the reason goes into the close frame."""
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
@@ -59,7 +59,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     ping_seconds = PING_SECONDS
     _protocol: SocketProtocol | None = None
     _tasks: list[asyncio.Task[None]]
-    _seat: AsyncExitStack
+    _slot_stack: AsyncExitStack
 
     @property
     def _socket(self) -> WebSocket:
@@ -68,7 +68,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         return socket
 
     @property
-    def _gate(self) -> DocumentPolicy:
+    def _document_policy(self) -> DocumentPolicy:
         endpoint: Any = self.view
         gate: DocumentPolicy = endpoint.gate
         return gate
@@ -77,9 +77,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         return self._protocol is not None and self._protocol.write_text(message)
 
     async def handle(self) -> None:
-        """Serve the socket until it closes; its operations end with it."""
+        """Serve the socket until it closes, which ends its operations."""
         self._protocol = protocol_of(self._socket)
-        self._seat = AsyncExitStack()
+        self._slot_stack = AsyncExitStack()
         self._tasks = [asyncio.create_task(self._keep_pinging())]
         try:
             with suppress(WebSocketDisconnect):
@@ -87,10 +87,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         finally:
             for task in self._tasks:
                 task.cancel()
-            await self._seat.aclose()
+            await self._slot_stack.aclose()
 
     async def handle_message(self, message: Any) -> None:
-        """Check a message, then let it act."""
+        """Validate a message, then handle it."""
         try:
             checked = check_message(message)
         except MalformedMessage as malformed:
@@ -105,11 +105,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await asyncio.sleep(0)
 
     async def handle_connection_init(self, message: Any) -> None:
-        """Let somebody in by the token in the payload, or else by the header of the handshake."""
-        here: Any = self.context
-        if isinstance(here, Anonymous):
+        """Authenticate by the token in the payload, or else by the header of the handshake."""
+        context: Any = self.context
+        if isinstance(context, Anonymous):
             try:
-                await self._enter(here.authenticator, message["payload"])
+                await self._authenticate(context.authenticator, message["payload"])
             except RateLimited as limited:
                 await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
                 return
@@ -119,15 +119,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 return
         await super().handle_connection_init(message)
 
-    async def _enter(self, authenticator: Authenticator, payload: dict[str, Any]) -> None:
-        with suppress(Unauthenticated):  # then the context stays nobody's, and Strawberry closes with 4403
+    async def _authenticate(self, authenticator: Authenticator, payload: dict[str, Any]) -> None:
+        with suppress(Unauthenticated):  # then the context stays anonymous, and Strawberry closes with 4403
             self._socket.state.connection_init = payload
             admitted = await authenticator.admit(self._socket, _token(payload))
             limits = admitted.context.services.limits
-            await self._seat.enter_async_context(limits.seated(admitted.context.viewer.user_id))
+            await self._slot_stack.enter_async_context(limits.seated(admitted.context.viewer.user_id))
             self.context = admitted.context
             if admitted.identity.revocable:
-                self._tasks.append(asyncio.create_task(self._leave_when(admitted)))
+                self._tasks.append(asyncio.create_task(self._close_when_lapsed(admitted)))
 
     async def handle_invalid_message(self, error_message: str) -> None:
         """Close with 4400 and a reason that fits into the frame."""
@@ -135,13 +135,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await self.websocket.close(code=4400, reason=reason)
 
     async def handle_subscribe(self, message: Any) -> None:
-        """Start an operation; reasons that bear its id are cut to fit."""
+        """Start an operation. Close reasons with its id are cut to the size of the frame."""
         if not self.connection_acknowledged:
             await super().handle_subscribe(message)  # which closes with 4401
             return
         if message["id"] in self.operations:
-            shown = message["id"].encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
-            await self.websocket.close(code=4409, reason=f"Subscriber for {shown} already exists")
+            operation_id = message["id"].encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
+            await self.websocket.close(code=4409, reason=f"Subscriber for {operation_id} already exists")
             return
         per_socket = self.context.services.subscriptions.per_socket
         if len(self.operations) >= per_socket:
@@ -151,19 +151,21 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         payload = message["payload"]
         try:
             await self.context.services.limits.check_request(self.context.viewer.user_id)
-            text = self._gate.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
-        except (GraphQLError, RateLimited) as found:
-            error = too_many(found.message) if isinstance(found, RateLimited) else found
+            text = self._document_policy.document(
+                payload.get("query"), payload.get("extensions"), payload.get("documentId")
+            )
+        except (GraphQLError, RateLimited) as refusal:
+            error = too_many(refusal.message) if isinstance(refusal, RateLimited) else refusal
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
         payload["query"] = text
         await super().handle_subscribe(message)
 
     async def run_operation(self, operation: SocketOperation[Context, None]) -> None:
-        """Run one operation; whatever goes wrong in it is its own `error` message, and the socket stays."""
+        """Run one operation. Its failures become its `error` message, and the socket stays open."""
         schema = ours(self.schema)
         try:
-            document = await self._gate.admit(operation.query, operation.variables, operation.operation_name)
+            document = await self._document_policy.admit(operation.query, operation.variables, operation.operation_name)
             if is_subscription(document.operation):
                 await self._follow(operation, schema, document)
             else:
@@ -178,20 +180,20 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _follow(
         self, operation: SocketOperation[Context, None], schema: Schema, document: AdmittedDocument
     ) -> None:
-        begin = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
-        asked = schema.operation(document.prepared, operation.variables, operation.operation_name, self.context)
+        prefix = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
+        prepared = schema.operation(document.prepared, operation.variables, operation.operation_name, self.context)
 
         def send(result: bytes) -> bool:
-            return self._write(b"%b%b}" % (begin, result))
+            return self._write(b"%b%b}" % (prefix, result))
 
-        written = 0
-        async with aclosing(follow(asked, send)) as results:
+        sent_count = 0
+        async with aclosing(follow(prepared, send)) as results:
             async for result in results:
-                await self._send(b"%b%b}" % (begin, result))
-                # Many sockets hear nothing for long; each would keep what it sent last.
+                await self._send(b"%b%b}" % (prefix, result))
+                # Many sockets are silent for long, and each would keep its last result in memory.
                 del result
-                written += 1
-                if written % RESULTS_AT_ONCE == 0:
+                sent_count += 1
+                if sent_count % RESULTS_AT_ONCE == 0:
                     await asyncio.sleep(0)
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
@@ -200,7 +202,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     ) -> None:
         result = await schema.answer(document.prepared, operation.variables, operation.operation_name, self.context)
         if result.data is None and all(error.path is None for error in result.errors or ()):
-            # Errors of the whole request: nothing was executed, so there is no result that `next` could bear.
+            # Errors of the whole request: nothing was executed, so there is no result for a `next` message.
             await operation.send_initial_errors(result.errors or [])
             return
         await operation.send_next(result)
@@ -211,7 +213,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await operation.send_initial_errors([show_error(error) for error in errors])
 
     async def handle_task_exception(self, error: Exception) -> None:
-        """Log a fault of ours; a socket that went away is none."""
+        """Log an internal error; a disconnected socket is not one."""
         if not isinstance(error, WebSocketDisconnected):
             internal_error(error)
 
@@ -220,7 +222,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await self._send(encode(message))
 
     async def _send(self, message: bytes) -> None:
-        """Send; a socket that was closed in the meantime, or whose client reads nothing, counts as gone."""
+        """Send a message; raise WebSocketDisconnected if the socket is closed or its client reads nothing."""
         if self._write(message):
             return
         try:
@@ -234,7 +236,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except (RuntimeError, WebSocketDisconnect) as error:
             raise WebSocketDisconnected from error
 
-    async def _leave_when(self, admitted: Authenticated) -> None:
+    async def _close_when_lapsed(self, admitted: Authenticated) -> None:
         await admitted.lapsed()
         with suppress(RuntimeError, WebSocketDisconnect):
             await self.websocket.close(code=FORBIDDEN, reason="Forbidden")
@@ -248,45 +250,45 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
 
 def check_message(message: object) -> dict[str, Any]:
-    """Give a message of the protocol back, or raise MalformedMessage."""
+    """Return the validated message; raise MalformedMessage."""
     if not isinstance(message, dict):
         raise MalformedMessage("A message must be a JSON object")
-    given = cast("dict[str, Any]", message)
-    kind = given.get("type")
+    fields = cast("dict[str, Any]", message)
+    kind = fields.get("type")
     if kind in ("connection_init", "ping", "pong"):
-        if not isinstance(given.get("payload"), dict | None):
+        if not isinstance(fields.get("payload"), dict | None):
             raise MalformedMessage(f"{kind}: payload must be an object")
-        return {**given, "payload": given.get("payload") or {}} if kind == "connection_init" else given
+        return {**fields, "payload": fields.get("payload") or {}} if kind == "connection_init" else fields
     if kind not in ("subscribe", "complete"):
         raise MalformedMessage(f"Unknown message type: {str(kind)[:60]}")
-    if not isinstance(given.get("id"), str) or not given["id"]:
+    if not isinstance(fields.get("id"), str) or not fields["id"]:
         raise MalformedMessage(f"{kind}: id must be a text that is not empty")
     if kind == "subscribe":
-        _check_payload(given.get("payload"))
-    return given
+        _check_payload(fields.get("payload"))
+    return fields
 
 
 def _token(payload: dict[str, Any]) -> str | None:
-    """Give the payload's `Authorization`, however the name is written; `token` alone is none."""
-    found = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
-    return found if isinstance(found, str) else None
+    """Return the payload's `Authorization`, in any case; a field `token` is ignored."""
+    authorization = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
+    return authorization if isinstance(authorization, str) else None
 
 
 def _check_payload(payload: object) -> None:
     if not isinstance(payload, dict):
         raise MalformedMessage("subscribe: payload must be an object")
-    given = cast("dict[str, Any]", payload)
-    if not isinstance(given.get("query"), str) and not _is_known(given):
+    fields = cast("dict[str, Any]", payload)
+    if not isinstance(fields.get("query"), str) and not _names_document(fields):
         raise MalformedMessage("subscribe: payload.query must be a text")
-    if not isinstance(given.get("operationName"), str | None):
+    if not isinstance(fields.get("operationName"), str | None):
         raise MalformedMessage("subscribe: payload.operationName must be a text")
     for name in ("variables", "extensions"):
-        if not isinstance(given.get(name), dict | None):
+        if not isinstance(fields.get(name), dict | None):
             raise MalformedMessage(f"subscribe: payload.{name} must be an object")
 
 
-def _is_known(payload: dict[str, Any]) -> bool:
-    """Say whether a document is named that the server may have."""
+def _names_document(payload: dict[str, Any]) -> bool:
+    """Return whether the payload names a persisted document instead of a query."""
     if payload.get("query") is not None:
         return False
     extensions = payload.get("extensions")
