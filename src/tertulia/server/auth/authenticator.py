@@ -1,4 +1,4 @@
-"""The door: from a header to a context, and for what lasts long, until when that holds."""
+"""Authentication of connections, and its end by expiry or revocation."""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ from tertulia.streams.notifier import Notifier
 
 logger = logging.getLogger("tertulia.admission")
 
-LOOK_AGAIN = 60.0
-"""Seconds after which a socket is looked at, should the bell of a revocation have been lost."""
+RECHECK_SECONDS = 60.0
+"""Seconds after which an open socket is checked again, in case the signal of a revocation was lost."""
 SIGNED_OUT = "signed_out"
-"""The signal that something of a user's was revoked, or of everybody's."""
+"""The signal that sign-ins or tokens of a user were revoked, or those of all users."""
 EVERYBODY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Somebody who was let in, and by what."""
+    """An authenticated connection."""
 
     context: Context
     identity: Identity
@@ -34,21 +34,20 @@ class Authenticated:
     authenticator: "Authenticator"
 
     async def lapsed(self) -> None:
-        """Wait until what they were let in by expires or is revoked."""
+        """Wait until the authentication expires or is revoked."""
         await self.authenticator.lapsed(self)
 
 
 class Authenticator:
-    """Lets people in, and says when to show them out."""
+    """Authenticates connections, and reports when their authentication ends."""
 
     def __init__(self, identities: IdentityProvider, services: Services) -> None:
-        """Take what tells who a connection is from, and the parts of the server."""
         self._identities = identities
         self._services = services
         self.notifier = Notifier()
 
     async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Authenticated:
-        """Let somebody in, by a header of that connection's or by what it said later; raise Unauthenticated."""
+        """Authenticate by a header of the connection, or by `authorization` if sent later; raise Unauthenticated."""
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
@@ -56,7 +55,7 @@ class Authenticator:
         return Authenticated(context, identity, credentials, self)
 
     async def lapsed(self, admitted: Authenticated) -> None:
-        """Wait until what somebody was let in by expires or is revoked."""
+        """Wait until the authentication of a connection expires or is revoked."""
         if not admitted.identity.revocable:
             await asyncio.Event().wait()
         while True:
@@ -65,7 +64,7 @@ class Authenticator:
                 if not await self._holds(admitted):
                     return
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(notification), _patience(admitted.identity))
+                    await asyncio.wait_for(asyncio.shield(notification), _recheck_delay(admitted.identity))
             finally:
                 self.notifier.leave(admitted.identity.viewer.user_id, notification)
 
@@ -77,33 +76,32 @@ class Authenticator:
         except Unauthenticated:
             return False
         except (*DATABASE_ERRORS, Unavailable) as error:
-            # It held before; what has expired ends all the same.
+            # It was valid before. Expired authentication ends regardless.
             logger.warning("Whether a sign-in holds cannot be seen: %s", error)
         return True
 
     def signed_out(self, user_id: UUID) -> None:
-        """Look again at what is open of a user's, or of everybody's."""
+        """Recheck the open connections of a user, or of all users."""
         if user_id == EVERYBODY:
             self.notifier.notify_all()
         else:
             self.notifier.notify(user_id)
 
     def notify(self, viewer: StoredViewer) -> None:
-        """Look again at what is open of somebody's, in every process."""
+        """Recheck the open connections of a viewer in every process."""
         self._services.signals.send(SIGNED_OUT, viewer.user_id)
 
 
 class Anonymous(BaseContext):
-    """The context of a connection before anybody is known."""
+    """The context of a connection that is not authenticated yet."""
 
     def __init__(self, authenticator: Authenticator) -> None:
-        """Take the door."""
         super().__init__()
         self.authenticator = authenticator
 
 
-def _patience(identity: Identity) -> float:
+def _recheck_delay(identity: Identity) -> float:
     if identity.expires_at is None:
-        return LOOK_AGAIN
-    left = (identity.expires_at - datetime.now(UTC)).total_seconds()
-    return min(LOOK_AGAIN, max(left, 0) + 0.01)
+        return RECHECK_SECONDS
+    remaining_seconds = (identity.expires_at - datetime.now(UTC)).total_seconds()
+    return min(RECHECK_SECONDS, max(remaining_seconds, 0) + 0.01)

@@ -1,4 +1,4 @@
-"""Users of an application that Tertulia is a part of: the application says who a connection is from."""
+"""Authentication by the application that embeds Tertulia."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -19,22 +19,21 @@ Of a WebSocket, `connection.state.connection_init` is the payload of the client'
 called again while a socket or a stream is open, at least once a minute: None closes it.
 """
 ISSUER = "host"
-"""What the table of users has in place of an identity provider."""
+"""The issuer of these users in the table of users."""
 MAX_ID = 255
 MAX_NAME = 100
 """Characters."""
 
 
 class HostAuth:
-    """Users whom the application authenticates; each gets a row at first sight."""
+    """Users whom the application authenticates; a row is added at the first request."""
 
     def __init__(self, database: Database, authenticate: Authenticate) -> None:
-        """Take where users are, and what the application gave."""
         self._database = database
         self._authenticate = authenticate
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return the viewer of a connection; raises Unauthenticated where the application knows nobody."""
+        """Return the viewer of a connection; raises Unauthenticated if the application returns None."""
         state = credentials.connection.state
         if getattr(state, "connection_init", None) is None:
             state.connection_init = {}
@@ -61,13 +60,13 @@ async def stored(database: Database, viewer: Viewer) -> StoredViewer:
 
 async def _add(database: Database, viewer: Viewer) -> User:
     # Names of users are unique, and two people may have the same.
-    mark = hashlib.sha256(viewer.id.encode()).hexdigest()[:12]
-    user = User(name=f"{viewer.name[:MAX_NAME]}-{mark}", issuer=ISSUER, subject=viewer.id)
+    suffix = hashlib.sha256(viewer.id.encode()).hexdigest()[:12]
+    user = User(name=f"{viewer.name[:MAX_NAME]}-{suffix}", issuer=ISSUER, subject=viewer.id)
     async with database.write() as session:
         if await accounts.add(session, user):
             await accounts.audit(session, Action.REGISTERED, user.id, issuer=ISSUER)
             return user
-        found = await accounts.by_subject(session, ISSUER, viewer.id)
-    if found is None:
+        existing = await accounts.by_subject(session, ISSUER, viewer.id)
+    if existing is None:
         raise ValueError(f"Viewer.id: {viewer.id!r} cannot be stored.")
-    return found
+    return existing

@@ -71,19 +71,19 @@ class Tokens:
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadToken from error
 
-    def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **more: int) -> str:
+    def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **extra_claims: int) -> str:
         import jwt
 
-        moment = datetime.now(UTC)
+        issued_at = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
             "aud": ISSUER,
             "sub": str(user_id),
             "sid": str(sign_in_id),
-            "iat": moment,
-            "exp": moment + lifetime,
+            "iat": issued_at,
+            "exp": issued_at + lifetime,
             "jti": secrets.token_hex(8),
-            **more,
+            **extra_claims,
         }
         return jwt.encode(claims, self._keys[kind], ALGORITHM, headers={"typ": kind})
 
@@ -94,5 +94,5 @@ def new_personal_token() -> str:
 
 
 def digest_of(token: str) -> str:
-    """Give what is kept of a personal access token."""
+    """Return the digest of a personal access token, which is what the database stores."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

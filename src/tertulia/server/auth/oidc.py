@@ -1,7 +1,7 @@
-"""Who a request is from by the tokens of an identity provider.
+"""Authentication by the tokens of an identity provider.
 
-Sources: OpenID Connect Discovery 1.0, sections 3 and 4; RFC 7517 (keys); RFC 8725 (algorithms are ours to choose, not
-the token's); RFC 9068, section 4 (what a resource server checks).
+Sources: OpenID Connect Discovery 1.0, sections 3 and 4; RFC 7517 (keys); RFC 8725 (the server chooses the algorithms,
+not the token); RFC 9068, section 4 (what a resource server checks).
 """
 
 import asyncio
@@ -37,15 +37,15 @@ from tertulia.server.auth.providers import (
 )
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
-"""With a key pair, all of them: what is public must never verify as a secret."""
+"""Asymmetric algorithms only: a public key must never verify as a shared secret."""
 LEEWAY = 30
-"""Seconds by which clocks may differ."""
+"""Seconds of clock skew."""
 FRESH = 3600.0
 """Seconds after which keys are fetched again."""
 FETCHES, WITHIN = 5, 60.0
-"""So many fetches in so many seconds, for keys that are not known: anybody can name one."""
+"""Limit of fetches per seconds for unknown key ids, which any client can send."""
 PATIENCE = 5.0
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 logger = logging.getLogger("tertulia.oidc")
@@ -63,7 +63,7 @@ class Keys:
     """A provider's keys, by their ids."""
 
     def __init__(self, issuer: str) -> None:
-        """Take the issuer; nothing is fetched yet."""
+        """Fetch nothing yet."""
         self._issuer = issuer
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = float("-inf")
@@ -71,19 +71,19 @@ class Keys:
         self._fetching = asyncio.Lock()
 
     async def get(self, key_id: str | None) -> jwt.PyJWK | None:
-        """Give a key; None where the provider has none of that id. Raises Unavailable while nothing is known of it."""
-        asked = time.monotonic()
-        if asked - self._fetched > FRESH or key_id not in self._keys:
+        """Return a key; None if the provider has none of that id. Raises Unavailable until keys are fetched."""
+        start = time.monotonic()
+        if start - self._fetched > FRESH or key_id not in self._keys:
             async with self._fetching:
-                # Who waited finds what was fetched meanwhile.
-                if self._tries[-1] < asked and time.monotonic() - self._tries[0] > WITHIN:
+                # Another task may have fetched while this one waited for the lock.
+                if self._tries[-1] < start and time.monotonic() - self._tries[0] > WITHIN:
                     await self._fetch()
         if not self._keys:
             raise Unavailable("The identity provider cannot be reached; try again later.")
         return self._keys.get(key_id)
 
     async def find(self) -> int:
-        """Say how many keys the provider has; raise Unavailable where there are none."""
+        """Return how many keys the provider has; raise Unavailable if there are none."""
         await self.get(None)
         return len(self._keys)
 
@@ -92,31 +92,31 @@ class Keys:
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
                 url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
-                found = _Discovery.model_validate_json(await _get(session, url))
-                if found.issuer != self._issuer or not is_safe(found.jwks_uri):
+                discovery = _Discovery.model_validate_json(await _get(session, url))
+                if discovery.issuer != self._issuer or not is_safe(discovery.jwks_uri):
                     logger.error("The provider's discovery document names another issuer, or an unsafe address of keys")
                     return
-                given = _KEYS.validate_json(await _get(session, found.jwks_uri))
+                key_set = _KEYS.validate_json(await _get(session, discovery.jwks_uri))
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
-            # Those that are known stay good meanwhile.
+            # The keys that were fetched before stay valid.
             logger.warning("The provider's keys cannot be fetched: %s", error)
             return
-        self._keys = {key.key_id: key for key in map(_key, given.get("keys") or ()) if key is not None}
+        self._keys = {key.key_id: key for key in map(_key, key_set.get("keys") or ()) if key is not None}
         self._fetched = time.monotonic()
 
 
 class OidcAuth:
-    """People with tokens of an identity provider; each becomes a user at first sight."""
+    """Users with tokens of an identity provider; a user is added at the first request."""
 
     def __init__(self, database: Database, *, issuer: str, audience: str) -> None:
-        """Take where users are, and whose tokens for whom are good."""
+        """Accept tokens of `issuer` for `audience`."""
         self._database = database
         self._issuer = issuer
         self._audience = audience
         self._keys = Keys(issuer)
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return whose token it is; raises Unauthenticated, Unavailable."""
+        """Return the identity of the token; raises Unauthenticated, Unavailable."""
         token = bearer(credentials.authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
@@ -143,7 +143,7 @@ class OidcAuth:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-            # Cleaned, two subjects could become one; and a moment beyond the calendar cannot be compared.
+            # Cleaning could merge two subjects into one; and a time beyond the calendar cannot be compared.
             datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC)
             if clean_text(claims["sub"]) != claims["sub"]:
                 raise expired()
@@ -154,43 +154,43 @@ class OidcAuth:
     async def _welcome(self, claims: dict[str, Any]) -> User:
         subject = str(claims["sub"])
         name = _name(claims)
-        mark = hashlib.sha256(f"{self._issuer} {subject}".encode()).hexdigest()[:8]
+        suffix = hashlib.sha256(f"{self._issuer} {subject}".encode()).hexdigest()[:8]
         async with self._database.write() as session:
-            for free in (name, f"{name[:90]}-{mark}"):
-                user = User(name=free, issuer=self._issuer, subject=subject)
+            for candidate in (name, f"{name[:90]}-{suffix}"):
+                user = User(name=candidate, issuer=self._issuer, subject=subject)
                 if await accounts.add(session, user):
                     await accounts.audit(session, Action.REGISTERED, user.id, issuer=self._issuer)
                     return user
-                found = await accounts.by_subject(session, self._issuer, subject)
-                if found is not None:
-                    return found
-        raise Unauthenticated("This account cannot be welcomed.", given=True)
+                existing = await accounts.by_subject(session, self._issuer, subject)
+                if existing is not None:
+                    return existing
+        raise Unauthenticated("This account cannot be welcomed.", token_sent=True)
 
 
 def is_safe(url: str) -> bool:
-    """Say whether what is fetched from there cannot be changed on its way."""
+    """Return whether fetching from a URL is safe from manipulation: HTTPS, or a loopback address."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
-    async with session.get(url, allow_redirects=False) as answer:
-        if answer.status != 200:  # noqa: PLR2004 - OK
-            raise aiohttp.ClientError(f"{url} answers {answer.status}")
-        body = await answer.content.read(MOST_BYTES)
-        while piece := await answer.content.read(MOST_BYTES):
+    async with session.get(url, allow_redirects=False) as response:
+        if response.status != 200:  # noqa: PLR2004 - OK
+            raise aiohttp.ClientError(f"{url} answers {response.status}")
+        body = await response.content.read(MAX_BYTES)
+        while piece := await response.content.read(MAX_BYTES):
             body += piece
-            if len(body) > MOST_BYTES:
+            if len(body) > MAX_BYTES:
                 raise aiohttp.ClientError(f"{url} is too long")
         return body
 
 
-def _key(given: Any) -> jwt.PyJWK | None:
+def _key(jwk: Any) -> jwt.PyJWK | None:
     try:
-        key = jwt.PyJWK(given)
+        key = jwt.PyJWK(jwk)
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
         return None
-    return key if key.algorithm_name in ALGORITHMS and given.get("use", "sig") == "sig" else None
+    return key if key.algorithm_name in ALGORITHMS and jwk.get("use", "sig") == "sig" else None
 
 
 def _name(claims: dict[str, Any]) -> str:

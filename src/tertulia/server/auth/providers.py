@@ -1,4 +1,4 @@
-"""Who a request is from: by nothing (`local`), by our own tokens (`password`), by a provider's (`oidc.py`)."""
+"""Identity providers: a single user (`local`), our own tokens (`password`), and those of OpenID Connect (`oidc.py`)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,22 +18,21 @@ NO_TOKEN = "Sign in: send a token as `Authorization: Bearer ...`, over a socket 
 
 
 class Unauthenticated(Exception):
-    """Nobody whom this server knows; `given`: a token was sent, which is not, or no longer, good."""
+    """The client is not authenticated. `token_sent`: it sent a token, which is invalid or has expired."""
 
-    def __init__(self, message: str = NO_TOKEN, *, given: bool = False) -> None:
-        """Take the sentence that is shown."""
+    def __init__(self, message: str = NO_TOKEN, *, token_sent: bool = False) -> None:
         super().__init__(message)
         self.message = message
-        self.given = given
+        self.token_sent = token_sent
 
 
 class Unavailable(Exception):
-    """Who it is cannot be told for now."""
+    """The client cannot be authenticated for now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose token it is, and until when it lasts; None for good. `revocable`: it may end before."""
+    """The viewer, and when the authentication expires (None: never). `revocable`: it may end earlier."""
 
     viewer: StoredViewer
     expires_at: datetime | None = None
@@ -42,7 +41,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a connection has sent to say who it is from.
+    """The credentials that a connection has sent.
 
     Attributes:
         connection: The HTTP request, or the WebSocket, whose `state.connection_init` is the payload of that message.
@@ -54,39 +53,37 @@ class Credentials:
 
 
 class IdentityProvider(Protocol):
-    """Knows people by what they send."""
+    """Authenticates clients by their credentials."""
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return who sends these; raises Unauthenticated. Called again, it sees what was revoked meanwhile."""
+        """Return the identity of the credentials; raises Unauthenticated, also if they have been revoked since."""
         ...
 
 
 class SingleUserAuth:
-    """The one user of the mode `local`."""
+    """The single user of the mode `local`."""
 
     def __init__(self, viewer: StoredViewer) -> None:
-        """Take the user."""
         self._identity = Identity(viewer, revocable=False)
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return the one user, whatever is sent."""
+        """Return the single user."""
         return self._identity
 
 
 class PasswordAuth:
-    """People with tokens of ours."""
+    """Users with tokens of this server."""
 
     def __init__(self, database: Database, tokens: Tokens) -> None:
-        """Take where sign-ins are, and what reads tokens."""
         self._database = database
         self._tokens = tokens
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return whose token it is; one statement looks whether its sign-in still holds."""
+        """Return the identity of the token; one statement checks that its sign-in is still valid."""
         return await self.of_header(credentials.authorization)
 
     async def of_header(self, authorization: str | None) -> Identity:
-        """Return whose token an `Authorization` header has; raises Unauthenticated."""
+        """Return the identity of an `Authorization` header; raises Unauthenticated."""
         token = bearer(authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
@@ -94,33 +91,33 @@ class PasswordAuth:
             claims = self._tokens.read(token, ACCESS)
         except BadToken:
             raise expired() from None
-        found = await accounts.of_sign_in(self._database, claims.sign_in_id)
-        if found is None or found[0] != claims.user_id:
+        row = await accounts.of_sign_in(self._database, claims.sign_in_id)
+        if row is None or row[0] != claims.user_id:
             raise expired()
-        return Identity(stored_viewer(*found), claims.expires_at)
+        return Identity(stored_viewer(*row), claims.expires_at)
 
 
 async def personal(database: Database, token: str) -> Identity:
-    """Say whose personal access token it is; raise Unauthenticated."""
-    found = await accounts.of_token(database, digest_of(token))
-    if found is None:
+    """Return the identity of a personal access token; raise Unauthenticated."""
+    row = await accounts.of_token(database, digest_of(token))
+    if row is None:
         raise expired()
-    id, name, expires_at = found
+    id, name, expires_at = row
     return Identity(stored_viewer(id, name), expires_at)
 
 
 def bearer(authorization: str | None) -> str:
-    """Give the token of a header; raise Unauthenticated."""
+    """Return the token of a header; raise Unauthenticated."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     if not authorization:
         raise Unauthenticated
     if scheme.lower() != SCHEME or not token.strip():
-        raise Unauthenticated(given=True)
+        raise Unauthenticated(token_sent=True)
     return token.strip()
 
 
 def viewer_of(user: User) -> StoredViewer:
-    """Return a user as resolvers know them."""
+    """Return the viewer of a user."""
     return stored_viewer(user.id, user.name)
 
 
@@ -130,5 +127,5 @@ def stored_viewer(user_id: UUID, name: str) -> StoredViewer:
 
 
 def expired() -> Unauthenticated:
-    """Make the error of a token that is not good: why not is nobody's business."""
-    return Unauthenticated("The token is not good, or no longer: refresh it, or sign in again.", given=True)
+    """Return the error of an invalid token, which does not reveal the reason."""
+    return Unauthenticated("The token is not good, or no longer: refresh it, or sign in again.", token_sent=True)

@@ -20,29 +20,34 @@ Form = dict[str, str]
 
 
 def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
-    """Make the routes; `sign_ins` gives the part that knows accounts."""
+    """Return the routes. `sign_ins` returns the service for accounts."""
     router = APIRouter(prefix="/auth", tags=["auth"])
     for method, path, summary, serve, form in ROUTES:
         router.add_api_route(
-            path, _refusing(serve, sign_ins), methods=[method], summary=summary, name=path[1:], openapi_extra=form
+            path,
+            _with_oauth_errors(serve, sign_ins),
+            methods=[method],
+            summary=summary,
+            name=path[1:],
+            openapi_extra=form,
         )
     return router
 
 
 async def _register(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    signed = await sign_ins.register(_one(form, "username"), _one(form, "password"), _address(request))
-    shown = {"id": str(signed.user.id), "username": signed.user.name, **_tokens(signed)}
-    return JSONResponse(shown, 201, NO_STORE)
+    signed = await sign_ins.register(_required(form, "username"), _required(form, "password"), _address(request))
+    body = {"id": str(signed.user.id), "username": signed.user.name, **_tokens(signed)}
+    return JSONResponse(body, 201, NO_STORE)
 
 
 async def _token(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     match form.get("grant_type"):
         case "password":
-            signed = await sign_ins.sign_in(_one(form, "username"), _one(form, "password"), _address(request))
+            signed = await sign_ins.sign_in(_required(form, "username"), _required(form, "password"), _address(request))
         case "refresh_token":
-            signed = await sign_ins.refresh(_one(form, "refresh_token"), _address(request))
+            signed = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
         case None:
             raise BadForm("grant_type: is missing.")
         case _:
@@ -52,27 +57,27 @@ async def _token(sign_ins: SignIns, request: Request) -> Response:
 
 async def _refresh(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    signed = await sign_ins.refresh(_one(form, "refresh_token"), _address(request))
+    signed = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
     return JSONResponse(_tokens(signed), headers=NO_STORE)
 
 
 async def _revoke(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    await sign_ins.revoke(_one(form, "token"), _address(request))
+    await sign_ins.revoke(_required(form, "token"), _address(request))
     return JSONResponse({}, headers=NO_STORE)
 
 
 async def _change_password(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    given = _one(form, "password"), _one(form, "new_password")
-    signed = await sign_ins.change_password(_authorization(request), *given, _address(request))
+    passwords = _required(form, "password"), _required(form, "new_password")
+    signed = await sign_ins.change_password(_authorization(request), *passwords, _address(request))
     return JSONResponse(_tokens(signed), headers=NO_STORE)
 
 
 async def _delete(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    counted = await sign_ins.delete(_authorization(request), _one(form, "password"), _address(request))
-    return JSONResponse({"deleted": counted}, headers=NO_STORE)
+    counts = await sign_ins.delete(_authorization(request), _required(form, "password"), _address(request))
+    return JSONResponse({"deleted": counts}, headers=NO_STORE)
 
 
 Serve = Callable[[SignIns, Request], Awaitable[Response]]
@@ -99,10 +104,10 @@ ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
 )
 
 
-def _refusing(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callable[[Request], Awaitable[Response]]:
-    """Answer refusals in OAuth's words."""
+def _with_oauth_errors(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler that responds to refusals with OAuth errors."""
 
-    async def served(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
             return await serve(sign_ins(), request)
         except BadForm as error:
@@ -114,12 +119,12 @@ def _refusing(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callable[[Reques
         except TooManyTries as error:
             return _error(429, "slow_down", str(error), {"Retry-After": str(error.seconds)})
 
-    return served
+    return handle
 
 
 def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    shown = {"error": code, "error_description": message}
-    return JSONResponse(shown, status, {**NO_STORE, **(headers or {})})
+    body = {"error": code, "error_description": message}
+    return JSONResponse(body, status, {**NO_STORE, **(headers or {})})
 
 
 def _tokens(signed: Signed) -> dict[str, Any]:
@@ -131,17 +136,17 @@ def _tokens(signed: Signed) -> dict[str, Any]:
     }
 
 
-def _one(form: Form, name: str) -> str:
+def _required(form: Form, name: str) -> str:
     if not form.get(name):
         raise BadForm(f"{name}: is missing.")
     return form[name]
 
 
 def _authorization(request: Request) -> str:
-    given = request.headers.get("authorization")
-    if given is None:
+    authorization = request.headers.get("authorization")
+    if authorization is None:
         raise Unauthenticated
-    return given
+    return authorization
 
 
 def _address(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Accounts with passwords: registering, signing in, going on, signing out; each with its line in the audit log."""
+"""Accounts with passwords: registration, sign-in, refresh and sign-out, each with an entry in the audit log."""
 
 import logging
 import math
@@ -32,35 +32,33 @@ from tertulia.server.auth.throttle import SignInThrottle, network_of
 RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 
 RESERVED = {skeleton("local")}
-"""The user of the mode `local`: whoever took the name would read what is there."""
+"""The user of the mode `local`: another user with this name would get its conversations."""
 TRIES_OF_ADDRESS = Rate("sign-in from an address", "60/minute")
 REFRESH_GRACE = timedelta(seconds=60)
-"""How long a refresh token is good for the same successor again: a phone may have lost the response (RFC 9700)."""
+"""How long a used refresh token returns the same successor: a client may have lost the response (RFC 9700)."""
 
 logger = logging.getLogger("tertulia.audit")
 
 
 class BadGrant(Exception):
-    """A sign-in that is refused, in OAuth's words (RFC 6749, section 5.2)."""
+    """A refused sign-in, with an error code of OAuth (RFC 6749, section 5.2)."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
-        """Take the code, a sentence, and the status."""
         super().__init__(message)
         self.code, self.status = code, status
 
 
 class TooManyTries(Exception):
-    """Somebody guesses."""
+    """Too many failed sign-ins; `seconds` until the next attempt."""
 
     def __init__(self, seconds: float) -> None:
-        """Say when to try again."""
         super().__init__("Too many tries; wait a little.")
         self.seconds = math.ceil(seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Who has signed in, and the tokens of it."""
+    """A signed-in user and their tokens."""
 
     user: User
     access: str
@@ -69,7 +67,7 @@ class Signed:
 
 
 class SignIns:
-    """Lets people with passwords in."""
+    """Registration and sign-in with passwords."""
 
     def __init__(
         self,
@@ -82,7 +80,7 @@ class SignIns:
         *,
         open_to_all: bool,
     ) -> None:
-        """Take the parts, and what removes a user with everything; `open_to_all`: anybody may register."""
+        """`remove_user`: deletes a user and all their data; `open_to_all`: anyone may register."""
         self._database = database
         self._tokens = tokens
         self._rates = rates
@@ -93,40 +91,40 @@ class SignIns:
         self._passwords = Passwords()
 
     async def register(self, name: str, password: str, address: str) -> Signed:
-        """Make an account and sign in; raise Unfit, BadGrant where that is closed or the name is taken."""
+        """Add an account and sign in; raise Unfit, or BadGrant if registration is closed or the name is taken."""
         if not self._open:
             raise BadGrant("access_denied", "Registration is closed here: ask who runs this server.", 403)
         await self._slow_down(TRIES_OF_ADDRESS, address)
         name = name_of(name)
         check_password(password, name)
-        look = skeleton(name)
-        user = User(name=name, name_skeleton=look, password_hash=await self._passwords.hash(password))
+        skeleton_of_name = skeleton(name)
+        user = User(name=name, name_skeleton=skeleton_of_name, password_hash=await self._passwords.hash(password))
         async with self._database.write() as session:
-            if look in RESERVED or not await accounts.add(session, user):
+            if skeleton_of_name in RESERVED or not await accounts.add(session, user):
                 raise BadGrant("invalid_request", "username: is taken, or looks like a name that is.", 409)
             await accounts.audit(session, Action.REGISTERED, user.id, address)
-        return await self._begin(user, address)
+        return await self._start_sign_in(user, address)
 
     async def sign_in(self, name: str, password: str, address: str) -> Signed:
-        """Sign in; raise BadGrant, which says as much of an unknown name as of a wrong password."""
+        """Sign in; raise BadGrant, which is the same for an unknown name and a wrong password."""
         await self._slow_down(TRIES_OF_ADDRESS, address)
         try:
             canonical = name_of(name)
         except Unfit:
-            raise _wrong() from None
+            raise _wrong_credentials() from None
         async with self._database.read() as session:
             user = await accounts.by_written_name(session, name)
         if not await self._verify(canonical, password, user, address) or user is None:
             await self._failed(user, address)
-            raise _wrong()
+            raise _wrong_credentials()
         if user.password_hash is not None and outdated(user.password_hash):
             hashed = await self._passwords.hash(password)
             async with self._database.write() as session:
                 await accounts.set_password(session, user.id, hashed)
-        return await self._begin(user, address)
+        return await self._start_sign_in(user, address)
 
     async def refresh(self, token: str, address: str) -> Signed:
-        """Exchange a refresh token; one that was exchanged before ends the whole sign-in, as it may be stolen."""
+        """Exchange a refresh token. A reused one revokes the whole sign-in, because it may be stolen."""
         claims = self._read(token, REFRESH)
         async with self._database.write() as session:
             expires_at = now() + REFRESH_LIFETIME
@@ -144,11 +142,11 @@ class SignIns:
         return self._signed(user, claims.sign_in_id, claims.rotation + 1)
 
     async def revoke(self, token: str, address: str) -> None:
-        """End what a token belongs to, if anything, and close its sockets (RFC 7009: an unknown token is no error)."""
+        """Revoke the sign-in of a token, and close its sockets (RFC 7009: an unknown token is no error)."""
         if token.startswith(PERSONAL):
             await self._revoke_personal(token, address)
             return
-        claims = next((found for kind in (REFRESH, ACCESS) if (found := self._known(token, kind))), None)
+        claims = self._claims_or_none(token, REFRESH) or self._claims_or_none(token, ACCESS)
         if claims is None:
             return
         async with self._database.write() as session:
@@ -158,34 +156,34 @@ class SignIns:
             await accounts.audit(session, Action.SIGNED_OUT, user.id, address)
         self._authenticator.notify(viewer_of(user))
 
-    async def change_password(self, authorization: str, password: str, new: str, address: str) -> Signed:
-        """Change it, end all sign-ins, and begin a new one; raise Unauthenticated, BadGrant, Unfit."""
-        user = await self._again(authorization, password, address)
+    async def change_password(self, authorization: str, password: str, new_password: str, address: str) -> Signed:
+        """Change the password, revoke all sign-ins, and sign in; raise Unauthenticated, BadGrant, Unfit."""
+        user = await self._reauthenticate(authorization, password, address)
         try:
-            check_password(new, user.name)
+            check_password(new_password, user.name)
         except Unfit as unfit:
             raise Unfit("new_password", str(unfit).partition(": ")[2]) from None
-        hashed = await self._passwords.hash(new)
+        hashed = await self._passwords.hash(new_password)
         async with self._database.write() as session:
             await accounts.set_password(session, user.id, hashed)
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id, address)
         self._authenticator.notify(viewer_of(user))
-        return await self._begin(user, address)
+        return await self._start_sign_in(user, address)
 
     async def delete(self, authorization: str, password: str, address: str) -> dict[str, int]:
-        """Delete the account with all that is theirs, and say how much that was; raise Unauthenticated, BadGrant."""
-        user = await self._again(authorization, password, address)
-        counted = await self._remove_user(user.id)
-        if counted is None:
+        """Delete the account and all its data; return the numbers of deleted items. Raise Unauthenticated, BadGrant."""
+        user = await self._reauthenticate(authorization, password, address)
+        counts = await self._remove_user(user.id)
+        if counts is None:
             raise expired()
         self._authenticator.notify(viewer_of(user))
-        return counted
+        return counts
 
-    async def _again(self, authorization: str, password: str, address: str) -> User:
-        """Give who asks for what needs their password once more."""
+    async def _reauthenticate(self, authorization: str, password: str, address: str) -> User:
+        """Return the user of a request that must be confirmed with the password."""
         if bearer(authorization).startswith(PERSONAL):
-            raise Unauthenticated("A personal access token cannot do that: sign in.", given=True)
+            raise Unauthenticated("A personal access token cannot do that: sign in.", token_sent=True)
         viewer = (await PasswordAuth(self._database, self._tokens).of_header(authorization)).viewer
         await self._slow_down(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
@@ -197,24 +195,24 @@ class SignIns:
         return user
 
     async def _verify(self, name: str, password: str, user: User | None, address: str) -> bool:
-        """Return whether the password is the user's; the more often a name fails, the later. Raise TooManyTries."""
+        """Return whether the password is correct, later the more often the name has failed. Raise TooManyTries."""
         seconds = await self._throttle.wait(name, address)
         if seconds > 0:
             raise TooManyTries(seconds)
         await self._throttle.delay(name)
-        right = await self._passwords.verify(password, user.password_hash if user else None)
-        if right:
+        is_correct = await self._passwords.verify(password, user.password_hash if user else None)
+        if is_correct:
             await self._throttle.succeeded(name, address)
         else:
             await self._throttle.failed(name, address)
-        return right
+        return is_correct
 
-    async def _begin(self, user: User, address: str) -> Signed:
+    async def _start_sign_in(self, user: User, address: str) -> Signed:
         async with self._database.write() as session:
-            begun = await accounts.begin_sign_in(session, user.id, now() + REFRESH_LIFETIME)
+            sign_in = await accounts.begin_sign_in(session, user.id, now() + REFRESH_LIFETIME)
             await accounts.forget_ended(session, now() - REFRESH_LIFETIME)
             await accounts.audit(session, Action.SIGNED_IN, user.id, address)
-        return self._signed(user, begun.id, begun.rotation)
+        return self._signed(user, sign_in.id, sign_in.rotation)
 
     def _signed(self, user: User, sign_in_id: UUID, rotation: int) -> Signed:
         tokens = self._tokens
@@ -238,18 +236,18 @@ class SignIns:
         if seconds is not None:
             raise TooManyTries(seconds)
 
-    def _known(self, token: str, kind: str) -> Claims | None:
+    def _claims_or_none(self, token: str, kind: str) -> Claims | None:
         try:
             return self._tokens.read(token, kind)
         except BadToken:
             return None
 
     def _read(self, token: str, kind: str) -> Claims:
-        claims = self._known(token, kind)
+        claims = self._claims_or_none(token, kind)
         if claims is None:
             raise BadGrant("invalid_grant", "The refresh token is not good, or no longer: sign in again.")
         return claims
 
 
-def _wrong() -> BadGrant:
+def _wrong_credentials() -> BadGrant:
     return BadGrant("invalid_grant", "The username or the password is wrong.")

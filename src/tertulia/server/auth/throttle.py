@@ -1,4 +1,4 @@
-"""Slowing down whoever guesses passwords, without locking out the user whose password is guessed.
+"""Slowing down password guessing, without locking out the user whose password is guessed.
 
 Failures are counted for a name from an address, which has to wait longer after each of them, and for a name from
 anywhere, which only delays the answer: the right password from another address is accepted within seconds.
@@ -32,7 +32,7 @@ logger = logging.getLogger("tertulia.limits")
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How often somebody failed, and how many seconds ago the last time was."""
+    """The number of failures, and the seconds since the last one."""
 
     count: int = 0
     age: float = 0.0
@@ -63,25 +63,25 @@ class LocalFailures:
 
     def __init__(self) -> None:
         """Start without failures."""
-        self._kept: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     async def get(self, key: str) -> Failures:
         """Return the failures of a key."""
-        count, last = self._kept.get(key, (0, 0.0))
-        age = time.monotonic() - last
+        count, last_failure = self._failures.get(key, (0, 0.0))
+        age = time.monotonic() - last_failure
         return Failures(count, age) if count and age < FORGOTTEN_AFTER else Failures()
 
     async def add(self, key: str) -> None:
         """Count a failure."""
-        before = await self.get(key)
-        self._kept[key] = (before.count + 1, time.monotonic())
-        self._kept.move_to_end(key)
-        if len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
+        previous = await self.get(key)
+        self._failures[key] = (previous.count + 1, time.monotonic())
+        self._failures.move_to_end(key)
+        if len(self._failures) > MOST_KEPT:
+            self._failures.popitem(last=False)
 
     async def forget(self, key: str) -> None:
         """Forget the failures of a key."""
-        self._kept.pop(key, None)
+        self._failures.pop(key, None)
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -104,11 +104,11 @@ class RedisFailures:
         """Return the failures of a key."""
         try:
             async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
-                count, left = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
+                count, ttl_ms = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
         except self._errors as error:
             logger.warning("Failed sign-ins are counted by each process, because Redis is away: %s", error)
             return await self._local.get(key)
-        return Failures(int(count), max(FORGOTTEN_AFTER - left / 1000, 0.0)) if count else Failures()
+        return Failures(int(count), max(FORGOTTEN_AFTER - ttl_ms / 1000, 0.0)) if count else Failures()
 
     async def add(self, key: str) -> None:
         """Count a failure."""
@@ -138,11 +138,11 @@ class SignInThrottle:
     """Decides how long a try to sign in has to wait."""
 
     def __init__(self, store: FailureStore) -> None:
-        """Count failures in that store."""
+        """Count failures in `store`."""
         self._store = store
 
     async def wait(self, name: str, address: str) -> float:
-        """Return the seconds after which this address may try the name again; 0 where it may now."""
+        """Return the seconds after which this address may try the name again; 0 if it may now."""
         failures = await self._store.get(_pair(name, address))
         if failures.count < FREE_FAILURES:
             return 0.0
@@ -150,7 +150,7 @@ class SignInThrottle:
         return max(wait - failures.age, 0.0)
 
     async def delay(self, name: str) -> None:
-        """Wait the longer, up to a limit, the more often a name was tried with wrong passwords from anywhere."""
+        """Sleep longer, up to a limit, the more often a name was tried with wrong passwords from any address."""
         failures = await self._store.get(_anywhere(name))
         excess = failures.count - FREE_FAILURES_FROM_ANYWHERE
         if excess > 0:
@@ -162,7 +162,7 @@ class SignInThrottle:
         await self._store.add(_anywhere(name))
 
     async def succeeded(self, name: str, address: str) -> None:
-        """Forget what this address failed at; others go on being delayed."""
+        """Forget the failures of this address; other addresses are still delayed."""
         await self._store.forget(_pair(name, address))
 
     async def close(self) -> None:
@@ -171,7 +171,7 @@ class SignInThrottle:
 
 
 def network_of(address: str) -> str:
-    """Return what one client can choose its addresses from: an IPv4 address, or the /64 network of an IPv6 one."""
+    """Return the network of one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

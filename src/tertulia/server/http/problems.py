@@ -43,5 +43,5 @@ def retry_after(error: RateLimited) -> dict[str, str]:
 
 def challenge(error: Unauthenticated) -> dict[str, str]:
     """Return the header of a 401 (RFC 6750, section 3)."""
-    details = ', error="invalid_token"' if error.given else ""
+    details = ', error="invalid_token"' if error.token_sent else ""
     return {"WWW-Authenticate": f'Bearer realm="tertulia"{details}'}
