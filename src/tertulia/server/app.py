@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 LONGEST_REQUEST_ID = 128
 
 
-def _is_request_id(given: str) -> bool:
-    return len(given) <= LONGEST_REQUEST_ID and given.isascii() and given.isprintable()
+def _is_request_id(text: str) -> bool:
+    return len(text) <= LONGEST_REQUEST_ID and text.isascii() and text.isprintable()
 
 
 class Tertulia:
@@ -290,7 +290,7 @@ def _as_id(id: UUID | str | None) -> ID | None:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Make the application that `tertulia serve` serves; SIGTERM drains it."""
+    """Return the application of `tertulia serve`; SIGTERM drains it."""
     tertulia = Tertulia(settings)
 
     @asynccontextmanager
@@ -305,6 +305,6 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _switched_off(settings: Settings) -> set[str]:
     """Return the names of the links that this server does not have."""
-    rest = set[str]() if settings.rest else {"chat", "chat_stream"}
-    others = {"export": settings.export, "import": settings.import_files}
-    return rest | {name for name, is_on in others.items() if not is_on}
+    chat_links = set[str]() if settings.rest else {"chat", "chat_stream"}
+    switches = {"export": settings.export, "import": settings.import_files}
+    return chat_links | {name for name, is_on in switches.items() if not is_on}

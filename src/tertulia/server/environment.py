@@ -44,7 +44,7 @@ class Entry:
         return "the environment" if self.line is None else f"{ENV_FILE}, line {self.line}"
 
 
-def check_names(known: Iterable[str]) -> list[str]:
+def check_names(setting_names: Iterable[str]) -> list[str]:
     """Check all names that are set in the environment and in `.env` against the names of the settings.
 
     Returns:
@@ -54,14 +54,14 @@ def check_names(known: Iterable[str]) -> list[str]:
         WrongSetting: For an unknown name with the prefix (or nearly the prefix) of the settings, a name that is set
             twice with different values, and an `.env` that cannot be read.
     """
-    names = {name.casefold(): name for name in known}
+    names = {name.casefold(): name for name in setting_names}
     warnings: list[str] = []
     for entries in (_environment(), read_env_file()):
-        seen: dict[str, Entry] = {}
+        entries_by_key: dict[str, Entry] = {}
         for entry in entries:
             key = entry.name.casefold()
             if key in names:
-                _refuse_contradiction(names[key], seen.setdefault(key, entry), entry)
+                _refuse_contradiction(names[key], entries_by_key.setdefault(key, entry), entry)
             elif _has_prefix(entry.name):
                 raise WrongSetting(_no_such_setting(entry, names))
             elif entry.line is not None and _nearest(entry.name, names, SIMILAR_NAME):
@@ -121,9 +121,9 @@ def _environment() -> list[Entry]:
 def _has_prefix(name: str) -> bool:
     # PowerShell writes `$env:NAME=...`, which python-dotenv takes for a name.
     letters = name.upper().removeprefix("$ENV:")
-    word = next(iter("".join(letter if letter.isalnum() else " " for letter in letters).split()), "")
+    first_word = next(iter("".join(letter if letter.isalnum() else " " for letter in letters).split()), "")
     prefix = PREFIX.rstrip("_")
-    return word.startswith(prefix) or difflib.SequenceMatcher(None, word, prefix).ratio() >= SIMILAR_PREFIX
+    return first_word.startswith(prefix) or difflib.SequenceMatcher(None, first_word, prefix).ratio() >= SIMILAR_PREFIX
 
 
 def _refuse_contradiction(name: str, first: Entry, second: Entry) -> None:
@@ -139,5 +139,5 @@ def _no_such_setting(entry: Entry, names: Mapping[str, str]) -> str:
 
 
 def _nearest(name: str, names: Mapping[str, str], similarity: float) -> str | None:
-    found = difflib.get_close_matches(name.casefold(), names, 1, similarity)
-    return names[found[0]] if found else None
+    matches = difflib.get_close_matches(name.casefold(), names, 1, similarity)
+    return names[matches[0]] if matches else None

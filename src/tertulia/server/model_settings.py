@@ -1,4 +1,4 @@
-"""Check the settings that name models: at the start, later where Claude could not be asked, and by `doctor`."""
+"""Validation of the settings that name models: at the start, later if Claude was unreachable, and by `doctor`."""
 
 import asyncio
 import difflib
@@ -12,14 +12,14 @@ from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings, variable_name
 
 CHECK_AGAIN = 300.0
-"""Seconds after which Claude, who could not be asked at the start, is asked again."""
+"""Seconds between checks if Claude was unreachable at the start."""
 
 logger = logging.getLogger("tertulia.claude")
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is wrong with the settings, in a line each: what stops a start, and what only costs something."""
+    """Problems of the settings, one line each: errors prevent the start, warnings only cost a feature."""
 
     errors: list[str]
     warnings: list[str]
@@ -28,56 +28,56 @@ class Findings:
 
 
 async def find_wrong_models(settings: Settings, claude: Claude | None = None) -> Findings:
-    """Check each setting that names a model, with the simulated Claude's list where no key is set."""
+    """Check each setting that names a model, against the simulated Claude's list if no key is set."""
     names = _names(settings)
-    wanted = {model for _, model in names}
+    models = {model for _, model in names}
     if settings.anthropic_api_key is None:
         from tertulia.simulator.request_rules import MODELS
 
-        found = ModelCheck(frozenset(wanted - MODELS.keys()), frozenset(MODELS))
+        check = ModelCheck(frozenset(models - MODELS.keys()), frozenset(MODELS))
     elif claude is not None:
-        found = await check_models(claude, wanted)
+        check = await check_models(claude, models)
     else:
         key = settings.anthropic_api_key.get_secret_value()
         claude = Claude(api_key=key, base_url=settings.anthropic_base_url)
         try:
-            found = await check_models(claude, wanted)
+            check = await check_models(claude, models)
         finally:
             await claude.close()
     errors: list[str] = []
     warnings: list[str] = []
     for field, model in names:
-        if model in found.missing:
+        if model in check.missing:
             # A gateway that does not have the small model is still usable: conversations get no titles.
             optional = field == "title_model" and field not in settings.model_fields_set
-            (warnings if optional else errors).append(_line(field, model, found.listed, settings))
-    return Findings(errors, warnings, found.unchecked, len(found.listed))
+            (warnings if optional else errors).append(_line(field, model, check.listed, settings))
+    return Findings(errors, warnings, check.unchecked, len(check.listed))
 
 
 async def check_model_settings(settings: Settings) -> None:
-    """Raise WrongSetting for the first model that does not exist; log what else is found."""
-    found = await find_wrong_models(settings)
-    if found.errors:
-        raise WrongSetting(found.errors[0])
-    _log(found)
+    """Raise WrongSetting for the first model that does not exist; log the other findings."""
+    findings = await find_wrong_models(settings)
+    if findings.errors:
+        raise WrongSetting(findings.errors[0])
+    _log(findings)
 
 
 async def watch_model_settings(settings: Settings, claude: Claude) -> None:
-    """Check again, until Claude could be asked: the server goes on, and the log names the setting."""
+    """Repeat the check until Claude is reachable. The server keeps running, and errors are logged."""
     while settings.anthropic_api_key is not None:
         await asyncio.sleep(CHECK_AGAIN)
-        found = await find_wrong_models(settings, claude)
-        for line in found.errors:
+        findings = await find_wrong_models(settings, claude)
+        for line in findings.errors:
             logger.error(line)
-        if found.unchecked is None:
+        if findings.unchecked is None:
             return
 
 
-def _log(found: Findings) -> None:
-    for line in found.warnings:
+def _log(findings: Findings) -> None:
+    for line in findings.warnings:
         logger.warning(line)
-    if found.unchecked is not None:
-        logger.warning("Whether the models of the settings exist could not be checked: %s", found.unchecked)
+    if findings.unchecked is not None:
+        logger.warning("Whether the models of the settings exist could not be checked: %s", findings.unchecked)
 
 
 def _names(settings: Settings) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Opening what lies outside of the process: the log of events, and Claude."""
+"""Opens the event log, the connection to Claude, and the limits."""
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -24,9 +24,9 @@ SIMULATED_KEY = "simulated"
 async def open_log(
     settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: "LagWatch" = lambda _: None
 ) -> tuple[EventLog, Signals, bool]:
-    """Make the log and the signals; say whether no other process shares them, as the file's lock tells.
+    """Open the log and the signals; return also whether this process holds the lock of the log's files.
 
-    Without `alone` the lock is left to whoever serves. `lag`: who hears how late events are seen by everybody.
+    Without `alone` the lock is left to a server. `lag`: called with the delay until all processes see an event.
     """
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog
@@ -44,7 +44,7 @@ async def open_log(
 
 
 async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
-    """Connect to Claude, or to a simulated one that is started for it."""
+    """Connect to Claude, or start a simulated one and connect to that."""
     deadlines = Deadlines(silence=settings.claude_silence_seconds)
     if settings.anthropic_api_key is not None and not settings.simulated:
         key = settings.anthropic_api_key.get_secret_value()
@@ -57,7 +57,7 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
 
 
 def open_limits(settings: Settings, watch: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
-    """Make the limits of each user: as they are set, and sensible ones if there are `many` users."""
+    """Return the limits of each user: the settings, with defaults if there are `many` users."""
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
     connection_slots: ConnectionSlots = LocalConnectionSlots()
@@ -66,8 +66,8 @@ def open_limits(settings: Settings, watch: GenerationObserver, stack: AsyncExitS
         stack.push_async_callback(shared.close)
 
     def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
-        chosen = notation or (otherwise if many else None)
-        return None if chosen is None else Rate(name, chosen)
+        effective = notation or (otherwise if many else None)
+        return None if effective is None else Rate(name, effective)
 
     return Limits(
         rates,

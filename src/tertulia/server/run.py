@@ -100,7 +100,7 @@ def run_simulator(app: Any, listening: socket.socket) -> None:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Give the address to open in a browser."""
+    """Return the address to open in a browser."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -109,7 +109,7 @@ def _run(app: Any, listening: socket.socket, announcement: str) -> None:
     AnnouncingServer(_config(app, workers=1), announcement).run(sockets=[listening])
 
 
-def _config(app: Any, **more: Any) -> uvicorn.Config:
+def _config(app: Any, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
@@ -122,7 +122,7 @@ def _config(app: Any, **more: Any) -> uvicorn.Config:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        **more,
+        **options,
     )
 
 

@@ -88,24 +88,24 @@ class Running:
         return (await self.admit(request)).context
 
     async def check(self) -> dict[str, bool]:
-        """Return of each part whether it serves."""
-        found = {"database": await _answers(self.services.database.check())}
+        """Return for each part whether it serves."""
+        statuses = {"database": await _answers(self.services.database.check())}
         log = self.services.log
         if not isinstance(log, MemoryLog):
             from tertulia.streams.redis.log import RedisLog
 
             if isinstance(log, RedisLog):
-                found["redis"] = await _answers(log.check())
+                statuses["redis"] = await _answers(log.check())
         storage = await _answers(self._check_storage())
-        self.metrics.ready(found | {"storage": storage})
+        self.metrics.ready(statuses | {"storage": storage})
         if not storage:
-            found["storage"] = False
+            statuses["storage"] = False
         if self.leaving or self.services.generation_manager.draining:
-            found["draining"] = False
-        return found
+            statuses["draining"] = False
+        return statuses
 
     async def probe(self) -> None:
-        """Bring the metrics of parts and of the server's budget up to date, whether or not anybody asks `/readyz`."""
+        """Update the metrics of parts and of the server's budget, also if no probe requests `/readyz`."""
         await self.check()
         server = self.services.budget.server
         if server.is_limited:
@@ -113,11 +113,11 @@ class Running:
                 self.metrics.spent(await server.periods(session))
 
     async def drain(self, delay: float, grace: float) -> None:
-        """Serve on while proxies find out, then begin nothing new, let answers end, and end the streams.
+        """Keep serving while proxies notice, then refuse new work, let answers finish, and end the streams.
 
         Args:
-            delay: Seconds in which the server says that it is not ready, and serves on.
-            grace: Seconds in which answers may end; what is left then is interrupted.
+            delay: Seconds for which the server reports that it is not ready, and keeps serving.
+            grace: Seconds for answers to finish; the remaining ones are interrupted.
         """
         self.leaving = True
         await asyncio.sleep(delay)

@@ -8,7 +8,7 @@ PROXIES_TAKE = "takes IP addresses and networks such as 10.0.0.0/8, separated by
 
 
 def check_origin_form(origin: str) -> None:
-    """Raise ValueError for what no browser sends in `Origin` (RFC 6454), so that it would never match."""
+    """Raise ValueError for an origin that no browser sends (RFC 6454), which would never match."""
     if origin in ("*", "null"):
         return
     try:
@@ -17,15 +17,15 @@ def check_origin_form(origin: str) -> None:
     except ValueError:
         raise ValueError(ORIGIN_TAKES) from None
     host = parts.hostname or ""
-    written = f"[{host}]" if ":" in host else host
-    if not parts.scheme or not host or origin != f"{parts.scheme}://{written}" + (f":{port}" if port else ""):
+    url_host = f"[{host}]" if ":" in host else host
+    if not parts.scheme or not host or origin != f"{parts.scheme}://{url_host}" + (f":{port}" if port else ""):
         raise ValueError(f"{ORIGIN_TAKES}, in small letters")
     if (parts.scheme, port) in (("http", 80), ("https", 443)):
         raise ValueError(f"{ORIGIN_TAKES}; browsers leave the port {port} out")
 
 
 def check_proxies(addresses: str) -> None:
-    """Raise ValueError for what uvicorn would take for a name that no client has."""
+    """Raise ValueError for an invalid address, which uvicorn would treat as a name that never matches."""
     for address in addresses.split(","):
         text = address.strip()
         try:

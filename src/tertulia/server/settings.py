@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
     @classmethod
@@ -214,11 +214,11 @@ class Settings(BaseSettings):
         from tertulia.billing.prices import Prices
 
         try:
-            read = TypeAdapter(dict[str, dict[str, Any]]).validate_json(Path(value).read_bytes())
+            prices = TypeAdapter(dict[str, dict[str, Any]]).validate_json(Path(value).read_bytes())
         except (OSError, ValueError):
             raise ValueError(PRICES_TAKE) from None
-        Prices(read)
-        return read
+        Prices(prices)
+        return prices
 
     @field_validator("persisted_queries", mode="before")
     @classmethod
@@ -228,8 +228,12 @@ class Settings(BaseSettings):
         if not value.strip():
             return None
         try:
-            read = TypeAdapter(dict[str, Any]).validate_json(Path(value).read_bytes())
-            documents = {one["id"]: one["body"] for one in read["operations"]} if "operations" in read else read
+            content = TypeAdapter(dict[str, Any]).validate_json(Path(value).read_bytes())
+            documents = (
+                {operation["id"]: operation["body"] for operation in content["operations"]}
+                if "operations" in content
+                else content
+            )
             return TypeAdapter(dict[str, str]).validate_python(documents)
         except (OSError, ValueError, TypeError, KeyError):
             raise ValueError(DOCUMENTS_TAKE) from None
@@ -257,7 +261,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings; raise WrongSetting for the first that cannot be taken."""
+    """Read the settings; raise WrongSetting for the first invalid one."""
     check_names(known_names())
     pass_on()
     _check_proxies()
@@ -285,7 +289,7 @@ def _check_proxies() -> None:
 
 
 def check_tools(settings: Settings) -> None:
-    """Raise WrongSetting for tools that cannot be had."""
+    """Raise WrongSetting for tools that cannot be loaded."""
     if settings.tools or settings.mcp_config:
         from tertulia.server.tooling import open_tool_registry
 
@@ -293,24 +297,24 @@ def check_tools(settings: Settings) -> None:
 
 
 def secret_of(settings: Settings) -> str:
-    """Give what signs tokens: as it is set, or made at first sight and kept beside the database's file."""
+    """Return the key that signs tokens: the setting, or one that is generated and stored next to the database."""
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value()
     file = database_file(settings.database_url)
     if file is None:
         raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
-    kept = file.with_name(file.name + "-secret")
+    secret_file = file.with_name(file.name + "-secret")
     try:
-        # Only its owner may read it, from the first moment on; whoever comes second takes what is there.
-        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as made:
-            made.write(secrets.token_urlsafe(48))
+        # Created with owner-only permissions. Another process that starts at the same time reads this file.
+        with os.fdopen(os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
+            output.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass
-    return kept.read_text(encoding="ascii")
+    return secret_file.read_text(encoding="ascii")
 
 
 OF_CLIENTS = f"{PREFIX}TOKEN"
-"""What `tertulia chat` sends; it is no setting of a server's."""
+"""The token that `tertulia chat` sends; it is not a setting of the server."""
 
 
 def known_names() -> set[str]:
@@ -319,16 +323,16 @@ def known_names() -> set[str]:
 
 
 def variable_name(field: str) -> str:
-    """Give a field's name in the environment."""
+    """Return the name of a field in the environment."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{field.upper()}"
 
 
 def _explain(error: ValidationError) -> str:
     problem = error.errors()[0]
-    place = str(problem["loc"][0])
-    field = place if place in Settings.model_fields else place.lower().removeprefix(PREFIX.lower())
-    name = variable_name(field) if field in Settings.model_fields else place
+    location = str(problem["loc"][0])
+    field = location if location in Settings.model_fields else location.lower().removeprefix(PREFIX.lower())
+    name = variable_name(field) if field in Settings.model_fields else location
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, MissingExtraError):
         return f"{name}: {cause}"
@@ -338,6 +342,6 @@ def _explain(error: ValidationError) -> str:
 
 
 def database_file(url: str) -> Path | None:
-    """Give the SQLite file behind a URL."""
+    """Return the SQLite file of a URL; None for other databases."""
     address = read_address(url).url
     return Path(address.database or "") if address.drivername.startswith("sqlite") else None

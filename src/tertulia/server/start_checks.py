@@ -1,4 +1,4 @@
-"""Check at the start what only the world outside of the process can tell of the settings."""
+"""Checks of the settings at the start that need the file system or the network."""
 
 import logging
 
@@ -12,7 +12,7 @@ logger = logging.getLogger("tertulia")
 
 
 async def check_start(settings: Settings) -> None:
-    """Raise WrongSetting for what cannot work. What cannot be reached now may be reached later, and is only logged."""
+    """Raise WrongSetting for settings that cannot work; only log services that are unreachable for now."""
     await _check_attachments(settings.attachments_place)
     await check_model_settings(settings)
     if settings.auth == "oidc":
@@ -24,12 +24,12 @@ async def check_start(settings: Settings) -> None:
             logger.warning("TERTULIA_OIDC_ISSUER: %s: %s", settings.oidc_issuer, unavailable)
 
 
-async def _check_attachments(place: str) -> None:
-    """Write a file where attachments are kept, as `doctor` does; an object store may be away for now."""
-    if "://" in place:
+async def _check_attachments(location: str) -> None:
+    """Write a test file to the attachments folder, as `doctor` does; an object store may be unreachable for now."""
+    if "://" in location:
         return
     try:
-        await Blobs(place).check()
+        await Blobs(location).check()
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {place} is no folder that can be written: {reason}.") from None
+        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {location} is no folder that can be written: {reason}.") from None

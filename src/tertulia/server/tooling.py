@@ -1,4 +1,4 @@
-"""Opening the tools that an operator names: Python modules, MCP servers, Claude's own."""
+"""Opens the tools that an operator configures: Python modules, MCP servers and server tools."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
-    """Make the toolbox, and the MCP servers that it takes from, which are not started yet; raise WrongSetting."""
+    """Return the tool registry and its MCP servers, which are not started yet; raise WrongSetting."""
 
     def changed() -> None:
         tool_registry.warn_of_cost()
@@ -35,7 +35,7 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
 
 
 async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
-    """Make it, and connect the MCP servers, until the stack is closed."""
+    """Open the tool registry, and connect its MCP servers until the stack is closed."""
     tool_registry, servers = open_tool_registry(settings)
     stack.push_async_callback(servers.close)
     await servers.start()
@@ -44,7 +44,7 @@ async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRe
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Give what tools may take."""
+    """Return the limits of tool calls."""
     return Bounds(
         seconds=settings.tool_seconds,
         waiting_seconds=settings.tool_results_seconds,
@@ -56,7 +56,7 @@ def bounds_of(settings: Settings) -> Bounds:
 
 def _functions(sources: Sequence[str]) -> list[FunctionTool]:
     if sources and str(Path.cwd()) not in sys.path:
-        # As `python -m` has it: an operator's modules stand beside their `.env`.
+        # As with `python -m`: an operator's modules are next to their `.env`.
         sys.path.insert(0, str(Path.cwd()))
     try:
         return [tool for source in sources for tool in load(source)]

@@ -1,7 +1,7 @@
-"""The garbage collector: small passes often, and the whole one when nobody is being answered.
+"""Garbage collection: small passes often, and full ones while the server is idle.
 
-A pass holds the event loop for as long as it has objects to look at. What stays for ever is frozen at the start; what
-is young is looked at in thousands; all the rest waits for a quiet moment.
+A pass blocks the event loop for as long as it traverses objects. Permanent objects are frozen at the start, young ones
+are traversed a few thousand at a time, and all others wait until the server is idle.
 """
 
 import asyncio
@@ -9,34 +9,34 @@ import gc
 from collections.abc import Callable
 
 YOUNG = (5_000, 3, 1_000_000)
-"""New objects until a first pass, first passes until a second; a whole one never comes by itself.
+"""New objects until a first pass, first passes until a second; a full one never starts by itself.
 
-Fewer would be reached by what is alive within one turn, when Claude writes as fast as we read; more would be a pause.
+One turn of the loop can have nearly as many live objects, when Claude writes as fast as we read; more would be a pause.
 """
 LOOK_SECONDS = 10.0
 ENOUGH, TOO_MANY = 20, 200
-"""Second passes, of some ten thousand objects each, behind which a whole one may be, and behind which it must be.
+"""Second passes, of some ten thousand objects each, after which a full one may start, and after which it must.
 
 On a server that is never idle they take about a quarter of an hour, in which memory grows by some 100 MB.
 """
 
 
 def calm() -> None:
-    """Leave alone what is there already, modules and schema; from then on as above."""
+    """Freeze all existing objects, such as modules and the schema, and set the thresholds above."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*YOUNG)
 
 
 async def collect_when_idle(idle: Callable[[], bool]) -> None:
-    """Collect everything in quiet moments, for ever."""
-    done = _second_passes()
+    """Run full collections while the server is idle, forever."""
+    passes_at_collection = _second_passes()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        waiting = _second_passes() - done
-        if waiting >= TOO_MANY or (waiting >= ENOUGH and idle()):
+        passes_since = _second_passes() - passes_at_collection
+        if passes_since >= TOO_MANY or (passes_since >= ENOUGH and idle()):
             gc.collect()
-            done = _second_passes()
+            passes_at_collection = _second_passes()
 
 
 def _second_passes() -> int:

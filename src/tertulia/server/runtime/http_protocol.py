@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, which waits for ever for the rest of a request, with deadlines for clients that do not go on."""
+"""uvicorn's HTTP protocol, with deadlines for clients that stall; uvicorn waits forever for a request."""
 
 from asyncio import TimerHandle, Transport
 from enum import Enum, auto
@@ -14,7 +14,7 @@ HTTP_1_0 = "1.0"
 
 
 class Reading(Enum):
-    """What the server waits for."""
+    """The part of a request that the server waits for."""
 
     HEADERS = auto()
     BODY = auto()
@@ -24,7 +24,7 @@ class Reading(Enum):
 class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     """One connection. A request that stays incomplete is answered with 408, and a client that reads nothing is cut off.
 
-    Uploads may be slow, as long as they go on: the rule for bodies is that of other servers (Kestrel, IIS).
+    Uploads may be slow if they progress: the rule for bodies is that of other servers (Kestrel, IIS).
     """
 
     HEADER_SECONDS = 20.0
@@ -40,24 +40,24 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
 
     _reading = Reading.HEADERS
     _request_begun = False
-    _since = _heard = _checked = _drained = 0.0
+    _since = _last_data_at = _checked = _drained = 0.0
     _received = _unsent = 0
     _check_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Expect a request from now on."""
         super().connection_made(transport)
-        self._since = self._heard = self._checked = self._drained = self.loop.time()
+        self._since = self._last_data_at = self._checked = self._drained = self.loop.time()
         self._check_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the checks."""
+        """Cancel the checks."""
         if self._check_timer is not None:
             self._check_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read; whatever comes after a response must become a request."""
+        """Parse the data; data after a complete response starts the next request."""
         if self._reading is Reading.NOTHING and self.cycle.response_complete:
             self._expect(Reading.HEADERS)
             self._request_begun = False
@@ -89,10 +89,10 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
             self.cycle.expected_content_length = UntilClose()
 
     def on_body(self, body: bytes) -> None:
-        """Note that the body goes on."""
+        """Note that the body progresses."""
         super().on_body(body)
         self._received += len(body)
-        self._heard = self.loop.time()
+        self._last_data_at = self.loop.time()
 
     def on_message_complete(self) -> None:
         """Expect nothing until the next request begins; uvicorn itself closes connections that are idle."""
@@ -102,7 +102,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     def _expect(self, reading: Reading) -> None:
         self._reading = reading
         self._received = 0
-        self._since = self._heard = self.loop.time()
+        self._since = self._last_data_at = self.loop.time()
 
     def _check_later(self) -> None:
         self._check_timer = self.loop.call_later(self.CHECK_SECONDS, self._check)
@@ -110,38 +110,38 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     def _check(self) -> None:
         if self.transport.get_protocol() is not self:
             return  # It is a WebSocket now.
-        moment = self.loop.time()
-        if self._is_unread(moment):
+        now = self.loop.time()
+        if self._is_unread(now):
             self.transport.abort()
             return
-        if self._is_late(moment) and not self.transport.is_closing():
+        if self._is_late(now) and not self.transport.is_closing():
             self._refuse(*TIMED_OUT)
-        self._checked = moment
+        self._checked = now
         self._check_later()
 
-    def _is_late(self, moment: float) -> bool:
+    def _is_late(self, now: float) -> bool:
         if self._reading is Reading.HEADERS:
-            # A connection that was upgraded, or whose reading waits for a former response, is not the client's fault.
-            return not self.flow.read_paused and moment - self._since > self.HEADER_SECONDS
+            # An upgraded connection, or one whose reading waits for an earlier response, is not the client's fault.
+            return not self.flow.read_paused and now - self._since > self.HEADER_SECONDS
         if self._reading is Reading.NOTHING:
             return False
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:
-            self._heard = moment
-            self._since += moment - self._checked
+            self._last_data_at = now
+            self._since += now - self._checked
             return False
-        slowest = self.BODY_GRACE_SECONDS + self._received / self.BODY_BYTES_PER_SECOND
-        return moment - self._heard > self.BODY_SILENCE_SECONDS or moment - self._since > slowest
+        max_seconds = self.BODY_GRACE_SECONDS + self._received / self.BODY_BYTES_PER_SECOND
+        return now - self._last_data_at > self.BODY_SILENCE_SECONDS or now - self._since > max_seconds
 
-    def _is_unread(self, moment: float) -> bool:
+    def _is_unread(self, now: float) -> bool:
         transport: Transport = self.transport
         unsent = transport.get_write_buffer_size()
         if unsent == 0 or unsent < self._unsent:
-            self._drained = moment
+            self._drained = now
         self._unsent = unsent
-        return moment - self._drained > self.UNREAD_SECONDS
+        return now - self._drained > self.UNREAD_SECONDS
 
     def _refuse(self, status: bytes, message: bytes) -> None:
-        """Close the connection, with an answer where the client would take it for that of its request."""
+        """Close the connection, with a response if the client would attribute it to its request."""
         cycle: Any = self.cycle  # None before the first request
         answering = cycle is not None and cycle.response_started and not cycle.response_complete
         if self._request_begun and not answering:

@@ -1,4 +1,4 @@
-"""Leaving without losing anything: what SIGTERM begins before the server hears of it."""
+"""Graceful shutdown: SIGTERM drains the application before it reaches the server."""
 
 import asyncio
 import signal
@@ -10,21 +10,21 @@ from types import FrameType
 
 @contextmanager
 def drained_on_sigterm(drain: Callable[[], Awaitable[None]]) -> Generator[None]:
-    """Let SIGTERM drain first, with all sockets open, and reach the server afterwards; a second one reaches it at once.
+    """Drain on SIGTERM, with all sockets open, and pass the signal on afterwards; a second one is passed on at once.
 
-    Ctrl+C is left as it is: whoever sits at the terminal waits for nobody.
+    Ctrl+C is unchanged: at a terminal, the server stops at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    server = signal.getsignal(signal.SIGTERM)
-    begun: list[asyncio.Task[None]] = []
+    server_handler = signal.getsignal(signal.SIGTERM)
+    drain_tasks: list[asyncio.Task[None]] = []
 
     def hand_over(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, server)
-        if callable(server):
-            server(number, frame)
+        signal.signal(signal.SIGTERM, server_handler)
+        if callable(server_handler):
+            server_handler(number, frame)
         else:
             signal.raise_signal(number)
 
@@ -35,13 +35,13 @@ def drained_on_sigterm(drain: Callable[[], Awaitable[None]]) -> Generator[None]:
             hand_over(number, None)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if begun:
+        if drain_tasks:
             hand_over(number, frame)
         else:
-            loop.call_soon_threadsafe(lambda: begun.append(loop.create_task(leave(number))))
+            loop.call_soon_threadsafe(lambda: drain_tasks.append(loop.create_task(leave(number))))
 
     signal.signal(signal.SIGTERM, on_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, server)
+        signal.signal(signal.SIGTERM, server_handler)

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket, with one shorter way out: a text message that is framed and written at once."""
+"""uvicorn's WebSocket protocol, with a shortcut that frames and writes a text message at once."""
 
 import struct
 from asyncio import BaseTransport, TimerHandle
@@ -9,29 +9,29 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 STATE = "socket_protocol"
 SHORT, LONG = 126, 1 << 16
-"""Lengths from which a frame's header says more (RFC 6455, section 5.2)."""
+"""Lengths from which a frame needs a longer header (RFC 6455, section 5.2)."""
 
 
 BYTES_AT_ONCE = 8192
 """Bytes parsed before other connections get a turn: uvloop reads 256,000, which hold 40,000 of the smallest frames."""
 CLOSE_SECONDS = 3.0
-"""How long a client may take to answer a close; as long again, what it does not read may stay unsent."""
+"""Seconds for a client to answer a close frame; after twice as long, a socket with unsent data is cut."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One socket. The application finds it in its scope's state, and may write past ASGI's four layers."""
+    """One socket. The application finds it in the scope's state, and can write without ASGI's four layers."""
 
     _abort_timer: TimerHandle | None = None
     _unparsed = b""
     _deferred = False
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Wait less long than uvicorn for a client that does not close its side."""
+        """Set a shorter close timeout than uvicorn's."""
         super().connection_made(transport)
         self.close_timeout = CLOSE_SECONDS
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the timer."""
+        """Cancel the timer."""
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
@@ -43,8 +43,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._parse()
 
     def _parse(self) -> None:
-        part, self._unparsed = self._unparsed[:BYTES_AT_ONCE], self._unparsed[BYTES_AT_ONCE:]
-        super().data_received(part)
+        chunk, self._unparsed = self._unparsed[:BYTES_AT_ONCE], self._unparsed[BYTES_AT_ONCE:]
+        super().data_received(chunk)
         if self._unparsed:
             self._deferred = True
             self._pause_reading()
@@ -72,7 +72,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:
-        """Send; a closed socket whose client reads nothing is cut, where uvicorn would wait for it for ever."""
+        """Send a message. A closed socket whose client reads nothing is cut; uvicorn would wait forever."""
         if message["type"] == "websocket.close" and self._abort_timer is None:
             self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
             # uvicorn would wait until the client reads; the transport keeps these few bytes as well.
@@ -81,13 +81,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._pause_reading()
 
     async def run_asgi(self) -> None:
-        """Serve the socket, and let the application find this object."""
+        """Serve the socket, with this object in the scope's state."""
         scope: dict[str, Any] = {**self.scope}
         scope["state"][STATE] = self
         await super().run_asgi()
 
     def write_text(self, message: bytes) -> bool:
-        """Write a message of UTF-8 at once; False where it would have to wait, or where the socket is closing."""
+        """Write a UTF-8 message at once; return False if it would have to wait, or if the socket is closing."""
         if not self.writable.is_set() or self.close_sent or not self.handshake_complete or self.transport.is_closing():
             return False
         self.transport.write(frame(message))
@@ -95,7 +95,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
 
 def frame(message: bytes) -> bytes:
-    """Frame a whole text message that is neither masked nor compressed."""
+    """Return a text message as one frame, neither masked nor compressed."""
     length = len(message)
     if length < SHORT:
         return b"\x81%c%b" % (length, message)
@@ -105,6 +105,6 @@ def frame(message: bytes) -> bytes:
 
 
 def protocol_of(socket: WebSocket) -> SocketProtocol | None:
-    """Give what carries a socket; None under another server."""
-    found: object = getattr(socket.state, STATE, None)
-    return found if isinstance(found, SocketProtocol) else None
+    """Return the protocol of a socket; None under another server."""
+    protocol: object = getattr(socket.state, STATE, None)
+    return protocol if isinstance(protocol, SocketProtocol) else None

@@ -74,7 +74,7 @@ def route_of(scope: Scope, path: str) -> str:
 
 
 class CountRequests:
-    """The middleware. It is the outermost one, so that what others refuse is counted too."""
+    """The middleware. It is the outermost one, so that it counts refusals of the others."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         """Accept the application, and where to count."""
@@ -87,23 +87,23 @@ class CountRequests:
             await self._app(scope, receive, send)
             return
         path = route_path(scope)
-        begun, counted = time.perf_counter(), False
+        start, is_counted = time.perf_counter(), False
 
         async def count(message: Message) -> None:
-            nonlocal counted
-            if not counted:
-                counted = True
-                self._metrics.count(scope, path, message["status"], time.perf_counter() - begun)
+            nonlocal is_counted
+            if not is_counted:
+                is_counted = True
+                self._metrics.count(scope, path, message["status"], time.perf_counter() - start)
             await send(message)
 
         try:
             await self._app(scope, receive, count)
         except Exception:
-            if not counted:
+            if not is_counted:
                 # The handler outside of all middleware answers with 500.
-                self._metrics.count(scope, path, 500, time.perf_counter() - begun)
+                self._metrics.count(scope, path, 500, time.perf_counter() - start)
             raise
         except BaseException:
-            if not counted:
-                self._metrics.count(scope, path, GONE, time.perf_counter() - begun)
+            if not is_counted:
+                self._metrics.count(scope, path, GONE, time.perf_counter() - start)
             raise

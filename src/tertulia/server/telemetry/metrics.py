@@ -1,6 +1,6 @@
-"""`/metrics`: what this process does, in Prometheus's text; and the log as lines of JSON.
+"""`/metrics`: the metrics of this process in Prometheus's text format; and the log as lines of JSON.
 
-Figures of this process alone: with several workers on one port each answers for itself, so give each replica a port.
+The metrics are per process: several workers on one port would report in turn, so each replica needs its own port.
 Source: Prometheus's "Metric and label naming".
 """
 
@@ -32,32 +32,31 @@ from tertulia.schema.query_fast_path import fallbacks
 from tertulia.server.telemetry.http_metrics import HttpMetrics
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
-WHOLE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+DURATION = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
 LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics(GenerationObserver):
-    """Counts what it is told; the registry is this application's own."""
+    """Counts events; the registry belongs to this application."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         labels = ("status", "model")
         self._ends = Counter("tertulia_generations", "Answers that ended here.", labels, registry=registry)
         self._failures = Counter("tertulia_failures", "Answers that failed, by code.", ("code",), registry=registry)
-        self._first = Histogram(
+        self._time_to_first_token = Histogram(
             "tertulia_time_to_first_token_seconds",
             "From when an answer is begun to its first token.",
             ("model",),
             buckets=FIRST_TOKEN,
             registry=registry,
         )
-        self._whole = Histogram(
-            "tertulia_generation_seconds", "Whole answers.", ("model",), buckets=WHOLE, registry=registry
+        self._duration = Histogram(
+            "tertulia_generation_seconds", "Whole answers.", ("model",), buckets=DURATION, registry=registry
         )
         self._pace = Histogram(
             "tertulia_tokens_per_second",
@@ -67,7 +66,7 @@ class Metrics(GenerationObserver):
             registry=registry,
         )
         self._tokens = Counter("tertulia_output_tokens", "Tokens that Claude wrote.", ("model",), registry=registry)
-        self._taken = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
+        self._taken_over = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
         self._last_taken = Gauge(
             "tertulia_last_taken_over_timestamp_seconds",
             "When this process last took over an answer of a lost one; 0 for never.",
@@ -105,18 +104,18 @@ class Metrics(GenerationObserver):
         self._ends.labels(end.status, end.model).inc()
         if end.code is not None:
             self._failures.labels(end.code).inc()
-        self._whole.labels(end.model).observe(end.seconds)
+        self._duration.labels(end.model).observe(end.seconds)
         self._tokens.labels(end.model).inc(end.output_tokens)
         if end.first_token_seconds is not None:
-            self._first.labels(end.model).observe(end.first_token_seconds)
-            behind = end.seconds - end.first_token_seconds
-            if behind > 0 and end.output_tokens > 1:
-                self._pace.labels(end.model).observe(end.output_tokens / behind)
+            self._time_to_first_token.labels(end.model).observe(end.first_token_seconds)
+            seconds_after_first = end.seconds - end.first_token_seconds
+            if seconds_after_first > 0 and end.output_tokens > 1:
+                self._pace.labels(end.model).observe(end.output_tokens / seconds_after_first)
 
     def taken_over(self) -> None:
         """Count a lost process's answer."""
-        self._taken.inc()
-        # A counter that begins anew with its process does not show what it began with.
+        self._taken_over.inc()
+        # A counter restarts at 0 with its process; the timestamp shows a takeover right after the start.
         self._last_taken.set(time.time())
 
     def stopped(self, seconds: float) -> None:
@@ -128,7 +127,7 @@ class Metrics(GenerationObserver):
         self._followed.labels(how).inc()
 
     def lagged(self, seconds: float) -> None:
-        """Count a batch that Redis has taken."""
+        """Count a batch that Redis has accepted."""
         self._lag.observe(seconds)
 
     def refused(self, limit: str) -> None:
@@ -136,12 +135,12 @@ class Metrics(GenerationObserver):
         self._refused.labels(limit).inc()
 
     def ready(self, parts: Mapping[str, bool]) -> None:
-        """Show which parts serve."""
-        for part, serves in parts.items():
-            self._ready.labels(part).set(serves)
+        """Set which parts serve."""
+        for name, is_ready in parts.items():
+            self._ready.labels(name).set(is_ready)
 
     def spent(self, periods: Sequence[PeriodBudget]) -> None:
-        """Show the server's budget."""
+        """Set the server's budget."""
         for period in periods:
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
@@ -149,16 +148,15 @@ class Metrics(GenerationObserver):
 
 
 class StateCollector(Collector):
-    """What stands at the moment of a scrape; asking costs nothing in between."""
+    """Collects current values at a scrape, and costs nothing in between."""
 
     def __init__(self, services: Services) -> None:
-        """Take the parts that are looked at."""
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        """Give the gauges."""
+        """Yield the gauges."""
         services = self._services
-        in_use, most = services.database.connections
+        in_use, max_connections = services.database.connections
         connected = sum(server.connected for server in services.mcp.servers)
         for name, meaning, value in (
             ("generations_active", "Answers that are written here.", services.generation_manager.running),
@@ -171,7 +169,7 @@ class StateCollector(Collector):
             ),
             ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
             ("database_connections_in_use", "Connections to the database in use.", in_use),
-            ("database_connections_most", "Connections to the database, at most.", most),
+            ("database_connections_most", "Connections to the database, at most.", max_connections),
             ("mcp_servers_connected", "MCP servers that are connected.", connected),
         ):
             yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
@@ -193,7 +191,7 @@ class StateCollector(Collector):
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
-    """Make the route that Prometheus asks; it says nothing of any user."""
+    """Return the route that Prometheus scrapes; it contains nothing about users."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
@@ -204,23 +202,23 @@ def metrics_router(metrics: Metrics) -> APIRouter:
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON for each record, with the request, the answer and the trace that it is about, if any."""
+    """Formats each record as a line of JSON, with the ids of its request, generation and trace, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
-        said: dict[str, Any] = {
+        """Return the line."""
+        fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if (generation := written_here.get()) is not None:
-            said["generation_id"] = str(generation)
+            fields["generation_id"] = str(generation)
         if (request := correlation_id.get()) is not None:
-            said["request_id"] = request
+            fields["request_id"] = request
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
-            said["trace_id"] = trace.format_trace_id(span.trace_id)
+            fields["trace_id"] = trace.format_trace_id(span.trace_id)
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        return dumps(said)
+            fields["exception"] = self.formatException(record.exc_info)
+        return dumps(fields)

@@ -37,35 +37,35 @@ def of_requests() -> TelemetryConfig:
 
 
 def begin(process: str) -> Callable[[], Awaitable[None]]:
-    """Send this process's spans from now on; give what sends the last of them."""
+    """Export this process's spans from now on; return the function that flushes them at the end."""
     check_tracing()
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 
     class WithoutQueries(SpanProcessor):
-        """Hides what stands behind a path: a GraphQL request over GET says there what its user wrote."""
+        """Hides query strings: a GraphQL request over GET has the user's text in it."""
 
         def on_start(self, span: Span, parent_context: object = None) -> None:
             if span.attributes and QUERY in span.attributes:
                 span.set_attribute(QUERY, HIDDEN)
 
-    there = trace.get_tracer_provider()
-    if isinstance(there, TracerProvider):
-        # Somebody else has set the SDK up, and ends it.
-        there.add_span_processor(WithoutQueries())
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider):
+        # The embedding application has set up the SDK, and shuts it down.
+        current.add_span_processor(WithoutQueries())
         return _end_nothing
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     name = os.environ.get("OTEL_SERVICE_NAME") or "tertulia"
-    said = {"service.name": name, "service.version": version("tertulia"), "service.instance.id": process}
-    provider = TracerProvider(resource=Resource.create(said), shutdown_on_exit=False)
+    attributes = {"service.name": name, "service.version": version("tertulia"), "service.instance.id": process}
+    provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
     provider.add_span_processor(WithoutQueries())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 
     async def end() -> None:
-        # Its own limit is half a minute, and a collector that is away must not keep us.
+        # The SDK's own limit is 30 seconds, and an unreachable collector must not delay the shutdown.
         ending = threading.Thread(target=provider.shutdown, daemon=True)
         ending.start()
         await asyncio.to_thread(ending.join, LAST_SECONDS)
