@@ -1,4 +1,4 @@
-"""The `tertulia` command, and what its subcommands do.
+"""The `tertulia` command and its subcommands.
 
-It may use everything. Nothing may import it.
+It may import every package. No package may import it.
 """

@@ -1,8 +1,8 @@
-"""Run work on untrusted input in a process of its own, with bounds on time and memory.
+"""Run work on untrusted input in a separate process, with bounds on time and memory.
 
-Compiling a schema, validating by it and decoding a file hold Python's lock, may take forever, may take all memory, and
-may crash. A sandbox process does one job at a time; one that exceeds its bounds is killed, and the next job gets a new
-process. It inherits neither the environment nor open files, so it knows no key.
+Compiling a schema, validating with it and decoding a file hold Python's lock, and can run forever, use all memory or
+crash. A sandbox process does one job at a time; one that exceeds its bounds is killed, and the next job gets a new
+process. It inherits neither the environment nor open files, so it has no access to keys.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Sandbox:
     """A process that does one job at a time; it is started for the first one."""
 
     def __init__(self, name: str) -> None:
-        """Start nothing yet; `name` is for the thread that waits for the process."""
+        """Start nothing yet. `name`: part of the name of the thread that waits for the process."""
         self._name = name
         self._lock = threading.Lock()
         self._owner: int | None = None
@@ -71,7 +71,7 @@ class Sandbox:
         return self._submit(function, seconds, data, arguments).result()
 
     def close(self) -> None:
-        """End the process; the next job would start another."""
+        """Stop the process; a later job starts another."""
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
             _end(process)
@@ -147,7 +147,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             try:
                 pipe.close()
             except OSError:
-                # What was buffered for a process that is gone.
+                # Data was buffered for a process that has exited.
                 continue
 
 

@@ -14,16 +14,16 @@ MAX_MEMORY = 2 * 1024**3
 
 def main() -> None:
     """Do jobs until standard input ends."""
-    answers = _own_output()
+    responses = _reserve_output()
     _limit_memory()
     while header := sys.stdin.buffer.readline():
         job = json.loads(header)
         data = sys.stdin.buffer.read(job["size"])
-        answers.write(_answer(job, data) + b"\n")
-        answers.flush()
+        responses.write(_run_job(job, data) + b"\n")
+        responses.flush()
 
 
-def _answer(job: dict[str, Any], data: bytes) -> bytes:
+def _run_job(job: dict[str, Any], data: bytes) -> bytes:
     _limit_time(job["seconds"])
     try:
         result = _import_function(job["function"])(data, **job["arguments"])
@@ -41,13 +41,13 @@ def _import_function(path: str) -> Callable[..., Any]:
     return function
 
 
-def _own_output() -> BinaryIO:
-    """Keep standard output for answers: libraries that print must not be taken for one."""
-    answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-    return answers
+def _reserve_output() -> BinaryIO:
+    """Reserve standard output for responses: output that a library prints must not be mixed with them."""
+    responses = os.fdopen(os.dup(1), "wb")
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
+    os.close(devnull)
+    return responses
 
 
 def _limit_memory() -> None:

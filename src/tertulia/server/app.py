@@ -194,7 +194,7 @@ class Tertulia:
     async def _context_of(self, viewer: Viewer) -> Context:
         services = self.running.services
         if self._authenticate is None and isinstance(viewer, StoredViewer):
-            # It is `info.context.viewer`, whose row is known. The server's own users have no row of the host's.
+            # `info.context.viewer` has its row already. Users of the server's own modes have no row of the application.
             return Context(services, viewer)
         return Context(services, await stored(services.database, viewer))
 
@@ -211,7 +211,7 @@ class Tertulia:
 
     def _create_app(self) -> FastAPI:
         settings = self._settings
-        telemetry = tracing.of_requests()
+        telemetry = tracing.fastapi_config()
         app = FastAPI(title="Tertulia", version=version("tertulia"), docs_url=None, redoc_url=None, telemetry=telemetry)
         endpoint: Any = GraphQLEndpoint(
             DocumentPolicy(self._schema, introspection=settings.introspection, trusted=settings.persisted_queries),
@@ -226,13 +226,13 @@ class Tertulia:
         app.include_router(health_router(self._check))
         app.include_router(metrics_router(self._metrics))
         mount_assets(app)
-        for error, answer in ERROR_HANDLERS.items():
-            app.add_exception_handler(error, answer)
+        for error, handler in ERROR_HANDLERS.items():
+            app.add_exception_handler(error, handler)
         self._add_middleware(app)
         return app
 
     def _add_optional_routes(self, app: FastAPI) -> None:
-        """Add the routes that settings decide on, and the page, which says which ones there are."""
+        """Add the routes that depend on settings, and the page that lists them."""
         settings = self._settings
         if settings.rest:
             app.include_router(rest_router(self._admit))

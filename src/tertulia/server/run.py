@@ -1,4 +1,4 @@
-"""Running servers: uvicorn with our settings, and what is printed when it is ready."""
+"""Runs servers: uvicorn with our settings, and an announcement when it is ready."""
 
 import logging
 import socket
@@ -19,7 +19,7 @@ from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.telemetry.metrics import JsonLines
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the usual proxies keep an idle connection (60): who closes first must be the proxy, or it answers 502."""
+"""Longer than the idle timeout of common proxies (60): the proxy must close first, or it responds with 502."""
 DRAIN_SECONDS = 10
 """How long open requests may take to end after Ctrl+C."""
 MAX_MESSAGE = 2_000_000
@@ -27,22 +27,21 @@ MAX_MESSAGE = 2_000_000
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Says what to open once it listens."""
+    """Prints an announcement once it listens."""
 
     def __init__(self, config: uvicorn.Config, announcement: str) -> None:
-        """Take the configuration and the text."""
         super().__init__(config)
         self._announcement = announcement
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Take SIGTERM and Ctrl+C as what was asked for: all is stored, so the exit status is 0."""
+        """Exit with status 0 after SIGTERM and Ctrl+C, because everything is stored."""
         with super().capture_signals():
             yield
             self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then speak."""
+        """Start, then print the announcement."""
         await super().startup(sockets)
         if self.started:
             print(self._announcement, flush=True)  # noqa: T201 - this is what the operator looks for
@@ -62,7 +61,7 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
 
 
 def worker() -> FastAPI:
-    """Make the application of one of several processes, from the same environment."""
+    """Return the application of one of several processes, from the same environment."""
     settings = load_settings()
     _log(settings)
     app = create_app(settings)
@@ -72,14 +71,14 @@ def worker() -> FastAPI:
 
 def _log(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    # What libraries say in `debug` is what users wrote: the SDK's requests, frames of sockets, values of statements.
+    # Libraries log users' texts at `debug`: requests of the SDK, frames of sockets, parameters of statements.
     logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.log_format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
     logging.getLogger("tertulia").setLevel(level)
-    for chatty in ("httpx2", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for library in ("httpx2", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     for warning in check_names(known_names()):
         logging.getLogger("tertulia").warning(warning)
     if settings.auth == "password" and settings.registration == "open":

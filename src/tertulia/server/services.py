@@ -1,4 +1,4 @@
-"""Starting a server: the one place where its parts are made and joined."""
+"""Starts a server: the only module that creates and connects its parts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
-"""How often what nobody needs any more is looked for."""
+"""Seconds between deletions of expired data."""
 CHECK_SECONDS = 5.0
-"""How long a part may take to answer before it counts as failing."""
+"""Seconds for a part to respond before it counts as failing."""
 PROBE_SECONDS = 5.0
-"""How often the parts are looked at."""
+"""Seconds between checks of the parts."""
 LAST_WORDS = 2.0
-"""Seconds in which those who follow an answer are told that it was interrupted."""
+"""Seconds for followers to receive the event that their answer was interrupted."""
 
 IdentitiesOf = Callable[[Database], IdentityProvider]
 
@@ -66,7 +66,7 @@ class Running:
 
     Attributes:
         sign_ins: Accounts with passwords; None in other modes.
-        leaving: Whether the server has been told to stop.
+        leaving: Whether the server is stopping.
     """
 
     services: Services
@@ -136,13 +136,13 @@ class Running:
 async def start(
     settings: Settings, metrics: Metrics, stack: AsyncExitStack, identities_of: IdentitiesOf | None = None
 ) -> Running:
-    """Start a server, until the stack is closed.
+    """Start a server that runs until the stack is closed.
 
     Args:
-        settings: Those of the server.
-        metrics: Where it counts.
-        stack: Ends all that is started, in reverse order.
-        identities_of: Makes what tells who a connection is from; None for the mode that the settings name.
+        settings: The settings of the server.
+        metrics: The metrics to update.
+        stack: Stops everything that was started, in reverse order.
+        identities_of: Returns the identity provider; None for that of the mode in the settings.
 
     Raises:
         WrongSetting: A setting that only the start can check is wrong.
@@ -154,8 +154,8 @@ async def start(
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
     process = uuid4()
-    if tracing.wanted():
-        stack.push_async_callback(tracing.begin(str(process)))
+    if tracing.is_enabled():
+        stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
     config = _config(settings, metrics, alone=alone)
     engine, mcp = await _open_engine(settings, database, claude, config, stack)
@@ -181,14 +181,14 @@ async def start(
     running = await _open_sign_in(services, metrics, settings, stack, identities_of)
     stack.push_async_callback(generation_manager.close)
     await generation_manager.begin()
-    _work_in_background(running, settings, claude, stack)
+    _start_background_tasks(running, settings, claude, stack)
     return running
 
 
 async def _open_engine(
     settings: Settings, database: Database, claude: Claude, config: EngineConfig, stack: AsyncExitStack
 ) -> tuple[EngineServices, McpServers]:
-    """Return what generations use, and the MCP servers that some of their tools come from."""
+    """Return the services of generations, and the MCP servers of their tools."""
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
@@ -213,26 +213,26 @@ async def _open_sign_in(
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
-    standing = StateCollector(services)
-    metrics.registry.register(standing)
-    stack.callback(metrics.registry.unregister, standing)
+    state_collector = StateCollector(services)
+    metrics.registry.register(state_collector)
+    stack.callback(metrics.registry.unregister, state_collector)
 
 
 def _config(settings: Settings, metrics: Metrics, *, alone: bool) -> EngineConfig:
     prices = Prices(settings.prices)
-    of_server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
-    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, of_server)
+    server_budget = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget)
     bounds = bounds_of(settings)
     return EngineConfig(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
 
 
-def _work_in_background(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
+def _start_background_tasks(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
     services = running.services
     database, signals = services.database, services.signals
     _measure(services, running.metrics, stack)
     deleter = ResourceDeleter(database, services.log, services.files)
     retention = Retention(deleter, days=settings.retention_days, temporary_hours=settings.temporary_hours)
-    # Nothing is awaited: a conversation that cannot be removed must not keep the server from starting.
+    # Nothing is awaited: a conversation that cannot be deleted must not prevent the start.
     for name, work in (
         ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
         ("audit", partial(trim_audit, database, settings.audit_days)),
@@ -250,9 +250,9 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
     task = asyncio.create_task(work, name=name)
 
     async def end() -> None:
-        # It may have a connection open, which has to be closed before the database is.
+        # The task may have an open connection, which must be closed before the database.
         while not task.done():
-            # Again and again: a library may lose a cancellation that meets an answer.
+            # Repeatedly: a library may lose a cancellation that coincides with a response.
             task.cancel()
             await asyncio.wait([task], timeout=1.0)
 

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     persisted_queries: Annotated[dict[str, str] | None, NoDecode] = None
     rest: bool = True
     export: bool = True
-    # `import` is a word of Python's.
+    # `import` is a keyword of Python.
     import_files: bool = Field(default=True, validation_alias=_named("TERTULIA_IMPORT"))
     simulator_pace: float = Field(default=1.0, ge=0, le=100)
     claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
 
     @property
     def attachments_place(self) -> str:
-        """Where the bytes of attachments are: as it is set, or in a folder beside the database."""
+        """The location of attachments: the setting, or a folder next to the database."""
         file = database_file(self.database_url)
         return self.attachments or str(file.with_name("tertulia-attachments") if file else "tertulia-attachments")
 

@@ -231,7 +231,7 @@ def _check_result(body: Json, path: str, result: Json) -> None:
     for index, block in enumerate(as_blocks(content)):
         where = f"{path}.content.{index}"
         if block.get("type") not in IN_RESULTS:
-            expected = ", ".join(f"'{one}'" for one in IN_RESULTS)
+            expected = ", ".join(f"'{block_type}'" for block_type in IN_RESULTS)
             problem = "found using 'type' does not match any of the expected tags"
             raise invalid(f"{where}: Input tag '{block.get('type')}' {problem}: {expected}")
         check_block(body, "user", where, block)

@@ -1,4 +1,4 @@
-"""The tokens of the mode `password`: short signed access tokens, refresh tokens that change, and personal ones.
+"""The tokens of the mode `password`: short-lived access tokens, rotating refresh tokens, and personal access tokens.
 
 Sources: RFC 9068 (access tokens as JWT), RFC 9700 (rotation of refresh tokens), RFC 8725 (one algorithm, types).
 """
@@ -17,16 +17,16 @@ REFRESH_LIFETIME = timedelta(days=30)
 """Since the last refresh."""
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
 PERSONAL = "tertulia_"
-"""How a personal access token begins, so that scanners of leaked secrets know it."""
+"""The prefix of personal access tokens, by which scanners for leaked secrets recognize them."""
 
 
 class BadToken(Exception):
-    """A token that is none of ours, is changed, or has expired."""
+    """A token that this server has not signed, or that has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token of ours says."""
+    """The claims of an access or refresh token."""
 
     user_id: UUID
     sign_in_id: UUID
@@ -35,23 +35,23 @@ class Claims:
 
 
 class Tokens:
-    """Signs and reads."""
+    """Signs and verifies tokens."""
 
     def __init__(self, secret: str) -> None:
-        """Take the secret that all replicas share."""
-        # One key for each kind, so that neither can ever be taken for the other.
+        """`secret`: the key that all replicas share."""
+        # One key for each type, so that neither is ever accepted as the other.
         self._keys = {kind: hashlib.sha256(f"{kind} {secret}".encode()).digest() for kind in (ACCESS, REFRESH)}
 
     def access(self, user_id: UUID, sign_in_id: UUID) -> str:
-        """Make an access token."""
+        """Return a new access token."""
         return self._sign(ACCESS, user_id, sign_in_id, ACCESS_LIFETIME)
 
     def refresh(self, user_id: UUID, sign_in_id: UUID, rotation: int) -> str:
-        """Make the refresh token of that rotation."""
+        """Return the refresh token of a rotation."""
         return self._sign(REFRESH, user_id, sign_in_id, REFRESH_LIFETIME, rotation=rotation)
 
     def read(self, token: str, kind: str) -> Claims:
-        """Give what a token says; raise BadToken."""
+        """Return the claims of a token; raise BadToken."""
         import jwt
 
         try:
@@ -89,7 +89,7 @@ class Tokens:
 
 
 def new_personal_token() -> str:
-    """Make a personal access token: 256 random bits."""
+    """Return a new personal access token with 256 random bits."""
     return PERSONAL + secrets.token_urlsafe(32)
 
 

@@ -20,12 +20,12 @@ FORGOTTEN_AFTER = 900.0
 """Seconds after the last failure."""
 FREE_FAILURES_FROM_ANYWHERE = 20
 DELAY_PER_FAILURE, LONGEST_DELAY = 0.05, 2.0
-"""Seconds by which each further failure for a name delays the answers to all who try it."""
+"""Seconds by which each further failure for a name delays the responses to all attempts."""
 MOST_KEPT = 100_000
-"""Names and addresses that one process keeps in memory; those that failed longest ago go first."""
+"""Names and addresses that one process keeps in memory; those with the oldest failures are dropped first."""
 REDIS_PATIENCE = 0.5
 IPV6_NETWORK = 64
-"""Bits of an IPv6 address that a provider gives to one customer."""
+"""Bits of the IPv6 prefix that a provider assigns to one customer."""
 
 logger = logging.getLogger("tertulia.limits")
 

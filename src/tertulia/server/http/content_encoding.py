@@ -1,4 +1,4 @@
-"""Refusing requests whose bodies are compressed: unpacking them would need bounds, and no client has to compress."""
+"""Refuses compressed request bodies: decompression would need limits, and no client needs to compress."""
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -17,7 +17,6 @@ class PlainBodies:
     """Answers 415 to a request with a Content-Encoding (RFC 9110, section 15.5.16)."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Take the application that gets all other requests."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

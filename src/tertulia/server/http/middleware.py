@@ -1,4 +1,4 @@
-"""Headers that every answer bears, and requests that no page of ours sends.
+"""Headers of every response, and refusal of requests to foreign host names.
 
 Sources: OWASP's "HTTP Headers" and "REST Security" cheat sheets; draft-ietf-httpapi-ratelimit-headers for RateLimit.
 """
@@ -21,23 +21,23 @@ ALWAYS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # Of answers that are no page; pages say what they load.
+    # For responses other than pages; pages have a policy of their own.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 REQUEST_ID = "X-Request-ID"
-"""What a client or a proxy names a request by, or else we: lines of the log bear it, and the answer does."""
+"""The id of a request, from the client, a proxy or this server; log lines and the response contain it."""
 OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 PRIVATE = "no-store"
 NOTED = "viewer_with_limits"
 TEST_CLIENT = "testserver"
-"""The host that Starlette's test client asks for, unless told otherwise."""
+"""The default host of Starlette's test client."""
 
 
 class SecureHeaders:
-    """Adds what an answer does not say itself."""
+    """Adds headers that a response does not set itself."""
 
     def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
-        """Take the application behind it, and what says whether the process is about to leave."""
+        """`leaving`: whether the process is about to stop."""
         self._app = app
         self._leaving = leaving
 
@@ -56,7 +56,7 @@ class SecureHeaders:
                     headers.setdefault("Cache-Control", PRIVATE)
                 headers.update(await _rates(scope))
                 if self._leaving():
-                    # A request that a proxy sent on a kept connection would be lost when the connection is closed.
+                    # A proxy could send a request on a keep-alive connection just as the server closes it, and lose it.
                     headers["Connection"] = "close"
             await send(message)
 
@@ -64,21 +64,23 @@ class SecureHeaders:
 
 
 class LoopbackHosts:
-    """Refuses names that are not this machine's: the one user of the mode `local` needs no token.
+    """Refuses host names that are not local, because the user of the mode `local` needs no token.
 
-    Otherwise a page of anybody's could let its own name point here, and read what is here as its own origin.
+    Otherwise any site could resolve its own name to this machine (DNS rebinding), and read the data as its own origin.
     """
 
     def __init__(self, app: ASGIApp, allowed_origins: Sequence[str]) -> None:
-        """Take the application behind it, and origins whose hosts are served too."""
+        """Accept also the hosts of `allowed_origins`."""
         self._app = app
-        self._allowed = {urlsplit(origin).hostname for origin in allowed_origins}
+        self._allowed_hosts = {urlsplit(origin).hostname for origin in allowed_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, or refuse."""
         if scope["type"] in ("http", "websocket"):
             host = urlsplit("//" + Headers(scope=scope).get("host", "localhost")).hostname or ""
-            if not (is_loopback(host) or host == TEST_CLIENT or host.endswith(".localhost") or host in self._allowed):
+            if not (
+                is_loopback(host) or host == TEST_CLIENT or host.endswith(".localhost") or host in self._allowed_hosts
+            ):
                 await self._refuse(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -92,7 +94,7 @@ class LoopbackHosts:
 
 
 def note_viewer(scope: Scope, limits: Limits, viewer_id: UUID) -> None:
-    """Let the answer to a request say how its viewer stands with the limits."""
+    """Make the response to a request report the viewer's rate limits."""
     scope.setdefault("state", {})[NOTED] = (limits, viewer_id)
 
 

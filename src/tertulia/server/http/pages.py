@@ -81,12 +81,12 @@ def graphiql_page(_request: Request) -> Response:
 
 
 def pages_router(*, auth: str, registration: str, switched_off: Collection[str] = ()) -> APIRouter:
-    """Make the routes of pages.
+    """Return the routes of pages.
 
     Args:
-        auth: How clients sign in.
-        registration: Whether they may register.
-        switched_off: Those of `LINKS` that this server does not have.
+        auth: The mode of authentication.
+        registration: Whether users may register: `open` or `closed`.
+        switched_off: The names in `LINKS` that this server does not have.
     """
     router = APIRouter(include_in_schema=False)
     links = {name: path for name, path in LINKS.items() if name not in switched_off}

@@ -37,7 +37,7 @@ def too_many_requests(error: RateLimited) -> JSONResponse:
 
 
 def retry_after(error: RateLimited) -> dict[str, str]:
-    """Return the header with the time after which there is more, in whole seconds."""
+    """Return the header with the whole seconds until the limit allows the next request."""
     return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
 
 

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 HEARTBEAT_SECONDS = 15.0
-"""Silence that proxies take for a dead connection begins at 20 s in the field."""
+"""Shorter than the shortest idle timeout of proxies in use, 20 s."""
 STALLED_SECONDS = 30.0
-"""How long a client may take to read what it was sent, before it counts as gone."""
+"""Seconds that a client may leave data unread before it counts as disconnected."""
 SSE_TYPE = "text/event-stream"
 MULTIPART_TYPE = "multipart/mixed"
 
@@ -34,7 +34,7 @@ class Framing:
 
 SSE = Framing(
     content_type=f"{SSE_TYPE}; charset=utf-8",
-    # A comment at once: the headers leave, and a browser's EventSource knows that it is connected.
+    # An immediate comment flushes the headers, and makes a browser's EventSource report the connection.
     begin=b":\n\n",
     heartbeat=b":\n\n",
     end=b"event: complete\ndata:\n\n",
@@ -43,7 +43,7 @@ SSE = Framing(
 
 
 def _part(json: bytes) -> bytes:
-    # Each part ends with the delimiter of the next one, so that a client need not wait to see it whole.
+    # Each part ends with the delimiter of the next one, so that a client sees at once that it is complete.
     return b"\r\nContent-Type: application/json\r\n\r\n" + json + b"\r\n--graphql"
 
 
@@ -56,19 +56,19 @@ MULTIPART = Framing(
 )
 
 HEADERS = {
-    # Nothing on the way may keep it back, change it or compress it.
+    # Proxies must not buffer, change or compress the stream.
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
 
 
 class ResultStream(Response):
-    """Sends results as they come; ends its source at once when the client goes or stalls, or something else ends it."""
+    """Streams results. Closes their source when the client disconnects or stalls, or when one of `ends` returns."""
 
     def __init__(
         self, results: AsyncGenerator[bytes], framing: Framing, ends: Sequence[Callable[[], Awaitable[object]]]
     ) -> None:
-        """Take the results as JSON, how they are written, and what to wait for that ends them."""
+        """`results`: encoded JSON; `ends`: functions whose return ends the stream."""
         super().__init__(headers={**HEADERS, "Content-Type": framing.content_type})
         del self.headers["content-length"]
         self._results = results
@@ -79,7 +79,7 @@ class ResultStream(Response):
         """Serve until the results, the client or the server ends."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         leaving: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(_wait_for_disconnect(receive)),
             *(asyncio.ensure_future(end()) for end in self._ends),
         ]
         try:
@@ -120,6 +120,6 @@ async def _write(send: Send, piece: bytes) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

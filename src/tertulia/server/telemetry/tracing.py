@@ -1,7 +1,7 @@
-"""Traces for an OpenTelemetry collector, from a request to Claude and back; set up by OpenTelemetry's own variables.
+"""Traces for an OpenTelemetry collector, configured by OpenTelemetry's own variables.
 
-FastAPI opens the spans of requests, `claude.tracing` those of answers. Source: "OpenTelemetry Protocol Exporter" of the
-specification. The SDK is loaded only where a collector's address is set.
+FastAPI opens the spans of requests, `claude.tracing` those of generations. Source: "OpenTelemetry Protocol Exporter" of
+the specification. The SDK is loaded only if the address of a collector is set.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from tertulia.server.environment import check_tracing, collector_variable
 from tertulia.server.http.middleware import route_path
 
 UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
-"""What machines ask again and again, and files."""
+"""Paths that probes request repeatedly, and static files."""
 QUERY, HIDDEN = "url.query", "REDACTED"
 LAST_SECONDS = 3.0
-"""How long a process that leaves waits for its collector."""
+"""Seconds that a stopping process waits for its collector."""
 
 
-def wanted() -> bool:
-    """Say whether anybody collects: whoever has set the SDK up before us, or a collector whose address is set."""
+def is_enabled() -> bool:
+    """Return whether traces are collected: the application has set up the SDK, or a collector's address is set."""
     if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
         return True
     return collector_variable() is not None
 
 
-def of_requests() -> TelemetryConfig:
-    """Say what FastAPI is to tell: no messages of exceptions, which may hold what a user wrote."""
+def fastapi_config() -> TelemetryConfig:
+    """Return FastAPI's configuration, without messages of exceptions, which may contain users' texts."""
     return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_left_out)
 
 
-def begin(process: str) -> Callable[[], Awaitable[None]]:
+def start_export(process: str) -> Callable[[], Awaitable[None]]:
     """Export this process's spans from now on; return the function that flushes them at the end."""
     check_tracing()
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
