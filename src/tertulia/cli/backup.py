@@ -13,7 +13,7 @@ from tertulia.db.migrate import unsupported_reason
 from tertulia.server.settings import Settings, database_file
 
 DATABASE, SECRET, FILES = "tertulia.db", "tertulia.db-secret", "tertulia-attachments"
-"""The names in a backup are those that a server in that folder would use."""
+"""The file names in a backup, which are those of a server that runs in the folder."""
 OF_POSTGRESQL = "DATABASE_URL: names PostgreSQL, whose own tools are pg_dump and pg_restore: see docs/backup.md."
 BLOB = re.compile(r"[0-9a-f]{32}")
 

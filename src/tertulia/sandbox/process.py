@@ -27,7 +27,7 @@ WALL_FACTOR, WALL_EXTRA = 5.0, 10.0
 
 
 class SandboxError(Exception):
-    """A job that has no result."""
+    """A job that failed."""
 
 
 class SandboxBusyError(SandboxError):
@@ -52,7 +52,7 @@ class Sandbox:
         atexit.register(self.close)
 
     async def run(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
-        """Return the result of a function that is called in the sandbox process, as JSON has it.
+        """Call a function in the sandbox process, and return its result, which must be JSON.
 
         Args:
             function: Its import path, as `module:name`. It is called with `data` and `arguments`.
@@ -67,7 +67,7 @@ class Sandbox:
         return await asyncio.wrap_future(self._submit(function, seconds, data, arguments))
 
     def run_blocking(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
-        """Do the same as `run`, for callers that are not in an event loop."""
+        """Do the same as `run`, for callers outside an event loop."""
         return self._submit(function, seconds, data, arguments).result()
 
     def close(self) -> None:
@@ -79,22 +79,22 @@ class Sandbox:
     def _submit(self, function: str, seconds: float, data: bytes, arguments: dict[str, object]) -> Future[Any]:
         with self._lock:
             if self._executor is None or self._owner != os.getpid():
-                # A process that was forked has neither the thread nor a claim to the sandbox of its parent.
+                # A forked process has no thread, and must not use the sandbox of its parent.
                 self._owner, self._waiting, self._process = os.getpid(), 0, None
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"sandbox-{self._name}")
             if self._waiting >= MAX_WAITING:
                 raise SandboxBusyError(f"{MAX_WAITING} jobs are waiting already")
             self._waiting += 1
             header = json.dumps({"function": function, "seconds": seconds, "size": len(data), "arguments": arguments})
-            future = self._executor.submit(partial(self._do, header.encode() + b"\n", data, seconds))
-        future.add_done_callback(self._count_down)
+            future = self._executor.submit(partial(self._run_job, header.encode() + b"\n", data, seconds))
+        future.add_done_callback(self._count_finished)
         return future
 
-    def _count_down(self, _: Future[Any]) -> None:
+    def _count_finished(self, _: Future[Any]) -> None:
         with self._lock:
             self._waiting -= 1
 
-    def _do(self, header: bytes, data: bytes, seconds: float) -> Any:
+    def _run_job(self, header: bytes, data: bytes, seconds: float) -> Any:
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = _start()
@@ -102,16 +102,16 @@ class Sandbox:
         watchdog.daemon = True
         watchdog.start()
         try:
-            answer = _exchange(process, header, data)
+            response = _exchange(process, header, data)
         finally:
             watchdog.cancel()
-        if answer is None:
+        if response is None:
             self._process = None
             _end(process)
             raise OutOfBoundsError(f"the process ended with status {process.returncode}")
-        if "failed" in answer:
-            raise OutOfBoundsError(answer["failed"])
-        return answer["result"]
+        if "failed" in response:
+            raise OutOfBoundsError(response["failed"])
+        return response["result"]
 
 
 def _start() -> subprocess.Popen[bytes]:
@@ -127,7 +127,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _exchange(process: subprocess.Popen[bytes], header: bytes, data: bytes) -> dict[str, Any] | None:
-    """Send a job, and return the answer; None where the process ended without one."""
+    """Send a job, and return the response; None if the process exited without one."""
     if process.stdin is None or process.stdout is None:
         return None
     try:

@@ -61,6 +61,6 @@ def _limit_memory() -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    # The signal ends the process, also in the middle of a library's own code.
+    # The signal ends the process, also within native code of a library.
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -19,7 +19,7 @@ SIMILAR_PREFIX = 0.8
 """How similar the first word of a name must be to TERTULIA to be a misspelling of it: TERTULA, TERTULLIA."""
 SIMILAR_NAME = 0.85
 PROXIES = "FORWARDED_ALLOW_IPS"
-"""Whose `X-Forwarded-For` uvicorn believes."""
+"""The addresses of proxies whose `X-Forwarded-For` uvicorn trusts."""
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Variables with the address of an OpenTelemetry collector."""
 PASSED_ON = ("OTEL_", PROXIES)
@@ -70,20 +70,20 @@ def check_names(setting_names: Iterable[str]) -> list[str]:
 
 
 def pass_on() -> None:
-    """Set the variables of `.env` that libraries read from the environment; what is set there already stays."""
+    """Set the variables of `.env` that libraries read from the environment; existing values are kept."""
     for entry in read_env_file():
         if entry.name.startswith(PASSED_ON) and entry.value:
             os.environ.setdefault(entry.name, entry.value)
 
 
 def collector_variable() -> str | None:
-    """Return the variable that has the address of a collector of traces; None where traces are switched off."""
+    """Return the variable with the address of a trace collector; None if traces are switched off or none is set."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
     return None if off else next((name for name in COLLECTORS if os.environ.get(name)), None)
 
 
 def check_tracing() -> None:
-    """Raise WrongSetting where traces should be sent and OpenTelemetry's SDK is not installed."""
+    """Raise WrongSetting if traces should be exported and OpenTelemetry's SDK is not installed."""
     variable = collector_variable()
     try:
         if variable is not None:
@@ -93,7 +93,7 @@ def check_tracing() -> None:
 
 
 def read_env_file() -> list[Entry]:
-    """Read the names of `.env` in the working directory; raise WrongSetting where it cannot be read."""
+    """Read the names of `.env` in the working directory; raise WrongSetting if it cannot be read."""
     try:
         text = Path(ENV_FILE).read_text(encoding=ENCODING)
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def _environment() -> list[Entry]:
 
 
 def _has_prefix(name: str) -> bool:
-    # PowerShell writes `$env:NAME=...`, which python-dotenv takes for a name.
+    # PowerShell writes `$env:NAME=...`, which python-dotenv parses as a name.
     letters = name.upper().removeprefix("$ENV:")
     first_word = next(iter("".join(letter if letter.isalnum() else " " for letter in letters).split()), "")
     prefix = PREFIX.rstrip("_")

@@ -276,7 +276,7 @@ async def _stream(body: Json, planned: Plan, usage: Json, pace: float) -> AsyncI
         if step.delay:
             await asyncio.sleep(step.delay * pace)
         if step.cut:
-            # The ASGI server cuts the connection without the closing chunk: what a lost network looks like.
+            # The ASGI server closes the connection without the final chunk, as a lost network would.
             raise ConnectionAbortedError("cut, as the scenario asks")
         if step.hang:
             await asyncio.Event().wait()

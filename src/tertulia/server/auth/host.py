@@ -13,9 +13,9 @@ from tertulia.resolvers.context import StoredViewer, Viewer
 from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
-"""Returns the viewer of an HTTP request or a WebSocket, and None for nobody.
+"""Returns the viewer of an HTTP request or a WebSocket, or None if it is not authenticated.
 
-Of a WebSocket, `connection.state.connection_init` is the payload of the client's `connection_init` message. It is
+For a WebSocket, `connection.state.connection_init` is the payload of the client's `connection_init` message. It is
 called again while a socket or a stream is open, at least once a minute: None closes it.
 """
 ISSUER = "host"

@@ -1,4 +1,4 @@
-"""`/auth`: accounts and sign-in of the mode `password`, as OAuth's password and refresh grants.
+"""`/auth`: accounts and sign-in of the mode `password`, with OAuth's password and refresh grants.
 
 Sources: RFC 6749, sections 4.3, 5 and 6 (grants, answers, errors); RFC 7009 (revocation); RFC 9700 (rotation).
 """

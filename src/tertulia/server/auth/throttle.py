@@ -84,11 +84,11 @@ class LocalFailures:
         self._failures.pop(key, None)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
 class RedisFailures:
-    """Counts in Redis, for all replicas; in this process while Redis is away."""
+    """Counts in Redis, for all replicas; in this process while Redis is unreachable."""
 
     def __init__(self, url: str) -> None:
         """Open nothing yet."""
@@ -135,7 +135,7 @@ class RedisFailures:
 
 
 class SignInThrottle:
-    """Decides how long a try to sign in has to wait."""
+    """Decides how long a sign-in attempt has to wait."""
 
     def __init__(self, store: FailureStore) -> None:
         """Count failures in `store`."""

@@ -14,13 +14,13 @@ MAX_QUOTED = 60
 
 
 class PlainBodies:
-    """Answers 415 to a request with a Content-Encoding (RFC 9110, section 15.5.16)."""
+    """Responds with 415 to a request with a Content-Encoding (RFC 9110, section 15.5.16)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, or refuse."""
+        """Serve the request, or refuse it."""
         encoding = Headers(scope=scope).get("content-encoding", "") if scope["type"] == "http" else ""
         if encoding.strip().lower() in ("", IDENTITY):
             await self._app(scope, receive, send)

@@ -57,7 +57,7 @@ async def _storage_failed(_request: Request, error: Exception) -> Response:
 async def _failed(_request: Request, error: Exception) -> Response:
     """Respond to an unexpected error with a trace id and no detail."""
     internal = internal_error(error)
-    # This is answered outside of all middleware, and uvicorn closes the connection then.
+    # This handler runs outside of all middleware, and uvicorn then closes the connection.
     headers = ALWAYS | {REQUEST_ID: correlation_id.get() or "", "Connection": "close"}
     trace_id = (internal.extensions or {}).get("traceId")
     return problem(500, "INTERNAL_SERVER_ERROR", internal.message, headers, trace_id=trace_id)
@@ -69,7 +69,7 @@ ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[R
     Unavailable: _unavailable,
     RateLimited: _rate_limited,
     ClientDisconnect: _disconnected,
-    # The store of attachments raises OSError, too.
+    # The attachment store raises OSError, too.
     **dict.fromkeys(DATABASE_ERRORS, _storage_failed),
     Exception: _failed,
 }

@@ -41,13 +41,13 @@ from tertulia.server.http.websocket import SocketHandler
 from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
-"""For a document or variables that cannot be executed. The draft moves to 422; its audits still ask for 400."""
+"""For a document or variables that cannot be executed. The draft moves to 422; its audits still require 400."""
 RESPONSE_TYPE = "application/graphql-response+json"
 METHODS = ("GET", "POST")
 
 
 class GraphQLEndpoint(GraphQLRouter[Context, None]):
-    """The one path of the API: POST and GET, the page for browsers, and the socket."""
+    """The GraphQL endpoint: POST and GET, the page for browsers, and the WebSocket."""
 
     graphql_transport_ws_handler_class = SocketHandler
 
@@ -89,11 +89,11 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return await self._serve(request, context.authenticator)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Read JSON."""
+        """Parse JSON."""
         return loads(data)
 
     def encode_json(self, data: object) -> str:
-        """Write JSON."""
+        """Return encoded JSON."""
         return encode(data).decode()
 
     async def on_ws_connect(self, context: Any) -> Any:
@@ -251,5 +251,5 @@ def wants_page(accept: str | None) -> bool:
 
 
 def _status(media_type: str | None) -> int:
-    # The older media type keeps its older rule: a well-formed GraphQL response has the status 200.
+    # For the older media type, the specification requires 200 for every well-formed GraphQL response.
     return 200 if media_type == JSON_TYPE else REQUEST_ERROR_STATUS

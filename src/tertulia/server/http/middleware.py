@@ -42,7 +42,7 @@ class SecureHeaders:
         self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve."""
+        """Serve the request, and add the headers to its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class LoopbackHosts:
         self._allowed_hosts = {urlsplit(origin).hostname for origin in allowed_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, or refuse."""
+        """Serve the connection, or refuse it."""
         if scope["type"] in ("http", "websocket"):
             host = urlsplit("//" + Headers(scope=scope).get("host", "localhost")).hostname or ""
             if not (

@@ -165,7 +165,7 @@ def _filename(parameters: dict[bytes, bytes]) -> str | None:
             return unquote_to_bytes(match[2]).decode(charset, "replace")
     if b"filename" not in parameters:
         return None if extended is None else ""
-    # Browsers write these three as `%22`, `%0D` and `%0A`, and nothing else.
+    # Browsers escape these three characters as `%22`, `%0D` and `%0A`, and no others.
     name = parameters[b"filename"].replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
     return _ENCODED_WORD.sub(_decoded_word, name).decode("utf-8") if _ENCODED_WORD.fullmatch(name) else _text(name)
 

@@ -20,7 +20,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-cache",
-    # GraphiQL, Swagger UI and ReDoc write style attributes and draw fonts and workers of their own.
+    # GraphiQL, Swagger UI and ReDoc use style attributes, and fonts and workers of their own.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -28,7 +28,7 @@ HEADERS = {
     ),
 }
 STRICT = HEADERS | {
-    # The chat shows what Claude wrote, and attachments by addresses of their bytes; nothing from elsewhere.
+    # The chat shows answers, and attachments from blob URLs, and loads nothing from other hosts.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -142,10 +142,10 @@ def mount_assets(app: FastAPI) -> None:
     """Serve the files that pages load."""
     for name, folder in ASSETS.items():
         if folder is not None and name == "app":
-            # `make run` serves while it still builds the page.
+            # `make run` serves before the build of the page has finished.
             app.mount("/assets/app", Built(directory=folder, check_dir=False), name="assets-app")
         elif folder is not None and folder.is_dir():
-            # In a checkout, the reducer of a stream is a link to web/packages.
+            # In a checkout, `stream.js` is a link to web/packages.
             app.mount(f"/assets/{name}", StaticFiles(directory=folder, follow_symlink=True), name=f"assets-{name}")
 
 

@@ -1,4 +1,4 @@
-"""Responses to requests that fail, on all routes but GraphQL's: one JSON envelope, with a code for programs."""
+"""Responses to requests that fail, on all routes but GraphQL's: one JSON envelope, with a code for clients."""
 
 import math
 from typing import Any

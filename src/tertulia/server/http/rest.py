@@ -146,7 +146,7 @@ def stop_reason_of(generation: Generation) -> str | None:
 
 
 def _text(event: GenerationEvent, before: str = "") -> str:
-    """Return what an event adds to the text before it; a snapshot in the middle of a stream repeats that text."""
+    """Return the text that an event adds to `before`, which a snapshot in the middle of a stream repeats."""
     if isinstance(event, MessageSnapshot):
         return joined_text(event.message.content)[len(before) :]
     return event.text if isinstance(event, TextDelta) else ""

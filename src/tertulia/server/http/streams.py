@@ -23,7 +23,7 @@ MULTIPART_TYPE = "multipart/mixed"
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How results are written to a stream."""
+    """The format in which results are written to a stream."""
 
     content_type: str
     begin: bytes

@@ -42,7 +42,7 @@ FORBIDDEN = 4403
 STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
 RESULTS_AT_ONCE = 20
-"""Results of one operation written before other tasks get a turn: writing the thousands of a replay never waits."""
+"""Results of one operation written before other tasks get a turn: writing replayed events never suspends by itself."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455, section 5.5)."""
 
@@ -100,8 +100,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.send_message(_echo(checked))
         else:
             await super().handle_message(cast("SocketMessage", checked))
-        # Receiving a message that has arrived and writing to a buffer with space do not suspend this task: without
-        # this, a client that sends thousands of messages at once holds the loop.
+        # Receiving an available message and writing to a buffer with space do not suspend this task: without
+        # this, a client that sends thousands of messages at once would block the loop.
         await asyncio.sleep(0)
 
     async def handle_connection_init(self, message: Any) -> None:

@@ -28,7 +28,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     """
 
     HEADER_SECONDS = 20.0
-    """From the connection, or the first byte of a further request, to the end of its headers."""
+    """From the connection, or the first byte of a later request, to the end of its headers."""
     HEADER_BYTES = 131_072
     BODY_SILENCE_SECONDS = 30.0
     BODY_GRACE_SECONDS = 20.0
@@ -84,7 +84,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
         self._expect(Reading.BODY)
         parser: Any = self.parser
         if parser.get_http_version() == HTTP_1_0 and not parser.should_upgrade():
-            # Chunks came with HTTP/1.1: an older client gets the body as it is, up to the end of the connection.
+            # HTTP/1.0 has no chunks: the body ends with the connection.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = UntilClose()
 

@@ -37,7 +37,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data` in parts, and read nothing more until all of it is parsed."""
+        """Parse `data` in chunks, and pause reading until all of it is parsed."""
         self._unparsed += data
         if len(self._unparsed) == len(data):
             self._parse()
@@ -75,7 +75,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         """Send a message. A closed socket whose client reads nothing is cut; uvicorn would wait forever."""
         if message["type"] == "websocket.close" and self._abort_timer is None:
             self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
-            # uvicorn would wait until the client reads; the transport keeps these few bytes as well.
+            # uvicorn would wait until the client reads; the transport can buffer these few bytes instead.
             self.writable.set()
         await super().send(message)
         self._pause_reading()

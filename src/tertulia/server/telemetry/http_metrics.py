@@ -16,7 +16,7 @@ OTHER = "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 ASSETS = "/assets"
 GONE = 499
-"""The status of a request whose client left before its response began; nginx counts them so."""
+"""The status of a request whose client left before its response began; as in nginx."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -69,7 +69,7 @@ def route_of(scope: Scope, path: str) -> str:
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if isinstance(template, str):
         return template
-    # Files are mounted, and a mount is no route.
+    # Files are served by mounts, which are not routes.
     return ASSETS if "endpoint" in scope and path.startswith(ASSETS) else OTHER
 
 
@@ -77,12 +77,12 @@ class CountRequests:
     """The middleware. It is the outermost one, so that it counts refusals of the others."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        """Accept the application, and where to count."""
+        """Count the requests to `app` in `metrics`."""
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, and count once: when the response begins, or when there is none."""
+        """Serve the request, and count it once: when the response begins, or fails to."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -100,7 +100,7 @@ class CountRequests:
             await self._app(scope, receive, count)
         except Exception:
             if not is_counted:
-                # The handler outside of all middleware answers with 500.
+                # The handler outside of all middleware responds with 500.
                 self._metrics.count(scope, path, 500, time.perf_counter() - start)
             raise
         except BaseException:

@@ -100,7 +100,7 @@ class Metrics(GenerationObserver):
         }
 
     def ended(self, end: End) -> None:
-        """Count an answer."""
+        """Count an answer that has ended."""
         self._ends.labels(end.status, end.model).inc()
         if end.code is not None:
             self._failures.labels(end.code).inc()
@@ -113,7 +113,7 @@ class Metrics(GenerationObserver):
                 self._pace.labels(end.model).observe(end.output_tokens / seconds_after_first)
 
     def taken_over(self) -> None:
-        """Count a lost process's answer."""
+        """Count an answer that was taken over from a lost process."""
         self._taken_over.inc()
         # A counter restarts at 0 with its process; the timestamp shows a takeover right after the start.
         self._last_taken.set(time.time())

@@ -74,10 +74,10 @@ def start_export(process: str) -> Callable[[], Awaitable[None]]:
 
 
 async def _end_nothing() -> None:
-    """End nothing."""
+    """Do nothing: the application shuts the SDK down."""
 
 
 def _is_left_out(scope: MutableMapping[str, Any]) -> bool:
-    # A socket lives long: each of its operations has a trace of its own.
+    # A socket is long-lived, so each of its operations has its own trace.
     path = route_path(scope)
     return scope["type"] == "websocket" or path.startswith(UNTRACED)
