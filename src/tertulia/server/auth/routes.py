@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from tertulia.server.auth.forms import BadForm, described, fields
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Unauthenticated
-from tertulia.server.auth.sessions import BadGrant, Signed, SignIns, TooManyTries
+from tertulia.server.auth.sessions import BadGrant, SignIns, SignInTokens, TooManyTries
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 Form = dict[str, str]
@@ -36,8 +36,8 @@ def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
 
 async def _register(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    signed = await sign_ins.register(_required(form, "username"), _required(form, "password"), _address(request))
-    body = {"id": str(signed.user.id), "username": signed.user.name, **_tokens(signed)}
+    tokens = await sign_ins.register(_required(form, "username"), _required(form, "password"), _address(request))
+    body = {"id": str(tokens.user.id), "username": tokens.user.name, **_tokens(tokens)}
     return JSONResponse(body, 201, NO_STORE)
 
 
@@ -45,20 +45,20 @@ async def _token(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     match form.get("grant_type"):
         case "password":
-            signed = await sign_ins.sign_in(_required(form, "username"), _required(form, "password"), _address(request))
+            tokens = await sign_ins.sign_in(_required(form, "username"), _required(form, "password"), _address(request))
         case "refresh_token":
-            signed = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
+            tokens = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
         case None:
             raise BadForm("grant_type: is missing.")
         case _:
             raise BadGrant("unsupported_grant_type", "grant_type: takes `password` or `refresh_token`.")
-    return JSONResponse(_tokens(signed), headers=NO_STORE)
+    return JSONResponse(_tokens(tokens), headers=NO_STORE)
 
 
 async def _refresh(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    signed = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
-    return JSONResponse(_tokens(signed), headers=NO_STORE)
+    tokens = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
+    return JSONResponse(_tokens(tokens), headers=NO_STORE)
 
 
 async def _revoke(sign_ins: SignIns, request: Request) -> Response:
@@ -70,8 +70,8 @@ async def _revoke(sign_ins: SignIns, request: Request) -> Response:
 async def _change_password(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     passwords = _required(form, "password"), _required(form, "new_password")
-    signed = await sign_ins.change_password(_authorization(request), *passwords, _address(request))
-    return JSONResponse(_tokens(signed), headers=NO_STORE)
+    tokens = await sign_ins.change_password(_authorization(request), *passwords, _address(request))
+    return JSONResponse(_tokens(tokens), headers=NO_STORE)
 
 
 async def _delete(sign_ins: SignIns, request: Request) -> Response:
@@ -127,12 +127,12 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
     return JSONResponse(body, status, {**NO_STORE, **(headers or {})})
 
 
-def _tokens(signed: Signed) -> dict[str, Any]:
+def _tokens(tokens: SignInTokens) -> dict[str, Any]:
     return {
-        "access_token": signed.access,
+        "access_token": tokens.access,
         "token_type": "Bearer",
-        "expires_in": signed.lasts_seconds,
-        "refresh_token": signed.refresh,
+        "expires_in": tokens.lasts_seconds,
+        "refresh_token": tokens.refresh,
     }
 
 

@@ -57,7 +57,7 @@ class TooManyTries(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignInTokens:
     """A signed-in user and their tokens."""
 
     user: User
@@ -90,7 +90,7 @@ class SignIns:
         self._open = open_to_all
         self._passwords = Passwords()
 
-    async def register(self, name: str, password: str, address: str) -> Signed:
+    async def register(self, name: str, password: str, address: str) -> SignInTokens:
         """Add an account and sign in; raise Unfit, or BadGrant if registration is closed or the name is taken."""
         if not self._open:
             raise BadGrant("access_denied", "Registration is closed here: ask who runs this server.", 403)
@@ -105,7 +105,7 @@ class SignIns:
             await accounts.audit(session, Action.REGISTERED, user.id, address)
         return await self._start_sign_in(user, address)
 
-    async def sign_in(self, name: str, password: str, address: str) -> Signed:
+    async def sign_in(self, name: str, password: str, address: str) -> SignInTokens:
         """Sign in; raise BadGrant, which is the same for an unknown name and a wrong password."""
         await self._slow_down(TRIES_OF_ADDRESS, address)
         try:
@@ -123,7 +123,7 @@ class SignIns:
                 await accounts.set_password(session, user.id, hashed)
         return await self._start_sign_in(user, address)
 
-    async def refresh(self, token: str, address: str) -> Signed:
+    async def refresh(self, token: str, address: str) -> SignInTokens:
         """Exchange a refresh token. A reused one revokes the whole sign-in, because it may be stolen."""
         claims = self._read(token, REFRESH)
         async with self._database.write() as session:
@@ -139,7 +139,7 @@ class SignIns:
                 logger.warning("A refresh token of user %s was used twice; its sign-in is ended", user.id)
                 self._authenticator.notify(viewer_of(user))
             raise BadGrant("invalid_grant", "The refresh token is not good, or no longer: sign in again.")
-        return self._signed(user, claims.sign_in_id, claims.rotation + 1)
+        return self._issue_tokens(user, claims.sign_in_id, claims.rotation + 1)
 
     async def revoke(self, token: str, address: str) -> None:
         """Revoke the sign-in of a token, and close its sockets (RFC 7009: an unknown token is no error)."""
@@ -156,7 +156,7 @@ class SignIns:
             await accounts.audit(session, Action.SIGNED_OUT, user.id, address)
         self._authenticator.notify(viewer_of(user))
 
-    async def change_password(self, authorization: str, password: str, new_password: str, address: str) -> Signed:
+    async def change_password(self, authorization: str, password: str, new_password: str, address: str) -> SignInTokens:
         """Change the password, revoke all sign-ins, and sign in; raise Unauthenticated, BadGrant, Unfit."""
         user = await self._reauthenticate(authorization, password, address)
         try:
@@ -207,16 +207,16 @@ class SignIns:
             await self._throttle.failed(name, address)
         return is_correct
 
-    async def _start_sign_in(self, user: User, address: str) -> Signed:
+    async def _start_sign_in(self, user: User, address: str) -> SignInTokens:
         async with self._database.write() as session:
             sign_in = await accounts.begin_sign_in(session, user.id, now() + REFRESH_LIFETIME)
             await accounts.forget_ended(session, now() - REFRESH_LIFETIME)
             await accounts.audit(session, Action.SIGNED_IN, user.id, address)
-        return self._signed(user, sign_in.id, sign_in.rotation)
+        return self._issue_tokens(user, sign_in.id, sign_in.rotation)
 
-    def _signed(self, user: User, sign_in_id: UUID, rotation: int) -> Signed:
+    def _issue_tokens(self, user: User, sign_in_id: UUID, rotation: int) -> SignInTokens:
         tokens = self._tokens
-        return Signed(user, tokens.access(user.id, sign_in_id), tokens.refresh(user.id, sign_in_id, rotation))
+        return SignInTokens(user, tokens.access(user.id, sign_in_id), tokens.refresh(user.id, sign_in_id, rotation))
 
     async def _failed(self, user: User | None, address: str) -> None:
         logger.warning("A sign-in failed, from %s", address)

@@ -143,13 +143,13 @@ def mount_assets(app: FastAPI) -> None:
     for name, folder in ASSETS.items():
         if folder is not None and name == "app":
             # `make run` serves before the build of the page has finished.
-            app.mount("/assets/app", Built(directory=folder, check_dir=False), name="assets-app")
+            app.mount("/assets/app", BuiltFiles(directory=folder, check_dir=False), name="assets-app")
         elif folder is not None and folder.is_dir():
             # In a checkout, `stream.js` is a link to web/packages.
             app.mount(f"/assets/{name}", StaticFiles(directory=folder, follow_symlink=True), name=f"assets-{name}")
 
 
-class Built(StaticFiles):
+class BuiltFiles(StaticFiles):
     """The files of the page's build: compressed ahead, with content hashes in their names."""
 
     async def check_config(self) -> None:

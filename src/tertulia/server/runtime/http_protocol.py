@@ -13,7 +13,7 @@ TOO_LARGE = b"431 Request Header Fields Too Large", b"The headers of the request
 HTTP_1_0 = "1.0"
 
 
-class Reading(Enum):
+class ExpectedPart(Enum):
     """The part of a request that the server waits for."""
 
     HEADERS = auto()
@@ -38,7 +38,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     """How long a client may read nothing of a response that is ready to be sent."""
     CHECK_SECONDS = 2.0
 
-    _reading = Reading.HEADERS
+    _expected_part = ExpectedPart.HEADERS
     _request_begun = False
     _since = _last_data_at = _checked = _drained = 0.0
     _received = _unsent = 0
@@ -58,11 +58,11 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; data after a complete response starts the next request."""
-        if self._reading is Reading.NOTHING and self.cycle.response_complete:
-            self._expect(Reading.HEADERS)
+        if self._expected_part is ExpectedPart.NOTHING and self.cycle.response_complete:
+            self._expect(ExpectedPart.HEADERS)
             self._request_begun = False
         super().data_received(data)
-        if self._reading is Reading.HEADERS and not self.transport.is_closing():
+        if self._expected_part is ExpectedPart.HEADERS and not self.transport.is_closing():
             self._received += len(data)
             if self._received > self.HEADER_BYTES:
                 self._refuse(*TOO_LARGE)
@@ -75,13 +75,13 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Expect the headers."""
         super().on_message_begin()
-        self._expect(Reading.HEADERS)
+        self._expect(ExpectedPart.HEADERS)
         self._request_begun = True
 
     def on_headers_complete(self) -> None:
         """Expect the body. The response begins, and its application runs later, as a task."""
         super().on_headers_complete()
-        self._expect(Reading.BODY)
+        self._expect(ExpectedPart.BODY)
         parser: Any = self.parser
         if parser.get_http_version() == HTTP_1_0 and not parser.should_upgrade():
             # HTTP/1.0 has no chunks: the body ends with the connection.
@@ -97,10 +97,10 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect nothing until the next request begins; uvicorn itself closes connections that are idle."""
         super().on_message_complete()
-        self._expect(Reading.NOTHING)
+        self._expect(ExpectedPart.NOTHING)
 
-    def _expect(self, reading: Reading) -> None:
-        self._reading = reading
+    def _expect(self, part: ExpectedPart) -> None:
+        self._expected_part = part
         self._received = 0
         self._since = self._last_data_at = self.loop.time()
 
@@ -120,10 +120,10 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
         self._check_later()
 
     def _is_late(self, now: float) -> bool:
-        if self._reading is Reading.HEADERS:
+        if self._expected_part is ExpectedPart.HEADERS:
             # An upgraded connection, or one whose reading waits for an earlier response, is not the client's fault.
             return not self.flow.read_paused and now - self._since > self.HEADER_SECONDS
-        if self._reading is Reading.NOTHING:
+        if self._expected_part is ExpectedPart.NOTHING:
             return False
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:
             self._last_data_at = now
