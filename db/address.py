@@ -1,4 +1,4 @@
-"""Read DATABASE_URL: SQLite files, and PostgreSQL's addresses with libpq's parameters, translated for asyncpg.
+"""Parse DATABASE_URL: SQLite files, and PostgreSQL addresses with libpq's parameters, translated for asyncpg.
 
 Source of the parameters: PostgreSQL's documentation, "Connection Strings" and "Parameter Key Words" of libpq.
 """
@@ -17,7 +17,7 @@ SQLITE, POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
 TAKES = "takes sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
 ENCODE = "in the user's name and the password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
 PORT, LAST_PORT = 5432, 65_535
-# A password may contain what should be encoded, as long as there is one way to read the address.
+# A password may contain characters that should be encoded, as long as the address is not ambiguous.
 _AUTHORITY = re.compile(
     r"(?:(?P<user>[^:@/?]*)(?::(?P<password>.*?))?@)?(?P<hosts>[^/?@]*)(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
@@ -37,7 +37,7 @@ _BY_ASYNCPG = (
     *("sslmode", *_FILES, "sslpassword", "sslnegotiation", "target_session_attrs", "krbsrvname", "gsslib"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 )
-"""Parameters that asyncpg itself reads from an address, with libpq's meaning."""
+"""Parameters that asyncpg itself reads from an address, with the meaning that libpq defines."""
 _SETTINGS = ("application_name", "options")
 _NUMBERS = ("connect_timeout", "statement_cache_size", "prepared_statement_cache_size")
 _PLACES = ("host", "port", "user", "password", "dbname", "database")
@@ -46,12 +46,12 @@ UNDERSTOOD = frozenset(
     (*_CHOICES, *_BY_ASYNCPG, *_SETTINGS, *_NUMBERS, *_PLACES, *_KEPT_ALIVE, "fallback_application_name")
 )
 SYSTEM = "system"
-"""As `sslrootcert`: the certificate authorities that the operating system trusts."""
+"""The value of `sslrootcert` that means the certificate authorities of the operating system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database's address, and the arguments of the driver that its parameters stand for."""
+    """A database's address, and its parameters, from which the driver's arguments are built."""
 
     url: URL
     parameters: dict[str, str] = field(default_factory=dict[str, str])
@@ -66,25 +66,25 @@ class Address:
         return self.url.update_query_dict(self.parameters).render_as_string(hide_password=False)
 
     def arguments(self, patience: float) -> dict[str, Any]:
-        """Return the arguments of `asyncpg.connect`; `patience`: seconds to connect, if the address names none."""
-        given = self.parameters
-        names = {"application_name": given.get("fallback_application_name") or "tertulia"}
-        found: dict[str, Any] = {
-            "timeout": float(given.get("connect_timeout", 0)) or patience,
-            "server_settings": names | {name: given[name] for name in _SETTINGS if given.get(name)},
+        """Return the arguments of `asyncpg.connect`. `patience` is the connect timeout if the address sets none."""
+        parameters = self.parameters
+        names = {"application_name": parameters.get("fallback_application_name") or "tertulia"}
+        arguments: dict[str, Any] = {
+            "timeout": float(parameters.get("connect_timeout", 0)) or patience,
+            "server_settings": names | {name: parameters[name] for name in _SETTINGS if parameters.get(name)},
         }
-        found |= {name: int(given[name]) for name in _NUMBERS[1:] if name in given}
-        context = _verifying_context(given)
+        arguments |= {name: int(parameters[name]) for name in _NUMBERS[1:] if name in parameters}
+        context = _verifying_context(parameters)
         if context is not None:
-            found["ssl"] = context
-        passed = {name: given[name] for name in _BY_ASYNCPG if name in given and given[name] != SYSTEM}
+            arguments["ssl"] = context
+        passed = {name: parameters[name] for name in _BY_ASYNCPG if name in parameters and parameters[name] != SYSTEM}
         if passed:
-            found["dsn"] = f"postgresql:///?{urlencode(passed)}"
-        return found
+            arguments["dsn"] = f"postgresql:///?{urlencode(passed)}"
+        return arguments
 
 
 def read_address(text: str) -> Address:
-    """Read an address; raise ValueError with one line, which never shows a password."""
+    """Parse an address. Raise ValueError with a one-line message that never contains a password."""
     scheme, separator, rest = text.strip().partition("://")
     if separator and scheme in ("sqlite", SQLITE):
         return _read_sqlite(rest)
@@ -104,59 +104,61 @@ def _read_sqlite(rest: str) -> Address:
 
 
 def _read_postgresql(rest: str) -> Address:
-    found = _AUTHORITY.fullmatch(rest)
-    if found is None:
+    authority = _AUTHORITY.fullmatch(rest)
+    if authority is None:
         raise ValueError(f"{TAKES}; {ENCODE}")
     try:
-        pairs = parse_qsl(found["query"] or "", keep_blank_values=True, strict_parsing=bool(found["query"]))
+        pairs = parse_qsl(authority["query"] or "", keep_blank_values=True, strict_parsing=bool(authority["query"]))
     except ValueError:
         raise ValueError("parameters after ? take NAME=VALUE&NAME=VALUE") from None
-    given: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     hosts: list[str] = []
     for name, value in pairs:
         if name == "host":
             hosts += value.split(",")
-        elif given.setdefault(name, value) != value:
+        elif parameters.setdefault(name, value) != value:
             raise ValueError(f"the parameter {name} is set twice")
-    _check(given)
-    places = {name: given.pop(name) for name in _PLACES if name in given}
-    name = unquote(found["name"] or "") or places.get("dbname") or places.get("database")
+    _check(parameters)
+    places = {name: parameters.pop(name) for name in _PLACES if name in parameters}
+    name = unquote(authority["name"] or "") or places.get("dbname") or places.get("database")
     if not name:
         raise ValueError(f"{TAKES}; the database's NAME is missing, or {ENCODE}")
     url = URL.create(
         POSTGRESQL,
-        username=unquote(found["user"] or "") or places.get("user"),
-        password=unquote(found["password"] or "") or places.get("password"),
+        username=unquote(authority["user"] or "") or places.get("user"),
+        password=unquote(authority["password"] or "") or places.get("password"),
         database=name,
     )
-    return Address(_with_hosts(url, hosts or found["hosts"].split(","), places.get("port")), _normalized(given))
+    return Address(
+        _with_hosts(url, hosts or authority["hosts"].split(","), places.get("port")), _normalized(parameters)
+    )
 
 
 def _with_hosts(url: URL, hosts: list[str], port: str | None) -> URL:
-    """Put the hosts where SQLAlchemy expects them: a folder of sockets, and several hosts, are parameters."""
-    places: list[tuple[str, int]] = []
-    for one in hosts:
-        text = unquote(one)
-        found = None if text.startswith("/") else _HOST.fullmatch(text)
-        if found is None and not text.startswith("/"):
+    """Return the URL with the hosts. SQLAlchemy expects a socket folder, or several hosts, as parameters."""
+    addresses: list[tuple[str, int]] = []
+    for entry in hosts:
+        text = unquote(entry)
+        host_match = None if text.startswith("/") else _HOST.fullmatch(text)
+        if host_match is None and not text.startswith("/"):
             raise ValueError(f"{TAKES}; HOST:PORT cannot be read, or {ENCODE}")
-        number = (found["port"] if found else None) or port or str(PORT)
+        number = (host_match["port"] if host_match else None) or port or str(PORT)
         if not number.isdecimal() or not 0 < int(number) <= LAST_PORT:
             raise ValueError("the port takes a number from 1 to 65535")
-        places.append((found["host"].strip("[]") if found else text, int(number)))
-    if len(places) > 1:
-        if any(":" in host or not host for host, _ in places):
+        addresses.append((host_match["host"].strip("[]") if host_match else text, int(number)))
+    if len(addresses) > 1:
+        if any(":" in host or not host for host, _ in addresses):
             raise ValueError("several hosts are written as HOST:PORT,HOST:PORT")
-        return url.update_query_dict({"host": [f"{host}:{number}" for host, number in places]})
-    host, number = places[0]
+        return url.update_query_dict({"host": [f"{host}:{number}" for host, number in addresses]})
+    host, number = addresses[0]
     if host.startswith("/"):
         return url.set(port=number).update_query_dict({"host": host})
     return url.set(host=host, port=number) if host else url
 
 
-def _check(given: dict[str, str]) -> None:
-    """Raise ValueError for a parameter that is not understood, or a value that it does not take."""
-    for name, value in given.items():
+def _check(parameters: dict[str, str]) -> None:
+    """Raise ValueError for an unknown parameter, or a value that it does not accept."""
+    for name, value in parameters.items():
         if name not in UNDERSTOOD:
             raise ValueError(f"the parameter {name[:100]} is not understood; remove it")
         if name in _CHOICES and value not in _CHOICES[name]:
@@ -169,38 +171,38 @@ def _check(given: dict[str, str]) -> None:
             raise ValueError(f"the parameter {name} names a file that is not there: {value}")
 
 
-def _normalized(given: dict[str, str]) -> dict[str, str]:
-    """Return the parameters with `ssl` written as `sslmode`, and as strict about certificates as was asked for."""
-    mode = given.pop("ssl", None)
+def _normalized(parameters: dict[str, str]) -> dict[str, str]:
+    """Return the parameters with `ssl` replaced by `sslmode`, and with `sslmode` as strict as the others require."""
+    mode = parameters.pop("ssl", None)
     if mode is not None:
-        given.setdefault("sslmode", {"true": "require", "false": "disable"}.get(mode, mode))
-    if given.get("channel_binding") == "require" or given.get("sslrootcert") == SYSTEM:
-        # asyncpg has no channel binding: what that guards against, a checked certificate and host name do as well.
-        given["sslmode"] = "verify-full"
-    if given.get("sslmode") == "verify-ca" and "sslrootcert" not in given and not _default_roots().is_file():
+        parameters.setdefault("sslmode", {"true": "require", "false": "disable"}.get(mode, mode))
+    if parameters.get("channel_binding") == "require" or parameters.get("sslrootcert") == SYSTEM:
+        # asyncpg has no channel binding. Verifying the certificate and the host name prevents the same attacks.
+        parameters["sslmode"] = "verify-full"
+    if parameters.get("sslmode") == "verify-ca" and "sslrootcert" not in parameters and not _default_roots().is_file():
         raise ValueError("sslmode=verify-ca needs sslrootcert=FILE with the authority's certificate")
-    return given
+    return parameters
 
 
 def _default_roots() -> Path:
     return Path("~/.postgresql/root.crt").expanduser()
 
 
-def _verifying_context(given: dict[str, str]) -> ssl.SSLContext | None:
-    """Make what verifies against the system's authorities; None where asyncpg does as the parameters say."""
-    roots = given.get("sslrootcert", SYSTEM)
-    if given.get("sslmode") != "verify-full" or roots != SYSTEM:
+def _verifying_context(parameters: dict[str, str]) -> ssl.SSLContext | None:
+    """Return a context that trusts the system's authorities; None where asyncpg can apply the parameters itself."""
+    roots = parameters.get("sslrootcert", SYSTEM)
+    if parameters.get("sslmode") != "verify-full" or roots != SYSTEM:
         return None
-    if "sslrootcert" not in given and _default_roots().is_file():
+    if "sslrootcert" not in parameters and _default_roots().is_file():
         return None
     context = ssl.create_default_context()
-    if "sslcert" in given:
-        context.load_cert_chain(given["sslcert"], given.get("sslkey"), given.get("sslpassword"))
+    if "sslcert" in parameters:
+        context.load_cert_chain(parameters["sslcert"], parameters.get("sslkey"), parameters.get("sslpassword"))
     return context
 
 
 def show_address(text: str) -> str:
-    """Return an address without passwords, for messages; one that cannot be read is not shown."""
+    """Return an address without passwords, for messages. An address that cannot be parsed is not quoted."""
     try:
         return read_address(text).shown
     except (ValueError, ArgumentError):

@@ -1,4 +1,4 @@
-"""Queries on generations: what callers ask for, and what the generator writes."""
+"""Queries on generations, for the API and for the generator."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -22,19 +22,19 @@ _WITH_ANSWERS = select(Generation, Message).where(
 _BY_MESSAGES = _OWNED.where(some_of(Generation.message_id))
 _UNFINISHED = (
     _OWNED.where(some_of(Generation.conversation_id), col(Generation.status).in_(UNFINISHED))
-    # By id is oldest first.
+    # Ids are UUIDv7: the order by id is oldest first.
     .order_by(col(Generation.id))
 )
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Give those of the generations that stand in the owner's conversations."""
-    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
-    return {row.id: row for row in found.all()}
+    """Return those of the generations that are in the owner's conversations, by id."""
+    rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in rows.all()}
 
 
 async def count_running(session: AsyncSession, owner: UUID) -> int:
-    """Count an owner's answers that are being written; those that wait for their clients cost nothing."""
+    """Count an owner's running generations. Those that wait for tool results from clients cost nothing."""
     mine = select(func.count()).where(owned(Generation.conversation_id), Generation.status == Status.RUNNING)
     return (await session.exec(mine, params={"owner": owner})).one()
 
@@ -42,23 +42,23 @@ async def count_running(session: AsyncSession, owner: UUID) -> int:
 async def with_answers(
     session: AsyncSession, owner: UUID, ids: Sequence[UUID]
 ) -> dict[UUID, tuple[Generation, Message]]:
-    """Give those of the generations that stand in the owner's conversations, each with its answer."""
-    found = await session.exec(_WITH_ANSWERS, params={"owner": owner, "ids": ids})
-    return {generation.id: (generation, message) for generation, message in found.all()}
+    """Return those of the generations that are in the owner's conversations, each with its answer, by id."""
+    rows = await session.exec(_WITH_ANSWERS, params={"owner": owner, "ids": ids})
+    return {generation.id: (generation, message) for generation, message in rows.all()}
 
 
 async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Give the generations that wrote those messages, by the message's id."""
-    found = await session.exec(_BY_MESSAGES, params={"owner": owner, "ids": ids})
-    return {row.message_id: row for row in found.all()}
+    """Return the generations that wrote the messages, by the message's id."""
+    rows = await session.exec(_BY_MESSAGES, params={"owner": owner, "ids": ids})
+    return {row.message_id: row for row in rows.all()}
 
 
 async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Generation]]:
-    """Give the generations that run or wait in those conversations, oldest first, by the conversation's id."""
-    found: dict[UUID, list[Generation]] = {}
+    """Return the running and waiting generations of the conversations, oldest first, by the conversation's id."""
+    by_conversation: dict[UUID, list[Generation]] = {}
     for row in (await session.exec(_UNFINISHED, params={"owner": owner, "ids": ids})).all():
-        found.setdefault(row.conversation_id, []).append(row)
-    return found
+        by_conversation.setdefault(row.conversation_id, []).append(row)
+    return by_conversation
 
 
 _ACTIVE = (
@@ -74,9 +74,9 @@ _ACTIVE = (
 
 
 async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Give what runs in each of those conversations, or waits first in its line, by the conversation's id.
+    """Return the generation that runs, or is first in the queue, in each conversation, by the conversation's id.
 
-    Of several branches the one that is shown counts, if it is being answered.
+    If several branches have one, the active branch takes precedence.
     """
     lines: dict[UUID, list[Generation]] = {}
     leaves: dict[UUID, UUID | None] = {}
@@ -87,11 +87,11 @@ async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dic
 
 
 def _first(line: Sequence[Generation], leaf: UUID | None) -> Generation:
-    by_id = {one.id: one for one in line}
-    found = next((one for one in line if one.message_id == leaf), line[0])
-    while found.waits_for is not None and found.waits_for in by_id:
-        found = by_id[found.waits_for]
-    return found
+    by_id = {generation.id: generation for generation in line}
+    first = next((generation for generation in line if generation.message_id == leaf), line[0])
+    while first.waits_for is not None and first.waits_for in by_id:
+        first = by_id[first.waits_for]
+    return first
 
 
 async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
@@ -103,17 +103,17 @@ async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UU
 
 
 async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey | None:
-    """Give what an idempotency key of the last 24 hours stands for."""
-    found = await session.get(IdempotencyKey, (owner, key))
-    if found is not None and found.created_at < now() - KEY_LIFETIME:
-        await session.delete(found)
+    """Return the row of an idempotency key that was used in the last 24 hours, and delete an older one."""
+    row = await session.get(IdempotencyKey, (owner, key))
+    if row is not None and row.created_at < now() - KEY_LIFETIME:
+        await session.delete(row)
         await session.flush()
         return None
-    return found
+    return row
 
 
 async def trim_keys(session: AsyncSession, most: int) -> int:
-    """Delete at most so many idempotency keys that are older than 24 hours; return how many."""
+    """Delete up to `most` idempotency keys that are older than 24 hours. Return how many were deleted."""
     key = tuple_(IdempotencyKey.owner_id, IdempotencyKey.key)
     old = select(IdempotencyKey.owner_id, IdempotencyKey.key).where(
         col(IdempotencyKey.created_at) < now() - KEY_LIFETIME
@@ -130,5 +130,5 @@ _WHOLE = select(Generation, Message, Conversation).where(
 
 
 async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
-    """Give a generation with its answer and conversation. Without an owner: for the generator alone."""
+    """Return a generation with its answer and conversation. Not limited to an owner: only for the generator."""
     return (await session.exec(_WHOLE, params={"generation": generation_id})).one_or_none()

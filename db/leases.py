@@ -1,7 +1,7 @@
-"""Leases: which process writes a generation, and what happens to those whose process is gone.
+"""Leases: which process writes a generation, and how generations of a lost process are taken over.
 
-A holder writes only where the row still names it: whoever has lost the lease changes nothing. All of these serve the
-generator, so none takes an owner.
+A process writes only while the row names it as the holder: without the lease, it changes nothing. All queries are for
+the generator, so none of them is limited to an owner.
 """
 
 from collections.abc import Sequence
@@ -30,23 +30,23 @@ from tertulia.db.tables import (
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.json import Json
 
-# The tables themselves: of a class, SQLAlchemy would also look for rows in the session, of which there are none here.
+# The tables, not the classes: for a class, SQLAlchemy would also search the session, which holds no rows here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 CLAIMED_AT_ONCE = 50
 STARTING = timedelta(seconds=5)
-"""A generation at the head of its line that nobody began for so long was forgotten."""
+"""A generation at the head of its queue that was not started for this long is taken over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a holder learns when it renews."""
+    """The state of a renewed lease."""
 
     stop_requested: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a generation stands."""
+    """The owner, conversation and message of a generation."""
 
     owner_id: UUID
     conversation_id: UUID
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What an answer holds so far."""
+    """The partial content and usage of an answer."""
 
     generation_id: UUID
     message_id: UUID
@@ -66,7 +66,7 @@ class Progress:
     usage: dict[str, int]
 
 
-# Statements that each answer executes are built once; the columns that are set are those of the parameters.
+# Built once, because each answer executes them. The parameters determine which columns are set.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
 _RENEW = (
     update(_GENERATIONS)
@@ -82,16 +82,16 @@ _BEHIND = (
 
 
 async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
-    """Set columns, the lease's end among them; None where the lease is lost, or the generation has ended."""
+    """Set columns, including the lease's end. Return None if the lease is lost or the generation has ended."""
     connection = await session.connection()
-    found = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
-    return None if found is None else Held(found[0])
+    row = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
+    return None if row is None else Held(row[0])
 
 
 async def renew_all(
     session: AsyncSession, generation_ids: Sequence[UUID], holder: UUID, until: datetime
 ) -> dict[UUID, Held]:
-    """Renew many leases in one statement; those that are lost, or have ended, are missing from what it gives."""
+    """Renew many leases in one statement. Return those that were neither lost nor ended, by the generation's id."""
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
@@ -99,7 +99,7 @@ async def renew_all(
 
 
 async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
-    """Store what many answers hold so far; only together with leases that were just renewed."""
+    """Store the progress of many answers, in the transaction that has renewed their leases."""
     if not progress:
         return
     connection = await session.connection()
@@ -113,22 +113,22 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
         ),
         [
             {
-                "of_generation": one.generation_id,
-                "written": one.sequence,
-                "began": one.first_token_at,
-                **{f"used_{name}": one.usage.get(name) for name in TOKEN_COUNTS},
+                "of_generation": item.generation_id,
+                "written": item.sequence,
+                "began": item.first_token_at,
+                **{f"used_{name}": item.usage.get(name) for name in TOKEN_COUNTS},
             }
-            for one in progress
+            for item in progress
         ],
     )
     await connection.execute(
         update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message")).values(content=bindparam("blocks")),
-        [{"of_message": one.message_id, "blocks": one.content} for one in progress],
+        [{"of_message": item.message_id, "blocks": item.content} for item in progress],
     )
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
-    """Store what the answer holds so far; only together with a lease that was just renewed."""
+    """Store the content of an answer, in the transaction that has renewed its lease."""
     connection = await session.connection()
     await connection.execute(_WRITE_ANSWER, {"of_message": message_id, "content": content})
 
@@ -136,10 +136,10 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
 async def end_as_failed(
     session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
 ) -> int | None:
-    """End a generation with nothing but its error, and return the number of its last event.
+    """End a generation with an error only, and return the sequence number of its last event.
 
-    `sequence`: that number, None for the one after the last that was saved. Returns None where the lease is lost, or
-    the generation has ended.
+    `sequence` is that number; None means the number after the last one that was saved. Returns None if the lease is
+    lost or the generation has ended.
     """
     number = _GENERATIONS.c.sequence + 1 if sequence is None else literal(sequence)
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
@@ -149,7 +149,7 @@ async def end_as_failed(
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
-    """Take an unfinished generation that nobody holds; say whether that succeeded."""
+    """Acquire the lease of an unfinished generation that no process holds. Return whether that succeeded."""
     free = and_(col(Generation.id) == generation_id, _unfinished(), _unheld())
     return bool(
         (await session.exec(update(_GENERATIONS).where(free).values(holder=holder, lease_until=until))).rowcount
@@ -157,19 +157,20 @@ async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until:
 
 
 async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, until: datetime) -> list[UUID]:
-    """Take all that waited for a generation that has ended, oldest first. The owner is locked.
+    """Acquire the leases of all generations that waited for one that has ended, oldest first.
 
-    One that ended while it waited itself leaves its place in the line to them.
+    The caller has locked the owner. If the ended generation was itself still waiting, they wait for the generation
+    before it instead, and an empty list is returned.
     """
     connection = await session.connection()
-    waiting = (await connection.execute(_BEHIND, {"ended": ended})).scalars().all()
-    if not waiting:
+    waiting_ids = (await connection.execute(_BEHIND, {"ended": ended})).scalars().all()
+    if not waiting_ids:
         return []
     front = await _in_front(session, ended)
     if front is not None:
-        await session.exec(update(_GENERATIONS).where(col(Generation.id).in_(waiting)).values(waits_for=front))
+        await session.exec(update(_GENERATIONS).where(col(Generation.id).in_(waiting_ids)).values(waits_for=front))
         return []
-    return [one for one in waiting if await claim(session, one, holder, until)]
+    return [waiting_id for waiting_id in waiting_ids if await claim(session, waiting_id, holder, until)]
 
 
 async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
@@ -182,13 +183,18 @@ async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
 async def claim_lapsed(
     session: AsyncSession, holder: UUID, until: datetime, own: Sequence[UUID] = (), *, everything: bool
 ) -> list[UUID]:
-    """Take what lost its process: leases that have lapsed, heads of lines that nobody began, and what waited for tools.
+    """Acquire the leases of generations that no process is writing.
 
-    That is what has waited too long, or waits for nothing any more.
+    These are generations whose lease has lapsed, heads of queues that were never started, and generations that have
+    waited too long for tool results or have none left to wait for.
 
-    `own`: what the holder writes already, which is left out: a lease that it gets back here may have been another
-    process's in between, of whose work the holder would know nothing.
-    `everything`: also what another process still holds, for a server that is the only one by its configuration.
+    Args:
+        session: The session to use.
+        holder: The process that acquires the leases.
+        until: The end of the new leases.
+        own: Generations that the holder already writes, which are excluded: another process may have held a lease that
+            is acquired again here, and the holder would not see that process's events.
+        everything: Also take leases that another process still holds, for a server configured to be the only one.
     """
     of_others = and_(literal(everything), col(Generation.holder) != holder)
     lost = and_(col(Generation.holder).is_not(None), or_(of_others, col(Generation.lease_until) < now()))
@@ -207,15 +213,15 @@ async def claim_lapsed(
         .limit(CLAIMED_AT_ONCE)
         .with_for_update(skip_locked=True)
     )
-    found = list((await session.exec(query)).all())
-    if found:
-        taking = update(_GENERATIONS).where(col(Generation.id).in_(found))
+    generation_ids = list((await session.exec(query)).all())
+    if generation_ids:
+        taking = update(_GENERATIONS).where(col(Generation.id).in_(generation_ids))
         await session.exec(taking.values(holder=holder, lease_until=until))
-    return found
+    return generation_ids
 
 
 async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
-    """Leave word for the holder, who reads it when it renews, and for whoever takes over."""
+    """Request a stop. The holder, or the process that takes over, reads the request when it renews the lease."""
     await session.exec(
         update(_GENERATIONS).where(col(Generation.id) == generation_id, _unfinished()).values(stop_requested=True)
     )
@@ -232,22 +238,22 @@ _PLACE = (
 
 
 async def lock_owner(session: AsyncSession, owner: UUID) -> None:
-    """Let no other transaction that changes this owner's conversations run beside this one."""
-    # SQLite has one writer at a time: whoever writes has locked everything.
+    """Lock out other transactions that change this owner's conversations until this one ends."""
+    # SQLite has one writer at a time: a write transaction has locked everything.
     if session.get_bind().dialect.name != "sqlite":
         await session.exec(_OWNER, params={"owner": owner})
 
 
 async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Place | None:
-    """The same, for the owner of a generation; gives where it stands, None where it is gone."""
-    found = (await session.exec(_PLACE, params={"generation": generation_id})).one_or_none()
-    return None if found is None else Place(*found)
+    """Lock the owner of a generation like `lock_owner`. Return its place; None if the generation is gone."""
+    row = (await session.exec(_PLACE, params={"generation": generation_id})).one_or_none()
+    return None if row is None else Place(*row)
 
 
 async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None:
-    """Give where a generation stands; None where it is gone."""
-    found = (await session.exec(select(Generation.status).where(Generation.id == generation_id))).one_or_none()
-    return None if found is None else Status(found)
+    """Return the status of a generation; None if it is gone."""
+    status = (await session.exec(select(Generation.status).where(Generation.id == generation_id))).one_or_none()
+    return None if status is None else Status(status)
 
 
 def _somebody_to_wait_for() -> ColumnElement[bool]:

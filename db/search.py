@@ -1,7 +1,7 @@
 """Full-text search over an owner's messages: FTS5 on SQLite, a tsvector with GIN on PostgreSQL.
 
-Either holds the words that `db.words` makes, and the owner as one more of them, so that an owner's words are found
-without reading anybody else's. Of very many matches, only the newest are ranked.
+Both store the words that `db.words` extracts, and the owner as an additional word, so that a search never reads other
+owners' words. Of very many matches, only the newest are ranked.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from tertulia.isolation import ItemLoop
 from tertulia.json import Json
 
 RANKED = 1000
-"""The newest matches, of which the best come first."""
+"""How many of the newest matches are ranked."""
 MAX_PLACES = 250
-"""Of one word in one message: PostgreSQL keeps no more."""
+"""Positions of one word in one message. PostgreSQL does not store more."""
 MAX_BYTES = 900_000
-"""Of one message's words: PostgreSQL refuses a megabyte. What stands behind them is not found."""
+"""Bytes of one message's words. PostgreSQL refuses a megabyte; words after the limit are not indexed."""
 MAX_CHARACTERS = 1_000_000
-"""Of one message's text, on either database: a list of words takes ten times the memory of its text."""
+"""Characters of one message's text that are indexed: a list of words takes ten times the memory of its text."""
 WORD_BYTES, PLACE_BYTES = 8, 2
 LONG_TEXT = 5_000
-"""Characters of which the words are found in a thread: a character takes up to a microsecond."""
+"""Characters above which words are extracted in a thread: a character takes up to a microsecond."""
 AT_ONCE = 20
-"""Messages that are indexed again in one transaction."""
+"""Messages that are reindexed in one transaction."""
 
 PAUSE = 0.1
 """Seconds between two of these transactions."""
@@ -42,12 +42,12 @@ REBUILD = ItemLoop("search.rebuild")
 
 
 class SearchRebuild(SQLModel, table=True):
-    """How far messages of earlier versions are indexed by the rules of a version of `db.words`."""
+    """The progress of reindexing all messages by the rules of one version of `db.words`."""
 
     __tablename__: ClassVar[Any] = "search_rebuilds"
 
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    # The last message; none before the first.
+    # The last message that was reindexed; null before the first.
     after: UUID | None = None
     finished: bool = False
 
@@ -76,7 +76,7 @@ _FINISHED = (
     .order_by(col(Message.id))
     .limit(AT_ONCE)
 )
-"""The next messages in the order of their ids; those that are being written are indexed when they end."""
+"""The next finished messages, by id. Answers in progress are indexed when they are finished."""
 _RANKING = {
     "sqlite": (
         "SELECT id, -bm25(message_words, 0.0, 0.0, 1.0) AS score FROM message_words"
@@ -95,7 +95,7 @@ _BOUND = {
         " OR (score, id) {1} (CAST(:{0}_score AS double precision), CAST(:{0}_id AS uuid)))"
     ),
 }
-"""The condition of a cursor: the best matches have the highest scores, so `after` asks for lower ones."""
+"""The condition of a cursor. The best matches come first, so `after` selects lower scores."""
 
 
 def _search(dialect: str, direction: str) -> TextClause:
@@ -107,24 +107,24 @@ def _search(dialect: str, direction: str) -> TextClause:
 
 
 _SEARCH = {dialect: {False: _search(dialect, "DESC"), True: _search(dialect, "ASC")} for dialect in _RANKING}
-"""By dialect, and by whether the page is counted from the end."""
+"""The statements, by dialect and by whether the page is counted from the end."""
 
 
 Added = tuple[UUID, UUID, Sequence[Json]]
-"""The owner, the message, and its content."""
+"""The owner, the message's id and its content."""
 Insertion = tuple[TextClause, list[Json]]
-"""A statement, and what it is executed with."""
+"""A statement and its parameters."""
 
 
 async def add(session: AsyncSession, *added: Added) -> None:
-    """Let messages be found by the words of their text blocks, each of them once."""
+    """Index the text blocks of messages. Each message must be added only once."""
     dialect = session.get_bind().dialect.name
     long = sum(len(text) for _, _, content in added for text in _texts(content)) > LONG_TEXT
     await execute(session, await asyncio.to_thread(insertion, dialect, added) if long else insertion(dialect, added))
 
 
 async def execute(session: AsyncSession, insertion: Insertion) -> None:
-    """Execute what `insertion` has returned, perhaps in a thread: finding the words of long messages takes time."""
+    """Execute the result of `insertion`, which callers may compute in a thread, because long messages take time."""
     statement, rows = insertion
     if rows:
         connection = await session.connection()
@@ -132,57 +132,57 @@ async def execute(session: AsyncSession, insertion: Insertion) -> None:
 
 
 def insertion(dialect: str, added: Iterable[Added]) -> Insertion:
-    """Give what `add` executes, and with what."""
+    """Return the statement that indexes messages, and its parameters."""
     rows: list[Json] = []
     for owner, message_id, content in added:
-        found = [word for text in _texts(content) for word in bare_words(text)]
-        if found and dialect == "sqlite":
-            rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(found)})
-        elif found:
-            rows.append({"id": str(message_id), "words": _vector(owner, found)})
+        words = [word for text in _texts(content) for word in bare_words(text)]
+        if words and dialect == "sqlite":
+            rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(words)})
+        elif words:
+            rows.append({"id": str(message_id), "words": _vector(owner, words)})
     return _INSERT[dialect], rows
 
 
 def _texts(content: Sequence[Json]) -> Iterator[str]:
-    left = MAX_CHARACTERS
+    remaining = MAX_CHARACTERS
     for block in content:
         text = block.get("text") if block.get("type") == "text" else None
-        if isinstance(text, str) and left > 0:
-            yield text[:left]
-            left -= len(text)
+        if isinstance(text, str) and remaining > 0:
+            yield text[:remaining]
+            remaining -= len(text)
 
 
 async def rebuild(database: Database) -> None:
-    """Index again all messages that an earlier version may have indexed by other rules.
+    """Reindex all messages that an earlier version may have indexed by other rules.
 
-    What has been done is kept in the table `search_rebuilds`, and each step is a separate transaction, so that it may
-    end anywhere, and several replicas may take turns.
+    Progress is stored in the table `search_rebuilds`, and each step is a separate transaction, so that the rebuild can
+    be interrupted at any point and several replicas can share it.
     """
-    more = True
-    while more:
-        more = await _rebuild_some(database)
-        await asyncio.sleep(PAUSE if more else 0)
+    has_more = True
+    while has_more:
+        has_more = await _rebuild_some(database)
+        await asyncio.sleep(PAUSE if has_more else 0)
 
 
 async def _rebuild_some(database: Database) -> bool:
-    """Index the next messages; False once all are done."""
+    """Reindex the next messages. Return False once all are done."""
     async with database.read() as session:
         progress = await session.get(SearchRebuild, VERSION)
         if progress is not None and progress.finished:
             return False
         after = None if progress is None else progress.after
         query = _FINISHED if after is None else _FINISHED.where(col(Message.id) > after)
-        found = (await session.exec(query)).all()
-    if progress is None and not found:
-        return False  # a new database: nothing to note yet
-    rows: list[Added] = [(owner, message.id, message.content) for message, owner in found]
+        batch = (await session.exec(query)).all()
+    if progress is None and not batch:
+        return False  # a new database has nothing to reindex
+    rows: list[Added] = [(owner, message.id, message.content) for message, owner in batch]
     values = await asyncio.to_thread(_values, database.engine.dialect.name, rows)
     async with database.write() as session:
         progress = await session.get(SearchRebuild, VERSION, with_for_update=True) or SearchRebuild(version=VERSION)
         if progress.after != after or progress.finished:
-            return True  # another replica has done these
-        kept = await session.exec(select(Message.id).where(col(Message.id).in_([row[1] for row in rows])))
-        for message_id in kept.all():
+            return True  # another replica has reindexed these
+        existing_ids = await session.exec(select(Message.id).where(col(Message.id).in_([row[1] for row in rows])))
+        for message_id in existing_ids.all():
             await REBUILD.attempt(message_id, partial(_replace, session, message_id, values[message_id]))
         progress.after, progress.finished = (rows[-1][1], False) if rows else (after, True)
         session.add(progress)
@@ -190,7 +190,7 @@ async def _rebuild_some(database: Database) -> bool:
 
 
 def _values(dialect: str, rows: Sequence[Added]) -> dict[UUID, list[Json]]:
-    """Return what is inserted for each message: nothing for one without words."""
+    """Return the rows to insert for each message: none for a message without words."""
     values: dict[UUID, list[Json]] = {}
     for row in rows:
         inserted = REBUILD.attempt_now(row[1], partial(insertion, dialect, [row]))
@@ -200,40 +200,40 @@ def _values(dialect: str, rows: Sequence[Added]) -> dict[UUID, list[Json]]:
 
 async def _replace(session: AsyncSession, message_id: UUID, values: list[Json]) -> None:
     dialect = session.get_bind().dialect.name
-    shown = message_id.hex if dialect == "sqlite" else str(message_id)
+    row_id = message_id.hex if dialect == "sqlite" else str(message_id)
     async with session.begin_nested():
         connection = await session.connection()
-        await connection.execute(_FORGET[dialect], {"id": shown})
+        await connection.execute(_FORGET[dialect], {"id": row_id})
         if values:
             await connection.execute(_INSERT[dialect], values)
 
 
-async def find(session: AsyncSession, owner: UUID, wanted: Sequence[Term], page: Page) -> list[tuple[Message, float]]:
+async def find(session: AsyncSession, owner: UUID, terms: Sequence[Term], page: Page) -> list[tuple[Message, float]]:
     """Return the owner's messages that contain all the terms, each with its score, for `paging.connect`.
 
-    They are in the direction of the page, and one more than its size where there are more.
+    They are in the direction of the page. Where there are more than its size, one additional message is returned.
     """
     dialect = session.get_bind().dialect.name
-    query = _sqlite_query(owner, wanted) if dialect == "sqlite" else _postgresql_query(owner, wanted)
+    query = _sqlite_query(owner, terms) if dialect == "sqlite" else _postgresql_query(owner, terms)
     parameters: Json = {"query": query, "ranked": RANKED, "size": page.size + 1}
-    for argument, given in (("after", page.after), ("before", page.before)):
-        score, row_id = (None, None) if given is None else _place(argument, given)
+    for argument, page_cursor in (("after", page.after), ("before", page.before)):
+        score, row_id = (None, None) if page_cursor is None else _decode_position(argument, page_cursor)
         parameters[f"{argument}_score"] = score
         parameters[f"{argument}_id"] = row_id and (row_id.hex if dialect == "sqlite" else str(row_id))
     connection = await session.connection()
     rows = await connection.execute(_SEARCH[dialect][page.backward], parameters)
     scores = {_uuid(row[0]): float(row[1]) for row in rows}
-    found = await messages.get_many(session, owner, list(scores))
-    return [(found[message_id], score) for message_id, score in scores.items() if message_id in found]
+    messages_by_id = await messages.get_many(session, owner, list(scores))
+    return [(messages_by_id[message_id], score) for message_id, score in scores.items() if message_id in messages_by_id]
 
 
 def cursor(message: Message, score: float) -> str:
-    """Name a message's place in what was found."""
+    """Return the cursor of a message among the results of a search."""
     return encode_cursor(repr(score), str(message.id))
 
 
-def _place(argument: str, given: str) -> tuple[float, UUID]:
-    score, row_id = decode_cursor(argument, given, 2)
+def _decode_position(argument: str, page_cursor: str) -> tuple[float, UUID]:
+    score, row_id = decode_cursor(argument, page_cursor, 2)
     try:
         return float(score), UUID(row_id)
     except ValueError:
@@ -244,29 +244,31 @@ def _uuid(value: Any) -> UUID:
     return value if isinstance(value, UUID) else UUID(str(value))
 
 
-def _sqlite_query(owner: UUID, wanted: Sequence[Term]) -> str:
-    # Words hold letters, digits and marks alone, so nothing in them can be FTS5's syntax.
-    asked = [f'words : "{" ".join(term.words)}"{"*" if term.prefix else ""}' for term in wanted]
-    return " AND ".join([f'owner : "{owner.hex}"', *asked])
+def _sqlite_query(owner: UUID, terms: Sequence[Term]) -> str:
+    # Words consist of letters, digits and marks only, so they cannot contain FTS5 syntax.
+    phrases = [f'words : "{" ".join(term.words)}"{"*" if term.prefix else ""}' for term in terms]
+    return " AND ".join([f'owner : "{owner.hex}"', *phrases])
 
 
-def _postgresql_query(owner: UUID, wanted: Sequence[Term]) -> str:
-    asked = [f"'@{owner.hex}'"]
-    for term in wanted:
+def _postgresql_query(owner: UUID, terms: Sequence[Term]) -> str:
+    conditions = [f"'@{owner.hex}'"]
+    for term in terms:
         quoted = [f"'{word}'" for word in term.words]
-        asked.append("(" + " <-> ".join(quoted) + (":*" if term.prefix else "") + ")")
-    return " & ".join(asked)
+        conditions.append("(" + " <-> ".join(quoted) + (":*" if term.prefix else "") + ")")
+    return " & ".join(conditions)
 
 
-def _vector(owner: UUID, found: Sequence[str]) -> str:
-    places: dict[str, list[str]] = {}
+def _vector(owner: UUID, words: Sequence[str]) -> str:
+    positions_by_word: dict[str, list[str]] = {}
     size = 0
-    for place, word in enumerate(found, 1):
-        size += PLACE_BYTES if word in places else len(word.encode()) + WORD_BYTES
+    for position, word in enumerate(words, 1):
+        size += PLACE_BYTES if word in positions_by_word else len(word.encode()) + WORD_BYTES
         if size > MAX_BYTES:
             break
-        held = places.setdefault(word, [])
-        if len(held) < MAX_PLACES:
-            held.append(str(min(place, 16_383)))
-    # The owner's own word has no place: it counts for no phrase.
-    return " ".join([f"'@{owner.hex}'", *(f"'{word}':{','.join(held)}" for word, held in places.items())])
+        positions = positions_by_word.setdefault(word, [])
+        if len(positions) < MAX_PLACES:
+            positions.append(str(min(position, 16_383)))
+    # The owner's word has no position, so that it never matches in a phrase.
+    return " ".join(
+        [f"'@{owner.hex}'", *(f"'{word}':{','.join(positions)}" for word, positions in positions_by_word.items())]
+    )

@@ -1,8 +1,8 @@
-"""Words, for searching: the same on either database, in any language's writing. Pure.
+"""Split texts and queries into words for full-text search: the same on both databases, for all scripts. Pure.
 
-What is searched are not texts but normalized words: without case, accents and vowel points. In scripts that put no
-spaces between words, and in Korean, which adds particles to them, each character is a word, and so is each emoji:
-a word of theirs is a phrase of characters. Letters and digits are separate words, so that `1.2` finds `v1.2.3`.
+Search compares normalized words, without case, accents and vowel points. In scripts without spaces between words, and
+in Korean, which appends particles to words, each character is a word, and so is each emoji: a word of such a language
+is a phrase of characters. Letters and digits are separate words, so that `1.2` finds `v1.2.3`.
 """
 
 import re
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import regex
 
 VERSION = 2
-"""Of the rules below. Messages that were indexed by earlier ones are indexed again (`db.search.rebuild`)."""
+"""The version of the rules below. Messages indexed by an earlier version are reindexed (`db.search.rebuild`)."""
 MAX_WORD = 60
-"""Characters of a word that count."""
+"""Characters of a word that are compared; the rest is ignored."""
 _ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
-"""Scripts of which each character is a word."""
+"""Scripts in which each character is a word."""
 _VOICED = r"[\u3099\u309A\uFF9E\uFF9F]"
 """Marks that belong to the kana before them."""
 _JAMO = r"[\u1100-\u115F\uA960-\uA97C][\u1160-\u11A7\uD7B0-\uD7C6]*[\u11A8-\u11FF\uD7CB-\uD7FB]*"
@@ -38,11 +38,11 @@ _MARKS = re.compile(
     r"\u20D0-\u20FF\uFE00-\uFE0F]"  # enclosing keycaps, selectors of a variation
 )
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"})
-"""Letters that Unicode does not decompose, and that many people type without their stroke or dot."""
+"""Letters that Unicode does not decompose, and that are often typed without their stroke or dot."""
 
 
 class Word(NamedTuple):
-    """A word of a text: as it is compared, and where it stands, in characters."""
+    """A normalized word of a text, and its position in characters."""
 
     text: str
     start: int
@@ -50,14 +50,14 @@ class Word(NamedTuple):
 
 
 class Term(NamedTuple):
-    """Words that must stand side by side; with `prefix`, the last one may go on."""
+    """Words that must be adjacent. With `prefix`, the last one may be the beginning of a longer word."""
 
     words: tuple[str, ...]
     prefix: bool = False
 
 
 class Match(NamedTuple):
-    """The position of a term in a text's words: that of its first word, and the one after its last."""
+    """The position of a term in a text's words: from `begin` up to, but not including, `end`."""
 
     begin: int
     end: int
@@ -65,67 +65,67 @@ class Match(NamedTuple):
 
 
 def words(text: str) -> Iterator[Word]:
-    """Give the words of a text, in order."""
+    """Yield the words of a text, in order."""
     if text.isascii():
         for plain in _ASCII.finditer(text.lower()):
             yield Word(plain[0][:MAX_WORD], plain.start(), plain.end())
         return
-    for found in _pieces().finditer(text):
-        alike = _alike(found.group())
+    for piece in _pieces().finditer(text):
+        alike = _alike(piece.group())
         if alike:
-            yield Word(alike, found.start(), found.end())
+            yield Word(alike, piece.start(), piece.end())
 
 
 def bare_words(text: str) -> list[str]:
-    """Give the words of a text without their places: what is stored of each message."""
+    """Return the words of a text without their positions: the form that the search index stores."""
     if text.isascii():
         return [word[:MAX_WORD] for word in _ASCII.findall(text.lower())]
     return [alike for piece in _pieces().findall(text) if (alike := _alike(piece))]
 
 
 def terms(query: str) -> list[Term]:
-    """Read a query: words, all of which must be there; "a phrase"; a beginning*. Anything else only parts words."""
-    found: list[Term] = []
+    """Parse a query: words, which must all occur, "phrases" and prefixes*. Other characters only separate words."""
+    result: list[Term] = []
     for part in _QUERY.finditer(query):
         bare = part.group("bare")
-        inside = tuple(word.text for word in words(part.group("quoted") if bare is None else bare))
-        if inside:
-            found.append(Term(inside, prefix=bare is not None and bare.endswith("*")))
-    return found
+        term_words = tuple(word.text for word in words(part.group("quoted") if bare is None else bare))
+        if term_words:
+            result.append(Term(term_words, prefix=bare is not None and bare.endswith("*")))
+    return result
 
 
-def matches(found: list[Word], wanted: Iterable[Term]) -> Iterator[Match]:
-    """Return the positions of terms in a text's words. Each word is compared only with terms that may begin there."""
+def matches(text_words: list[Word], query_terms: Iterable[Term]) -> Iterator[Match]:
+    """Yield the positions of terms in a text's words. Each word is only compared with terms that may begin with it."""
     by_first: dict[str, list[int]] = {}
     beginnings: list[int] = []
-    listed = list(wanted)
-    for number, term in enumerate(listed):
+    term_list = list(query_terms)
+    for number, term in enumerate(term_list):
         if term.prefix and len(term.words) == 1:
             beginnings.append(number)
         else:
             by_first.setdefault(term.words[0], []).append(number)
-    for place, word in enumerate(found):
+    for position, word in enumerate(text_words):
         for number in by_first.get(word.text, ()):
-            if _stands_at(found, place, listed[number]):
-                yield Match(place, place + len(listed[number].words), number)
+            if _matches_at(text_words, position, term_list[number]):
+                yield Match(position, position + len(term_list[number].words), number)
         for number in beginnings:
-            if word.text.startswith(listed[number].words[0]):
-                yield Match(place, place + 1, number)
+            if word.text.startswith(term_list[number].words[0]):
+                yield Match(position, position + 1, number)
 
 
-def _stands_at(found: list[Word], place: int, term: Term) -> bool:
-    last = place + len(term.words) - 1
-    if last >= len(found):
+def _matches_at(text_words: list[Word], position: int, term: Term) -> bool:
+    last_position = position + len(term.words) - 1
+    if last_position >= len(text_words):
         return False
-    end = found[last].text
+    end = text_words[last_position].text
     return (end.startswith(term.words[-1]) if term.prefix else end == term.words[-1]) and all(
-        found[place + step].text == word for step, word in enumerate(term.words[:-1])
+        text_words[position + step].text == word for step, word in enumerate(term.words[:-1])
     )
 
 
 @cache
 def _pieces() -> "regex.Pattern[str]":
-    # The library is only needed for texts that are not ASCII.
+    # Only texts that are not ASCII need the library.
     import regex
 
     return regex.compile(_PIECES, regex.V1)
