@@ -1,4 +1,4 @@
-"""Parse and write JSON: the one parser and the one writer of the server.
+"""Parse and write JSON. The whole server uses this parser and this writer.
 
 Rules (RFC 8259, with the bounds that the server adds):
 
@@ -107,28 +107,28 @@ def encode(value: object, *, default: Callable[[Any], object] | None = None) -> 
         ValueError: A value contains itself, or is nested too deeply, or an integer has too many digits to be written.
     """
     try:
-        written = orjson.dumps(value, default)
+        document = orjson.dumps(value, default)
     except TypeError:
         # An integer beyond 64 bits, half of a surrogate pair, many levels, or a type that JSON does not have.
-        written = _encode_slowly(value, default)
-    return escape_line_separators(written)
+        document = _encode_slowly(value, default)
+    return escape_line_separators(document)
 
 
 def dumps_spaced(value: object, *, indent: int | None = None) -> str:
     """Write a value as JSON text for people and for Claude: with spaces, and otherwise like `dumps`."""
-    written = json.dumps(_writable(value, None), ensure_ascii=False, allow_nan=False, indent=indent)
-    return escape_line_separators(written.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    text = json.dumps(_writable(value, None), ensure_ascii=False, allow_nan=False, indent=indent)
+    return escape_line_separators(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
-def escape_line_separators(written: bytes) -> bytes:
+def escape_line_separators(document: bytes) -> bytes:
     """Escape U+0085, U+2028 and U+2029 in JSON: `str.splitlines` and many readers of lines split at them."""
-    if written.isascii():
-        return written
-    if b"\xc2\x85" in written:
-        written = written.replace(b"\xc2\x85", b"\\u0085")
-    if b"\xe2\x80" in written:
-        written = written.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
-    return written
+    if document.isascii():
+        return document
+    if b"\xc2\x85" in document:
+        document = document.replace(b"\xc2\x85", b"\\u0085")
+    if b"\xe2\x80" in document:
+        document = document.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return document
 
 
 def clean(value: Any, *, max_depth: int = MAX_DEPTH) -> Any:
@@ -281,13 +281,13 @@ def _clean(value: Any) -> Any:
             return value
 
 
-def _finite(written: str) -> float:
-    number = float(written)
-    return number if math.isfinite(number) else _refuse_number(written)
+def _finite(literal: str) -> float:
+    number = float(literal)
+    return number if math.isfinite(number) else _refuse_number(literal)
 
 
-def _finite_or_null(written: str) -> float | None:
-    number = float(written)
+def _finite_or_null(literal: str) -> float | None:
+    number = float(literal)
     return number if math.isfinite(number) else None
 
 
@@ -299,8 +299,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InvalidJson(f"{name} is not a number in JSON")
 
 
-def _refuse_number(written: str) -> NoReturn:
-    raise InvalidJson(f"the number {written[:MAX_MESSAGE]} is out of range")
+def _refuse_number(literal: str) -> NoReturn:
+    raise InvalidJson(f"the number {literal[:MAX_MESSAGE]} is out of range")
 
 
 def _too_deep(levels: int) -> InvalidJson:

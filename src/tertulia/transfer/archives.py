@@ -1,6 +1,6 @@
-"""Reading Claude's data export within bounds, whatever an archive unpacks to.
+"""Read Claude's data export within bounds, however much an archive unpacks to.
 
-Nothing is extracted: one member is decompressed as a stream, and parsed one conversation at a time.
+Nothing is extracted to disk: one member is decompressed as a stream and parsed one conversation at a time.
 """
 
 import re
@@ -17,15 +17,15 @@ from tertulia.json import InvalidJson, clean, loads
 from tertulia.resolvers.errors import InvalidInput
 
 MAX_FILE = 512 * 1024 * 1024
-"""Bytes of a file, also of one in an archive."""
+"""Bytes of a file, or of an unpacked member of an archive."""
 MAX_CONVERSATION = 16 * 1024 * 1024
-"""Bytes of a conversation of Claude's export, which is parsed at once."""
+"""Bytes of one conversation in Claude's export, which is parsed as one document."""
 MAX_VALUES = 500_000
-"""Commas and opening brackets in JSON that is parsed at once: an empty array takes 2 bytes there and 64 in memory."""
+"""Commas and opening brackets in one JSON document: an empty array takes 2 bytes there and 64 in memory."""
 MAX_RATIO = 200
-"""How many times smaller a member may be in its archive. Deflate reaches 20 with text, and 1,000 with repetition."""
+"""The highest compression ratio of a member. Deflate reaches 20 with text, and 1,000 with repetition."""
 SMALL = 1024 * 1024
-"""Bytes of a member below which its ratio does not matter."""
+"""Bytes of a member up to which its compression ratio is not checked."""
 MAX_MEMBERS = 20_000
 MAX_DIRECTORY = 8 * 1024 * 1024
 """Bytes of an archive's list of members, which `zipfile` reads as a whole."""
@@ -37,7 +37,7 @@ ARCHIVED = "conversations.json"
 ZIP_BEGINS = b"PK\x03\x04"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
-"""The bit of a member's flags."""
+"""The bit in a member's flags that marks it as encrypted."""
 NO_LIST = "is neither an export of Tertulia nor Claude's `conversations.json`."
 
 # The records at the end of an archive: APPNOTE.TXT of PKWARE, sections 4.3.14 and 4.3.16.
@@ -53,7 +53,7 @@ _BETWEEN = re.compile(rb"[^ \t\r\n]")
 
 
 class Stream(Protocol):
-    """A file that is read once, from its beginning; what is peeked at is read again."""
+    """A file that is read once, from its beginning. `peek` does not consume bytes."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readline(self, limit: int = -1, /) -> bytes: ...
@@ -62,7 +62,7 @@ class Stream(Protocol):
 
 @contextmanager
 def opened(file: Path) -> Generator[tuple[Stream, int]]:
-    """Open a file of conversations, or the one in an archive; yields it with its unpacked size.
+    """Open a file of conversations, or the one in an archive. Yields the stream and its unpacked size.
 
     Raises:
         InvalidInput: The archive cannot be read, or exceeds a bound.
@@ -82,16 +82,16 @@ def opened(file: Path) -> Generator[tuple[Stream, int]]:
 
 
 def _check_directory(raw: IO[bytes]) -> None:
-    """Raise InvalidInput for more members than are read; `zipfile` would take all of them into memory."""
+    """Raise InvalidInput for an archive with too many members, because `zipfile` loads all of them into memory."""
     size = raw.seek(0, 2)
     start = max(size - _MAX_COMMENT - _END.size - _LOCATOR_64_SIZE - _END_64.size, 0)
     raw.seek(start)
     tail = raw.read()
-    place = tail.rfind(b"PK\x05\x06")
-    if place < 0 or len(tail) - place < _END.size:
+    end_record = tail.rfind(b"PK\x05\x06")
+    if end_record < 0 or len(tail) - end_record < _END.size:
         raise InvalidInput("file", "is not an archive that can be read: it has no end.")
-    _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, place)
-    locator = place - _LOCATOR_64_SIZE
+    _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, end_record)
+    locator = end_record - _LOCATOR_64_SIZE
     if locator >= _END_64.size and tail[locator : locator + 4] == _LOCATOR_64:
         _, _, _, _, _, _, _, members, directory, _ = _END_64.unpack_from(tail, locator - _END_64.size)
     if members > MAX_MEMBERS or directory > MAX_DIRECTORY:
@@ -99,7 +99,7 @@ def _check_directory(raw: IO[bytes]) -> None:
 
 
 def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    member = next((one for one in archive.infolist() if one.filename.rpartition("/")[2] == ARCHIVED), None)
+    member = next((info for info in archive.infolist() if info.filename.rpartition("/")[2] == ARCHIVED), None)
     if member is None:
         raise InvalidInput("file", f"the archive has no {ARCHIVED}.")
     if member.flag_bits & ENCRYPTED:
@@ -117,7 +117,7 @@ def objects(stream: Stream) -> Iterator[Any]:
     """Yield the objects of a JSON array, each parsed by itself.
 
     Raises:
-        InvalidInput: The file is not an array of objects, or one of them exceeds a bound; names the object.
+        InvalidInput: The file is not an array of objects, or one of them exceeds a bound. The error names the object.
     """
     scanner = _Scanner()
     chunk = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK)
@@ -130,25 +130,25 @@ def objects(stream: Stream) -> Iterator[Any]:
         raise InvalidInput("file", "is not JSON: it ends before its list does.")
 
 
-def parsed(raw: bytes | bytearray, place: str, max_bytes: int) -> Any:
-    """Parse JSON within the bounds, and clean its text; `place` begins the messages of errors."""
+def parsed(raw: bytes | bytearray, error_prefix: str, max_bytes: int) -> Any:
+    """Parse JSON within the bounds, and clean its text. Error messages begin with `error_prefix`."""
     if len(raw) > max_bytes:
-        raise InvalidInput("file", f"{place}is larger than {max_bytes >> 20} MB.")
-    if sum(raw.count(one) for one in (b",", b"[", b"{")) > MAX_VALUES:
-        raise InvalidInput("file", f"{place}has more than {MAX_VALUES:,} values.")
+        raise InvalidInput("file", f"{error_prefix}is larger than {max_bytes >> 20} MB.")
+    if sum(raw.count(separator) for separator in (b",", b"[", b"{")) > MAX_VALUES:
+        raise InvalidInput("file", f"{error_prefix}has more than {MAX_VALUES:,} values.")
     try:
         return clean(loads(bytes(raw)))
     except InvalidJson as error:
-        raise InvalidInput("file", f"{place}is not JSON: {error}.") from None
+        raise InvalidInput("file", f"{error_prefix}is not JSON: {error}.") from None
 
 
 class _Scanner:
-    """Cuts an array of objects into its objects, without parsing them; holds one object at most."""
+    """Splits an array of objects without parsing them. Buffers at most one object."""
 
     def __init__(self) -> None:
         """Expect the beginning of the array."""
         self.number = 0
-        """Of the object that is being read, from 0."""
+        """The index of the object that is being read."""
         self.ended = False
         self._depth = 0
         self._in_string = self._escaped = False
@@ -158,30 +158,30 @@ class _Scanner:
 
     def feed(self, chunk: bytes) -> Iterator[bytearray]:
         """Parse the next piece of the file; yield the objects that end in it."""
-        place, begin = 0, 0
-        while place < len(chunk):
+        position, begin = 0, 0
+        while position < len(chunk):
             if self._depth <= IN_LIST:
-                place = begin = self._between(chunk, place)
+                position = begin = self._between(chunk, position)
                 continue
-            place = self._within_string(chunk, place) if self._in_string else self._within(chunk, place)
+            position = self._within_string(chunk, position) if self._in_string else self._within(chunk, position)
             if self._depth == IN_LIST:
-                self._hold(chunk[begin:place])
+                self._hold(chunk[begin:position])
                 yield self._held
                 self._held, self._openings, self._after_object = bytearray(), 0, True
         if self._depth > IN_LIST:
             self._hold(chunk[begin:])
 
-    def _between(self, chunk: bytes, place: int) -> int:
-        """Read up to the beginning of the next object; returns where to go on."""
-        found = _BETWEEN.search(chunk, place)
-        if found is None:
+    def _between(self, chunk: bytes, position: int) -> int:
+        """Read up to the beginning of the next object. Return the position to continue from."""
+        token = _BETWEEN.search(chunk, position)
+        if token is None:
             return len(chunk)
-        sign = found.group()
+        sign = token.group()
         if self._depth == 0 and sign == b"[" and not self.ended:
             self._depth = IN_LIST
         elif self._depth == IN_LIST and sign == b"{" and not self._after_object:
             self._depth = IN_LIST + 1
-            return found.start()
+            return token.start()
         elif self._depth == IN_LIST and sign == b"," and self._after_object:
             self._after_object = False
         elif self._depth == IN_LIST and sign == b"]" and (self._after_object or self.number == 0):
@@ -190,26 +190,26 @@ class _Scanner:
             raise InvalidInput("file", f"conversation {self.number}: must be an object.")
         else:
             raise InvalidInput("file", NO_LIST)
-        return found.end()
+        return token.end()
 
-    def _within_string(self, chunk: bytes, place: int) -> int:
+    def _within_string(self, chunk: bytes, position: int) -> int:
         if self._escaped:
             self._escaped = False
-            return place + 1
-        found = _INSIDE.search(chunk, place)
-        if found is None:
+            return position + 1
+        token = _INSIDE.search(chunk, position)
+        if token is None:
             return len(chunk)
-        if found.group() == b'"':
+        if token.group() == b'"':
             self._in_string = False
         else:
             self._escaped = True
-        return found.end()
+        return token.end()
 
-    def _within(self, chunk: bytes, place: int) -> int:
-        found = _OUTSIDE.match(chunk, place)
-        if found is None:
+    def _within(self, chunk: bytes, position: int) -> int:
+        token = _OUTSIDE.match(chunk, position)
+        if token is None:
             return len(chunk)
-        match found.group(1):
+        match token.group(1):
             case b'"':
                 self._in_string = True
             case b"{" | b"[":
@@ -220,7 +220,7 @@ class _Scanner:
                     raise InvalidInput("file", f"conversation {self.number}: has more than {MAX_VALUES:,} values.")
             case _:
                 self._depth -= 1
-        return found.end()
+        return token.end()
 
     def _hold(self, piece: bytes) -> None:
         self._held += piece

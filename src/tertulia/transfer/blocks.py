@@ -222,8 +222,8 @@ def _reference_problem(
 
 
 def described(error: ValidationError, skipped: int = 0) -> str:
-    """Say in one line what is wrong first; `skipped` is how many parts of its place are left out."""
+    """Return the first error as one line. `skipped` parts are removed from the beginning of its location."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"][skipped:])
+    location = ".".join(str(part) for part in first["loc"][skipped:])
     message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+    return f"{location}: {message}" if location else message

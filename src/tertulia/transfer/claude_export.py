@@ -1,7 +1,7 @@
 """Claude's own data export: `conversations.json`, alone or in its archive.
 
-Its conversations are trees or plain lists of messages; files are named, not contained, but for the text of some.
-Thinking bears no signature there, so that it can be read, and not sent again.
+Its conversations are trees or plain lists of messages. Files are only named, except for the text of some of them.
+Thinking has no signature there, so it can be displayed but not sent to Claude again.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
-"""Text that nothing depends on: null where the export has something else."""
+"""Optional text: null where the export has a value of another type."""
 
 
 class _Lenient(BaseModel):
@@ -62,31 +62,35 @@ class _Conversation(_Lenient):
 
 
 def items_of(conversations: Iterator[Any], model: str) -> Iterator[Item]:
-    """Yield what an export holds; raise InvalidInput, which names the conversation."""
-    for number, found in enumerate(conversations):
-        place = f"conversation {number}: "
+    """Yield the items of an export. Raise InvalidInput, which names the conversation."""
+    for number, raw_conversation in enumerate(conversations):
+        error_prefix = f"conversation {number}: "
         try:
-            conversation = _Conversation.model_validate(found)
+            conversation = _Conversation.model_validate(raw_conversation)
         except ValidationError as error:
-            raise InvalidInput("file", f"{place}{described(error)}") from None
-        yield from _items(conversation, model, place)
+            raise InvalidInput("file", f"{error_prefix}{described(error)}") from None
+        yield from _items(conversation, model, error_prefix)
 
 
-def _items(found: _Conversation, model: str, place: str) -> Iterator[Item]:
-    title = " ".join((found.name or "").split())[:MAX_TITLE] or None
-    begun = found.created_at or found.updated_at or now()
+def _items(conversation: _Conversation, model: str, error_prefix: str) -> Iterator[Item]:
+    title = " ".join((conversation.name or "").split())[:MAX_TITLE] or None
+    created_at = conversation.created_at or conversation.updated_at or now()
     line = ConversationLine(
-        id=found.uuid, title=title, model=model, created_at=begun, updated_at=found.updated_at or begun
+        id=conversation.uuid,
+        title=title,
+        model=model,
+        created_at=created_at,
+        updated_at=conversation.updated_at or created_at,
     )
-    yield Placed(line, place)
+    yield Placed(line, error_prefix)
     following: dict[str, str | None] = {}
-    """By message: the one that what follows it has as its parent, which is another where it is left out."""
+    """The parent for replies to each message, by its id: the message itself, or its own parent if it is left out."""
     previous: MessageLine | None = None
     left_out = 0
-    for message in found.chat_messages:
-        named = message.parent_message_uuid
-        parent = following.get(named or "")
-        if named is None and previous is not None:
+    for message in conversation.chat_messages:
+        parent_id = message.parent_message_uuid
+        parent = following.get(parent_id or "")
+        if parent_id is None and previous is not None:
             # Older exports name no parents: each message follows the one before it.
             parent = previous.id
         role = ROLES.get(message.sender or "")
@@ -96,7 +100,7 @@ def _items(found: _Conversation, model: str, place: str) -> Iterator[Item]:
             continue
         blocks, without = _blocks(message, role)
         left_out += without
-        previous = _line(message, parent, role, blocks, previous.created_at if previous else begun)
+        previous = _line(message, parent, role, blocks, previous.created_at if previous else created_at)
         following[message.uuid] = message.uuid
         yield previous
     if left_out:
@@ -109,20 +113,22 @@ def _line(message: _Message, parent: str | None, role: Role, blocks: list[Json],
 
 
 def _blocks(message: _Message, role: Role) -> tuple[list[Json], int]:
-    """Give what can be kept of a message, and how many blocks cannot."""
-    kept: list[Json] = []
+    """Return the blocks of a message that can be imported, and how many cannot."""
+    file_blocks: list[Json] = []
     for attached in (*message.attachments, *message.files):
         name = attached.file_name or "a file"
-        kept.append(_text(f"[{name}]\n\n{attached.extracted_content}" if attached.extracted_content else f"[{name}]"))
-    theirs = [block for given in message.content if (block := _block(given, role)) is not None]
-    left_out = len(message.content) - len(theirs)
-    if not theirs and message.text:
-        theirs = [_text(message.text)]
-    return [*kept, *theirs], left_out
+        file_blocks.append(
+            _text(f"[{name}]\n\n{attached.extracted_content}" if attached.extracted_content else f"[{name}]")
+        )
+    content_blocks = [block for raw_block in message.content if (block := _block(raw_block, role)) is not None]
+    left_out = len(message.content) - len(content_blocks)
+    if not content_blocks and message.text:
+        content_blocks = [_text(message.text)]
+    return [*file_blocks, *content_blocks], left_out
 
 
-def _block(given: object, role: Role) -> Json | None:
-    block = cast("Json", given) if isinstance(given, dict) else {}
+def _block(raw_block: object, role: Role) -> Json | None:
+    block = cast("Json", raw_block) if isinstance(raw_block, dict) else {}
     match block.get("type"):
         case "text" if isinstance(block.get("text"), str) and block["text"]:
             return _text(block["text"])

@@ -1,7 +1,7 @@
-"""Exporting conversations: as lines of JSON that can be imported again without loss, or as Markdown to read.
+"""Export conversations as lines of JSON, which can be imported again without loss, or as Markdown.
 
-Each conversation is written as a whole or left out as a whole, and what is left out is named: an export of thousands of
-conversations does not break off at one that cannot be read.
+Each conversation is either exported completely or left out and named in the export, so that one unreadable conversation
+does not abort an export of thousands.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import AWAY
 from tertulia.db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
-from tertulia.db.transfer import Whole
+from tertulia.db.transfer import ConversationContents
 from tertulia.transfer import Format
 from tertulia.transfer.format import (
     AttachmentLine,
@@ -35,7 +35,7 @@ UNREADABLE = "It could not be read; the log of the server has the reason."
 BYTES_MISSING = "Its bytes are not in the store of attachments."
 
 LeftOut = Callable[[LeftOutLine], None]
-"""Called with what an export leaves out."""
+"""Called with the line of each conversation or attachment that an export leaves out."""
 
 logger = logging.getLogger("tertulia.export")
 
@@ -48,9 +48,9 @@ async def export(
     form: Format,
     left_out: LeftOut = lambda _line: None,
 ) -> AsyncIterator[bytes]:
-    """Yield the owner's conversations piece by piece: those of the ids, or all but temporary ones, oldest first.
+    """Yield the owner's conversations in pieces: those with the ids, or all except temporary ones, oldest first.
 
-    Each is read in a transaction of its own; one that is deleted meanwhile is left out.
+    Each conversation is read in a separate transaction. Those that are deleted meanwhile are skipped.
     """
     if ids is None:
         async with database.read() as session:
@@ -60,12 +60,12 @@ async def export(
     for conversation_id in ids:
         try:
             async with database.read() as session:
-                whole = await rows.whole(session, owner, conversation_id)
-            if whole is None:
+                contents = await rows.contents_of(session, owner, conversation_id)
+            if contents is None:
                 continue
-            pieces = await asyncio.to_thread(_markdown if form is Format.MARKDOWN else _lines, whole)
+            pieces = await asyncio.to_thread(_markdown if form is Format.MARKDOWN else _lines, contents)
         except AWAY:
-            # It is not this conversation that cannot be read.
+            # The database is unavailable; this conversation is not the cause.
             raise
         except Exception:
             logger.exception("Conversation %s could not be exported", conversation_id)
@@ -75,20 +75,20 @@ async def export(
             continue
         yield pieces[0]
         if form is Format.JSONL:
-            for attachment in whole.attachments:
+            for attachment in contents.attachments:
                 yield await _attachment_line(attachment, blobs, left_out)
-        for place in range(1, len(pieces), LINES_AT_ONCE):
-            yield b"".join(pieces[place : place + LINES_AT_ONCE])
+        for start in range(1, len(pieces), LINES_AT_ONCE):
+            yield b"".join(pieces[start : start + LINES_AT_ONCE])
 
 
-def _markdown(whole: Whole) -> list[bytes]:
-    return [as_markdown(whole).encode("utf-8", "replace")]
+def _markdown(contents: ConversationContents) -> list[bytes]:
+    return [as_markdown(contents).encode("utf-8", "replace")]
 
 
-def _lines(whole: Whole) -> list[bytes]:
-    """Return the line of a conversation, and those of its messages."""
-    messages = (_message(message, generation).written() for message, generation in whole.messages)
-    return [_conversation(whole.conversation).written(), *messages]
+def _lines(contents: ConversationContents) -> list[bytes]:
+    """Return the line of a conversation, followed by those of its messages."""
+    messages = (_message(message, generation).written() for message, generation in contents.messages)
+    return [_conversation(contents.conversation).written(), *messages]
 
 
 async def _attachment_line(row: Attachment, blobs: Blobs, left_out: LeftOut) -> bytes:

@@ -209,10 +209,10 @@ class BlocksLeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A line, and the place that errors name."""
+    """The line of a conversation, and the prefix of error messages about it."""
 
     line: ConversationLine
-    place: str
+    error_prefix: str
 
 
 Item = Placed | AttachedFile | MessageLine | BlocksLeftOut

@@ -1,8 +1,8 @@
-"""Importing conversations: Tertulia's own export, or Claude's; each becomes a new conversation of the viewer's.
+"""Import conversations from Tertulia's own export or Claude's. Each becomes a new conversation of the viewer.
 
-A file is read twice, item by item, in a thread: first to check all of it, then to store it. A conversation of many
-messages is stored in several transactions, so that others can write meanwhile. Until the last one it is a temporary
-conversation, which is in no list, and which retention removes should the import be interrupted.
+A file is read twice, item by item, in a thread: first to validate all of it, then to store it. A conversation with many
+messages is stored in several transactions, so that others can write in between. Until the last transaction it is a
+temporary conversation, which no list contains, and which retention removes if the import is interrupted.
 """
 
 import asyncio
@@ -47,13 +47,13 @@ from tertulia.transfer.format import (
 from tertulia.transfer.parser import items, unpacked_size
 
 ITEMS_AT_ONCE = 100
-"""Items that are read, and messages that are stored, at once."""
+"""Items in a batch that is read, and messages in a transaction."""
 BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class Imported:
-    """What was put in, and how many blocks of it could not be: kinds that only the other service knows."""
+    """What was imported, and how many blocks were left out because only the other service supports them."""
 
     conversation_ids: list[UUID] = field(default_factory=list[UUID])
     messages: int = 0
@@ -62,9 +62,9 @@ class Imported:
 
 
 async def import_file(context: Context, file: Path) -> Imported:
-    """Store all conversations of a file; raise InvalidInput, with nothing stored, for the first that is wrong.
+    """Store all conversations of a file. Raise InvalidInput for the first invalid one, with nothing stored.
 
-    What counts against the viewer's limit of uploads is the unpacked size.
+    The unpacked size counts against the viewer's upload limit.
     """
     await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
@@ -82,42 +82,42 @@ async def import_file(context: Context, file: Path) -> Imported:
 
 
 async def _batches(file: Path, folder: Path, model: str) -> AsyncIterator[list[Item]]:
-    found = items(file, folder, model)
+    item_iterator = items(file, folder, model)
     try:
-        while batch := await asyncio.to_thread(_batch, found):
+        while batch := await asyncio.to_thread(_batch, item_iterator):
             yield batch
     finally:
-        await asyncio.to_thread(found.close)
+        await asyncio.to_thread(item_iterator.close)
 
 
-def _batch(found: Iterator[Item]) -> list[Item]:
+def _batch(item_iterator: Iterator[Item]) -> list[Item]:
     batch: list[Item] = []
     size = 0
-    for item in found:
+    for item in item_iterator:
         batch.append(item)
         size += len(encode(item.content)) if isinstance(item, MessageLine) else 0
-        # The file of an attachment is there until the next item is read.
+        # The file of an attachment only exists until the next item is read.
         if len(batch) >= ITEMS_AT_ONCE or size >= BYTES_AT_ONCE or isinstance(item, AttachedFile):
             break
     return batch
 
 
-async def _conversation(context: Context, placed: Placed) -> Conversation:
-    """Return the conversation, checked as `createConversation` checks it; raise InvalidInput."""
-    line = placed.line
-    # Which models may be asked is not decided by a file.
+async def _conversation(context: Context, item: Placed) -> Conversation:
+    """Return the conversation, validated like the input of `createConversation`. Raise InvalidInput."""
+    line = item.line
+    # A file cannot grant access to a model.
     allowed = await context.models.allows(line.model)
     model = line.model if allowed else context.models.default_id
     try:
         chosen = await _options(context, line.options, model, allowed=allowed)
-        kept = await _tools(context, line)
+        tool_settings = await _tools(context, line)
     except InvalidInput as error:
-        raise InvalidInput("file", f"{placed.place}{error}") from None
+        raise InvalidInput("file", f"{item.error_prefix}{error}") from None
     same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
     values: Json = {name: getattr(line, name) for name in same}
     used = line.usage.model_dump()
     return Conversation(
-        id=new_id(), owner_id=context.viewer.user_id, model=model, options=chosen, tools=kept, **values, **used
+        id=new_id(), owner_id=context.viewer.user_id, model=model, options=chosen, tools=tool_settings, **values, **used
     )
 
 
@@ -125,29 +125,31 @@ async def _options(context: Context, line: Options, model: str, *, allowed: bool
     thinking = Thinking(line.thinking.enabled, line.thinking.budget_tokens) if line.thinking else None
     effort = Effort(line.effort) if line.effort else None
     schema: Any = line.output_schema
-    given = GenerationOptions(max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema)
+    generation_options = GenerationOptions(
+        max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema
+    )
     try:
-        return await options.of_conversation(context, given, model)
+        return await options.of_conversation(context, generation_options, model)
     except InvalidInput:
         if allowed:
             raise
-        # They were chosen for a model that is not here.
+        # They were chosen for a model that is not available.
         return {}
 
 
 async def _tools(context: Context, line: ConversationLine) -> Json:
-    for place, pattern in enumerate(line.tools.server or []):
-        # The server that wrote the file may have tools that this one does not have.
+    for index, pattern in enumerate(line.tools.server or []):
+        # Only the syntax is checked: the server that exported the file may have tools that this one lacks.
         if not re.fullmatch(tools.PATTERN, pattern):
-            raise InvalidInput(f"tools.server[{place}]", "must be the name of a tool, or a pattern such as github__*.")
-    declared = [(one, cast("Any", one.input_schema)) for one in line.tools.client]
-    client = [ClientTool(one.name, one.description, schema) for one, schema in declared]
+            raise InvalidInput(f"tools.server[{index}]", "must be the name of a tool, or a pattern such as github__*.")
+    declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
+    client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
     await tools.check_tools(context, ConversationTools(client=client))
     return tools.stored(ConversationTools(server=line.tools.server, client=client))
 
 
 class _Importing:
-    """Stores items; holds those of one conversation that the next transaction inserts."""
+    """Stores items. Buffers those of one conversation that the next transaction inserts."""
 
     def __init__(self, context: Context) -> None:
         """Store nothing yet."""
@@ -164,7 +166,7 @@ class _Importing:
         self._generations: list[Generation] = []
 
     async def take(self, item: Item) -> None:
-        """Store an item, or hold it for the next transaction."""
+        """Store an item, or buffer it for the next transaction."""
         match item:
             case Placed():
                 await self.finish()
@@ -181,13 +183,13 @@ class _Importing:
                 self.done.blocks_left_out += item.count
 
     async def finish(self) -> None:
-        """Store the rest of the conversation that was taken last."""
+        """Store the rest of the current conversation."""
         conversation = self._conversation
         if conversation is None:
             return
         last = next(reversed(self._ids.values()), None)
         leaf = self._ids.get(self._leaf or "", last)
-        await self._store(shown=conversation.model_copy(update={"active_leaf_id": leaf}))
+        await self._store(final_row=conversation.model_copy(update={"active_leaf_id": leaf}))
         self.done.conversation_ids.append(conversation.id)
         self.done.messages += len(self._ids)
         self.done.attachments += len(self._attached)
@@ -195,8 +197,8 @@ class _Importing:
         self._conversation, self._stored = None, False
         self._ids, self._depths, self._attached = {}, {}, {}
 
-    async def _store(self, shown: Conversation | None = None) -> None:
-        """Insert what is held; `shown`: the conversation as it is from now on, with the last of its messages."""
+    async def _store(self, final_row: Conversation | None = None) -> None:
+        """Insert the buffered rows. `final_row` is the conversation's final state, passed with its last messages."""
         conversation = self._conversation
         if conversation is None:
             return
@@ -209,16 +211,16 @@ class _Importing:
         async with self._context.database.write() as session:
             await leases.lock_owner(session, owner)
             if not self._stored:
-                await insert(session, [shown or conversation.model_copy(update=_hidden(now()))])
-            elif shown is not None:
-                values = {name: getattr(shown, name) for name in ("temporary", "updated_at", "active_leaf_id")}
-                await conversations.change(session, owner, shown.id, values)
+                await insert(session, [final_row or conversation.model_copy(update=_hidden(now()))])
+            elif final_row is not None:
+                values = {name: getattr(final_row, name) for name in ("temporary", "updated_at", "active_leaf_id")}
+                await conversations.change(session, owner, final_row.id, values)
             for rows in (self._attachments, self._messages, self._generations):
                 if rows:
                     await insert(session, rows)
             await search.execute(session, words)
-            if shown is not None:
-                await changes.record(session, owner, (ChangeKind.CREATED, shown.id, None))
+            if final_row is not None:
+                await changes.record(session, owner, (ChangeKind.CREATED, final_row.id, None))
         self._stored = True
         self._attachments, self._messages, self._generations = [], [], []
 
@@ -260,8 +262,8 @@ def _hidden(moment: datetime) -> Json:
 
 
 def _renamed(block: Json, attached: dict[str, Attachment]) -> Json:
-    shown = block.get("type") in ("image", "document")
-    if not shown:
+    has_source = block.get("type") in ("image", "document")
+    if not has_source:
         return block
     own = attached[block["source"]["attachment_id"]]
     return {**block, "source": source_of(own.id, own.media_type, own.pages)}
@@ -270,7 +272,7 @@ def _renamed(block: Json, attached: dict[str, Attachment]) -> Json:
 def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -> Generation:
     values: Json = line.model_dump(exclude={"options", "usage", "error", "status"})
     used: dict[str, Any] = line.usage.model_dump() if line.usage else {}
-    # What was being written there is not being written here.
+    # A generation that was unfinished when it was exported is not continued here.
     status = Status.STOPPED if line.status in UNFINISHED else line.status
     return Generation(
         conversation_id=conversation_id,

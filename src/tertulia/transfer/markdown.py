@@ -1,11 +1,11 @@
-"""Conversations as Markdown: the active branch, for people to read."""
+"""Render the active branch of a conversation as Markdown."""
 
 import re
 from collections.abc import Iterator
 
 from tertulia.attachments.files import attachment_of
 from tertulia.db.tables import Generation, Message, Role, Status
-from tertulia.db.transfer import Whole
+from tertulia.db.transfer import ConversationContents
 from tertulia.json import Json, dumps_spaced
 from tertulia.resolvers.content import citations_of, text_of
 
@@ -19,16 +19,16 @@ UNFINISHED_ANSWERS = {
     ),
     "pause_turn": "Claude paused, and was not asked to go on (stop reason: pause_turn).",
 }
-"""What is written below an answer, by its stop reason."""
+"""The sentence below an incomplete answer, by its stop reason."""
 
 
-def as_markdown(whole: Whole) -> str:
-    """Give the branch that is shown, under a heading."""
-    conversation = whole.conversation
-    names = {str(one.id): one.filename for one in whole.attachments}
-    said = "\n\n".join(_message(message, generation, names) for message, generation in _active(whole))
-    begun = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
-    return f"# {_line(conversation.title or 'Untitled')}\n\n_{begun}_\n\n{said}\n\n"
+def as_markdown(contents: ConversationContents) -> str:
+    """Return the active branch under a heading."""
+    conversation = contents.conversation
+    names = {str(attachment.id): attachment.filename for attachment in contents.attachments}
+    body = "\n\n".join(_message(message, generation, names) for message, generation in _active(contents))
+    subtitle = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
+    return f"# {_line(conversation.title or 'Untitled')}\n\n_{subtitle}_\n\n{body}\n\n"
 
 
 def left_out_as_markdown(id: str, reason: str) -> str:
@@ -36,13 +36,13 @@ def left_out_as_markdown(id: str, reason: str) -> str:
     return f"# Conversation {id}\n\n_Left out of this export. {reason}_\n\n"
 
 
-def _active(whole: Whole) -> list[tuple[Message, Generation | None]]:
-    messages = {message.id: (message, generation) for message, generation in whole.messages}
+def _active(contents: ConversationContents) -> list[tuple[Message, Generation | None]]:
+    messages = {message.id: (message, generation) for message, generation in contents.messages}
     branch: list[tuple[Message, Generation | None]] = []
-    place = whole.conversation.active_leaf_id
-    while place is not None and place in messages:
-        branch.append(messages[place])
-        place = messages[place][0].parent_id
+    message_id = contents.conversation.active_leaf_id
+    while message_id is not None and message_id in messages:
+        branch.append(messages[message_id])
+        message_id = messages[message_id][0].parent_id
     return branch[::-1]
 
 
@@ -53,7 +53,7 @@ def _message(message: Message, generation: Generation | None, names: dict[str, s
 
 
 def _ending(generation: Generation) -> str | None:
-    """Return a sentence about an answer that is not whole; None for a whole one."""
+    """Return a sentence about an incomplete answer; None for a complete one."""
     if generation.status is Status.STOPPED:
         return "This answer was stopped before its end."
     if generation.status is Status.FAILED:
@@ -67,7 +67,7 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
         kind = str(block.get("type"))
         if kind == "text":
             yield text_of(block.get("text")).strip()
-            yield from (f"> {_line(text_of(one.get('cited_text')))}" for one in citations_of(block))
+            yield from (f"> {_line(text_of(citation.get('cited_text')))}" for citation in citations_of(block))
         elif kind == "thinking" and block.get("thinking"):
             yield f"<details><summary>Thinking</summary>\n\n{text_of(block['thinking']).strip()}\n\n</details>"
         elif kind == "compaction" and block.get("content"):
@@ -84,13 +84,13 @@ def _attachment(block: Json) -> str:
     try:
         return str(attachment_of(block))
     except (KeyError, TypeError, ValueError, AttributeError):
-        # An earlier version imported it.
+        # Earlier versions imported blocks with other sources.
         return ""
 
 
 def _fenced(value: object) -> str:
     text = value if isinstance(value, str) else dumps_spaced(value, indent=2)
-    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    longest = max((len(backticks) for backticks in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}json\n{text}\n{fence}"
 

@@ -79,9 +79,9 @@ def unpacked_size(file: Path) -> int:
         return size
 
 
-def _counted(found: Iterator[Item]) -> Iterator[Item]:
+def _counted(item_iterator: Iterator[Item]) -> Iterator[Item]:
     conversations = messages = 0
-    for item in found:
+    for item in item_iterator:
         if isinstance(item, Placed):
             conversations, messages = conversations + 1, 0
         messages += isinstance(item, MessageLine)
