@@ -1,4 +1,4 @@
-"""Limits: on what one viewer does in a time, over all replicas, and on how much one server follows at once."""
+"""Limits: on the rate of a viewer's calls over all replicas, and on the concurrent subscriptions of one server."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from graphql import GraphQLError
 
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.memory import LocalWindows, Windows
-from tertulia.ratelimit.slots import LASTS, ConnectionSlots
+from tertulia.ratelimit.slots import SLOT_SECONDS, ConnectionSlots
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
-"""Seconds that the store of limits may take to answer."""
+"""Timeout of the store that counts calls, in seconds."""
 STORE_REST = 2.0
-"""Seconds for which a store that failed is not asked."""
+"""Seconds for which a store that failed is not used."""
 
 logger = logging.getLogger("tertulia.limits")
 
 
 class Rate:
-    """So much in so long, as `60/minute`; a number alone is for a minute."""
+    """A number of calls per time, such as `60/minute`. A number without a unit is per minute."""
 
     def __init__(self, name: str, notation: str) -> None:
-        """Take the name that clients see, and the notation of the library `limits`; raise ValueError for another."""
+        """Parse the notation of the library `limits`. `name` is shown to clients. Raises ValueError."""
         from limits import parse
 
         self.name = name
@@ -41,18 +41,18 @@ class Rate:
 
     @property
     def amount(self) -> int:
-        """How much."""
+        """The number of calls."""
         return self.item.amount
 
     @property
     def seconds(self) -> int:
-        """In how long."""
+        """The length of the window in seconds."""
         return self.item.get_expiry()
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How a viewer stands with a rate: what is left, and when there is more, in seconds."""
+    """A viewer's use of a rate: how much remains, and in how many seconds more is available."""
 
     rate: Rate
     remaining: int
@@ -60,7 +60,7 @@ class Window:
 
 
 class Rates:
-    """Counts what somebody does within moving windows. A store that is down lets everything pass, and is logged."""
+    """Counts calls in moving windows. While the store is unavailable, all calls are allowed and an error is logged."""
 
     def __init__(self, redis_url: str | None) -> None:
         """Count in Redis, for all replicas, or in this process."""
@@ -75,7 +75,7 @@ class Rates:
             self._errors = (RedisError, *self._errors)
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
-        """Count `amount`; None where that is within the rate, else the seconds after which it would be."""
+        """Count `amount`. Return None if it is within the rate, else the seconds after which it would be."""
         if time.monotonic() < self._not_before:
             return None
         try:
@@ -89,7 +89,7 @@ class Rates:
         return max(stats.reset_time - time.time(), 0.01)
 
     async def window(self, rate: Rate, key: str) -> Window:
-        """Say how somebody stands, without counting anything."""
+        """Return the use of a rate without counting a call."""
         if time.monotonic() < self._not_before:
             return Window(rate, rate.amount, 0.0)
         try:
@@ -113,7 +113,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How a viewer stands with a limit; `window_seconds` and `resets_in_seconds` are those of rates."""
+    """A viewer's use of a limit. Only rates have `window_seconds` and `resets_in_seconds`."""
 
     name: str
     limit: int
@@ -124,7 +124,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What each viewer may do; None where something has no limit.
+    """The limits of each viewer; None means unlimited.
 
     `on_refused` is called with the name of the limit for each request that is refused.
     """
@@ -143,11 +143,11 @@ class Limits:
         await self._check(self.requests, viewer_id, 1, "requests")
 
     async def check_send(self, viewer_id: UUID) -> None:
-        """Count a send, or another that makes something; raise RateLimited."""
+        """Count a sent message, or another call that creates something; raise RateLimited."""
         await self._check(self.sends, viewer_id, 1, "messages")
 
     async def check_upload(self, viewer_id: UUID, size_bytes: int) -> None:
-        """Count an upload, in megabytes that are begun; raise RateLimited."""
+        """Count an upload in megabytes, rounded up; raise RateLimited."""
         await self._check(self.uploads, viewer_id, math.ceil(size_bytes / MEGABYTE), "megabytes of uploads")
 
     async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, things: str) -> None:
@@ -159,44 +159,44 @@ class Limits:
 
     @asynccontextmanager
     async def seated(self, viewer_id: UUID) -> AsyncGenerator[None]:
-        """Hold a place for a long connection; raise RateLimited where the viewer has too many."""
+        """Hold a slot for a long connection. Raise RateLimited if the viewer has too many."""
         if self.sockets is None:
             yield
             return
-        place, most = uuid4(), self.sockets
-        if not await self.connection_slots.take(viewer_id, place, most):
+        slot_id, limit = uuid4(), self.sockets
+        if not await self.connection_slots.take(viewer_id, slot_id, limit):
             self.on_refused("sockets")
-            raise RateLimited(LASTS, f"At most {most:,} sockets and streams at once: close one first.")
-        holding = asyncio.create_task(self._hold(viewer_id, place, most))
+            raise RateLimited(SLOT_SECONDS, f"At most {limit:,} sockets and streams at once: close one first.")
+        renewal = asyncio.create_task(self._renew_slot(viewer_id, slot_id, limit))
         try:
             yield
         finally:
-            holding.cancel()
-            await self.connection_slots.leave(viewer_id, place)
+            renewal.cancel()
+            await self.connection_slots.leave(viewer_id, slot_id)
 
-    async def _hold(self, viewer_id: UUID, place: UUID, most: int) -> None:
+    async def _renew_slot(self, viewer_id: UUID, slot_id: UUID, limit: int) -> None:
         while True:
-            await asyncio.sleep(LASTS / 3)
-            await self.connection_slots.take(viewer_id, place, most)
+            await asyncio.sleep(SLOT_SECONDS / 3)
+            await self.connection_slots.take(viewer_id, slot_id, limit)
 
     async def windows(self, viewer_id: UUID) -> list[Window]:
-        """Say how a viewer stands with the rates of requests and of sends."""
+        """Return the viewer's use of the rates of requests and of sends."""
         rates = [rate for rate in (self.requests, self.sends) if rate is not None]
         return [await self.rates.window(rate, str(viewer_id)) for rate in rates]
 
     async def standing(self, viewer_id: UUID, running: int) -> list[Limit]:
-        """Say how a viewer stands with each limit; `running`: their answers that are being written."""
-        found: list[Limit] = []
+        """Return the viewer's use of each limit. `running` is the number of their running generations."""
+        limits: list[Limit] = []
         for rate in (self.requests, self.sends, self.uploads):
             if rate is not None:
                 window = await self.rates.window(rate, str(viewer_id))
-                found.append(Limit(rate.name, rate.amount, window.remaining, rate.seconds, window.resets_in))
+                limits.append(Limit(rate.name, rate.amount, window.remaining, rate.seconds, window.resets_in))
         if self.generations is not None:
-            found.append(Limit("generations", self.generations, max(self.generations - running, 0)))
+            limits.append(Limit("generations", self.generations, max(self.generations - running, 0)))
         if self.sockets is not None:
-            taken = await self.connection_slots.count(viewer_id)
-            found.append(Limit("sockets", self.sockets, max(self.sockets - taken, 0)))
-        return found
+            open_connections = await self.connection_slots.count(viewer_id)
+            limits.append(Limit("sockets", self.sockets, max(self.sockets - open_connections, 0)))
+        return limits
 
 
 def _in_redis(redis_url: str) -> "tuple[ConnectionPool, Windows]":
@@ -206,14 +206,14 @@ def _in_redis(redis_url: str) -> "tuple[ConnectionPool, Windows]":
 
     client: Any = ConnectionPool
     pool: ConnectionPool = client.from_url(redis_url)
-    # The library would keep connections of its own open. Its address only chooses the kind of Redis.
+    # Otherwise the library would open its own connections. Its address only selects the kind of Redis.
     options: dict[str, Any] = {"connection_pool": pool}
     return pool, MovingWindowRateLimiter(RedisStorage("async+redis://", implementation="redispy", **options))
 
 
 @dataclass(slots=True)
 class Subscriptions:
-    """Counts the subscriptions that are open in this process, whatever carries them."""
+    """Counts the open subscriptions of this process, over all transports."""
 
     per_socket: int
     at_once: int
@@ -223,7 +223,7 @@ class Subscriptions:
 
     @contextmanager
     def one(self, *, ends: bool = False) -> Generator[None]:
-        """Count one more, or raise an error with the code RATE_LIMITED; `ends`: it ends by itself with an answer."""
+        """Count a subscription, or raise an error with the code RATE_LIMITED. `ends`: it ends when an answer does."""
         if self.open >= self.at_once:
             raise too_many(f"This server follows at most {self.at_once:,} subscriptions at once; come back later.")
         self.open += 1
@@ -237,7 +237,7 @@ class Subscriptions:
                 self._none.set()
 
     async def told(self, patience: float) -> None:
-        """Wait until those who follow answers have been told their ends, for `patience` seconds at most."""
+        """Wait until the subscriptions that end with an answer have ended, for `patience` seconds at most."""
         self._none.clear()
         with suppress(TimeoutError):
             if self._ending:
@@ -245,5 +245,5 @@ class Subscriptions:
 
 
 def too_many(message: str) -> GraphQLError:
-    """Make the error of a limit that is reached."""
+    """Return the error of a limit that is reached."""
     return GraphQLError(message, extensions={"code": "RATE_LIMITED"})

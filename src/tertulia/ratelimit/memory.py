@@ -1,6 +1,6 @@
 """Moving windows in the memory of one process, with the signatures of the library `limits`, which has them in Redis.
 
-The library's own memory walks through all that anybody did, by a visit to a thread for each user, after each request.
+After each request, the library's own in-memory storage scans the calls of all users, in a thread for each user.
 """
 
 import time
@@ -18,17 +18,17 @@ class Windows(Protocol):
     """Counts hits in moving windows, as the strategies of the library `limits` do."""
 
     async def hit(self, item: "RateLimitItem", *identifiers: str, cost: int = 1) -> bool:
-        """Count `cost`, and return whether it is within the rate; what is not, is not counted."""
+        """Count `cost` if it is within the rate, and return whether it is."""
         ...
 
     async def get_window_stats(self, item: "RateLimitItem", *identifiers: str) -> "WindowStats":
-        """Return when the oldest hit leaves the window, in seconds since the epoch, and what is left."""
+        """Return when the oldest hit leaves the window, in seconds since the epoch, and how much remains."""
         ...
 
 
 @dataclass(slots=True)
 class _Window:
-    """What was done within the window: moments, oldest first, with how much."""
+    """The hits in a window, oldest first, each with its time and cost."""
 
     hits: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
     used: int = 0
@@ -39,14 +39,14 @@ class _Window:
 
 
 class LocalWindows:
-    """Counts exactly. A hit forgets what its own window has left behind, and two windows that nobody uses any more."""
+    """Counts exactly. Each hit removes the expired hits of its window, and up to two windows without recent hits."""
 
     def __init__(self) -> None:
-        """Count nothing yet."""
+        """Begin without hits."""
         self._windows: dict[RateLimitItem, OrderedDict[Identifiers, _Window]] = {}
 
     async def hit(self, item: "RateLimitItem", *identifiers: str, cost: int = 1) -> bool:
-        """Count `cost`, and say whether it is within the rate; what is not, is not counted."""
+        """Count `cost` if it is within the rate, and return whether it is."""
         moment = time.time()
         windows = self._windows.setdefault(item, OrderedDict())
         window = windows.setdefault(identifiers, _Window())
@@ -60,7 +60,7 @@ class LocalWindows:
         return True
 
     async def get_window_stats(self, item: "RateLimitItem", *identifiers: str) -> "WindowStats":
-        """Give the moment at which the oldest hit leaves the window, in seconds since the epoch, and what is left."""
+        """Return when the oldest hit leaves the window, in seconds since the epoch, and how much remains."""
         from limits import WindowStats
 
         moment = time.time()
@@ -72,7 +72,7 @@ class LocalWindows:
 
     @staticmethod
     def _sweep(windows: OrderedDict[Identifiers, _Window], before: float) -> None:
-        # The first ones are those that were used longest ago: two for each that comes, so that they end.
+        # The least recently used windows come first. Removing two per hit removes more than are added.
         for _ in range(2):
             first = next(iter(windows))
             if windows[first].hits and windows[first].hits[-1][0] > before:

@@ -1,4 +1,4 @@
-"""How many long connections somebody holds open, over all processes: places that are taken, and given back."""
+"""Count each user's long connections over all processes. Each connection holds a slot while it is open."""
 
 import time
 from collections import Counter
@@ -6,9 +6,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
 
-LASTS = 90.0
-"""Seconds for which a place is held; whoever still sits there takes it again before. So a process that died frees its
-places."""
+SLOT_SECONDS = 90.0
+"""Seconds for which a slot is held. Open connections renew their slots earlier, so those of a dead process expire."""
 TAKE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 local new = redis.call('ZSCORE', KEYS[1], ARGV[3]) == false
@@ -20,56 +19,56 @@ return 1
 
 
 class ConnectionSlots(Protocol):
-    """Counts places."""
+    """Counts the connections of each subject."""
 
-    async def take(self, subject: UUID, place: UUID, most: int) -> bool:
-        """Take a place, or hold one that was taken; False where all are taken. While Redis is away there is room."""
+    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+        """Acquire or renew a slot. Return False if all are in use; True while Redis is unavailable."""
         ...
 
-    async def leave(self, subject: UUID, place: UUID) -> None:
-        """Give a place back."""
+    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+        """Release a slot."""
         ...
 
     async def count(self, subject: UUID) -> int:
-        """Say how many are taken."""
+        """Return how many slots are in use."""
         ...
 
 
 class LocalConnectionSlots:
-    """Places in this process."""
+    """Slots of the connections of this process."""
 
     def __init__(self) -> None:
-        """Begin with none taken."""
+        """Begin without connections."""
         self._taken: dict[UUID, UUID] = {}
         self._counts = Counter[UUID]()
 
-    async def take(self, subject: UUID, place: UUID, most: int) -> bool:
-        """Take a place, or hold one that was taken."""
-        if place in self._taken:
+    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+        """Acquire or renew a slot."""
+        if slot_id in self._taken:
             return True
-        if self._counts[subject] >= most:
+        if self._counts[subject] >= limit:
             return False
-        self._taken[place] = subject
+        self._taken[slot_id] = subject
         self._counts[subject] += 1
         return True
 
-    async def leave(self, subject: UUID, place: UUID) -> None:
-        """Give a place back."""
-        if self._taken.pop(place, None) is not None:
+    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+        """Release a slot."""
+        if self._taken.pop(slot_id, None) is not None:
             self._counts[subject] -= 1
             if not self._counts[subject]:
                 del self._counts[subject]
 
     async def count(self, subject: UUID) -> int:
-        """Say how many are taken."""
+        """Return how many slots are in use."""
         return self._counts[subject]
 
 
 class RedisConnectionSlots:
-    """Places in all processes that share a Redis."""
+    """Slots of the connections of all processes that share a Redis."""
 
     def __init__(self, url: str) -> None:
-        """Take the address; nothing is opened yet."""
+        """Create a client for the address, without connecting yet."""
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
@@ -78,21 +77,23 @@ class RedisConnectionSlots:
         self._redis = client.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0)
         self._take = self._redis.register_script(TAKE)
 
-    async def take(self, subject: UUID, place: UUID, most: int) -> bool:
-        """Take a place, or hold one that was taken."""
-        moment = time.time()
+    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+        """Acquire or renew a slot."""
+        timestamp = time.time()
         with suppress(*self._errors):
-            taken = await self._take(keys=[_key(subject)], args=[moment, moment + LASTS, place.hex, most])
-            return bool(taken)
+            result = await self._take(
+                keys=[_key(subject)], args=[timestamp, timestamp + SLOT_SECONDS, slot_id.hex, limit]
+            )
+            return bool(result)
         return True
 
-    async def leave(self, subject: UUID, place: UUID) -> None:
-        """Give a place back."""
+    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+        """Release a slot."""
         with suppress(*self._errors):
-            await self._redis.zrem(_key(subject), place.hex)
+            await self._redis.zrem(_key(subject), slot_id.hex)
 
     async def count(self, subject: UUID) -> int:
-        """Say how many are taken."""
+        """Return how many slots are in use."""
         with suppress(*self._errors):
             return int(await self._redis.zcount(_key(subject), time.time(), "+inf"))
         return 0

@@ -1,8 +1,7 @@
-"""The journal: what a process has shown of an answer, on its disk before anybody sees it.
+"""The journal: events are written to the disk of a process before they are shown to readers.
 
-A file for each generation that is being written, one line for each batch of events. It is mapped into memory and not
-synced: what is written outlives the process, which may be killed at any moment, costs no system call, and is read back
-by whoever starts next.
+Each running generation has a file with one line for each batch of events. Files are mapped into memory and not synced:
+writes survive a killed process without a system call for each, and the next process reads them back.
 """
 
 import fcntl
@@ -18,18 +17,18 @@ from tertulia.streams.codec import decode, encode
 from tertulia.streams.events import GenerationEvent
 
 CHUNK = 32 * 1024
-"""Bytes by which a file begins; it doubles when it is full."""
+"""The initial size of a file in bytes. It is doubled when it is full."""
 
 
 class _File:
-    """One mapped file; behind its last line stand zeros."""
+    """One mapped file. The rest of the file after its last line is zeros."""
 
     def __init__(self, path: Path) -> None:
-        """Go on behind the last whole line that another process has left, if any has."""
+        """Open a file, and continue after the last complete line if there is one."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._size = os.fstat(self._file).st_size
-        written, _, _ = os.pread(self._file, self._size, 0).partition(b"\0")
-        self._end = written.rfind(b"\n") + 1
+        content, _, _ = os.pread(self._file, self._size, 0).partition(b"\0")
+        self._end = content.rfind(b"\n") + 1
         self._map = self._grow(max(2 * self._end, CHUNK))
 
     def write(self, line: bytes) -> None:
@@ -46,11 +45,11 @@ class _File:
         os.close(self._file)
 
     def _grow(self, size: int) -> mmap.mmap:
-        # Written, not only declared: a disk that is full must say so here, and not by a signal at some later byte.
-        place = self._end
-        while place < size:
-            # A disk that is nearly full takes a part, and refuses the rest only when it is written again.
-            place += os.pwrite(self._file, bytes(size - place), place)
+        # Zeros are written, so that a full disk raises OSError here, and not SIGBUS when the mapping is written later.
+        position = self._end
+        while position < size:
+            # A nearly full disk accepts a part, and refuses the rest only when it is written again.
+            position += os.pwrite(self._file, bytes(size - position), position)
         self._size = max(size, self._size)
         return mmap.mmap(self._file, self._size)
 
@@ -59,14 +58,14 @@ class Journal:
     """The files of one process, in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder; it is made when the first answer is written."""
+        """Use a folder, which is created when the first answer is written."""
         self._folder = folder
         self._files: dict[UUID, _File] = {}
         self._lock: int | None = None
         self._is_full = False
 
     def take(self) -> bool:
-        """Say whether no other living process writes here; from then on this one does, until it ends."""
+        """Lock the folder for the lifetime of this process. Return False if another process holds the lock."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
         try:
@@ -76,12 +75,12 @@ class Journal:
         return True
 
     def leave(self) -> None:
-        """Let another process write here."""
+        """Release the lock of the folder."""
         if self._lock is not None:
             os.close(self._lock)
 
     def write(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Write events down, in one go."""
+        """Write events as one line."""
         try:
             file = self._files.get(generation_id)
             if file is None:
@@ -93,19 +92,19 @@ class Journal:
         self._is_full = False
 
     def read(self, generation_id: UUID) -> list[GenerationEvent]:
-        """Give what was written of a generation, as far as it is whole."""
+        """Return the events of a generation that were written completely and without a gap."""
         events: list[GenerationEvent] = []
         with suppress(OSError, ValueError, KeyError, TypeError):
-            written, _, _ = self._path(generation_id).read_bytes().partition(b"\0")
-            for line in written.splitlines():
+            content, _, _ = self._path(generation_id).read_bytes().partition(b"\0")
+            for line in content.splitlines():
                 for event in decode(generation_id, line):
-                    # A gap would shift the numbers of all that follows.
+                    # A gap would shift the sequence numbers of all later events.
                     if event.sequence == len(events) + 1:
                         events.append(event)
         return events
 
     def check_storage(self) -> None:
-        """Raise OSError where nothing can be written. Only after that has happened is it tried here."""
+        """Raise OSError if the disk cannot be written to. It is only tested after a write has failed."""
         if self._is_full:
             probe = self._folder / f"probe-{os.getpid()}"
             try:

@@ -15,19 +15,19 @@ def clock() -> float:
 
 
 class Lease:
-    """Until when a process holds a generation. The job renews it, and the log reads it before it shows anything.
+    """The time until which a process holds a generation. The generation's task renews it; the log checks it.
 
-    A process that was frozen for longer than its lease finds it lapsed, and is silent until its row tells whether
+    A process that was frozen for longer than its lease shows no events until it has read from the database whether
     another process has taken the generation over.
     """
 
     __slots__ = ("until",)
 
     def __init__(self, expires_at: datetime | None) -> None:
-        """Take the row's `lease_until`; without one, the lease has lapsed."""
+        """Create a lease from the row's `lease_until`. Without one, the lease has lapsed."""
         # In this order: a process that is frozen between the two lines gets a shorter lease, never a longer one.
-        begun = clock()
-        self.until = begun if expires_at is None else begun + (expires_at - datetime.now(UTC)).total_seconds()
+        read_at = clock()
+        self.until = read_at if expires_at is None else read_at + (expires_at - datetime.now(UTC)).total_seconds()
 
     @property
     def holds(self) -> bool:
@@ -36,13 +36,13 @@ class Lease:
 
     @property
     def seconds_left(self) -> float:
-        """For how many seconds it holds; 0 where it has lapsed."""
+        """The seconds until the lease lapses; 0 if it has lapsed."""
         return max(self.until - clock(), 0.0)
 
     def renew(self, lease: "Lease") -> None:
-        """Hold as long as another lease, which was created before the transaction that has renewed the row."""
+        """Extend the lease to that of another, which was created before the transaction that renewed the row."""
         self.until = max(self.until, lease.until)
 
     def settle(self) -> None:
-        """Hold for ever: this process has saved the generation's end, so no other one will ever write it."""
+        """Never lapse: this process has saved the generation's end, so no other process will write it."""
         self.until = math.inf

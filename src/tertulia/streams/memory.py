@@ -1,4 +1,4 @@
-"""The log in this process's memory: a stream for each generation, and a doorbell for those who wait."""
+"""The log in this process's memory: a stream for each generation, and notifications for waiting readers."""
 
 import asyncio
 from collections import deque
@@ -14,19 +14,19 @@ from tertulia.streams.notifier import Notifier
 from tertulia.streams.stream import Follower, Stream
 
 LIFE_AFTER_END = 15 * 60.0
-"""Seconds for which a finished log can still be read."""
+"""Seconds for which a finished log can be read."""
 KEPT_BYTES = 64_000_000
-"""What finished logs may take together; beyond it the oldest go first."""
+"""The total size of finished logs in bytes. Above it, the oldest are removed."""
 WRITING = Failpoint("journal.writing")
 SLACK = 0.01
 """Seconds by which a timer may be early."""
 
 
 class MemoryLog:
-    """An EventLog for one process. With a journal, what was seen outlives the process."""
+    """An EventLog for one process. With a journal, shown events survive the process."""
 
     def __init__(self, journal: Journal | None = None, life_after_end: float = LIFE_AFTER_END) -> None:
-        """Take the journal, if any, and the seconds for which a finished log is kept."""
+        """Create an empty log. Finished logs are kept for `life_after_end` seconds."""
         self._journal = journal
         self._life_after_end = life_after_end
         self._streams: dict[UUID, Stream] = {}
@@ -36,11 +36,11 @@ class MemoryLog:
 
     @property
     def waits(self) -> float:
-        """Nothing waits here."""
+        """Always 0: events in memory do not wait."""
         return 0.0
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> Stream:
-        """Begin to write a log, after the events that are there already."""
+        """Open a log for writing after existing events."""
         before = self._streams.get(generation_id)
         stream = self._streams[generation_id] = Stream(generation_id, events, lease=lease)
         if before is not None:
@@ -49,18 +49,18 @@ class MemoryLog:
         return stream
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Keep events and wake their readers; those of a released log are dropped."""
+        """Append events and notify their readers. Events of a released log are dropped."""
         if self.keep(generation_id, events):
             self.show(generation_id, events[-1].sequence, events)
 
     def saved(self, generation_id: UUID, sequence: int) -> None:
-        """Show what was kept while the lease had lapsed."""
+        """Show the events that were appended while the lease had lapsed."""
         stream = self._streams.get(generation_id)
         if stream is not None:
             self.show(generation_id, stream.last)
 
     def keep(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
-        """Keep events without showing them yet; False where the log is released, or has ended."""
+        """Append events without showing them. Return False if the log is released or has ended."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
             return False
@@ -69,19 +69,19 @@ class MemoryLog:
         return True
 
     def show(self, generation_id: UUID, upto: int, fresh: Sequence[GenerationEvent] = ()) -> None:
-        """Let readers see the events up to a number; nothing while the lease has lapsed.
+        """Show the events up to a sequence number to readers, unless the lease has lapsed.
 
-        Whatever readers of this process see of its own answers passes here. `fresh`: the newest of the events, where
-        the caller has them.
+        All events that this process writes and shows to its readers pass through here. `fresh` are the newest events,
+        if the caller has them.
         """
         stream = self._streams.get(generation_id)
         if stream is None or upto <= stream.shown or not stream.is_held:
             return
         if self._journal is not None and not (stream.ended and upto == stream.last):
             WRITING.hit(generation_id)
-            whole = bool(fresh) and fresh[0].sequence == stream.shown + 1
-            self._journal.write(generation_id, fresh if whole else tuple(stream.each(stream.shown, upto)))
-            # A process that was frozen since the first look may have written too late for whoever has taken over.
+            is_complete = bool(fresh) and fresh[0].sequence == stream.shown + 1
+            self._journal.write(generation_id, fresh if is_complete else tuple(stream.each(stream.shown, upto)))
+            # A process that was frozen since the first check may have written too late for a process that took over.
             if not stream.is_held:
                 return
         stream.show(upto)
@@ -96,16 +96,16 @@ class MemoryLog:
             await asyncio.to_thread(self._journal.check_storage)
 
     async def flush(self, generation_id: UUID) -> None:
-        """Return at once: what was appended is seen."""
+        """Return at once: appended events are shown immediately."""
 
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
-        """Keep it as it is, held by no process, until one opens it again."""
+        """Keep a log without a writer until it is opened again."""
         stream = self._streams.get(generation_id)
         if stream is not None and stream.lease is lease:
             stream.lease = None
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Forget it here; its readers look elsewhere."""
+        """Remove a log from memory. Its readers look up its successor."""
         stream = self._streams.get(generation_id)
         if lease is not None and (stream is None or stream.lease is not lease):
             return
@@ -116,13 +116,13 @@ class MemoryLog:
             stream.close()
 
     async def discard(self, generation_id: UUID) -> None:
-        """Forget it, and its journal."""
+        """Remove a log and its journal."""
         self.release(generation_id)
         if self._journal is not None:
             self._journal.forget(generation_id)
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Return the events that are shown; where another process on this machine wrote them, those in its journal."""
+        """Return the shown events, or those in the journal of a former process on this machine."""
         return await self.read(generation_id) or Stream(generation_id)
 
     async def read(self, generation_id: UUID) -> Stream | None:
@@ -130,22 +130,22 @@ class MemoryLog:
         stream = self.held(generation_id)
         if stream is not None or self._journal is None:
             return stream
-        written = self._journal.read(generation_id)
-        return Stream(generation_id, written) if written else None
+        events = self._journal.read(generation_id)
+        return Stream(generation_id, events) if events else None
 
     def held(self, generation_id: UUID) -> Stream | None:
-        """Return what is written here; None where another process may have gone on with it by now."""
+        """Return the stream in memory; None if another process may have continued it."""
         stream = self._streams.get(generation_id)
         return stream if stream is not None and (stream.is_held or stream.lease is None) else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what stands behind the follower's number, then what comes, and end behind the terminal event."""
+        """Yield the events after the follower's number, then new ones, and end after the terminal event."""
         while True:
-            stream, begun = self._streams.get(generation_id), follower.after
+            stream, previous_after = self._streams.get(generation_id), follower.after
             if stream is None:
                 if not await self._opens(generation_id):
                     yield []
-            # One look: between it and the wait below nothing else runs.
+            # No other task runs between this check and the wait below.
             elif stream.shown > follower.after:
                 batch = stream.behind(follower.after)
                 follower.after = stream.shown
@@ -153,14 +153,14 @@ class MemoryLog:
             elif stream.over:
                 return
             else:
-                # What is written here comes to an end by itself. What is not may be gone on with elsewhere.
-                with stream.followed(follower) as notification:
+                # A stream written here always ends. Another one may be continued by another process.
+                with stream.notifications_for(follower) as notification:
                     done, _ = await asyncio.wait([notification], timeout=None if stream.is_held else SILENCE)
-                if stream.closed or (not done and follower.after == begun):
+                if stream.closed or (not done and follower.after == previous_after):
                     yield []
 
     async def _opens(self, generation_id: UUID) -> bool:
-        """Wait a while for a log that is not written here; say whether it is now."""
+        """Wait until a log is opened in this process. Return False on timeout."""
         notification = self._notifier.listen(generation_id)
         try:
             await asyncio.wait_for(notification, SILENCE / 5)
@@ -171,7 +171,7 @@ class MemoryLog:
         return True
 
     def _retire(self, stream: Stream) -> None:
-        """Keep an ended log small, and not for ever."""
+        """Compact a finished log, and schedule its removal."""
         stream.seal()
         now = asyncio.get_running_loop().time()
         self._ended.append((now + self._life_after_end, stream, stream.size))

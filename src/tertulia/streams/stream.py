@@ -1,4 +1,4 @@
-"""The events of one generation, kept small: neighbouring deltas of one block as their pieces, at the end as a text."""
+"""The events of one generation in a compact form: adjacent deltas of one block are stored together."""
 
 import asyncio
 from array import array
@@ -14,11 +14,11 @@ from tertulia.streams.lease import Lease
 
 FOLLOWERS = ItemLoop("followers")
 OBJECT_BYTES = 200
-"""About how many bytes an event or a run takes besides its text."""
+"""The approximate size of an event or a run in bytes, without its text."""
 
 
 class _Run:
-    """Neighbouring deltas of one block: `first` is the number of the first one, `offsets` say where each begins."""
+    """Adjacent deltas of one block. `first` is the first one's sequence number; `offsets` are where each begins."""
 
     __slots__ = ("first", "index", "kind", "offsets", "pieces", "text")
 
@@ -36,19 +36,19 @@ class _Run:
 
     @property
     def units(self) -> bytes:
-        """The UTF-16 that offsets count in; empty where slices need none."""
+        """The text in UTF-16, whose code units offsets count; empty if slices do not need it."""
         return b"" if self.pieces is not None or self.text.isascii() else self.text.encode("utf-16-le", "surrogatepass")
 
     def slice(self, begin: int, end: int, units: bytes = b"") -> str:
-        """Join the pieces from the `begin`-th up to the `end`-th, left out."""
+        """Return the text of the pieces from `begin` up to, but not including, `end`."""
         if self.pieces is not None:
             return "".join(self.pieces[begin:end])
-        left = self.offsets[begin] - self.offsets[0]
-        right = self.offsets[end] - self.offsets[0] if end < len(self.offsets) else None
+        start = self.offsets[begin] - self.offsets[0]
+        stop = self.offsets[end] - self.offsets[0] if end < len(self.offsets) else None
         if self.text.isascii():
-            return self.text[left:right]
+            return self.text[start:stop]
         units = units or self.units
-        return units[2 * left : None if right is None else 2 * right].decode("utf-16-le", "surrogatepass")
+        return units[2 * start : None if stop is None else 2 * stop].decode("utf-16-le", "surrogatepass")
 
     def merged(self, generation_id: UUID, begin: int, end: int, units: bytes = b"") -> Delta:
         text = self.slice(begin, end, units)
@@ -56,38 +56,38 @@ class _Run:
 
     @property
     def size(self) -> int:
-        """The bytes of a sealed run's text and offsets."""
+        """The size of a sealed run's text and offsets in bytes."""
         return getsizeof(self.text) + self.offsets.itemsize * len(self.offsets)
 
     def seal(self) -> None:
-        """Keep one text instead of the pieces: nothing is added any more."""
+        """Join the pieces into one text, because no more deltas follow."""
         if self.pieces is not None:
             self.text = "".join(self.pieces)
             self.pieces = None
 
 
 class Follower:
-    """Who follows a stream: `after` is the number of the last event that was handed on.
+    """A follower of a stream. `after` is the sequence number of the last event that was delivered.
 
-    With `push`, events are handed on at once, where they are shown; it says whether it took one. What it does not take
-    is left to the task that waits for the bell.
+    With `push`, events are delivered at once when they are shown. `push` returns whether it accepted an event; the task
+    that waits for the notification delivers those that it did not accept.
     """
 
     __slots__ = ("_notification", "after", "push")
 
     def __init__(self, after: int, push: Callable[[GenerationEvent], bool] | None = None) -> None:
-        """Begin behind a number."""
+        """Follow the events after a sequence number."""
         self.after = after
         self.push = push
         self._notification: asyncio.Future[None] | None = None
 
     def listen(self) -> "asyncio.Future[None]":
-        """Give the bell that rings when there is something to take."""
+        """Return a future that is resolved when there are new events."""
         self._notification = asyncio.get_running_loop().create_future()
         return self._notification
 
     def notify(self, stream: "Stream") -> None:
-        """Hand on what is new, or wake the task."""
+        """Deliver new events, or wake the task."""
         notification = self._notification
         if (
             notification is not None
@@ -97,7 +97,7 @@ class Follower:
             notification.set_result(None)
 
     def wake(self) -> None:
-        """Wake the task, whatever there is."""
+        """Wake the task, even if there are no new events."""
         if self._notification is not None and not self._notification.done():
             self._notification.set_result(None)
 
@@ -110,9 +110,9 @@ class Follower:
 
 
 class Stream:
-    """What is known of one generation's events: those numbered `before` + 1 to `last`.
+    """The events of one generation with the sequence numbers `before` + 1 to `last`.
 
-    Readers see them up to `shown`. Many answers have many tokens, so no object is kept for a delta.
+    Readers see them up to `shown`. To save memory, deltas are not stored as separate objects.
     """
 
     __slots__ = (
@@ -136,7 +136,7 @@ class Stream:
         before: int = 0,
         lease: Lease | None = None,
     ) -> None:
-        """Begin after the number `before`, with events that are shown already; `lease`: that of its writer here."""
+        """Begin after the number `before`, with shown events. `lease` is that of a writer in this process."""
         self.generation_id = generation_id
         self.lease = lease
         self.before = self.last = self.shown = before
@@ -157,23 +157,23 @@ class Stream:
 
     @property
     def is_held(self) -> bool:
-        """Whether this process writes it, and no other one can."""
+        """Whether this process writes the stream and no other process can."""
         return self.lease is not None and self.lease.holds
 
     @property
     def newest(self) -> GenerationEvent | None:
         """The last event that is shown; None where there is none."""
-        found = self.behind(self.shown - 1)
-        return found[-1] if found else None
+        events = self.behind(self.shown - 1)
+        return events[-1] if events else None
 
     @property
     def begins_at_one(self) -> bool:
-        """Whether nothing is missing at its beginning."""
+        """Whether the stream holds the events from sequence number 1 on."""
         first = self._parts[0] if self._parts else None
         return first is not None and (first.first if isinstance(first, _Run) else first.sequence) == 1
 
     def append(self, event: GenerationEvent) -> None:
-        """Keep the next event; a reader sees it when `shown` says so."""
+        """Append the next event. Readers see it once `shown` has reached its number."""
         self.last = event.sequence
         self._newest = event
         if isinstance(event, Delta):
@@ -190,30 +190,30 @@ class Stream:
         self.ended = isinstance(event, TerminalEvent)
 
     def show(self, upto: int) -> None:
-        """Let readers see the events up to a number."""
+        """Show the events up to a sequence number to readers."""
         self.shown = upto
         for follower in tuple(self._followers):
-            # Not by a context manager: this is done for each token and follower.
+            # No context manager, because this runs for each token and follower.
             try:
                 follower.notify(self)
                 FOLLOWERS.step.hit(self.generation_id)
-            except Exception as error:  # noqa: BLE001 - neither the writer nor other followers may pay for it
+            except Exception as error:  # noqa: BLE001 - it must not affect the writer or other followers
                 FOLLOWERS.fail(self.generation_id, error)
                 follower.wake()
 
     def wake(self) -> None:
-        """Let all who follow look around: there may be nothing new here."""
+        """Wake all followers, even if there are no new events."""
         for follower in self._followers:
             follower.wake()
 
     def close(self) -> None:
-        """Tell all who follow that they must look elsewhere."""
+        """Close the stream. Followers must look up its successor."""
         self.closed = True
         self.wake()
 
     @contextmanager
-    def followed(self, follower: Follower) -> "Generator[asyncio.Future[None]]":
-        """Give the bell that rings for a follower who has taken all."""
+    def notifications_for(self, follower: Follower) -> "Generator[asyncio.Future[None]]":
+        """Register a follower that has read all events. Yields the future that is resolved when there are new ones."""
         self._followers.append(follower)
         try:
             yield follower.listen()
@@ -221,41 +221,41 @@ class Stream:
             self._followers.remove(follower)
 
     def behind(self, after: int) -> list[GenerationEvent]:
-        """Give what is shown behind a number; neighbouring deltas of one block as one, with the later number."""
+        """Return the shown events after a sequence number. Adjacent deltas are merged, with the last number."""
         if self._newest is not None and after + 1 == self.shown == self._newest.sequence:
-            # What nearly every reader is waiting for needs no search.
+            # The common case, a reader that lacks only the newest event, needs no search.
             return [self._newest]
-        found: list[GenerationEvent] = []
+        events: list[GenerationEvent] = []
         for part in reversed(self._parts):
             if not isinstance(part, _Run):
                 if part.sequence <= after:
                     break
                 if part.sequence <= self.shown:
-                    found.append(part)
+                    events.append(part)
                 continue
             if part.last <= after:
                 break
             begin, end = max(after + 1 - part.first, 0), min(self.shown + 1 - part.first, len(part.offsets))
             if begin < end:
-                found.append(part.merged(self.generation_id, begin, end))
-        found.reverse()
-        return found
+                events.append(part.merged(self.generation_id, begin, end))
+        events.reverse()
+        return events
 
     def each(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
-        """Give the events behind a number one by one, up to `upto`, or to the last that is shown."""
+        """Yield each event after a sequence number, without merging, up to `upto` or the last shown event."""
         upto = self.shown if upto is None else upto
         for part in self._parts:
             if not isinstance(part, _Run):
                 if after < part.sequence <= upto:
                     yield part
                 continue
-            # Encoded once: for each delta, the time would grow with the square of the text.
+            # Encoded once: encoding for each delta would take quadratic time.
             units = part.units
-            for place in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
-                yield part.merged(self.generation_id, place, place + 1, units)
+            for index in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
+                yield part.merged(self.generation_id, index, index + 1, units)
 
     def seal(self) -> None:
-        """Take less memory: nothing is added any more."""
+        """Reduce memory, because no more events follow."""
         self._open = self._newest = None
         for part in self._parts:
             if isinstance(part, _Run):
@@ -263,7 +263,7 @@ class Stream:
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory it takes once it is sealed."""
+        """The approximate size of the sealed stream in bytes."""
         return sum(
             OBJECT_BYTES + (part.size if isinstance(part, _Run) else len(encode([part]))) for part in self._parts
         )

@@ -1,4 +1,4 @@
-"""Check REDIS_URL without connecting: what the client would only report when it is used."""
+"""Check REDIS_URL without connecting, for errors that the client would only report on use."""
 
 import re
 from pathlib import Path
@@ -24,14 +24,14 @@ def check_redis_address(url: str) -> None:
         pool = client.from_url(url).connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except TypeError as error:
-        found = re.search(r"argument '(\w+)'", str(error))
-        name = found[1] if found else "after ?"
+        argument = re.search(r"argument '(\w+)'", str(error))
+        name = argument[1] if argument else "after ?"
         needs = "; ssl_... need rediss://" if name.startswith("ssl_") else ""
         raise ValueError(f"the parameter {name} is not understood{needs}") from None
     except (ValueError, RedisError) as error:
-        # Both libraries quote what they cannot read, which may be the password.
-        known = re.search(r"Invalid value for '(\w+)'", str(error))
-        raise ValueError(f"the parameter {known[1]} has a wrong value" if known else f"{TAKES}; {ENCODE}") from None
+        # Both libraries quote values that they cannot parse, which may include the password.
+        option = re.search(r"Invalid value for '(\w+)'", str(error))
+        raise ValueError(f"the parameter {option[1]} has a wrong value" if option else f"{TAKES}; {ENCODE}") from None
     if parts.scheme == "unix":
         if parts.path in ("", "/"):
             raise ValueError(TAKES)

@@ -1,7 +1,7 @@
-"""Reading from Redis: one connection for the process, however many follow.
+"""Read from Redis with one connection per process, regardless of the number of followers.
 
-It reads all streams that somebody here follows in one blocking command, and the signals of all processes with them.
-What it reads is mirrored, so that a second follower of the same generation costs nothing.
+One blocking command reads all streams that this process follows, and the signals of all processes. Streams are
+mirrored in memory, so that a second follower of the same generation costs no read.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from tertulia.streams.stream import Follower, Stream
 
 SIGNALS = "tertulia:signals"
 LAST_SIGNALS = 1.0
-"""Seconds that signals may take to go out at the end."""
+"""Seconds that pending signals may take at shutdown."""
 KEPT_SIGNALS = 1000
 BLOCK_MS = 5_000
 READ_SECONDS = 2.0
-"""How long a new reader waits for Redis before it is served what the database has."""
+"""Seconds that a new reader waits for Redis before it gets the state in the database."""
 FIRST_RETRY, LONGEST_RETRY = 0.1, 0.6
 """The bounds of the delays between attempts to read while Redis is away, in seconds."""
 
@@ -42,25 +42,25 @@ class _Mirror:
     unreadable: bool = False
 
     @property
-    def wanted(self) -> bool:
-        """Whether more of it may come."""
+    def expects_more(self) -> bool:
+        """Whether more events may follow."""
         return not (self.stream.ended or self.unreadable)
 
     def take(self, entries: Sequence[Any], after: int) -> None:
-        """Add what Redis has after a number; a mirror that has begun again since it was asked would have a hole."""
+        """Add the entries after a sequence number, unless that would leave a gap in a recreated mirror."""
         stream = self.stream
-        # It may have grown in the meantime, by what `read` has found.
+        # `read` may have extended it in the meantime.
         if not stream.before <= after <= stream.last:
             return
         try:
             extend(stream, entries)
         except UNREADABLE:
-            # Its followers see the row.
+            # Its followers get the state in the database.
             logger.exception("The log of generation %s cannot be read", stream.generation_id)
             self.unreadable = True
 
     def give_up(self) -> None:
-        """Read no more of it; its followers see the row."""
+        """Stop reading the stream. Its followers get the state in the database."""
         self.unreadable = True
         self.stream.wake()
 
@@ -69,30 +69,30 @@ MIRRORS, SIGNALLED = ItemLoop("redis.mirrors"), ItemLoop("redis.signals")
 
 
 class RedisReader:
-    """Follows other processes' streams, and hears their signals."""
+    """Follows the streams of other processes, and receives their signals."""
 
     def __init__(self, redis: Redis, process: UUID) -> None:
-        """Take a connection of its own: it blocks."""
-        # Its replies are typed as anything that any command may give.
+        """Read with a separate client, because the read command blocks its connection."""
+        # The client types replies as a union over all commands.
         self._redis: Any = redis
         self._wake = f"tertulia:wake:{process}"
         self._mirrors: dict[UUID, _Mirror] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._heard = b"0-0"
-        self._woken = b"0-0"
+        self._last_signal_id = b"0-0"
+        self._last_wake_id = b"0-0"
         self.handlers = LocalSignals()
         self.away = False
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Return all events so far; None where the stream is gone, does not begin at 1, or cannot be read."""
+        """Return all events so far; None if the stream is gone, does not begin at 1, or cannot be read."""
         mirror = self._mirrors.get(generation_id)
         if mirror is None or not mirror.stream.begins_at_one:
-            # A mirror may begin where its first follower asked for, or have nothing yet.
+            # A mirror may begin after its first follower's `after`, or be empty.
             mirror = _Mirror(Stream(generation_id))
         last = mirror.stream.last
         if not self.away and not mirror.stream.ended:
             try:
-                # Also of a mirror: others may have seen already what is still on its way to it.
+                # A mirror may lag behind: other readers may have seen events that it has not received.
                 async with asyncio.timeout(READ_SECONDS):
                     newer = await self._redis.xrange(stream_key(generation_id), min=f"{last + 1}-0")
                 mirror.take(newer, last)
@@ -101,10 +101,10 @@ class RedisReader:
         return mirror.stream if mirror.stream.begins_at_one and not mirror.unreadable else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what is behind the follower's number, then what comes; empty batches after silence, or without Redis."""
+        """Yield the events after the follower's number, then new ones; empty batches after silence or without Redis."""
         mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=follower.after)))
         if follower.after < mirror.stream.before:
-            # The mirror began later than this follower asks for: it begins again, and the others see no difference.
+            # The mirror lacks events that this follower needs, so it is recreated. Other followers are not affected.
             before, mirror.stream = mirror.stream, Stream(generation_id)
             before.close()
         mirror.followers += 1
@@ -118,7 +118,7 @@ class RedisReader:
                     yield batch
                 elif stream.over and stream.last <= follower.after:
                     return
-                elif not await self._rings(stream, follower):
+                elif not await self._has_news(stream, follower):
                     yield []
         finally:
             mirror.followers -= 1
@@ -126,11 +126,11 @@ class RedisReader:
                 del self._mirrors[generation_id]
 
     def wake(self) -> None:
-        """Let the blocking command begin again, with what is followed now."""
+        """Restart the blocking command with the streams that are followed now."""
         self._spawn(self._add(self._wake, {"w": "1"}, 1))
 
     def signal(self, name: str, subject: UUID) -> None:
-        """Ring in every process."""
+        """Send a signal to every process."""
         self._spawn(self._add(SIGNALS, {name: str(subject)}, KEPT_SIGNALS))
 
     async def run(self) -> None:
@@ -142,7 +142,7 @@ class RedisReader:
                 await self._read_once()
                 self.away = False
                 backoff.reset()
-            except Exception as error:  # noqa: BLE001 - all who follow in this process wait for this loop
+            except Exception as error:  # noqa: BLE001 - all followers in this process depend on this loop
                 if not self.away:
                     logger.warning("Redis cannot be read: %s", error)
                 self.away = True
@@ -151,7 +151,7 @@ class RedisReader:
                 await asyncio.sleep(backoff.next())
 
     async def close(self) -> None:
-        """Let the last signals out, end what else was begun, and leave no key behind."""
+        """Send the pending signals, cancel other tasks, and delete this process's key."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_SIGNALS)
         for task in self._tasks:
@@ -162,31 +162,35 @@ class RedisReader:
             return
 
     async def _catch_up(self) -> None:
-        """Find the place from which signals are heard."""
+        """Set the entry after which signals are read to the newest one."""
         try:
             newest = await self._redis.xrevrange(SIGNALS, count=1)
         except AWAY:
             return
         if newest:
-            self._heard = newest[0][0]
+            self._last_signal_id = newest[0][0]
 
     async def _read_once(self) -> None:
-        followed = {stream_key(found): found for found, mirror in self._mirrors.items() if mirror.wanted}
-        reached = {key: self._mirrors[found].stream.last for key, found in followed.items()}
-        places: dict[Any, Any] = {SIGNALS: self._heard, self._wake: self._woken}
-        places |= {key: f"{last}-0" for key, last in reached.items()}
-        for key, entries in await self._redis.xread(places, block=BLOCK_MS) or ():
+        ids_by_key = {
+            stream_key(generation_id): generation_id
+            for generation_id, mirror in self._mirrors.items()
+            if mirror.expects_more
+        }
+        last_by_key = {key: self._mirrors[generation_id].stream.last for key, generation_id in ids_by_key.items()}
+        positions: dict[Any, Any] = {SIGNALS: self._last_signal_id, self._wake: self._last_wake_id}
+        positions |= {key: f"{last}-0" for key, last in last_by_key.items()}
+        for key, entries in await self._redis.xread(positions, block=BLOCK_MS) or ():
             name = key.decode()
             if name == SIGNALS:
-                self._hear(entries)
+                self._receive_signals(entries)
             elif name == self._wake:
-                self._woken = entries[-1][0]
-            elif (mirror := self._mirrors.get(followed[name])) is not None:
-                with MIRRORS.guarded(followed[name], mirror.give_up):
-                    mirror.take(entries, reached[name])
+                self._last_wake_id = entries[-1][0]
+            elif (mirror := self._mirrors.get(ids_by_key[name])) is not None:
+                with MIRRORS.guarded(ids_by_key[name], mirror.give_up):
+                    mirror.take(entries, last_by_key[name])
 
-    def _hear(self, entries: Sequence[Any]) -> None:
-        self._heard = entries[-1][0]
+    def _receive_signals(self, entries: Sequence[Any]) -> None:
+        self._last_signal_id = entries[-1][0]
         for entry, fields in entries:
             SIGNALLED.attempt_now(entry, partial(self._signal, fields))
 
@@ -194,20 +198,20 @@ class RedisReader:
         for name, subject in fields.items():
             self.handlers.send(name.decode(), UUID(subject.decode()))
 
-    async def _rings(self, stream: Stream, follower: Follower) -> bool:
-        """Wait for news; False after silence, or where there can be none."""
-        begun = follower.after
-        with stream.followed(follower) as notification:
+    async def _has_news(self, stream: Stream, follower: Follower) -> bool:
+        """Wait for new events. Return False after silence, or while Redis is unavailable."""
+        previous_after = follower.after
+        with stream.notifications_for(follower) as notification:
             try:
                 await asyncio.wait_for(notification, SILENCE / 5 if self.away else SILENCE)
             except TimeoutError:
-                # What was pushed in the meantime was no silence.
-                return follower.after > begun
+                # Events that were pushed in the meantime count as activity.
+                return follower.after > previous_after
         return not self.away
 
-    async def _add(self, key: str, fields: dict[Any, Any], kept: int) -> None:
+    async def _add(self, key: str, fields: dict[Any, Any], max_length: int) -> None:
         try:
-            await self._redis.xadd(key, fields, maxlen=kept)
+            await self._redis.xadd(key, fields, maxlen=max_length)
             if key == self._wake:
                 await self._redis.expire(key, 3600)
         except AWAY:

@@ -1,7 +1,7 @@
-"""Writing to Redis: a stream for each generation, in which an entry's id is the number of its last event.
+"""Write to Redis: a stream for each generation, in which an entry's id is the number of its last event.
 
 Events are written in batches, several generations in one round trip. Readers of this process see an event when Redis
-has it, or, while Redis is away, when the generation's row has it: nobody has seen what is lost when the process dies.
+has it, or, while Redis is unavailable, when the database has it, so that no event that was seen is lost in a crash.
 
 A batch is sent only while the lease holds, and Redis refuses it after the lease's end: Redis may run a command long
 after it was sent, when another process has taken the generation over.
@@ -40,13 +40,13 @@ from tertulia.streams.redis.scripts import (
 from tertulia.streams.stream import Stream
 
 INTERVAL = 0.04
-"""Seconds between two batches: 25 a second is what an eye can tell apart. The first one never waits."""
+"""Seconds between two batches: more than 25 a second are not noticeable. The first batch is sent at once."""
 LIFE_WHILE_WRITTEN = 2 * 3600
-"""Longer than an answer waits for the results of tools, unless that is set otherwise."""
+"""Seconds after the last write. Longer than the default time that a generation waits for tool results."""
 LagWatch = Callable[[float], None]
-"""Is told of each batch how many seconds its oldest event has waited until everybody could see it."""
+"""Called for each batch with the seconds that its oldest event waited until all readers could see it."""
 AWAY = (RedisError, OSError, TimeoutError)
-"""What a Redis that cannot be reached raises."""
+"""The errors of a Redis that is unavailable."""
 BATCHES, RESULTS = ItemLoop("redis.batches"), ItemLoop("redis.results")
 SENDING, SENT = Failpoint("redis.sending"), Failpoint("redis.sent")
 TAKING, TAKEN = Failpoint("redis.taking"), Failpoint("redis.taken")
@@ -59,7 +59,7 @@ class _Writing:
     stream: Stream
     sent: int = 0
     taking: bool = True
-    """Whether the next batch replaces what is stored under its id."""
+    """Whether the next batch replaces the stream that Redis has."""
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
 
     @property
@@ -68,10 +68,18 @@ class _Writing:
 
 
 class RedisWriter:
-    """Carries what this process writes to Redis, and shows it to the readers here when it is there."""
+    """Writes the events of this process to Redis, and shows them to its readers once Redis has them."""
 
     def __init__(self, redis: Redis, holder: UUID, life_after_end: float, memory: MemoryLog, lag: LagWatch) -> None:
-        """Take the connection, this process's name, the log that shows streams here, and who hears of lag."""
+        """Create a writer for one process.
+
+        Args:
+            redis: The client that writes.
+            holder: The id of this process.
+            life_after_end: Seconds for which Redis keeps a finished stream.
+            memory: The log that shows events to readers of this process.
+            lag: Called with the delay of each batch.
+        """
         self._redis = redis
         self._holder = str(holder)
         self._life_after_end = int(life_after_end)
@@ -84,20 +92,20 @@ class RedisWriter:
         self._notification = asyncio.Event()
         self._away = False
         self._ahead: float | None = None
-        """By how many seconds Redis's clock is ahead of ours, at least; None before it was asked."""
+        """The minimum number of seconds by which Redis's clock is ahead of this process's; None if unknown."""
 
     @property
     def waits(self) -> float:
-        """For how many seconds the oldest event has been waiting that Redis has not taken."""
+        """The seconds for which the oldest event that Redis has not accepted has been waiting."""
         since = self._waits_since or self._next_since
         return 0.0 if since is None else time.monotonic() - since
 
     def open(self, stream: Stream) -> None:
-        """Begin to write a stream; it replaces what is stored under its id."""
+        """Begin to write a stream, which replaces the one that Redis has."""
         self._writing[stream.generation_id] = _Writing(stream)
 
     def wrote(self, generation_id: UUID) -> None:
-        """Note that a stream has grown, or may be sent again; what is new is shown when Redis has it."""
+        """Schedule the new events of a stream. They are shown once Redis has them."""
         writing = self._writing.get(generation_id)
         if writing is not None and writing.may_be_sent:
             self._next_since = self._next_since or time.monotonic()
@@ -105,7 +113,7 @@ class RedisWriter:
             self._notification.set()
 
     async def flush(self, generation_id: UUID) -> None:
-        """Wait until Redis has all, or cannot get it for now."""
+        """Wait until Redis has all events, or is unavailable."""
         writing = self._writing.get(generation_id)
         if writing is None or self._away or not writing.may_be_sent:
             return
@@ -114,14 +122,14 @@ class RedisWriter:
         await flushed
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Write a stream no more; with `lease`, only if it was opened with this one."""
+        """Stop writing a stream. With `lease`, only if it was opened with that lease."""
         writing = self._writing.get(generation_id)
         if writing is not None and (lease is None or writing.stream.lease is lease):
             del self._writing[generation_id]
             _resolve(writing)
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer of a stream, and return what it has left; None where that cannot be read.
+        """Lock out the former writer of a stream, and return its events; None if they cannot be read.
 
         Raises one of `AWAY` where Redis does not answer, or answers after the lease has ended.
         """
@@ -129,21 +137,21 @@ class RedisWriter:
         if self._ahead is None:
             await self._ask_time()
         pipeline = self._redis.pipeline(transaction=False)
-        stream, holder = stream_key(generation_id), holder_key(generation_id)
-        # Redis runs them in this order: nobody else appends after the first, and the second reads all before it.
-        pipeline.eval(TAKE, 2, stream, holder, self._holder, LIFE_WHILE_WRITTEN, self._deadline(lease))
-        pipeline.xrange(stream)
+        stream_name, holder_name = stream_key(generation_id), holder_key(generation_id)
+        # Redis runs them in order: after the first nobody else can append, so the second reads all events.
+        pipeline.eval(TAKE, 2, stream_name, holder_name, self._holder, LIFE_WHILE_WRITTEN, self._deadline(lease))
+        pipeline.xrange(stream_name)
         (code, _), entries = await pipeline.execute()
         await TAKEN.reach(generation_id)
         if int(code) == LATE:
             raise RedisError(f"the lease of generation {generation_id} had ended")
-        found = Stream(generation_id)
+        former_log = Stream(generation_id)
         try:
-            extend(found, entries)
+            extend(former_log, entries)
         except UNREADABLE:
             logger.exception("The log of generation %s cannot be read", generation_id)
             return None
-        return found if found.begins_at_one or not entries else None
+        return former_log if former_log.begins_at_one or not entries else None
 
     async def run(self) -> None:
         """Write for as long as the process lives."""
@@ -152,7 +160,7 @@ class RedisWriter:
             await self._notification.wait()
             self._notification.clear()
             waiting, self._waiting = self._waiting, set()
-            # What Redis has not taken goes on waiting; what comes while it takes something waits for the next batch.
+            # Events that Redis has not accepted keep waiting. Those that arrive during a write wait for the next batch.
             since = self._waits_since = self._waits_since or self._next_since
             self._next_since = None
             try:
@@ -160,26 +168,26 @@ class RedisWriter:
                 self._away, self._waits_since = False, None
                 if sent and since is not None:
                     self._lag(time.monotonic() - since)
-            except Exception as error:  # noqa: BLE001 - all answers of this process wait for this loop
+            except Exception as error:  # noqa: BLE001 - all answers of this process depend on this loop
                 self._lost(waiting, error)
             if not self._away:
                 backoff.reset()
             await asyncio.sleep(backoff.next() if self._away else INTERVAL)
 
     async def finish(self) -> None:
-        """Write what is left, once."""
+        """Try once to write the remaining events."""
         try:
             await self._write(set(self._writing))
-        except Exception as error:  # noqa: BLE001 - the process ends, whatever it is
+        except Exception as error:  # noqa: BLE001 - the process ends in any case
             logger.warning("Redis did not take the last events: %s", error)
 
     async def _write(self, waiting: set[UUID]) -> bool:
-        """Write what has come of these; say whether there was anything."""
-        found = {id: self._writing[id] for id in waiting if id in self._writing}
-        # The others wait until their row tells whether this process still holds them.
-        batches = {id: writing for id, writing in found.items() if writing.may_be_sent}
-        for id in found.keys() - batches.keys():
-            _resolve(found[id])
+        """Write the new events of the generations. Return whether there were any."""
+        pending = {id: self._writing[id] for id in waiting if id in self._writing}
+        # The others wait until the database shows whether this process still holds them.
+        batches = {id: writing for id, writing in pending.items() if writing.may_be_sent}
+        for id in pending.keys() - batches.keys():
+            _resolve(pending[id])
         if not batches:
             return False
         if self._ahead is None:
@@ -222,7 +230,7 @@ class RedisWriter:
         return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.taking)
 
     def _release(self, id: UUID) -> None:
-        """Write a stream no more, here or in Redis; its readers see the row."""
+        """Stop writing a stream, here and in Redis. Its readers get the state in the database."""
         self.release(id)
         self._memory.release(id)
 
@@ -230,13 +238,13 @@ class RedisWriter:
         if self._writing.get(id) is not writing:
             return
         if code == LATE:
-            # The lease was renewed in the meantime, or its row tells soon that it is lost.
+            # Either the lease was renewed in the meantime, or its next renewal will fail.
             self.wrote(id)
             if not writing.may_be_sent:
                 _resolve(writing)
             return
         if code == REPLACED:
-            # The database tells the same when the lease is renewed.
+            # The next renewal of the lease fails for the same reason.
             logger.warning("Generation %s is written by another process now", id)
             self.release(id)
             self._memory.release(id)
@@ -263,11 +271,11 @@ class RedisWriter:
     async def _ask_time(self) -> None:
         redis: Any = self._redis
         seconds, microseconds = await redis.time()
-        # Too little where the reply has taken long: a deadline may be too early, and is never too late.
+        # A slow reply makes this too small, so a deadline may be too early but never too late.
         self._ahead = seconds + microseconds / 1_000_000 - clock()
 
     def _deadline(self, lease: Lease | None) -> int:
-        """Return the lease's end in milliseconds of Redis's clock; 0 where it has none."""
+        """Return the lease's end in milliseconds of Redis's clock; 0 if it never ends."""
         if lease is None or self._ahead is None:
             raise ValueError(lease)
         return 0 if isinf(lease.until) else int((lease.until + self._ahead) * 1000)
