@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from tertulia.storage import is_storage_full
 
 CHUNK = 256 * 1024
-"""Bytes that are read at a time."""
+"""Bytes in a piece that is read."""
 
 
 class StoreError(OSError):
@@ -19,10 +19,10 @@ class StoreError(OSError):
 
 
 class Store(Protocol):
-    """Keeps bytes under names."""
+    """Stores bytes under names."""
 
     async def put(self, name: str, data: Path | bytes) -> None:
-        """Store a file's bytes; afterwards all of them are there, or none."""
+        """Store a file's bytes, atomically."""
         ...
 
     async def get(self, name: str) -> bytes:
@@ -90,7 +90,7 @@ class ObjectStore:
     """A store that `obstore` supports, by its URL."""
 
     def __init__(self, url: str) -> None:
-        """Open nothing yet; raises StoreError for a URL that is not understood."""
+        """Create a client without connecting. Raises StoreError for an unsupported URL."""
         from obstore.store import from_url
 
         with _as_store_error():
@@ -125,31 +125,31 @@ class ObjectStore:
 
 
 class Blobs:
-    """Keeps bytes under ids. Callers read an id from the database, from a row of its owner."""
+    """Stores bytes under ids. Callers read an id from a row of its owner in the database."""
 
-    def __init__(self, place: str) -> None:
-        """Open a folder, which is created, or a store's URL, such as `s3://bucket/prefix`; ValueError for another."""
+    def __init__(self, location: str) -> None:
+        """Open a folder, which is created, or a store's URL, such as `s3://bucket/prefix`. Raises ValueError."""
         self._is_full = False
         try:
-            self._store: Store = ObjectStore(place) if "://" in place else Folder(Path(place))
+            self._store: Store = ObjectStore(location) if "://" in location else Folder(Path(location))
         except OSError as error:
             raise ValueError(str(error).partition("\n")[0]) from error
 
     async def check(self) -> None:
-        """Write something and remove it; raises OSError where that fails."""
+        """Write and delete a test object. Raises OSError if that fails."""
         name = f"check-{uuid4().hex}"
         await self._store.put(name, b"tertulia")
         await self._store.delete(name)
 
     async def check_storage(self) -> None:
-        """Raise OSError where nothing can be stored. Only after a write has failed for want of space is one tried."""
+        """Raise OSError if nothing can be stored. It is only tested after a write has failed for lack of space."""
         if self._is_full:
             probe = uuid4()
             await self.put(probe, bytes(CHUNK))
             await self.delete([probe])
 
     async def put(self, blob_id: UUID, file: Path | bytes) -> None:
-        """Store a file's bytes; all of them or none are there afterwards."""
+        """Store a file's bytes, atomically."""
         try:
             await self._store.put(_name(blob_id), file)
         except OSError as error:
@@ -158,15 +158,15 @@ class Blobs:
         self._is_full = False
 
     async def get(self, blob_id: UUID) -> bytes:
-        """Return all bytes; raises FileNotFoundError where there are none."""
+        """Return all bytes. Raises FileNotFoundError if there are none."""
         return await self._store.get(_name(blob_id))
 
     async def read(self, blob_id: UUID) -> AsyncIterator[bytes]:
-        """Return the bytes piece by piece; raises FileNotFoundError before the first where there are none."""
+        """Return the bytes in pieces. Raises FileNotFoundError before the first piece."""
         return await self._store.read(_name(blob_id))
 
     async def delete(self, blob_ids: Iterable[UUID]) -> None:
-        """Remove bytes; those that are not there are no error."""
+        """Delete bytes. Missing ones are not an error."""
         for blob_id in blob_ids:
             with suppress(FileNotFoundError):
                 await self._store.delete(_name(blob_id))
@@ -185,5 +185,5 @@ def _as_store_error() -> Generator[None]:
 
 
 def _name(blob_id: UUID) -> str:
-    # By its end, because its beginning is a time: no folder holds them all.
+    # The folder is the id's end, because its beginning is a time: otherwise one folder would hold all files.
     return f"{blob_id.hex[-2:]}/{blob_id.hex}"

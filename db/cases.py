@@ -1,4 +1,4 @@
-"""Comparing texts in any case, on both databases alike."""
+"""Case-insensitive comparison that works the same on both databases."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 UNICODE_LOWER = "unicode_lower"
-"""SQLite's own `lower` knows the letters of ASCII alone, and an index is built on it: this stands beside it."""
+"""The function's name on SQLite, whose own `lower` only supports ASCII and must stay, because an index uses it."""
 
 
 class UnicodeLower(FunctionElement[str]):
-    """A text in small letters."""
+    """A text in lower case."""
 
     type = String()
     inherit_cache = True
@@ -28,5 +28,5 @@ def _on_sqlite(element: UnicodeLower, compiler: Any, **options: Any) -> str:
 
 
 def small(text: str | None) -> str | None:
-    """Give a text in small letters, as SQLite is taught to."""
+    """Return a text in lower case: the implementation of `unicode_lower` on SQLite."""
     return None if text is None else text.lower()

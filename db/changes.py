@@ -1,7 +1,7 @@
-"""The numbered changes to an owner's conversations, for lists on several devices.
+"""The numbered changes to an owner's conversations, which keep lists on several devices in sync.
 
-Numbers are given under a lock on the owner's row, so that they become visible in their order: who has seen number n has
-missed nothing below it.
+Numbers are assigned under a lock on the owner's row, so that changes become visible in their order: a reader that has
+seen number n has missed none below it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ PAGE = 100
 
 
 Happened = tuple[ChangeKind, UUID, UUID | None]
-"""What happened, to which conversation, by which generation."""
+"""The kind of a change, its conversation, and the generation that caused it."""
 
 _COUNT = (
     update(USERS)
@@ -32,32 +32,34 @@ _INSERT = insert(METADATA.tables["conversation_changes"])
 
 
 async def record(session: AsyncSession, owner: UUID, *happened: Happened) -> None:
-    """Number and keep changes, in the transaction that makes them; locks the owner."""
+    """Number and store changes, in the transaction that makes them. Locks the owner."""
     connection = await session.connection()
     last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(happened)})).scalar_one()
     keys, created = ("owner_id", "sequence", "created_at", "kind", "conversation_id", "generation_id"), now()
     first = last - len(happened) + 1
-    rows = [dict(zip(keys, (owner, first + place, created, *one), strict=True)) for place, one in enumerate(happened)]
+    rows = [
+        dict(zip(keys, (owner, first + index, created, *change), strict=True)) for index, change in enumerate(happened)
+    ]
     await connection.execute(_INSERT, rows)
 
 
 async def newest(session: AsyncSession, owner: UUID) -> int:
-    """Give the number of the owner's last change, 0 before the first."""
+    """Return the number of the owner's last change; 0 if there is none."""
     return (await session.exec(select(User.changes).where(User.id == owner))).one()
 
 
 async def oldest_kept(session: AsyncSession, owner: UUID) -> int | None:
-    """Give the lowest number that is still kept."""
+    """Return the lowest number that is still stored; None if there is none."""
     query = select(func.min(ConversationChange.sequence)).where(ConversationChange.owner_id == owner)
     return (await session.exec(query)).one()
 
 
 async def changes_after(session: AsyncSession, owner: UUID, after: int) -> Sequence[ConversationChange]:
-    """Give the changes behind a number, in order, a hundred at most."""
+    """Return the changes after a number, in order, up to `PAGE`."""
     query = select(ConversationChange).where(ConversationChange.owner_id == owner, ConversationChange.sequence > after)
     return (await session.exec(query.order_by(col(ConversationChange.sequence)).limit(PAGE))).all()
 
 
 async def trim(session: AsyncSession) -> None:
-    """Forget what is older than a day, of all owners."""
+    """Delete the changes of all owners that are older than a day."""
     await session.exec(delete(ConversationChange).where(col(ConversationChange.created_at) < now() - KEPT))

@@ -1,4 +1,4 @@
-"""Queries on conversations: each goes through the owner who asks."""
+"""Queries on conversations. Each is limited to the owner unless its docstring says otherwise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list of conversations is narrowed to; None narrows nothing."""
+    """The filter of a list of conversations. None does not filter."""
 
     archived: bool | None = None
     pinned: bool | None = None
@@ -46,7 +46,7 @@ class Filter:
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
-    """Give the owner's conversation of that id."""
+    """Return the owner's conversation with an id; None if there is none."""
     return (await get_many(session, owner, [conversation_id])).get(conversation_id)
 
 
@@ -54,13 +54,13 @@ _BY_IDS = select(Conversation).where(some_of(Conversation.id), col(Conversation.
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
-    """Give those of the conversations that are the owner's."""
-    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
-    return {row.id: row for row in found.all()}
+    """Return those of the conversations that belong to the owner, by id."""
+    rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in rows.all()}
 
 
 class Order(StrEnum):
-    """What a list of conversations is ordered by."""
+    """The order of a list of conversations."""
 
     LAST_ACTIVE = "last_active"
     LEAST_ACTIVE = "least_active"
@@ -69,7 +69,7 @@ class Order(StrEnum):
     TITLE = "title"
 
 
-# Word for word as the index has it: with a parameter in it, neither database would use that.
+# Identical to the expression of the index: with a parameter, neither database would use the index.
 _TITLE = func.coalesce(func.lower(col(Conversation.title)), literal_column("''"))
 _KEYS: dict[Order, tuple[Any, bool]] = {
     Order.LAST_ACTIVE: (col(Conversation.updated_at), True),
@@ -78,36 +78,36 @@ _KEYS: dict[Order, tuple[Any, bool]] = {
     Order.OLDEST: (col(Conversation.created_at), False),
     Order.TITLE: (_TITLE, False),
 }
-"""By what, and whether the greatest comes first."""
+"""The column of each order, and whether it is descending."""
 
 
 async def page(
     session: AsyncSession, owner: UUID, page: Page, narrowed: Filter, order: Order = Order.LAST_ACTIVE
 ) -> Connection[Conversation]:
-    """Give a page of the owner's conversations."""
+    """Return a page of the owner's conversations."""
     key, descending = _KEYS[order]
     query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(narrowed))
-    for argument, cursor, behind in (("after", page.after, True), ("before", page.before, False)):
+    for argument, cursor, is_after in (("after", page.after, True), ("before", page.before, False)):
         if cursor is not None:
-            place = tuple_(*_place(argument, cursor, order))
+            cursor_keys = tuple_(*_decode_position(argument, cursor, order))
             keys = tuple_(key, col(Conversation.id))
-            query = query.where(keys < place if behind == descending else keys > place)
+            query = query.where(keys < cursor_keys if is_after == descending else keys > cursor_keys)
     downwards = descending != page.backward
-    query = query.order_by(*(one.desc() if downwards else one.asc() for one in (key, col(Conversation.id))))
+    query = query.order_by(*(column.desc() if downwards else column.asc() for column in (key, col(Conversation.id))))
     rows = (await session.exec(query.limit(page.size + 1))).all()
-    found = connect(rows, page, lambda row: encode_cursor(quote(_written(row[1]), safe=""), str(row[0].id)))
-    return Connection([Edge(edge.cursor, edge.node[0]) for edge in found.edges], found.page_info)
+    connection = connect(rows, page, lambda row: encode_cursor(quote(_as_text(row[1]), safe=""), str(row[0].id)))
+    return Connection([Edge(edge.cursor, edge.node[0]) for edge in connection.edges], connection.page_info)
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
-    """Set columns of the owner's conversation; say whether there is one."""
+    """Set columns of the owner's conversation. Return whether there is one."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     changed = await session.exec(update(Conversation).where(mine).values(**values))
     return bool(changed.rowcount)
 
 
 async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool:
-    """Give a conversation a title that has none; say whether it had none. Without an owner: for the generator."""
+    """Set the title of a conversation without one. Return whether it was set. Not limited to an owner."""
     naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
     connection = await session.connection()
     return bool((await connection.execute(naming.values(title=title))).rowcount)
@@ -116,19 +116,19 @@ async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool
 async def unused_since(
     session: AsyncSession, before: datetime | None, temporary_before: datetime
 ) -> Sequence[tuple[UUID, UUID]]:
-    """Give conversations that nobody has used since then, with their owners; some at a time. For the sweeper.
+    """Return a batch of conversations that have not been used since a time, with their owners. For retention.
 
-    Those that are being answered stay.
+    Conversations with an unfinished generation are excluded.
     """
     running = exists().where(
         col(Generation.conversation_id) == col(Conversation.id), col(Generation.status).in_(UNFINISHED)
     )
     due = and_(col(Conversation.temporary), col(Conversation.updated_at) < temporary_before)
-    found: list[tuple[UUID, UUID]] = []
+    rows: list[tuple[UUID, UUID]] = []
     for old in [due] if before is None else [due, col(Conversation.updated_at) < before]:
         query = select(Conversation.id, Conversation.owner_id).where(old, ~running)
-        found += (await session.exec(query.order_by(col(Conversation.updated_at)).limit(SWEPT_AT_ONCE))).all()
-    return list(dict.fromkeys(found))
+        rows += (await session.exec(query.order_by(col(Conversation.updated_at)).limit(SWEPT_AT_ONCE))).all()
+    return list(dict.fromkeys(rows))
 
 
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
@@ -138,9 +138,9 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
 
 
 async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
-    """Take a conversation that is being removed out of all lists; return whether there is one.
+    """Hide a conversation that is being deleted from all lists. Return whether there is one.
 
-    It becomes a temporary conversation that was last used in 1970, so that retention finishes an interrupted removal.
+    It becomes a temporary conversation that was last used in 1970, so that retention finishes an interrupted deletion.
     """
     values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER}
     return await change(session, owner, conversation_id, values)
@@ -155,14 +155,14 @@ _ADD_USAGE = (
 
 
 async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int], amount: int | None) -> None:
-    """Add tokens to what a conversation has used, by its columns' names, and what they have cost, if that is known.
+    """Add token counts, by the names of their columns, and their cost, if known, to the usage of a conversation.
 
-    Without an owner: for the generator.
+    Not limited to an owner: for the generator.
     """
     if used:
-        more = {f"more_{name}": used.get(name, 0) for name in TOKEN_COUNTS}
+        counts = {f"more_{name}": used.get(name, 0) for name in TOKEN_COUNTS}
         connection = await session.connection()
-        await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **more})
+        await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
 def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
@@ -177,7 +177,7 @@ def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _place(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
+def _decode_position(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
     value, row_id = decode_cursor(argument, cursor, 2)
     try:
         text = clean_text(unquote(value))
@@ -187,5 +187,5 @@ def _place(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
         raise PageError(argument, "is not a cursor of this list") from None
 
 
-def _written(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

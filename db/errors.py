@@ -1,13 +1,13 @@
-"""What can go wrong with the database itself."""
+"""Errors of the database itself."""
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 DATABASE_ERRORS = (SQLAlchemyError, OSError)
-"""What transactions raise. Connecting raises OSError: see `db.postgresql`."""
+"""The errors that transactions raise. Connecting raises OSError: see `db.postgresql`."""
 
 
 AWAY = (OperationalError, InterfaceError, OSError)
-"""Those that say nothing of the rows that were asked for."""
+"""The errors of an unavailable database, which are not caused by the requested rows."""
 
 
 class DatabaseUnavailable(Exception):

@@ -1,4 +1,4 @@
-"""Inserting rows whose ids are known, in one statement and without the session's bookkeeping."""
+"""Insert rows with known ids in one statement, bypassing the session's unit of work."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from tertulia.db.tables import METADATA
 
 
 async def insert(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
-    """Insert rows of one table, in their order. They are not the session's: what is set later must be stored later."""
+    """Insert rows of one table, in order. The session does not track them, so later changes are not stored."""
     model: Any = type(rows[0])
     connection = await session.connection()
     values = [{name: getattr(row, name) for name in model.model_fields} for row in rows]

@@ -1,4 +1,4 @@
-"""The bill: one row for each call of Claude's API, kept when the conversation is gone.
+"""The ledger: one row for each call of Claude's API, which is kept after the conversation is deleted.
 
 Amounts are whole numbers of 10^-12 US dollars, so that their sums are exact on either database.
 """
@@ -19,17 +19,17 @@ from tertulia.json import clean_text
 
 _CALLS = METADATA.tables["calls"].c
 UNIT = Decimal("1e-12")
-"""US dollars of one unit of an amount."""
+"""The value of one unit of an amount in US dollars."""
 
 
 def dollars(amount: int) -> Decimal:
-    """Give units in US dollars."""
+    """Convert an amount to US dollars."""
     return Decimal(f"{(amount * UNIT).normalize():f}")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSum:
-    """Tokens as Claude's API billed them, of one or many calls; `amount` is None where a price is not known."""
+    """The tokens of one or many calls, as Claude's API billed them. `amount` is None if a price is unknown."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -39,7 +39,7 @@ class UsageSum:
 
     @property
     def tokens(self) -> int:
-        """All of them, of whatever kind."""
+        """The sum of all kinds of tokens."""
         return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
 
     @property
@@ -50,7 +50,7 @@ class UsageSum:
 
 @dataclass(frozen=True, slots=True)
 class UsageOfDay:
-    """What one model has used on one day, in UTC."""
+    """The usage of one model on one day in UTC."""
 
     day: date
     model: str
@@ -59,46 +59,46 @@ class UsageOfDay:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Which calls are counted: from `since` on, up to `until`, and of one model; None leaves open."""
+    """Selects calls from `since` on, before `until`, of one model. None does not restrict."""
 
     since: datetime | None = None
     until: datetime | None = None
     model: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Give them as conditions of a statement."""
-        found: list[ColumnElement[bool]] = []
+        """Return the conditions for a statement."""
+        conditions: list[ColumnElement[bool]] = []
         if self.since is not None:
-            found.append(_CALLS.created_at >= self.since)
+            conditions.append(_CALLS.created_at >= self.since)
         if self.until is not None:
-            found.append(_CALLS.created_at < self.until)
+            conditions.append(_CALLS.created_at < self.until)
         if self.model is not None:
-            found.append(_CALLS.model == clean_text(self.model))
-        return found
+            conditions.append(_CALLS.model == clean_text(self.model))
+        return conditions
 
 
 async def usage(session: AsyncSession, owner: UUID, period: Period) -> UsageSum:
-    """Sum what an owner has used."""
+    """Return an owner's total usage."""
     connection = await session.connection()
     row = (await connection.execute(select(*_sums()).where(_CALLS.owner_id == owner, *period.conditions()))).one()
     return _usage(row)
 
 
 async def is_known(session: AsyncSession, call_id: UUID) -> bool:
-    """Say whether a call is on the bill: a commit may have gone through whose answer was lost."""
+    """Return whether a call is recorded: a commit may have succeeded although its response was lost."""
     connection = await session.connection()
     return (await connection.execute(select(_CALLS.id).where(_CALLS.id == call_id))).one_or_none() is not None
 
 
 async def of_generation(session: AsyncSession, owner: UUID, generation_id: UUID, since: datetime) -> UsageSum:
-    """Sum what is on the bill for a generation, from the time when it was created."""
+    """Return the usage of a generation's answer. `since` is the generation's creation."""
     of_it = (_CALLS.owner_id == owner, _CALLS.created_at >= since, _CALLS.generation_id == generation_id)
     connection = await session.connection()
     return _usage((await connection.execute(select(*_sums()).where(*of_it, _CALLS.purpose == "answer"))).one())
 
 
 async def usage_by_day(session: AsyncSession, owner: UUID, period: Period) -> Sequence[UsageOfDay]:
-    """Sum it for each day and model, oldest day first."""
+    """Return an owner's usage for each day and model, oldest day first."""
     query = select(*_sums(), _CALLS.day, _CALLS.model).where(_CALLS.owner_id == owner, *period.conditions())
     query = query.group_by(_CALLS.day, _CALLS.model).order_by(_CALLS.day, _CALLS.model)
     connection = await session.connection()
@@ -107,14 +107,14 @@ async def usage_by_day(session: AsyncSession, owner: UUID, period: Period) -> Se
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What an owner has spent since a moment, and what running answers may still cost; in units."""
+    """An owner's spending since a time, and the reserved cost of running answers, in units."""
 
     spent: int
     reserved: int
 
 
 async def committed(session: AsyncSession, owner: UUID, since: datetime) -> Committed:
-    """Sum it; calls of an unknown price count nothing."""
+    """Return an owner's spending and reservations. Calls with an unknown price are not counted."""
     spent = select(func.coalesce(func.sum(_CALLS.amount), 0)).where(
         _CALLS.owner_id == owner, _CALLS.created_at >= since
     )
@@ -124,9 +124,9 @@ async def committed(session: AsyncSession, owner: UUID, since: datetime) -> Comm
 
 
 def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """Give the beginning of a moment's month and of the next one, in UTC."""
-    begun = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return begun, (begun + timedelta(days=32)).replace(day=1)
+    """Return the beginnings of a time's month and of the next month, in UTC."""
+    start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return start, (start + timedelta(days=32)).replace(day=1)
 
 
 def _usage(row: Any) -> UsageSum:
@@ -142,6 +142,6 @@ def _usage(row: Any) -> UsageSum:
 
 def _sums() -> list[ColumnElement[Any]]:
     counts = (_CALLS.input_tokens, _CALLS.output_tokens, _CALLS.cache_read_tokens, _CALLS.cache_write_tokens)
-    known = func.count() == func.count(_CALLS.amount)
-    amount = case((known, func.coalesce(func.sum(_CALLS.amount), 0)), else_=None)
+    all_priced = func.count() == func.count(_CALLS.amount)
+    amount = case((all_priced, func.coalesce(func.sum(_CALLS.amount), 0)), else_=None)
     return [*(func.coalesce(func.sum(count), 0).label(count.key) for count in counts), amount.label("amount")]

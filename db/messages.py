@@ -19,13 +19,13 @@ _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Message]:
-    """Give those of the messages that stand in the owner's conversations."""
-    found = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
-    return {row.id: row for row in found.all()}
+    """Return those of the messages that are in the owner's conversations, by id."""
+    rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
+    return {row.id: row for row in rows.all()}
 
 
 async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[Message]:
-    """Give a page of the branch that ends in `leaf_id`, oldest first."""
+    """Return a page of the branch that ends with `leaf_id`, oldest first."""
     depth = col(Message.depth)
     query = select(Message).join(_PATH, _PATH.c.id == Message.id).where(owned(Message.conversation_id))
     if page.after is not None:
@@ -54,11 +54,11 @@ _SIBLINGS = (
 
 
 async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
-    """Give all versions of each of those messages, itself included, oldest first, by the message's id."""
-    found: dict[UUID, list[Message]] = {}
-    for asked, message in (await session.exec(_SIBLINGS, params={"owner": owner, "ids": ids})).all():
-        found.setdefault(asked, []).append(message)
-    return found
+    """Return all versions of each message, including itself, oldest first, by the message's id."""
+    versions: dict[UUID, list[Message]] = {}
+    for message_id, message in (await session.exec(_SIBLINGS, params={"owner": owner, "ids": ids})).all():
+        versions.setdefault(message_id, []).append(message)
+    return versions
 
 
 def _path() -> Any:
@@ -70,7 +70,7 @@ def _path() -> Any:
 
 _PATH = _path()
 BRANCH_ROWS = 500
-"""Messages that are read at once: their rows are decoded on the event loop, in about 15 ms."""
+"""Messages that are read in one query: their rows are decoded on the event loop, in about 15 ms."""
 
 
 def _branch_end() -> Any:
@@ -92,7 +92,7 @@ _BRANCH_END = (
 
 
 class OnBranch(NamedTuple):
-    """A message of a branch, with what its generation says of it."""
+    """A message of a branch, with fields of its generation."""
 
     message: Message
     prefix: str | None = None
@@ -101,13 +101,13 @@ class OnBranch(NamedTuple):
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
-    """Give the whole branch, oldest first. Without an owner: for the generator."""
+    """Return all messages of a branch, oldest first. Not limited to an owner: for the generator."""
     newest_first: list[OnBranch] = []
-    # A conversation may have more text than one response, and must take another message nevertheless.
+    # A conversation with more text than the limit of one response must still accept messages.
     with without_read_limit():
         while leaf_id is not None:
-            found = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
-            rows = [OnBranch(*row) for row in found.all()]
+            result = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
+            rows = [OnBranch(*row) for row in result.all()]
             newest_first += rows
             leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
     return newest_first[::-1]
@@ -126,13 +126,13 @@ _CONTEXT = (
 
 
 async def context_tokens(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Give how many tokens were in use behind each of those answers; of one that is being written, before it."""
+    """Return the size of the context in tokens after each answer, or before it while it is being written."""
     rows: Any = await session.exec(_CONTEXT, params={"owner": owner, "ids": ids})
     return {message_id: count for message_id, count in rows.all() if count is not None}
 
 
 async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUID) -> bool:
-    """Say whether a message stands on the branch that ends in `leaf_id`. Both are known to be the owner's."""
+    """Return whether a message is on the branch that ends with `leaf_id`. The caller has checked the owner of both."""
     query = select(_PATH.c.id).where(_PATH.c.id == message_id)
     return (await session.exec(query, params={"leaf": leaf_id})).first() is not None
 
@@ -154,10 +154,10 @@ _NEWEST_LEAF = {"sqlite": _newest_leaf(lateral=False), "postgresql": _newest_lea
 
 
 async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
-    """Give the newest end of the branches that go through a message, itself where it is one."""
+    """Return the newest leaf below a message, or the message itself if it is a leaf."""
     connection = await session.connection()
-    found = await connection.execute(_NEWEST_LEAF[connection.dialect.name], {"top": message_id})
-    newest: UUID = found.scalar_one()
+    result = await connection.execute(_NEWEST_LEAF[connection.dialect.name], {"top": message_id})
+    newest: UUID = result.scalar_one()
     return newest
 
 
@@ -171,14 +171,14 @@ async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
     """Delete messages that have no children outside of `ids`; return the ids of the generations that wrote them.
 
     `ON DELETE CASCADE` on `parent_id` recurses once for each level below a deleted message: SQLite allows 1,000 levels,
-    and PostgreSQL as many as fit in its stack. Deleting the deepest messages first, a few at a time, never gets there.
+    and PostgreSQL as many as fit in its stack. Deleting the deepest messages first, a few at a time, stays within that.
     """
     mine = col(Generation.message_id).in_(ids)
-    written = (await session.exec(select(Generation.id, Generation.reserved).where(mine))).all()
-    # Nobody settles an answer whose row is gone: what it may still cost counts as spent.
-    await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in written)})
+    generations = (await session.exec(select(Generation.id, Generation.reserved).where(mine))).all()
+    # The reservation of a deleted answer is never settled, so it counts as spent.
+    await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in generations)})
     await session.exec(delete(Message).where(col(Message.id).in_(ids)))
-    return [generation_id for generation_id, _ in written]
+    return [generation_id for generation_id, _ in generations]
 
 
 MAX_DEPTH_DIGITS = 9

@@ -1,4 +1,4 @@
-"""Names of users: how they are written, and which of them look alike. Pure.
+"""Names of users: their canonical spelling, and which names look alike. Pure.
 
 Sources: RFC 8265 (UsernameCaseMapped) and Unicode's UTS #39 (skeletons, from its table `confusables.txt`).
 """
@@ -49,25 +49,25 @@ _LOOKALIKES = {
     "y": ("\u0263\u028f\u03b3\u0443\u04af\u10e7\u13a9\u13bd\u1d8c\u1eff\ua4ec\uab5a\U000102b2\U000118dc\U00016f43"),
     "z": "\u13c3\u1d22\ua4dc\U000102f5\U000118c4\U000118e5",
 }
-"""Letters and digits of names that UTS #39 takes for one of ASCII: Cyrillic, Greek, Armenian, Cherokee and others."""
+"""Letters and digits that UTS #39 maps to ASCII: Cyrillic, Greek, Armenian, Cherokee and others."""
 _TRANSLATION = str.maketrans({other: letter for letter, others in _LOOKALIKES.items() for other in others})
 _SEQUENCES = (("0", "o"), ("1", "l"), ("rn", "m"), ("vv", "w"))
 
 
-def canonical_name(written: str) -> str:
-    """Return a name as it is stored: the same for full-width letters, ligatures and any case."""
-    folded = unicodedata.normalize("NFKC", written.strip()).lower()
+def canonical_name(name: str) -> str:
+    """Return the stored form of a name: the same for full-width letters, ligatures and any case."""
+    folded = unicodedata.normalize("NFKC", name.strip()).lower()
     return unicodedata.normalize("NFKC", folded)
 
 
-def former_canonical_name(written: str) -> str:
-    """Return a name as it was stored before compatibility forms were folded; such accounts keep their names."""
-    return unicodedata.normalize("NFC", written.strip()).lower()
+def former_canonical_name(name: str) -> str:
+    """Return the form in which older versions stored a name, before they folded compatibility characters."""
+    return unicodedata.normalize("NFC", name.strip()).lower()
 
 
 def skeleton(name: str) -> str:
-    """Return what two names have in common that people take for each other, such as `ada` and one with a Cyrillic a."""
+    """Return the skeleton of a name, which is the same for names that look alike, such as `ada` with a Cyrillic a."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_TRANSLATION)
-    for written, meant in _SEQUENCES:
-        folded = folded.replace(written, meant)
+    for sequence, replacement in _SEQUENCES:
+        folded = folded.replace(sequence, replacement)
     return folded

@@ -1,4 +1,4 @@
-"""Ownership, as a condition that statements carry."""
+"""Ownership as a condition of statements."""
 
 from typing import Any
 from uuid import UUID
@@ -10,15 +10,15 @@ from tertulia.db.tables import Conversation
 
 
 def owned(conversation_id: UUID) -> ColumnElement[bool]:
-    """Give the condition that a row, by its column `conversation_id`, stands in a conversation of the `owner`'s.
+    """Return the condition that a row, by its column `conversation_id`, is in a conversation of `owner`.
 
-    The statement is given the parameter `owner` when it is executed. Not a join: from a join SQLite may start with all
-    that the owner has, and from this with the rows that are asked for.
+    The statement is executed with the parameter `owner`. This is not a join, because SQLite might start a join with all
+    of the owner's conversations instead of the requested rows.
     """
     mine = bindparam("owner", type_=Uuid)
     return exists().where(col(Conversation.id) == col(conversation_id), col(Conversation.owner_id) == mine)
 
 
 def some_of(column: Any) -> ColumnElement[bool]:
-    """Give the condition that a column is one of the parameter `ids`."""
+    """Return the condition that a column is in the parameter `ids`."""
     return col(column).in_(bindparam("ids", expanding=True))

@@ -1,4 +1,4 @@
-"""Keyset pages: cursors that name a row's place in the order, so that pages never shift."""
+"""Keyset pagination: cursors encode a row's position in the order, so that pages never shift."""
 
 import base64
 import binascii
@@ -13,17 +13,17 @@ DEFAULT_PAGE = 50
 
 
 class PageError(ValueError):
-    """An argument of a page is wrong; `argument` names it."""
+    """An argument of a page is invalid; `argument` is its name."""
 
     def __init__(self, argument: str, message: str) -> None:
-        """Name the argument and say what it takes."""
+        """Create an error for an argument. `message` describes what it accepts."""
         super().__init__(f"{argument}: {message}")
         self.argument = argument
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is asked for, as Relay's connection arguments say it."""
+    """The requested part of a list, as in Relay's connection arguments."""
 
     first: int | None = None
     after: str | None = None
@@ -45,14 +45,14 @@ class Page:
 
     @property
     def size(self) -> int:
-        """How many rows at most."""
+        """The maximum number of rows."""
         size = self.last if self.last is not None else self.first
         return DEFAULT_PAGE if size is None else size
 
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """What lies around a page, as Relay's connection specification says it."""
+    """Information about the neighbors of a page, as in Relay's connection specification."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -77,17 +77,17 @@ class Connection(Generic[Row]):
 
 
 def connect(rows: Sequence[Row], page: Page, cursor: Callable[[Row], str]) -> Connection[Row]:
-    """Make a page of rows read in the direction of the page, one more than its size where there is one."""
-    kept = list(rows[: page.size])
-    more = len(rows) > page.size
+    """Return a page of rows, which were read in the direction of the page, with one more than its size if it exists."""
+    page_rows = list(rows[: page.size])
+    has_more = len(rows) > page.size
     if page.backward:
-        kept.reverse()
-    edges = [Edge(cursor(row), row) for row in kept]
+        page_rows.reverse()
+    edges = [Edge(cursor(row), row) for row in page_rows]
     return Connection(
         edges,
         PageInfo(
-            has_next_page=page.before is not None if page.backward else more,
-            has_previous_page=more if page.backward else page.after is not None,
+            has_next_page=page.before is not None if page.backward else has_more,
+            has_previous_page=has_more if page.backward else page.after is not None,
             start_cursor=edges[0].cursor if edges else None,
             end_cursor=edges[-1].cursor if edges else None,
         ),
@@ -95,12 +95,12 @@ def connect(rows: Sequence[Row], page: Page, cursor: Callable[[Row], str]) -> Co
 
 
 def encode_cursor(*parts: str) -> str:
-    """Make an opaque cursor of the values that give a row its place."""
+    """Return an opaque cursor that encodes the position of a row."""
     return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
 
 
 def decode_cursor(argument: str, cursor: str, count: int) -> list[str]:
-    """Read a cursor back into `count` values; raise PageError, naming the argument, where it is not one of ours."""
+    """Decode a cursor into `count` values. Raise PageError, which names the argument, for an invalid cursor."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode().split("|")

@@ -1,7 +1,7 @@
-"""The amount of stored and shown text that one request may take.
+"""The limit on the text that one request may read and return.
 
 Messages are counted where their rows are decoded, and again where their text enters the response, because one message
-may be selected many times. The count follows the request through its tasks.
+may be selected many times. The count is shared by all tasks of the request.
 """
 
 from collections.abc import Generator
@@ -10,14 +10,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 10_000_000
-"""Of one response, and of the messages that are read for it. To decode or to encode so many takes about 50 ms."""
+"""Characters of one response, and of the messages that are read for it. Decoding that many takes about 50 ms."""
 
 
 class ReadLimitExceeded(Exception):
-    """The request takes more than `MAX_CHARACTERS`."""
+    """The request reads or returns more than `MAX_CHARACTERS`."""
 
     def __init__(self) -> None:
-        """Say what the client can do."""
+        """Create an error that tells the client how to stay within the limit."""
         super().__init__(
             f"The response would hold more than {MAX_CHARACTERS:,} characters: ask for smaller pages, with `first` or"
             " `last`, and for each text once."
@@ -26,10 +26,10 @@ class ReadLimitExceeded(Exception):
 
 @dataclass(slots=True)
 class _Counts:
-    """The characters that one request has taken so far."""
+    """The characters that one request has read and returned so far."""
 
     stored: int = 0
-    shown: int = 0
+    response: int = 0
 
 
 _counts: ContextVar[_Counts | None] = ContextVar("read_limit", default=None)
@@ -37,7 +37,7 @@ _counts: ContextVar[_Counts | None] = ContextVar("read_limit", default=None)
 
 @contextmanager
 def read_limit() -> Generator[None]:
-    """Count what is read and shown from here on, in this task and in those that it starts."""
+    """Count the text that is read and returned in this task and in tasks that it starts."""
     token = _counts.set(_Counts())
     try:
         yield
@@ -47,7 +47,7 @@ def read_limit() -> Generator[None]:
 
 @contextmanager
 def without_read_limit() -> Generator[None]:
-    """Count nothing: for what the server reads for itself, such as the branch that it sends to Claude."""
+    """Disable the limit for internal reads, such as the branch that is sent to Claude."""
     token = _counts.set(None)
     try:
         yield
@@ -56,7 +56,7 @@ def without_read_limit() -> Generator[None]:
 
 
 def lift_read_limit() -> None:
-    """Count nothing from here on in this context: for work that outlives the request that began it."""
+    """Disable the limit in this context, for work that outlives its request."""
     _counts.set(None)
 
 
@@ -73,6 +73,6 @@ def count_shown(characters: int) -> None:
     """Count characters of a response before it is encoded; raise ReadLimitExceeded."""
     counts = _counts.get()
     if counts is not None:
-        counts.shown += characters
-        if counts.shown > MAX_CHARACTERS:
+        counts.response += characters
+        if counts.response > MAX_CHARACTERS:
             raise ReadLimitExceeded

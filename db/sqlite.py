@@ -1,8 +1,8 @@
-"""SQLite's connections: one visit to the driver's thread for each statement, and none for what needs none.
+"""SQLite connections that need only one round trip to the driver's thread for each statement.
 
-SQLAlchemy's adapter asks aiosqlite four times for one statement: for a cursor, to execute, to fetch, to close. On one
-core each of them costs more than the statement itself; a cursor here does it all in one, and a transaction begins
-together with its first statement.
+SQLAlchemy's adapter makes four calls of aiosqlite for one statement: to create a cursor, execute, fetch and close. On
+one core each call costs more than the statement itself. A cursor of this module needs one call, and a transaction
+begins together with its first statement.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tertulia.db.cases import UNICODE_LOWER, small
 
 
 class Result(NamedTuple):
-    """All that a statement gave, as DB-API's cursors name it (PEP 249)."""
+    """The result of a statement, with the attribute names of DB-API cursors (PEP 249)."""
 
     rows: list[Any]
     description: Any
@@ -26,16 +26,16 @@ class Result(NamedTuple):
 
 
 class Connection(aiosqlite.Connection):
-    """An aiosqlite connection with light cursors, whose transactions begin when something is executed in them."""
+    """An aiosqlite connection with light cursors, whose transactions begin with their first statement."""
 
     _tx: Any  # aiosqlite's queue of (future, function)
     _beginning: str | None = None
     _begun = False
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
-        """Take what opens the database; it runs in the connection's thread."""
+        """Create a connection. `connector` opens the database in the connection's thread."""
         super().__init__(connector, iter_chunk_size=1)
-        # As SQLAlchemy has it for connections of its own: a process may end while one is open.
+        # As in SQLAlchemy's own adapter: an open connection must not keep the process alive.
         self._thread.daemon = True
 
     async def _connect(self) -> aiosqlite.Connection:
@@ -43,21 +43,21 @@ class Connection(aiosqlite.Connection):
             return await super()._connect()
         finally:
             if self._connection is None:
-                # It has only to say that it ends, and must have done so before the event loop closes.
+                # The thread only has to report its end, which must happen before the event loop closes.
                 self._thread.join()
 
     def begin(self, statement: str) -> None:
-        """Begin with this statement, right before the first one that is executed."""
+        """Set the statement that begins the transaction, right before the first other statement."""
         self._beginning = statement
 
     def cursor(self) -> Any:
-        """Give a cursor; the thread is not asked for it."""
+        """Return a cursor, without a round trip to the thread."""
         return Cursor(self)
 
     async def visit(self, statement: str, parameters: Any, *, many: bool) -> Result:
-        """Execute in the driver's thread, once or `many` times, and bring all of it back."""
+        """Execute in the driver's thread, once or `many` times, and return the complete result."""
         beginning, self._beginning = self._beginning, None
-        # Noted here and not when it is done: the waiting may be cancelled, the thread goes on all the same.
+        # Set before the statement has run: if the wait is cancelled, the thread continues nevertheless.
         self._begun = self._begun or beginning is not None
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         run = _execute_many if many else _execute
@@ -65,36 +65,36 @@ class Connection(aiosqlite.Connection):
         return await done
 
     async def commit(self) -> None:
-        """Commit, where anything was executed."""
+        """Commit, if any statement was executed."""
         if self._end():
             await super().commit()
 
     async def rollback(self) -> None:
-        """Roll back, where anything was executed; the pool asks for it after each commit, too."""
+        """Roll back, if any statement was executed. The pool also calls this after each commit."""
         if self._end():
             await super().rollback()
 
     def _end(self) -> bool:
-        begun, self._begun, self._beginning = self._begun, False, None
-        return begun
+        has_begun, self._begun, self._beginning = self._begun, False, None
+        return has_begun
 
 
 class Cursor:
-    """What SQLAlchemy's adapter asks of a cursor (its protocol AsyncIODBAPICursor)."""
+    """The part of a cursor that SQLAlchemy's adapter uses (its protocol AsyncIODBAPICursor)."""
 
     arraysize = 1
 
     def __init__(self, connection: Connection) -> None:
-        """Take the connection that executes."""
+        """Create a cursor of a connection."""
         self._connection = connection
         self._result = Result([], None, -1, None)
 
     async def __aenter__(self) -> Self:
-        """There is nothing to open."""
+        """Return the cursor: there is nothing to open."""
         return self
 
     async def execute(self, statement: str, parameters: Any = ()) -> None:
-        """Execute, and keep what it gave."""
+        """Execute a statement and store its result."""
         self._result = await self._connection.visit(statement, parameters, many=False)
 
     async def executemany(self, statement: str, parameters: Iterable[Any]) -> None:
@@ -102,19 +102,19 @@ class Cursor:
         self._result = await self._connection.visit(statement, parameters, many=True)
 
     async def fetchall(self) -> list[Any]:
-        """Give the rows."""
+        """Return the rows."""
         return self._result.rows
 
     async def close(self) -> None:
-        """There is nothing to close: the real cursor is gone already."""
+        """Do nothing: the real cursor is already closed."""
 
     def __getattr__(self, name: str) -> Any:
-        """Give `description`, `rowcount` and `lastrowid` of what was executed last."""
+        """Return `description`, `rowcount` and `lastrowid` of the last statement."""
         return getattr(self._result, name)
 
 
 def connect(file: str, *, patience: float, **options: Any) -> Connection:
-    """Give a connection, to be awaited, that waits `patience` seconds for another process's lock on the file."""
+    """Return a connection, to be awaited. It waits up to `patience` seconds for another process's file lock."""
     return Connection(partial(_open, file, patience, options))
 
 
@@ -122,7 +122,7 @@ def _open(file: str, patience: float, options: dict[str, Any]) -> sqlite3.Connec
     # Without an isolation level the driver begins no transactions by itself; they would always be deferred.
     connection: sqlite3.Connection = sqlite3.connect(file, timeout=patience, isolation_level=None, **options)
     connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL keeps the file whole after a power cut; FULL would sync on each commit.
+    # In WAL mode NORMAL keeps the file consistent after a power failure; FULL would sync on each commit.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
     add_functions(connection)
@@ -130,7 +130,7 @@ def _open(file: str, patience: float, options: dict[str, Any]) -> sqlite3.Connec
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Add the functions of SQL that statements need and SQLite does not have."""
+    """Add the SQL functions that statements need and SQLite does not have."""
     connection.create_function(UNICODE_LOWER, 1, small, deterministic=True)
 
 

@@ -1,6 +1,6 @@
-"""Calls of tools: each is written down before it is made, so that nobody ever makes it twice.
+"""Calls of tools. Each is stored before it runs, so that it never runs twice.
 
-A row is kept when the conversation is gone, for it is a line of the usage; what was submitted for it is not.
+A row is kept for the usage statistics after its conversation is deleted; the submitted result is not.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,10 @@ from tertulia.json import Json
 
 
 class CallStatus(StrEnum):
-    """Where a call stands: it waits for its client or its user, has been answered by them, may have been made, is over.
+    """The state of a call.
 
-    `unknown`: the process that made it was lost, so nobody knows whether it was carried out.
+    It waits for its client or its user, was answered by them, is running, or has ended. `unknown` means that the
+    process that ran it was lost, so whether it was carried out is not known.
     """
 
     WAITING = "waiting"
@@ -34,7 +35,7 @@ class CallStatus(StrEnum):
 
 
 class ToolCall(SQLModel, table=True):
-    """One call of a tool that runs here, or at the client's."""
+    """One call of a tool that runs on the server or at the client."""
 
     __tablename__: ClassVar[Any] = "tool_calls"
     __table_args__: ClassVar[Any] = (
@@ -50,7 +51,7 @@ class ToolCall(SQLModel, table=True):
     name: str
     status: CallStatus = Field(sa_type=Enum(CallStatus, native_enum=False, length=32, values_callable=list))
     asks_first: bool = False
-    # What was submitted for it, until Claude has been told; and what tells the same from something else, for good.
+    # The submitted result, until Claude has received it; and its fingerprint, which is kept to detect duplicates.
     answer: Json | None = Field(default=None, sa_type=JSON)
     fingerprint: str | None = None
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
@@ -69,26 +70,26 @@ _OWNED = (
 
 
 async def of_generation(session: AsyncSession, generation_id: UUID) -> dict[str, ToolCall]:
-    """Give the calls of a generation by their tool use ids; whoever asks holds its lease, or has its owner."""
-    found = await session.exec(_OF_GENERATION, params={"generation": generation_id})
-    return {row.tool_use_id: row for row in found.all()}
+    """Return the calls of a generation by tool use id. The caller holds its lease or has checked its owner."""
+    rows = await session.exec(_OF_GENERATION, params={"generation": generation_id})
+    return {row.tool_use_id: row for row in rows.all()}
 
 
 async def settle(session: AsyncSession, generation_id: UUID, ended: dict[str, CallStatus]) -> None:
-    """Write down how calls ended; what was submitted for them is no longer kept."""
+    """Store the final status of calls, and delete their submitted results."""
     for tool_use_id, status in ended.items():
         where = (_CALLS.c.generation_id == generation_id, _CALLS.c.tool_use_id == tool_use_id)
         await session.exec(update(_CALLS).where(*where).values(status=status, finished_at=now(), answer=None))
 
 
 async def begin(session: AsyncSession, generation_id: UUID, tool_use_ids: Sequence[str]) -> None:
-    """Write down that calls are made now: from here on they may have been carried out."""
+    """Store that calls are running: from now on they may have been carried out."""
     where = (_CALLS.c.generation_id == generation_id, _CALLS.c.tool_use_id.in_(tool_use_ids))
     await session.exec(update(_CALLS).where(*where).values(status=CallStatus.RUNNING, started_at=now()))
 
 
 async def close(session: AsyncSession, generation_id: UUID) -> None:
-    """Write down that nothing more comes of what is still open."""
+    """End all open calls of a generation as failed or unknown."""
     mine = _CALLS.c.generation_id == generation_id
     closing = update(_CALLS).values(finished_at=now(), answer=None)
     for before, after in (
@@ -99,19 +100,19 @@ async def close(session: AsyncSession, generation_id: UUID) -> None:
 
 
 async def owned_generation(session: AsyncSession, owner: UUID, generation_id: UUID) -> Generation | None:
-    """Give a generation of the owner's, as it is now; the owner is locked."""
-    found = await session.exec(_OWNED, params={"generation": generation_id, "owner": owner})
-    return found.one_or_none()
+    """Return the owner's generation and lock its row; None if there is none. The caller has locked the owner."""
+    result = await session.exec(_OWNED, params={"generation": generation_id, "owner": owner})
+    return result.one_or_none()
 
 
 async def submit(session: AsyncSession, call: ToolCall, answer: Json, fingerprint: str) -> None:
-    """Keep what was submitted for a call that waits."""
+    """Store the submitted result of a waiting call."""
     values = {"status": CallStatus.ANSWERED, "answer": answer, "fingerprint": fingerprint}
     await session.exec(update(_CALLS).where(_CALLS.c.id == call.id).values(**values))
 
 
 async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
-    """Take a generation whose calls have all been answered; say whether nobody else has."""
+    """Acquire a generation whose calls have all been answered. Return False if another process has acquired it."""
     waiting = (
         _GENERATIONS.c.id == generation_id,
         _GENERATIONS.c.status == Status.AWAITING_TOOL_RESULTS,
@@ -123,7 +124,7 @@ async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until
 
 @dataclass(frozen=True, slots=True)
 class ToolUsage:
-    """How often a tool was called."""
+    """The number of a tool's calls, and of those that failed."""
 
     name: str
     calls: int
@@ -131,7 +132,7 @@ class ToolUsage:
 
 
 async def usage(session: AsyncSession, owner: UUID, since: datetime | None) -> list[ToolUsage]:
-    """Count an owner's calls by tool, by name."""
+    """Count an owner's calls for each tool, ordered by name."""
     failed = func.count().filter(col(ToolCall.status).in_((CallStatus.FAILED, CallStatus.UNKNOWN)))
     query = select(ToolCall.name, func.count(), failed).where(ToolCall.owner_id == owner)
     if since is not None:

@@ -1,7 +1,7 @@
-"""Loops over many items, in which a failure costs only the item that it struck.
+"""Loops over many items in which a failure affects only one item.
 
-A loop over generations, conversations or followers that raises at one of them leaves all others without work, and at
-the start of the server it leaves everybody without a server. So each such loop is an `ItemLoop`, with a name.
+An exception in a loop over generations, conversations or followers would stop the work for all other items, and at
+startup it would prevent the server from starting. So each such loop is an `ItemLoop`, with a name.
 """
 
 import logging
@@ -26,14 +26,14 @@ _loops: dict[str, "ItemLoop"] = {}
 
 
 class ItemLoop:
-    """A loop of one kind. An item that fails is logged with its id, counted and put aside; the others go on.
+    """A loop of one kind. An item that fails is logged with its id, counted and set aside; the others continue.
 
-    An item that was put aside is skipped while its pause lasts, so that a loop that runs every second neither tries nor
-    logs it every second. Cancellations are no failures, and pass.
+    An item that was set aside is skipped while its pause lasts, so that a loop that runs every second neither retries
+    nor logs it every second. Cancellations are not failures; they propagate.
     """
 
     def __init__(self, name: str) -> None:
-        """Declare a loop, with a failpoint of the same name that every item passes before it is worked on."""
+        """Declare a loop, with a failpoint of the same name that is hit before the work on each item."""
         self.name = name
         self.failures = 0
         self.step = Failpoint(name)
@@ -41,12 +41,12 @@ class ItemLoop:
         _loops[name] = self
 
     def skips(self, item_id: object) -> bool:
-        """Return whether an item has failed, and its pause lasts."""
-        found = self._put_aside.get(item_id)
-        return found is not None and time.monotonic() < found[0]
+        """Return whether an item has failed and its pause has not ended."""
+        entry = self._put_aside.get(item_id)
+        return entry is not None and time.monotonic() < entry[0]
 
     async def attempt(self, item_id: object, work: Callable[[], Awaitable[Result]]) -> Result | None:
-        """Return what the work for one item returns; None where it failed."""
+        """Return the result of the work for one item; None if it failed."""
         try:
             self.step.hit(item_id)
             result = await work()
@@ -57,7 +57,7 @@ class ItemLoop:
         return result
 
     def attempt_now(self, item_id: object, work: Callable[[], Result]) -> Result | None:
-        """Do the same for work that does not wait."""
+        """Like `attempt`, for synchronous work."""
         try:
             self.step.hit(item_id)
             result = work()
@@ -68,14 +68,14 @@ class ItemLoop:
         return result
 
     async def each(self, item_ids: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> None:
-        """Work on the items one after another, those that are put aside left out."""
+        """Work on the items one after another, except those that are set aside."""
         for item_id in item_ids:
             if not self.skips(item_id):
                 await self.attempt(item_id, partial(work, item_id))
 
     @contextmanager
     def guarded(self, item_id: object, otherwise: Callable[[], object]) -> Generator[None]:
-        """Run the block for one item; where it fails, call `otherwise`, and go on after the block."""
+        """Run the block for one item. If it fails, call `otherwise` and continue after the block."""
         try:
             yield
             self.step.hit(item_id)
@@ -84,7 +84,7 @@ class ItemLoop:
             otherwise()
 
     def fail(self, item_id: object, error: BaseException) -> None:
-        """Log and count a failure, and put its item aside."""
+        """Log and count a failure, and set its item aside."""
         self.failures += 1
         _, pause = self._put_aside.pop(item_id, (0.0, FIRST_PAUSE / 2))
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Tell errors of a disk that is full, or cannot be written to, from all other errors."""
+"""Detect errors of a disk that is full or cannot be written to."""
 
 import errno
 import sqlite3
@@ -23,11 +23,11 @@ _LONGEST_CHAIN = 20
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """Return whether an error, or one that it was raised from, is that of a disk without space or write access."""
-    return any(_is_one(one) for one in _chain(error))
+    """Return whether an error, or one of its causes, is that of a disk without space or write access."""
+    return any(_is_disk_error(cause) for cause in _chain(error))
 
 
-def _is_one(error: BaseException) -> bool:
+def _is_disk_error(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return True
     if isinstance(error, sqlite3.Error):
@@ -37,13 +37,13 @@ def _is_one(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that it was raised from: SQLAlchemy keeps the driver's own as `orig`."""
+    """Yield an error and its causes. SQLAlchemy stores the driver's error as `orig`."""
     seen = 0
     waiting: list[BaseException | None] = [error]
     while waiting and seen < _LONGEST_CHAIN:
-        one = waiting.pop()
-        if one is None:
+        cause = waiting.pop()
+        if cause is None:
             continue
         seen += 1
-        yield one
-        waiting += [getattr(one, "orig", None), one.__cause__]
+        yield cause
+        waiting += [getattr(cause, "orig", None), cause.__cause__]
