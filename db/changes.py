@@ -19,7 +19,7 @@ KEPT = timedelta(hours=24)
 PAGE = 100
 
 
-Happened = tuple[ChangeKind, UUID, UUID | None]
+Change = tuple[ChangeKind, UUID, UUID | None]
 """The kind of a change, its conversation, and the generation that caused it."""
 
 _COUNT = (
@@ -31,7 +31,7 @@ _COUNT = (
 _INSERT = insert(METADATA.tables["conversation_changes"])
 
 
-async def record(session: AsyncSession, owner: UUID, *happened: Happened) -> None:
+async def record(session: AsyncSession, owner: UUID, *happened: Change) -> None:
     """Number and store changes, in the transaction that makes them. Locks the owner."""
     connection = await session.connection()
     last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(happened)})).scalar_one()

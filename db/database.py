@@ -1,4 +1,4 @@
-"""The one door to the database: `async with database.read()` or `.write()` is one transaction."""
+"""Access to the database: each `async with database.read()` or `.write()` is one transaction."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -27,50 +27,50 @@ __all__ = ["AsyncSession", "Database", "ReadSnapshot", "explain", "open_engine"]
 tracer = trace.get_tracer("tertulia")
 
 PATIENCE = 20.0
-"""Seconds that a write waits for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
+"""Timeout in seconds for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
 POOL = 20
-"""Connections to PostgreSQL from one process, at most; one more is kept for renewing leases."""
+"""Maximum connections of one process to PostgreSQL, in addition to one that is reserved for renewing leases."""
 LEFT_FOR_OTHERS = 5
-"""Of these, those that no query may hold from its first read to its end."""
+"""The number of these connections that read snapshots may not use."""
 PROBE_BYTES = 65_536
 CLOSE_SECONDS, LOOK_SECONDS = 2.0, 0.01
 FILE_POOL, FILE_OVERFLOW = 5, 10
-"""Connections to a SQLite file that are kept, and those that are opened beside them; each has a thread."""
+"""Connections to a SQLite file that are kept open, and additional ones. Each has a thread."""
 
 
 class Database:
-    """Sessions on one database. Sessions are short: none is open while a socket waits or Claude writes."""
+    """Sessions of one database. Sessions are short: none is open while a socket waits or Claude writes."""
 
     def __init__(self, url: str) -> None:
-        """Take a SQLAlchemy async URL; nothing is opened yet."""
+        """Create engines for a DATABASE_URL, without connecting yet."""
         self.engine = open_engine(url)
         sqlite = self.engine.dialect.name == "sqlite"
         self._kept = self.engine if sqlite else open_engine(url, pool=1)
         self.in_turn = sqlite
-        """Whether only one writes at a time."""
+        """Whether the database has only one writer at a time."""
         self._readers = _sessions(self.engine)
-        # SQLite's transactions see one moment anyway.
+        # SQLite's transactions always read a snapshot.
         still = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._still = _sessions(still, autoflush=False)
-        # However many queries wait for something else, those who write find connections.
+        # Limits read snapshots, so that writers always get connections.
         self._moments = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
         self._writers = _sessions(self.engine.execution_options(writes=True))
         self._renewers = _sessions(self._kept.execution_options(writes=True))
-        # SQLite has one writer at a time, and its own waiting is by polling and unfair; ours is a queue.
+        # SQLite has one writer at a time. Its own waiting polls and is unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
         self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """Open a transaction that only reads: one consistent view."""
+        """Open a read-only transaction."""
         with self._traced("read"):
             async with self._readers.begin() as session:
                 yield session
 
     @asynccontextmanager
     async def moment(self) -> AsyncGenerator["ReadSnapshot"]:
-        """Let several read the database as it is at one moment, in one transaction."""
+        """Open a snapshot of the database that several tasks can read in one transaction."""
         async with AsyncExitStack() as stack:
 
             async def begin() -> AsyncSession:
@@ -84,46 +84,46 @@ class Database:
                 await moment.close()
 
     async def row(self, statement: Executable, **values: object) -> Any:
-        """Read at most one row by one statement. Each request begins with one, and a session costs as much again."""
+        """Read at most one row without a session, which would double the cost. Each request begins with this."""
         async with self.engine.connect() as connection:
             return (await connection.execute(statement, values)).one_or_none()
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """Open a transaction that writes: committed at the end, rolled back on any exception."""
+        """Open a transaction that writes. It is committed at the end, and rolled back on any exception."""
         with self._traced("write"), self._watched():
             async with self._turn, self._writers.begin() as session:
                 try:
                     yield session
                 except BaseException:
-                    # A rollback would empty the rows that the error carries out.
+                    # A rollback would expire the rows that the error refers to.
                     session.expunge_all()
                     raise
 
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:
-        """Like `write`, for leases: however many callers wait for a connection, it has one of its own."""
+        """Like `write`, for leases, with a reserved connection, so that it never waits for other callers."""
         with self._watched():
             async with self._turn, self._renewers.begin() as session:
                 yield session
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are in use, and how many can be."""
+        """The number of connections in use, and their maximum."""
         pool: Any = self.engine.pool
         return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
 
     async def check(self) -> None:
-        """Read a row; raises where the database cannot answer. A constant would come even without its file."""
+        """Read a row. Raises if the database is unavailable. A row, because a constant needs no file on SQLite."""
         async with self._readers.begin() as session:
             await session.exec(select(User.id).limit(1))
 
     async def check_storage(self) -> None:
-        """Raise where nothing can be stored. Only after a write has failed for want of space is one tried here."""
+        """Raise if nothing can be stored. It is only tested after a write has failed for lack of space."""
         if self._is_full:
             async with self.write() as session:
                 connection = await session.connection()
-                # It takes pages, and leaves none behind.
+                # It allocates pages, and frees them again.
                 table = f"space_probe_{uuid4().hex}"
                 for statement in (
                     f"CREATE TABLE {table} (data TEXT)",
@@ -134,7 +134,7 @@ class Database:
 
     @contextmanager
     def _watched(self) -> Generator[None]:
-        """Note whether a write failed for want of space."""
+        """Record whether a write failed for lack of space."""
         try:
             yield
         except Exception as error:
@@ -144,7 +144,7 @@ class Database:
 
     @contextmanager
     def _traced(self, what: str) -> Generator[None]:
-        """Open the span of a transaction, with the wait for its turn; none where it is a part of no trace."""
+        """Trace a transaction, including its wait for a connection, if it is part of a recorded trace."""
         if not trace.get_current_span().is_recording():
             yield
             return
@@ -163,8 +163,8 @@ class Database:
                 raise
 
     async def close(self) -> None:
-        """Close all connections, when those that are in use are back, or after `CLOSE_SECONDS`."""
-        # One that comes back later is never closed, and SQLite's thread for it does not end.
+        """Close all connections once none is in use, or after `CLOSE_SECONDS`."""
+        # A connection that is returned later is never closed, and on SQLite its thread does not end.
         pools: list[Any] = [self.engine.pool, self._kept.pool]
         for _ in range(int(CLOSE_SECONDS / LOOK_SECONDS)):
             if not any(pool.checkedout() for pool in pools):
@@ -175,10 +175,10 @@ class Database:
 
 
 class ReadSnapshot:
-    """The database at one moment. The transaction begins with the first who reads; they read one after the other."""
+    """A snapshot of the database. The transaction begins with the first read; reads are serialized."""
 
     def __init__(self, database: Database, begin: Callable[[], Awaitable[AsyncSession]]) -> None:
-        """Take the database, and what opens the session."""
+        """Create a snapshot. `begin` opens its session."""
         self._database = database
         self._begin = begin
         self._session: AsyncSession | None = None
@@ -187,7 +187,7 @@ class ReadSnapshot:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """Give the one session; to who comes when it is over, one of their own."""
+        """Yield the shared session, or a new one after the snapshot was closed."""
         async with self._turn:
             if not self._over:
                 self._session = self._session or await self._begin()
@@ -197,20 +197,20 @@ class ReadSnapshot:
             yield session
 
     async def close(self) -> None:
-        """Wait for who reads, and let nobody read this moment any more."""
+        """Wait for the current reader, and close the snapshot."""
         async with self._turn:
             self._over = True
 
 
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
-    """Make an engine; its SQLite connections are in WAL mode, check foreign keys and wait for locks."""
-    # An error that quotes the values of its statement brings what users wrote into the log.
+    """Return an engine. Its SQLite connections use WAL mode, check foreign keys and wait for locks."""
+    # Errors must not quote the values of their statements, which would put users' text into the log.
     common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": _parse}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
         from tertulia.db import postgresql
 
-        # A pre-ping costs a round trip, and lets a server that was restarted go unnoticed.
+        # A pre-ping costs a round trip, and hides a restart of the database server from requests.
         return create_async_engine(
             address.url,
             pool_size=pool,
@@ -232,7 +232,7 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
 
 
 def explain(error: BaseException, url: str) -> DatabaseUnavailable:
-    """Say in one line what is wrong with the database, without the password."""
+    """Return an error that describes in one line what is wrong with the database, without the password."""
     cause = (str(getattr(error, "orig", error)) or type(error).__name__).splitlines()[0]
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {show_address(url)}: {cause}")
 

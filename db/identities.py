@@ -1,4 +1,4 @@
-"""The tables of who may ask: sign-ins, personal access tokens, and the audit log."""
+"""The tables of credentials: sign-ins and personal access tokens, and the audit log."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,16 +22,16 @@ def _owner() -> Any:
 
 
 class SignIn(SQLModel, table=True):
-    """One device on which a user has signed in. No secret is kept: its tokens are signed, and name this row."""
+    """A device on which a user has signed in. No secret is stored: its tokens are signed and contain the row's id."""
 
     __tablename__: ClassVar[Any] = "sign_ins"
     __table_args__: ClassVar[Any] = (Index("sign_ins_by_owner", "owner_id"),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     owner_id: UUID = _owner()
-    # How often its refresh token was exchanged: only the newest one is good.
+    # How often its refresh token was exchanged: only the newest one is valid.
     rotation: int = Field(default=0, sa_type=BigInteger)
-    # When it was exchanged last: for a short while the former one is still good for the same.
+    # When it was last exchanged: for a short time, the previous token is accepted too.
     rotated_at: datetime | None = _moment(nullable=True)
     expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
     revoked_at: datetime | None = _moment(nullable=True)
@@ -39,7 +39,7 @@ class SignIn(SQLModel, table=True):
 
 
 class PersonalToken(SQLModel, table=True):
-    """A personal access token, kept as its SHA-256: it is random and long, so that nothing slower is needed."""
+    """A personal access token, stored as its SHA-256. It is long and random, so it needs no slower hash."""
 
     __tablename__: ClassVar[Any] = "personal_tokens"
     __table_args__: ClassVar[Any] = (Index("personal_tokens_by_owner", "owner_id"),)
@@ -53,7 +53,7 @@ class PersonalToken(SQLModel, table=True):
 
 
 class Action(StrEnum):
-    """What the audit log tells."""
+    """The actions that the audit log records."""
 
     REGISTERED = "registered"
     SIGNED_IN = "signed_in"
@@ -70,7 +70,7 @@ class Action(StrEnum):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One line of the audit log. It names users without a foreign key, because the last of them outlives its user."""
+    """One line of the audit log. Users are not foreign keys, because the entry of a user's deletion is kept."""
 
     __tablename__: ClassVar[Any] = "audit"
     __table_args__: ClassVar[Any] = (Index("audit_by_user", "user_id", "created_at"),)
@@ -78,7 +78,7 @@ class AuditEntry(SQLModel, table=True):
     id: UUID = Field(default_factory=new_id, primary_key=True)
     user_id: UUID | None = None
     action: str
-    # Where it came from; none where the operator's command did it.
+    # The client's address; null for actions of the command line.
     address: str | None = None
     detail: Json = Field(default_factory=dict, sa_type=JSON)
     created_at: datetime = _moment()

@@ -33,7 +33,7 @@ from tertulia.json import Json
 # The tables, not the classes: for a class, SQLAlchemy would also search the session, which holds no rows here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 CLAIMED_AT_ONCE = 50
-STARTING = timedelta(seconds=5)
+START_TIMEOUT = timedelta(seconds=5)
 """A generation at the head of its queue that was not started for this long is taken over."""
 
 
@@ -203,7 +203,7 @@ async def claim_lapsed(
     forgotten = and_(
         col(Generation.holder).is_(None),
         ~awaiting,
-        or_(literal(everything), col(Generation.created_at) < now() - STARTING),
+        or_(literal(everything), col(Generation.created_at) < now() - START_TIMEOUT),
         ~_somebody_in_front(),
     )
     query = (

@@ -25,33 +25,33 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BRIDGE = "b41a9df of 2026-11-28"
 """A commit that still migrates the schemas before the first migration."""
 PATIENCE = 5.0
-"""Seconds that a start waits for a database that is locked or silent, before it says so."""
+"""Timeout in seconds for a database that is locked or does not respond at startup."""
 LOCK_PATIENCE = 10.0
-"""Seconds that a migration waits for a table of PostgreSQL that somebody reads, while all others wait behind it."""
+"""Timeout in seconds for a table lock on PostgreSQL. While a migration waits, later queries queue after it."""
 STATEMENT_PATIENCE = 3600.0
-"""Seconds that one statement of a migration may take, or the migration of another process that this one waits for."""
+"""Timeout in seconds for one statement of a migration, or for the migration of another process."""
 ONE_AT_A_TIME = 7_310_838_061
-"""The advisory lock that lets only one of several replicas migrate; a number of our own."""
+"""The advisory lock that lets only one of several replicas migrate. The number is arbitrary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The schema of a database, and the newest one that this version knows."""
+    """The schema of a database, and the newest one that this version supports."""
 
     current: str | None
-    """None where there are no tables yet."""
+    """None if there are no tables yet."""
     newest: str
 
     @property
     def unsupported(self) -> str | None:
-        """Why this version cannot use the database; None where it can, perhaps after a migration."""
+        """Why this version cannot use the database; None if it can, perhaps after a migration."""
         return None if self.current is None else unsupported_reason(self.current)
 
 
 async def migrate(url: str, revision: str = "head") -> None:
-    """Run all migrations that are missing, in one transaction; without any, change nothing.
+    """Run all pending migrations in one transaction.
 
-    A process that is killed in the middle leaves the former schema.
+    A process that is killed in between leaves the former schema.
 
     Raises:
         DatabaseUnavailable: The database cannot be opened or written to, or this version does not support its schema.
@@ -77,7 +77,7 @@ async def schema_of(url: str) -> Schema:
 
 
 def unsupported_reason(revision: str) -> str | None:
-    """Return why this version cannot use a database of a schema; None where it can, perhaps after a migration."""
+    """Return why this version cannot use a database with a schema; None if it can, perhaps after a migration."""
     if revision in _revisions():
         return None
     oldest = min(_revisions())
@@ -93,7 +93,7 @@ def unsupported_reason(revision: str) -> str | None:
 
 
 def _is_there(url: str) -> bool:
-    """Say whether there is anything to open: to open a file of SQLite makes it."""
+    """Return whether the database exists. This is checked first, because opening an SQLite file creates it."""
     address = read_address(url).url
     if not address.drivername.startswith("sqlite") or Path(address.database or "").exists():
         return True
@@ -122,7 +122,7 @@ async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
 
 
 def _leave_references_alone(connection: Any, _record: object) -> None:
-    # SQLite alters some tables by making them anew, and to drop the old one would delete all that refers to its rows.
+    # Some migrations recreate SQLite tables. Dropping the old one would delete all rows that refer to its rows.
     def turn_off(driver: Any) -> Any:
         return driver.execute_fetchall("PRAGMA foreign_keys = OFF")
 
@@ -130,7 +130,7 @@ def _leave_references_alone(connection: Any, _record: object) -> None:
 
 
 def _take_your_time(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-    # What is long for a request is not long for a table of millions of rows: it could never be migrated.
+    # With the timeout of requests, a table with millions of rows could never be migrated.
     options["command_timeout"] = STATEMENT_PATIENCE
 
 

@@ -1,7 +1,7 @@
-"""What all users together have spent, and what is reserved of the server's budget.
+"""The spending of all users, and the reservations from the server's budget.
 
-`spending` holds one amount for each day and shard, updated in the transaction that writes the bill. Summing a month
-reads at most `31 * SHARDS` rows, however long the bill is, and the amounts stay when a user is deleted.
+`spending` holds one amount for each day and shard, updated in the transaction that writes the ledger. Summing a month
+reads at most `31 * SHARDS` rows, however long the ledger is, and the amounts are kept when a user is deleted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from tertulia.db.inserting import insert
 from tertulia.db.tables import METADATA, UNFINISHED, ApiCall, UtcDateTime, new_id, now
 
 SHARDS = 16
-"""Rows of one day. Transactions of different owners seldom wait for the same row."""
+"""Rows for one day. With several, transactions of different owners seldom wait for the same row."""
 ONE_AT_A_TIME = 7_310_838_062
-"""PostgreSQL's advisory lock of transactions that reserve of the server's budget; db.migrate has its neighbor."""
+"""PostgreSQL's advisory lock for reservations from the server's budget. `db.migrate` uses another number."""
 
 
 class Spending(SQLModel, table=True):
-    """What the calls of one day have cost, in 10^-12 US dollars: the part of the owners of one shard."""
+    """The cost of one day's calls by the owners of one shard, in 10^-12 US dollars."""
 
     __tablename__: ClassVar[Any] = "spending"
 
@@ -36,7 +36,7 @@ class Spending(SQLModel, table=True):
 
 
 class Reservation(SQLModel, table=True):
-    """What a call outside of a generation may still cost. It expires, should its process be lost."""
+    """The reserved cost of a call outside of a generation. It expires if its process is lost."""
 
     __tablename__: ClassVar[Any] = "reservations"
     __table_args__: ClassVar[Any] = (Index("reservations_by_owner", "owner_id"),)
@@ -49,7 +49,7 @@ class Reservation(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class ServerCommitted:
-    """What all users have spent this month and today, and what running calls may still cost; in units."""
+    """The spending of all users this month and today, and the reserved cost of running calls, in units."""
 
     month: int
     day: int
@@ -74,7 +74,7 @@ _COMMITTED = select(
 
 
 async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
-    """Write calls of one owner on the bill, and add their amounts to what the server has spent."""
+    """Write calls of one owner to the ledger, and add their amounts to the server's spending."""
     await insert(session, calls)
     amounts = dict[date, int]()
     for call in calls:
@@ -83,29 +83,29 @@ async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
 
 
 async def add(session: AsyncSession, key: UUID, amounts: Mapping[date, int]) -> None:
-    """Add amounts by day to what the server has spent; `key`, as an owner's id, chooses the shard."""
+    """Add amounts by day to the server's spending. `key`, such as an owner's id, selects the shard."""
     into = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     adding: Any = into(METADATA.tables["spending"])
     adding = adding.on_conflict_do_update(
         index_elements=["day", "shard"], set_={"amount": _SPENDING.amount + adding.excluded.amount}
     )
     connection = await session.connection()
-    # In one order: two transactions that add to the same two rows must not wait for each other.
+    # Sorted, because two transactions that update the same rows in different orders would deadlock.
     for day, amount in sorted(amounts.items()):
         if amount:
             await connection.execute(adding.values(day=day, shard=key.int % SHARDS, amount=amount))
 
 
 async def lock(session: AsyncSession) -> None:
-    """Let no other transaction reserve of the server's budget until this one has ended."""
-    # SQLite has one writer at a time anyway.
+    """Lock out other reservations from the server's budget until this transaction ends."""
+    # SQLite has only one writer at a time.
     if session.get_bind().dialect.name != "sqlite":
         connection = await session.connection()
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
 
 
 async def committed(session: AsyncSession) -> ServerCommitted:
-    """Sum what the server has spent since the month and the day began, in UTC, and what is reserved."""
+    """Return the server's spending of this month and day, in UTC, and the reservations."""
     moment = now()
     today = moment.date()
     connection = await session.connection()
@@ -115,7 +115,7 @@ async def committed(session: AsyncSession) -> ServerCommitted:
 
 
 def reserved_of(owner: UUID) -> ColumnElement[int]:
-    """Return an expression: the sum of what an owner's running calls may still cost."""
+    """Return an expression for the reserved cost of an owner's running calls."""
     conversations = METADATA.tables["conversations"]
     answers = (
         select(func.coalesce(func.sum(_GENERATIONS.reserved), 0))
@@ -129,7 +129,7 @@ def reserved_of(owner: UUID) -> ColumnElement[int]:
 
 
 async def settle_all(session: AsyncSession, owner: UUID) -> None:
-    """Count what an owner's running calls may still cost as spent: the owner's rows are about to be deleted."""
+    """Count an owner's reservations as spent, before the owner's rows are deleted."""
     connection = await session.connection()
     reserved = (await connection.execute(select(reserved_of(owner)))).scalar_one()
     await add(session, owner, {now().date(): int(reserved)})

@@ -12,18 +12,16 @@ from uuid_utils.compat import uuid7
 
 from tertulia.json import Json
 
-"""A JSON object whose shape the Messages API decides; keys keep their order."""
-
 
 class Role(StrEnum):
-    """Who wrote a message."""
+    """The author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
 
 
 class Status(StrEnum):
-    """Where a generation stands; the last three are final."""
+    """The status of a generation. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -39,33 +37,33 @@ UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC, with its zone: SQLite keeps none, so it is put back on the way out."""
+    """An aware datetime in UTC. SQLite stores no time zone, so it is added when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn any zone into UTC before it is stored."""
+        """Convert a value to UTC before it is stored."""
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back that SQLite does not store."""
+        """Add the time zone, which SQLite does not store."""
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def new_id() -> UUID:
-    """A new UUIDv7: later ones sort later."""
-    # A function of Python's: Pydantic reads the signature of what makes a default each time, and of uuid7 that is slow.
+    """Return a new UUIDv7. Ids sort by the time of their creation."""
+    # A Python function, because Pydantic inspects a default factory's signature each time, which is slow for uuid7.
     return uuid7()
 
 
 def now() -> datetime:
-    """The present moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def _words(enum: type[StrEnum]) -> Any:
-    # Stored as their values, with a check of our own: a database's native enums cannot be migrated freely.
+    # Stored as strings, with our own check constraints: native enums of a database are hard to migrate.
     return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
 
 
@@ -98,17 +96,17 @@ def _reference(column: str, *, nullable: bool = False, **options: Any) -> Any:
 
 
 class User(SQLModel, table=True):
-    """Somebody who owns conversations."""
+    """A user, who owns conversations."""
 
     __tablename__: ClassVar[Any] = "users"
     __table_args__: ClassVar[Any] = (Index("users_by_subject", "issuer", "subject", unique=True),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     name: str = Field(sa_type=String, unique=True)
-    name_skeleton: str | None = Field(default=None, unique=True, index=True)  # What names that look alike share.
-    # By Argon2; none for those who sign in elsewhere, and for the one of the mode `local`.
+    name_skeleton: str | None = Field(default=None, unique=True, index=True)  # See `db.names.skeleton`.
+    # An Argon2 hash; null for users of an identity provider, and for the user of the mode `local`.
     password_hash: str | None = None
-    issuer: str | None = None  # With `subject`: who somebody is for an identity provider.
+    issuer: str | None = None  # With `subject`: the identity at an identity provider.
     subject: str | None = None
     # The number of the last change to any of the user's conversations: `db.changes` counts here.
     changes: int = 0
@@ -116,7 +114,7 @@ class User(SQLModel, table=True):
 
 
 class Conversation(SQLModel, table=True):
-    """An exchange owned by one viewer; the active leaf says which branch of its tree is shown."""
+    """An exchange owned by one viewer. The active leaf determines which branch of its tree is shown."""
 
     __tablename__: ClassVar[Any] = "conversations"
     __table_args__: ClassVar[Any] = (
@@ -131,29 +129,29 @@ class Conversation(SQLModel, table=True):
     title: str | None = None
     system_prompt: str | None = Field(default=None, sa_type=Text)
     model: str
-    # What its answers are asked with, unless a send says otherwise; as in Generation.
+    # The default options of its generations.
     options: Json = _object()
     # Which of the server's tools Claude may call, and the client's own (tools.registry).
     tools: Json = _object()
     archived: bool = False
     pinned: bool = False
-    # In no list and no search, and gone a day after its last message.
+    # Temporary conversations are not listed or searched, and are deleted a day after their last message.
     temporary: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    # Not a foreign key: messages point at conversations, and SQLite cannot add the other half of a cycle later.
+    # Not a foreign key: messages refer to conversations, and SQLite cannot add a circular reference later.
     active_leaf_id: UUID | None = None
-    # What its generations have used, all together: added to when one ends, in the same transaction.
+    # The total usage of its generations, updated in the transaction that ends one.
     input_tokens: int = _count()
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
-    # In 10^-12 US dollars; none once a price was not known.
+    # In 10^-12 US dollars; null once a price was unknown.
     amount: int | None = Field(default=0, sa_type=BigInteger, nullable=True, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = _moment()
     updated_at: datetime = _moment()
 
 
 class Message(SQLModel, table=True):
-    """One turn. `content` holds blocks in the Messages API's words, byte for byte as Claude gave them."""
+    """One turn. `content` holds blocks of the Messages API, byte for byte as Claude sent them."""
 
     __tablename__: ClassVar[Any] = "messages"
     __table_args__: ClassVar[Any] = (
@@ -172,7 +170,7 @@ class Message(SQLModel, table=True):
 
 
 class Generation(SQLModel, table=True):
-    """Claude's work on one answer. `sequence` is the number of its last event, terminal one included."""
+    """Claude's work on one answer. `sequence` is the number of its last event, including the terminal one."""
 
     __tablename__: ClassVar[Any] = "generations"
     __table_args__: ClassVar[Any] = (
@@ -187,11 +185,11 @@ class Generation(SQLModel, table=True):
     conversation_id: UUID = _reference("conversations.id")
     message_id: UUID = _reference("messages.id", unique=True)
     status: Status = Field(default=Status.QUEUED, sa_type=_STATUS)
-    # Which process writes it, and until when nobody else may; none while it waits in line (see db.leases).
+    # The process that writes it, and the end of its lease; null while it is queued (see db.leases).
     holder: UUID | None = None
     lease_until: datetime | None = optional_moment()
     stop_requested: bool = False
-    # The generation in front of it in its line; no foreign key, because it may outlive that one.
+    # The generation before it in the queue. Not a foreign key, because it may outlive that generation.
     waits_for: UUID | None = None
     model: str
     options: Json = Field(default={}, sa_type=JSON)
@@ -201,18 +199,18 @@ class Generation(SQLModel, table=True):
     request_id: str | None = None
     # A hash of model, system prompt and tools: Claude binds its thinking to them (see claude.prompt).
     prefix: str | None = None
-    # How many tokens of the model's window were in use behind it; of one that failed, what was known before.
+    # Tokens of the model's context window in use after it; of a failed one, the last known number.
     context_tokens: int | None = None
-    # How many blocks of earlier messages Claude was not shown, by reason; words of claude.prompt.
+    # How many blocks of earlier messages were not sent to Claude, by reason (see claude.prompt).
     left_out: Json = _object()
-    # Until when it waits for the results of tools.
+    # When waiting for tool results ends.
     tools_expire_at: datetime | None = optional_moment()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
-    # What it may cost at most, of the owner's budget, while it is not settled.
+    # The maximum cost, reserved from the owner's budget until it is settled.
     reserved: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     created_at: datetime = _moment()
     started_at: datetime | None = optional_moment()
@@ -221,7 +219,7 @@ class Generation(SQLModel, table=True):
 
 
 class ApiCall(SQLModel, table=True):
-    """One call of Claude's API, as it was billed. It outlives the conversation that it was made for."""
+    """One call of Claude's API, as it was billed. It is kept after its conversation is deleted."""
 
     __tablename__: ClassVar[Any] = "calls"
     __table_args__: ClassVar[Any] = (Index("calls_by_owner", "owner_id", "created_at"),)
@@ -233,18 +231,18 @@ class ApiCall(SQLModel, table=True):
     purpose: str
     model: str
     request_id: str | None = None
-    # How it ended, in the words of generations.
+    # The status with which it ended, as of generations.
     outcome: Status = Field(sa_type=_STATUS)
     input_tokens: int = _count()
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
-    # Whether Claude was not heard to the end, so that its output was counted here.
+    # Whether the response was interrupted, so that the server estimated the output tokens.
     estimated: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    # Of those written to the cache, those that live an hour.
+    # The part of the tokens written to the cache that is cached for an hour.
     cache_write_1h_tokens: int = _count()
     web_searches: int = _count()
-    # In 10^-12 US dollars, by the table of prices of that version; none where the price was not known.
+    # In 10^-12 US dollars, by the price table of version `prices`; null if the price was unknown.
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     prices: str
     day: date = Field(sa_type=Date)
@@ -252,18 +250,18 @@ class ApiCall(SQLModel, table=True):
 
 
 class Blob(SQLModel, table=True):
-    """Bytes of an upload, kept in the store under this id for as long as an attachment names it."""
+    """The bytes of an upload, stored under this id as long as an attachment refers to it."""
 
     __tablename__: ClassVar[Any] = "blobs"
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
-    # Its id in Claude's Files API, once it was sent there.
+    # Its id in Claude's Files API, once it was uploaded there.
     file_id: str | None = None
     created_at: datetime = _moment()
 
 
 class Attachment(SQLModel, table=True):
-    """A file of the user's, checked by its content; of a conversation from the first message on that shows it."""
+    """A user's file, verified by its content. The first message with it assigns it to a conversation."""
 
     __tablename__: ClassVar[Any] = "attachments"
     __table_args__: ClassVar[Any] = tuple(
@@ -277,7 +275,7 @@ class Attachment(SQLModel, table=True):
     filename: str
     media_type: str
     size_bytes: int = _count()
-    # Pixels of an image, pages of a document: Claude takes only so many.
+    # Pixels of an image and pages of a document, both of which Claude limits.
     width: int | None = None
     height: int | None = None
     pages: int | None = None
@@ -285,7 +283,7 @@ class Attachment(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A client's key of one send, written in the send's own transaction; good for 24 hours."""
+    """A client's idempotency key, written in the transaction of its message. It is valid for 24 hours."""
 
     __tablename__: ClassVar[Any] = "idempotency_keys"
     __table_args__: ClassVar[Any] = (Index("idempotency_keys_by_generation", "generation_id"),)
@@ -298,7 +296,7 @@ class IdempotencyKey(SQLModel, table=True):
 
 
 class ChangeKind(StrEnum):
-    """What happened to a conversation."""
+    """The kind of a change to a conversation."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -308,9 +306,9 @@ class ChangeKind(StrEnum):
 
 
 class ConversationChange(SQLModel, table=True):
-    """One change to one of an owner's conversations, numbered from 1 without gaps; kept for a day.
+    """One change to one of an owner's conversations, numbered from 1 without gaps. It is kept for a day.
 
-    It names conversations and generations without foreign keys, because it outlives them.
+    Its references are not foreign keys, because it outlives conversations and generations.
     """
 
     __tablename__: ClassVar[Any] = "conversation_changes"

@@ -1,5 +1,5 @@
-"""The log of a generation's events, its contract, and how it is kept: in memory with a journal, or in Redis.
+"""The event log of generations: its contract, and its implementations in memory with a journal and in Redis.
 
-The log is the truth of a stream; everything else listens. Beside it, the signals by which processes wake one another.
-Nothing here knows the database, GraphQL, HTTP or Claude.
+The log is the source of truth of a stream. Signals wake readers in other processes. This package does not depend on the
+database, GraphQL, HTTP or Claude.
 """

@@ -1,4 +1,4 @@
-"""How events are written down: each as a JSON array of its type's letter and its fields."""
+"""The encoding of events: each is a JSON array of its type's letter and its fields."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -27,7 +27,7 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LE
 
 
 def encode(batch: Iterable[GenerationEvent]) -> bytes:
-    """Write events of one generation, without its id, as one line of JSON."""
+    """Encode events of one generation, without its id, as one line of JSON."""
     return json.encode([_row(event) for event in batch])
 
 
@@ -39,7 +39,7 @@ def _row(event: GenerationEvent) -> tuple[Any, ...]:
 
 
 def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
-    """Read events back; raise ValueError for what is not ours."""
+    """Decode events. Raise ValueError for an invalid line."""
     rows: list[list[Any]] = json.loads(line)
     return [_event(generation_id, letter, values) for letter, *values in rows]
 

@@ -1,7 +1,7 @@
 """The numbered events of a generation, and the rule that folds them into blocks.
 
-Nobody changes an event. They are not frozen because to make a frozen one costs three times as much, and two are made
-for each token.
+Events are never modified. They are not frozen dataclasses, because creating a frozen one costs three times as much, and
+two are created for each token.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ class GenerationEvent:
 
 @dataclass(slots=True)
 class GenerationStarted(GenerationEvent):
-    """Claude was asked."""
+    """The request was sent to Claude."""
 
 
 @dataclass(slots=True)
 class ContentBlockStarted(GenerationEvent):
-    """A block begins; `block` is in the Messages API's words, as far as it is known."""
+    """A block begins. `block` has the format of the Messages API, as far as it is known."""
 
     index: int
     block: Json
@@ -64,7 +64,7 @@ class ToolInputDelta(Delta):
 
 @dataclass(slots=True)
 class ContentBlockFinished(GenerationEvent):
-    """A block is whole; `block` is what is stored."""
+    """A block is complete; `block` is stored in the message."""
 
     index: int
     block: Json
@@ -72,9 +72,9 @@ class ContentBlockFinished(GenerationEvent):
 
 @dataclass(slots=True)
 class ToolResultsRequired(GenerationEvent):
-    """Claude waits for what the client's own tools give back, or for the user's yes or no.
+    """The generation waits for results of the client's tools, or for the user's approval of calls.
 
-    `tool_uses` are blocks by their index; `approvals`: the indexes of those that wait for a yes or no.
+    `tool_uses` are blocks by index; `approvals` are the indexes of those that require approval.
     """
 
     tool_uses: dict[int, Json]
@@ -84,28 +84,28 @@ class ToolResultsRequired(GenerationEvent):
 
 @dataclass(slots=True)
 class TerminalEvent(GenerationEvent):
-    """The last event, of which there is exactly one."""
+    """The last event. Each generation has exactly one."""
 
 
 @dataclass(slots=True)
 class GenerationCompleted(TerminalEvent):
-    """Claude came to an end."""
+    """The answer is complete."""
 
 
 @dataclass(slots=True)
 class GenerationStopped(TerminalEvent):
-    """Somebody stopped it; what was written is kept."""
+    """The generation was stopped. The partial answer is kept."""
 
 
 @dataclass(slots=True)
 class GenerationFailed(TerminalEvent):
-    """It failed; what was written is kept."""
+    """The generation failed. The partial answer is kept."""
 
     error: Json
 
 
 def fold(events: Iterable[GenerationEvent]) -> list[Json]:
-    """Give the blocks that the events have written so far, in order; unfinished ones bear `partial`."""
+    """Return the blocks that the events have produced so far, in order. Unfinished ones are marked `partial`."""
     blocks: dict[int, Json] = {}
     pieces: dict[int, list[str]] = {}
     for event in events:
@@ -123,7 +123,7 @@ def fold(events: Iterable[GenerationEvent]) -> list[Json]:
 
 
 def unfinished_block(block: Json, text: str) -> Json:
-    """Show a block that is still being written: what came so far, marked `partial`."""
+    """Return an unfinished block with the text so far, marked `partial`."""
     match block.get("type"):
         case "text":
             return {**block, "text": (block.get("text") or "") + text, "partial": True}

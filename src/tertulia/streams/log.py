@@ -1,4 +1,4 @@
-"""What a log of events promises, and what signals promise, whatever carries them."""
+"""The contracts of event logs and of signals between processes."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
@@ -12,84 +12,83 @@ from tertulia.streams.stream import Follower, Stream
 
 HANDLERS = ItemLoop("signals.handlers")
 SILENCE = 5.0
-"""Seconds after which a reader of another process's log is told that nothing came."""
+"""Seconds without events after which a reader of another process's log gets an empty batch."""
 
 
 class EventLog(Protocol):
     """The ordered, replayable events of generations.
 
-    Order: events are kept as appended; the n-th has the sequence n. Nothing is appended after a terminal event.
+    Order: events stay in the order in which they were appended; the n-th has the sequence n. The terminal one is last.
     Atomicity: an event that one reader has seen, every reader sees, also when the writer's process is killed.
-    Leases: nothing is shown or sent while the writer's lease has lapsed. It is kept until the lease is renewed
-    (`saved`) or the log is released.
+    Leases: no event is shown or sent while the writer's lease has lapsed. Events are buffered until the lease is
+    renewed (`saved`) or the log is released.
     Readers: any number, from any point; a slow one costs the writer nothing and holds no queue of its own.
-    Life: a log lives from `open` until some time after its terminal event, then it is gone; a gone log is not an
-    empty one.
+    Life: a log exists from `open` until some time after its terminal event. A removed log differs from an empty one.
     """
 
     @property
     def waits(self) -> float:
-        """For how many seconds the oldest event has waited to be seen by everybody; 0 where all are."""
+        """The seconds for which the oldest event has waited until all readers can see it; 0 if none waits."""
         ...
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> object:
-        """Begin to write a log in this process, after `events`, which replace what is stored under this id."""
+        """Open a log for writing in this process. `events` replace the stored events, and new ones follow them."""
         ...
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Keep events that came together, and wake their readers; never waits."""
+        """Append events and notify their readers. Never waits."""
         ...
 
     def saved(self, generation_id: UUID, sequence: int) -> None:
-        """Note that the row has the events up to `sequence`, and that the lease was renewed: they may be shown."""
+        """Show events up to `sequence`: the database has them, and the lease was renewed."""
         ...
 
     async def flush(self, generation_id: UUID) -> None:
-        """Wait until all that was appended can be seen by everybody, or cannot be for now."""
+        """Wait until all readers can see the appended events, or the log's storage is unavailable."""
         ...
 
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
-        """Write no more for now: the process that goes on opens it again. No effect where one here has done so."""
+        """Stop writing until a process opens the log again. No effect if this process has already done so."""
         ...
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Write it no longer here: another process may, and its readers look there.
+        """Stop writing in this process. Another process may continue, and readers follow its log.
 
-        `lease`: only if it was opened with this one.
+        With `lease`, this has no effect on a log that was opened with another lease.
         """
         ...
 
     async def discard(self, generation_id: UUID) -> None:
-        """Forget a log everywhere: the row was never committed, or was deleted."""
+        """Remove a log everywhere, because its row was never committed or was deleted."""
         ...
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Return all events of a log that this process has claimed; its former writer can add none from then on.
+        """Return all events of a log that this process has claimed, and lock out its former writer.
 
-        Nothing was shown where it is empty. Returns None where it is incomplete or cannot be read, so that more may
-        have been shown than is known; and where the lease ends before.
+        No event was shown if the log is empty. Returns None if it is incomplete or cannot be read, in which case
+        readers may have seen other events, or if the lease ends before.
         """
         ...
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Return all events so far, or None where the log is gone, incomplete, or cannot be reached."""
+        """Return all events so far, or None if the log is gone, incomplete or unavailable."""
         ...
 
     def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Give what is behind the follower's number, then what comes, in batches, and end behind the terminal event.
+        """Yield the events after the follower's number, then new ones, in batches. End after the terminal event.
 
-        A batch is all that has come; neighbouring deltas of one block stand in it as one, with the later number.
-        An empty batch says that nothing came for a while, or that the log cannot be reached: the reader looks elsewhere
-        whether the generation has ended.
+        A batch holds all new events. Adjacent deltas of one block are merged, with the last sequence number. An empty
+        batch means that there were no events for a while, or that the log is unavailable: the reader must check in the
+        database whether the generation has ended.
         """
         ...
 
 
 class Signals(Protocol):
-    """Doorbells between processes. One may be lost, so whoever waits for one also looks by itself from time to time."""
+    """Notifications between processes. They may be lost, so receivers must also poll from time to time."""
 
     def send(self, name: str, subject: UUID) -> None:
-        """Ring in every process, this one included; never waits."""
+        """Send a signal to every process, including this one. Never waits."""
         ...
 
     def on(self, name: str, handler: Callable[[UUID], None]) -> None:
@@ -101,7 +100,7 @@ class LocalSignals:
     """Signals within one process."""
 
     def __init__(self) -> None:
-        """Begin with no handlers."""
+        """Begin without handlers."""
         self._handlers: dict[str, list[Callable[[UUID], None]]] = {}
 
     def on(self, name: str, handler: Callable[[UUID], None]) -> None:
@@ -109,6 +108,6 @@ class LocalSignals:
         self._handlers.setdefault(name, []).append(handler)
 
     def send(self, name: str, subject: UUID) -> None:
-        """Ring."""
+        """Call the handlers of a signal."""
         for handler in self._handlers.get(name, ()):
             HANDLERS.attempt_now(f"{name} {subject}", partial(handler, subject))

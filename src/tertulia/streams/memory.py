@@ -50,7 +50,7 @@ class MemoryLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events and notify their readers. Events of a released log are dropped."""
-        if self.keep(generation_id, events):
+        if self.append_hidden(generation_id, events):
             self.show(generation_id, events[-1].sequence, events)
 
     def saved(self, generation_id: UUID, sequence: int) -> None:
@@ -59,7 +59,7 @@ class MemoryLog:
         if stream is not None:
             self.show(generation_id, stream.last)
 
-    def keep(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
+    def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
         """Append events without showing them. Return False if the log is released or has ended."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
@@ -127,13 +127,13 @@ class MemoryLog:
 
     async def read(self, generation_id: UUID) -> Stream | None:
         """Return all events so far, or None where the log is gone."""
-        stream = self.held(generation_id)
+        stream = self.local_stream(generation_id)
         if stream is not None or self._journal is None:
             return stream
         events = self._journal.read(generation_id)
         return Stream(generation_id, events) if events else None
 
-    def held(self, generation_id: UUID) -> Stream | None:
+    def local_stream(self, generation_id: UUID) -> Stream | None:
         """Return the stream in memory; None if another process may have continued it."""
         stream = self._streams.get(generation_id)
         return stream if stream is not None and (stream.is_held or stream.lease is None) else None
@@ -143,7 +143,7 @@ class MemoryLog:
         while True:
             stream, previous_after = self._streams.get(generation_id), follower.after
             if stream is None:
-                if not await self._opens(generation_id):
+                if not await self._wait_until_open(generation_id):
                     yield []
             # No other task runs between this check and the wait below.
             elif stream.shown > follower.after:
@@ -159,7 +159,7 @@ class MemoryLog:
                 if stream.closed or (not done and follower.after == previous_after):
                     yield []
 
-    async def _opens(self, generation_id: UUID) -> bool:
+    async def _wait_until_open(self, generation_id: UUID) -> bool:
         """Wait until a log is opened in this process. Return False on timeout."""
         notification = self._notifier.listen(generation_id)
         try:

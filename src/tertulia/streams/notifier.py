@@ -1,4 +1,4 @@
-"""Doorbells: those who wait are woken, and look for themselves. A bell carries nothing, so none can be lost."""
+"""Notifications that wake waiting tasks. They carry no data: a task that was woken reads the current state itself."""
 
 import asyncio
 from contextlib import suppress
@@ -6,31 +6,31 @@ from uuid import UUID
 
 
 class Notifier:
-    """A doorbell for each subject that somebody waits for."""
+    """Notifies the tasks that wait for a subject."""
 
     def __init__(self) -> None:
-        """Begin with nobody waiting."""
+        """Begin without waiting tasks."""
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
 
     def notify(self, subject: UUID) -> None:
-        """Wake all who wait for the subject."""
+        """Wake all tasks that wait for the subject."""
         for notification in self._waiting.pop(subject, ()):
             if not notification.done():
                 notification.set_result(None)
 
     def notify_all(self) -> None:
-        """Wake all who wait for anything."""
+        """Wake all waiting tasks."""
         for subject in list(self._waiting):
             self.notify(subject)
 
     def listen(self, subject: UUID) -> asyncio.Future[None]:
-        """Give a future that the next ring resolves; to be asked for before one looks."""
+        """Return a future that the next notification resolves. Call this before reading the state."""
         notification: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subject, []).append(notification)
         return notification
 
     def leave(self, subject: UUID, notification: asyncio.Future[None]) -> None:
-        """Wait no longer."""
+        """Stop waiting for a subject."""
         waiting = self._waiting.get(subject, [])
         with suppress(ValueError):
             waiting.remove(notification)

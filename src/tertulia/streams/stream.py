@@ -50,7 +50,7 @@ class _Run:
         units = units or self.units
         return units[2 * start : None if stop is None else 2 * stop].decode("utf-16-le", "surrogatepass")
 
-    def merged(self, generation_id: UUID, begin: int, end: int, units: bytes = b"") -> Delta:
+    def merge(self, generation_id: UUID, begin: int, end: int, units: bytes = b"") -> Delta:
         text = self.slice(begin, end, units)
         return self.kind(generation_id, self.first + end - 1, self.index, self.offsets[begin], text)
 
@@ -92,7 +92,7 @@ class Follower:
         if (
             notification is not None
             and not notification.done()
-            and (self.push is None or not self._pushed(stream, self.push))
+            and (self.push is None or not self._push_events(stream, self.push))
         ):
             notification.set_result(None)
 
@@ -101,7 +101,7 @@ class Follower:
         if self._notification is not None and not self._notification.done():
             self._notification.set_result(None)
 
-    def _pushed(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
+    def _push_events(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
         for event in stream.behind(self.after):
             if not push(event):
                 return False
@@ -237,7 +237,7 @@ class Stream:
                 break
             begin, end = max(after + 1 - part.first, 0), min(self.shown + 1 - part.first, len(part.offsets))
             if begin < end:
-                events.append(part.merged(self.generation_id, begin, end))
+                events.append(part.merge(self.generation_id, begin, end))
         events.reverse()
         return events
 
@@ -252,7 +252,7 @@ class Stream:
             # Encoded once: encoding for each delta would take quadratic time.
             units = part.units
             for index in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
-                yield part.merged(self.generation_id, index, index + 1, units)
+                yield part.merge(self.generation_id, index, index + 1, units)
 
     def seal(self) -> None:
         """Reduce memory, because no more events follow."""

@@ -61,7 +61,7 @@ class Stream(Protocol):
 
 
 @contextmanager
-def opened(file: Path) -> Generator[tuple[Stream, int]]:
+def open_export(file: Path) -> Generator[tuple[Stream, int]]:
     """Open a file of conversations, or the one in an archive. Yields the stream and its unpacked size.
 
     Raises:
@@ -123,14 +123,14 @@ def objects(stream: Stream) -> Iterator[Any]:
     chunk = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK)
     while chunk:
         for raw in scanner.feed(chunk):
-            yield parsed(raw, f"conversation {scanner.number}: ", MAX_CONVERSATION)
+            yield parse_json(raw, f"conversation {scanner.number}: ", MAX_CONVERSATION)
             scanner.number += 1
         chunk = stream.read(CHUNK)
     if not scanner.ended:
         raise InvalidInput("file", "is not JSON: it ends before its list does.")
 
 
-def parsed(raw: bytes | bytearray, error_prefix: str, max_bytes: int) -> Any:
+def parse_json(raw: bytes | bytearray, error_prefix: str, max_bytes: int) -> Any:
     """Parse JSON within the bounds, and clean its text. Error messages begin with `error_prefix`."""
     if len(raw) > max_bytes:
         raise InvalidInput("file", f"{error_prefix}is larger than {max_bytes >> 20} MB.")

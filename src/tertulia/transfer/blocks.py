@@ -196,7 +196,7 @@ def _block_problem(block: Json, *, of_user: bool) -> str | None:
     try:
         model.model_validate(block)
     except ValidationError as error:
-        return described(error)
+        return describe_error(error)
     return None
 
 
@@ -221,7 +221,7 @@ def _reference_problem(
     return None
 
 
-def described(error: ValidationError, skipped: int = 0) -> str:
+def describe_error(error: ValidationError, skipped: int = 0) -> str:
     """Return the first error as one line. `skipped` parts are removed from the beginning of its location."""
     first = error.errors(include_url=False, include_input=False)[0]
     location = ".".join(str(part) for part in first["loc"][skipped:])

@@ -14,8 +14,8 @@ from tertulia.db.tables import Role, now
 from tertulia.json import Json
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import MAX_TITLE
-from tertulia.transfer.blocks import described
-from tertulia.transfer.format import BlocksLeftOut, ConversationLine, Item, MessageLine, Moment, Name, Placed
+from tertulia.transfer.blocks import describe_error
+from tertulia.transfer.format import BlocksLeftOut, ConversationItem, ConversationLine, Item, MessageLine, Moment, Name
 
 ROLES = {"human": Role.USER, "assistant": Role.ASSISTANT}
 
@@ -68,7 +68,7 @@ def items_of(conversations: Iterator[Any], model: str) -> Iterator[Item]:
         try:
             conversation = _Conversation.model_validate(raw_conversation)
         except ValidationError as error:
-            raise InvalidInput("file", f"{error_prefix}{described(error)}") from None
+            raise InvalidInput("file", f"{error_prefix}{describe_error(error)}") from None
         yield from _items(conversation, model, error_prefix)
 
 
@@ -82,7 +82,7 @@ def _items(conversation: _Conversation, model: str, error_prefix: str) -> Iterat
         created_at=created_at,
         updated_at=conversation.updated_at or created_at,
     )
-    yield Placed(line, error_prefix)
+    yield ConversationItem(line, error_prefix)
     following: dict[str, str | None] = {}
     """The parent for replies to each message, by its id: the message itself, or its own parent if it is left out."""
     previous: MessageLine | None = None

@@ -1,4 +1,4 @@
-"""The lines of an export: a header, then of each conversation itself, its attachments, and its messages."""
+"""The lines of an export: a header, then for each conversation its line, its attachments and its messages."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # At the edges of the calendar there is no such moment in other time zones.
+    # At the limits of the calendar, a conversion to another time zone would fail.
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise ValueError(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
     return moment.astimezone(UTC)
@@ -30,20 +30,20 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Count = Annotated[int, Checked(ge=0, lt=2**31, strict=True)]
-"""As many as GraphQL's Int can show."""
+"""A count in the range of GraphQL's Int."""
 Amount = Annotated[int, Checked(ge=0, lt=2**53, strict=True)]
 Name = Annotated[str, Checked(max_length=MAX_NAME)]
 
 
 class Line(BaseModel):
-    """A line, as JSON."""
+    """A line of JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
     def written(self) -> bytes:
-        """Return the line as bytes, with its end.
+        """Return the line as bytes, with a line break.
 
-        What is stored is written as it is, even where an earlier version accepted what a line no longer may hold.
+        Values are not validated: stored values that earlier versions accepted are exported unchanged.
         """
         return dumps_spaced(self.model_dump(mode="python", warnings=False)).encode("utf-8", "replace") + b"\n"
 
@@ -64,7 +64,7 @@ class ThinkingOptions(Line):
 
 
 class Options(Line):
-    """What answers are asked with."""
+    """The options of generations."""
 
     max_tokens: Count | None = None
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
@@ -92,7 +92,7 @@ class ClientToolLine(Line):
 
 
 class ToolsLine(Line):
-    """The tools that Claude may call in a conversation; `server` is null for all of the server's."""
+    """The tools that Claude may call in a conversation. `server` is null for all tools of the server."""
 
     server: list[Name] | None = None
     client: list[ClientToolLine] = []
@@ -103,7 +103,7 @@ class ToolsLine(Line):
 
 
 class UsageLine(Line):
-    """What was used; `amount` in 10^-12 US dollars."""
+    """The usage of tokens; `amount` is the cost in 10^-12 US dollars."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0
@@ -113,7 +113,7 @@ class UsageLine(Line):
 
 
 class ConversationLine(Line):
-    """A conversation; what follows belongs to it, up to the next one."""
+    """A conversation. The lines up to the next one belong to it."""
 
     type: Literal["conversation"] = "conversation"
     id: Name
@@ -150,7 +150,7 @@ class ErrorLine(Line):
 
 
 class GenerationLine(Line):
-    """How an answer came about."""
+    """The generation that wrote an answer."""
 
     status: Status
     model: Name
@@ -170,7 +170,7 @@ class GenerationLine(Line):
 
 
 class MessageLine(Line):
-    """A message of any branch, behind its parent; its blocks are those of the Messages API."""
+    """A message of any branch, which follows its parent. Its blocks are those of the Messages API."""
 
     type: Literal["message"] = "message"
     id: Name
@@ -182,7 +182,7 @@ class MessageLine(Line):
 
 
 class LeftOutLine(Line):
-    """Something that the export could not write: a conversation, or an attachment of the conversation before it."""
+    """A conversation that the export left out, or an attachment of the conversation before it."""
 
     type: Literal["left_out"] = "left_out"
     kind: Literal["conversation", "attachment"]
@@ -192,7 +192,7 @@ class LeftOutLine(Line):
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """An attachment of a conversation, decoded and checked; `file` is there until the next item is read."""
+    """An attachment of a conversation, decoded and checked. `file` exists until the next item is read."""
 
     line: AttachmentLine
     file: Path
@@ -202,21 +202,21 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class BlocksLeftOut:
-    """How many blocks of the conversation cannot be kept."""
+    """The number of the conversation's blocks that cannot be imported."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class ConversationItem:
     """The line of a conversation, and the prefix of error messages about it."""
 
     line: ConversationLine
     error_prefix: str
 
 
-Item = Placed | AttachedFile | MessageLine | BlocksLeftOut
-"""What a file of conversations holds: each conversation, then what belongs to it."""
+Item = ConversationItem | AttachedFile | MessageLine | BlocksLeftOut
+"""An item of a file: a conversation, or an attachment, message or count that belongs to the one before it."""
 AnyLine = Annotated[
     HeaderLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine, Checked(discriminator="type")
 ]

@@ -37,12 +37,12 @@ from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, Gen
 from tertulia.transfer.format import (
     AttachedFile,
     BlocksLeftOut,
+    ConversationItem,
     ConversationLine,
     GenerationLine,
     Item,
     MessageLine,
     Options,
-    Placed,
 )
 from tertulia.transfer.parser import items, unpacked_size
 
@@ -71,7 +71,7 @@ async def import_file(context: Context, file: Path) -> Imported:
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
         async for batch in _batches(file, Path(folder), context.models.default_id):
             for item in batch:
-                if isinstance(item, Placed):
+                if isinstance(item, ConversationItem):
                     await _conversation(context, item)
         importing = _Importing(context)
         async for batch in _batches(file, Path(folder), context.models.default_id):
@@ -102,7 +102,7 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
     return batch
 
 
-async def _conversation(context: Context, item: Placed) -> Conversation:
+async def _conversation(context: Context, item: ConversationItem) -> Conversation:
     """Return the conversation, validated like the input of `createConversation`. Raise InvalidInput."""
     line = item.line
     # A file cannot grant access to a model.
@@ -168,7 +168,7 @@ class _Importing:
     async def take(self, item: Item) -> None:
         """Store an item, or buffer it for the next transaction."""
         match item:
-            case Placed():
+            case ConversationItem():
                 await self.finish()
                 self._conversation, self._leaf = await _conversation(self._context, item), item.line.active_leaf_id
             case AttachedFile():
@@ -211,7 +211,7 @@ class _Importing:
         async with self._context.database.write() as session:
             await leases.lock_owner(session, owner)
             if not self._stored:
-                await insert(session, [final_row or conversation.model_copy(update=_hidden(now()))])
+                await insert(session, [final_row or conversation.model_copy(update=_hidden_values(now()))])
             elif final_row is not None:
                 values = {name: getattr(final_row, name) for name in ("temporary", "updated_at", "active_leaf_id")}
                 await conversations.change(session, owner, final_row.id, values)
@@ -237,7 +237,7 @@ class _Importing:
                 parent_id=self._ids[line.parent_id] if line.parent_id else None,
                 role=line.role,
                 depth=self._depths[line.id],
-                content=[_renamed(block, self._attached) for block in line.content],
+                content=[_with_stored_source(block, self._attached) for block in line.content],
                 created_at=line.created_at,
             )
         )
@@ -257,11 +257,11 @@ class _Importing:
         return attachment
 
 
-def _hidden(moment: datetime) -> Json:
+def _hidden_values(moment: datetime) -> Json:
     return {"temporary": True, "updated_at": moment}
 
 
-def _renamed(block: Json, attached: dict[str, Attachment]) -> Json:
+def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:
     has_source = block.get("type") in ("image", "document")
     if not has_source:
         return block

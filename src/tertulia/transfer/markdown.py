@@ -75,9 +75,9 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
         elif kind in ("image", "document"):
             yield f"_Attached: {_line(names.get(_attachment(block), kind))}_"
         elif kind.endswith("tool_use"):
-            yield f"Called `{_line(text_of(block.get('name')))}`:\n\n{_fenced(block.get('input'))}"
+            yield f"Called `{_line(text_of(block.get('name')))}`:\n\n{_code_block(block.get('input'))}"
         elif kind.endswith("tool_result"):
-            yield f"Result:\n\n{_fenced(block.get('content'))}"
+            yield f"Result:\n\n{_code_block(block.get('content'))}"
 
 
 def _attachment(block: Json) -> str:
@@ -88,7 +88,7 @@ def _attachment(block: Json) -> str:
         return ""
 
 
-def _fenced(value: object) -> str:
+def _code_block(value: object) -> str:
     text = value if isinstance(value, str) else dumps_spaced(value, indent=2)
     longest = max((len(backticks) for backticks in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)

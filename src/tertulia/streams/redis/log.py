@@ -1,4 +1,4 @@
-"""The log in Redis, for several processes: what this one writes is read from memory, all else from Redis."""
+"""The log in Redis, for several processes. Logs that this process writes are read from memory, others from Redis."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ ANSWER_SECONDS = 5.0
 CANCEL_AGAIN = 0.1
 """Seconds."""
 TAKE_SECONDS, TAKE_PAUSE = 5.0, 0.2
-"""For how many seconds a Redis that is away is asked again for the log of an answer that is taken over."""
+"""Seconds for which reading the log of a generation that is taken over is retried, and the delay between attempts."""
 
 logger = logging.getLogger("tertulia.redis")
 
@@ -34,7 +34,14 @@ class RedisLog:
     def __init__(
         self, url: str, process: UUID, life_after_end: float = LIFE_AFTER_END, *, lag: LagWatch = lambda _: None
     ) -> None:
-        """Take the address, this process's name, the seconds for which a finished log is kept, and who hears of lag."""
+        """Create clients for the address, without connecting yet.
+
+        Args:
+            url: The address of Redis.
+            process: The id of this process.
+            life_after_end: Seconds for which a finished log is kept.
+            lag: Called with the delay of each batch.
+        """
         self._redis: Any = _connect(url, ANSWER_SECONDS)
         self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
@@ -43,15 +50,15 @@ class RedisLog:
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to write and to read; a Redis that is away is waited for."""
+        """Begin to write and read. An unavailable Redis is retried."""
         self._running = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._reader.run())]
 
     async def close(self) -> None:
-        """Write what is left, and let go."""
+        """Write the remaining events, and close the connections."""
         await self._writer.finish()
         going = set(self._running)
         while going:
-            # Again and again: a cancellation that meets Redis's answer may get lost on its way.
+            # Repeated, because a cancellation that coincides with Redis's reply may get lost.
             for task in going:
                 task.cancel()
             _, going = await asyncio.wait(going, timeout=CANCEL_AGAIN)
@@ -60,49 +67,49 @@ class RedisLog:
         await self._blocking.aclose()
 
     async def check(self) -> None:
-        """Raise where Redis does not answer."""
+        """Raise if Redis does not respond."""
         await self._redis.ping()
 
     @property
     def waits(self) -> float:
-        """For how many seconds the oldest event waits for Redis."""
+        """The seconds for which the oldest event has been waiting for Redis."""
         return self._writer.waits
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> None:
-        """Begin to write a log here."""
+        """Open a log for writing in this process."""
         self._writer.open(self._memory.open(generation_id, lease, events))
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Keep events; their readers see them when Redis has them."""
-        if self._memory.keep(generation_id, events):
-            self._writer.wrote(generation_id)
+        """Append events. Readers see them when Redis has them."""
+        if self._memory.append_hidden(generation_id, events):
+            self._writer.schedule(generation_id)
 
     def saved(self, generation_id: UUID, sequence: int) -> None:
-        """Show what the row has, also while Redis is away; send what was kept while the lease had lapsed."""
+        """Show the events that the database has, also while Redis is unavailable, and send those that were buffered."""
         self._memory.show(generation_id, sequence)
-        self._writer.wrote(generation_id)
+        self._writer.schedule(generation_id)
 
     async def flush(self, generation_id: UUID) -> None:
-        """Wait until everybody can see all."""
+        """Wait until all readers can see all events."""
         await self._writer.flush(generation_id)
 
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
-        """Leave it to whichever process goes on."""
+        """Stop writing until a process opens the log again."""
         self.release(generation_id, lease)
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Write it no longer here."""
+        """Stop writing a log in this process."""
         self._writer.release(generation_id, lease)
         self._memory.release(generation_id, lease)
 
     async def discard(self, generation_id: UUID) -> None:
-        """Forget it everywhere."""
+        """Remove a log in all processes."""
         self.release(generation_id)
         with suppress(*AWAY):
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
     async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer, and return what it has left; a Redis that is away is asked again."""
+        """Lock out the former writer, and return its events. Retries while Redis is unavailable."""
         give_up_at, backoff = clock() + TAKE_SECONDS, Backoff(TAKE_PAUSE, 4 * TAKE_PAUSE)
         while lease.holds and clock() < give_up_at:
             try:
@@ -115,24 +122,24 @@ class RedisLog:
 
     async def read(self, generation_id: UUID) -> Stream | None:
         """Return all events so far, whichever process writes them."""
-        mine = self._memory.held(generation_id)
+        mine = self._memory.local_stream(generation_id)
         return mine if mine is not None else await self._reader.read(generation_id)
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Follow in memory what is written here, all else in Redis."""
-        mine = self._memory.held(generation_id) is not None
+        """Follow a log in memory if this process writes it, and in Redis otherwise."""
+        mine = self._memory.local_stream(generation_id) is not None
         stream = (self._memory if mine else self._reader).follow(generation_id, follower)
         try:
             async for batch in stream:
                 yield batch
                 if mine and not batch:
-                    # Released: another process writes it now. What it has is asked for again by the caller.
+                    # The log was released, so another process may write it now. The caller follows it again.
                     return
         finally:
             await stream.aclose()
 
     def send(self, name: str, subject: UUID) -> None:
-        """Ring in every process."""
+        """Send a signal to every process."""
         self._reader.signal(name, subject)
 
     def on(self, name: str, handler: Callable[[UUID], None]) -> None:
@@ -141,6 +148,6 @@ class RedisLog:
 
 
 def _connect(url: str, patience: float) -> Any:
-    # The client's own types are unknown in part, and its replies are anything that any command may give.
+    # The client's types are partly unknown, and its replies are typed as a union over all commands.
     client: Any = Redis
     return client.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=patience)

@@ -1,7 +1,7 @@
 """The keys of a generation in Redis, the scripts that change them, and the entries that they hold.
 
 A script runs as a whole, and refuses a writer whose lease has ended: Redis may have been away or frozen between the
-moment in which a command was sent and the one in which it runs.
+time at which a command was sent and the time at which it runs.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from tertulia.streams.codec import decode
 from tertulia.streams.stream import Stream
 
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
-"""What `extend` raises for an entry that this version of the server cannot read."""
+"""The errors that `extend` raises for an entry that this version of the server cannot read."""
 REPLACED, LATE = -1, -2
-"""What a script returns in place of a number: another process writes the stream, or the lease has ended."""
+"""Results of a script: another process writes the stream, or the lease has ended."""
 
 _IN_TIME = f"""
 local time = redis.call('TIME')
@@ -52,17 +52,17 @@ APPEND_SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
 
 
 def stream_key(generation_id: UUID) -> str:
-    """Name a generation's stream; the braces keep its keys on one node of a cluster."""
+    """Return the key of a generation's stream. The braces keep its keys on one node of a cluster."""
     return f"tertulia:{{{generation_id}}}:log"
 
 
 def holder_key(generation_id: UUID) -> str:
-    """Name the key that says who may write a stream."""
+    """Return the key that holds the process that may write a stream."""
     return f"tertulia:{{{generation_id}}}:holder"
 
 
 def extend(stream: Stream, entries: Sequence[Any]) -> None:
-    """Add the events of a Redis stream's entries to a stream; raise one of `UNREADABLE` for what is no such entry."""
+    """Append the events of a Redis stream's entries. Raise one of `UNREADABLE` for an invalid entry."""
     for _, fields in entries:
         for event in decode(stream.generation_id, fields[b"e"]):
             # An entry that was sent twice may overlap with the one before it.

@@ -58,7 +58,7 @@ logger = logging.getLogger("tertulia.redis")
 class _Writing:
     stream: Stream
     sent: int = 0
-    taking: bool = True
+    replaces: bool = True
     """Whether the next batch replaces the stream that Redis has."""
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
 
@@ -104,7 +104,7 @@ class RedisWriter:
         """Begin to write a stream, which replaces the one that Redis has."""
         self._writing[stream.generation_id] = _Writing(stream)
 
-    def wrote(self, generation_id: UUID) -> None:
+    def schedule(self, generation_id: UUID) -> None:
         """Schedule the new events of a stream. They are shown once Redis has them."""
         writing = self._writing.get(generation_id)
         if writing is not None and writing.may_be_sent:
@@ -169,7 +169,7 @@ class RedisWriter:
                 if sent and since is not None:
                     self._lag(time.monotonic() - since)
             except Exception as error:  # noqa: BLE001 - all answers of this process depend on this loop
-                self._lost(waiting, error)
+                self._handle_failure(waiting, error)
             if not self._away:
                 backoff.reset()
             await asyncio.sleep(backoff.next() if self._away else INTERVAL)
@@ -209,7 +209,7 @@ class RedisWriter:
             code, now = result
             self._ahead = int(now) / 1000 - clock()
             with RESULTS.guarded(id, partial(self._release, id)):
-                self._written(id, batches[id], int(code), ends[id])
+                self._handle_result(id, batches[id], int(code), ends[id])
         if refused is not None:
             raise refused
         return True
@@ -227,19 +227,19 @@ class RedisWriter:
         stream = writing.stream
         life = self._life_after_end if stream.ended else LIFE_WHILE_WRITTEN
         batch = encode(stream.each(writing.sent, end))
-        return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.taking)
+        return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.replaces)
 
     def _release(self, id: UUID) -> None:
         """Stop writing a stream, here and in Redis. Its readers get the state in the database."""
         self.release(id)
         self._memory.release(id)
 
-    def _written(self, id: UUID, writing: _Writing, code: int, end: int) -> None:
+    def _handle_result(self, id: UUID, writing: _Writing, code: int, end: int) -> None:
         if self._writing.get(id) is not writing:
             return
         if code == LATE:
             # Either the lease was renewed in the meantime, or its next renewal will fail.
-            self.wrote(id)
+            self.schedule(id)
             if not writing.may_be_sent:
                 _resolve(writing)
             return
@@ -249,17 +249,17 @@ class RedisWriter:
             self.release(id)
             self._memory.release(id)
             return
-        writing.taking = False
+        writing.replaces = False
         writing.sent = min(code, end)
         self._memory.show(id, writing.sent)
         if writing.sent < writing.stream.last:
-            self.wrote(id)
+            self.schedule(id)
             return
         _resolve(writing)
         if writing.stream.ended:
             self.release(id)
 
-    def _lost(self, waiting: set[UUID], error: BaseException) -> None:
+    def _handle_failure(self, waiting: set[UUID], error: BaseException) -> None:
         if not self._away:
             logger.warning("Redis cannot be reached; readers see what the database has: %s", error)
         self._away, self._ahead = True, None
