@@ -40,10 +40,10 @@ _BY_ASYNCPG = (
 """Parameters that asyncpg itself reads from an address, with the meaning that libpq defines."""
 _SETTINGS = ("application_name", "options")
 _NUMBERS = ("connect_timeout", "statement_cache_size", "prepared_statement_cache_size")
-_PLACES = ("host", "port", "user", "password", "dbname", "database")
-_KEPT_ALIVE = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
-UNDERSTOOD = frozenset(
-    (*_CHOICES, *_BY_ASYNCPG, *_SETTINGS, *_NUMBERS, *_PLACES, *_KEPT_ALIVE, "fallback_application_name")
+_CONNECTION_PARTS = ("host", "port", "user", "password", "dbname", "database")
+_KEEPALIVES = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
+KNOWN_PARAMETERS = frozenset(
+    (*_CHOICES, *_BY_ASYNCPG, *_SETTINGS, *_NUMBERS, *_CONNECTION_PARTS, *_KEEPALIVES, "fallback_application_name")
 )
 SYSTEM = "system"
 """The value of `sslrootcert` that means the certificate authorities of the operating system."""
@@ -119,18 +119,18 @@ def _read_postgresql(rest: str) -> Address:
         elif parameters.setdefault(name, value) != value:
             raise ValueError(f"the parameter {name} is set twice")
     _check(parameters)
-    places = {name: parameters.pop(name) for name in _PLACES if name in parameters}
-    name = unquote(authority["name"] or "") or places.get("dbname") or places.get("database")
+    connection_parts = {name: parameters.pop(name) for name in _CONNECTION_PARTS if name in parameters}
+    name = unquote(authority["name"] or "") or connection_parts.get("dbname") or connection_parts.get("database")
     if not name:
         raise ValueError(f"{TAKES}; the database's NAME is missing, or {ENCODE}")
     url = URL.create(
         POSTGRESQL,
-        username=unquote(authority["user"] or "") or places.get("user"),
-        password=unquote(authority["password"] or "") or places.get("password"),
+        username=unquote(authority["user"] or "") or connection_parts.get("user"),
+        password=unquote(authority["password"] or "") or connection_parts.get("password"),
         database=name,
     )
     return Address(
-        _with_hosts(url, hosts or authority["hosts"].split(","), places.get("port")), _normalized(parameters)
+        _with_hosts(url, hosts or authority["hosts"].split(","), connection_parts.get("port")), _normalized(parameters)
     )
 
 
@@ -159,7 +159,7 @@ def _with_hosts(url: URL, hosts: list[str], port: str | None) -> URL:
 def _check(parameters: dict[str, str]) -> None:
     """Raise ValueError for an unknown parameter, or a value that it does not accept."""
     for name, value in parameters.items():
-        if name not in UNDERSTOOD:
+        if name not in KNOWN_PARAMETERS:
             raise ValueError(f"the parameter {name[:100]} is not understood; remove it")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise ValueError(f"the parameter {name} takes {', '.join(_CHOICES[name])}")

@@ -18,12 +18,12 @@ class UnicodeLower(FunctionElement[str]):
 
 
 @compiles(UnicodeLower)
-def _elsewhere(element: UnicodeLower, compiler: Any, **options: Any) -> str:
+def _compile(element: UnicodeLower, compiler: Any, **options: Any) -> str:
     return f"lower({compiler.process(element.clauses, **options)})"
 
 
 @compiles(UnicodeLower, "sqlite")
-def _on_sqlite(element: UnicodeLower, compiler: Any, **options: Any) -> str:
+def _compile_for_sqlite(element: UnicodeLower, compiler: Any, **options: Any) -> str:
     return f"{UNICODE_LOWER}({compiler.process(element.clauses, **options)})"
 
 

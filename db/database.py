@@ -45,17 +45,17 @@ class Database:
         """Create engines for a DATABASE_URL, without connecting yet."""
         self.engine = open_engine(url)
         sqlite = self.engine.dialect.name == "sqlite"
-        self._kept = self.engine if sqlite else open_engine(url, pool=1)
+        self._renewal_engine = self.engine if sqlite else open_engine(url, pool=1)
         self.in_turn = sqlite
         """Whether the database has only one writer at a time."""
         self._readers = _sessions(self.engine)
         # SQLite's transactions always read a snapshot.
-        still = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
-        self._still = _sessions(still, autoflush=False)
+        snapshot_engine = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._snapshots = _sessions(snapshot_engine, autoflush=False)
         # Limits read snapshots, so that writers always get connections.
-        self._moments = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
+        self._snapshot_slots = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
         self._writers = _sessions(self.engine.execution_options(writes=True))
-        self._renewers = _sessions(self._kept.execution_options(writes=True))
+        self._renewers = _sessions(self._renewal_engine.execution_options(writes=True))
         # SQLite has one writer at a time. Its own waiting polls and is unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
@@ -64,7 +64,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """Open a read-only transaction."""
-        with self._traced("read"):
+        with self._trace("read"):
             async with self._readers.begin() as session:
                 yield session
 
@@ -74,8 +74,8 @@ class Database:
         async with AsyncExitStack() as stack:
 
             async def begin() -> AsyncSession:
-                await stack.enter_async_context(self._moments)
-                return await stack.enter_async_context(self._still())
+                await stack.enter_async_context(self._snapshot_slots)
+                return await stack.enter_async_context(self._snapshots())
 
             moment = ReadSnapshot(self, begin)
             try:
@@ -91,7 +91,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction that writes. It is committed at the end, and rolled back on any exception."""
-        with self._traced("write"), self._watched():
+        with self._trace("write"), self._detect_full_disk():
             async with self._turn, self._writers.begin() as session:
                 try:
                     yield session
@@ -103,7 +103,7 @@ class Database:
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:
         """Like `write`, for leases, with a reserved connection, so that it never waits for other callers."""
-        with self._watched():
+        with self._detect_full_disk():
             async with self._turn, self._renewers.begin() as session:
                 yield session
 
@@ -133,7 +133,7 @@ class Database:
                     await connection.execute(text(statement))
 
     @contextmanager
-    def _watched(self) -> Generator[None]:
+    def _detect_full_disk(self) -> Generator[None]:
         """Record whether a write failed for lack of space."""
         try:
             yield
@@ -143,13 +143,13 @@ class Database:
         self._is_full = False
 
     @contextmanager
-    def _traced(self, what: str) -> Generator[None]:
+    def _trace(self, access: str) -> Generator[None]:
         """Trace a transaction, including its wait for a connection, if it is part of a recorded trace."""
         if not trace.get_current_span().is_recording():
             yield
             return
         with tracer.start_as_current_span(
-            f"database {what}",
+            f"database {access}",
             kind=SpanKind.CLIENT,
             attributes=self._system,
             record_exception=False,
@@ -165,13 +165,13 @@ class Database:
     async def close(self) -> None:
         """Close all connections once none is in use, or after `CLOSE_SECONDS`."""
         # A connection that is returned later is never closed, and on SQLite its thread does not end.
-        pools: list[Any] = [self.engine.pool, self._kept.pool]
+        pools: list[Any] = [self.engine.pool, self._renewal_engine.pool]
         for _ in range(int(CLOSE_SECONDS / LOOK_SECONDS)):
             if not any(pool.checkedout() for pool in pools):
                 break
             await asyncio.sleep(LOOK_SECONDS)
         await self.engine.dispose()
-        await self._kept.dispose()
+        await self._renewal_engine.dispose()
 
 
 class ReadSnapshot:
@@ -183,13 +183,13 @@ class ReadSnapshot:
         self._begin = begin
         self._session: AsyncSession | None = None
         self._turn = asyncio.Lock()
-        self._over = False
+        self._is_closed = False
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """Yield the shared session, or a new one after the snapshot was closed."""
         async with self._turn:
-            if not self._over:
+            if not self._is_closed:
                 self._session = self._session or await self._begin()
                 yield self._session
                 return
@@ -199,7 +199,7 @@ class ReadSnapshot:
     async def close(self) -> None:
         """Wait for the current reader, and close the snapshot."""
         async with self._turn:
-            self._over = True
+            self._is_closed = True
 
 
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:

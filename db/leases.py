@@ -74,7 +74,7 @@ _RENEW = (
     .returning(_GENERATIONS.c.stop_requested)
 )
 _WRITE_ANSWER = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
-_BEHIND = (
+_WAITING_FOR = (
     sqlalchemy.select(_GENERATIONS.c.id)
     .where(_GENERATIONS.c.waits_for == bindparam("ended"), _UNFINISHED)
     .order_by(_GENERATIONS.c.id)
@@ -150,7 +150,7 @@ async def end_as_failed(
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
     """Acquire the lease of an unfinished generation that no process holds. Return whether that succeeded."""
-    free = and_(col(Generation.id) == generation_id, _unfinished(), _unheld())
+    free = and_(col(Generation.id) == generation_id, _unfinished(), _has_no_holder())
     return bool(
         (await session.exec(update(_GENERATIONS).where(free).values(holder=holder, lease_until=until))).rowcount
     )
@@ -163,20 +163,22 @@ async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, unti
     before it instead, and an empty list is returned.
     """
     connection = await session.connection()
-    waiting_ids = (await connection.execute(_BEHIND, {"ended": ended})).scalars().all()
+    waiting_ids = (await connection.execute(_WAITING_FOR, {"ended": ended})).scalars().all()
     if not waiting_ids:
         return []
-    front = await _in_front(session, ended)
-    if front is not None:
-        await session.exec(update(_GENERATIONS).where(col(Generation.id).in_(waiting_ids)).values(waits_for=front))
+    predecessor = await _unfinished_predecessor(session, ended)
+    if predecessor is not None:
+        await session.exec(
+            update(_GENERATIONS).where(col(Generation.id).in_(waiting_ids)).values(waits_for=predecessor)
+        )
         return []
     return [waiting_id for waiting_id in waiting_ids if await claim(session, waiting_id, holder, until)]
 
 
-async def _in_front(session: AsyncSession, generation_id: UUID) -> UUID | None:
-    front = aliased(Generation)
-    query = select(front.id).join(Generation, col(Generation.waits_for) == col(front.id))
-    query = query.where(Generation.id == generation_id, col(front.status).in_(UNFINISHED))
+async def _unfinished_predecessor(session: AsyncSession, generation_id: UUID) -> UUID | None:
+    predecessor = aliased(Generation)
+    query = select(predecessor.id).join(Generation, col(Generation.waits_for) == col(predecessor.id))
+    query = query.where(Generation.id == generation_id, col(predecessor.status).in_(UNFINISHED))
     return (await session.exec(query)).one_or_none()
 
 
@@ -199,12 +201,12 @@ async def claim_lapsed(
     of_others = and_(literal(everything), col(Generation.holder) != holder)
     lost = and_(col(Generation.holder).is_not(None), or_(of_others, col(Generation.lease_until) < now()))
     awaiting = col(Generation.status) == Status.AWAITING_TOOL_RESULTS
-    ready = and_(awaiting, _unheld(), or_(col(Generation.tools_expire_at) <= now(), ~_somebody_to_wait_for()))
+    ready = and_(awaiting, _has_no_holder(), or_(col(Generation.tools_expire_at) <= now(), ~_has_waiting_calls()))
     forgotten = and_(
         col(Generation.holder).is_(None),
         ~awaiting,
         or_(literal(everything), col(Generation.created_at) < now() - START_TIMEOUT),
-        ~_somebody_in_front(),
+        ~_has_unfinished_predecessor(),
     )
     query = (
         select(Generation.id)
@@ -256,7 +258,7 @@ async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None
     return None if status is None else Status(status)
 
 
-def _somebody_to_wait_for() -> ColumnElement[bool]:
+def _has_waiting_calls() -> ColumnElement[bool]:
     waits = col(ToolCall.status) == CallStatus.WAITING
     return exists().where(col(ToolCall.generation_id) == col(Generation.id), waits)
 
@@ -265,11 +267,11 @@ def _unfinished() -> ColumnElement[bool]:
     return col(Generation.status).in_(UNFINISHED)
 
 
-def _unheld() -> ColumnElement[bool]:
+def _has_no_holder() -> ColumnElement[bool]:
     return or_(col(Generation.holder).is_(None), col(Generation.lease_until) < now())
 
 
-def _somebody_in_front() -> ColumnElement[bool]:
+def _has_unfinished_predecessor() -> ColumnElement[bool]:
     other = aliased(Generation)
     return exists().where(
         col(other.id) == col(Generation.waits_for),

@@ -66,7 +66,7 @@ async def schema_of(url: str) -> Schema:
     Raises:
         DatabaseUnavailable: The database cannot be opened or written to.
     """
-    if not _is_there(url):
+    if not _exists(url):
         return Schema(None, _newest())
     async with _writing(url) as connection:
         if connection.dialect.name == "postgresql":
@@ -92,7 +92,7 @@ def unsupported_reason(revision: str) -> str | None:
     )
 
 
-def _is_there(url: str) -> bool:
+def _exists(url: str) -> bool:
     """Return whether the database exists. This is checked first, because opening an SQLite file creates it."""
     address = read_address(url).url
     if not address.drivername.startswith("sqlite") or Path(address.database or "").exists():
@@ -107,9 +107,9 @@ def _is_there(url: str) -> bool:
 async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
     engine = open_engine(url, PATIENCE)
     if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _leave_references_alone)
+        event.listen(engine.sync_engine, "connect", _disable_foreign_keys)
     else:
-        event.listen(engine.sync_engine, "do_connect", _take_your_time)
+        event.listen(engine.sync_engine, "do_connect", _raise_command_timeout)
     try:
         async with engine.execution_options(writes=True).begin() as connection:
             yield connection
@@ -121,7 +121,7 @@ async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
         await engine.dispose()
 
 
-def _leave_references_alone(connection: Any, _record: object) -> None:
+def _disable_foreign_keys(connection: Any, _record: object) -> None:
     # Some migrations recreate SQLite tables. Dropping the old one would delete all rows that refer to its rows.
     def turn_off(driver: Any) -> Any:
         return driver.execute_fetchall("PRAGMA foreign_keys = OFF")
@@ -129,7 +129,7 @@ def _leave_references_alone(connection: Any, _record: object) -> None:
     connection.run_async(turn_off)
 
 
-def _take_your_time(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+def _raise_command_timeout(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
     # With the timeout of requests, a table with millions of rows could never be migrated.
     options["command_timeout"] = STATEMENT_PATIENCE
 

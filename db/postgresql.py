@@ -13,14 +13,14 @@ class ConnectError(OSError):
     """PostgreSQL refused or lost a new connection; the message is the server's or the driver's."""
 
 
-class _SetUp:
+class _SetupErrors:
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
         """Set how values of a type are read and written, which SQLAlchemy does for each new connection."""
         with _as_connect_error():
             await _driver.Connection.set_type_codec(self, *arguments, **options)
 
 
-_Connection = type("Connection", (_SetUp, _driver.Connection), {"__slots__": ()})
+_Connection = type("Connection", (_SetupErrors, _driver.Connection), {"__slots__": ()})
 
 
 async def connect(*arguments: Any, **options: Any) -> Any:

@@ -24,13 +24,13 @@ from tertulia.json import Json
 
 RANKED = 1000
 """How many of the newest matches are ranked."""
-MAX_PLACES = 250
+MAX_POSITIONS = 250
 """Positions of one word in one message. PostgreSQL does not store more."""
 MAX_BYTES = 900_000
 """Bytes of one message's words. PostgreSQL refuses a megabyte; words after the limit are not indexed."""
 MAX_CHARACTERS = 1_000_000
 """Characters of one message's text that are indexed: a list of words takes ten times the memory of its text."""
-WORD_BYTES, PLACE_BYTES = 8, 2
+WORD_BYTES, POSITION_BYTES = 8, 2
 LONG_TEXT = 5_000
 """Characters above which words are extracted in a thread: a character takes up to a microsecond."""
 AT_ONCE = 20
@@ -59,7 +59,7 @@ _INSERT = {
         " ON CONFLICT (message_id) DO UPDATE SET words = EXCLUDED.words"
     ),
 }
-_FORGET = {
+_DELETE = {
     "sqlite": text(
         "DELETE FROM message_words WHERE rowid IN"
         " (SELECT rowid FROM message_words WHERE message_words MATCH 'id : \"' || :id || '\"')"
@@ -203,7 +203,7 @@ async def _replace(session: AsyncSession, message_id: UUID, values: list[Json]) 
     row_id = message_id.hex if dialect == "sqlite" else str(message_id)
     async with session.begin_nested():
         connection = await session.connection()
-        await connection.execute(_FORGET[dialect], {"id": row_id})
+        await connection.execute(_DELETE[dialect], {"id": row_id})
         if values:
             await connection.execute(_INSERT[dialect], values)
 
@@ -262,11 +262,11 @@ def _vector(owner: UUID, words: Sequence[str]) -> str:
     positions_by_word: dict[str, list[str]] = {}
     size = 0
     for position, word in enumerate(words, 1):
-        size += PLACE_BYTES if word in positions_by_word else len(word.encode()) + WORD_BYTES
+        size += POSITION_BYTES if word in positions_by_word else len(word.encode()) + WORD_BYTES
         if size > MAX_BYTES:
             break
         positions = positions_by_word.setdefault(word, [])
-        if len(positions) < MAX_PLACES:
+        if len(positions) < MAX_POSITIONS:
             positions.append(str(min(position, 16_383)))
     # The owner's word has no position, so that it never matches in a phrase.
     return " ".join(
