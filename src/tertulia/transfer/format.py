@@ -79,7 +79,7 @@ class Options(Line):
                 raise ValueError(f"options.output_schema {problem}")
 
     def stored(self) -> Json:
-        """Give what is kept of them."""
+        """Return the value that is stored in the conversation or generation."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -98,7 +98,7 @@ class ToolsLine(Line):
     client: list[ClientToolLine] = []
 
     def stored(self) -> Json:
-        """Give what is kept of them."""
+        """Return the value that is stored in the conversation or generation."""
         return {name: value for name, value in self.model_dump().items() if value is not None and value != []}
 
 
