@@ -1,4 +1,4 @@
-"""The bytes of attachments in requests: by Claude's Files API, or in the request itself, as base64."""
+"""Send the bytes of attachments to Claude: through the Files API, or as base64 in the request itself."""
 
 import base64
 import logging
@@ -21,9 +21,9 @@ from tertulia.isolation import ItemLoop
 from tertulia.json import Json
 
 ATTACHMENT = "attachment"
-"""The kind of a source that names an attachment; Claude never sees it."""
+"""The type of a stored source that refers to an attachment. It is never sent to Claude."""
 ASK_AGAIN = 3600.0
-"""Seconds for which a Files API that was not there is not asked again: gateways often have none."""
+"""Seconds to wait before the Files API is tried again after a failure. Many gateways do not have one."""
 REMOVALS = ItemLoop("removal.files")
 LOST = "[An attachment that is no longer there: {}]"
 
@@ -31,22 +31,22 @@ logger = logging.getLogger("tertulia.claude")
 
 
 def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
-    """Give the source of a block that shows an attachment, as it is stored."""
+    """Return the source of a content block that refers to an attachment, in its stored form."""
     source = {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
     return source if pages is None else {**source, "pages": pages}
 
 
 def attachment_of(block: Json) -> UUID | None:
-    """Give the attachment that a stored block shows."""
+    """Return the id of the attachment that a stored block refers to, or None."""
     source: Json = block.get("source") or {}
     return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
 
 
 class Files:
-    """Fills the bytes into requests, and removes what nobody names any more."""
+    """Adds the bytes of attachments to requests, and deletes blobs that no attachment uses any more."""
 
     def __init__(self, database: Database, blobs: Blobs, claude: Claude, *, files_api: bool) -> None:
-        """Take the parts; `files_api`: whether Claude may be asked to keep files."""
+        """Initialize without a request to Claude; `files_api` is whether the Files API may be used."""
         self.blobs = blobs
         self._database = database
         self._claude = claude
@@ -55,35 +55,35 @@ class Files:
 
     @property
     def inline(self) -> bool:
-        """Whether bytes travel in each request."""
+        """Whether each request contains the bytes of its attachments."""
         return not self._files_api or time.monotonic() < self._not_before
 
     async def fill(self, request: Json, *, inline: bool = False) -> Json:
-        """Give the request with sources that Claude knows; `inline`: all of them as base64."""
-        shown = {attachment_of(block) for message in request["messages"] for block in message["content"]}
-        wanted = [one for one in shown if one is not None]
-        if not wanted:
+        """Return the request with sources that the Messages API accepts; with `inline`, all of them as base64."""
+        attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
+        requested_ids = [attachment_id for attachment_id in attachment_ids if attachment_id is not None]
+        if not requested_ids:
             return request
         async with self._database.read() as session:
-            found = await attachments.sources(session, wanted)
+            sources = await attachments.sources(session, requested_ids)
         filled: list[Json] = []
         for message in request["messages"]:
-            content = [await self._filled(block, found, inline=inline) for block in message["content"]]
+            content = [await self._filled(block, sources, inline=inline) for block in message["content"]]
             filled.append({**message, "content": content})
         return {**request, "messages": filled}
 
     async def room(self, owner: UUID, contents: Iterable[Sequence[Json]], window: int | None) -> PictureRoom:
-        """Return the room for pictures after these messages of the owner's; `window`: the model's, in tokens."""
-        shown = attachments_in(iter(contents))
-        found: list[Attachment] = []
-        if shown:
+        """Return the room for pictures after these messages of the owner; `window` is the model's, in tokens."""
+        attachment_ids = attachments_in(iter(contents))
+        rows: list[Attachment] = []
+        if attachment_ids:
             async with self._database.read() as session:
-                found = list((await attachments.get_many(session, owner, shown)).values())
-        media = [Media(one.media_type, one.width, one.height, one.pages) for one in found]
-        return PictureRoom(media, sum(one.size_bytes for one in found), window, inline=self.inline)
+                rows = list((await attachments.get_many(session, owner, attachment_ids)).values())
+        media = [Media(row.media_type, row.width, row.height, row.pages) for row in rows]
+        return PictureRoom(media, sum(row.size_bytes for row in rows), window, inline=self.inline)
 
     async def keep(self, data: bytes, room: PictureRoom, owner: UUID, conversation_id: UUID) -> Json:
-        """Keep a picture that a tool returned, and return the block that shows it; raise UnfitMedia."""
+        """Store a picture that a tool returned, and return the block that shows it; raise UnfitMedia."""
         media = await inspect_async(data)
         if media.pages is not None:
             raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, and is a PDF document.")
@@ -98,9 +98,9 @@ class Files:
     async def store(
         self, content: bytes | Path, media: Media, *, size_bytes: int, filename: str, owner: UUID
     ) -> Attachment:
-        """Store the bytes of a file, and return its attachment, which the caller inserts."""
+        """Store the bytes of a file, and return its attachment row, which the caller inserts."""
         blob = Blob()
-        # The row first: by it, the bytes are found and removed if anything fails after it.
+        # The row is inserted first: if storing the bytes fails, the sweep finds them by it and deletes them.
         async with self._database.write() as session:
             await insert(session, [blob])
         await self.blobs.put(blob.id, content)
@@ -116,33 +116,34 @@ class Files:
         )
 
     async def forget(self, request: Json) -> None:
-        """Forget the files of a request: Claude no longer has them."""
-        shown = {attachment_of(block) for message in request["messages"] for block in message["content"]}
+        """Forget the Files API ids of a request's attachments: Claude no longer has these files."""
+        attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
         async with self._database.write() as session:
-            for blob, _ in (await attachments.sources(session, [one for one in shown if one])).values():
+            sources = await attachments.sources(session, [id for id in attachment_ids if id is not None])
+            for blob, _ in sources.values():
                 await attachments.remember_file(session, blob.id, None)
 
     async def discard(self, ids: Sequence[UUID]) -> None:
-        """Remove the bytes of blobs that no attachment names any more; what fails is left to the sweep."""
+        """Delete those of the blobs that no attachment uses any more; the sweep retries failures."""
         if ids:
             async with self._database.read() as session:
-                gone = await attachments.unused(session, ids)
-            await self._remove(gone)
+                unused_blobs = await attachments.unused(session, ids)
+            await self._remove(unused_blobs)
 
     async def sweep(self) -> None:
-        """Remove uploads that were never sent, and bytes that were left behind."""
+        """Delete uploads that were never sent, and blobs that no attachment uses."""
         async with self._database.write() as session:
             await attachments.forget_unsent(session)
-            gone = await attachments.unused(session)
-        await self._remove(gone)
+            unused_blobs = await attachments.unused(session)
+        await self._remove(unused_blobs)
 
-    async def _filled(self, block: Json, found: dict[UUID, tuple[Blob, str]], *, inline: bool) -> Json:
-        wanted = attachment_of(block)
-        if wanted is None:
+    async def _filled(self, block: Json, sources: dict[UUID, tuple[Blob, str]], *, inline: bool) -> Json:
+        attachment_id = attachment_of(block)
+        if attachment_id is None:
             return block
-        if wanted not in found:
+        if attachment_id not in sources:
             return {"type": "text", "text": LOST.format(block.get("title", "image"))}
-        blob, filename = found[wanted]
+        blob, filename = sources[attachment_id]
         media_type: str = block["source"]["media_type"]
         if blob.file_id is not None and self._files_api and not inline:
             return {**block, "source": {"type": "file", "file_id": blob.file_id}}
@@ -158,17 +159,17 @@ class Files:
         return {**block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
 
     async def _upload(self, blob: Blob, filename: str, data: bytes, media_type: str) -> str | None:
-        """Upload a file to the Files API and return its id; None where there is no Files API."""
+        """Upload a file to the Files API and return its id; None if the Files API is not available."""
         if self.inline:
             return None
         try:
             sdk = await self._claude.sdk()
-            sent = await sdk.with_options(max_retries=0).files.upload(file=(filename, data, media_type))
+            uploaded = await sdk.with_options(max_retries=0).files.upload(file=(filename, data, media_type))
         except request_errors() as error:
             logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
             self._not_before = time.monotonic() + ASK_AGAIN
             return None
-        file_id: Any = getattr(sent, "id", None)
+        file_id: Any = getattr(uploaded, "id", None)
         if not isinstance(file_id, str) or not 0 < len(file_id) <= LONGEST_ID:
             logger.warning("The Files API gave no id, so an attachment travels in its request.")
             return None
@@ -176,13 +177,13 @@ class Files:
             await attachments.remember_file(session, blob.id, file_id)
         return file_id
 
-    async def _remove(self, gone: Sequence[Blob]) -> None:
-        blobs = {blob.id: blob for blob in gone}
+    async def _remove(self, unused_blobs: Sequence[Blob]) -> None:
+        blobs = {blob.id: blob for blob in unused_blobs}
 
         async def remove(blob_id: UUID) -> None:
             await self.blobs.delete([blob_id])
             await self._remove_file(blobs[blob_id])
-            # By itself: one that is named again meanwhile must not keep the others.
+            # One transaction per blob: a blob that is in use again must not prevent the deletion of the others.
             async with self._database.write() as session:
                 await attachments.remove_blobs(session, [blob_id])
 
@@ -198,6 +199,6 @@ class Files:
 
 
 def attachments_in(contents: Iterator[Sequence[Json]]) -> list[UUID]:
-    """Give the attachments that messages show, in order, each once."""
-    found = (attachment_of(block) for content in contents for block in content)
-    return list(dict.fromkeys(one for one in found if one is not None))
+    """Return the ids of the attachments in messages, in order and without duplicates."""
+    attachment_ids = (attachment_of(block) for content in contents for block in content)
+    return list(dict.fromkeys(attachment_id for attachment_id in attachment_ids if attachment_id is not None))

@@ -1,4 +1,4 @@
-"""What Claude takes as an image or a document, told by the content of a file and not by its name.
+"""Inspect files: whether Claude accepts them as images or documents, by their content and not by their names.
 
 Source of the limits: "Vision" and "PDF support" in the Claude API documentation.
 """
@@ -14,17 +14,17 @@ from typing import Any
 from tertulia.sandbox.process import MEDIA, OutOfBoundsError, SandboxBusyError
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
-"""Claude takes 5 MB of base64."""
+"""Claude accepts 5 MB of base64."""
 MAX_DOCUMENT_BYTES = 22 * 1024 * 1024
-"""A request takes 32 MB, base64 and all else."""
+"""A request may have 32 MB, including the base64 of its attachments."""
 MAX_BYTES = max(MAX_IMAGE_BYTES, MAX_DOCUMENT_BYTES)
 MAX_SIDE = 8000
 MAX_SIDE_OF_MANY = 2000
-"""Pixels, once a request holds more than MANY_IMAGES."""
+"""Pixels, if a request contains more than MANY_IMAGES images."""
 MANY_IMAGES = 20
 MAX_IMAGES, MAX_IMAGES_SMALL = 600, 100
 MAX_PAGES, MAX_PAGES_SMALL = 600, 100
-"""Of all documents of a request; the small ones are those of models with a window of SMALL_WINDOW tokens."""
+"""Per request. The lower limits apply to models with a window of at most SMALL_WINDOW tokens."""
 SMALL_WINDOW = 200_000
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
@@ -34,7 +34,7 @@ PDF_BEGINS_WITHIN = 1024
 FIRST_WORDS = 200
 
 MULTI_PICTURE = "MPO"
-"""What Pillow calls JPEG files that hold more pictures after the first one, as many phones write them."""
+"""Pillow's name for JPEG files that contain further pictures after the first one. Many phones write them."""
 DECODE_SECONDS = 10.0
 """Processor time; the largest image takes about one."""
 DECODE = f"{__name__}:decode"
@@ -44,16 +44,16 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class UnfitMedia(Exception):
-    """A file that Claude does not take; the message says what it takes."""
+    """A file that Claude does not accept; the message says what would be accepted."""
 
 
 class UnknownMedia(UnfitMedia):
-    """A file that is neither an image nor a document of a kind that Claude takes."""
+    """A file that is neither an image nor a document of a type that Claude accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is; pixels of an image, pages of a document."""
+    """The type of a file, with the size of an image in pixels, or the number of pages of a document."""
 
     media_type: str
     width: int | None = None
@@ -62,7 +62,7 @@ class Media:
 
 
 async def inspect_async(content: Path | bytes) -> Media:
-    """Return what a file, or its bytes, are, outside of the event loop; raise UnfitMedia for what Claude refuses."""
+    """Inspect a file, or its bytes, outside of the event loop; raise UnfitMedia if Claude would refuse it."""
     job = _job(content)
     with _bounds_as_refusal():
         return _media(await MEDIA.run(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
@@ -110,7 +110,7 @@ def _media(answer: dict[str, Any]) -> Media:
 
 
 def decode(data: bytes, path: str | None) -> dict[str, Any]:
-    """Decode a file, as a job of a sandbox process; return what it is, or why it is refused.
+    """Decode a file in a sandbox process; return the fields of its `Media`, or why it is refused.
 
     Args:
         data: The file's bytes, unless there is a path.
@@ -121,8 +121,8 @@ def decode(data: bytes, path: str | None) -> dict[str, Any]:
         if path is None:
             beginning, size = data[:PDF_BEGINS_WITHIN], len(data)
         else:
-            with Path(path).open("rb") as opened:
-                beginning = opened.read(PDF_BEGINS_WITHIN)
+            with Path(path).open("rb") as file:
+                beginning = file.read(PDF_BEGINS_WITHIN)
             size = Path(path).stat().st_size
         return asdict(_document(content, size) if PDF_BEGINS in beginning else _image(content, size))
     except UnfitMedia as unfit:
@@ -130,22 +130,22 @@ def decode(data: bytes, path: str | None) -> dict[str, Any]:
 
 
 def first_words(document: bytes) -> str:
-    """Return the beginning of a PDF's first page, as far as it has words. Blocks."""
+    """Return the beginning of the text of a PDF's first page; empty if it has none. This call blocks."""
     pdfium = _pdfium()
     with _ONE_AT_A_TIME:
         try:
-            opened = pdfium.PdfDocument(document)
+            pdf = pdfium.PdfDocument(document)
             try:
-                text = str(opened[0].get_textpage().get_text_bounded())
+                text = str(pdf[0].get_textpage().get_text_bounded())
             finally:
-                opened.close()
+                pdf.close()
         except pdfium.PdfiumError:
             return ""
     return " ".join(text.split())[:FIRST_WORDS]
 
 
 class PictureRoom:
-    """How much room a conversation has for more pictures, which Claude takes together or not at all."""
+    """The room that a conversation has for more pictures: Claude refuses a request with too many."""
 
     def __init__(self, media: list[Media], size_bytes: int, window: int | None, *, inline: bool) -> None:
         """Count the attachments of the conversation first. `inline`: whether bytes travel in the request itself."""
@@ -165,17 +165,20 @@ class PictureRoom:
 
 
 def check_together(media: list[Media], size_bytes: int, window: int | None) -> str | None:
-    """Say what is too much of the attachments of one request; None where Claude takes them all.
+    """Return which limit the attachments of one request exceed together; None if Claude accepts them.
 
-    `size_bytes`: of those that travel in the request itself. `window`: the model's, in tokens, if it is known.
+    Args:
+        media: All attachments of the request.
+        size_bytes: The size of those that are sent in the request itself.
+        window: The model's context window in tokens, if it is known.
     """
     small = window is not None and window <= SMALL_WINDOW
-    images = [one for one in media if one.pages is None]
-    pages = sum(one.pages or 0 for one in media)
+    images = [item for item in media if item.pages is None]
+    pages = sum(item.pages or 0 for item in media)
     most_images, most_pages = (MAX_IMAGES_SMALL, MAX_PAGES_SMALL) if small else (MAX_IMAGES, MAX_PAGES)
     if len(images) > most_images:
         return f"Claude takes at most {most_images} images in a conversation with this model; these are {len(images)}."
-    if len(images) > MANY_IMAGES and any(max(one.width or 0, one.height or 0) > MAX_SIDE_OF_MANY for one in images):
+    if len(images) > MANY_IMAGES and any(max(item.width or 0, item.height or 0) > MAX_SIDE_OF_MANY for item in images):
         return f"of more than {MANY_IMAGES} images none may be larger than {MAX_SIDE_OF_MANY} x {MAX_SIDE_OF_MANY} px."
     if pages > most_pages:
         return f"Claude takes documents of at most {most_pages} pages together with this model; these are {pages}."
@@ -214,9 +217,9 @@ def _image(content: Path | bytes, size: int) -> Media:
 
     # `MAX_SIDE` bounds what is decoded.
     Image.MAX_IMAGE_PIXELS = None
-    opened = BytesIO(content) if isinstance(content, bytes) else content
+    source = BytesIO(content) if isinstance(content, bytes) else content
     try:
-        image = Image.open(opened, formats=[*FORMATS, MULTI_PICTURE])
+        image = Image.open(source, formats=[*FORMATS, MULTI_PICTURE])
     except Exception as error:
         # Any exception: the plugins raise many, `struct.error` and `ZeroDivisionError` among them.
         raise UnknownMedia(
