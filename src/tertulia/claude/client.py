@@ -62,7 +62,7 @@ class RequestSource(Protocol):
         """Give the body of `POST /v1/messages`; `betas` are those of its header."""
         ...
 
-    async def instead(self, refused: "anthropic.APIStatusError") -> Json | None:
+    async def instead(self, error: "anthropic.APIStatusError") -> Json | None:
         """Give another body where Claude refuses one; None where there is none."""
         ...
 

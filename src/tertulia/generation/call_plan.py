@@ -1,4 +1,4 @@
-"""Deciding what becomes of the tool calls of a round: each is made here, answered at once, or waited for."""
+"""Decide how to handle the tool calls of a round: run them here, answer them at once, or wait for their results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from tertulia.tools.registry import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Make:
-    """The call is made here."""
+class RunTool:
+    """The tool runs in this process."""
 
     tool: Tool
     input: Json
@@ -29,17 +29,17 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The client gives the result; with `asks_first`, the user decides whether the call is made."""
+    """The client submits the result or, with `asks_first`, the user approves or denies the call."""
 
     asks_first: bool
 
 
-Decision = Make | Answered | Wait
+Decision = RunTool | Answered | Wait
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One `tool_use` block of the answer, by its index, and what becomes of it."""
+    """A `tool_use` block of the answer, its index, and the decision about it."""
 
     index: int
     block: Json
@@ -47,34 +47,34 @@ class PlannedCall:
 
     @property
     def tool_use_id(self) -> str:
-        """The id that Claude gave to the call."""
+        """The id of the `tool_use` block."""
         return str(self.block["id"])
 
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """What becomes of the calls of a round."""
+    """The decisions about all calls of a round."""
 
     calls: Sequence[PlannedCall]
 
     @property
-    def made(self) -> dict[str, Make]:
-        """The calls that are made here, by their ids."""
-        return {call.tool_use_id: call.decision for call in self.calls if isinstance(call.decision, Make)}
+    def calls_to_run(self) -> dict[str, RunTool]:
+        """The calls that this process runs, by id."""
+        return {call.tool_use_id: call.decision for call in self.calls if isinstance(call.decision, RunTool)}
 
     @property
     def answered(self) -> dict[str, Answered]:
-        """The calls that have their results already, by their ids."""
+        """The calls that have their results already, by id."""
         return {call.tool_use_id: call.decision for call in self.calls if isinstance(call.decision, Answered)}
 
     @property
     def waiting(self) -> dict[int, Json]:
-        """The blocks of the calls that wait for the client or the user, by their indexes."""
+        """The blocks of the calls that wait for the client or the user, by block index."""
         return {call.index: call.block for call in self.calls if isinstance(call.decision, Wait)}
 
     @property
     def approvals(self) -> list[int]:
-        """The indexes of the calls that wait for the user's decision."""
+        """The block indexes of the calls that wait for the user's approval."""
         return [call.index for call in self.calls if isinstance(call.decision, Wait) and call.decision.asks_first]
 
 
@@ -89,11 +89,11 @@ def plan_calls(
     """Decide on all calls of a round.
 
     Args:
-        open_calls: The `tool_use` blocks without a result, by their indexes.
-        rows: What the database has of these calls, by their ids.
+        open_calls: The `tool_use` blocks without a result, by block index.
+        rows: The database rows of these calls, by id.
         tools: The tools of the conversation.
         unreadable: The ids of calls whose input was not a JSON object.
-        limit_reached: Whether the answer may make no more calls. Calls of one round are made together or not at all.
+        limit_reached: Whether no more calls are allowed. The calls of one round are all allowed, or none of them.
     """
     planned: list[PlannedCall] = []
     for index, block in open_calls.items():
@@ -111,18 +111,18 @@ def plan_calls(
 
 
 def classify_new_call(block: Json, tools: Selection) -> Decision:
-    """Decide on a call that Claude has just made."""
+    """Decide on a call that is not recorded yet."""
     name = block["name"]
     if name in tools.client:
         return Wait(asks_first=False)
     tool = tools.running.get(name)
     if tool is None:
         return _failure(execution.NO_SUCH.format(name[:100]))
-    return Wait(asks_first=True) if name in tools.asking else Make(tool, block["input"])
+    return Wait(asks_first=True) if name in tools.requires_approval else RunTool(tool, block["input"])
 
 
 def classify_recorded_call(row: ToolCall, tool: Tool | None, input: Json) -> Decision:
-    """Decide on a call that was recorded before: it is made only if no process can have made it."""
+    """Decide on a recorded call: it runs only if no process can have run it before."""
     if row.status is CallStatus.WAITING:
         return Wait(row.asks_first)
     if row.status is not CallStatus.ANSWERED or row.answer is None:
@@ -132,8 +132,8 @@ def classify_recorded_call(row: ToolCall, tool: Tool | None, input: Json) -> Dec
         return Answered(result, CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED)
     if not row.answer["approved"]:
         return _failure(" ".join(filter(None, (execution.DENIED, row.answer.get("output")))))
-    return _failure(execution.NO_SUCH.format(row.name)) if tool is None else Make(tool, input)
+    return _failure(execution.NO_SUCH.format(row.name)) if tool is None else RunTool(tool, input)
 
 
-def _failure(words: str) -> Answered:
-    return Answered(failed(words), CallStatus.FAILED)
+def _failure(error_text: str) -> Answered:
+    return Answered(failed(error_text), CallStatus.FAILED)

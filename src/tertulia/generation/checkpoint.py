@@ -1,6 +1,6 @@
-"""Saving the text of what is being written, and renewing the leases, in one transaction.
+"""Save the text of unfinished answers and renew their leases, in one transaction.
 
-Where one text cannot be saved, all leases are renewed without the texts, and each text is saved by itself.
+If a text cannot be saved, all leases are renewed without the texts, and then each text is saved separately.
 """
 
 import logging
@@ -20,7 +20,7 @@ from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
 
 AT_ONCE = 16
-"""Texts that are put together without giving way: many long ones would hold the event loop."""
+"""Texts that are prepared before the event loop gets control again: many long ones would block it."""
 TEXTS, SHOWN = ItemLoop("checkpoint.text"), ItemLoop("checkpoint.show")
 SAVE = Failpoint("checkpoint.save")
 RENEWING, RENEWED = Failpoint("checkpoint.renewing"), Failpoint("checkpoint.renewed")
@@ -29,83 +29,90 @@ logger = logging.getLogger("tertulia.generator")
 
 
 class Checkpoints:
-    """Saves what the jobs of a process have written, and renews the leases of all that it holds."""
+    """Saves the text of this process's generations, and renews all leases of this process."""
 
     def __init__(self, database: Database, log: EventLog, process: UUID, lease_seconds: float) -> None:
-        """Take the parts, this process's name, and how long a lease lasts."""
+        """Initialize for the process with this id; a lease lasts for `lease_seconds`."""
         self._database = database
         self._log = log
         self._process = process
         self._lease_seconds = lease_seconds
 
     async def save(self, jobs: Sequence[ActiveGeneration], claimed: Mapping[UUID, Lease]) -> None:
-        """Save all jobs; end those whose lease is lost, and those that somebody asked to stop.
+        """Save the text of all jobs; end jobs whose lease is lost or that must stop.
 
-        Those that are written and wait to be saved are among them: nobody else may take them for lost. Nor what is
-        `claimed`, and read before it becomes a job.
+        Args:
+            jobs: All jobs of this process, including those whose end is not saved yet: they need their lease, too.
+            claimed: The leases of generations that this process is reading before it starts a job for them.
         """
-        until = now() + timedelta(seconds=self._lease_seconds)
-        # Created before the transaction: a process that is frozen in it holds the lease no longer than the row says.
-        renewed = Lease(until)
+        lease_until = now() + timedelta(seconds=self._lease_seconds)
+        # Created before the transaction: a process frozen in it must not hold the lease longer than the row says.
+        renewed = Lease(lease_until)
         ids = [*(active.generation_id for active in jobs), *claimed]
-        saved = dict[UUID, int]()
+        saved_sequences = dict[UUID, int]()
         await RENEWING.reach()
         try:
             async with self._database.renew() as session:
-                held = await leases.renew_all(session, ids, self._process, until)
-                saved = await _save(session, [active for active in jobs if active.generation_id in held])
-        except Exception as error:  # noqa: BLE001 - whatever it is that cannot be saved, no lease may lapse for it
+                held_leases = await leases.renew_all(session, ids, self._process, lease_until)
+                saved_sequences = await _save(
+                    session, [active for active in jobs if active.generation_id in held_leases]
+                )
+        except Exception as error:  # noqa: BLE001 - no failure to save a text may let a lease lapse
             logger.warning("Texts are saved one by one, because they could not be saved together: %s", error)
             async with self._database.renew() as session:
-                held = await leases.renew_all(session, ids, self._process, until)
-            self._note(jobs, held, renewed, {})
-            saved = await self._save_each([active for active in jobs if active.generation_id in held])
+                held_leases = await leases.renew_all(session, ids, self._process, lease_until)
+            self._note(jobs, held_leases, renewed, {})
+            saved_sequences = await self._save_each([active for active in jobs if active.generation_id in held_leases])
         await RENEWED.reach()
-        for generation_id in held.keys() & claimed.keys():
+        for generation_id in held_leases.keys() & claimed.keys():
             claimed[generation_id].renew(renewed)
-        self._note(jobs, held, renewed, saved)
+        self._note(jobs, held_leases, renewed, saved_sequences)
 
     def _note(
-        self, jobs: Sequence[ActiveGeneration], held: Mapping[UUID, Held], renewed: Lease, saved: Mapping[UUID, int]
+        self,
+        jobs: Sequence[ActiveGeneration],
+        held_leases: Mapping[UUID, Held],
+        lease: Lease,
+        saved_sequences: Mapping[UUID, int],
     ) -> None:
         for active in jobs:
-            found = held.get(active.generation_id)
-            if found is not None:
-                active.saved = saved.get(active.generation_id, active.saved)
-                active.lease.renew(renewed)
+            held_lease = held_leases.get(active.generation_id)
+            if held_lease is not None:
+                active.saved = saved_sequences.get(active.generation_id, active.saved)
+                active.lease.renew(lease)
                 active.renewed.set()
                 SHOWN.attempt_now(active.generation_id, partial(self._log.saved, active.generation_id, active.saved))
-            if found is None or found.stop_requested:
-                active.end(Ending.LOST if found is None else Ending.STOPPED)
+            if held_lease is None or held_lease.stop_requested:
+                active.end(Ending.LOST if held_lease is None else Ending.STOPPED)
 
     async def _save_each(self, jobs: Sequence[ActiveGeneration]) -> dict[UUID, int]:
-        saved = dict[UUID, int]()
+        saved_sequences = dict[UUID, int]()
 
         async def save(active: ActiveGeneration) -> None:
             if (progress := _progress(active)) is not None:
-                until = now() + timedelta(seconds=self._lease_seconds)
+                lease_until = now() + timedelta(seconds=self._lease_seconds)
                 async with self._database.renew() as session:
-                    # Another process may hold it by now, whose text must stay.
-                    if not await leases.renew_all(session, [active.generation_id], self._process, until):
+                    # Another process may hold the lease by now. Its text must not be overwritten.
+                    if not await leases.renew_all(session, [active.generation_id], self._process, lease_until):
                         return
                     await leases.save_progress(session, [progress])
-                saved[active.generation_id] = progress.sequence
+                saved_sequences[active.generation_id] = progress.sequence
 
         for active in jobs:
             if not TEXTS.skips(active.generation_id):
                 await TEXTS.attempt(active.generation_id, partial(save, active))
-        return saved
+        return saved_sequences
 
 
 async def _save(session: AsyncSession, jobs: Sequence[ActiveGeneration]) -> dict[UUID, int]:
-    """Save texts together, those that are put aside left out; return the number of the last event in each."""
-    saved = dict[UUID, int]()
-    for place in range(0, len(jobs), AT_ONCE):
-        some = [active for active in jobs[place : place + AT_ONCE] if not TEXTS.skips(active.generation_id)]
-        progress = [news for active in some if (news := _progress(active)) is not None]
+    """Save texts together, except those that failed before; return the last event's number of each generation."""
+    saved_sequences = dict[UUID, int]()
+    for start in range(0, len(jobs), AT_ONCE):
+        batch = [active for active in jobs[start : start + AT_ONCE] if not TEXTS.skips(active.generation_id)]
+        progress = [text for active in batch if (text := _progress(active)) is not None]
         await leases.save_progress(session, progress)
-        saved.update((one.generation_id, one.sequence) for one in progress)
-    return saved
+        saved_sequences.update((item.generation_id, item.sequence) for item in progress)
+    return saved_sequences
 
 
 def _progress(active: ActiveGeneration) -> Progress | None:

@@ -1,4 +1,4 @@
-"""What the generator is given: who is asked, and on which terms."""
+"""The services and the configuration that generations run with."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,12 +15,12 @@ from tertulia.tools.execution import Bounds
 from tertulia.tools.registry import ToolRegistry
 
 LEASE_SECONDS = 10.0
-"""How long the answers of a process that died wait for another."""
+"""Seconds after which another process can take over the generations of a process that died."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineServices:
-    """Claude, and what asking needs."""
+    """Claude, and the services that requests to it need."""
 
     claude: Claude
     models: Models
@@ -31,7 +31,7 @@ class EngineServices:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How generations are run; `alone`: no other process can hold any."""
+    """How generations are run; `alone` means that no other process runs generations."""
 
     prices: Prices
     budget: Budget
@@ -42,5 +42,5 @@ class EngineConfig:
     watch: GenerationObserver = field(default_factory=GenerationObserver)
 
     def lease_end(self) -> datetime:
-        """Return until when a lease holds that is written to a row now."""
+        """Return when a lease that is written to a row now expires."""
         return now() + timedelta(seconds=self.lease_seconds)

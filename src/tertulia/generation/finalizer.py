@@ -1,4 +1,4 @@
-"""Ending the answers of this process: each is saved, then its followers are told, whatever fails on the way."""
+"""End the generations of this process: save each end, then notify its followers, whatever fails in between."""
 
 import asyncio
 import logging
@@ -38,10 +38,16 @@ logger = logging.getLogger("tertulia.generator")
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """How an end was saved. `kept`: it was still this process's to save; `whole`: it was saved as it is."""
+    """How an end was saved.
 
-    kept: bool
-    whole: bool = True
+    Attributes:
+        lease_held: Whether this process still held the lease.
+        complete: Whether the end was saved as it is, and not as a failure.
+        following: The claimed generations that waited for this end.
+    """
+
+    lease_held: bool
+    complete: bool = True
     following: Sequence[UUID] = ()
 
 
@@ -52,20 +58,20 @@ class LeaseLost:
 
 @dataclass(frozen=True, slots=True)
 class AwaitingTools:
-    """The answer waits for results of tools, without a process."""
+    """The generation waits for results of tools, without a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end is stored. `following`: the claimed generations that waited for it."""
+    """The end is stored; `following` are the claimed generations that waited for it."""
 
-    last: TerminalEvent
+    terminal_event: TerminalEvent
     end: End
     following: Sequence[UUID]
 
 
 class Settler:
-    """Ends answers when their writers have ended."""
+    """Ends generations when their tasks have ended."""
 
     def __init__(
         self,
@@ -79,7 +85,7 @@ class Settler:
         claimed: Callable[[Sequence[UUID]], None],
         is_draining: Callable[[], bool],
     ) -> None:
-        """`claimed` is told of the generations that this process has claimed; `is_draining`: nothing more is begun."""
+        """Initialize; `claimed` is called with claimed generations, of which there are none while `is_draining`."""
         self._database = database
         self._log = log
         self._signals = signals
@@ -91,26 +97,26 @@ class Settler:
         self._finishing = finish_limiter(database)
 
     async def settle(self, active: ActiveGeneration) -> Sequence[UUID]:
-        """Wait until an answer is written, and end it; return the claimed generations that waited for it."""
+        """Wait until a generation's task has ended, and end it; return the claimed generations that waited for it."""
         written_here.set(active.generation_id)
-        await active.written()
+        await active.wait_until_written()
         following = await ENDS.attempt(active.generation_id, lambda: self._settle(active))
         if following is None:
             await self.give_up(active.generation_id, UNSAVED)
         return following or ()
 
     async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
-        """End a generation as failed, with nothing but its error; its followers read its row."""
+        """End a generation as failed, and save only its error; its followers read its row."""
 
         async def end() -> bool:
             async with self._database.write() as session:
-                ended = await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
-            return ended is not None
+                row = await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
+            return row is not None
 
         if await GIVEN_UP.attempt(generation_id, end):
             await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
         else:
-            # Another process may hold it by now, and write its log.
+            # Another process may hold the lease by now, and write to its log.
             self._log.release(generation_id)
         self._signals.send(ENDED, generation_id)
 
@@ -118,7 +124,7 @@ class Settler:
         result = await self._save_result(active)
         match result:
             case LeaseLost():
-                self._lose(active)
+                self._release_lost(active)
             case AwaitingTools():
                 pass
             case Ended():
@@ -127,7 +133,7 @@ class Settler:
         return ()
 
     async def _save_result(self, active: ActiveGeneration) -> LeaseLost | AwaitingTools | Ended:
-        """Store what has become of a written job; raises what the database raised where an end cannot be stored."""
+        """Save the outcome of a job; raises the database's error if the end cannot be saved."""
         if active.ending is Ending.LOST:
             return LeaseLost()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
@@ -135,25 +141,28 @@ class Settler:
         OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_calls(active))
         status, error = outcome(active)
         stored_error = None if error is None else error.to_json()
-        last = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
+        event = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
         await ENDING.reach(active.generation_id)
         if active.ending is Ending.STOPPED:
             # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
             await self._log.flush(active.generation_id)
         saved = await self._save(active, status, error)
-        if not saved.kept:
+        if not saved.lease_held:
             return LeaseLost()
-        if not saved.whole:
+        if not saved.complete:
             status, error = Status.FAILED, UNSAVED
-            last = GenerationFailed(last.generation_id, last.sequence, UNSAVED.to_json())
-        return Ended(last, end_of(active, status, error), saved.following)
+            event = GenerationFailed(event.generation_id, event.sequence, UNSAVED.to_json())
+        return Ended(event, end_of(active, status, error), saved.following)
 
     async def _show_end(self, active: ActiveGeneration, ended: Ended) -> None:
-        """Tell followers of an end that is stored."""
-        # Nobody else will ever write it.
+        """Notify followers of an end that is saved."""
+        # The end is final: no other process will take this generation over.
         active.lease.settle()
         self._claimed(ended.following)
-        if await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.last, ended.end)) is None:
+        if (
+            await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.terminal_event, ended.end))
+            is None
+        ):
             # Its followers read the row.
             self._log.release(active.generation_id)
             self._signals.send(ENDED, active.generation_id)
@@ -162,42 +171,42 @@ class Settler:
         self._log.append(active.generation_id, close_calls(active.answer, active.ending))
 
     async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
-        """Let an answer wait without a process; False where it ends instead, stopped or impossible to save."""
-        answer, waits = active.answer, suspended
+        """Suspend a generation; return False if it must end instead: it was stopped, or cannot be saved."""
+        answer, pending = active.answer, suspended
         event = ToolResultsRequired(
-            active.generation_id, answer.next_sequence(), waits.tool_uses, waits.approvals, waits.expires_at
+            active.generation_id, answer.next_sequence(), pending.tool_uses, pending.approvals, pending.expires_at
         )
 
         async def save() -> tuple[Place | None]:
             return (await save_suspension(self._database, active, suspended, self._process),)
 
         try:
-            (kept,) = await self._persist(active.generation_id, save)
+            (location,) = await self._persist(active.generation_id, save)
         except StopRequested:
             answer.sequence -= 1
             active.ending = Ending.STOPPED
             return False
-        except Exception as error:  # noqa: BLE001 - whatever it is, the answer must end then
+        except Exception as error:  # noqa: BLE001 - whatever the error is, the generation must end then
             logger.warning("Generation %s cannot wait for its tools: %s", active.generation_id, error)
             answer.sequence -= 1
             active.ending = Ending.INTERRUPTED
             return False
         active.suspended = True
-        if kept is None:
-            self._lose(active)
+        if location is None:
+            self._release_lost(active)
             return True
         await SUSPENDED.reach(active.generation_id)
         self._log.append(active.generation_id, [event])
         self._log.saved(active.generation_id, event.sequence)
         await self._log.flush(active.generation_id)
         self._log.suspend(active.generation_id, active.lease)
-        self._signals.send(CHANGED, kept.owner_id)
+        self._signals.send(CHANGED, location.owner_id)
         return True
 
     async def _save(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
-        """Save an end as it is; where the database answers and does not take it, as a failure."""
-        whole = lambda: self._save_whole(active, status, error)  # noqa: E731 - it is called again and again
-        return await self._persist(active.generation_id, whole, lambda: self._save_failure(active))
+        """Save an end as it is, or as a failure if the database is available but rejects it."""
+        save_complete = lambda: self._save_complete(active, status, error)  # noqa: E731 - it is called repeatedly
+        return await self._persist(active.generation_id, save_complete, lambda: self._save_failure(active))
 
     async def _persist(
         self,
@@ -205,9 +214,9 @@ class Settler:
         save: Callable[[], Awaitable[Result]],
         otherwise: Callable[[], Awaitable[Result | None]] | None = None,
     ) -> Result:
-        """Try to save a few times while the database answers, and for a minute while it is away; then `otherwise`.
+        """Retry a few times if the database rejects the data, then try `otherwise`; retry for a minute if it is away.
 
-        Raises what the last attempt raised.
+        Raises the error of the last attempt.
         """
         given_up, attempts = time.monotonic() + PATIENCE, 0
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
@@ -223,56 +232,56 @@ class Settler:
                     if otherwise is None:
                         raise
                     logger.exception("Generation %s could not be saved as it was", generation_id)
-                    if (saved := await otherwise()) is not None:
-                        return saved
+                    if (fallback_result := await otherwise()) is not None:
+                        return fallback_result
                 if time.monotonic() > given_up:
                     raise
             await asyncio.sleep(backoff.next())
 
-    async def _save_whole(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
+    async def _save_complete(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
         following: list[UUID] = []
         async with self._finishing, self._database.write() as session:
-            place, kept = await save_end(
+            location, lease_held = await save_end(
                 session, active, status, error, holder=self._process, prices=self._config.prices
             )
-            if place is None:
-                return Saved(kept)
+            if location is None:
+                return Saved(lease_held)
             if not self._is_draining():
                 FOLLOWING.hit(active.generation_id)
                 following = await leases.claim_following(
                     session, active.generation_id, self._process, self._config.lease_end()
                 )
-        self._signals.send(CHANGED, place.owner_id)
+        self._signals.send(CHANGED, location.owner_id)
         if status is Status.COMPLETED:
-            self._name(active, place)
-        return Saved(kept=True, following=following)
+            self._name(active, location)
+        return Saved(lease_held=True, following=following)
 
-    def _name(self, active: ActiveGeneration, place: Place) -> None:
-        payer = Payer(place.owner_id, place.conversation_id, active.generation_id)
+    def _name(self, active: ActiveGeneration, location: Place) -> None:
+        payer = Payer(location.owner_id, location.conversation_id, active.generation_id)
         self._titles.name(payer, on_named=lambda: self._signals.send(CHANGED, payer.owner_id))
 
     async def _save_failure(self, active: ActiveGeneration) -> Saved | None:
-        """Save an end as a failure; None where the database takes nothing."""
+        """Save an end as a failure; return None if that fails, too."""
         try:
-            place, kept = await save_failure(self._database, active, self._process, self._config.prices)
+            location, lease_held = await save_failure(self._database, active, self._process, self._config.prices)
         except Exception:
             logger.exception("Generation %s could not be saved as a failure", active.generation_id)
             return None
-        if place is not None:
-            self._signals.send(CHANGED, place.owner_id)
-        return Saved(kept, whole=False)
+        if location is not None:
+            self._signals.send(CHANGED, location.owner_id)
+        return Saved(lease_held, complete=False)
 
-    async def _announce(self, last: TerminalEvent, end: End) -> bool:
-        await SAVED.reach(last.generation_id)
+    async def _announce(self, event: TerminalEvent, end: End) -> bool:
+        await SAVED.reach(event.generation_id)
         self._config.watch.ended(end)
-        self._log.append(last.generation_id, [last])
-        await self._log.flush(last.generation_id)
-        # The row has it, so it is shown here also while Redis is away; nobody else would wake the followers.
-        self._log.saved(last.generation_id, last.sequence)
-        self._signals.send(ENDED, last.generation_id)
+        self._log.append(event.generation_id, [event])
+        await self._log.flush(event.generation_id)
+        # The row is saved, so the event is delivered even if Redis is unavailable: nothing else wakes the followers.
+        self._log.saved(event.generation_id, event.sequence)
+        self._signals.send(ENDED, event.generation_id)
         return True
 
-    def _lose(self, active: ActiveGeneration) -> None:
+    def _release_lost(self, active: ActiveGeneration) -> None:
         logger.warning("Generation %s is another process's now", active.generation_id)
         active.lost = True
         self._log.release(active.generation_id, active.lease)

@@ -1,4 +1,4 @@
-"""What one generation asks of Claude, as its rows say it."""
+"""The input of one generation, read from its rows: the part of a request that does not depend on the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ REFUSAL = "refusal"
 
 @dataclass(frozen=True, slots=True)
 class GenerationInput:
-    """The rows' part of a request; `turns` are those of `claude.prompt`."""
+    """The input of a generation; `turns` are those of `claude.prompt`."""
 
     message_id: UUID
     model: str
@@ -30,24 +30,24 @@ class GenerationInput:
     turns: Sequence[Turn]
     tools: Selection
     slow: bool
-    """Whether the user takes longer to write than a short cache lives."""
+    """Whether the user takes longer to write than a short cache entry lives."""
     context_tokens: int
-    """How much of the window was in use behind the last answer."""
+    """The tokens of the context window that were in use after the last answer."""
     refused_blocks: int = 0
-    """How many blocks of the branch are not in `turns`, because Claude refused to answer them."""
+    """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
 
     @property
     def tool_definitions(self) -> Sequence[Json]:
-        """The tools that Claude is told of, as the Messages API declares them."""
+        """The definitions of the tools, in the Messages API's format."""
         return self.tools.definitions
 
     @property
     def prefix(self) -> str:
-        """What Claude binds its thinking to."""
+        """The fingerprint of what Claude's thinking blocks are bound to."""
         return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
 
-    def asking(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
-        """Give what is asked of a model that bears the same name."""
+    def messages_request(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
+        """Return the request for the model, which must have the same id."""
         request, left_out = build_request(
             model=self.model,
             max_output_tokens=model.max_output_tokens,
@@ -64,19 +64,19 @@ class GenerationInput:
             request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
         )
 
-    def behind(self, content: list[Json]) -> "GenerationInput":
-        """Give the work of another round, behind what the answer holds by then."""
+    def with_answer(self, content: list[Json]) -> "GenerationInput":
+        """Return the input of another round: this one, followed by the content of the answer so far."""
         return replace(self, turns=[*self.turns, Turn(Role.ASSISTANT.value, content, self.prefix)])
 
 
 def generation_input(
     generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection
 ) -> GenerationInput:
-    """Take what a request needs from rows; `branch` ends in the message that is answered."""
-    kept, refused_blocks = _without_refused(branch)
-    turns = [Turn(one.message.role.value, one.message.content, one.prefix) for one in kept]
-    said_at = [one.message.created_at for one in kept if one.message.role is Role.USER]
-    known = [one.context_tokens for one in kept if one.context_tokens is not None]
+    """Build the input from rows; `branch` ends with the message that is answered."""
+    replayed, refused_blocks = _without_refused(branch)
+    turns = [Turn(item.message.role.value, item.message.content, item.prefix) for item in replayed]
+    user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
+    context_counts = [item.context_tokens for item in replayed if item.context_tokens is not None]
     return GenerationInput(
         generation.message_id,
         generation.model,
@@ -84,24 +84,24 @@ def generation_input(
         generation.options,
         turns,
         tools,
-        slow=is_slow(said_at),
-        context_tokens=known[-1] if known else 0,
+        slow=is_slow(user_times),
+        context_tokens=context_counts[-1] if context_counts else 0,
         refused_blocks=refused_blocks,
     )
 
 
 def _without_refused(branch: Sequence[OnBranch]) -> tuple[Sequence[OnBranch], int]:
-    """Return the branch without the turns that Claude refused, and how many blocks these have.
+    """Return the branch without the turns that Claude refused, and the number of blocks of these turns.
 
-    "Streaming refusals" in the Claude API documentation: the API goes on refusing until the refused turn is removed.
+    Source: "Streaming refusals" in the Claude API documentation: the API refuses until the refused turn is removed.
     """
-    kept: list[OnBranch] = []
+    remaining: list[OnBranch] = []
     refused: list[OnBranch] = []
-    for one in branch:
-        if one.stop_reason != REFUSAL:
-            kept.append(one)
+    for item in branch:
+        if item.stop_reason != REFUSAL:
+            remaining.append(item)
             continue
-        refused.append(one)
-        if kept and kept[-1].message.role is Role.USER:
-            refused.append(kept.pop())
-    return kept, sum(len(one.message.content) for one in refused)
+        refused.append(item)
+        if remaining and remaining[-1].message.role is Role.USER:
+            refused.append(remaining.pop())
+    return remaining, sum(len(item.message.content) for item in refused)

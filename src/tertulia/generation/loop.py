@@ -1,4 +1,4 @@
-"""Writing one answer: what Claude says, round by round, into its log."""
+"""Write one answer: append what Claude streams to the generation's log, round by round."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -17,7 +17,7 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.input import GenerationInput
-from tertulia.generation.recovery import TakenUp, take_up
+from tertulia.generation.recovery import StartedGeneration, start_generation
 from tertulia.generation.request import MessagesRequest
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration, Suspended
@@ -28,15 +28,15 @@ from tertulia.streams.log import EventLog
 from tertulia.tools.json_schema import answer_problem
 
 CALLED, PAUSED = "tool_use", "pause_turn"
-"""Reasons to stop behind which there is another round."""
+"""Stop reasons after which there is another round."""
 MANY_TURNS = 1_000
-"""A request of more turns is built in a thread: 10,000 of them would hold the event loop for a tenth of a second."""
+"""Requests with more turns are built in a thread: 10,000 turns would block the event loop for a tenth of a second."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
 
 
 class Step(Enum):
-    """What the writer of an answer does next."""
+    """The next step of a generation."""
 
     ASK_CLAUDE = auto()
     END_ROUND = auto()
@@ -56,7 +56,7 @@ class GenerationLoop:
         config: EngineConfig,
         changed: Callable[[UUID], None],
     ) -> None:
-        """Take the parts, this process's name, and whom to tell of changes."""
+        """Initialize for a process; `changed` is called with an owner whose list of conversations has changed."""
         self._database = database
         self._log = log
         self._services = services
@@ -66,24 +66,24 @@ class GenerationLoop:
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
 
     async def write(self, active: ActiveGeneration) -> None:
-        """Write an answer to its end; what cuts it short is raised."""
-        with _answering(active):
+        """Write an answer to its end; raise what interrupts it."""
+        with _span_of_answer(active):
             await self._write(active)
 
     async def _write(self, active: ActiveGeneration) -> None:
         await TAKE_UP.reach(active.generation_id)
-        work, asking = await self._asking(active)
+        work, request = await self._prepare(active)
         answer, bounds = active.answer, self._config.bounds
         if answer.sequence == 0:
             self._log.append(active.generation_id, [GenerationStarted(active.generation_id, answer.next_sequence())])
         async with asyncio.timeout(self._services.claude.deadlines.answer):
-            # A recovered answer that has content was left at the end of a round.
+            # A recovered answer that has content was interrupted at the end of a round.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
             requests, is_last_round = 0, False
             while True:
                 match step:
                     case Step.ASK_CLAUDE:
-                        await self._hear(active, asking)
+                        await self._receive_round(active, request)
                         requests += 1
                         if not _continues(answer, work):
                             return
@@ -93,57 +93,57 @@ class GenerationLoop:
                         if is_last_round:
                             return
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                        asking.go_on(answer.content, container=answer.container, last=is_last_round)
+                        request.go_on(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
 
-    async def _hear(self, active: ActiveGeneration, asking: MessagesRequest) -> None:
-        """Ask Claude, and take what comes, to the end of a round."""
+    async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
+        """Send the request to Claude, and process its events until the end of the round."""
         await ASKING.reach(active.generation_id)
-        # Whoever has taken the answer over asks Claude too: nobody pays for a round twice.
+        # A process that has taken the generation over sends this request, too. The round must not be paid for twice.
         await active.may_write()
-        async for events in self._services.claude.stream(asking, active.failed):
-            for part in [events] if active.answer.schema is None else split_before_stops(events):
-                await active.answer.check_json(part[0], answer_problem)
+        async for events in self._services.claude.stream(request, active.failed):
+            for batch in [events] if active.answer.schema is None else split_before_stops(events):
+                await active.answer.check_json(batch[0], answer_problem)
                 await active.may_write()
                 HEARD.hit(active.generation_id)
-                self._take(active, part)
+                self._append_events(active, batch)
             self._watch_cost(active)
 
     def _watch_cost(self, active: ActiveGeneration) -> None:
-        """Break off what costs more than was reserved for it."""
+        """Raise StreamError if the answer costs more than was reserved for it."""
         if active.allowance is not None:
             answer = active.answer
-            more = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
-            calls = [answer.billed() | more, *(attempt.usage for attempt in active.failed)]
-            if sum(self._config.prices.amount(active.model or "", used) or 0 for used in calls) > active.allowance:
+            other_usage = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
+            calls = [answer.billed() | other_usage, *(attempt.usage for attempt in active.failed)]
+            if sum(self._config.prices.amount(active.model or "", usage) or 0 for usage in calls) > active.allowance:
                 raise StreamError(EXCEEDED)
 
-    def _take(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
-        """Show what came together together; also what stands before one that makes no sense."""
-        ours: list[GenerationEvent] = []
+    def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
+        """Append events that Claude sent together as one batch, including those before a malformed event."""
+        generation_events: list[GenerationEvent] = []
         TAKE.hit(active.generation_id)
         try:
-            active.answer.take(events, ours)
+            active.answer.take(events, generation_events)
         finally:
-            if ours:
+            if generation_events:
                 active.first_token_at = active.first_token_at or now()
-                self._log.append(active.generation_id, ours)
+                self._log.append(active.generation_id, generation_events)
 
-    async def _asking(self, active: ActiveGeneration) -> tuple[GenerationInput, MessagesRequest]:
+    async def _prepare(self, active: ActiveGeneration) -> tuple[GenerationInput, MessagesRequest]:
         work, active.work = active.work, None
         if work is None:
-            found = await retry_while_unavailable(self._database, self._taking_up(active))
-            work, active.allowance, active.owner = found.work, found.allowance, found.owner
-            self._changed(found.owner.id)
+            started = await retry_while_unavailable(self._database, self._starting(active))
+            work, active.allowance, active.owner = started.work, started.allowance, started.owner
+            self._changed(started.owner.id)
         active.message_id = work.message_id
         model = await self._services.models.get(work.model)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
-        ask = partial(work.asking, model, self._services.files, caching=self._config.caching)
-        active.asking = ask() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(ask)
-        return work, active.asking
+        build_request = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
+        active.request = build_request() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build_request)
+        return work, active.request
 
-    def _taking_up(self, active: ActiveGeneration) -> Callable[[], Awaitable[TakenUp]]:
-        return lambda: take_up(
+    def _starting(self, active: ActiveGeneration) -> Callable[[], Awaitable[StartedGeneration]]:
+        return lambda: start_generation(
             self._database,
             active,
             self._process,
@@ -155,37 +155,37 @@ class GenerationLoop:
 
 
 def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:
-    """Return whether Claude has called tools, or has paused, so that another request follows."""
-    # If Claude was told of no tools, it cannot have called any.
+    """Whether another request follows, because Claude has called tools or has paused."""
+    # A request without tools cannot lead to calls of tools.
     has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
     return has_called or answer.stop_reason == PAUSED
 
 
 @contextmanager
-def _answering(active: ActiveGeneration) -> Generator[None]:
-    """Open the span of an answer: requests to Claude, calls of tools and transactions are its parts."""
+def _span_of_answer(active: ActiveGeneration) -> Generator[None]:
+    """Open the span of an answer; requests to Claude, tool calls and transactions are its children."""
     written_here.set(active.generation_id)
     with tracer.start_as_current_span(f"invoke_agent {AGENT}", **QUIET) as span:
-        ended = "completed"
+        outcome = "completed"
         try:
             yield
         except asyncio.CancelledError:
-            ended = "interrupted" if active.ending is None else active.ending.name.lower()
+            outcome = "interrupted" if active.ending is None else active.ending.name.lower()
             raise
         except Suspended:
-            ended = "awaiting_tool_results"
+            outcome = "awaiting_tool_results"
             raise
         except Exception as error:
-            ended = "failed"
+            outcome = "failed"
             fail(span, kind_of(error))
             raise
         finally:
             if span.is_recording():
-                span.set_attributes({**_said_of(active), "tertulia.generation.end": ended})
+                span.set_attributes({**_span_attributes(active), "tertulia.generation.end": outcome})
 
 
-def _said_of(active: ActiveGeneration) -> dict[str, str | int]:
-    said: dict[str, str | int] = {
+def _span_attributes(active: ActiveGeneration) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.name": AGENT,
         "gen_ai.provider.name": "anthropic",
@@ -195,5 +195,5 @@ def _said_of(active: ActiveGeneration) -> dict[str, str | int]:
         **used(active.answer.total()),
     }
     if active.owner is not None:
-        said["gen_ai.conversation.id"] = str(active.owner.conversation_id)
-    return said
+        attributes["gen_ai.conversation.id"] = str(active.owner.conversation_id)
+    return attributes

@@ -1,11 +1,11 @@
-"""What happens to answers, for whoever looks at the whole: nobody, unless a server says who."""
+"""The interface through which metrics observe generations. The default observer ignores all events."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an answer ended. Times are in seconds from when this process began to write it; None where there was none."""
+    """How a generation ended. Times are in seconds since this process started its task; None without a first token."""
 
     status: str
     code: str | None
@@ -16,19 +16,19 @@ class End:
 
 
 class GenerationObserver:
-    """Is told what happens, and does nothing with it."""
+    """Ignores all events; metrics override its methods."""
 
     def ended(self, end: End) -> None:
-        """An answer has ended here, and is saved."""
+        """Called when a generation of this process has ended and is saved."""
 
     def taken_over(self) -> None:
-        """An answer of a process that was lost is this one's now."""
+        """Called when this process has taken over the generation of a lost process."""
 
     def stopped(self, seconds: float) -> None:
-        """Somebody's stop has returned, so many seconds behind its request."""
+        """Called when a stop has returned, with the seconds since its request."""
 
     def followed(self, how: str) -> None:
-        """Somebody follows an answer: from a `snapshot`, `resumed` behind a number, or from a gap, by its reason."""
+        """Called for each follower: `snapshot`, `resumed` after a sequence number, or the reason of a gap."""
 
     def refused(self, limit: str) -> None:
-        """A limit of this name was reached."""
+        """Called when the limit of this name was reached."""

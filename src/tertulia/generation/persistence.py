@@ -1,7 +1,7 @@
-"""Saving the end of an answer: its row, its text, the words to find it by, and the bill, in one transaction.
+"""Save the end of a generation: its row, its text, the search index, and its API calls, in one transaction.
 
-An end that cannot be saved so is saved as a failure, with nothing that may be what cannot be saved; then its parts are
-saved one by one, as far as that is possible.
+If that fails, the end is saved as a failure, without anything that may have caused it. Then the other parts are saved
+one by one, as far as possible.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.isolation import ItemLoop
 
 ENDS_AT_ONCE = 8
-"""Of a process that has several connections: those who call find some too when a thousand answers end."""
+"""Ends that a process saves at the same time: requests need connections, too, when a thousand answers end."""
 SAVE, SAVE_FAILURE, SAVE_SUSPENSION = Failpoint("end.save"), Failpoint("end.save_failure"), Failpoint("suspension.save")
 PARTS = ItemLoop("end.parts")
 
@@ -32,7 +32,7 @@ Part = Callable[[AsyncSession], Awaitable[object]]
 
 
 def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
-    """Give what an end waits for before it asks for a connection; nothing where all who write do so in turn."""
+    """Return the limiter that ends wait for before they acquire a connection; none if writers are serialized anyway."""
     return nullcontext() if database.in_turn else asyncio.Semaphore(ENDS_AT_ONCE)
 
 
@@ -45,81 +45,81 @@ async def save_end(
     holder: UUID,
     prices: Prices,
 ) -> tuple[Place | None, bool]:
-    """Save an end; give where the answer stood, and say whether it was still the holder's to save.
+    """Save an end; return the location of the generation, and whether the holder still has the lease.
 
-    There is no place where the conversation is gone, or the lease is lost.
+    The location is None if the conversation was deleted, or if the lease is lost.
     """
     SAVE.hit(active.generation_id)
-    place = await leases.lock_owner_of(session, active.generation_id)
-    if place is None:
+    location = await leases.lock_owner_of(session, active.generation_id)
+    if location is None:
         return None, True
-    used, amount = active.answer.total(), total_amount(active, prices)
-    values = _columns(active, status, error) | used | {"amount": amount, "reserved": None, "tools_expire_at": None}
+    usage, amount = active.answer.total(), total_amount(active, prices)
+    values = _columns(active, status, error) | usage | {"amount": amount, "reserved": None, "tools_expire_at": None}
     if await leases.renew(session, active.generation_id, holder, values) is None:
         return None, False
-    for part in _parts(active, place, status, prices).values():
+    for part in _parts(active, location, status, prices).values():
         await part(session)
-    return place, True
+    return location, True
 
 
 async def save_failure(
     database: Database, active: ActiveGeneration, holder: UUID, prices: Prices
 ) -> tuple[Place | None, bool]:
-    """Save an end as a failure, then each of its parts that can be saved; returns the same as `save_end`."""
+    """Save an end as a failure, then each of the parts that can be saved; return the same as `save_end`."""
     generation_id, number = active.generation_id, active.answer.sequence
     SAVE_FAILURE.hit(generation_id)
     async with database.write() as session:
         if await leases.end_as_failed(session, generation_id, holder, UNSAVED.to_json(), number) is None:
             return None, False
 
-    async def place_of() -> Place | None:
+    async def find_location() -> Place | None:
         async with database.read() as session:
             return await leases.lock_owner_of(session, generation_id)
 
-    place = await PARTS.attempt(f"{generation_id} place", place_of)
-    if place is None:
+    location = await PARTS.attempt(f"{generation_id} place", find_location)
+    if location is None:
         return None, True
-    for name, part in _parts(active, place, Status.FAILED, prices).items():
-        await PARTS.attempt(f"{generation_id} {name}", partial(_save_part, database, place, part))
-    return place, True
+    for name, part in _parts(active, location, Status.FAILED, prices).items():
+        await PARTS.attempt(f"{generation_id} {name}", partial(_save_part, database, location, part))
+    return location, True
 
 
-async def _save_part(database: Database, place: Place, part: Part) -> None:
+async def _save_part(database: Database, location: Place, part: Part) -> None:
     async with database.write() as session:
-        await leases.lock_owner(session, place.owner_id)
+        await leases.lock_owner(session, location.owner_id)
         await part(session)
 
 
-def _parts(active: ActiveGeneration, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
-    """Return what is saved at an end besides the generation's row, by its name."""
-    return {**_parts_of_message(active, place), **_parts_of_bill(active, place, status, prices)}
+def _parts(active: ActiveGeneration, location: Place, status: Status, prices: Prices) -> dict[str, Part]:
+    """Return what is saved at an end besides the generation's row, by name."""
+    return {**_parts_of_message(active, location), **_parts_of_bill(active, location, status, prices)}
 
 
-def _parts_of_message(active: ActiveGeneration, place: Place) -> dict[str, Part]:
+def _parts_of_message(active: ActiveGeneration, location: Place) -> dict[str, Part]:
     async def text(session: AsyncSession) -> None:
         if content := active.answer.content:
-            await leases.write_answer(session, place.message_id, content)
+            await leases.write_answer(session, location.message_id, content)
 
     async def words(session: AsyncSession) -> None:
-        if not place.temporary:
-            await search.add(session, (place.owner_id, place.message_id, active.answer.content))
+        if not location.temporary:
+            await search.add(session, (location.owner_id, location.message_id, active.answer.content))
 
     async def change(session: AsyncSession) -> None:
-        ended = ChangeKind.GENERATION_ENDED
-        await changes.record(session, place.owner_id, (ended, place.conversation_id, active.generation_id))
+        kind = ChangeKind.GENERATION_ENDED
+        await changes.record(session, location.owner_id, (kind, location.conversation_id, active.generation_id))
 
     return {"text": text, "words": words, "change": change}
 
 
-def _parts_of_bill(active: ActiveGeneration, place: Place, status: Status, prices: Prices) -> dict[str, Part]:
+def _parts_of_bill(active: ActiveGeneration, location: Place, status: Status, prices: Prices) -> dict[str, Part]:
     answer = active.answer
 
     async def usage(session: AsyncSession) -> None:
-        await conversations.add_usage(session, place.conversation_id, answer.total(), total_amount(active, prices))
+        await conversations.add_usage(session, location.conversation_id, answer.total(), total_amount(active, prices))
 
     async def bill(session: AsyncSession) -> None:
         if calls := calls_of(
-            active, Payer(place.owner_id, place.conversation_id, active.generation_id), status, prices
+            active, Payer(location.owner_id, location.conversation_id, active.generation_id), status, prices
         ):
             await spending.record(session, calls)
 
@@ -131,20 +131,21 @@ def _parts_of_bill(active: ActiveGeneration, place: Place, status: Status, price
 
 
 class StopRequested(Exception):
-    """Somebody has asked to stop what would have waited."""
+    """The generation must stop instead of waiting for tools."""
 
 
 async def save_suspension(
     database: Database, active: ActiveGeneration, suspended: Suspended, holder: UUID
 ) -> Place | None:
-    """Leave an answer to whoever brings the results of its tools; None where it is not the holder's any more.
+    """Save that a generation waits for tools, and release its lease; None if the holder has lost the lease.
 
-    Raises StopRequested, and saves nothing.
+    Raises:
+        StopRequested: The generation must stop. Nothing is saved.
     """
     SAVE_SUSPENSION.hit(active.generation_id)
     async with database.write() as session:
-        place = await leases.lock_owner_of(session, active.generation_id)
-        if place is None:
+        location = await leases.lock_owner_of(session, active.generation_id)
+        if location is None:
             return None
         values: dict[str, Any] = {
             "status": Status.AWAITING_TOOL_RESULTS,
@@ -152,35 +153,35 @@ async def save_suspension(
             "tools_expire_at": suspended.expires_at,
             **dict.fromkeys(("holder", "lease_until", "reserved")),
         }
-        held = await leases.renew(session, active.generation_id, holder, values)
-        if held is not None and held.stop_requested:
+        held_lease = await leases.renew(session, active.generation_id, holder, values)
+        if held_lease is not None and held_lease.stop_requested:
             raise StopRequested
-        if held is None:
+        if held_lease is None:
             return None
-        await leases.write_answer(session, place.message_id, active.answer.content)
-        updated = ChangeKind.UPDATED
-        await changes.record(session, place.owner_id, (updated, place.conversation_id, active.generation_id))
-    return place
+        await leases.write_answer(session, location.message_id, active.answer.content)
+        kind = ChangeKind.UPDATED
+        await changes.record(session, location.owner_id, (kind, location.conversation_id, active.generation_id))
+    return location
 
 
 def round_amount(active: ActiveGeneration, prices: Prices) -> int | None:
-    """Give what this round has cost, in units; None where the price is not known."""
+    """Return the cost of this round, in units; None if the price is not known."""
     return prices.amount(active.model or "", _counts(active.answer))
 
 
 def total_amount(active: ActiveGeneration, prices: Prices) -> int | None:
-    """Give what all rounds have cost."""
+    """Return the cost of all rounds, in units; None if the price is not known."""
     amount, earlier = round_amount(active, prices), active.answer.earlier_amount
     return None if amount is None or earlier is None else amount + earlier
 
 
 def _counts(answer: AnswerAccumulator) -> dict[str, int]:
-    more = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
-    return answer.billed() | more
+    other_usage = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
+    return answer.billed() | other_usage
 
 
 def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Prices) -> list[ApiCall]:
-    """Return the rows of a round in the bill: one for each API call, the successful one last; none without a call."""
+    """Return the ledger rows of a round: one for each API call, the successful one last; none without a call."""
     if active.model is None:
         return []
     answer, rows = active.answer, list[ApiCall]()
@@ -198,7 +199,7 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
     first = {"first_token_at": active.first_token_at} if active.first_token_at else {}
-    left_out = {"left_out": dict(active.asking.left_out)} if active.asking and active.asking.left_out else {}
+    left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
     return {
         "status": status,
         "sequence": answer.sequence,
@@ -208,5 +209,5 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "finished_at": now(),
         **first,
         **left_out,
-        "context_tokens": answer.context_tokens or (active.asking.context_tokens if active.asking else None),
+        "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),
     }

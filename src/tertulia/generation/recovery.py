@@ -1,4 +1,4 @@
-"""Taking up an answer that waited in line, or that lost its process."""
+"""Start a generation in the database, and recover one that lost its process."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ from tertulia.streams.log import EventLog
 from tertulia.tools.registry import ToolRegistry
 
 BETWEEN = ("tool_use", "tool_result", "image")
-"""Kinds of blocks that an answer ends with between two rounds."""
+"""The types of the last block of an answer between two rounds."""
 
 
 @dataclass(frozen=True, slots=True)
-class TakenUp:
-    """What is to be asked, and whose list of conversations has changed."""
+class StartedGeneration:
+    """The input, owner and cost limit of a generation that has started."""
 
     work: GenerationInput
     owner: Owner
     allowance: int | None
 
 
-async def take_up(
+async def start_generation(
     database: Database,
     active: ActiveGeneration,
     holder: UUID,
@@ -44,39 +44,40 @@ async def take_up(
     budget: Budget,
     models: Models,
     tool_registry: ToolRegistry,
-) -> TakenUp:
-    """Begin it in the database; give what is to be asked of Claude.
+) -> StartedGeneration:
+    """Set a generation to running, reserve its cost, and return its input; ends the job if the lease is lost.
 
-    Raises StreamError where the conversation is gone, or the budget is spent; ends the job where the lease is lost.
+    Raises:
+        StreamError: The conversation was deleted, or the budget is spent.
     """
     async with database.write() as session:
-        place = await leases.lock_owner_of(session, active.generation_id)
-        found = await generations.unscoped(session, active.generation_id)
-        if found is None or place is None:
+        location = await leases.lock_owner_of(session, active.generation_id)
+        rows = await generations.unscoped(session, active.generation_id)
+        if rows is None or location is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
-        generation, answer, conversation = found
+        generation, answer, conversation = rows
         branch = await messages.branch(session, answer.parent_id)
         tools = tool_registry.of(conversation.tools, models.known(generation.model))
         work = generation_input(generation, conversation, branch, tools)
-        # Asked before the update, which the session carries into the row that it holds.
-        waited = generation.status is Status.QUEUED
+        # Read before the update, which also changes the row in the session.
+        was_queued = generation.status is Status.QUEUED
         values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
         values["started_at"] = generation.started_at or now()
-        allowance = await _reserve(session, budget, place.owner_id, generation, work, models.known(work.model))
+        allowance = await _reserve(session, budget, location.owner_id, generation, work, models.known(work.model))
         values |= {"reserved": allowance}
         if await leases.renew(session, generation.id, holder, values) is None:
             active.end(Ending.LOST)
             raise asyncio.CancelledError
-        if waited:
-            started = ChangeKind.GENERATION_STARTED
-            await changes.record(session, place.owner_id, (started, conversation.id, generation.id))
-        name = await accounts.name_of(session, place.owner_id)
-    return TakenUp(work, Owner(place.owner_id, name, conversation.id), allowance)
+        if was_queued:
+            kind = ChangeKind.GENERATION_STARTED
+            await changes.record(session, location.owner_id, (kind, conversation.id, generation.id))
+        name = await accounts.name_of(session, location.owner_id)
+    return StartedGeneration(work, Owner(location.owner_id, name, conversation.id), allowance)
 
 
 @dataclass(frozen=True, slots=True)
 class LostGeneration:
-    """What the database has of an answer that lost its process: its rows, its calls of tools, what is on the bill."""
+    """The rows of a generation that lost its process, its tool calls, and the usage that is in the ledger."""
 
     generation: Generation
     message: Message
@@ -84,13 +85,13 @@ class LostGeneration:
     billed: UsageSum
 
 
-async def find_left(database: Database, generation_id: UUID) -> LostGeneration | None:
-    """Find it; None where its conversation is gone."""
+async def find_lost(database: Database, generation_id: UUID) -> LostGeneration | None:
+    """Read a generation that lost its process; None if its conversation was deleted."""
     async with database.read() as session:
-        found = await generations.unscoped(session, generation_id)
-        if found is None:
+        rows = await generations.unscoped(session, generation_id)
+        if rows is None:
             return None
-        generation, message, conversation = found
+        generation, message, conversation = rows
         calls = await tool_calls.of_generation(session, generation_id)
         billed = await ledger.of_generation(session, conversation.owner_id, generation_id, generation.created_at)
     return LostGeneration(generation, message, calls, billed)
@@ -98,57 +99,62 @@ async def find_left(database: Database, generation_id: UUID) -> LostGeneration |
 
 @dataclass(frozen=True, slots=True)
 class RecoveredAnswer:
-    """What a process has left of an answer; `events` are those of its log, None where the log is not whole.
+    """The saved state of an answer.
 
-    `known`: nobody has seen more of it.
+    Attributes:
+        answer: The accumulator, with the content that was saved.
+        events: The events of the log; None if the log is incomplete.
+        is_current: Whether no client can have received more content than this.
     """
 
     answer: AnswerAccumulator
     events: Sequence[GenerationEvent] | None
-    known: bool
+    is_current: bool
 
 
-async def recover_answer(log: EventLog, left: LostGeneration, lease: Lease) -> RecoveredAnswer:
-    """Return what a process has left of an answer, and lock that process out of the log."""
-    generation = left.generation
-    waits = generation.status is not Status.RUNNING
-    written = None if generation.status is Status.QUEUED else await log.take(generation.id, lease)
-    events = [event for event in (written.each() if written else ()) if not isinstance(event, TerminalEvent)]
+async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: Lease) -> RecoveredAnswer:
+    """Return the saved state of an answer, and take the log from the process that lost it."""
+    generation = lost_generation.generation
+    is_waiting = generation.status is not Status.RUNNING
+    stream = None if generation.status is Status.QUEUED else await log.take(generation.id, lease)
+    events = [event for event in (stream.each() if stream else ()) if not isinstance(event, TerminalEvent)]
     is_log_newer = bool(events) and events[-1].sequence >= generation.sequence
-    content = fold(events) if is_log_newer else left.message.content
+    content = fold(events) if is_log_newer else lost_generation.message.content
     sequence = max(generation.sequence, len(events))
     if not content and sequence == 1:
         events = [GenerationStarted(generation.id, 1)]
     answer = AnswerAccumulator(generation.id, sequence, content)
     counts = {name: getattr(generation, name) for name in TOKEN_COUNTS}
     counted = {name: count for name, count in counts.items() if count is not None}
-    billed = {name: getattr(left.billed, name) for name in TOKEN_COUNTS} if left.billed.tokens else {}
-    answer.restore(counted, billed, left.billed.amount, generation.stop_reason)
-    # A log that lost its beginning is not continued: its readers see the row.
-    is_whole = len(events) == sequence
-    # The row of an answer that waits, in line or for results of tools, has all of it.
-    return RecoveredAnswer(answer, events if is_whole else None, known=waits or written is not None)
+    billed = (
+        {name: getattr(lost_generation.billed, name) for name in TOKEN_COUNTS} if lost_generation.billed.tokens else {}
+    )
+    answer.restore(counted, billed, lost_generation.billed.amount, generation.stop_reason)
+    # A log that lost its beginning is not continued: its readers read the row.
+    is_complete = len(events) == sequence
+    # The row of a queued or suspended generation is complete.
+    return RecoveredAnswer(answer, events if is_complete else None, is_current=is_waiting or stream is not None)
 
 
-def ending_of(left: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
-    """Return how an answer that was taken over ends at once; None where it goes on."""
-    generation, answer = left.generation, recovered.answer
+def ending_of(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
+    """Return how a generation that was taken over must end at once; None if it can continue."""
+    generation, answer = lost_generation.generation, recovered.answer
     if generation.stop_requested:
         return Ending.STOPPED
     if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
-    if not recovered.known or (answer.content and not is_between_rounds(answer, left.calls)):
-        # Claude cannot be asked to go on with its own text, and nobody's text is replaced or paid for twice.
+    if not recovered.is_current or (answer.content and not is_between_rounds(answer, lost_generation.calls)):
+        # Claude cannot continue its own text, and text must not be replaced or paid for twice.
         return Ending.INTERRUPTED
     return None
 
 
 def is_between_rounds(answer: AnswerAccumulator, calls: Mapping[str, ToolCall]) -> bool:
-    """Say whether it was left where a round had ended, and all its calls were written down: so it can go on."""
+    """Whether an answer was interrupted after a round, with all its calls recorded, so that it can continue."""
     content = answer.content
-    whole = all(not block.get("partial") or block.get("type") == "tool_result" for block in content)
-    called = [block["id"] for block in content if block.get("type") == "tool_use"]
-    return whole and content[-1].get("type") in BETWEEN and all(id in calls for id in called)
+    all_complete = all(not block.get("partial") or block.get("type") == "tool_result" for block in content)
+    call_ids = [block["id"] for block in content if block.get("type") == "tool_use"]
+    return all_complete and content[-1].get("type") in BETWEEN and all(id in calls for id in call_ids)
 
 
 async def _reserve(

@@ -1,4 +1,4 @@
-"""Removing conversations with all that hangs on them: messages, answers, logs, and the bytes of attachments."""
+"""Delete conversations with everything that belongs to them: messages, generations, logs and attachments."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,17 +17,17 @@ from tertulia.streams.log import EventLog
 CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
 ROWS_AT_ONCE = 1000
-"""Small rows, such as lines of the audit log, that one transaction deletes: on SQLite nobody else writes meanwhile."""
+"""Small rows, such as audit log entries, that one transaction deletes: on SQLite it blocks all other writers."""
 
 logger = logging.getLogger("tertulia.retention")
 
 MESSAGES_AT_ONCE = 200
-"""Messages that one transaction deletes: it holds SQLite's only writer for 0.1 s or so."""
+"""Messages that one transaction deletes: it blocks other writers on SQLite for about 0.1 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedResources:
-    """What one transaction of a removal has left: generations that have logs, blobs, and perhaps the rest."""
+    """What remains to be deleted after one transaction: logs of generations, blobs, and more rows unless `finished`."""
 
     generation_ids: Sequence[UUID]
     blob_ids: Sequence[UUID]
@@ -36,16 +36,16 @@ class DeletedResources:
 
 @dataclass(frozen=True, slots=True)
 class ResourceDeleter:
-    """Removes conversations and users, a bounded number of messages in each transaction."""
+    """Deletes conversations and users, with a limited number of messages in each transaction."""
 
     database: Database
     log: EventLog
     files: Files
     stop: Callable[[UUID], Awaitable[None]] | None = None
-    """Stops a generation before its user is removed, so that it is billed exactly; without it, its reservation is."""
+    """Stops a generation before its user is deleted, so that its exact cost is billed; if None, its reservation is."""
 
     async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
-        """Remove a conversation of the owner's; return whether there was one."""
+        """Delete a conversation of the owner; return whether it existed."""
         async with self.database.write() as session:
             await leases.lock_owner(session, owner)
             removed = await remove_part(session, owner, conversation_id)
@@ -55,7 +55,7 @@ class ResourceDeleter:
         return True
 
     async def finish(self, removed: DeletedResources, owner: UUID, conversation_id: UUID) -> None:
-        """Remove what the first part of a removal has left; after its commit."""
+        """Delete what remains after the first transaction of a deletion, which must be committed."""
         part: DeletedResources | None = removed
         while part is not None:
             await self._clean_up(part)
@@ -66,9 +66,9 @@ class ResourceDeleter:
                 part = await remove_part(session, owner, conversation_id, announce=False)
 
     async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
-        """Remove a user with everything that belongs to them, and count it; None where there is no such user.
+        """Delete a user with everything that belongs to them; return the counts, or None if there is no such user.
 
-        The user is signed out first, and deleted last: where it is interrupted, it can be repeated.
+        The user is signed out first and deleted last, so that an interrupted deletion can be repeated.
         """
         async with self.database.write() as session:
             await leases.lock_owner(session, user_id)
@@ -76,7 +76,7 @@ class ResourceDeleter:
             await accounts.revoke(session, owner=user_id)
             running = await generations.unfinished_of_owner(session, user_id)
             owned = await accounts.conversations_of(session, user_id)
-        # The last one first: one that is queued must not begin when the one before it is stopped.
+        # In reverse order: a queued generation must not start when the one before it is stopped.
         if self.stop is not None:
             for generation_id in reversed(running):
                 await self.stop(generation_id)
@@ -99,9 +99,9 @@ class ResourceDeleter:
 async def remove_part(
     session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
 ) -> DeletedResources | None:
-    """Remove the deepest messages of a conversation, and itself with the last of them; None where there is none.
+    """Delete the deepest messages of a conversation, and the conversation with the last ones; None if there is none.
 
-    The owner is locked. What is not removed yet is in no list any more.
+    The owner must be locked. A conversation that is not fully deleted yet is hidden from all lists.
 
     Args:
         session: A transaction that writes.
@@ -117,27 +117,29 @@ async def remove_part(
         await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
     if len(deepest) == MESSAGES_AT_ONCE:
         return DeletedResources(generation_ids, [], finished=False)
-    blobs = [one.blob_id for one in await attachments.of_conversation(session, owner, conversation_id)]
+    blobs = [attachment.blob_id for attachment in await attachments.of_conversation(session, owner, conversation_id)]
     await conversations.remove(session, owner, conversation_id)
     return DeletedResources(generation_ids, blobs, finished=True)
 
 
 class Retention:
-    """Removes conversations that nobody has used for so long: those of a time limit, and temporary ones."""
+    """Deletes conversations that were not used for a time limit, and temporary ones."""
 
     def __init__(self, deleter: ResourceDeleter, *, days: float | None, temporary_hours: float) -> None:
-        """Take the parts and the limits; without `days`, only temporary conversations go."""
+        """Initialize with the limits; if `days` is None, only temporary conversations are deleted."""
         self._deleter = deleter
         self._keep = None if days is None else timedelta(days=days)
         self._keep_temporary = timedelta(hours=temporary_hours)
 
     async def sweep(self, changed: Callable[[UUID], None]) -> None:
-        """Remove all that is due, and call `changed` for each owner whose list is another now."""
-        moment = now()
-        before = None if self._keep is None else moment - self._keep
+        """Delete all conversations past their limit, and call `changed` for each owner whose list has changed."""
+        current_time = now()
+        unused_before = None if self._keep is None else current_time - self._keep
         async with self._deleter.database.read() as session:
-            due = await conversations.unused_since(session, before, moment - self._keep_temporary)
-        owners = dict(due)
+            conversation_owners = await conversations.unused_since(
+                session, unused_before, current_time - self._keep_temporary
+            )
+        owners = dict(conversation_owners)
 
         async def remove(conversation_id: UUID) -> None:
             if await self._deleter.remove(owners[conversation_id], conversation_id):
@@ -149,11 +151,11 @@ class Retention:
 
 
 async def trim_audit(database: Database, days: float | None) -> None:
-    """Delete the lines of the audit log that are older than so many days, in short transactions; None keeps all."""
+    """Delete audit log entries that are older than `days`, in short transactions; None keeps all."""
     if days is None:
         return
-    before = now() - timedelta(days=days)
-    await _repeat(database, lambda session: accounts.trim_audit(session, before, ROWS_AT_ONCE))
+    cutoff = now() - timedelta(days=days)
+    await _repeat(database, lambda session: accounts.trim_audit(session, cutoff, ROWS_AT_ONCE))
 
 
 async def trim_keys(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Doing what needs a database that may be away for a while."""
+"""Retry operations while the database is unavailable."""
 
 import asyncio
 import logging
@@ -11,11 +11,11 @@ from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
 
 PATIENCE = 60.0
-"""Seconds for which a database that is away is asked again, before an answer that has ended is given up."""
+"""Seconds for which operations are retried while the database is unavailable."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 """The bounds of the delays between two attempts, in seconds."""
 ATTEMPTS = 5
-"""How often something is tried that a database does not take which answers otherwise."""
+"""How often an operation is tried if the database is available but rejects it."""
 
 logger = logging.getLogger("tertulia.generator")
 Result = TypeVar("Result")
@@ -24,9 +24,9 @@ Result = TypeVar("Result")
 async def retry_while_unavailable(
     database: Database, work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE
 ) -> Result:
-    """Do it, and again while the database is away; a few times where it answers, and does not take this.
+    """Run `work`, and retry it while the database is unavailable, or a few times if the database rejects it.
 
-    Raises what the last attempt raised.
+    Raises the error of the last attempt.
     """
     given_up = time.monotonic() + seconds
     backoff, attempts = Backoff(FIRST_DELAY, LONGEST_DELAY), 0
@@ -45,15 +45,15 @@ async def answers(database: Database) -> bool:
     """Return whether the database answers at all."""
     try:
         await database.check()
-    except Exception:  # noqa: BLE001 - whatever it is, it does not answer
+    except Exception:  # noqa: BLE001 - any error means that it does not answer
         return False
     return True
 
 
 async def run_periodically(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
-    """Do it again and again, with a pause between two times, and before the first one unless `at_once`.
+    """Run `work` every `seconds` until cancelled, the first time immediately if `at_once`.
 
-    What fails is logged.
+    Errors are logged.
     """
     if not at_once:
         await asyncio.sleep(seconds)

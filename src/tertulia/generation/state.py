@@ -1,4 +1,4 @@
-"""One generation that this process writes, and how it ends: pure, but for the clock."""
+"""The state of a generation that this process runs, and how it ends. No I/O; only the clock is read."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from tertulia.streams.events import GenerationCompleted, GenerationFailed, Gener
 from tertulia.streams.lease import Lease
 
 CANCEL_SECONDS = 3.0
-"""Seconds for which a writer that was cancelled may go on, such as with a tool that ignores cancellation."""
+"""Seconds that a cancelled task has to end: a tool may ignore its cancellation."""
 EXPIRED = GenerationError(ErrorCode.TIMEOUT, "No results of tools came in time; what was written is kept.")
 
 logger = logging.getLogger("tertulia.generator")
@@ -36,17 +36,17 @@ class Ending(Enum):
 
 
 class Suspended(Exception):
-    """The answer waits for results of the client's, or for the user's yes or no: calls by the index of their block."""
+    """The generation waits for tool results of the client, or for the user's approval of calls."""
 
     def __init__(self, tool_uses: dict[int, Json], approvals: list[int], expires_at: datetime) -> None:
-        """Take what is waited for, the indexes of those that wait for a yes or no, and until when."""
+        """Initialize with the pending calls by block index, the indexes of those to approve, and the deadline."""
         super().__init__("waits for the results of tools")
         self.tool_uses, self.approvals, self.expires_at = tool_uses, approvals, expires_at
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose answer it is, and in which conversation."""
+    """The owner of a generation, and its conversation."""
 
     id: UUID
     name: str
@@ -55,10 +55,10 @@ class Owner:
 
 @dataclass(slots=True)
 class ActiveGeneration:
-    """What a process knows of a generation whose lease it holds.
+    """The state of a generation whose lease this process holds.
 
-    `asking` is None until Claude is asked from here; `failed`: the calls that failed before one answered;
-    `allowance`: what the answer may cost, in units, None for as much as it will.
+    `request` is None until this process builds it. `failed` are the API calls that failed before one succeeded.
+    `allowance` is what the answer may cost, in units; None means no limit.
     """
 
     answer: AnswerAccumulator
@@ -67,10 +67,10 @@ class ActiveGeneration:
     owner: Owner | None = None
     message_id: UUID | None = None
     model: str | None = None
-    asking: MessagesRequest | None = None
+    request: MessagesRequest | None = None
     failed: list[Attempt] = field(default_factory=list[Attempt])
     allowance: int | None = None
-    begun_at: datetime = field(default_factory=now)
+    started_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
     ending: Ending | None = None
@@ -87,13 +87,13 @@ class ActiveGeneration:
         return self.answer.generation_id
 
     async def may_write(self) -> None:
-        """Wait for the lease, should it have lapsed: the checkpoint renews it, or finds that it is lost."""
+        """If the lease has lapsed, wait until the checkpoint renews it, or cancels the task because it is lost."""
         if not self.lease.holds:
             self.renewed.clear()
             await self.renewed.wait()
 
     def progress(self) -> Progress | None:
-        """Give what was written since it was last saved; None where there is nothing, or the end is being saved."""
+        """Return the content to save; None if there is nothing new, or if the end is being saved."""
         is_over = self.writing.done() or self.abandoned.done()
         if self.message_id is None or is_over or self.answer.sequence <= self.saved:
             return None
@@ -108,14 +108,14 @@ class ActiveGeneration:
         )
 
     def end(self, ending: Ending) -> None:
-        """Cancel the writing; the first reason counts. A writer that does not end then is abandoned."""
+        """Cancel the task; the first reason counts. A task that does not end in time is abandoned."""
         if self.ending is None and not self.writing.done():
             self.ending = ending
             self.writing.cancel()
             asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._abandon)
 
-    async def written(self) -> None:
-        """Wait until nothing more is written."""
+    async def wait_until_written(self) -> None:
+        """Wait until the task has ended or is abandoned."""
         await asyncio.wait([self.writing, self.abandoned], return_when=asyncio.FIRST_COMPLETED)
 
     def _abandon(self) -> None:
@@ -126,7 +126,7 @@ class ActiveGeneration:
 
 
 def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
-    """Say how a job that is written ended."""
+    """Return the status with which a job has ended, and the error of a failed one."""
     if active.ending is Ending.STOPPED:
         return Status.STOPPED, None
     if active.ending is Ending.EXPIRED:
@@ -143,16 +143,25 @@ def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
 
 
 def end_of(active: ActiveGeneration, status: Status, error: GenerationError | None) -> End:
-    """Say how a job ended, for who looks at the whole."""
-    first = None if active.first_token_at is None else (active.first_token_at - active.begun_at).total_seconds()
-    seconds = (now() - active.begun_at).total_seconds()
-    # A user who gives no results of tools is no fault of Claude's.
+    """Return how a job has ended, for the observer."""
+    first_token_seconds = (
+        None if active.first_token_at is None else (active.first_token_at - active.started_at).total_seconds()
+    )
+    seconds = (now() - active.started_at).total_seconds()
+    # Missing tool results are not a failure of Claude, so they are counted separately.
     code = "tool_results_expired" if error is EXPIRED else None if error is None else error.code.value
-    return End(status.value, code, active.model or "", seconds, first, active.answer.total().get("output_tokens", 0))
+    return End(
+        status.value,
+        code,
+        active.model or "",
+        seconds,
+        first_token_seconds,
+        active.answer.total().get("output_tokens", 0),
+    )
 
 
 def suspension(active: ActiveGeneration) -> Suspended | None:
-    """Say what a job waits for; None where it has ended."""
+    """Return what a job waits for; None if it has ended."""
     if active.writing.cancelled() or active.ending is not None:
         return None
     failure = active.writing.exception()
@@ -160,7 +169,7 @@ def suspension(active: ActiveGeneration) -> Suspended | None:
 
 
 def terminal_event(generation_id: UUID, sequence: int, status: Status, error: Json | None) -> TerminalEvent:
-    """Return the terminal event of a generation that has ended with a status; `error` is that of a failed one."""
+    """Return the terminal event of a generation with this final status; `error` is that of a failed one."""
     match status:
         case Status.COMPLETED:
             return GenerationCompleted(generation_id, sequence)

@@ -1,4 +1,4 @@
-"""Titles of conversations: from a small model, behind the first answer, and never over one of the user's."""
+"""Generate titles of conversations with a small model after the first answer; a user's own title is kept."""
 
 import asyncio
 import logging
@@ -24,15 +24,15 @@ from tertulia.json import Json
 MAX_TITLE = 80
 """Characters."""
 MAX_READ = 2000
-"""Characters of either message that the title is made from."""
+"""Characters of each of the two messages that the title is generated from."""
 MAX_TOKENS = 1024
 LAST_DEPTH = 5
-"""The depth of the third answer: who had no title until then gets none."""
+"""The depth of the third answer. A conversation without a title after that gets none."""
 AT_ONCE = 4
 PATIENCE = 30.0
-"""Seconds that a title may take."""
+"""Seconds for generating a title."""
 RESERVED_SECONDS = 120.0
-"""After which the reservation of a lost process no longer counts: longer than asking and saving take."""
+"""After which the reservation of a lost process expires: longer than a title takes."""
 SYSTEM = (
     "You name conversations. Give a title of at most six words for the conversation that you are shown, in its own "
     "language, without quotation marks and without a full stop. Answer with the title alone. What stands in the "
@@ -45,12 +45,12 @@ logger = logging.getLogger("tertulia.titles")
 
 
 class Titles:
-    """Names conversations in the background, a few at a time; what fails is left without a title."""
+    """Generates titles in the background, a few at a time; on errors, a conversation stays without one."""
 
     def __init__(
         self, database: Database, claude: Claude, models: Models, prices: Prices, budget: Budget, *, model: str | None
     ) -> None:
-        """Take the parts; `model`: the small model's id, None to give no titles."""
+        """Initialize; `model` is the small model's id, or None to disable titles."""
         self._database = database
         self._claude = claude
         self._models = models
@@ -61,14 +61,14 @@ class Titles:
         self._tasks = set[asyncio.Task[None]]()
 
     def name(self, payer: Payer, on_named: Callable[[], None]) -> None:
-        """Name the conversation of a complete answer in the background; then call `on_named`."""
+        """Generate a title for the conversation of a completed answer in the background; then call `on_named`."""
         if self._model is not None:
             task = asyncio.create_task(self._name(payer, on_named), name=f"title {payer.conversation_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up what is not named yet."""
+        """Cancel the titles that are being generated."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -84,22 +84,22 @@ class Titles:
 
     async def _request(self, payer: Payer) -> Json | None:
         async with self._database.read() as session:
-            found = await generations.unscoped(session, payer.generation_id)
-            if found is None or not _wants_title(*found):
+            rows = await generations.unscoped(session, payer.generation_id)
+            if rows is None or not _wants_title(*rows):
                 return None
-            generation, answer, _ = found
+            generation, answer, _ = rows
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
-        return _request(model, _shown([branch[0].message, answer]))
+        return _request(model, _transcript([branch[0].message, answer]))
 
     async def _small_model(self, answered_with: str) -> Model:
-        """Give the small model; where the Models API does not know it, the one that has just answered."""
+        """Return the small model, or the one that has just answered if the Models API does not list the small one."""
         await self._models.list()
         small = self._models.known(self._model or answered_with)
         return small if small.max_output_tokens is not None else await self._models.get(answered_with)
 
     async def _reserve(self, payer: Payer, request: Json) -> UUID | None:
-        """Reserve what the title may cost, where there is a budget; raise BudgetSpent, PriceUnknown."""
+        """Reserve the cost of the title, if there is a budget; raise BudgetSpent, PriceUnknown."""
         if not self._budget.is_limited:
             return None
         async with self._database.write() as session:
@@ -137,14 +137,14 @@ class Titles:
         await changes.record(session, payer.owner_id, (ChangeKind.UPDATED, payer.conversation_id, None))
         return True
 
-    def _row(self, payer: Payer, model: str, outcome: Status, request_id: str | None, used: dict[str, int]) -> Any:
-        row = call(payer, self._prices, model, outcome, used)
+    def _row(self, payer: Payer, model: str, outcome: Status, request_id: str | None, usage: dict[str, int]) -> Any:
+        row = call(payer, self._prices, model, outcome, usage)
         row.purpose, row.request_id = "title", request_id
         return row
 
 
 def title_in(answer: Json) -> str | None:
-    """Give the title that Claude's answer is: one line, bounded, without what models put around it."""
+    """Return the title in Claude's answer: one line of limited length, without quotation marks or Markdown."""
     blocks: list[Json] = answer.get("content") or []
     text = "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
     if answer.get("stop_reason") == "refusal" or not text.strip():
@@ -161,21 +161,21 @@ def _wants_title(_generation: Generation, answer: Message, conversation: Convers
     return conversation.title is None and not conversation.temporary and answer.depth <= LAST_DEPTH
 
 
-def _shown(said: Sequence[Message]) -> str:
-    turns = [f"{message.role.value}: {_words(message)[:MAX_READ]}" for message in said]
+def _transcript(conversation_messages: Sequence[Message]) -> str:
+    turns = [f"{message.role.value}: {_text_of(message)[:MAX_READ]}" for message in conversation_messages]
     return "<conversation>\n" + "\n\n".join(turns) + "\n</conversation>"
 
 
-def _words(message: Message) -> str:
-    said = [block["text"] for block in message.content if block["type"] == "text"]
-    return " ".join([*said, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
+def _text_of(message: Message) -> str:
+    texts = [block["text"] for block in message.content if block["type"] == "text"]
+    return " ".join([*texts, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
 
 
-def _request(model: Model, shown: str) -> Json:
+def _request(model: Model, transcript: str) -> Json:
     request: Json = {"model": model.id, "max_tokens": MAX_TOKENS, "system": SYSTEM}
-    off = thinking_off(model.thinking)
-    if off is not None:
-        request["thinking"] = off
+    disabled_thinking = thinking_off(model.thinking)
+    if disabled_thinking is not None:
+        request["thinking"] = disabled_thinking
     if model.efforts and "low" in model.efforts:
         request["output_config"] = {"effort": "low"}
-    return {**request, "messages": [{"role": "user", "content": [{"type": "text", "text": shown}]}]}
+    return {**request, "messages": [{"role": "user", "content": [{"type": "text", "text": transcript}]}]}

@@ -1,7 +1,7 @@
-"""Between two rounds of an answer: the tools that Claude has called.
+"""Run the tools that Claude has called, between two rounds of an answer.
 
-Each call is written down before it is made, and never made twice: what a lost process may have carried out is told to
-Claude as an error. What the client or the user has to say is waited for without a process (Suspended).
+Each call is recorded before it runs, and never runs twice: if a lost process may have run it, Claude gets an error as
+its result. Results and approvals by clients are waited for without a process (see `Suspended`).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tertulia.db.tables import ApiCall, Status, now
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
-from tertulia.generation.call_plan import Answered, CallPlan, Make, PlannedCall, Wait, plan_calls
+from tertulia.generation.call_plan import Answered, CallPlan, PlannedCall, RunTool, Wait, plan_calls
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.persistence import calls_of, round_amount, total_amount
@@ -33,19 +33,19 @@ from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import EventLog
 from tertulia.tools import execution
 from tertulia.tools.base import Result, ToolContext
-from tertulia.tools.execution import blocks_of, make
+from tertulia.tools.execution import blocks_of, run_tool
 
 WRITTEN_DOWN = Failpoint("round.written_down")
 WRITE_DOWN, CALL, SETTLE = Failpoint("rounds.write_down"), Failpoint("rounds.call"), Failpoint("rounds.settle")
 
 
 class Rounds:
-    """Ends rounds, and makes their calls."""
+    """Ends rounds, and runs their tool calls."""
 
     def __init__(
         self, database: Database, log: EventLog, files: Files, models: Models, *, process: UUID, config: EngineConfig
     ) -> None:
-        """Take the parts, and this process's name."""
+        """Initialize for the process with this id."""
         self._database = database
         self._log = log
         self._files = files
@@ -54,24 +54,25 @@ class Rounds:
         self._config = config
 
     async def end(self, active: ActiveGeneration, work: GenerationInput) -> None:
-        """Write down what a round has cost, and give all its calls their results; raise Suspended where some wait."""
-        shown: list[GenerationEvent] = []
-        unreadable = active.answer.mend_calls(shown)
-        self.show(active, shown)
+        """Record the cost of a round, and run its calls; raise Suspended if some of them wait for the client."""
+        events: list[GenerationEvent] = []
+        unreadable = active.answer.fix_invalid_inputs(events)
+        self.show(active, events)
         bill = self._end_round(active)
-        # What is written down must not be ahead of what others can read, or nobody could go on with the log.
+        # The rows must not be ahead of the log that other processes can read, or the log could not be continued.
         await self._log.flush(active.generation_id)
         plan = await retry_while_unavailable(self._database, lambda: self._record(active, work, unreadable, bill))
         await WRITTEN_DOWN.reach(active.generation_id)
         room = await self._room(active, work)
         for call in plan.calls:
             if isinstance(call.decision, Answered):
-                await self._give(active, call.tool_use_id, call.decision.result, room)
+                await self._add_result(active, call.tool_use_id, call.decision.result, room)
             elif (
-                isinstance(call.decision, Make) and (begun := active.answer.begin_result(call.tool_use_id)) is not None
+                isinstance(call.decision, RunTool)
+                and (started_event := active.answer.begin_result(call.tool_use_id)) is not None
             ):
-                self.show(active, [begun])
-        outcomes = await self._make_all(active, plan.made, room)
+                self.show(active, [started_event])
+        outcomes = await self._run_tools(active, plan.calls_to_run, room)
         await self._log.flush(active.generation_id)
         await retry_while_unavailable(self._database, lambda: self._settle(active, work, plan, outcomes))
         if plan.waiting:
@@ -85,7 +86,7 @@ class Rounds:
             self._log.append(active.generation_id, events)
 
     def _end_round(self, active: ActiveGeneration) -> list[ApiCall]:
-        """Close the round's account; give the rows of its bill."""
+        """End the round in the accumulator, and return the ledger rows of its API calls."""
         bill: list[ApiCall] = []
         if active.owner is not None and (active.answer.billed() or active.answer.request_id or active.failed):
             payer = Payer(active.owner.id, active.owner.conversation_id, active.generation_id)
@@ -97,55 +98,55 @@ class Rounds:
     async def _record(
         self, active: ActiveGeneration, work: GenerationInput, unreadable: set[str], bill: Sequence[ApiCall]
     ) -> CallPlan:
-        """Store the round, its bill and its calls, before any of these calls is made."""
+        """Save the round, its API calls and its tool calls, before any of these tools runs."""
         answer = active.answer
         WRITE_DOWN.hit(active.generation_id)
         async with self._database.write() as session:
-            place = await self._hold(session, active)
+            location = await self._renew_lease(session, active)
             rows = await tool_calls.of_generation(session, active.generation_id)
             limit_reached = self._config.bounds.are_reached(answer.rounds, answer.calls)
             plan = plan_calls(answer.open_calls(), rows, work.tools, unreadable=unreadable, limit_reached=limit_reached)
-            await leases.write_answer(session, place.message_id, answer.content)
+            await leases.write_answer(session, location.message_id, answer.content)
             new = [_row(active, call) for call in plan.calls if call.tool_use_id not in rows]
             if bill and not await ledger.is_known(session, bill[0].id):
                 await spending.record(session, bill)
             if new:
                 await insert(session, new)
-            await tool_calls.begin(session, active.generation_id, [id for id in plan.made if id in rows])
+            await tool_calls.begin(session, active.generation_id, [id for id in plan.calls_to_run if id in rows])
         return plan
 
     async def _settle(
         self, active: ActiveGeneration, work: GenerationInput, plan: CallPlan, outcomes: dict[str, CallStatus]
     ) -> None:
-        """Store how calls ended, and reserve money for another round."""
-        ended = {id: answered.status for id, answered in plan.answered.items()} | outcomes
+        """Save how tool calls ended, and reserve the cost of another round."""
+        statuses = {id: answered.status for id, answered in plan.answered.items()} | outcomes
         SETTLE.hit(active.generation_id)
         async with self._database.write() as session:
-            place = await self._hold(session, active)
-            await tool_calls.settle(session, active.generation_id, ended)
-            await leases.write_answer(session, place.message_id, active.answer.content)
+            location = await self._renew_lease(session, active)
+            await tool_calls.settle(session, active.generation_id, statuses)
+            await leases.write_answer(session, location.message_id, active.answer.content)
             if not plan.waiting:
-                await self._reserve(session, active, work, place)
+                await self._reserve(session, active, work, location)
 
     async def _reserve(
-        self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, place: Place
+        self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, location: Place
     ) -> None:
         budget = self._config.budget
         if active.allowance is not None:
             await leases.renew(session, active.generation_id, self._process, {"reserved": None})
-        further = work.behind(active.answer.content)
+        next_input = work.with_answer(active.answer.content)
         try:
-            allowance = await budget.reserve(session, place.owner_id, further, self._models.known(work.model))
+            allowance = await budget.reserve(session, location.owner_id, next_input, self._models.known(work.model))
         except (BudgetSpent, PriceUnknown):
             raise StreamError(EXCEEDED) from None
         if allowance is not None:
             await leases.renew(session, active.generation_id, self._process, {"reserved": allowance})
         active.allowance = allowance
 
-    async def _hold(self, session: AsyncSession, active: ActiveGeneration) -> Place:
-        """Make sure that this process may still write, and save where the answer stands."""
-        place = await leases.lock_owner_of(session, active.generation_id)
-        if place is None:
+    async def _renew_lease(self, session: AsyncSession, active: ActiveGeneration) -> Place:
+        """Renew the lease, and save the state of the answer; ends the job if the lease is lost."""
+        location = await leases.lock_owner_of(session, active.generation_id)
+        if location is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
         answer = active.answer
         values = {
@@ -157,34 +158,34 @@ class Rounds:
         if await leases.renew(session, active.generation_id, self._process, values) is None:
             active.end(Ending.LOST)
             raise asyncio.CancelledError
-        return place
+        return location
 
-    async def _make_all(
-        self, active: ActiveGeneration, made: Mapping[str, Make], room: PictureRoom
+    async def _run_tools(
+        self, active: ActiveGeneration, calls: Mapping[str, RunTool], room: PictureRoom
     ) -> dict[str, CallStatus]:
-        """Make calls side by side; each result is shown when it is there."""
-        if not made or active.owner is None:
+        """Run calls concurrently; the result of each is appended when it is available."""
+        if not calls or active.owner is None:
             return {}
         owner, outcomes = active.owner, dict[str, CallStatus]()
-        # From here on they may have been carried out: everybody is to see that they were begun.
+        # From here on the tools may have run, so every process must see that they were started.
         await self._log.flush(active.generation_id)
 
-        async def make_one(tool_use_id: str, call: Make) -> None:
+        async def run_call(tool_use_id: str, call: RunTool) -> None:
             CALL.hit(active.generation_id)
             context = ToolContext(owner.id, owner.name, owner.conversation_id, active.generation_id, tool_use_id)
-            # A process that has taken the answer over tells Claude that the call may have been made.
+            # A process that has taken the generation over tells Claude that the tool may have run.
             await active.may_write()
-            result = await make(call.tool, call.input, context, self._config.bounds)
+            result = await run_tool(call.tool, call.input, context, self._config.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
-            await self._give(active, tool_use_id, result, room)
+            await self._add_result(active, tool_use_id, result, room)
 
         async with asyncio.TaskGroup() as group:
-            for tool_use_id, call in made.items():
-                group.create_task(make_one(tool_use_id, call))
+            for tool_use_id, call in calls.items():
+                group.create_task(run_call(tool_use_id, call))
         return outcomes
 
     async def _room(self, active: ActiveGeneration, work: GenerationInput) -> PictureRoom:
-        """Return the room that the conversation has for pictures of tools."""
+        """Return the room that the conversation has for pictures that tools return."""
         if active.owner is None:
             return PictureRoom([], 0, None, inline=False)
         owner = active.owner.id
@@ -192,27 +193,27 @@ class Rounds:
         window = self._models.known(work.model).max_input_tokens
         return await retry_while_unavailable(self._database, lambda: self._files.room(owner, contents, window))
 
-    async def _give(self, active: ActiveGeneration, tool_use_id: str, result: Result, room: PictureRoom) -> None:
+    async def _add_result(self, active: ActiveGeneration, tool_use_id: str, result: Result, room: PictureRoom) -> None:
         if active.owner is None:
             return
         owner_id, conversation_id = active.owner.id, active.owner.conversation_id
         first, *pictures = await blocks_of(tool_use_id, result, self._files, room, owner_id, conversation_id)
         await active.may_write()
-        shown = active.answer.finish_result(first)
+        events = active.answer.finish_result(first)
         for picture in pictures:
-            shown += active.answer.add(picture)
-        self.show(active, shown)
+            events += active.answer.add(picture)
+        self.show(active, events)
 
 
 def close_calls(answer: AnswerAccumulator, ending: Ending | None) -> list[GenerationEvent]:
-    """Give an error to each call that has no result when the answer ends: the conversation stays whole."""
-    words = execution.EXPIRED if ending is Ending.EXPIRED else execution.STOPPED
-    shown: list[GenerationEvent] = []
+    """Add an error result to each call that has none when the answer ends: the API requires a result for each call."""
+    error_text = execution.EXPIRED if ending is Ending.EXPIRED else execution.STOPPED
+    events: list[GenerationEvent] = []
     for block in answer.open_calls().values():
-        shown += answer.finish_result(
-            {"type": "tool_result", "tool_use_id": block["id"], "content": words, "is_error": True}
+        events += answer.finish_result(
+            {"type": "tool_result", "tool_use_id": block["id"], "content": error_text, "is_error": True}
         )
-    return shown
+    return events
 
 
 def _row(active: ActiveGeneration, call: PlannedCall) -> ToolCall:
@@ -222,7 +223,7 @@ def _row(active: ActiveGeneration, call: PlannedCall) -> ToolCall:
     if isinstance(decision, Answered):
         status = decision.status
     else:
-        status = CallStatus.RUNNING if isinstance(decision, Make) else CallStatus.WAITING
+        status = CallStatus.RUNNING if isinstance(decision, RunTool) else CallStatus.WAITING
     return ToolCall(
         owner_id=active.owner.id,
         conversation_id=active.owner.conversation_id,

@@ -44,7 +44,7 @@ class Bounds:
         return rounds >= self.rounds or calls > self.calls
 
 
-async def make(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
+async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
     """Make a call; give its result, or one that says why there is none. A cancellation goes through."""
     seconds = tool.seconds or bounds.seconds
     attributes = _attributes(tool, context)

@@ -52,7 +52,7 @@ class Selection:
 
     definitions: Sequence[Json] = ()
     running: dict[str, Tool] = field(default_factory=dict[str, Tool])
-    asking: frozenset[str] = frozenset()
+    requires_approval: frozenset[str] = frozenset()
     client: frozenset[str] = frozenset()
 
 
