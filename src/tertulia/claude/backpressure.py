@@ -1,7 +1,7 @@
-"""Gathering: while the event loop is late, what an answer's next tokens cost is shared by several of them.
+"""Backpressure: while the event loop is late, answers are read less often, and several tokens are processed together.
 
-Each token is read, kept and sent by itself as long as there is time for it. Without it, answers would get in each
-other's way, and requests in theirs: a send takes dozens of turns of the loop.
+As long as the loop keeps up, each token is read, stored and sent separately. Without backpressure, answers would delay
+each other and all requests: sending a message takes dozens of iterations of the loop.
 """
 
 import asyncio
@@ -9,29 +9,29 @@ import time
 
 LOOK_SECONDS = 0.05
 LATE = 0.004
-"""Seconds by which the event loop may be late."""
+"""Seconds of delay of the event loop that are tolerated."""
 LONGER, SHORTER = 0.005, 0.001
-"""Seconds by which each look changes the pause: fast where the loop is late, slow where it is in time again."""
+"""Seconds by which each measurement changes the pause: it grows fast and shrinks slowly."""
 LONGEST = 0.060
-"""A pause that nobody who reads takes for one."""
+"""The longest pause, in seconds, which readers do not notice."""
 
 
 class Backpressure:
-    """How many seconds an answer rests behind what it has shown; none while the event loop is in time."""
+    """The pause between two reads of an answer, in seconds; zero while the event loop is on time."""
 
     def __init__(self) -> None:
-        """Begin without a pause."""
+        """Initialize without a pause."""
         self.pause = 0.0
 
     async def watch(self) -> None:
-        """Look again and again how late the event loop is; ends only by being cancelled."""
+        """Measure periodically how late the event loop is, until cancelled."""
         while True:
-            due = time.monotonic() + LOOK_SECONDS
+            expected_time = time.monotonic() + LOOK_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
-            self.adapt(time.monotonic() - due)
+            self.adapt(time.monotonic() - expected_time)
 
     def adapt(self, late: float) -> None:
-        """Take by how many seconds the loop was late."""
+        """Adapt the pause to a delay of the event loop, in seconds."""
         if late > LATE:
             self.pause = min(self.pause + LONGER, LONGEST)
         elif late < LATE / 2:

@@ -1,7 +1,7 @@
-"""The one connection to Claude: the official SDK, with deadlines of our own.
+"""The client of the Messages API: the official SDK, with our own deadlines.
 
-The SDK has 3,000 modules, which take a second to import. So it is imported when it is used, and not with this module:
-always as `import anthropic`. A module within it, imported first while another thread imports the SDK, is a deadlock.
+The SDK has 3,000 modules, which take a second to import. It is imported at its first use, always as `import anthropic`:
+importing one of its modules while another thread imports the SDK can deadlock.
 """
 
 import asyncio
@@ -38,32 +38,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
-"""Seconds after the start: the import slows down what else happens meanwhile."""
+"""Seconds after the start: the import slows down everything else."""
 MAX_RETRIES = 2
 BETA_PARTS = ("betas", "context_management")
 FAILURES = 400
-"""Statuses from here on are failures."""
+"""The smallest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0
-"""Seconds of Retry-After that we wait for ourselves; the SDK would honour weeks."""
+"""The longest Retry-After that is waited for, in seconds; the SDK has no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A call of Claude's API from which no answer came."""
+    """A failed request to the Messages API."""
 
     request_id: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class RequestSource(Protocol):
-    """What is asked for, and how to ask for it otherwise."""
+    """A request, and its replacement if Claude refuses it."""
 
     async def body(self) -> Json:
-        """Give the body of `POST /v1/messages`; `betas` are those of its header."""
+        """Return the body of `POST /v1/messages`; its `betas` are sent as a header."""
         ...
 
     async def instead(self, error: "anthropic.APIStatusError") -> Json | None:
-        """Give another body where Claude refuses one; None where there is none."""
+        """Return another body after Claude has refused one with this error; None if there is none."""
         ...
 
 
@@ -72,7 +72,7 @@ _attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=Non
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds that asking Claude may take: to connect, in silence between bytes, and as a whole."""
+    """Time limits of a request in seconds: to connect, between two bytes, and for the whole answer."""
 
     connect: float = 10.0
     silence: float = 90.0
@@ -80,10 +80,10 @@ class Deadlines:
 
 
 class Claude:
-    """Asks a Messages API server; one for the process, shared by all generations."""
+    """Sends requests to a Messages API server; all generations of a process share one instance."""
 
     def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
-        """Open nothing yet. Without `base_url`, the SDK's own."""
+        """Initialize without a connection. If `base_url` is None, the SDK's default is used."""
         self.deadlines = deadlines or Deadlines()
         self.pace = Backpressure()
         self.api_key = api_key
@@ -92,9 +92,9 @@ class Claude:
         self._streaming: anthropic.AsyncAnthropic | None = None
 
     async def sdk(self) -> "anthropic.AsyncAnthropic":
-        """Return the SDK's client, which is made at its first use."""
+        """Return the SDK's client, which is created at its first use."""
         if self._sdk is None:
-            # In a thread, so that the event loop goes on meanwhile.
+            # In a thread, so that the import does not block the event loop.
             await asyncio.to_thread(import_module, "anthropic")
         return self._create_sdk()
 
@@ -104,7 +104,7 @@ class Claude:
         await self.sdk()
 
     def _create_sdk(self) -> "anthropic.AsyncAnthropic":
-        # Of callers that waited for the import together, the first one creates it.
+        # If several callers waited for the import, the first one creates the client.
         if self._sdk is not None:
             return self._sdk
         import anthropic
@@ -125,21 +125,21 @@ class Claude:
         )
         return self._sdk
 
-    async def stream(self, asking: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
-        """Ask, and give the Messages API's events, those together that came together; `ping` is left out.
+    async def stream(self, source: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
+        """Send a request, and yield the events of its stream in the batches in which they arrive, without `ping`.
 
-        Attempts are repeated only before the first event; those that fail are added to `failed`. Raises what
-        `claude.errors.describe` knows; a body that ends without `message_stop` is a StreamError.
+        Requests are retried only before the first event; failed ones are added to `failed`. Raises the exceptions
+        that `claude.errors.describe` handles; a body that ends without `message_stop` is a StreamError.
         """
         from tertulia.claude.transport import BODY
 
         async with AsyncExitStack() as stack:
-            response, chat = await self._open(stack, asking, failed)
+            response, chat = await self._open(stack, source, failed)
             request_id = request_id_of(response.http_response)
             reader = EventReader()
             body: Body = response.http_response.extensions[BODY]
-            while piece := await body.read():
-                events, error = _read(reader.feed(piece), response.http_response)
+            while data := await body.read():
+                events, error = _read(reader.feed(data), response.http_response)
                 if events:
                     if chat is not None:
                         chat.heard(events)
@@ -153,9 +153,9 @@ class Claude:
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
-        """Ask for a short answer as a whole, and return it in its known shape; else as `stream`."""
+        """Send a request for a short answer without streaming, and return it in its known shape; raises as `stream`."""
         _attempts.set(failed)
-        # The SDK's models print a warning with the content of kinds of blocks that they do not know.
+        # The SDK's models print a warning with the content of blocks of unknown types.
         create: Any = (await self.sdk()).messages.with_raw_response.create
         response = await create(**request)
         try:
@@ -166,28 +166,28 @@ class Claude:
             raise StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id)) from error
 
     async def _open(
-        self, stack: AsyncExitStack, asking: RequestSource, failed: list[Attempt] | None
+        self, stack: AsyncExitStack, source: RequestSource, failed: list[Attempt] | None
     ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
-        """Ask; and again as often as something that Claude refuses can be asked for otherwise."""
+        """Send the request; if Claude refuses it, retry with the replacements that the source returns."""
         sdk = await self.sdk()
         import anthropic
 
         _attempts.set(failed)
-        body = await asking.body()
+        body = await source.body()
         chat = stack.enter_context(chatting(body, sdk.base_url.host))
-        # We read the bytes of a stream ourselves, so the SDK's own span would not know what came.
+        # We read the bytes of the stream ourselves, so the SDK's own span would miss the events.
         streaming = self._streaming = self._streaming or sdk.with_options(open_telemetry=False)
         while True:
             try:
                 create = streaming.messages.with_streaming_response.create
                 response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
-            except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as refused:
-                other = await asking.instead(refused)
-                if other is None:
+            except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
+                reduced_body = await source.instead(error)
+                if reduced_body is None:
                     raise
-                said = without_key(refused.message, refused.request)
-                logger.warning("Claude refused a request, which is asked otherwise now: %s", said)
-                body = other
+                reason = without_key(error.message, error.request)
+                logger.warning("Claude refused a request, which is asked otherwise now: %s", reason)
+                body = reduced_body
             else:
                 if chat is not None:
                     chat.answered(response.headers.get("request-id"))
@@ -200,22 +200,24 @@ class Claude:
 
 
 def _arguments(body: Json, chat: Chat | None) -> Json:
-    """Give the SDK's arguments: what is beta, its typed signature does not know."""
-    rest = {name: value for name, value in body.items() if name not in BETA_PARTS}
+    """Return the SDK's arguments; beta features are not part of its typed signature."""
+    arguments = {name: value for name, value in body.items() if name not in BETA_PARTS}
     headers = {} if chat is None else chat.headers()
     if "betas" in body:
         headers["anthropic-beta"] = ",".join(body["betas"])
-        rest["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
+        arguments["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
     if headers:
-        rest["extra_headers"] = headers
-    return rest
+        arguments["extra_headers"] = headers
+    return arguments
 
 
-def _read(found: Iterable[tuple[bytes, bytes]], response: "httpx2.Response") -> tuple[list[Json], StreamError | None]:
-    """Give the events up to the end or to an error, and the error: what came before it is not lost."""
+def _read(
+    named_events: Iterable[tuple[bytes, bytes]], response: "httpx2.Response"
+) -> tuple[list[Json], StreamError | None]:
+    """Return the events up to the end or to an error, and the error."""
     request_id = request_id_of(response)
     events: list[Json] = []
-    for name, data in found:
+    for name, data in named_events:
         if name == b"error":
             return events, from_error_event(data, response)
         if name == b"ping":
@@ -238,7 +240,7 @@ def _read(found: Iterable[tuple[bytes, bytes]], response: "httpx2.Response") -> 
 
 
 async def _watch_attempts(request: "anthropic.APIRequest", call_next: Any) -> Any:
-    """Note each call that fails, and let nobody wait for weeks."""
+    """Record each failed request, and prevent retries after more than MAX_RETRY_AFTER seconds."""
     failed = _attempts.get()
     try:
         response = await call_next(request)

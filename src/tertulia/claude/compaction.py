@@ -1,7 +1,7 @@
-"""Compaction: near the end of its window, Claude sums up what was said and goes on from that.
+"""Compaction: near the end of its context window, Claude summarizes the conversation and continues from the summary.
 
-Source: "Compaction" in the Claude API documentation. The summary is a block of the answer, which goes back verbatim
-with all that stood before it; Claude passes over what it sums up. Nothing of it is deleted here.
+Source: "Compaction" in the Claude API documentation. The summary is a block of the answer. It is sent back unchanged
+with all earlier blocks, which Claude then ignores. Nothing is deleted here.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from tertulia.json import Json
 BETA = "compact-2026-01-12"
 EDIT = "compact_20260112"
 MIN_TRIGGER = 50_000
-"""The least tokens that the API takes."""
+"""The smallest trigger that the API accepts, in tokens."""
 TRIGGER = 0.8
-"""The part of the window from which on Claude sums up."""
+"""The fraction of the window at which Claude summarizes."""
 NEAR = 0.5
-"""From which on it is told that it may: one message can hold much."""
+"""The fraction at which requests start to allow compaction: a single message can be large."""
 
 
 def is_near(context_tokens: int, model: Model) -> bool:
-    """Say whether so much of the window is in use that the next message may need compaction."""
+    """Whether so much of the window is in use that the next message may need compaction."""
     return context_tokens >= NEAR * (model.max_input_tokens or float("inf"))
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """How a request lets Claude compact the conversation.
+    """The part of a request that allows compaction.
 
     Attributes:
         fields: The fields of the request.
-        is_near: Whether the next message may need it. A conversation that has a summary needs the fields in any case.
+        is_near: Whether the next message may need it. A conversation with a summary always needs the fields.
     """
 
     fields: Json
@@ -38,7 +38,7 @@ class Compaction:
 
 
 def compaction_of(model: Model, context_tokens: int) -> Compaction | None:
-    """Return how a request to a model lets it compact the conversation; None for a model that cannot."""
+    """Return the compaction settings for a model; None if the model does not support compaction."""
     if not model.compacts:
         return None
     trigger = {"type": "input_tokens", "value": max(MIN_TRIGGER, int(TRIGGER * (model.max_input_tokens or 0)))}

@@ -1,4 +1,4 @@
-"""The pieces of blocks: which of Claude's deltas are ours, and neighbouring ones as one."""
+"""The deltas of content blocks: their event types, and merging of adjacent ones."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,42 +14,42 @@ DELTAS: dict[str, tuple[type[Delta], str]] = {
 
 
 def utf16_length(text: str) -> int:
-    """Count UTF-16 code units: a JavaScript string's length."""
+    """Return the number of UTF-16 code units, which is the length of a JavaScript string."""
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def merged(events: Sequence[Json]) -> Iterator[Json]:
-    """Give the events, neighbouring pieces of one block as one; what makes no sense is given as it is."""
-    held: Json | None = None
+    """Yield the events, with adjacent deltas of one block merged; malformed events are yielded unchanged."""
+    pending: Json | None = None
     pieces: list[str] = []
-    place: Any = None
+    pending_key: Any = None
     for event in events:
-        found = _piece_in(event)
-        if found is not None and found[0] == place:
-            pieces.append(found[1])
+        keyed_text = _keyed_text_of(event)
+        if keyed_text is not None and keyed_text[0] == pending_key:
+            pieces.append(keyed_text[1])
             continue
-        if held is not None:
-            yield _with_text(held, pieces)
-        if found is None:
-            held = place = None
+        if pending is not None:
+            yield _with_text(pending, pieces)
+        if keyed_text is None:
+            pending = pending_key = None
             yield event
         else:
-            held, pieces, place = event, [found[1]], found[0]
-    if held is not None:
-        yield _with_text(held, pieces)
+            pending, pieces, pending_key = event, [keyed_text[1]], keyed_text[0]
+    if pending is not None:
+        yield _with_text(pending, pieces)
 
 
 def cleaned(event: Json) -> Json:
-    """Clean an event's text, a piece's left out: it may end in half of a surrogate pair that the next one completes.
+    """Clean an event's text, except that of deltas, which may end with half of a surrogate pair.
 
     Raises:
-        InvalidJson: It is nested too deeply.
+        InvalidJson: The event is nested too deeply.
     """
-    return event if _piece_in(event) is not None else clean(event)
+    return event if _keyed_text_of(event) is not None else clean(event)
 
 
-def _piece_in(event: Json) -> tuple[tuple[Any, str], str] | None:
-    """Give the block and the kind of a delta's piece, and the piece."""
+def _keyed_text_of(event: Json) -> tuple[tuple[Any, str], str] | None:
+    """Return the block and type of a text delta, and its text; None for other events."""
     delta: Json = event["delta"] if isinstance(event.get("delta"), dict) else {}
     kind = delta.get("type")
     if event["type"] != "content_block_delta" or not isinstance(kind, str) or kind not in DELTAS:
@@ -66,5 +66,5 @@ def _with_text(event: Json, pieces: list[str]) -> Json:
 
 
 def joined(pieces: list[str]) -> str:
-    """Return the text of all pieces, cleaned: JSON's escapes may cut a surrogate pair in two."""
+    """Return the joined and cleaned text of all pieces, of which JSON escapes may split a surrogate pair."""
     return clean_text("".join(pieces))

@@ -1,4 +1,4 @@
-"""Claude's failures, as the Messages API names them.
+"""The errors of requests to Claude, by the Messages API's names.
 
 Source of the names: the "Errors" page of the Claude API documentation; the SDK's exceptions carry them as `.type`.
 """
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 MASK = "[the API key]"
 SECRET_LENGTH = 16
-"""Characters of a key that is masked wherever it is quoted; a shorter one is masked as a word of its own alone."""
+"""The length from which a key is masked wherever it occurs. A shorter key is masked only as a separate word."""
 WORD_LENGTH = 8
-"""Characters of the shortest key that is masked."""
+"""The length of the shortest key that is masked."""
 
 
 LONGEST_MESSAGE, LONGEST_REQUEST_ID = 2000, 128
-"""Characters of what is stored and shown."""
+"""The maximum number of characters that are stored and shown."""
 
 
 class ErrorCode(StrEnum):
@@ -81,12 +81,12 @@ class GenerationError:
         return self.code in _RETRYABLE
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form that is stored."""
+        """Return the stored form."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "GenerationError":
-        """Read the form that is stored."""
+        """Create an error from its stored form."""
         return cls(
             ErrorCode(stored["code"]), stored["message"], stored.get("request_id"), stored.get("retry_after_seconds")
         )
@@ -98,18 +98,18 @@ NOT_RESUMED = GenerationError(ErrorCode.API_ERROR, "The answer could not be cont
 
 
 class StreamError(Exception):
-    """Claude's stream said `error`, or broke its own protocol."""
+    """Claude's stream contained an `error` event, or violated the protocol."""
 
     def __init__(self, error: GenerationError) -> None:
-        """Carry the error that is shown."""
+        """Initialize with the error that clients see."""
         super().__init__(error.message)
         self.error = error
 
 
 def request_errors() -> tuple[type[Exception], ...]:
-    """Return what requests to Claude raise: in mid-stream the SDK passes on exceptions of its transport and parser.
+    """Return the exceptions of requests to Claude, including those of the transport and parser during a stream.
 
-    The SDK takes a second to import, so this is a function and no constant.
+    This is a function, and not a constant, because the SDK takes a second to import.
     """
     import anthropic
     import httpx2
@@ -118,7 +118,7 @@ def request_errors() -> tuple[type[Exception], ...]:
 
 
 def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
-    """Read an `event: error` of a stream, which is the body of a response."""
+    """Return the exception for an `error` event of a stream."""
     request_id = request_id_of(response)
     try:
         body = loads(data)["error"]
@@ -129,7 +129,7 @@ def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
 
 
 def describe(error: BaseException, request_id: str | None = None) -> GenerationError:
-    """Give the typed error for whatever asking Claude raised."""
+    """Return the typed error for an exception that a request to Claude raised."""
     if is_storage_full(error):
         return GenerationError(ErrorCode.INTERRUPTED, MESSAGE, request_id)
     import anthropic
@@ -153,7 +153,7 @@ def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
     try:
         message = _message(body["error"]["message"], error.request)
     except (KeyError, TypeError):
-        # A proxy's HTML page, say: its text is nobody's business.
+        # The body may be a proxy's HTML page, for example, whose text must not be shown.
         message = f"Claude's API answered with status {error.status_code}."
     return GenerationError(
         _code(error.type, error.status_code),
@@ -164,19 +164,19 @@ def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
 
 
 def request_id_of(response: "httpx2.Response") -> str | None:
-    """Return the id that Claude gave a request, cut to a length that can be stored and shown."""
+    """Return the request id in the response's headers, truncated to LONGEST_REQUEST_ID."""
     request_id = response.headers.get("request-id")
     return None if request_id is None else request_id[:LONGEST_REQUEST_ID]
 
 
-def _message(sent: object, request: "httpx2.Request") -> str:
-    return without_key(str(sent), request)[:LONGEST_MESSAGE]
+def _message(message: object, request: "httpx2.Request") -> str:
+    return without_key(str(message), request)[:LONGEST_MESSAGE]
 
 
 def without_key(message: str, request: "httpx2.Request") -> str:
-    """Return the API's message about a request, cleaned and without the key: gateways are known to quote it.
+    """Return the API's message about a request, cleaned and without the API key, which some gateways quote.
 
-    A key that is as short as a word stays: it is a placeholder, as for servers that take any key.
+    A key as short as a word is not masked: it is a placeholder for servers that accept any key.
     """
     message = clean_text(message)
     for header in ("x-api-key", "authorization"):
@@ -189,7 +189,7 @@ def without_key(message: str, request: "httpx2.Request") -> str:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After header that counts seconds; dates and nonsense count as absent."""
+    """Return the seconds of a Retry-After header; None for dates and invalid values."""
     try:
         seconds = float(header or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ask Claude whether models exist, before anybody sends a message to one of them."""
+"""Check whether the configured models exist, before a message is sent to one of them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
     import anthropic
 
 PATIENCE = 5.0
-"""Seconds for one question: a start waits for the answers."""
+"""Time limit of one request in seconds: the start of the server waits for it."""
 ADDRESS, API_VERSION = "https://api.anthropic.com", "2023-06-01"
-"""What the SDK uses."""
+"""The SDK's defaults."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """What Claude says of models: those that there are not, those that it lists, and why some could not be checked."""
+    """The models that do not exist, those that the API lists, and why some could not be checked."""
 
     missing: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
     unchecked: str | None = None
 
 
-async def check_models(claude: Claude, wanted: Iterable[str]) -> ModelCheck:
-    """Ask for the list of models, and for each model that is not in it.
+async def check_models(claude: Claude, model_ids: Iterable[str]) -> ModelCheck:
+    """Request the list of models, and each model that is not in it.
 
     The first request is made without the SDK, whose import would delay each start. Only if its response does not list
     all the models, for whatever reason, is the SDK used.
 
-    A model is missing only where Claude says so by name. A gateway may have no list, or accept names that it does not
-    list, so that one is asked to count the tokens of a message for it, which costs nothing.
+    A model is missing only if the API's error names it. A gateway may have no list, or accept models that it does not
+    list, so the tokens of a message are counted with the model, which is free of charge.
     """
-    wanted = list(wanted)
+    model_ids = list(model_ids)
     listed = await _first_page(claude)
-    if listed.issuperset(wanted):
+    if listed.issuperset(model_ids):
         return ModelCheck(listed=listed)
     try:
         listed = await _listed(claude)
@@ -46,18 +46,18 @@ async def check_models(claude: Claude, wanted: Iterable[str]) -> ModelCheck:
         return ModelCheck(unchecked=describe(error).message)
     missing: set[str] = set()
     unchecked: str | None = None
-    for model in wanted:
-        if model not in listed:
+    for model_id in model_ids:
+        if model_id not in listed:
             try:
-                if not await _exists(claude, model):
-                    missing.add(model)
+                if not await _exists(claude, model_id):
+                    missing.add(model_id)
             except request_errors() as error:
                 unchecked = describe(error).message
     return ModelCheck(frozenset(missing), listed, unchecked)
 
 
 async def _first_page(claude: Claude) -> frozenset[str]:
-    """Return the models of the first page of the list, without the SDK; none where that fails."""
+    """Return the models of the first page of the list, without the SDK; none if that fails."""
     import httpx2
 
     from tertulia.claude.transport import Transport
@@ -84,7 +84,7 @@ async def _listed(claude: Claude) -> frozenset[str]:
 
 
 async def _exists(claude: Claude, model: str) -> bool:
-    """Return False only where Claude says that there is no such model; raise where it cannot be told."""
+    """Return False only if the API says that there is no such model; raise if that is uncertain."""
     client = (await claude.sdk()).with_options(timeout=PATIENCE, max_retries=0)
     import anthropic
 
@@ -98,11 +98,11 @@ async def _exists(claude: Claude, model: str) -> bool:
                 return False
             raise
         except anthropic.BadRequestError:
-            # It was refused for something else, so that the model is known.
+            # The request was refused for another reason, so the model exists.
             return True
     return True
 
 
 def _names(error: "anthropic.NotFoundError", model: str) -> bool:
-    found = describe(error)
-    return found.code is ErrorCode.NOT_FOUND and error.type is not None and model in found.message
+    typed_error = describe(error)
+    return typed_error.code is ErrorCode.NOT_FOUND and error.type is not None and model in typed_error.message

@@ -1,4 +1,4 @@
-"""The Claude models that this server may use: from the Models API, narrowed to the allow-list."""
+"""The Claude models that this server may use: those of the Models API that the allow-list permits."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ from tertulia.claude.parser import LONGEST_ID, MOST_TOKENS
 from tertulia.isolation import ItemLoop
 
 LIFETIME = 3600.0
-"""Seconds for which the Models API's list is kept."""
+"""Seconds for which the Models API's list is cached."""
 RETRY = 60.0
-"""Seconds after which a Models API that failed is asked again."""
+"""Seconds after which a failed request to the Models API is retried."""
 
 TOLD_OF = ("web_search", "code_execution")
-"""Tools of Claude's own that the Models API has a word for."""
+"""Server tools that the Models API reports as capabilities."""
 PATIENCE = 10.0
-"""Seconds for which the Models API is waited for: sends wait with it."""
+"""Time limit of requests to the Models API in seconds: sends wait for them."""
 
 MOST_LISTED = 1000
 LISTED = ItemLoop("models.list")
@@ -32,7 +32,7 @@ logger = logging.getLogger("tertulia.claude")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A Claude model; limits in tokens, None where they are not known."""
+    """A Claude model. Limits are in tokens; None means that they are not known."""
 
     id: str
     display_name: str
@@ -41,73 +41,73 @@ class Model:
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     thinking: frozenset[str] | None = None
-    """The forms of thinking that it takes, in the Messages API's words; None where that is not known."""
+    """The types of thinking that it supports, by the Messages API's names; None if that is not known."""
     efforts: frozenset[str] | None = None
     takes_images: bool | None = None
     takes_documents: bool | None = None
-    """Whether it reads images and PDFs; None where that is not known."""
+    """Whether it accepts images and PDFs; None if that is not known."""
     compacts: bool = False
-    """Whether it can sum up what was said, when its window nears its end."""
+    """Whether it supports compaction."""
     structured: bool | None = None
-    """Whether it writes JSON by a schema; None where that is not known."""
+    """Whether it supports structured output; None if that is not known."""
     server_tools: frozenset[str] | None = None
-    """Those of Claude's own tools of which the Models API tells; None where that is not known."""
+    """The server tools that the Models API reports for it; None if that is not known."""
 
     def has_tool(self, name: str) -> bool:
-        """Say whether it may use one of Claude's own tools, as far as that is known."""
+        """Whether it can use one of Claude's server tools; True if that is not known."""
         return self.server_tools is None or name not in TOLD_OF or name in self.server_tools
 
 
 class Models:
-    """Answers which models there are; asks the Models API at most once an hour."""
+    """The list of models, which is requested from the Models API at most once an hour."""
 
     def __init__(self, claude: Claude, *, default: str, allowed: tuple[str, ...], simulated: bool) -> None:
-        """Take the default model's id and the allow-list, empty for all that the API lists."""
+        """Initialize; an empty `allowed` means all models that the API lists."""
         self.default_id = default
         self._claude = claude
         self._allowed = allowed
         self._simulated = simulated
-        self._known: dict[str, Model] = {}
+        self._by_id: dict[str, Model] = {}
         self._fresh_until = 0.0
-        self._asking = asyncio.Lock()
+        self._refresh_lock = asyncio.Lock()
 
     async def list(self) -> list[Model]:
-        """Give the models that may be used, the default one first."""
-        known = await self.load()
-        ids = dict.fromkeys([self.default_id, *(self._allowed or known)])
-        return [known.get(model_id) or self._unlisted(model_id) for model_id in ids]
+        """Return the models that may be used, the default one first."""
+        by_id = await self.load()
+        ids = dict.fromkeys([self.default_id, *(self._allowed or by_id)])
+        return [by_id.get(model_id) or self._unlisted(model_id) for model_id in ids]
 
     async def get(self, model_id: str) -> Model:
-        """Give a model by its id; one that may no longer be used still has its name."""
+        """Return a model by its id, even if it may no longer be used."""
         return (await self.load()).get(model_id) or self._unlisted(model_id)
 
     def known(self, model_id: str) -> Model:
-        """Give what was last heard of a model, without asking."""
-        return self._known.get(model_id) or self._unlisted(model_id)
+        """Return a model from the cached list, without a request."""
+        return self._by_id.get(model_id) or self._unlisted(model_id)
 
     async def allows(self, model_id: str) -> bool:
-        """Say whether a request may ask for it."""
+        """Whether clients may use the model."""
         return any(model.id == model_id for model in await self.list())
 
     async def load(self) -> dict[str, Model]:
-        """Ask the Models API, where its list is old; give all that is known, by id."""
-        # One asks and all wait for it: who came second must not find a list that is still empty.
-        async with self._asking:
+        """Return all known models by id, after a request to the Models API if the list has expired."""
+        # One caller sends the request, and all others wait for it: they must not see a list that is still empty.
+        async with self._refresh_lock:
             if time.monotonic() >= self._fresh_until:
                 self._fresh_until = time.monotonic() + await self._refresh()
-        return self._known
+        return self._by_id
 
     async def _refresh(self) -> float:
         try:
             listed = [info async for info in self._ask()]
         except Exception as error:  # noqa: BLE001 - the SDK does not check what it reads, and may raise anything
-            # A key that is refused, or no network: the configured names still serve, and a send says what is wrong.
+            # The key is refused, or there is no network. Configured ids can still be used; a send reports the error.
             logger.warning("The Models API could not be asked: %s", error)
             return RETRY
         models = [
             LISTED.attempt_now(str(getattr(info, "id", None))[:100], partial(self._model, info)) for info in listed
         ]
-        self._known = {model.id: model for model in models if model is not None}
+        self._by_id = {model.id: model for model in models if model is not None}
         return LIFETIME
 
     async def _ask(self) -> AsyncIterator[Any]:
@@ -117,11 +117,11 @@ class Models:
             yield info
             count += 1
             if count >= MOST_LISTED:
-                # A list that never ends says always that it has more.
+                # A broken server may report more pages forever.
                 return
 
     def _model(self, info: Any) -> Model:
-        """Read what the Models API says of a model; raise ValueError where it has no id."""
+        """Return a model from an entry of the Models API's list; raise ValueError if it has no id."""
         if not isinstance(info.id, str) or not 0 < len(info.id) <= LONGEST_ID:
             raise ValueError("A model in the Models API's list has no id.")
         capabilities = getattr(info, "capabilities", None)
@@ -147,7 +147,7 @@ class Models:
 
 
 def _supported(group: object, *path: str) -> frozenset[str] | None:
-    """Give the names of what a group of capabilities says is supported; None where it says nothing."""
+    """Return the names of the supported capabilities in a group; None if the API does not report the group."""
     import anthropic
 
     for name in path:
@@ -167,5 +167,5 @@ def _count(info: object, name: str) -> int | None:
 def _flag(group: object, name: str) -> bool | None:
     import anthropic
 
-    found = getattr(group, name, None)
-    return bool(found.supported) if isinstance(found, anthropic.types.CapabilitySupport) else None
+    capability = getattr(group, name, None)
+    return bool(capability.supported) if isinstance(capability, anthropic.types.CapabilitySupport) else None

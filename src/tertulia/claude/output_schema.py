@@ -1,4 +1,4 @@
-"""Structured output: what Claude is sent of a JSON schema. `tools.json_schema` checks schemas, and answers by them.
+"""Structured output: JSON schemas in requests. `tools.json_schema` validates schemas, and answers against them.
 
 Source: "Structured outputs" in the Claude API documentation.
 """
@@ -9,19 +9,19 @@ from tertulia.json import Json
 
 
 def output_format(schema: Json) -> Json:
-    """Give what is sent: closed objects, and what the API does not take of a schema as words for Claude."""
+    """Return the output format of a request: objects are closed, and unsupported keywords become descriptions."""
     import anthropic
 
     try:
-        taken = anthropic.transform_schema(schema)
+        supported_schema = anthropic.transform_schema(schema)
     except (ValueError, AssertionError, TypeError):
-        # Newer than the SDK, perhaps; the API says what it does not take.
-        taken = schema
-    return {"type": "json_schema", "schema": taken}
+        # The schema may be newer than the SDK. The API reports what it does not accept.
+        supported_schema = schema
+    return {"type": "json_schema", "schema": supported_schema}
 
 
 def split_before_stops(events: Sequence[Json]) -> list[list[Json]]:
-    """Split events so that each one that ends a block is the first of its part: its text is validated before."""
+    """Split events so that each one that ends a block is first in its part: the block is validated before it."""
     parts: list[list[Json]] = [[]]
     for event in events:
         if event.get("type") == "content_block_stop" and parts[-1]:

@@ -1,8 +1,8 @@
-"""Check what a Messages API server sends, once, where it comes in: pure, JSON in, JSON of known shapes out.
+"""Validate what a Messages API server sends, once, when it is received; returns JSON of known shapes.
 
-The README invites any server that speaks the Messages API, and gateways write null, omit fields or invent values. What
-is null or absent becomes the natural empty value; what has another type, or a size that could not be stored, is
-malformed and ends its answer alone. Source of the shapes: "Streaming Messages" in the Claude API documentation.
+Any server that implements the Messages API can be used, and gateways write null, omit fields or invent values. A value
+that is null or absent becomes the empty value of its type. A value of another type, or one that is too large to be
+stored, is malformed, and its answer fails. Source of the shapes: "Streaming Messages" in the Claude API documentation.
 """
 
 import re
@@ -18,188 +18,192 @@ TOOL_NAME = r"^[a-zA-Z0-9_-]{1,128}$"
 """The names that the Messages API accepts for a tool."""
 MOST_BLOCKS = 100_000
 MOST_TOKENS = 100_000_000
-"""Of one count: a hundred times the largest window. A larger count is treated as absent."""
+"""The largest valid count: a hundred times the largest window. A larger count is treated as absent."""
 LONGEST_ID = 256
 """Characters; PostgreSQL indexes at most 2,700 bytes."""
 LARGEST_INDEX = 2**31 - 1
-"""Of a citation: GraphQL's `Int` has 32 bits."""
+"""The largest index in a citation: GraphQL's `Int` has 32 bits."""
 UNKNOWN_REASON = "unknown"
-"""A reason to stop that is not a word."""
+"""Replaces a stop reason that is not a word."""
 
 
 class Malformed(ValueError):
-    """What was sent does not have the shape that the Messages API documents; the message names the place."""
+    """A value does not have the shape that the Messages API documents; the message names the field."""
 
 
-def event_of(sent: Any) -> Json:
-    """Return an event of a stream in its known shape; kinds that are not known are returned as they are.
+def event_of(event: Any) -> Json:
+    """Return an event of a stream in its known shape; events of unknown types are returned unchanged.
 
     Raises:
-        Malformed: The event is no object, or one of its fields has another type than documented.
+        Malformed: The event is not an object, or the type of a field is not as documented.
     """
-    if not is_object(sent) or not isinstance(kind := sent.get("type"), str):
+    if not is_object(event) or not isinstance(kind := event.get("type"), str):
         raise Malformed("event")
     match kind:
         case "content_block_delta":
-            return {"type": kind, "index": _index(sent), "delta": _delta(sent.get("delta"))}
+            return {"type": kind, "index": _index(event), "delta": _delta(event.get("delta"))}
         case "content_block_start":
-            return {"type": kind, "index": _index(sent), "content_block": block_of(sent.get("content_block"))}
+            return {"type": kind, "index": _index(event), "content_block": block_of(event.get("content_block"))}
         case "content_block_stop":
-            return {"type": kind, "index": _index(sent)}
+            return {"type": kind, "index": _index(event)}
         case "message_start":
-            message = _object(sent.get("message"))
-            told = {name: value for name in ("id", "model") if isinstance(value := message.get(name), str)}
-            return {"type": kind, "message": {**told, "usage": usage_in(message)}}
+            message = _object(event.get("message"))
+            metadata = {name: value for name in ("id", "model") if isinstance(value := message.get(name), str)}
+            return {"type": kind, "message": {**metadata, "usage": usage_in(message)}}
         case "message_delta":
-            delta = _object(sent.get("delta"))
+            delta = _object(event.get("delta"))
             end = {"stop_reason": reason_in(delta), "container": _container(delta.get("container"))}
-            return {"type": kind, "delta": end, "usage": usage_in(sent)}
+            return {"type": kind, "delta": end, "usage": usage_in(event)}
         case _:
-            return sent
+            return event
 
 
-def message_of(sent: Any) -> Json:
-    """Return an answer that came as a whole in its known shape, blocks that are malformed left out; raise Malformed."""
-    if not is_object(sent):
+def message_of(message: Any) -> Json:
+    """Return a response that was not streamed in its known shape, without malformed blocks; raise Malformed."""
+    if not is_object(message):
         raise Malformed("message")
     blocks: list[Json] = []
-    for block in _list(sent.get("content")):
+    for block in _list(message.get("content")):
         try:
             blocks.append(block_of(block))
         except Malformed:
             continue
-    return {"content": blocks, "stop_reason": reason_in(sent), "usage": usage_in(sent)}
+    return {"content": blocks, "stop_reason": reason_in(message), "usage": usage_in(message)}
 
 
-def block_of(sent: Any) -> Json:
-    """Return a content block in its known shape; further fields, and kinds that are not known, stay as they are."""
-    if not is_object(sent) or not isinstance(kind := sent.get("type"), str) or not 0 < len(kind) <= LONGEST_ID:
+def block_of(block: Any) -> Json:
+    """Return a content block in its known shape; other fields, and blocks of unknown types, are unchanged."""
+    if not is_object(block) or not isinstance(kind := block.get("type"), str) or not 0 < len(kind) <= LONGEST_ID:
         raise Malformed("content_block")
     checks = _RESULT if kind.endswith("_result") else _BLOCKS.get(kind, {})
-    return {**sent, **{name: check(sent.get(name)) for name, check in checks.items() if _is_checked(name, sent)}}
+    return {**block, **{name: check(block.get(name)) for name, check in checks.items() if _is_checked(name, block)}}
 
 
-def reason_in(sent: Json) -> str | None:
-    """Return the reason to stop; None where there is none yet."""
-    reason = sent.get("stop_reason")
+def reason_in(message: Json) -> str | None:
+    """Return the stop reason; None if there is none yet."""
+    reason = message.get("stop_reason")
     if reason is None:
         return None
     return reason if isinstance(reason, str) and re.fullmatch(r"[\w-]{1,64}", reason) else UNKNOWN_REASON
 
 
-def usage_in(sent: Json) -> Json:
-    """Return the counts of tokens that are told and can be true, by Claude's names."""
-    usage = sent.get("usage")
+def usage_in(message: Json) -> Json:
+    """Return the valid token counts, by the API's names."""
+    usage = message.get("usage")
     return _counts(usage) if is_object(usage) else {}
 
 
-def _counts(sent: Json) -> Json:
-    found: Json = {}
-    for name, value in sent.items():
+def _counts(usage: Json) -> Json:
+    counts: Json = {}
+    for name, value in usage.items():
         if name == "iterations":
-            found[name] = [{**_counts(one), "type": str(one.get("type"))} for one in _list(value) if is_object(one)]
+            counts[name] = [
+                {**_counts(iteration), "type": str(iteration.get("type"))}
+                for iteration in _list(value)
+                if is_object(iteration)
+            ]
         elif is_object(value):
-            found[name] = {key: count for key, count in value.items() if _is_count(count)}
+            counts[name] = {key: count for key, count in value.items() if _is_count(count)}
         elif _is_count(value):
-            found[name] = value
-    return found
+            counts[name] = value
+    return counts
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
-def _index(sent: Json) -> int:
-    index = sent.get("index")
+def _index(event: Json) -> int:
+    index = event.get("index")
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < MOST_BLOCKS:
         raise Malformed("index")
     return index
 
 
-def _delta(sent: Any) -> Json:
-    if not is_object(sent) or not isinstance(kind := sent.get("type"), str):
+def _delta(delta: Any) -> Json:
+    if not is_object(delta) or not isinstance(kind := delta.get("type"), str):
         raise Malformed("delta")
     if kind in DELTAS:
         name = DELTAS[kind][1]
-        return {"type": kind, name: _text(sent.get(name))}
+        return {"type": kind, name: _text(delta.get(name))}
     match kind:
         case "signature_delta":
-            return {"type": kind, "signature": _text(sent.get("signature"))}
+            return {"type": kind, "signature": _text(delta.get("signature"))}
         case "citations_delta":
-            return {"type": kind, "citation": _citation(sent.get("citation"))}
+            return {"type": kind, "citation": _citation(delta.get("citation"))}
         case "compaction_delta":
-            return {**sent, "content": _text(sent.get("content"))}
+            return {**delta, "content": _text(delta.get("content"))}
         case _:
-            return sent
+            return delta
 
 
-def _text(sent: Any) -> str:
-    if sent is None:
+def _text(value: Any) -> str:
+    if value is None:
         return ""
-    if not isinstance(sent, str):
+    if not isinstance(value, str):
         raise Malformed("text")
-    return sent
+    return value
 
 
-def _text_or_none(sent: Any) -> str | None:
-    return None if sent is None else _text(sent)
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
-def _id(sent: Any) -> str:
-    if not isinstance(sent, str) or not 0 < len(sent) <= LONGEST_ID or not sent.isprintable():
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID or not value.isprintable():
         raise Malformed("id")
-    return sent
+    return value
 
 
-def _name(sent: Any) -> str:
-    if not isinstance(sent, str) or not re.fullmatch(TOOL_NAME, sent):
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(TOOL_NAME, value):
         raise Malformed("name")
-    return sent
+    return value
 
 
-def _object(sent: Any) -> Json:
-    if sent is None:
+def _object(value: Any) -> Json:
+    if value is None:
         return {}
-    if not is_object(sent):
+    if not is_object(value):
         raise Malformed("object")
-    return sent
+    return value
 
 
-def _citations(sent: Any) -> list[Json] | None:
-    return None if sent is None else [_citation(one) for one in _array(sent)]
+def _citations(value: Any) -> list[Json] | None:
+    return None if value is None else [_citation(citation) for citation in _array(value)]
 
 
-def _citation(sent: Any) -> Json:
-    if not is_object(sent):
+def _citation(citation: Any) -> Json:
+    if not is_object(citation):
         raise Malformed("citation")
     for name in _PLACES:
-        value = sent.get(name)
+        value = citation.get(name)
         if value is not None and not (isinstance(value, int) and 0 <= value <= LARGEST_INDEX):
             raise Malformed("citation")
     for name in ("document_title", "url", "source", "title"):
-        _text(sent.get(name))
-    return {**sent, "type": _text(sent.get("type")), "cited_text": _text(sent.get("cited_text"))}
+        _text(citation.get(name))
+    return {**citation, "type": _text(citation.get("type")), "cited_text": _text(citation.get("cited_text"))}
 
 
-def _container(sent: Any) -> Json | None:
-    if not is_object(sent):
+def _container(value: Any) -> Json | None:
+    if not is_object(value):
         return None
-    id = sent.get("id")
+    id = value.get("id")
     return {"id": id} if isinstance(id, str) and 0 < len(id) <= LONGEST_ID else None
 
 
-def _array(sent: Any) -> list[Any]:
-    if not is_list(sent):
+def _array(value: Any) -> list[Any]:
+    if not is_list(value):
         raise Malformed("array")
-    return sent
+    return value
 
 
-def _list(sent: Any) -> list[Any]:
-    return sent if is_list(sent) else []
+def _list(value: Any) -> list[Any]:
+    return value if is_list(value) else []
 
 
-def _is_checked(name: str, sent: Json) -> bool:
-    return name in sent or name not in _OPTIONAL
+def _is_checked(name: str, block: Json) -> bool:
+    return name in block or name not in _OPTIONAL
 
 
 _PLACES = tuple(f"{end}_{unit}" for end in ("start", "end") for unit in ("char_index", "page_number", "block_index"))
@@ -215,4 +219,4 @@ _BLOCKS: dict[str, dict[str, Check]] = {
     "server_tool_use": _CALL,
     "mcp_tool_use": _CALL,
 }
-"""The fields that each kind of block has, and how each is checked."""
+"""The fields of each type of block, and their checks."""

@@ -1,7 +1,7 @@
-"""Build the request that asks Claude for an answer: pure, from the branch that leads to it.
+"""Build the request for an answer from the branch that leads to it, without I/O.
 
-The rules of replay are those of the Messages API: blocks go back byte for byte; blocks that were cut off, and turns
-that are empty, would be refused and are left out; thinking is bound to its model, system prompt and tools.
+The rules are those of the Messages API: earlier blocks are sent back unchanged; unfinished blocks and empty turns would
+be refused and are left out; thinking is bound to its model, system prompt and tools.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from tertulia.json import Json
 
 DEFAULT_MAX_TOKENS = 32_000
 MIN_BUDGET_TOKENS = 1024
-"""The least that the API takes as a budget for thinking."""
+"""The smallest thinking budget that the API accepts."""
 THINKING = ("thinking", "redacted_thinking")
 SUMMARY = "compaction"
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
-GIVEN = ("tool_result", *ATTACHED)
-"""Kinds of blocks that tools give in an answer."""
+TOOL_OUTPUT = ("tool_result", *ATTACHED)
+"""Types of blocks in an answer that are the output of tools."""
 OF_CALL = "of"
-"""The key of ours by which a picture that a tool gave names its call."""
-OURS = ("partial", "json", "is_json")
-"""Keys of stored blocks that are not Claude's."""
+"""Our key in a picture that a tool returned; its value is the id of the call."""
+OWN_KEYS = ("partial", "json", "is_json")
+"""Keys of stored blocks that the Messages API does not have."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
-"""Declares a tool that the conversation has called and no longer has."""
+"""The definition of a tool that the conversation has called and no longer has."""
 
 
 class LeftOut(StrEnum):
@@ -47,19 +47,19 @@ class LeftOut(StrEnum):
 
 
 def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Json] = ()) -> str:
-    """Name what Claude binds its thinking to, besides the messages themselves."""
+    """Return a fingerprint of what Claude's thinking is bound to, besides the messages."""
     bound = [model, system_prompt, *([list(tools)] if tools else [])]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message of the history, as Claude is sent it.
+    """A message of the history.
 
     Attributes:
         role: `user` or `assistant`.
-        blocks: Its content, as the Messages API has it.
-        written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's.
+        blocks: Its content, in the Messages API's format.
+        written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's message.
     """
 
     role: str
@@ -78,11 +78,17 @@ def build_request(
     tools: Sequence[Json] = (),
     compaction: Compaction | None = None,
 ) -> tuple[Json, Counter[LeftOut]]:
-    """Give the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
+    """Return the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
 
-    `forms`: those of thinking that the model takes, None where that is not known.
-    `turns`: oldest first.
-    `compaction`: None for a model that cannot compact.
+    Args:
+        model: The model's id.
+        max_output_tokens: The model's limit; None if that is not known.
+        system_prompt: The system prompt, if there is one.
+        options: The options of the generation.
+        forms: The types of thinking that the model supports; None if that is not known.
+        turns: The messages, oldest first.
+        tools: The definitions of the tools.
+        compaction: The compaction settings; None for a model that does not support it.
     """
     prefix = prefix_fingerprint(model, system_prompt, tools)
     request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
@@ -114,72 +120,74 @@ def build_request(
 
 
 def _removed_tools(messages: Sequence[Json]) -> list[Json]:
-    """Declare the tools that were called: the API refuses calls in a request that declares no tool."""
-    called = {block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"}
-    return [{"name": name, **REMOVED_TOOL} for name in sorted(called)]
+    """Return definitions of the tools that were called: the API refuses calls in a request without tools."""
+    called_names = {
+        block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"
+    }
+    return [{"name": name, **REMOVED_TOOL} for name in sorted(called_names)]
 
 
 def rounds(role: str, content: Sequence[Json]) -> list[Json]:
-    """Give a stored message as the API has it: what tools gave in an answer are messages of the user's there."""
+    """Split a stored message into the API's messages, in which the output of tools has the role `user`."""
     if role == Role.USER:
         return [{"role": role, "content": list(content)}] if content else []
-    found: list[Json] = []
-    for given, blocks in groupby(content, lambda block: block.get("type") in GIVEN):
-        # The results stand in front, and the pictures of all of them behind.
-        ordered = sorted(blocks, key=lambda block: given and block["type"] != "tool_result")
-        found.append({"role": "user" if given else role, "content": ordered})
-    return found
+    messages: list[Json] = []
+    for is_tool_output, blocks in groupby(content, lambda block: block.get("type") in TOOL_OUTPUT):
+        # All results come first, and then their pictures.
+        ordered = sorted(blocks, key=lambda block: is_tool_output and block["type"] != "tool_result")
+        messages.append({"role": "user" if is_tool_output else role, "content": ordered})
+    return messages
 
 
 def with_pictures(request: Json) -> Json:
-    """Give the request with pictures that tools gave inside of their results, where the API has them."""
+    """Return the request with pictures that tools returned inside of their results, as the API requires."""
     return {**request, "messages": [_with_pictures(message) for message in request["messages"]]}
 
 
 def _with_pictures(message: Json) -> Json:
     content: list[Json] = message["content"]
-    given = [block for block in content if OF_CALL in block]
-    if not given:
+    pictures = [block for block in content if OF_CALL in block]
+    if not pictures:
         return message
-    found: list[Json] = []
+    blocks: list[Json] = []
     for block in (block for block in content if OF_CALL not in block):
-        mine = [one for one in given if one[OF_CALL] == block.get("tool_use_id")]
-        own = [{key: value for key, value in one.items() if key != OF_CALL} for one in mine]
-        told = {"content": [{"type": "text", "text": block["content"]}, *own]} if own else {}
-        found.append({**block, **told})
-    return {**message, "content": found}
+        own_pictures = [picture for picture in pictures if picture[OF_CALL] == block.get("tool_use_id")]
+        sent_pictures = [{key: value for key, value in picture.items() if key != OF_CALL} for picture in own_pictures]
+        replaced = {"content": [{"type": "text", "text": block["content"]}, *sent_pictures]} if sent_pictures else {}
+        blocks.append({**block, **replaced})
+    return {**message, "content": blocks}
 
 
 def go_on(request: Json, content: Sequence[Json]) -> Json:
-    """Give the request that goes on behind what an answer has written so far, the results of its tools included."""
-    written = _replayable(list(content), Counter(), keep_thinking=True)
-    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, written)]}
+    """Return the request that continues after the content of an answer so far, including the results of its tools."""
+    replayable = _replayable(list(content), Counter(), keep_thinking=True)
+    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable)]}
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:
-    """Give the request without the thinking of earlier turns, which may all go, but never some; and their number."""
-    kept: list[Json] = []
+    """Return the request without any thinking blocks, and their number; the API does not allow to omit only some."""
+    messages: list[Json] = []
     for message in request["messages"]:
         content = [block for block in message["content"] if block["type"] not in THINKING]
         if content:
-            kept.append({**message, "content": content})
+            messages.append({**message, "content": content})
     count = sum(len(message["content"]) for message in request["messages"])
-    return {**request, "messages": kept}, count - sum(len(message["content"]) for message in kept)
+    return {**request, "messages": messages}, count - sum(len(message["content"]) for message in messages)
 
 
 def without_earlier_attachments(request: Json) -> tuple[Json, int]:
-    """Give the request with words in place of all attachments but the last message's; and their number."""
-    *earlier, last = request["messages"]
+    """Return the request with text instead of attachments before the last message, and the number of these."""
+    *earlier, last_message = request["messages"]
     count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
-    spoken = [{**message, "content": [_spoken(block) for block in message["content"]]} for message in earlier]
-    return {**request, "messages": [*spoken, last]}, count
+    replaced = [{**message, "content": [_as_text(block) for block in message["content"]]} for message in earlier]
+    return {**request, "messages": [*replaced, last_message]}, count
 
 
 def _without_summaries(blocks: list[Json], left_out: Counter[LeftOut]) -> list[Json]:
-    # What they sum up still stands in front of them.
-    kept = [block for block in blocks if block.get("type") != SUMMARY]
-    left_out[LeftOut.SUMMARY_OF_ANOTHER_MODEL] += len(blocks) - len(kept)
-    return kept
+    # The blocks that they summarize are still in the request.
+    remaining = [block for block in blocks if block.get("type") != SUMMARY]
+    left_out[LeftOut.SUMMARY_OF_ANOTHER_MODEL] += len(blocks) - len(remaining)
+    return remaining
 
 
 def _output_config(options: Json) -> Json:
@@ -189,44 +197,44 @@ def _output_config(options: Json) -> Json:
 
 
 def _without_citations(blocks: list[Json], options: Json) -> list[Json]:
-    # The API cites in prose alone, and refuses to do both.
+    # The API refuses citations together with structured output.
     if options.get("output_schema") is None:
         return blocks
     return [{key: value for key, value in block.items() if key != "citations"} for block in blocks]
 
 
-def _spoken(block: Json) -> Json:
+def _as_text(block: Json) -> Json:
     if block["type"] not in ATTACHED:
         return block
     return {"type": "text", "text": f"[Left out, because it could not be read: {block.get('title', 'an image')}]"}
 
 
 def _answered(messages: Sequence[Json]) -> list[Json]:
-    """Let an error stand for each result that a tool never gave: the API refuses a call without one."""
-    found: list[Json] = []
-    waiting: list[str] = []
+    """Add an error result for each call that has none: the API refuses calls without a result."""
+    answered_messages: list[Json] = []
+    open_call_ids: list[str] = []
     for message in _merged(messages):
-        given = {block.get("tool_use_id") for block in message["content"]}
-        missing = [_not_run(id) for id in waiting if id not in given]
+        result_ids = {block.get("tool_use_id") for block in message["content"]}
+        missing = [_not_run(id) for id in open_call_ids if id not in result_ids]
         if missing and message["role"] == "assistant":
-            found.append({"role": "user", "content": missing})
+            answered_messages.append({"role": "user", "content": missing})
             missing = []
-        # Results stand in front of everything else that the user says.
-        found.append({**message, "content": [*missing, *message["content"]]})
-        waiting = [block["id"] for block in message["content"] if block.get("type") == "tool_use"]
-    return found
+        # Results must come before all other blocks of the user's message.
+        answered_messages.append({**message, "content": [*missing, *message["content"]]})
+        open_call_ids = [block["id"] for block in message["content"] if block.get("type") == "tool_use"]
+    return answered_messages
 
 
 def _merged(messages: Sequence[Json]) -> list[Json]:
-    """Join results and the words that the user says behind them, as the API would: they are one message."""
-    found: list[Json] = []
+    """Merge tool output and the user's message after it into one message, as the API does."""
+    merged_messages: list[Json] = []
     for message in messages:
-        before = found[-1]["content"][-1]["type"] if found else None
-        if before in GIVEN and message["role"] == Role.USER == found[-1]["role"]:
-            found.append({**message, "content": [*found.pop()["content"], *message["content"]]})
+        previous_type = merged_messages[-1]["content"][-1]["type"] if merged_messages else None
+        if previous_type in TOOL_OUTPUT and message["role"] == Role.USER == merged_messages[-1]["role"]:
+            merged_messages.append({**message, "content": [*merged_messages.pop()["content"], *message["content"]]})
         else:
-            found.append(message)
-    return found
+            merged_messages.append(message)
+    return merged_messages
 
 
 def _not_run(tool_use_id: str) -> Json:
@@ -234,46 +242,46 @@ def _not_run(tool_use_id: str) -> Json:
 
 
 def max_tokens(options: Json, max_output_tokens: int | None) -> int:
-    """Give the most tokens that an answer may have."""
-    asked: int = options.get("max_tokens") or min(DEFAULT_MAX_TOKENS, max_output_tokens or DEFAULT_MAX_TOKENS)
-    return asked
+    """Return the maximum number of tokens of an answer."""
+    limit: int = options.get("max_tokens") or min(DEFAULT_MAX_TOKENS, max_output_tokens or DEFAULT_MAX_TOKENS)
+    return limit
 
 
 def thinking_off(forms: frozenset[str] | None) -> Json | None:
-    """Give the form in which a model that takes these does not think; None where there is none, or nobody knows."""
-    off = next((form for form in ("disabled", "between_tools") if form in (forms or ())), None)
-    return {"type": off} if off else None
+    """Return the setting that disables thinking; None if the model has none, or if its forms are not known."""
+    disabled_form = next((form for form in ("disabled", "between_tools") if form in (forms or ())), None)
+    return {"type": disabled_form} if disabled_form else None
 
 
 def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
-    """Choose the form: what was asked for as far as the model takes it, and shown in summary."""
-    takes = forms if forms is not None else ALL_FORMS
+    """Return the thinking setting: what the option requests, if the model supports it, with summaries."""
+    supported = forms if forms is not None else ALL_FORMS
     if option is None:
-        # Said, because without a word newer models think and show nothing of it.
+        # Set explicitly, because by default newer models think without returning summaries.
         return SHOWN if forms is not None and "adaptive" in forms else None
     if not option["enabled"]:
-        return thinking_off(takes) or SHOWN
+        return thinking_off(supported) or SHOWN
     budget: int | None = option.get("budget_tokens")
-    if "enabled" in takes and (budget is not None or "adaptive" not in takes):
+    if "enabled" in supported and (budget is not None or "adaptive" not in supported):
         return {"type": "enabled", "budget_tokens": budget or max(MIN_BUDGET_TOKENS, max_tokens // 2)}
-    return SHOWN if "adaptive" in takes else None
+    return SHOWN if "adaptive" in supported else None
 
 
 def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking: bool) -> list[Json]:
-    kept: list[Json] = []
+    replayable: list[Json] = []
     for block in blocks:
         kind = block.get("type")
         if kind == "text":
             if (block.get("text") or "").strip():
-                kept.append(_theirs(block))
+                replayable.append(_without_own_keys(block))
         elif block.get("partial"):
             left_out[LeftOut.UNFINISHED] += 1
         elif kind in THINKING and not keep_thinking:
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
         else:
-            kept.append(_theirs(block))
-    return kept if any(block.get("type") not in THINKING for block in kept) else []
+            replayable.append(_without_own_keys(block))
+    return replayable if any(block.get("type") not in THINKING for block in replayable) else []
 
 
-def _theirs(block: Json) -> Json:
-    return {key: value for key, value in block.items() if key not in OURS}
+def _without_own_keys(block: Json) -> Json:
+    return {key: value for key, value in block.items() if key not in OWN_KEYS}

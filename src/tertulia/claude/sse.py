@@ -1,31 +1,32 @@
-"""Reading server-sent events from pieces of bytes: pure, bytes in, events out.
+"""Parse server-sent events from chunks of bytes, without I/O.
 
 Source: "Server-sent events" in the HTML standard, section 9.2.6, as far as the Messages API uses it. The SDK's own
-reader goes line by line and costs several times as much for each token.
+parser works line by line and costs several times as much for each token.
 """
 
 from collections.abc import Iterator
 
 LONGEST_EVENT = 32 * 1024 * 1024
-"""Bytes. A server that never ends an event must not fill the memory."""
+"""In bytes: a server that never ends an event must not fill the memory."""
 
 
 class EventReader:
-    """Cuts a body into its events, wherever its pieces were cut."""
+    """Splits a body into its events, independently of how it is split into pieces."""
 
     def __init__(self) -> None:
-        """Begin with nothing read."""
+        """Initialize at the start of a body."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._after_cr = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the events that are whole: the name, empty where it has none, and the data.
+        """Yield the name and the data of each event that is complete; the name may be empty.
 
-        Raises ValueError for an event that is too long.
+        Raises:
+            ValueError: An event is too long.
         """
         if self._after_cr:
-            # The other half of a CRLF. The CR has ended its line already: an event must not wait for the next one.
+            # This may be the LF of a CRLF whose CR has ended the line already, so that the event did not have to wait.
             self._after_cr = not piece
             piece = piece.removeprefix(b"\n")
         if b"\r" in piece:
@@ -37,7 +38,7 @@ class EventReader:
                 yield name, data
 
     def _split(self, piece: bytes) -> list[bytes]:
-        """Return the events that end in this piece, and keep the rest."""
+        """Return the events that end in this piece, and buffer the incomplete one."""
         ends_here = b"\n\n" in piece or (piece[:1] == b"\n" and self._pieces and self._pieces[-1][-1:] == b"\n")
         if piece:
             self._pieces.append(piece)
@@ -45,8 +46,8 @@ class EventReader:
         events: list[bytes] = []
         if ends_here:
             # Pieces are joined once for each event: joining for each piece takes quadratic time for a long event.
-            *events, rest = b"".join(self._pieces).split(b"\n\n")
-            self._pieces, self._size = [rest] if rest else [], len(rest)
+            *events, incomplete = b"".join(self._pieces).split(b"\n\n")
+            self._pieces, self._size = [incomplete] if incomplete else [], len(incomplete)
         if self._size > LONGEST_EVENT:
             raise ValueError("An event is too long.")
         return events
@@ -54,7 +55,7 @@ class EventReader:
 
 def _fields(event: bytes) -> tuple[bytes, bytes]:
     if event.startswith(b"event: "):
-        # How the API writes nearly all of them: two lines.
+        # The API writes nearly all events as two lines.
         name, _, data = event.partition(b"\n")
         if data.startswith(b"data: ") and b"\n" not in data:
             return name[7:], data[6:]

@@ -1,6 +1,6 @@
-"""The spans of an answer, by OpenTelemetry's conventions for generative AI; where nobody collects them, names alone.
+"""The spans of an answer, by OpenTelemetry's conventions for generative AI. Without a collector, they cost little.
 
-Source: "Semantic conventions for generative AI", spans and agent spans. Never a word of what was said is in them.
+Source: "Semantic conventions for generative AI", spans and agent spans. Spans never contain text of messages.
 """
 
 import time
@@ -21,59 +21,59 @@ from tertulia.json import Json
 AGENT = "tertulia"
 tracer = trace.get_tracer("tertulia")
 written_here: ContextVar[UUID | None] = ContextVar("written_here", default=None)
-"""The answer that a task works on, for what the log says of it."""
+"""The id of the generation that a task works on, for log records."""
 TRACE_CONTEXT = TraceContextTextMapPropagator()
-"""Nothing but ids: what else a client of ours sends along (`baggage`) is not for Claude."""
+"""Propagates ids only: `baggage` from our clients must not be sent to Claude."""
 QUIET: Any = {"record_exception": False, "set_status_on_exception": False}
-"""What an exception says may be what a user wrote."""
+"""Exceptions are not recorded, because their messages may contain text of users."""
 
 
 def trace_id() -> str:
-    """Give what finds a fault again: the trace that is open, or a name of its own."""
+    """Return the id of the current trace, or a new random id, by which an error can be found in the log."""
     span = trace.get_current_span().get_span_context()
     return trace.format_trace_id(span.trace_id) if span.is_valid else uuid4().hex
 
 
 def fail(span: Span, kind: str) -> None:
-    """Let a span say that it failed, and by what."""
+    """Mark a span as failed, with the type of the error."""
     span.set_status(Status(StatusCode.ERROR))
     span.set_attribute("error.type", kind)
 
 
 def kind_of(error: BaseException) -> str:
-    """Name what failed: as Claude does where it is Claude's fault, by its class where it is ours."""
-    known = isinstance(error, request_errors())
-    return describe(error).code.value if known else type(error).__name__
+    """Return the type of an error: Claude's error code, or else the name of the exception's class."""
+    is_request_error = isinstance(error, request_errors())
+    return describe(error).code.value if is_request_error else type(error).__name__
 
 
 class Chat:
-    """The span of one request of Claude's."""
+    """The span of one request to Claude."""
 
     def __init__(self, span: Span) -> None:
-        """Take a span that somebody collects."""
+        """Initialize with a span that is recorded."""
         self._span = span
-        self._begun = time.monotonic()
+        self._started_at = time.monotonic()
         self._silent = True
         self._usage: Json = {}
 
     def headers(self) -> dict[str, str]:
-        """Give what joins a gateway's own trace to this one (W3C Trace Context)."""
+        """Return the headers that connect a gateway's trace to this one (W3C Trace Context)."""
         headers: dict[str, str] = {}
         TRACE_CONTEXT.inject(headers, trace.set_span_in_context(self._span))
         return headers
 
     def answered(self, request_id: str | None) -> None:
-        """Take the id that Claude gave the request."""
+        """Record the request id of the response."""
         if request_id is not None:
             self._span.set_attribute("anthropic.request.id", request_id)
 
     def heard(self, events: Iterable[Json]) -> None:
-        """Take what an answer says of itself. Events that make no sense are for others to judge."""
+        """Record the metadata in a stream's events. Malformed events are ignored here."""
         for event in events:
             with suppress(KeyError, TypeError, AttributeError):
-                self._hear(event)
+                self._record(event)
 
-    def _hear(self, event: Json) -> None:
+    def _record(self, event: Json) -> None:
         kind = event["type"]
         if kind == "message_start":
             message = event["message"]
@@ -81,7 +81,7 @@ class Chat:
             self._usage |= message["usage"]
         elif kind == "content_block_delta" and self._silent:
             self._silent = False
-            self._span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._begun)
+            self._span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._started_at)
         elif kind == "message_delta":
             self._usage |= {name: count for name, count in event["usage"].items() if count is not None}
             self._span.set_attributes(used(usage_of(self._usage)))
@@ -90,7 +90,7 @@ class Chat:
 
 @contextmanager
 def chatting(body: Json, server: str) -> Generator[Chat | None]:
-    """Open the span of a request; None where nobody collects it. `server`: the host that is asked."""
+    """Open the span of a request to the host `server`; yields None if the span is not recorded."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
@@ -113,11 +113,11 @@ def chatting(body: Json, server: str) -> Generator[Chat | None]:
 
 
 def used(usage: Mapping[str, int]) -> dict[str, int]:
-    """Name counts of tokens as the conventions do, which count as input what Claude counts apart for its cache."""
-    read, written = usage.get("cache_read_tokens", 0), usage.get("cache_write_tokens", 0)
+    """Return token counts by the names of the conventions, whose input tokens include those of the cache."""
+    cache_read, cache_write = usage.get("cache_read_tokens", 0), usage.get("cache_write_tokens", 0)
     return {
-        "gen_ai.usage.input_tokens": usage.get("input_tokens", 0) + read + written,
+        "gen_ai.usage.input_tokens": usage.get("input_tokens", 0) + cache_read + cache_write,
         "gen_ai.usage.output_tokens": usage.get("output_tokens", 0),
-        "gen_ai.usage.cache_read.input_tokens": read,
-        "gen_ai.usage.cache_creation.input_tokens": written,
+        "gen_ai.usage.cache_read.input_tokens": cache_read,
+        "gen_ai.usage.cache_creation.input_tokens": cache_write,
     }

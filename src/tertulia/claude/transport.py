@@ -1,7 +1,7 @@
-"""How the SDK's requests travel: aiohttp's client behind httpx's interface, as thin as both allow.
+"""The HTTP transport of the SDK: a thin adapter of aiohttp's client to httpx's interface.
 
-The SDK's own transport on aiohttp reads a body through five generators, for each token. This one also gives out the
-body itself, as the response's extension BODY, and can let it rest. HTTP, TLS, encodings, kept connections: all
+The SDK's own aiohttp transport reads a body through five generators for each token. This one also provides the body
+itself, as the response's extension BODY, and can pause reading it. HTTP, TLS, encodings and connection reuse are
 aiohttp's.
 """
 
@@ -16,27 +16,27 @@ import httpx2
 
 BODY = "tertulia.body"
 UNDONE = (b"content-encoding", b"content-length", b"transfer-encoding")
-"""Headers of what aiohttp undoes."""
+"""Headers that no longer apply to the body that aiohttp returns."""
 LARGE = 256 * 1024
-"""Bytes of a request."""
+"""The size in bytes from which a request is written in pieces."""
 
 
 class Body(httpx2.AsyncByteStream):
-    """A response's body as it comes; raises httpx's exceptions."""
+    """The body of a response while it is received; raises httpx's exceptions."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        """Take a response whose head has come."""
+        """Initialize with a response whose headers are received."""
         self._response = response
 
     async def read(self) -> bytes:
-        """Give all that has come and was not read, waiting for at least a byte; empty at the end."""
+        """Return all bytes that are received but not read, waiting for at least one; empty at the end."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translated(error) from error
 
     async def rest(self, seconds: float) -> None:
-        """Read nothing for a while: what comes meanwhile waits in the kernel, and then costs one read."""
+        """Pause reading: bytes that arrive meanwhile stay in the kernel's buffer, and then need one read."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
         if transport is not None:
@@ -47,24 +47,24 @@ class Body(httpx2.AsyncByteStream):
                 transport.resume_reading()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give pieces up to the end."""
+        """Yield pieces up to the end."""
         while piece := await self.read():
             yield piece
 
     async def aclose(self) -> None:
-        """Keep the connection where the body was read to its end; cut it otherwise."""
+        """Reuse the connection if the body was read to its end, or else close it."""
         self._response.release()
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """One session of aiohttp's for one server, opened with the first request."""
+    """A transport with one aiohttp session, which is opened by the first request."""
 
     def __init__(self) -> None:
-        """Open nothing yet."""
+        """Initialize without a session."""
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, and give its response when the head has come."""
+        """Send a request, and return the response when its headers are received."""
         session = self._session = self._session or _session(request.url)
         data = await request.aread()
         with _translating():
@@ -72,7 +72,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                # aiohttp writes a file in pieces, and gives way between them.
+                # aiohttp writes a file in pieces, and does not block the event loop in between.
                 data=BytesIO(data) if len(data) > LARGE else data or None,
                 allow_redirects=False,
                 timeout=_timeout(request),
@@ -88,8 +88,8 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 def _session(url: httpx2.URL) -> aiohttp.ClientSession:
-    # No limit: who may have how many answers at once is not decided here. The environment is asked for a proxy once:
-    # aiohttp would ask it, and read ~/.netrc, with each request.
+    # No limit: the number of concurrent answers is limited elsewhere. The proxy is read from the environment once:
+    # aiohttp would read it, and ~/.netrc, for each request.
     proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context())
     cookies = aiohttp.DummyCookieJar()
@@ -97,8 +97,8 @@ def _session(url: httpx2.URL) -> aiohttp.ClientSession:
 
 
 def _timeout(request: httpx2.Request) -> aiohttp.ClientTimeout:
-    given = request.extensions.get("timeout", {})
-    return aiohttp.ClientTimeout(total=None, sock_connect=given.get("connect"), sock_read=given.get("read"))
+    timeouts = request.extensions.get("timeout", {})
+    return aiohttp.ClientTimeout(total=None, sock_connect=timeouts.get("connect"), sock_read=timeouts.get("read"))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Claude's counts of tokens, under our names."""
+"""Convert the API's token counts to the ledger's columns."""
 
 from tertulia.json import Json
 
@@ -11,19 +11,21 @@ _USAGE = {
 
 
 def usage_of(usage: Json | None) -> dict[str, int]:
-    """Give Claude's counts under our names, as far as they are told; those of compaction among them."""
-    told: Json = usage or {}
-    found = {ours: int(told[theirs]) for theirs, ours in _USAGE.items() if told.get(theirs) is not None}
-    rounds: list[Json] = told.get("iterations") or []
-    for compacting in (one for one in rounds if one.get("type") == "compaction"):
-        for theirs, ours in _USAGE.items():
-            found[ours] = found.get(ours, 0) + int(compacting.get(theirs) or 0)
-    return found
+    """Return the reported counts by the ledger's column names, including those of compaction."""
+    reported: Json = usage or {}
+    counts = {
+        column: int(reported[api_name]) for api_name, column in _USAGE.items() if reported.get(api_name) is not None
+    }
+    rounds: list[Json] = reported.get("iterations") or []
+    for compaction in (iteration for iteration in rounds if iteration.get("type") == "compaction"):
+        for api_name, column in _USAGE.items():
+            counts[column] = counts.get(column, 0) + int(compaction.get(api_name) or 0)
+    return counts
 
 
 def context_of(usage: Json | None) -> int | None:
-    """Give how many tokens of the window are in use behind an answer; None where nothing is told."""
-    told: Json = usage or {}
-    rounds: list[Json] = told.get("iterations") or []
-    last = next((one for one in reversed(rounds) if one.get("type") == "message"), told)
-    return sum(int(last.get(name) or 0) for name in _USAGE) if "input_tokens" in last else None
+    """Return how many tokens of the context window an answer leaves in use; None if that is not reported."""
+    reported: Json = usage or {}
+    rounds: list[Json] = reported.get("iterations") or []
+    latest = next((iteration for iteration in reversed(rounds) if iteration.get("type") == "message"), reported)
+    return sum(int(latest.get(name) or 0) for name in _USAGE) if "input_tokens" in latest else None
