@@ -28,7 +28,9 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     own = [name for name in settings.tools if name in CLAUDES_OWN]
     functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
     try:
-        tool_registry = ToolRegistry(functions, own=own, served=lambda: servers.tools, asks_first=settings.ask_first)
+        tool_registry = ToolRegistry(
+            functions, server_tools=own, mcp_tools=lambda: servers.tools, asks_first=settings.ask_first
+        )
     except ValueError as error:
         raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None
     return tool_registry, servers

@@ -1,4 +1,4 @@
-"""What Claude may call here: what a tool is, what it is told, and what it gives back."""
+"""The interface of tools that this server runs: their definition, context and results."""
 
 import re
 from collections.abc import Sequence
@@ -9,22 +9,24 @@ from uuid import UUID
 from tertulia.json import Json
 
 UNFIT = ("oneOf", "allOf", "anyOf")
-"""What the Messages API does not take at the top of a tool's schema."""
+"""Keywords that the Messages API does not accept at the top level of a tool's schema."""
 PROPERTY = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
 def shape_problem(schema: Json) -> str | None:
-    """Say why the Messages API would refuse a tool's schema; None where it takes it."""
+    """Return why the Messages API would refuse a tool's schema; None if it accepts it."""
     if schema.get("type") != "object":
         return 'takes a JSON schema of an object: {"type": "object", ...}.'
-    if unfit := [key for key in UNFIT if key in schema]:
-        return f"has {unfit[0]} at its top, which Claude does not take."
+    if keywords := [key for key in UNFIT if key in schema]:
+        return f"has {keywords[0]} at its top, which Claude does not take."
     properties: Any = schema.get("properties") or {}
     if not isinstance(properties, dict):
         return "has properties that are no object."
     names = list(cast("dict[str, object]", properties))
-    bad = next((name for name in names if not re.fullmatch(PROPERTY, name)), None)
-    return None if bad is None else f"has the property {bad[:100]!r}; names take 1 to 64 letters, digits, _, . and -."
+    invalid_name = next((name for name in names if not re.fullmatch(PROPERTY, name)), None)
+    if invalid_name is None:
+        return None
+    return f"has the property {invalid_name[:100]!r}; names take 1 to 64 letters, digits, _, . and -."
 
 
 class ToolError(Exception):
@@ -69,7 +71,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call gave: texts and pictures, in their order. `is_json`: it is one text, which is JSON."""
+    """The result of a call: texts and pictures in order. With `is_json`, it is a single text, which is JSON."""
 
     parts: Sequence[str | Image]
     is_error: bool = False
@@ -77,11 +79,11 @@ class Result:
 
 
 class Tool(Protocol):
-    """A tool that is run by this server. `seconds`: how long a call may take, None for the server's own limit."""
+    """A tool that this server runs."""
 
     @property
     def name(self) -> str:
-        """The name that Claude calls it by."""
+        """The name by which Claude calls it."""
         ...
 
     @property
@@ -91,19 +93,19 @@ class Tool(Protocol):
 
     @property
     def input_schema(self) -> Json:
-        """What it takes, as a JSON schema of an object."""
+        """The JSON schema of its input, which is an object."""
         ...
 
     @property
     def asks_first(self) -> bool:
-        """Whether the user is asked before each call."""
+        """Whether each call requires the user's approval."""
         ...
 
     @property
     def seconds(self) -> float | None:
-        """How long a call may take."""
+        """The time limit of a call in seconds; None for the server's default."""
         ...
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Do it; raise ToolError for what Claude should read. A call may be cancelled at any moment."""
+        """Run the tool; raise ToolError with a message for Claude. A call may be cancelled at any time."""
         ...

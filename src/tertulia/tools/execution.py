@@ -1,4 +1,4 @@
-"""Making one call of a tool, within its bounds: whatever comes of it is a result, and costs nobody but its call."""
+"""Run one call of a tool within its limits. Every outcome is a result, and no failure affects anything else."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from tertulia.json import Json, clean, clean_text, dumps_spaced
 from tertulia.tools.base import Image, Result, Tool, ToolContext, ToolError
 
 JSON_RESULT = "is_json"
-"""The key of ours that stored results bear whose text is JSON."""
+"""Our key in stored results whose text is JSON."""
 NOTHING = "(It gave nothing.)"
 UNKNOWN = "The server was lost while this ran: it may have been carried out, or not."
 STOPPED = "The answer was ended before there was a result."
@@ -31,7 +31,7 @@ logger = logging.getLogger("tertulia.tools")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What tools may take: seconds of a call and of waiting, bytes of a result, calls and rounds of an answer."""
+    """The limits of tools: seconds of a call and of waiting, bytes of a result, calls and rounds of an answer."""
 
     seconds: float = 60.0
     waiting_seconds: float = 3600.0
@@ -40,12 +40,12 @@ class Bounds:
     rounds: int = 25
 
     def are_reached(self, rounds: int, calls: int) -> bool:
-        """Say whether an answer may call no more."""
+        """Whether an answer may make no more calls."""
         return rounds >= self.rounds or calls > self.calls
 
 
 async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
-    """Make a call; give its result, or one that says why there is none. A cancellation goes through."""
+    """Run a call, and return its result, or one with its error. A cancellation is raised."""
     seconds = tool.seconds or bounds.seconds
     attributes = _attributes(tool, context)
     with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=attributes, **QUIET) as span:
@@ -53,26 +53,26 @@ async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds
         try:
             async with limit:
                 result = await tool.call(input, context)
-            result = _within(result, bounds.result_bytes)
-        except ToolError as said:
-            result = _said(tool.name, said, bounds.result_bytes)
+            result = _limited(result, bounds.result_bytes)
+        except ToolError as failure:
+            result = _reported_failure(tool.name, failure, bounds.result_bytes)
         except TimeoutError as error:
-            late = f"It took longer than {seconds:g} s; it may have been carried out, or not."
-            result = failed(late) if limit.expired() else _fault(tool.name, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may raise anything, and costs nobody but its call
-            result = _fault(tool.name, error)
+            timeout_text = f"It took longer than {seconds:g} s; it may have been carried out, or not."
+            result = failed(timeout_text) if limit.expired() else _internal_failure(tool.name, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may raise anything
+            result = _internal_failure(tool.name, error)
         if result.is_error:
             fail(span, "tool_error")
     return result
 
 
-def failed(words: str) -> Result:
-    """Give a result that says why there is none."""
-    return Result([words], is_error=True)
+def failed(text: str) -> Result:
+    """Return a result that is an error."""
+    return Result([text], is_error=True)
 
 
 def submitted(answer: Json) -> Result:
-    """Give what a client handed in as a result: a string as it is, all else as JSON."""
+    """Return the result that a client has submitted: a string is unchanged, other values become JSON."""
     output = answer.get("output")
     if isinstance(output, str) or output is None:
         return Result([output or NOTHING], is_error=answer["is_error"])
@@ -82,10 +82,9 @@ def submitted(answer: Json) -> Result:
 async def blocks_of(
     tool_use_id: str, result: Result, files: Files, room: PictureRoom, owner_id: UUID, conversation_id: UUID
 ) -> list[Json]:
-    """Give the blocks of a result, as they are stored: the result itself, and its pictures behind it.
+    """Return the stored blocks of a result: the result itself, and then its pictures.
 
-    `room`: what is left for pictures. A picture that Claude would not take, or
-    that is too much together with the others, is left out, with words in its place.
+    A picture that Claude would not accept, or that exceeds the `room` for pictures, is replaced with text.
     """
     texts, pictures = list[str](), list[Json]()
     for part in result.parts:
@@ -106,10 +105,10 @@ async def blocks_of(
     return [{**block, JSON_RESULT: True} if result.is_json else block, *pictures]
 
 
-def _within(result: Result, most: int) -> Result:
+def _limited(result: Result, max_bytes: int) -> Result:
     size = sum(len(part.encode("utf-8", "replace")) for part in result.parts if isinstance(part, str))
-    if size > most:
-        return failed(f"The result has {size:,} bytes, and at most {most:,} are taken: ask for less.")
+    if size > max_bytes:
+        return failed(f"The result has {size:,} bytes, and at most {max_bytes:,} are taken: ask for less.")
     return Result([_clean(part) for part in result.parts], result.is_error, result.is_json)
 
 
@@ -117,26 +116,26 @@ def _clean(part: str | Image) -> str | Image:
     return clean_text(part) if isinstance(part, str) else part
 
 
-def _cut(words: str, most: int) -> str:
-    return clean_text(words).encode()[:most].decode("utf-8", "ignore") or "The tool failed."
+def _truncated(text: str, max_bytes: int) -> str:
+    return clean_text(text).encode()[:max_bytes].decode("utf-8", "ignore") or "The tool failed."
 
 
-def _said(name: str, error: ToolError, most: int) -> Result:
+def _reported_failure(name: str, error: ToolError, max_bytes: int) -> Result:
     try:
-        return failed(_cut(str(error), most))
+        return failed(_truncated(str(error), max_bytes))
     except Exception as fault:  # noqa: BLE001 - an operator's error may have a text that raises
-        return _fault(name, fault)
+        return _internal_failure(name, fault)
 
 
-def _fault(name: str, error: BaseException) -> Result:
-    # What it says may be anybody's secret: it is for the log.
-    found_by = trace_id()
-    logger.error("The tool %s failed, trace id %s", name, found_by, exc_info=error)
-    return failed(f"The tool failed (trace id {found_by}).")
+def _internal_failure(name: str, error: BaseException) -> Result:
+    # The message of the exception may contain secrets, so it is only logged.
+    reference = trace_id()
+    logger.error("The tool %s failed, trace id %s", name, reference, exc_info=error)
+    return failed(f"The tool failed (trace id {reference}).")
 
 
 def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
-    """Name the span's attributes as OpenTelemetry's conventions for generative AI have it."""
+    """Return the span's attributes according to OpenTelemetry's conventions for generative AI."""
     return {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": tool.name,
@@ -148,5 +147,5 @@ def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
 
 
 def fingerprint(answer: Json) -> str:
-    """Give what tells one submission from another."""
+    """Return a hash that distinguishes one submission from another."""
     return hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()

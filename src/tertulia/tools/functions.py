@@ -1,6 +1,6 @@
-"""Python functions as tools: the schema from the type hints and the docstring, as the Anthropic SDK derives it.
+"""Python functions as tools: the Anthropic SDK derives the schema from the type hints and the docstring.
 
-A module that an operator names gives its public functions, or those that its `__all__` names.
+The tools of a module that an operator configures are its public functions, or those in its `__all__`.
 """
 
 import functools
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anthropic.lib.tools import BetaAsyncFunctionTool
 
 THREADS = 64
-"""Functions that are not async, at once; one that hangs holds its thread until it ends."""
+"""The maximum number of concurrent sync functions; one that hangs occupies its thread until it ends."""
 MARK = "__tertulia_tool__"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -54,13 +54,13 @@ class FunctionTool:
     """A Python function, sync or async. A parameter of the type ToolContext is filled in here, and not by Claude."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        """Take the function; raise ValueError for one that cannot be a tool."""
+        """Initialize from a function; raise ValueError if it cannot be a tool."""
         import anthropic
 
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring: it tells Claude what the tool does")
-        said: tuple[bool, float | None] = getattr(function, MARK, (False, None))
-        self.asks_first, self.seconds = said
+        options: tuple[bool, float | None] = getattr(function, MARK, (False, None))
+        self.asks_first, self.seconds = options
         try:
             self._derived: BetaAsyncFunctionTool[Any] = anthropic.beta_async_tool(_without_context(function))
         except Exception as error:
@@ -74,25 +74,25 @@ class FunctionTool:
             raise ValueError(f"{self.name} is no name for a tool: it takes letters, digits, _ and -")
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Call the function; what it was given is checked by its types."""
+        """Call the function; its arguments are validated by its type hints."""
         _context.set(context)
         try:
-            given: Any = await self._derived.call(input)
+            value: Any = await self._derived.call(input)
         except ValueError as error:
             if error.__cause__ is None or not str(error).startswith("Invalid arguments"):
                 raise
             raise ToolError(f"{error}: {_problems(error.__cause__)}") from error
-        return result_of(given)
+        return result_of(value)
 
 
 def load(source: str) -> list[FunctionTool]:
-    """Give the tools of `MODULE`, or of `MODULE:FUNCTION`; raise ValueError with one line that says what is wrong."""
-    name, _, wanted = source.partition(":")
+    """Return the tools of `MODULE` or `MODULE:FUNCTION`; raise ValueError with a message of one line."""
+    name, _, function_name = source.partition(":")
     try:
         module = importlib.import_module(name)
     except Exception as error:
         raise ValueError(f"the module {name} cannot be imported: {error}") from error
-    names = [wanted] if wanted else getattr(module, "__all__", None) or list(_public(module))
+    names = [function_name] if function_name else getattr(module, "__all__", None) or list(_public(module))
     functions = [(name, getattr(module, name, None)) for name in names]
     missing = [name for name, function in functions if not inspect.isroutine(function)]
     if missing or not functions:
@@ -100,25 +100,25 @@ def load(source: str) -> list[FunctionTool]:
     return [FunctionTool(function) for _, function in functions if inspect.isroutine(function)]
 
 
-def result_of(given: object) -> Result:
-    """Give what a function returned as a result: texts and pictures as they are, all else as JSON."""
-    match given:
+def result_of(value: object) -> Result:
+    """Convert a function's return value to a result: texts and pictures are unchanged, other values become JSON."""
+    match value:
         case Result():
-            return given
+            return value
         case str() | Image():
-            return Result([given])
-        case list() | tuple() if (parts := _parts(cast("Sequence[object]", given))) is not None:
+            return Result([value])
+        case list() | tuple() if (parts := _parts(cast("Sequence[object]", value))) is not None:
             return Result(parts)
         case None:
             return Result(["Done."])
         case _:
-            return Result([dumps(given, default=_plain)], is_json=True)
+            return Result([dumps(value, default=_plain)], is_json=True)
 
 
-def _parts(given: Sequence[object]) -> list[str | Image] | None:
-    """Give a list of texts and pictures; None where it is some other list, or has no picture and so is data."""
-    found = [part for part in given if isinstance(part, str | Image)]
-    return found if len(found) == len(given) and any(isinstance(part, Image) for part in found) else None
+def _parts(values: Sequence[object]) -> list[str | Image] | None:
+    """Return a list of texts and pictures; None if it has other items, or no picture, so that it is data."""
+    parts = [part for part in values if isinstance(part, str | Image)]
+    return parts if len(parts) == len(values) and any(isinstance(part, Image) for part in parts) else None
 
 
 def _plain(value: object) -> object:
@@ -130,9 +130,9 @@ def _plain(value: object) -> object:
 
 
 def _problems(error: BaseException) -> str:
-    """Say what is wrong with the arguments, without links and without repeating them."""
-    found: list[Any] = error.errors() if isinstance(error, ValidationError) else []
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:5])
+    """Return what is wrong with the arguments, without links and without repeating them."""
+    problems: list[Any] = error.errors() if isinstance(error, ValidationError) else []
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:5])
 
 
 def _public(module: ModuleType) -> Iterator[str]:
@@ -143,32 +143,32 @@ def _public(module: ModuleType) -> Iterator[str]:
 
 
 def _without_context(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Give it as an async function of what Claude decides alone."""
+    """Wrap a function as an async function without its ToolContext parameters, which Claude must not see."""
     hints = get_type_hints(function)
     signature = inspect.signature(function)
-    ours = [name for name in signature.parameters if hints.get(name) is ToolContext]
+    context_names = [name for name in signature.parameters if hints.get(name) is ToolContext]
 
     @functools.wraps(function)
     async def call(**arguments: Any) -> Any:
-        given = arguments | dict.fromkeys(ours, _context.get())
+        all_arguments = arguments | dict.fromkeys(context_names, _context.get())
         if inspect.iscoroutinefunction(function):
-            return await function(**given)
-        # Nobody can end a thread: one that hangs is left alone, and its call fails.
-        work = functools.partial(function, **given)
+            return await function(**all_arguments)
+        # A thread cannot be cancelled: one that hangs is abandoned, and its call fails.
+        work = functools.partial(function, **all_arguments)
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
 
-    kept = [one for name, one in signature.parameters.items() if name not in ours]
-    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in kept]
+    parameters = [parameter for name, parameter in signature.parameters.items() if name not in context_names]
+    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     vars(call)["__signature__"] = signature.replace(parameters=keywords)
-    call.__annotations__ = {name: hint for name, hint in hints.items() if name not in ours}
+    call.__annotations__ = {name: hint for name, hint in hints.items() if name not in context_names}
     return call
 
 
 def _limiter() -> anyio.CapacityLimiter:
-    """Give the places for threads of this event loop."""
+    """Return the limiter of threads for this event loop."""
     try:
         return _threads.get()
     except LookupError:
-        made = anyio.CapacityLimiter(THREADS)
-        _threads.set(made)
-        return made
+        limiter = anyio.CapacityLimiter(THREADS)
+        _threads.set(limiter)
+        return limiter

@@ -1,4 +1,4 @@
-"""Check JSON schemas of users and MCP servers: within bounds, outside of the event loop, and without the network.
+"""Validate JSON schemas of users and MCP servers: with limits, outside of the event loop, and without the network.
 
 Sources: JSON Schema, draft 2020-12; "Structured outputs" and "Tool use" in the Claude API documentation.
 """
@@ -19,12 +19,12 @@ from tertulia.tools.schemas import schema_for_claude
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 64
-"""Levels of objects and lists in one another."""
+"""The maximum nesting of objects and lists."""
 COMPILE_SECONDS = 1.0
 VALIDATE_SECONDS = 2.0
 """Processor time."""
 REMEMBERED = 1000
-"""Findings that are kept, so that the same schema costs nothing the next time."""
+"""The number of cached findings, so that the same schema is checked only once."""
 TOO_COMPLEX = "is too complex: checking it takes too long or too much memory."
 BUSY = "cannot be checked now, because the server is busy: try again."
 UNCHECKED = "This could not be checked: it takes too long or too much memory."
@@ -35,16 +35,16 @@ _findings: OrderedDict[str, str | None] = OrderedDict()
 
 
 class SchemaKind(StrEnum):
-    """What a schema is for."""
+    """The purpose of a schema."""
 
     OUTPUT = "tertulia.tools.schema_jobs:output_schema_problem"
-    """An answer's text is validated by it."""
+    """The text of answers is validated with it."""
     TOOL = "tertulia.tools.schema_jobs:tool_schema_problem"
-    """Claude is told of it; whoever runs the tool validates its input."""
+    """It is sent to Claude; the tool validates its own input."""
 
 
 async def schema_problem(schema: object, kind: SchemaKind, max_bytes: int = MAX_BYTES) -> str | None:
-    """Return why a schema is not accepted, as the end of a sentence about it; None where it is."""
+    """Return why a schema is not accepted, as the end of a sentence about it; None if it is accepted."""
     check = _begin(schema, kind, max_bytes)
     if not check.is_done:
         with check.recorded():
@@ -62,7 +62,7 @@ def schema_problem_blocking(schema: object, kind: SchemaKind, max_bytes: int = M
 
 
 async def answer_problem(schema: Json, text: str) -> str | None:
-    """Return why an answer's text is not what a schema asks for; None where it is."""
+    """Return why the text of an answer does not match a schema; None if it matches."""
     data = text.encode("utf-8", "replace")
     try:
         problem: str | None = await SCHEMAS.run(
@@ -75,7 +75,7 @@ async def answer_problem(schema: Json, text: str) -> str | None:
 
 @dataclass(slots=True)
 class _Check:
-    """A schema as text, and what is known of it."""
+    """A schema as text, and the finding about it."""
 
     data: bytes = b""
     key: str = ""
@@ -84,7 +84,7 @@ class _Check:
 
     @contextmanager
     def recorded(self) -> Generator[None]:
-        """Remember what the sandbox finds."""
+        """Store the finding of the sandbox."""
         try:
             yield
         except OutOfBoundsError:
@@ -98,7 +98,7 @@ class _Check:
 
 
 def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
-    """Check what needs no sandbox, which also bounds what it gets."""
+    """Do the checks that need no sandbox, which also limit the input of the sandbox."""
     try:
         data = _encoded(schema, max_bytes)
     except ValueError as error:

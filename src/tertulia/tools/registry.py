@@ -1,4 +1,4 @@
-"""All tools that this server offers, and those of them that one conversation has, beside its client's own."""
+"""The registry of all tools that this server offers, and the selection of tools for a conversation."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ CLAUDES_OWN: dict[str, Json] = {
     "web_fetch": {"type": "web_fetch_20260318", "name": "web_fetch", "allowed_callers": ["direct"]},
     "code_execution": {"type": "code_execution_20260521", "name": "code_execution"},
 }
-"""Tools that Claude's API runs, as it wants them declared; docs.claude.com, "Server tools"."""
+"""The definitions of the tools that Claude's API runs; see "Server tools" on docs.claude.com."""
 DESCRIBED = {
     "web_search": "Searches the web, on Claude's side.",
     "web_fetch": "Reads a page or PDF of the web, on Claude's side.",
     "code_execution": "Runs code in a sandbox, on Claude's side.",
 }
 CHARACTERS_OF_TOKEN = 4
-"""Roughly, of a schema."""
+"""An estimate for schemas."""
 TOKENS_TO_WARN = 20_000
-"""Tokens of tools in each request from which on the log and `tertulia doctor` warn."""
+"""The number of tokens of tools per request from which the log and `tertulia doctor` warn."""
 
 logger = logging.getLogger("tertulia.tools")
 
@@ -36,7 +36,7 @@ Source = Literal["function", "mcp", "claude"]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A tool of this server, as it is shown. `server`: the MCP server that has it."""
+    """The description of a tool for clients; `server` is the name of its MCP server."""
 
     name: str
     description: str
@@ -48,7 +48,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tools of one conversation: what Claude is told of them, and what runs here, by name."""
+    """The tools of one conversation: their definitions for Claude, and those that run here, by name."""
 
     definitions: Sequence[Json] = ()
     running: dict[str, Tool] = field(default_factory=dict[str, Tool])
@@ -58,14 +58,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class ToolCost:
-    """How many tools there are, and roughly how many tokens of each request they take."""
+    """The number of tools, and an estimate of the tokens that they add to each request."""
 
     tools: int
     tokens: int
 
     @property
     def warning(self) -> str | None:
-        """Describe a cost that few people expect; None for one that is small."""
+        """A warning about a high cost; None if it is small."""
         if self.tokens < TOKENS_TO_WARN:
             return None
         size = f"{self.tools:,} tools take about {self.tokens:,} tokens of every request"
@@ -73,40 +73,43 @@ class ToolCost:
 
 
 class ToolRegistry:
-    """Knows all tools of the moment: those of MCP servers come and go."""
+    """All tools that are currently available; those of MCP servers may change."""
 
     def __init__(
         self,
         functions: Sequence[Tool] = (),
         *,
-        own: Sequence[str] = (),
-        served: Callable[[], Sequence[Tool]] = lambda: (),
+        server_tools: Sequence[str] = (),
+        mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
         asks_first: Sequence[str] = (),
     ) -> None:
-        """Take functions, names of Claude's own tools, what gives the tools of MCP servers, and patterns of names.
+        """Initialize; raise ValueError if two tools have the same name.
 
-        `asks_first`: patterns as `github__*`; the user is asked before a tool of such a name is called. Raises
-        ValueError where two tools have one name.
+        Args:
+            functions: The tools that are Python functions.
+            server_tools: The names of Claude's server tools.
+            mcp_tools: Returns the tools of MCP servers.
+            asks_first: Patterns of names, such as `github__*`, of tools that require the user's approval.
         """
         self._functions = functions
-        self._own = own
-        self._served = served
+        self._server_tools = server_tools
+        self._mcp_tools = mcp_tools
         self._asks_first = asks_first
         self._warned_of = 0
-        names = [tool.name for tool in functions] + list(own)
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two tools are called {', '.join(twice)}")
+        names = [tool.name for tool in functions] + list(server_tools)
+        if duplicates := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two tools are called {', '.join(duplicates)}")
 
     def offers(self) -> list[Offer]:
-        """Give all tools, by name."""
-        found = [self._offer(tool) for tool in self._here()]
-        found += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._own]
-        return sorted(found, key=lambda offer: offer.name)
+        """Return all tools, sorted by name."""
+        offers = [self._offer(tool) for tool in self._local_tools()]
+        offers += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._server_tools]
+        return sorted(offers, key=lambda offer: offer.name)
 
     def cost(self) -> "ToolCost":
-        """Return what all tools add to a request."""
-        definitions = [_definition(tool) for tool in self._here()]
-        return ToolCost(len(definitions) + len(self._own), len(encode(definitions)) // CHARACTERS_OF_TOKEN)
+        """Return the cost that all tools add to a request."""
+        definitions = [_definition(tool) for tool in self._local_tools()]
+        return ToolCost(len(definitions) + len(self._server_tools), len(encode(definitions)) // CHARACTERS_OF_TOKEN)
 
     def warn_of_cost(self) -> None:
         """Warn in the log if the tools have become expensive."""
@@ -116,38 +119,40 @@ class ToolRegistry:
             logger.warning("%s", cost.warning)
 
     def of(self, chosen: Json, model: Model) -> Selection:
-        """Give the tools of a conversation, as it has chosen them (`Conversation.tools`), that the model can use."""
+        """Return the tools that a conversation has chosen (`Conversation.tools`), and that the model can use."""
         patterns: list[str] | None = chosen.get("server")
         declared: list[Json] = chosen.get("client") or []
 
-        def wanted(name: str) -> bool:
+        def is_chosen(name: str) -> bool:
             return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
 
         client = frozenset(tool["name"] for tool in declared)
-        # Of two with one name the conversation's own counts: it was there when the other one came.
-        running = {tool.name: tool for tool in self._here() if wanted(tool.name) and tool.name not in client}
-        # In a fixed order: Claude's cache and its thinking are bound to it.
+        # A tool of the client hides a server's tool with the same name, which was added later.
+        running = {tool.name: tool for tool in self._local_tools() if is_chosen(tool.name) and tool.name not in client}
+        # In a fixed order, because Claude's prompt cache and thinking are bound to it.
         definitions = [_definition(running[name]) for name in sorted(running)]
         definitions += [
             {**tool, "input_schema": _for_claude(encode(tool["input_schema"]))}
             for tool in sorted(declared, key=lambda tool: tool["name"])
         ]
-        own = [name for name in self._own if wanted(name) and model.has_tool(name) and name not in client]
-        definitions += [CLAUDES_OWN[name] for name in own]
-        asking = frozenset(name for name, tool in running.items() if self._asks(tool))
-        return Selection(definitions, running, asking, client)
+        server_tools = [
+            name for name in self._server_tools if is_chosen(name) and model.has_tool(name) and name not in client
+        ]
+        definitions += [CLAUDES_OWN[name] for name in server_tools]
+        requires_approval = frozenset(name for name, tool in running.items() if self._requires_approval(tool))
+        return Selection(definitions, running, requires_approval, client)
 
-    def _here(self) -> list[Tool]:
-        ours = {tool.name for tool in self._functions}
-        return [*self._functions, *(tool for tool in self._served() if tool.name not in ours)]
+    def _local_tools(self) -> list[Tool]:
+        function_names = {tool.name for tool in self._functions}
+        return [*self._functions, *(tool for tool in self._mcp_tools() if tool.name not in function_names)]
 
-    def _asks(self, tool: Tool) -> bool:
+    def _requires_approval(self, tool: Tool) -> bool:
         return tool.asks_first or any(fnmatchcase(tool.name, pattern) for pattern in self._asks_first)
 
     def _offer(self, tool: Tool) -> Offer:
         server: str | None = getattr(tool, "server", None)
         source: Source = "function" if server is None else "mcp"
-        return Offer(tool.name, tool.description, tool.input_schema, self._asks(tool), source, server)
+        return Offer(tool.name, tool.description, tool.input_schema, self._requires_approval(tool), source, server)
 
 
 def _definition(tool: Tool) -> Json:
@@ -157,5 +162,5 @@ def _definition(tool: Tool) -> Json:
 
 @lru_cache(maxsize=2048)
 def _for_claude(schema: bytes) -> Json:
-    """Return what Claude is told of a schema, which is the same for each of many requests."""
+    """Return a schema in the form for Claude; cached, because it is the same for many requests."""
     return schema_for_claude(loads(schema))

@@ -1,4 +1,4 @@
-"""What a sandbox process does with JSON schemas: compile them, and validate by them. Nothing is ever fetched."""
+"""Jobs of sandbox processes: compile JSON schemas, and validate with them. Nothing is fetched from the network."""
 
 import json
 import re
@@ -9,19 +9,19 @@ from tertulia.json import is_list, is_object, loads
 from tertulia.tools.schemas import modern_schema, schema_for_claude
 
 MAX_PROBLEM = 300
-"""Characters of a message."""
+"""The maximum number of characters of a message."""
 ELSEWHERE = re.compile(r"^Resource '(.*?)' is not present in a registry", re.DOTALL)
 
 
 def output_schema_problem(data: bytes) -> str | None:
-    """Return why a schema cannot be used to validate; None where it can."""
+    """Return why a schema cannot be used for validation; None if it can."""
     return _problem_of(lambda: _validator(json.loads(data)))
 
 
 def tool_schema_problem(data: bytes) -> str | None:
-    """Return why a schema of a tool's input is no valid one of the draft that Claude holds it to; None where it is.
+    """Return why the schema of a tool's input is invalid in the draft that Claude requires; None if it is valid.
 
-    Patterns are not compiled: whoever runs the tool applies them, by an engine of their own.
+    Patterns are not compiled: the tool applies them with its own regular expression engine.
     """
     import jsonschema_rs
 
@@ -29,19 +29,19 @@ def tool_schema_problem(data: bytes) -> str | None:
 
     def compile_schema() -> None:
         if "$schema" in schema:
-            # It must be one that is known; the schema itself is held to the draft that Claude wants.
+            # The draft must be a known one; the schema itself is checked against the draft that Claude requires.
             jsonschema_rs.validator_for({"$schema": schema["$schema"]}, offline=True)
-        own = {name: value for name, value in schema.items() if name != "$schema"}
-        jsonschema_rs.validator_for(without_patterns(modern_schema(own)), offline=True)
-        told = without_patterns(schema_for_claude(schema))
-        jsonschema_rs.validator_for(told, offline=True)
-        jsonschema_rs.meta.validate(told)
+        without_draft = {name: value for name, value in schema.items() if name != "$schema"}
+        jsonschema_rs.validator_for(without_patterns(modern_schema(without_draft)), offline=True)
+        claude_schema = without_patterns(schema_for_claude(schema))
+        jsonschema_rs.validator_for(claude_schema, offline=True)
+        jsonschema_rs.meta.validate(claude_schema)
 
     return _problem_of(compile_schema)
 
 
 def answer_problem(data: bytes, schema: str) -> str | None:
-    """Return why a text is not what the schema asks for; None where it is."""
+    """Return why a text does not match the schema; None if it matches."""
     import jsonschema_rs
 
     try:
@@ -51,24 +51,24 @@ def answer_problem(data: bytes, schema: str) -> str | None:
     try:
         _validator(json.loads(schema)).validate(value)
     except jsonschema_rs.ValidationError as error:
-        place = "".join(f"[{part!r}]" for part in error.instance_path)
-        return f"{place}: {error.message}"[:MAX_PROBLEM] if place else str(error.message)[:MAX_PROBLEM]
+        location = "".join(f"[{part!r}]" for part in error.instance_path)
+        return f"{location}: {error.message}"[:MAX_PROBLEM] if location else str(error.message)[:MAX_PROBLEM]
     return None
 
 
 def without_patterns(value: Any) -> Any:
-    """Return a schema in which no string is held against a regular expression."""
+    """Return a schema without its regular expressions."""
     if is_list(value):
         return [without_patterns(part) for part in value]
     if not is_object(value):
         return value
-    kept: dict[str, Any] = {}
+    cleaned: dict[str, Any] = {}
     for name, part in value.items():
         if name == "patternProperties" and is_object(part):
-            kept[name] = {f"x{place}": without_patterns(shape) for place, shape in enumerate(part.values())}
+            cleaned[name] = {f"x{index}": without_patterns(shape) for index, shape in enumerate(part.values())}
         elif name != "pattern" or not isinstance(part, str):
-            kept[name] = without_patterns(part)
-    return kept
+            cleaned[name] = without_patterns(part)
+    return cleaned
 
 
 def _validator(schema: Any) -> Any:
@@ -85,9 +85,9 @@ def _problem_of(compile_schema: Callable[[], object]) -> str | None:
         compile_schema()
     except (jsonschema_rs.ValidationError, ValueError) as error:
         line = _first_line(error)
-        if found := ELSEWHERE.match(str(error)):
+        if match := ELSEWHERE.match(str(error)):
             return (
-                f"refers to {found[1][:100]!r}: references must point into the schema itself, as `#/$defs/name` does."
+                f"refers to {match[1][:100]!r}: references must point into the schema itself, as `#/$defs/name` does."
             )
         return f"is not a valid JSON schema: {line}"
     return None

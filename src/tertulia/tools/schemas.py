@@ -1,7 +1,7 @@
-"""What Claude is told of a tool's input: the schema in the form that the Messages API accepts.
+"""Convert the schema of a tool's input to the form that the Messages API accepts.
 
 The API requires `type: object` at the top, without `anyOf`, `oneOf`, `allOf` or `$ref`, and JSON Schema 2020-12
-throughout ("Tool use" in its documentation). A tool's own schema stays as it is: whoever runs the tool validates by it.
+throughout ("Tool use" in its documentation). A tool's own schema is unchanged: the tool validates its input with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,22 +16,22 @@ CLOSED = ("additionalProperties", "unevaluatedProperties")
 DATA = ("const", "default", "enum", "example", "examples")
 """Keywords whose values are data and not schemas."""
 MAX_VISITED = 500
-"""Parts of a schema that are merged; references could lead to many more."""
+"""The maximum number of parts of a schema that are merged: references can multiply them."""
 MAX_DESCRIBED = 20
-"""Alternatives that are described in words."""
+"""The maximum number of alternatives that are described in words."""
 
 
 def schema_for_claude(schema: Json) -> Json:
-    """Return a tool's schema as the API accepts it, with all properties that the tool may take."""
+    """Return a tool's schema in the form that the API accepts, with all properties that the tool may accept."""
     modern: Json = modern_schema({name: value for name, value in schema.items() if name != "$schema"})
     if not any(name in modern for name in COMBINATIONS):
         return modern
     merged = _Merger(modern).merge(modern)
-    kept = {name: value for name, value in modern.items() if name not in (*COMBINATIONS, *CLOSED)}
+    other_keywords = {name: value for name, value in modern.items() if name not in (*COMBINATIONS, *CLOSED)}
     words = [modern.get("description"), *merged.alternatives]
     description = " ".join(part for part in words if isinstance(part, str) and part)
     return {
-        **kept,
+        **other_keywords,
         "type": "object",
         **({"description": description} if description else {}),
         "properties": {name: _joined(shapes) for name, shapes in merged.properties.items()},
@@ -41,35 +41,35 @@ def schema_for_claude(schema: Json) -> Json:
 
 @dataclass
 class _Shape:
-    """The properties of an object, each with the schemas that are given for it, and which of them are required."""
+    """The properties of an object, each with all its schemas, and the names of the required ones."""
 
     properties: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     required: list[str] = field(default_factory=list[str])
     alternatives: list[str] = field(default_factory=list[str])
-    """What cannot be said in properties, as sentences."""
+    """Sentences about what properties cannot express."""
     is_object: bool = True
 
     def add(self, other: "_Shape") -> None:
-        """Add properties of another, without what it requires."""
+        """Add the properties of another shape, without its required names."""
         for name, shapes in other.properties.items():
-            known = self.properties.setdefault(name, [])
-            known += [shape for shape in shapes if shape not in known]
+            schemas = self.properties.setdefault(name, [])
+            schemas += [shape for shape in shapes if shape not in schemas]
         self.alternatives += other.alternatives
 
     def require(self, names: Sequence[str]) -> None:
-        """Require more properties."""
+        """Add required properties."""
         self.required += [name for name in names if name not in self.required]
 
 
 class _Merger:
-    """Merges the parts of one schema; references lead into it."""
+    """Merges the parts of one schema, in which references are resolved."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
         self._visited = 0
 
     def merge(self, schema: Json, references: tuple[str, ...] = ()) -> _Shape:
-        """Return the shape of an object that all parts of a schema describe together."""
+        """Return the shape that all parts of a schema describe together."""
         self._visited += 1
         shape = _Shape(is_object=schema.get("type", "object") == "object")
         properties = schema.get("properties")
@@ -85,12 +85,12 @@ class _Merger:
 
     def _add_alternatives(self, shape: _Shape, keyword: str, schema: Json, references: tuple[str, ...]) -> None:
         merged = [self.merge(part, references) for part in self._bounded(schema.get(keyword))]
-        objects = [one for one in merged if one.is_object]
+        objects = [member for member in merged if member.is_object]
         if not objects:
             return
-        for one in objects:
-            shape.add(one)
-        shape.require([name for name in objects[0].required if all(name in one.required for one in objects)])
+        for member in objects:
+            shape.add(member)
+        shape.require([name for name in objects[0].required if all(name in member.required for member in objects)])
         if len(objects) > 1:
             shape.alternatives.append(_described(keyword, objects))
 
@@ -99,9 +99,9 @@ class _Merger:
             yield part, references
         reference = schema.get("$ref", schema.get("$dynamicRef"))
         if isinstance(reference, str) and reference not in references and self._visited < MAX_VISITED:
-            found = self._find(reference)
-            if is_object(found):
-                yield found, (*references, reference)
+            target = self._find(reference)
+            if is_object(target):
+                yield target, (*references, reference)
 
     def _bounded(self, parts: object) -> Iterator[Json]:
         for part in parts if is_list(parts) else ():
@@ -109,17 +109,17 @@ class _Merger:
                 yield part
 
     def _find(self, reference: str) -> object:
-        """Return what a reference leads to, in the schema itself; None where that is nothing."""
-        found: Any = self._root
+        """Return the target of a reference within the schema; None if it does not exist."""
+        target: Any = self._root
         if not reference.startswith("#"):
             return None
         for step in reference[1:].split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
-            if is_object(found):
-                found = found.get(name)
+            if is_object(target):
+                target = target.get(name)
             else:
-                found = found[int(name)] if is_list(found) and name.isdecimal() and int(name) < len(found) else None
-        return found
+                target = target[int(name)] if is_list(target) and name.isdecimal() and int(name) < len(target) else None
+        return target
 
 
 def _joined(shapes: list[Any]) -> Any:
@@ -128,11 +128,14 @@ def _joined(shapes: list[Any]) -> Any:
 
 def _described(keyword: str, objects: Sequence[_Shape]) -> str:
     """Describe alternatives, which the API does not accept as a schema."""
-    sets = [", ".join(_marked(name, one) for name in one.properties or one.required) or "none" for one in objects]
+    sets = [
+        ", ".join(_marked(name, member) for name in member.properties or member.required) or "none"
+        for member in objects
+    ]
     sets = list(dict.fromkeys(sets))
-    more = "; or others" if len(sets) > MAX_DESCRIBED else ""
+    remainder = "; or others" if len(sets) > MAX_DESCRIBED else ""
     begin = "Exactly one" if keyword == "oneOf" else "At least one"
-    return f"{begin} of these sets of properties applies: {'; or '.join(sets[:MAX_DESCRIBED])}{more}."
+    return f"{begin} of these sets of properties applies: {'; or '.join(sets[:MAX_DESCRIBED])}{remainder}."
 
 
 def _marked(name: str, shape: _Shape) -> str:
@@ -140,7 +143,7 @@ def _marked(name: str, shape: _Shape) -> str:
 
 
 def modern_schema(schema: Any) -> Any:
-    """Return a schema of an older draft, or one that is a little wrong, in the words of draft 2020-12."""
+    """Convert a schema of an older draft, or one with small mistakes, to draft 2020-12."""
     if is_list(schema):
         return [modern_schema(part) for part in schema]
     if not is_object(schema):
@@ -162,7 +165,7 @@ def modern_schema(schema: Any) -> Any:
 
 
 def _is_outdated(name: str, value: object) -> bool:
-    """Return whether a keyword has a value that its draft once had, or null, which is the same as its absence."""
+    """Whether a keyword has a value of an older draft, or null, which is the same as its absence."""
     return value is None or (name in ("exclusiveMinimum", "exclusiveMaximum", "required") and isinstance(value, bool))
 
 

@@ -1,4 +1,4 @@
-"""The file of MCP servers, the streams to and from one, and what they may be sent."""
+"""The configuration file of MCP servers, and the streams to and from a server."""
 
 import json
 import os
@@ -31,7 +31,7 @@ HEADER_VALUE = r"[\t\x20-\x7e]*"
 KINDS = ("stdio", "http", "streamable-http")
 CONNECT_TIMEOUT, WRITE_TIMEOUT = 10.0, 30.0
 KEPT_ALIVE = 2.0
-"""Seconds for which an idle connection is used again: servers close them after five, and a race costs the session."""
+"""Seconds for which idle connections are reused: servers close them after 5 s, and a race would end the session."""
 
 Item = SessionMessage | Exception
 
@@ -43,7 +43,7 @@ class _Server(BaseModel):
 
 
 class StdioServer(_Server):
-    """A program that is started here, and spoken with over its standard input and output."""
+    """A program that is started locally and communicates over standard input and output."""
 
     type: Literal["stdio"] = "stdio"
     command: str = Field(min_length=1, repr=False)
@@ -84,36 +84,39 @@ class _File(BaseModel):
 
 
 def read_config(path: Path) -> dict[str, ServerConfig]:
-    """Read a file of MCP servers, in its usual form, without those that are disabled.
+    """Read a configuration file of MCP servers in its usual format, without those that are disabled.
 
-    `${NAME}` and `${NAME:-default}` stand for variables of the environment. Raises ValueError for what is wrong.
+    `${NAME}` and `${NAME:-default}` are replaced with environment variables.
+
+    Raises:
+        ValueError: The file is invalid.
     """
     try:
-        given = _File.model_validate(clean(loads(path.read_bytes())))
+        file = _File.model_validate(clean(loads(path.read_bytes())))
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ValueError(_first(error)) from None
     except ValueError as error:
         raise ValueError(f"it is not JSON: {error}") from error
-    enabled = {name: server for name, server in given.servers.items() if server.get("disabled") is not True}
+    enabled = {name: server for name, server in file.servers.items() if server.get("disabled") is not True}
     return {name: _server(name, server) for name, server in enabled.items()}
 
 
-def _server(name: str, given: dict[str, Any]) -> ServerConfig:
+def _server(name: str, entry: dict[str, Any]) -> ServerConfig:
     where = f'MCP server "{name}"'
     if not re.fullmatch(SERVER_NAME, name):
         raise ValueError(f"{where}: its name must be 1 to 50 letters, digits, _ and -")
-    given = {key: value for key, value in given.items() if value is not None}
-    kind = given.get("type", "stdio" if "command" in given else "http")
+    entry = {key: value for key, value in entry.items() if value is not None}
+    kind = entry.get("type", "stdio" if "command" in entry else "http")
     if kind not in KINDS:
         raise ValueError(f'{where}: type: streamable HTTP ("http") or "stdio" is needed; no other transport is spoken')
-    if ("command" in given) == ("url" in given):
+    if ("command" in entry) == ("url" in entry):
         raise ValueError(f"{where}: one of command and url is needed, and not both")
     needed = "command" if kind == "stdio" else "url"
-    if needed not in given:
+    if needed not in entry:
         raise ValueError(f'{where}: type: a server of the type "{kind}" has a {needed}')
-    values = {key: _expanded(value, f"{where}: {key}") if key in EXPANDED else value for key, value in given.items()}
+    values = {key: _expanded(value, f"{where}: {key}") if key in EXPANDED else value for key, value in entry.items()}
     try:
         return (StdioServer if kind == "stdio" else HttpServer).model_validate(values)
     except ValidationError as error:
@@ -122,14 +125,14 @@ def _server(name: str, given: dict[str, Any]) -> ServerConfig:
 
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {said}" if place else said
+    location = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{location}: {message}" if location else message
 
 
 def _expanded(value: Any, where: str) -> Any:
-    def variable(found: re.Match[str]) -> str:
-        name, default = found.groups()
+    def variable(match: re.Match[str]) -> str:
+        name, default = match.groups()
         value = os.environ.get(name)
         if default is not None:
             return value or default
@@ -149,28 +152,28 @@ def _expanded(value: Any, where: str) -> Any:
 
 
 class ConnectionMonitor:
-    """What is seen of a connection below the protocol: that it ended, and the status of HTTP that was a failure."""
+    """The state of a connection below the protocol: whether it has ended, and the HTTP status of a failure."""
 
-    def __init__(self, ended: Callable[[], None]) -> None:
-        """Take what is told of the end, at once."""
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Initialize; `on_end` is called immediately when the connection ends."""
         self.is_over = False
         self.status: int | None = None
         self.listing = Listing()
-        self._ended = ended
+        self._on_end = on_end
 
     def end(self) -> None:
-        """Note that nothing more is said."""
+        """Record that the connection has ended."""
         self.is_over = True
-        self._ended()
+        self._on_end()
 
     async def see(self, response: httpx2.Response) -> None:
-        """Look at an answer of HTTP."""
+        """Record the status of an HTTP response."""
         if response.request.method == "POST":
             self.status = response.status_code if response.is_error else None
 
 
-class _Watched(ObjectReceiveStream[Item]):
-    """What a server says. The SDK tells nobody of the end of it."""
+class _MonitoredStream(ObjectReceiveStream[Item]):
+    """The stream of a server's messages. The SDK does not report its end."""
 
     def __init__(self, inner: Any, watch: ConnectionMonitor) -> None:
         self._inner = inner
@@ -191,37 +194,37 @@ class _Watched(ObjectReceiveStream[Item]):
 
 
 @asynccontextmanager
-async def open_streams(config: ServerConfig, watch: ConnectionMonitor) -> AsyncGenerator[tuple[_Watched, Any]]:
-    """Start a server or reach it; gives what it says and where to answer, as `mcp.Client` takes them."""
+async def open_streams(config: ServerConfig, watch: ConnectionMonitor) -> AsyncGenerator[tuple[_MonitoredStream, Any]]:
+    """Start or connect to a server; yields the streams from and to it, as `mcp.Client` accepts them."""
     if isinstance(config, StdioServer):
         program = StdioServerParameters(
             command=config.command,
             args=config.args,
             env=config.env,
             cwd=config.cwd,
-            # Else a byte that is no UTF-8 leaves the SDK waiting for the end of the program.
+            # Otherwise, invalid UTF-8 makes the SDK wait for the end of the program.
             encoding_error_handler="replace",
         )
-        # Who is cancelled while a program starts would leave what it started itself.
+        # A cancellation during the start of a program would leave its child processes running.
         with anyio.CancelScope(shield=True) as starting:
-            async with stdio_client(program, sys.__stderr__ or sys.stderr) as (said, answers):
+            async with stdio_client(program, sys.__stderr__ or sys.stderr) as (messages, answers):
                 starting.shield = False
-                yield _Watched(said, watch), answers
+                yield _MonitoredStream(messages, watch), answers
         return
     client = httpx2.AsyncClient(
         headers=config.headers,
-        # A result may take as long as its caller lets it; a timeout here would cost the session.
+        # The caller limits the time of a call; a timeout here would end the session.
         timeout=httpx2.Timeout(WRITE_TIMEOUT, connect=CONNECT_TIMEOUT, read=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEPT_ALIVE),
         event_hooks={"response": [watch.see]},
     )
-    async with client, streamable_http_client(config.url, http_client=client) as (said, answers):
-        yield _Watched(said, watch), answers
+    async with client, streamable_http_client(config.url, http_client=client) as (messages, answers):
+        yield _MonitoredStream(messages, watch), answers
 
 
 def check_input(input: Json) -> None:
-    """Refuse what cannot be sent: it would cost all calls their session."""
-    # One level deeper than it will stand: the SDK's two ways to write a message may not differ in what they take.
+    """Raise ToolError for input that cannot be sent: sending it would end the session of all calls."""
+    # One level deeper than in the request: the SDK's two serializers must not differ in what they accept.
     request = types.JSONRPCRequest(jsonrpc="2.0", id=0, method="tools/call", params={"arguments": [input]})
     try:
         json.dumps(request.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()

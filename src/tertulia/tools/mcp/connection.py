@@ -1,6 +1,6 @@
-"""The connection to one MCP server: kept, made again when it is lost, and called over.
+"""The connection to one MCP server, which is kept open, re-established when it is lost, and used for calls.
 
-Source: the Model Context Protocol, 2025-11-25 and 2026-07-28; the official SDK speaks both.
+Source: the Model Context Protocol, 2025-11-25 and 2026-07-28; the official SDK supports both.
 """
 
 import asyncio
@@ -26,15 +26,15 @@ from tertulia.tools.mcp.results import MAX_SHOWN_NAME, ListedTool, Listing, resu
 CONNECT_SECONDS = 30.0
 LIST_SECONDS = 30.0
 CHECK_SECONDS = 60.0
-"""How often a server that is reached over HTTP is asked for its list: nothing else says that it is away."""
+"""The interval in which HTTP servers are asked for their tools: nothing else detects that one is unavailable."""
 LEAVE_SECONDS = 2.0
 STOP_SECONDS = 10.0
-"""How long the SDK may take to end a program: it closes its input, then terminates it, then kills it."""
+"""The time limit for ending a program: the SDK closes its input, then terminates it, then kills it."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 MOST_PAGES = 100
 MAX_SCHEMA_BYTES = 256 * 1024
 CLOSED_BY_SDK = ("Connection closed", "SSE stream ")
-"""How the SDK's own errors begin where no answer can come any more."""
+"""The beginnings of the SDK's errors for a connection that is closed."""
 
 TERTULIA = types.Implementation(name="tertulia", version=version("tertulia"))
 
@@ -47,14 +47,14 @@ logger = logging.getLogger("tertulia.mcp")
 
 
 class Connection:
-    """One server: the session of the moment, if there is one, and what was offered last."""
+    """The connection to one server: its current session, if there is one, and the latest list of tools."""
 
     def __init__(self, name: str, config: ServerConfig, changed: Callable[[], None]) -> None:
-        """Open nothing yet. `changed` is called when the server offers other tools than before."""
+        """Initialize without a connection; `changed` is called when the tools of the server change."""
         self.name = name
         self.offered: tuple[ListedTool, ...] = ()
         self.skipped: dict[str, str] = {}
-        """Why tools of its list are not offered, by their names."""
+        """The reasons why tools of its list are not offered, by tool name."""
         self.problem: str | None = NOT_YET
         self.tried = asyncio.Event()
         self._config = config
@@ -70,59 +70,59 @@ class Connection:
 
     @property
     def connected(self) -> bool:
-        """Whether it can be called."""
+        """Whether tools can be called."""
         return self._client is not None
 
     def begin(self) -> None:
-        """Connect, and stay connected, in a task of its own: the SDK wants to be left where it was entered."""
+        """Connect, and stay connected, in a separate task: the SDK must be entered and exited in the same task."""
         self._scope = anyio.CancelScope()
         self._task = asyncio.create_task(self._run(self._scope), name=f"mcp-{self.name}")
 
     async def end(self) -> None:
-        """Leave the server; no program stays behind."""
+        """Disconnect from the server, and end its program."""
         if self._task is None or self._scope is None:
             return
         self._leaving = True
         self._wake.set()
         try:
             if self.connected:
-                # Over HTTP, a session is ended by a request.
+                # Over HTTP, a request ends the session.
                 await asyncio.wait([self._task], timeout=LEAVE_SECONDS)
         finally:
-            # Not the task: the SDK shields the end of a program from its scopes alone.
+            # The scope and not the task: the SDK shields the end of a program only from scopes.
             self._scope.cancel()
         await asyncio.wait([self._task], timeout=STOP_SECONDS)
 
     async def call(self, tool: str, input: Json) -> Result:
-        """Call a tool, once; raise ToolError for all that comes of it but a result."""
+        """Call a tool once; raise ToolError if there is no result."""
         if self._client is None:
             raise ToolError(f"The MCP server {self.name} is not connected.")
         check_input(input)
         self._calls += 1
         try:
-            # Not the client's own: it asks a second time where it thinks that it may.
-            given = await self._client.session.call_tool(tool, input, allow_input_required=True)
+            # Not the client's own method, which may retry a call.
+            response = await self._client.session.call_tool(tool, input, allow_input_required=True)
         except MCPError as error:
-            # Its list may be old, or its session.
+            # The list of tools or the session may be outdated.
             self._wake.set()
             if _is_closed(error):
-                lost = f"The MCP server {self.name} was lost during the call; it may have been carried out."
-                raise ToolError(lost) from error
+                lost_text = f"The MCP server {self.name} was lost during the call; it may have been carried out."
+                raise ToolError(lost_text) from error
             raise ToolError(error.message) from error
         except Exception:  # noqa: BLE001 - what a server sends may make the SDK raise anything
             raise ToolError(f"The MCP server {self.name} answered with what cannot be understood.") from None
         finally:
             self._calls -= 1
-        if not isinstance(given, types.CallToolResult):
+        if not isinstance(response, types.CallToolResult):
             raise ToolError(f"The MCP server {self.name} asks for more than is offered here, so there is no result.")
-        return result_of(given)
+        return result_of(response)
 
     async def _run(self, scope: anyio.CancelScope) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         with scope:
             while True:
                 began = anyio.current_time()
-                problem = await self._hold()
+                problem = await self._connect_once()
                 if self._leaving:
                     return
                 if problem != self.problem:
@@ -133,17 +133,17 @@ class Connection:
                     backoff.reset()
                 await anyio.sleep(backoff.next())
 
-    async def _hold(self) -> str:
-        """Connect, and stay connected as long as it goes; give the reason why it ended."""
+    async def _connect_once(self) -> str:
+        """Connect, and stay connected as long as possible; return the reason of the end."""
         watch = ConnectionMonitor(self._lose)
         limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
         streams = open_streams(self._config, watch)
         mode = "legacy" if self._legacy else "auto"
-        # Without a cache, the list is the server's; without callbacks, nothing is offered that servers could ask for.
-        asking = Client(streams, mode=mode, cache=None, message_handler=self._hear, client_info=TERTULIA)
+        # Without a cache, the list is always current; without callbacks, servers cannot send requests to us.
+        connecting_client = Client(streams, mode=mode, cache=None, message_handler=self._hear, client_info=TERTULIA)
         try:
             with limit:
-                async with asking as client:
+                async with connecting_client as client:
                     offered = await _list(client, watch.listing)
                     limit.deadline = math.inf
                     if not watch.is_over:
@@ -151,7 +151,7 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - what a server sends may make the SDK raise anything
             problem = _problem(error, watch.status)
             if limit.deadline < math.inf:
-                # There are programs that end when they are asked for anything before the old handshake.
+                # Some programs exit if they get a request before the handshake of the older protocol.
                 self._legacy = problem == CLOSED and not self._legacy
             return problem
         return LATE if limit.cancelled_caught else LOST
@@ -168,7 +168,7 @@ class Connection:
             self._wake.set()
 
     async def _stay(self, client: Client, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
-        """Keep the list as the server has it, until the server is lost or to be left."""
+        """Keep the list of tools current until the connection is lost or must be closed."""
         self._client, self.problem = client, None
         self._offer(listing, offered)
         self._stale = False
@@ -192,10 +192,10 @@ class Connection:
         return self._leaving or not self.connected
 
     def _offer(self, listing: Listing, offered: tuple[ListedTool, ...]) -> None:
-        self.offered, known = offered, self.skipped
+        self.offered, previous = offered, self.skipped
         self.skipped = dict(listing.skipped)
         for name, reason in self.skipped.items():
-            if known.get(name) != reason:
+            if previous.get(name) != reason:
                 logger.warning("The tool %r of the MCP server %s is left out: %s", name, self.name, reason)
         self._changed()
 
@@ -204,7 +204,7 @@ class Connection:
             with anyio.fail_after(LIST_SECONDS):
                 offered = await _list(client, listing)
         except (MCPError, ValidationError, TimeoutError):
-            # A program may be busy with a call; and to end one ends what it does.
+            # A program may be busy with a call, and ending it would abort the call.
             self._stale = True
             if isinstance(self._config, HttpServer) and not self._calls:
                 raise
@@ -215,13 +215,13 @@ class Connection:
             logger.info("The MCP server %s has other tools now: %d", self.name, len(offered))
 
     async def _listen(self, client: Client) -> None:
-        """Hear of changes from servers of 2026; those before say them unasked."""
+        """Subscribe to changes of the list, as the protocol of 2026 requires; older servers send them unsolicited."""
         tools = client.server_capabilities.tools
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while tools is not None and tools.list_changed:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
-                    # What changed before may not have been heard.
+                    # Changes before the subscription may have been missed.
                     self._wake.set()
                     async for _ in changes:
                         self._wake.set()
@@ -233,7 +233,7 @@ class Connection:
 
 
 async def _list(client: Client, listing: Listing) -> tuple[ListedTool, ...]:
-    """Return the tools that can be offered, by name; what was left out is in `listing`."""
+    """Return the tools that can be offered, sorted by name; skipped ones are in `listing`."""
     listing.tools.clear()
     listing.count = 0
     listing.skipped.clear()
@@ -259,7 +259,7 @@ async def _list(client: Client, listing: Listing) -> tuple[ListedTool, ...]:
 async def _is_offered(tool: ListedTool, listing: Listing, accepted: set[str]) -> bool:
     problem = await schema_problem(tool.input_schema, SchemaKind.TOOL, MAX_SCHEMA_BYTES)
     if tool.name not in accepted:
-        # The specification of 2026-07-28 requires that such tools are dropped, and the SDK does it.
+        # The specification of 2026-07-28 requires clients to drop such tools, and the SDK does so.
         problem = "has `x-mcp-header` annotations that are not valid."
     if problem is not None:
         listing.skipped[clean_text(tool.name)[:MAX_SHOWN_NAME]] = f"its inputSchema {problem}"
@@ -267,25 +267,25 @@ async def _is_offered(tool: ListedTool, listing: Listing, accepted: set[str]) ->
 
 
 def _is_closed(error: MCPError) -> bool:
-    # Servers use the code for errors of their own, too.
+    # Servers use this code for their own errors, too.
     return error.code == types.CONNECTION_CLOSED and error.message.startswith(CLOSED_BY_SDK)
 
 
 def _problem(error: Exception, status: int | None) -> str:
-    """Say what is wrong, in words of ours: those of servers and libraries may hold secrets."""
+    """Describe an error in our own words: messages of servers and libraries may contain secrets."""
     match error:
         case ExceptionGroup():
             return _problem(error.exceptions[0], status)
         case MCPError() if _is_closed(error):
-            said = CLOSED
+            description = CLOSED
         case MCPError():
-            said = f"It answered with the HTTP status {status}." if status else "It answered with an error."
+            description = f"It answered with the HTTP status {status}." if status else "It answered with an error."
         case TimeoutError():
-            said = LATE
+            description = LATE
         case httpx2.TransportError():
-            said = "It cannot be reached."
+            description = "It cannot be reached."
         case OSError():
-            said = f"It cannot be started: {error.strerror}."
+            description = f"It cannot be started: {error.strerror}."
         case _:
-            said = "It answered with what cannot be understood."
-    return said
+            description = "It answered with what cannot be understood."
+    return description

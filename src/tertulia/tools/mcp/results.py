@@ -1,7 +1,7 @@
-"""What MCP servers send, made good part by part: what is wrong with one tool or block costs nobody but itself.
+"""Repair what MCP servers send part by part, so that an invalid tool or block does not affect the others.
 
-The SDK validates a whole list, and a whole result, at once. So each part is reduced to what is used of it, and what
-cannot be used is left out and named, before the SDK sees it.
+The SDK validates complete lists and results. So each part is reduced to the fields that are used, and invalid parts are
+left out and reported, before the SDK validates them.
 """
 
 import base64
@@ -16,45 +16,45 @@ from tertulia.json import Json, clean_text, dumps_spaced, is_deeper, is_list, is
 from tertulia.tools.base import Image, Result
 
 MAX_DESCRIPTION = 10_000
-"""Characters of a tool's description; the rest is cut off."""
+"""The maximum length of a tool's description; longer ones are truncated."""
 MAX_SHOWN_NAME = 100
 MCP_HEADER = "x-mcp-header"
-"""The keyword by which a schema asks for a header in calls; MCP of 2026-07-28."""
+"""The keyword by which a schema requires a header in calls; MCP of 2026-07-28."""
 MAX_DEPTH = 64
 KNOWN_DRAFTS = ("draft-04", "draft-06", "draft-07", "2019-09", "2020-12")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedTool:
-    """What is used of a tool of a list."""
+    """The fields of a listed tool that are used."""
 
     name: str
     description: str
     input_schema: Json
 
     def for_sdk(self) -> Json:
-        """Return the tool as the SDK gets it: with its schema only where the SDK finds headers in there."""
+        """Return the tool in the form for the SDK, which needs the schema only if it specifies headers."""
         schema = self.input_schema if MCP_HEADER in json.dumps(self.input_schema) else {"type": "object"}
         return {"name": self.name, "inputSchema": schema}
 
 
 @dataclass(slots=True)
 class Listing:
-    """What a server has listed, page by page."""
+    """The tools that a server has listed, page by page."""
 
     tools: dict[str, ListedTool] = field(default_factory=dict[str, ListedTool])
     count: int = 0
-    """Entries of the list, those that are not tools included."""
+    """The number of entries in the list, including invalid ones."""
     skipped: dict[str, str] = field(default_factory=dict[str, str])
-    """Why tools were left out, by their names."""
+    """The reasons why tools were skipped, by name."""
 
 
 def repair(result: Json, listing: Listing) -> None:
-    """Make a list of tools, or the result of a call, such as the SDK accepts.
+    """Change a list of tools, or the result of a call, so that the SDK accepts it.
 
     Args:
         result: A result of any method, as the server sent it; it is changed.
-        listing: Gets the tools of a list.
+        listing: The tools of a list are added to it.
     """
     if not is_object(result.get("_meta", {})):
         del result["_meta"]
@@ -67,30 +67,30 @@ def repair(result: Json, listing: Listing) -> None:
 
 
 def _tools(listed: list[Any], listing: Listing) -> list[Json]:
-    found: list[Json] = []
+    sdk_tools: list[Json] = []
     for tool in listed:
         listing.count += 1
         name = _shown_name(tool, listing.count)
         try:
-            good = _tool(tool)
+            listed_tool = _tool(tool)
         except ValueError as error:
             listing.skipped[name] = str(error)
             continue
-        if good.name in listing.tools:
+        if listed_tool.name in listing.tools:
             listing.skipped[name] = "another tool has the same name, and was listed before it."
             continue
-        listing.tools[good.name] = good
-        found.append(good.for_sdk())
-    return found
+        listing.tools[listed_tool.name] = listed_tool
+        sdk_tools.append(listed_tool.for_sdk())
+    return sdk_tools
 
 
-def _shown_name(tool: object, place: int) -> str:
+def _shown_name(tool: object, position: int) -> str:
     name = tool.get("name") if is_object(tool) else None
-    return clean_text(name)[:MAX_SHOWN_NAME] if isinstance(name, str) and name else f"tool {place}"
+    return clean_text(name)[:MAX_SHOWN_NAME] if isinstance(name, str) and name else f"tool {position}"
 
 
 def _tool(tool: object) -> ListedTool:
-    """Return what is used of a tool; raise ValueError for one that cannot be called."""
+    """Return the used fields of a tool; raise ValueError if it cannot be called."""
     if not is_object(tool):
         raise ValueError("it is not an object.")
     name = tool.get("name")
@@ -104,7 +104,7 @@ def _tool(tool: object) -> ListedTool:
 
 
 def _input_schema(schema: object) -> Json:
-    """Return a tool's schema as one of an object."""
+    """Return a tool's schema as the schema of an object."""
     if schema is None or schema is True:
         return {"type": "object"}
     if not is_object(schema):
@@ -116,10 +116,10 @@ def _input_schema(schema: object) -> Json:
         raise ValueError(
             f"its inputSchema is of the type {str(kind)[:MAX_SHOWN_NAME]}, and must be of the type object."
         )
-    kept = {**schema, "type": "object"}
-    if not any(draft in str(kept.get("$schema")) for draft in KNOWN_DRAFTS):
-        kept.pop("$schema", None)
-    return kept
+    object_schema = {**schema, "type": "object"}
+    if not any(draft in str(object_schema.get("$schema")) for draft in KNOWN_DRAFTS):
+        object_schema.pop("$schema", None)
+    return object_schema
 
 
 def _repair_call(result: Json) -> None:
@@ -134,35 +134,35 @@ def _repair_call(result: Json) -> None:
 
 
 def _block(block: object) -> Json:
-    """Return a block of a result without what is not used of it, or words in its place."""
+    """Return a block of a result without unused fields, or text instead of an invalid one."""
     if isinstance(block, str):
         return _text(block)
     if not is_object(block):
         return _text("[A part of the result that is not a content block.]")
-    kept = {name: value for name, value in block.items() if name not in ("annotations", "_meta", "icons")}
-    if kept.get("type") in ("image", "audio") and not isinstance(kept.get("mimeType"), str):
-        # What an image is, its bytes say.
-        kept["mimeType"] = "application/octet-stream"
+    reduced = {name: value for name, value in block.items() if name not in ("annotations", "_meta", "icons")}
+    if reduced.get("type") in ("image", "audio") and not isinstance(reduced.get("mimeType"), str):
+        # The type of an image is detected from its bytes.
+        reduced["mimeType"] = "application/octet-stream"
     try:
-        types.CallToolResult.model_validate({"content": [kept]}, by_name=False)
+        types.CallToolResult.model_validate({"content": [reduced]}, by_name=False)
     except ValidationError:
         return _text(
-            f"[A part of the result that cannot be read, of the type {str(kept.get('type'))[:MAX_SHOWN_NAME]}.]"
+            f"[A part of the result that cannot be read, of the type {str(reduced.get('type'))[:MAX_SHOWN_NAME]}.]"
         )
-    return kept
+    return reduced
 
 
 def _text(words: str) -> Json:
     return {"type": "text", "text": words}
 
 
-def result_of(given: types.CallToolResult) -> Result:
-    """Return what a tool gave."""
-    parts = [_part(block) for block in given.content]
-    if given.structured_content is None or any(isinstance(block, types.TextContent) for block in given.content):
-        return Result(parts, is_error=bool(given.is_error))
-    parts.append(dumps_spaced(given.structured_content))
-    return Result(parts, is_error=bool(given.is_error), is_json=len(parts) == 1)
+def result_of(response: types.CallToolResult) -> Result:
+    """Convert a response of the SDK to the result of a tool."""
+    parts = [_part(block) for block in response.content]
+    if response.structured_content is None or any(isinstance(block, types.TextContent) for block in response.content):
+        return Result(parts, is_error=bool(response.is_error))
+    parts.append(dumps_spaced(response.structured_content))
+    return Result(parts, is_error=bool(response.is_error), is_json=len(parts) == 1)
 
 
 def _part(block: types.ContentBlock) -> str | Image:
@@ -176,10 +176,10 @@ def _part(block: types.ContentBlock) -> str | Image:
         case types.ResourceLink():
             return f"[{block.mime_type or 'resource'}, {block.name}, {block.uri}, not shown]"
         case types.EmbeddedResource():
-            held = block.resource
-            if isinstance(held, types.TextResourceContents):
-                return held.text
-            return _unseen(held.mime_type or "application/octet-stream", held.blob)
+            resource = block.resource
+            if isinstance(resource, types.TextResourceContents):
+                return resource.text
+            return _unseen(resource.mime_type or "application/octet-stream", resource.blob)
 
 
 def _image(block: types.ImageContent) -> str | Image:

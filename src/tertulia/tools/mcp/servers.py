@@ -1,4 +1,4 @@
-"""The tools of MCP servers: what they offer, under names that Claude takes, and how the servers do."""
+"""The tools of MCP servers, with names that Claude accepts, and the status of the servers."""
 
 import asyncio
 import hashlib
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from tertulia.tools.mcp.results import ListedTool
 
 START_SECONDS = 10.0
-"""How long servers that are slow to answer hold up the start."""
+"""The maximum time in seconds for which slow servers delay the start."""
 LONGEST_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
 class McpTool:
-    """A tool of an MCP server, under the name by which Claude calls it."""
+    """A tool of an MCP server, with the name by which Claude calls it."""
 
     name: str
     description: str
@@ -37,13 +37,13 @@ class McpTool:
     seconds: float | None = None
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Call it over the session of the moment, and never twice."""
+        """Call the tool once in the current session."""
         return await self._connection.call(self.original, input)
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedTool:
-    """A tool of an MCP server's list that is not offered, and why."""
+    """A tool in the list of an MCP server that is not offered, and the reason."""
 
     name: str
     reason: str
@@ -51,7 +51,7 @@ class SkippedTool:
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """How a server does. `problem`: why it is not connected; its tools are then those that it had last."""
+    """The status of a server. If it is not connected, `problem` is the reason, and `tools` are its latest ones."""
 
     name: str
     connected: bool
@@ -61,7 +61,7 @@ class McpServer:
 
 
 class McpServers:
-    """The MCP servers of this process: each is connected to, and again whenever it is lost."""
+    """The connections of this process to MCP servers, which are re-established when they are lost."""
 
     def __init__(
         self,
@@ -70,19 +70,19 @@ class McpServers:
         asks_first: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open nothing yet.
+        """Initialize without connections.
 
         Args:
             configs: The servers, by name.
-            asks_first: Whether the user is asked before calls of a tool, by its full name.
-            changed: Called when a server offers other tools than before.
+            asks_first: Returns whether calls of a tool require the user's approval, by its full name.
+            changed: Called when the tools of a server change.
         """
         self._connections = _open(configs, changed) if configs else []
         self._asks_first = asks_first
 
     async def start(self) -> None:
-        """Connect; return when each server was tried once, or after ten seconds: one that is away stops nothing."""
-        # The SDK logs what servers send: results are among it.
+        """Connect, and return after one attempt for each server, or after START_SECONDS."""
+        # The SDK logs what servers send, including results.
         for chatty in ("mcp", "client"):
             logging.getLogger(chatty).setLevel(logging.CRITICAL)
         for connection in self._connections:
@@ -93,12 +93,12 @@ class McpServers:
                     await connection.tried.wait()
 
     async def close(self) -> None:
-        """Leave all servers; programs that were started have ended then."""
+        """Disconnect from all servers, and wait until their programs have ended."""
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     @property
     def servers(self) -> list[McpServer]:
-        """How each server does, by name."""
+        """The status of each server, sorted by name."""
         names = _names((connection.name, tool.name) for connection in self._connections for tool in connection.offered)
         return [
             McpServer(
@@ -113,7 +113,7 @@ class McpServers:
 
     @property
     def tools(self) -> list[McpTool]:
-        """What can be called now."""
+        """The tools that can be called now."""
         return [tool for server in self.servers if server.connected for tool in server.tools]
 
     def _tool(self, connection: "Connection", tool: "ListedTool", name: str) -> McpTool:
@@ -129,7 +129,7 @@ class McpServers:
 
 
 def _names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Give tools names that the Messages API takes, each its own."""
+    """Return unique names that the Messages API accepts, by server and tool."""
     plain = {key: re.sub(r"[^a-zA-Z0-9_-]", "_", "__".join(key)) for key in offered}
     uses = Counter(plain.values())
     return {
@@ -144,7 +144,7 @@ def _marked(name: str, server: str, tool: str) -> str:
 
 
 def _open(configs: "Mapping[str, ServerConfig]", changed: Callable[[], None]) -> "list[Connection]":
-    # The SDK takes half a second to import, which only those pay who have such servers.
+    # The SDK takes half a second to import, so it is imported only if there are MCP servers.
     from tertulia.tools.mcp.connection import Connection
 
     return [Connection(name, config, changed) for name, config in sorted(configs.items())]
