@@ -1,4 +1,4 @@
-"""Budgets of users and of the server: reserved before Claude is asked, watched while it answers, settled at the end."""
+"""Budgets of users and of the server: reserved before a request to Claude, checked during it, settled at its end."""
 
 import json
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ from tertulia.json import Json
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
 BYTES_OF_TOKEN = 3
-"""Of a request's JSON; a token seldom has less, so that a reservation is seldom too small."""
+"""Of a request's JSON. Tokens seldom have fewer, so reservations are seldom too small."""
 TOKENS_OF_PAGE, TOKENS_OF_IMAGE = 3000, 1600
 
 EXCEEDED = GenerationError(ErrorCode.BUDGET_EXCEEDED, "The budget is spent; what was written is kept.")
 SPENT, TOKENS_SPENT = "The budget of this month is spent.", "The tokens of this day are used."
 WEB_SEARCH = "web_search"
-SEARCHES, SEARCHED = 10, 3
-"""Web searches of one answer, and how often Claude reads its prompt then: guesses, as the API has no limit."""
+SEARCHES, PROMPT_READS_WITH_SEARCH = 10, 3
+"""Web searches of one answer, and how often it reads its prompt then; estimates, because the API has no limit."""
 
 
 class PriceUnknown(Exception):
-    """A budget is set, and nobody knows what the model costs."""
+    """There is a budget, but the price of the model is not known."""
 
 
 class PricedRequest(Protocol):
@@ -60,7 +60,7 @@ class PricedRequest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """How much of a month's budget is used, in US dollars."""
+    """The use of a user's monthly budget, in US dollars."""
 
     limit_usd: Decimal
     spent_usd: Decimal
@@ -69,7 +69,7 @@ class BudgetStatus:
 
 
 class Budget:
-    """What each user may spend in a calendar month, in UTC; no limit where `monthly` is None."""
+    """The budget of each user for a calendar month in UTC; unlimited if `monthly` is None."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Budget:
         tokens_a_day: int | None = None,
         server: ServerBudget | None = None,
     ) -> None:
-        """Accept each user's US dollars a month and tokens a day, and what all users together may spend."""
+        """Initialize with each user's US dollars per month and tokens per day, and the budget of the server."""
         self._tokens_a_day = tokens_a_day
         self._limit = None if monthly is None else int(monthly / UNIT)
         self._prices = prices
@@ -90,30 +90,30 @@ class Budget:
         return self._limit is not None or self.server.is_limited
 
     async def reserve(self, session: AsyncSession, owner: UUID, request: PricedRequest, model: Model) -> int | None:
-        """Return what an answer may cost, in units: all that it can, or what is left; None without a budget.
+        """Return what an answer may cost, in units: its maximum cost, or what is left; None without a budget.
 
-        The owner is locked. Where the server has a budget, no other transaction can reserve until this one has ended.
+        The owner must be locked. If the server has a budget, other transactions wait with reservations for this one.
 
         Raises:
-            BudgetSpent: nothing is left.
-            PriceUnknown: nobody knows what the model costs.
+            BudgetSpent: Nothing is left.
+            PriceUnknown: The price of the model is not known.
         """
         tokens_spent = await self._tokens_spent(session, owner)
-        left = None
+        amount = None
         if self.is_limited:
             price = self._prices.of(request.model)
             if price is None:
                 raise PriceUnknown
-            left = min(_most(request, model, price), *await self._left(session, owner))
-        # A spent budget lasts at least as long as the day.
+            amount = min(_max_cost(request, model, price), *await self._remaining(session, owner))
+        # Raised last, because a spent budget lasts at least as long as the day.
         if tokens_spent is not None:
             raise tokens_spent
-        return left
+        return amount
 
     async def reserve_call(self, session: AsyncSession, owner: UUID, request: Json, seconds: float) -> UUID | None:
-        """Reserve for one call outside of a generation, for `seconds`; return the reservation's id.
+        """Reserve the cost of one API call outside of a generation for `seconds`; return the reservation's id.
 
-        Without a budget that is None. The owner is locked. Raises as `reserve`.
+        Returns None without a budget. The owner must be locked. Raises as `reserve`.
         """
         if not self.is_limited:
             return None
@@ -121,50 +121,50 @@ class Budget:
         if price is None:
             raise PriceUnknown
         tokens = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) // BYTES_OF_TOKEN
-        most = price.amount({"input_tokens": tokens, "output_tokens": request["max_tokens"]})
-        left = min(most, *await self._left(session, owner))
-        reservation = Reservation(owner_id=owner, amount=left, expires_at=now() + timedelta(seconds=seconds))
+        max_cost = price.amount({"input_tokens": tokens, "output_tokens": request["max_tokens"]})
+        amount = min(max_cost, *await self._remaining(session, owner))
+        reservation = Reservation(owner_id=owner, amount=amount, expires_at=now() + timedelta(seconds=seconds))
         await spending.reserve(session, reservation)
         return reservation.id
 
-    async def _left(self, session: AsyncSession, owner: UUID) -> list[int]:
-        """Return what is left of each budget; raise BudgetSpent. The user's is first: the server's locks others out."""
-        left = list[int]()
+    async def _remaining(self, session: AsyncSession, owner: UUID) -> list[int]:
+        """Return what is left of each budget; raise BudgetSpent. The server's is read last, because that locks it."""
+        amounts = list[int]()
         if self._limit is not None:
-            begun, resets_at = ledger.month_of(now())
-            committed = await ledger.committed(session, owner, begun)
-            left.append(self._limit - committed.spent - committed.reserved)
-            if left[0] <= 0:
+            month_start, resets_at = ledger.month_of(now())
+            committed = await ledger.committed(session, owner, month_start)
+            amounts.append(self._limit - committed.spent - committed.reserved)
+            if amounts[0] <= 0:
                 raise BudgetSpent(resets_at, SPENT)
         if self.server.is_limited:
-            left.append(await self.server.left(session))
-        return left
+            amounts.append(await self.server.left(session))
+        return amounts
 
     async def _tokens_spent(self, session: AsyncSession, owner: UUID) -> BudgetSpent | None:
-        """Return an error where the day's tokens are used; the answer that crosses the line is still given whole."""
+        """Return an error if the day's tokens are used; the answer that exceeds the limit is still completed."""
         if self._tokens_a_day is None:
             return None
         today = now().replace(hour=0, minute=0, second=0, microsecond=0)
-        used = await ledger.usage(session, owner, Period(today))
-        return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if used.tokens >= self._tokens_a_day else None
+        usage = await ledger.usage(session, owner, Period(today))
+        return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if usage.tokens >= self._tokens_a_day else None
 
     async def standing(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
-        """Say how an owner stands; None without a budget."""
+        """Return the status of an owner's budget; None without a budget."""
         if self._limit is None:
             return None
-        begun, resets_at = ledger.month_of(now())
-        committed = await ledger.committed(session, owner, begun)
+        month_start, resets_at = ledger.month_of(now())
+        committed = await ledger.committed(session, owner, month_start)
         dollars = ledger.dollars
         return BudgetStatus(dollars(self._limit), dollars(committed.spent), dollars(committed.reserved), resets_at)
 
 
-def _most(request: PricedRequest, model: Model, price: Price) -> int:
-    """Return what an answer costs at most, as far as that can be known before Claude is asked."""
+def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
+    """Return the maximum cost of an answer, as far as it can be estimated before the request."""
     inputs, output = _input_tokens(request), max_tokens(request.options, model.max_output_tokens)
     searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in request.tool_definitions) else 0
-    inputs *= SEARCHED if searches else 1
+    inputs *= PROMPT_READS_WITH_SEARCH if searches else 1
     if model.compacts and is_near(request.context_tokens, model):
-        # The summary is a call of its own.
+        # The summary is a separate call.
         inputs, output = 2 * inputs, 2 * output
     return price.amount(
         {
@@ -177,7 +177,7 @@ def _most(request: PricedRequest, model: Model, price: Price) -> int:
 
 
 def _input_tokens(request: PricedRequest) -> int:
-    """Guess generously."""
+    """Return a generous estimate of the input tokens."""
     size = len(request.system_prompt or "")
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))

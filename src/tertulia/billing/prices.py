@@ -1,4 +1,4 @@
-"""What tokens cost: exact, by a table with a version, and by what an operator sets instead.
+"""Exact prices of tokens: a table with a version, and overrides by the operator.
 
 Source: the pricing page of the Claude API documentation.
 """
@@ -13,16 +13,16 @@ from tertulia.db.ledger import UNIT
 VERSION = "2026-11-24"
 A_MILLION = 1_000_000
 WEB_SEARCH = Decimal("0.01")
-"""US dollars of one search of Claude's own tool, with any model."""
+"""US dollars for one search by Claude's server tool, with any model."""
 LONG_PROMPT = 100_000
-"""Tokens of a prompt from which some models cost more."""
+"""The number of prompt tokens above which some models cost more."""
 LARGEST = 10**17
-"""Units, which are 100,000 US dollars: the most that one call is counted as. A column holds 92 times as much."""
+"""The maximum amount of one call in units: 100,000 US dollars. A column can store 92 times as much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars for a million tokens."""
+    """The price of a model in US dollars for a million tokens."""
 
     input: Decimal
     output: Decimal
@@ -32,52 +32,52 @@ class Price:
     long_prompt_factor: int = 1
 
     def amount(self, usage: Mapping[str, int]) -> int:
-        """Give what a call has cost, in units; counts bear the names of the ledger's columns."""
-        fresh, read = usage.get("input_tokens", 0), usage.get("cache_read_tokens", 0)
-        written, for_an_hour = usage.get("cache_write_tokens", 0), usage.get("cache_write_1h_tokens", 0)
+        """Return the cost of a call in units; `usage` has the names of the ledger's columns."""
+        uncached, cache_read = usage.get("input_tokens", 0), usage.get("cache_read_tokens", 0)
+        cache_write, for_an_hour = usage.get("cache_write_tokens", 0), usage.get("cache_write_1h_tokens", 0)
         dollars = (
-            self.input * fresh
-            + self.read * read
-            + self.write * (written - for_an_hour)
+            self.input * uncached
+            + self.read * cache_read
+            + self.write * (cache_write - for_an_hour)
             + self.write_1h * for_an_hour
             + self.output * usage.get("output_tokens", 0)
         ) / A_MILLION
-        factor = self.long_prompt_factor if fresh + read + written > LONG_PROMPT else 1
+        factor = self.long_prompt_factor if uncached + cache_read + cache_write > LONG_PROMPT else 1
         searches = WEB_SEARCH * usage.get("web_searches", 0)
         return min(int(((dollars * factor + searches) / UNIT).to_integral_value()), LARGEST)
 
 
 class Prices:
-    """The price of each model that has one."""
+    """The prices of all known models."""
 
     def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Take an operator's prices: by model, dollars for a million tokens, under the names of Price's fields."""
-        own = {model: _read(model, given) for model, given in (overrides or {}).items()}
-        self._prices = {**TABLE, **own}
-        self.version = f"{VERSION}+own" if own else VERSION
+        """Initialize with overrides: by model, dollars for a million tokens, by the names of Price's fields."""
+        configured = {model: _parse_price(model, values) for model, values in (overrides or {}).items()}
+        self._prices = {**TABLE, **configured}
+        self.version = f"{VERSION}+own" if configured else VERSION
 
     def of(self, model: str) -> Price | None:
-        """Give a model's price; ids with a date behind them cost what the model does."""
+        """Return a model's price; ids that end with a date have the price of the model."""
         return self._prices.get(model) or self._prices.get(model.rpartition("-20")[0])
 
     def amount(self, model: str, usage: Mapping[str, int]) -> int | None:
-        """Give what a call has cost, in units; None where the price is not known."""
+        """Return the cost of a call in units; None if the price is not known."""
         price = self.of(model)
         return None if price is None else price.amount(usage)
 
 
-def _read(model: str, given: Mapping[str, Any]) -> Price:
+def _parse_price(model: str, values: Mapping[str, Any]) -> Price:
     try:
-        base = {name: Decimal(str(given[name])) for name in ("input", "output")}
-        rest = {
-            name: Decimal(str(given[name])) if name in given else base["input"] * factor
+        base = {name: Decimal(str(values[name])) for name in ("input", "output")}
+        cache_prices = {
+            name: Decimal(str(values[name])) if name in values else base["input"] * factor
             for name, factor in (("write", Decimal("1.25")), ("write_1h", Decimal(2)), ("read", Decimal("0.1")))
         }
     except (KeyError, ArithmeticError, TypeError) as error:
         raise ValueError(f"{model}: takes dollars for a million tokens as `input` and `output`") from error
-    if any(not price.is_finite() or price < 0 for price in (*base.values(), *rest.values())):
+    if any(not price.is_finite() or price < 0 for price in (*base.values(), *cache_prices.values())):
         raise ValueError(f"{model}: takes prices of 0 and more")
-    return Price(base["input"], base["output"], rest["write"], rest["write_1h"], rest["read"])
+    return Price(base["input"], base["output"], cache_prices["write"], cache_prices["write_1h"], cache_prices["read"])
 
 
 def _price(input: str, output: str, write: str, write_1h: str, read: str, long_prompt_factor: int = 1) -> Price:
@@ -85,7 +85,7 @@ def _price(input: str, output: str, write: str, write_1h: str, read: str, long_p
 
 
 TABLE = {
-    # input, output, written for 5 minutes, for an hour, read
+    # input, output, cache write for 5 minutes, cache write for an hour, cache read
     "claude-fable-5-2": _price("8", "40", "10", "16", "0.20"),
     "claude-mythos-5-2": _price("8", "40", "10", "16", "0.20"),
     "claude-fable-5-1": _price("10", "50", "12.5", "20", "0.25"),

@@ -1,4 +1,4 @@
-"""Rows of the bill."""
+"""Create ledger rows of API calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from tertulia.db.tables import ApiCall, Status, now
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """For whom Claude was called, and where."""
+    """The owner, conversation and generation that an API call is billed to."""
 
     owner_id: UUID
     conversation_id: UUID
     generation_id: UUID
 
 
-def call(payer: Payer, prices: Prices, model: str, outcome: Status, used: Mapping[str, int]) -> ApiCall:
-    """Give a call's row; `used` bears the names of its columns."""
-    counts: dict[str, Any] = {**used}
-    moment = now()
+def call(payer: Payer, prices: Prices, model: str, outcome: Status, usage: Mapping[str, int]) -> ApiCall:
+    """Return the ledger row of an API call; `usage` has the names of its columns."""
+    counts: dict[str, Any] = {**usage}
+    current_time = now()
     return ApiCall(
         owner_id=payer.owner_id,
         conversation_id=payer.conversation_id,
@@ -29,9 +29,9 @@ def call(payer: Payer, prices: Prices, model: str, outcome: Status, used: Mappin
         purpose="answer",
         model=model,
         outcome=outcome,
-        amount=prices.amount(model, used),
+        amount=prices.amount(model, usage),
         prices=prices.version,
-        day=moment.date(),
-        created_at=moment,
+        day=current_time.date(),
+        created_at=current_time,
         **counts,
     )

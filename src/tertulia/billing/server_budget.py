@@ -1,4 +1,4 @@
-"""The budget of the whole server: what all users together may spend in a month and in a day, in UTC."""
+"""The budget of the server: what all users together may spend per month and per day, in UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,10 +13,10 @@ SPENT = "This server's budget is spent."
 
 
 class BudgetSpent(Exception):
-    """Nothing is left of a budget in this period; the message says of which one, and shows no figures."""
+    """A budget is spent in its period; the message names the budget, without amounts."""
 
     def __init__(self, resets_at: datetime, message: str) -> None:
-        """Accept when the next period begins."""
+        """Initialize with the start of the next period, and a message."""
         super().__init__(message)
         self.resets_at = resets_at
 
@@ -33,15 +33,15 @@ class PeriodBudget:
 
     @property
     def left(self) -> int:
-        """What can still be reserved; 0 or less where nothing is left."""
+        """What can still be reserved; 0 or less if nothing is left."""
         return self.limit - self.spent - self.reserved
 
 
 class ServerBudget:
-    """Limits what all users together spend; without limits it asks nothing of the database."""
+    """Limits the spending of all users together; without limits it makes no database queries."""
 
     def __init__(self, monthly: Decimal | None = None, daily: Decimal | None = None) -> None:
-        """Accept the limits in US dollars."""
+        """Initialize with the limits in US dollars."""
         self._monthly, self._daily = (None if limit is None else int(limit / UNIT) for limit in (monthly, daily))
 
     @property
@@ -50,10 +50,10 @@ class ServerBudget:
         return self._monthly is not None or self._daily is not None
 
     async def left(self, session: AsyncSession) -> int:
-        """Return what may be reserved, and let nobody else reserve until this transaction has ended.
+        """Return what may be reserved, and block other reservations until this transaction has ended.
 
         Raises:
-            BudgetSpent: nothing is left; it says when every spent period has begun anew.
+            BudgetSpent: Nothing is left; `resets_at` is when all spent periods have ended.
         """
         await spending.lock(session)
         periods = await self.periods(session)
@@ -65,15 +65,15 @@ class ServerBudget:
         """Return the budget of each period that has a limit."""
         if not self.is_limited:
             return []
-        used = await spending.committed(session)
+        committed = await spending.committed(session)
         today = now().replace(hour=0, minute=0, second=0, microsecond=0)
         tomorrow, next_month = today + timedelta(days=1), ledger.month_of(today)[1]
         limits = (
-            ("month", self._monthly, used.month, next_month),
-            ("day", self._daily, used.day, tomorrow),
+            ("month", self._monthly, committed.month, next_month),
+            ("day", self._daily, committed.day, tomorrow),
         )
         return [
-            PeriodBudget(name, limit, spent, used.reserved, resets_at)
+            PeriodBudget(name, limit, spent, committed.reserved, resets_at)
             for name, limit, spent, resets_at in limits
             if limit is not None
         ]
