@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tertulia.claude.backpressure import Backpressure
-from tertulia.claude.deltas import cleaned
+from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
     ErrorCode,
     GenerationError,
@@ -26,7 +26,7 @@ from tertulia.claude.errors import (
 )
 from tertulia.claude.parser import event_of, message_of
 from tertulia.claude.sse import EventReader
-from tertulia.claude.tracing import Chat, chatting
+from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
 
 if TYPE_CHECKING:
@@ -142,14 +142,14 @@ class Claude:
                 events, error = _read(reader.feed(data), response.http_response)
                 if events:
                     if chat is not None:
-                        chat.heard(events)
+                        chat.record_events(events)
                     yield events
                 if error is not None:
                     raise error
                 if events and events[-1]["type"] == "message_stop":
                     return
                 if self.pace.pause:
-                    await body.rest(self.pace.pause)
+                    await body.pause_reading(self.pace.pause)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
@@ -174,7 +174,7 @@ class Claude:
 
         _attempts.set(failed)
         body = await source.body()
-        chat = stack.enter_context(chatting(body, sdk.base_url.host))
+        chat = stack.enter_context(chat_span(body, sdk.base_url.host))
         # We read the bytes of the stream ourselves, so the SDK's own span would miss the events.
         streaming = self._streaming = self._streaming or sdk.with_options(open_telemetry=False)
         while True:
@@ -190,7 +190,7 @@ class Claude:
                 body = reduced_body
             else:
                 if chat is not None:
-                    chat.answered(response.headers.get("request-id"))
+                    chat.record_request_id(response.headers.get("request-id"))
                 return response, chat
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ def _read(
         try:
             event = event_of(loads(data))
             kind = event["type"]
-            event = cleaned(event)
+            event = clean_event(event)
         except (ValueError, KeyError, TypeError):
             message = "Claude's answer could not be understood."
             return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))

@@ -18,7 +18,7 @@ def utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
-def merged(events: Sequence[Json]) -> Iterator[Json]:
+def merge_deltas(events: Sequence[Json]) -> Iterator[Json]:
     """Yield the events, with adjacent deltas of one block merged; malformed events are yielded unchanged."""
     pending: Json | None = None
     pieces: list[str] = []
@@ -39,7 +39,7 @@ def merged(events: Sequence[Json]) -> Iterator[Json]:
         yield _with_text(pending, pieces)
 
 
-def cleaned(event: Json) -> Json:
+def clean_event(event: Json) -> Json:
     """Clean an event's text, except that of deltas, which may end with half of a surrogate pair.
 
     Raises:
@@ -65,6 +65,6 @@ def _with_text(event: Json, pieces: list[str]) -> Json:
     return {**event, "delta": {**delta, DELTAS[delta["type"]][1]: "".join(pieces)}}
 
 
-def joined(pieces: list[str]) -> str:
-    """Return the joined and cleaned text of all pieces, of which JSON escapes may split a surrogate pair."""
+def join_text(pieces: list[str]) -> str:
+    """Join the pieces, then clean the text: JSON escapes may split a surrogate pair between two pieces."""
     return clean_text("".join(pieces))

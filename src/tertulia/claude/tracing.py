@@ -62,12 +62,12 @@ class Chat:
         TRACE_CONTEXT.inject(headers, trace.set_span_in_context(self._span))
         return headers
 
-    def answered(self, request_id: str | None) -> None:
+    def record_request_id(self, request_id: str | None) -> None:
         """Record the request id of the response."""
         if request_id is not None:
             self._span.set_attribute("anthropic.request.id", request_id)
 
-    def heard(self, events: Iterable[Json]) -> None:
+    def record_events(self, events: Iterable[Json]) -> None:
         """Record the metadata in a stream's events. Malformed events are ignored here."""
         for event in events:
             with suppress(KeyError, TypeError, AttributeError):
@@ -84,12 +84,12 @@ class Chat:
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._started_at)
         elif kind == "message_delta":
             self._usage |= {name: count for name, count in event["usage"].items() if count is not None}
-            self._span.set_attributes(used(usage_of(self._usage)))
+            self._span.set_attributes(usage_attributes(usage_of(self._usage)))
             self._span.set_attribute("gen_ai.response.finish_reasons", [event["delta"]["stop_reason"]])
 
 
 @contextmanager
-def chatting(body: Json, server: str) -> Generator[Chat | None]:
+def chat_span(body: Json, server: str) -> Generator[Chat | None]:
     """Open the span of a request to the host `server`; yields None if the span is not recorded."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
@@ -112,7 +112,7 @@ def chatting(body: Json, server: str) -> Generator[Chat | None]:
         span.end()
 
 
-def used(usage: Mapping[str, int]) -> dict[str, int]:
+def usage_attributes(usage: Mapping[str, int]) -> dict[str, int]:
     """Return token counts by the names of the conventions, whose input tokens include those of the cache."""
     cache_read, cache_write = usage.get("cache_read_tokens", 0), usage.get("cache_write_tokens", 0)
     return {

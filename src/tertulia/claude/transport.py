@@ -35,7 +35,7 @@ class Body(httpx2.AsyncByteStream):
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translated(error) from error
 
-    async def rest(self, seconds: float) -> None:
+    async def pause_reading(self, seconds: float) -> None:
         """Pause reading: bytes that arrive meanwhile stay in the kernel's buffer, and then need one read."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from uuid import UUID
 
-from tertulia.claude.deltas import DELTAS, joined, merged, utf16_length
+from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.usage import context_of, usage_of
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
@@ -50,7 +50,7 @@ class _Block:
     finished: bool = False
 
     def to_json(self) -> Json:
-        return self.block if self.finished else unfinished_block(self.block, joined(self.pieces))
+        return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
 
 
 class AnswerAccumulator:
@@ -217,7 +217,7 @@ class AnswerAccumulator:
             return
         current = self._blocks.get(self._round_start + block_index)
         if current is not None and JSON_MARK in current.block:
-            text = current.block.get("text", "") + joined(current.pieces)
+            text = current.block.get("text", "") + join_text(current.pieces)
             self._json_findings[self._round_start + block_index] = await check(self.schema, text)
 
     def take(self, events: Sequence[Json], output: list[GenerationEvent]) -> None:
@@ -229,7 +229,7 @@ class AnswerAccumulator:
             StreamError: An event is malformed. The events before it are in `output`.
         """
         try:
-            for event in events if len(events) == 1 else merged(events):
+            for event in events if len(events) == 1 else merge_deltas(events):
                 generation_event = self._handle(event)
                 if generation_event is not None:
                     output.append(generation_event)
@@ -306,7 +306,7 @@ class AnswerAccumulator:
 
     def _finish(self, index: int) -> GenerationEvent:
         current = self._blocks[index]
-        current.block = _completed_block(current.block, joined(current.pieces))
+        current.block = _completed_block(current.block, join_text(current.pieces))
         if index in self._json_findings:
             problem = self._json_findings.pop(index)
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}

@@ -39,7 +39,7 @@ class EngineConfig:
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
     bounds: Bounds = field(default_factory=Bounds)
-    watch: GenerationObserver = field(default_factory=GenerationObserver)
+    observer: GenerationObserver = field(default_factory=GenerationObserver)
 
     def lease_end(self) -> datetime:
         """Return when a lease that is written to a row now expires."""

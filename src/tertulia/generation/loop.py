@@ -10,7 +10,7 @@ from uuid import UUID
 from tertulia.billing.budget import EXCEEDED
 from tertulia.claude.errors import StreamError
 from tertulia.claude.output_schema import split_before_stops
-from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, used, written_here
+from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
@@ -192,7 +192,7 @@ def _span_attributes(active: ActiveGeneration) -> dict[str, str | int]:
         "gen_ai.request.model": active.model or "",
         "tertulia.generation.id": str(active.generation_id),
         "tertulia.rounds": active.answer.rounds,
-        **used(active.answer.total()),
+        **usage_attributes(active.answer.total()),
     }
     if active.owner is not None:
         attributes["gen_ai.conversation.id"] = str(active.owner.conversation_id)

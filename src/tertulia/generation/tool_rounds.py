@@ -57,7 +57,7 @@ class Rounds:
         """Record the cost of a round, and run its calls; raise Suspended if some of them wait for the client."""
         events: list[GenerationEvent] = []
         unreadable = active.answer.fix_invalid_inputs(events)
-        self.show(active, events)
+        self._append_events(active, events)
         bill = self._end_round(active)
         # The rows must not be ahead of the log that other processes can read, or the log could not be continued.
         await self._log.flush(active.generation_id)
@@ -71,7 +71,7 @@ class Rounds:
                 isinstance(call.decision, RunTool)
                 and (started_event := active.answer.begin_result(call.tool_use_id)) is not None
             ):
-                self.show(active, [started_event])
+                self._append_events(active, [started_event])
         outcomes = await self._run_tools(active, plan.calls_to_run, room)
         await self._log.flush(active.generation_id)
         await retry_while_unavailable(self._database, lambda: self._settle(active, work, plan, outcomes))
@@ -79,7 +79,7 @@ class Rounds:
             expires_at = now() + timedelta(seconds=self._config.bounds.waiting_seconds)
             raise Suspended(plan.waiting, plan.approvals, expires_at)
 
-    def show(self, active: ActiveGeneration, events: Sequence[GenerationEvent]) -> None:
+    def _append_events(self, active: ActiveGeneration, events: Sequence[GenerationEvent]) -> None:
         """Append events, if there are any."""
         if events:
             active.first_token_at = active.first_token_at or now()
@@ -202,7 +202,7 @@ class Rounds:
         events = active.answer.finish_result(first)
         for picture in pictures:
             events += active.answer.add(picture)
-        self.show(active, events)
+        self._append_events(active, events)
 
 
 def close_calls(answer: AnswerAccumulator, ending: Ending | None) -> list[GenerationEvent]:
