@@ -40,9 +40,11 @@ ROOMY = {
     "TERTULIA_MAX_SOCKETS_PER_USER": "1000",
     "TERTULIA_REGISTRATION": "open",
 }
+"""One person sends the requests of many here."""
+LEASES = {"TERTULIA_LEASE_SECONDS": "5"}
+"""A busy machine may keep a process from renewing a shorter one, and its answers would be interrupted."""
 PATIENT = {"TERTULIA_LEASE_SECONDS": "10"}
 """As it is unless set: a migration may keep a process from renewing its leases for a moment."""
-"""One person stands for many here."""
 
 
 class Deployment:
@@ -134,7 +136,7 @@ def deployed(folder: Path, servers: Servers, proxy: str, code: Path = forking.CO
     with ExitStack() as stack, counting() as claude:
         stack.callback(redis.stop)
         place = {"database_url": create_database(servers.postgres_url()), "redis_url": redis.url(0)}
-        settings = settings_of_a_replica(folder) | (PATIENT if code != forking.CODE else {})
+        settings = settings_of_a_replica(folder) | (PATIENT if code != forking.CODE else LEASES)
         known = {name: value for name, value in settings.items() if code == forking.CODE or name not in NEW_SETTINGS}
         migrate(folder, place, known, code)
         found = Deployment(folder, place, claude, known, code)

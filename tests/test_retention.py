@@ -158,7 +158,7 @@ def has_log(place: Json, logs: list[EventLog], generation: str) -> bool:
             return bool(client.keys(f"*{generation}*"))
     (log,) = logs
     assert isinstance(log, MemoryLog)
-    return log.held(UUID(generation)) is not None
+    return log.local_stream(UUID(generation)) is not None
 
 
 def test_the_log_of_an_answer_goes_with_its_conversation(logs: list[EventLog], fresh: Api, place: Json) -> None:

@@ -260,13 +260,13 @@ def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
 
 def test_17_who_comes_while_a_wait_begins_hears_of_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     generation, _ = answer(api, call("ask_browser"), conversationId=own(api))
-    mine = following._mine
+    mine = following._owned
 
     async def before_it_waited(context: Context, wanted: str) -> tuple[Row, Message]:
         row, message = await mine(context, wanted)
         return row.model_copy(update={"status": Status.RUNNING}), message
 
-    monkeypatch.setattr(following, "_mine", before_it_waited)
+    monkeypatch.setattr(following, "_owned", before_it_waited)
     with api.socket() as socket:
         socket.subscribe(FOLLOW, {"id": generation})
         events = [socket.receive()["payload"]["data"]["generationEvents"]["__typename"] for _ in range(2)]
