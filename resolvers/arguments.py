@@ -25,10 +25,10 @@ Last = Annotated[
     int | None, argument("How many to give from the end, in the list's own order: 0 to 100; not with `first`.")
 ]
 After = Annotated[
-    str | None, argument(f"Give what stands behind this cursor: `endCursor` of the page before. {_CURSOR}")
+    str | None, argument(f"Return the items after this cursor: `endCursor` of the previous page. {_CURSOR}")
 ]
 Before = Annotated[
-    str | None, argument(f"Give what stands in front of this cursor: `startCursor` of the page behind. {_CURSOR}")
+    str | None, argument(f"Return the items before this cursor: `startCursor` of the next page. {_CURSOR}")
 ]
 
 SearchQuery = Annotated[str, argument("What to look for: 1 to 32 words and phrases, in at most 1,000 characters.")]

@@ -1,11 +1,11 @@
 """Tokens: what one costs, how late it is, how many answers at a pace a core holds, and what comes without a pace."""
 
 from bench.options import Options
-from bench.peers.candidates import MENDED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
+from bench.peers.candidates import FIXED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
 from bench.processes import Json
 from bench.report import Report
 
-ALL = (TERTULIA_ITSELF, NAIVE, MENDED, NODE, RELAY)
+ALL = (TERTULIA_ITSELF, NAIVE, FIXED, NODE, RELAY)
 OFFERED = 0.97
 """The share of the offered tokens that a candidate must deliver to count as holding them."""
 TOO_LATE_MS = 100.0
@@ -64,7 +64,7 @@ def streams(stage: Stage, report: Report, options: Options) -> None:
                 steady(stage, report, candidate, "streams", options, count)
     for count in (200, 20):
         report.ratio("streams", cpu(count), ("tertulia", "naive"), "<=", 0.20)
-        report.ratio("streams", cpu(count), ("tertulia", "naive-mended"), "<=", 0.20)
+        report.ratio("streams", cpu(count), ("tertulia", "naive-fixed"), "<=", 0.20)
         report.ratio("streams", cpu(count), ("tertulia", "node"), "<=", 0.65)
         report.ratio("streams", cpu(count), ("tertulia", "relay"), "<=", 2.2)
         report.at_most("streams", p99(count), "tertulia", 10)
@@ -109,7 +109,7 @@ def flat(stage: Stage, report: Report, options: Options) -> None:
             report.add("flat", "100 answers flat out: CPU a token", candidate.name, result["cpu_us"], "µs")
             watch(report, f"flat, {candidate.name}", result, result)
     report.ratio("flat", "100 answers flat out", ("tertulia", "naive"), ">=", 25)
-    report.ratio("flat", "100 answers flat out", ("tertulia", "naive-mended"), ">=", 25)
+    report.ratio("flat", "100 answers flat out", ("tertulia", "naive-fixed"), ">=", 25)
     report.ratio("flat", "100 answers flat out", ("tertulia", "node"), ">=", 4)
 
 

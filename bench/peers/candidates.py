@@ -20,7 +20,7 @@ class Candidate:
 
 TERTULIA_ITSELF = Candidate("tertulia", "tertulia", (TERTULIA, "serve", "--port"), "/readyz")
 NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port"))
-MENDED = Candidate("naive-mended", "direct", (PYTHON, "-m", "bench.peers.naive", "--mended", "--port"))
+FIXED = Candidate("naive-fixed", "direct", (PYTHON, "-m", "bench.peers.naive", "--fixed", "--port"))
 RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
 HANDWRITTEN = Candidate("handwritten", "direct", (PYTHON, "-m", "bench.peers.handwritten", "--port"))
 NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))

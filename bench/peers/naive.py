@@ -3,7 +3,7 @@
 The subscription's resolver iterates `messages.stream()`, as both documentations show, and yields an event a token;
 nothing is stored. The list has a resolver for each field of a row, and each opens a query. Fair because it is served
 as its documentation advises (uvicorn with uvloop, httptools and websockets, no access log, the SDK's client made
-once), over the same events, and its SQLite is in WAL mode as Tertulia's. `--mended` frees it of the one fault that is
+once), over the same events, and its SQLite is in WAL mode as Tertulia's. `--fixed` frees it of the one fault that is
 not the team's: graphql-core 3.3.2 lets the executors of single events share a cache that grows with every event.
 """
 
@@ -173,7 +173,7 @@ class Subscription:
         await asyncio.Event().wait()
 
 
-class MendedExecutor(StrawberryGraphQLCoreExecutionContext):
+class FixedExecutor(StrawberryGraphQLCoreExecutionContext):
     """Gives each event a cache of its own, which is freed with it."""
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
@@ -183,7 +183,7 @@ class MendedExecutor(StrawberryGraphQLCoreExecutionContext):
         return executor
 
 
-def create_app(*, mended: bool) -> FastAPI:
+def create_app(*, fixed: bool) -> FastAPI:
     """Make the application."""
     schema = strawberry.Schema(
         query=Query,
@@ -196,7 +196,7 @@ def create_app(*, mended: bool) -> FastAPI:
             GenerationCompleted,
             GenerationFailed,
         ],
-        execution_context_class=MendedExecutor if mended else None,
+        execution_context_class=FixedExecutor if fixed else None,
     )
     app = FastAPI()
     app.include_router(GraphQLRouter(schema), prefix="/graphql")
@@ -206,10 +206,10 @@ def create_app(*, mended: bool) -> FastAPI:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--mended", action="store_true")
+    parser.add_argument("--fixed", action="store_true")
     arguments = parser.parse_args()
     uvicorn.run(
-        create_app(mended=arguments.mended),
+        create_app(fixed=arguments.fixed),
         host="127.0.0.1",
         port=arguments.port,
         log_level="warning",

@@ -42,7 +42,7 @@ def _with_command_errors(copy_data: Callable[[Settings, Path, Path], str], setti
 
 def _back_up(settings: Settings, file: Path, folder: Path) -> str:
     if folder.exists():
-        raise CommandError(f"FOLDER: {folder} is there already; a backup is a folder of its own.")
+        raise CommandError(f"FOLDER: {folder} is there already. Each backup needs a new folder.")
     if not file.is_file():
         raise CommandError(f"DATABASE_URL: there is no database at {file}.")
     # Under a temporary name until the backup is complete.
