@@ -172,6 +172,12 @@ def folder() -> Generator[Path]:
         yield Path(name)
 
 
+def write_dataset(file: Path, conversations: int) -> None:
+    """Write a database of so many conversations."""
+    command = [PYTHON, "-m", "bench.parts.dataset", str(file), str(conversations)]
+    subprocess.run(command, env=environment(), check=True)
+
+
 @contextmanager
 def databases() -> Generator[tuple[str, Path]]:
     """Start PostgreSQL and Redis from their wheels, as the tests do; gives PostgreSQL's URL and Redis's socket."""

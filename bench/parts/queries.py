@@ -7,7 +7,7 @@ import orjson
 
 from bench.options import Options
 from bench.peers.candidates import HANDWRITTEN, NAIVE, TERTULIA_ITSELF, Candidate, Stage
-from bench.processes import PYTHON, Json, Server, environment, folder
+from bench.processes import PYTHON, Json, Server, environment, folder, write_dataset
 from bench.report import Report
 from bench.wire import fetch
 
@@ -35,7 +35,7 @@ def queries(stage: Stage, report: Report, options: Options) -> None:
     with folder() as place:
         file = place / "bench.db"
         count = options.count(CONVERSATIONS)
-        subprocess.run([PYTHON, "-m", "bench.parts.dataset", str(file), str(count)], env=environment(), check=True)
+        write_dataset(file, count)
         for _ in range(options.rounds):
             _lists(stage, report, options, file, pages=count // CONVERSATIONS * PAGES or 10)
             for candidate in (TERTULIA_ITSELF, NAIVE):

@@ -1,13 +1,12 @@
 """Search: what the first page costs over 100,000 messages, beside a tenth of them."""
 
-import subprocess
 from pathlib import Path
 
 import orjson
 
 from bench.options import Options
 from bench.peers.candidates import TERTULIA_ITSELF, Stage
-from bench.processes import PYTHON, environment, folder
+from bench.processes import folder, write_dataset
 from bench.report import Report
 from bench.wire import fetch
 
@@ -30,8 +29,7 @@ def search(stage: Stage, report: Report, options: Options) -> None:
     with folder() as place:
         files = {WHOLE: place / "whole.db", TENTH: place / "tenth.db"}
         for name, count in ((WHOLE, options.count(CONVERSATIONS)), (TENTH, options.count(CONVERSATIONS) // 10)):
-            command = [PYTHON, "-m", "bench.parts.dataset", str(files[name]), str(count)]
-            subprocess.run(command, env=environment(), check=True)
+            write_dataset(files[name], count)
         for _ in range(options.rounds):
             for name, file in files.items():
                 _measure(stage, report, options, name, file)
