@@ -215,7 +215,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     message = rows.message
     if replay.snapshot is Source.LOG and stream:
         # Nothing was awaited since the log was read, so its sequence and its text belong together.
-        message = message.model_copy(update={"content": fold(stream.behind(0))})
+        message = message.model_copy(update={"content": fold(stream.events_after(0))})
     events: list[GenerationEvent] = []
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
@@ -236,7 +236,7 @@ async def _new_events(context: Context, generation_id: UUID, last_sequence: int)
     if plan_replay(last_sequence, LogState(last_sequence), rows.state, waited=True) == Replay(last_sequence):
         return []
     beginning = await _begin(context, rows, last_sequence, waited=True)
-    return beginning.events or (beginning.log.behind(last_sequence) if beginning.log else [])
+    return beginning.events or (beginning.log.events_after(last_sequence) if beginning.log else [])
 
 
 async def _read(context: Context, generation_id: UUID) -> _Rows:

@@ -58,7 +58,7 @@ def test_merging_changes_no_text_and_no_order(events: list[GenerationEvent], sta
     if state == "sealed":
         stream.seal()
     for after in range(len(events) + 1):
-        merged = stream.behind(after)
+        merged = stream.events_after(after)
         assert fold([*events[:after], *merged]) == fold(events)
         assert [event.sequence for event in merged] == sorted({event.sequence for event in merged})
         assert [event.sequence for event in merged][-1:] == [event.sequence for event in events[after:]][-1:]
@@ -72,7 +72,7 @@ def first_behind(events: list[GenerationEvent], after: int, delta: Delta) -> int
 
 @given(streams())
 def test_neighbouring_deltas_of_a_block_are_given_as_one(events: list[GenerationEvent]) -> None:
-    merged = Stream(ID, events).behind(0)
+    merged = Stream(ID, events).events_after(0)
     deltas = [event for event in events if isinstance(event, Delta)]
     assert len({event.index for event in deltas}) == len([event for event in merged if isinstance(event, Delta)])
 
@@ -83,7 +83,7 @@ def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown
     for event in events:
         stream.append(event)
     stream.shown = min(shown, len(events))
-    assert fold(stream.behind(0)) == fold(events[: stream.shown])
+    assert fold(stream.events_after(0)) == fold(events[: stream.shown])
     assert list(stream.each()) == events[: stream.shown]
     assert list(stream.each(0, len(events))) == events
 

@@ -147,7 +147,7 @@ class MemoryLog:
                     yield []
             # No other task runs between this check and the wait below.
             elif stream.shown > follower.after:
-                batch = stream.behind(follower.after)
+                batch = stream.events_after(follower.after)
                 follower.after = stream.shown
                 yield batch
             elif stream.over:

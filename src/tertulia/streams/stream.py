@@ -102,7 +102,7 @@ class Follower:
             self._notification.set_result(None)
 
     def _push_events(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
-        for event in stream.behind(self.after):
+        for event in stream.events_after(self.after):
             if not push(event):
                 return False
             self.after = event.sequence
@@ -163,7 +163,7 @@ class Stream:
     @property
     def newest(self) -> GenerationEvent | None:
         """The last event that is shown; None where there is none."""
-        events = self.behind(self.shown - 1)
+        events = self.events_after(self.shown - 1)
         return events[-1] if events else None
 
     @property
@@ -220,7 +220,7 @@ class Stream:
         finally:
             self._followers.remove(follower)
 
-    def behind(self, after: int) -> list[GenerationEvent]:
+    def events_after(self, after: int) -> list[GenerationEvent]:
         """Return the shown events after a sequence number. Adjacent deltas are merged, with the last number."""
         if self._newest is not None and after + 1 == self.shown == self._newest.sequence:
             # The common case, a reader that lacks only the newest event, needs no search.

@@ -113,7 +113,7 @@ class RedisReader:
             while True:
                 stream = mirror.stream
                 if stream.shown > follower.after:
-                    batch = stream.behind(follower.after)
+                    batch = stream.events_after(follower.after)
                     follower.after = stream.shown
                     yield batch
                 elif stream.over and stream.last <= follower.after:
