@@ -297,7 +297,7 @@ async def _event_page(
     beginning = await _begin(context, await _read(context, root.id), after, waited=True)
     page_events = [
         *beginning.events,
-        *(beginning.log.each(beginning.after) if beginning.log and not beginning.ended else ()),
+        *(beginning.log.iter_events(beginning.after) if beginning.log and not beginning.ended else ()),
     ]
     if before is not None:
         # A snapshot replaces all events up to its sequence, so it also replaces those before a lower one.

@@ -49,7 +49,7 @@ def test_a_stream_gives_all_events_back_one_by_one(events: list[GenerationEvent]
     if state == "sealed":
         stream.seal()
     for after in range(len(events) + 1):
-        assert list(stream.each(after)) == events[after:]
+        assert list(stream.iter_events(after)) == events[after:]
 
 
 @given(streams(), some.sampled_from(["open", "sealed"]))
@@ -84,8 +84,8 @@ def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown
         stream.append(event)
     stream.shown = min(shown, len(events))
     assert fold(stream.events_after(0)) == fold(events[: stream.shown])
-    assert list(stream.each()) == events[: stream.shown]
-    assert list(stream.each(0, len(events))) == events
+    assert list(stream.iter_events()) == events[: stream.shown]
+    assert list(stream.iter_events(0, len(events))) == events
 
 
 @given(streams(), some.integers(1, 5))

@@ -221,7 +221,7 @@ def test_the_events_of_a_long_answer_with_emoji_are_listed_in_linear_time() -> N
     stream.show(stream.last)
     stream.seal()
     begun = time.perf_counter()
-    assert {event.text for event in stream.each() if isinstance(event, TextDelta)} == {"heron 🐦 "}
+    assert {event.text for event in stream.iter_events() if isinstance(event, TextDelta)} == {"heron 🐦 "}
     assert time.perf_counter() - begun < 2 * BOUND  # 0.04 s, and 5 s where each event encodes the whole text
 
 

@@ -62,7 +62,7 @@ def write(log: MemoryLog, *events: Callable[[UUID, int], GenerationEvent], ended
 
 async def sequences(log: MemoryLog, id: UUID) -> list[int] | None:
     stream = await log.read(id)
-    return None if stream is None else [event.sequence for event in stream.each()]
+    return None if stream is None else [event.sequence for event in stream.iter_events()]
 
 
 async def kept(log: MemoryLog, ids: Sequence[UUID]) -> list[bool]:
@@ -172,7 +172,9 @@ def test_an_ended_log_that_began_in_the_middle_of_a_text_is_read_from_any_place(
     stream = Stream(id, deltas)
     stream.seal()
     for after in range(len(text)):
-        assert "".join(event.text for event in stream.each(after) if isinstance(event, TextDelta)) == text[after:]
+        assert (
+            "".join(event.text for event in stream.iter_events(after) if isinstance(event, TextDelta)) == text[after:]
+        )
 
 
 def test_nothing_follows_the_terminal_event() -> None:

@@ -56,16 +56,16 @@ def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: Re
             # The command of the former writer was sent first, so Redis has run it by now.
             taken = await later.take(id, lease(20))
             assert taken is not None
-            assert [event.sequence for event in taken.each()] == [1]
+            assert [event.sequence for event in taken.iter_events()] == [1]
             stream = await former.read(id)
             assert stream is not None
             assert stream.last == 1
-            later.open(id, lease(20), list(taken.each()))
+            later.open(id, lease(20), list(taken.iter_events()))
             later.append(id, [delta(id, 2, "stored")])
             await later.flush(id)
             stored = await former.read(id)
             assert stored is not None
-            assert [event.text for event in stored.each() if isinstance(event, TextDelta)] == ["stored"]
+            assert [event.text for event in stored.iter_events() if isinstance(event, TextDelta)] == ["stored"]
 
     asyncio.run(work())
 

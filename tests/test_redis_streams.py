@@ -76,7 +76,7 @@ async def begin(log: RedisLog, id: UUID, *events: GenerationEvent) -> None:
 
 async def sequences(log: RedisLog, id: UUID) -> list[int] | None:
     stream = await log.read(id)
-    return None if stream is None else [event.sequence for event in stream.each()]
+    return None if stream is None else [event.sequence for event in stream.iter_events()]
 
 
 async def reads(log: RedisLog, id: UUID, expected: list[int]) -> None:
@@ -209,7 +209,7 @@ def test_events_that_redis_has_in_two_batches_are_read_once(url: str, monkeypatc
                 await reads(writer, id, [1, 2, 3])
             stream = await reader.read(id)
             assert stream is not None
-            texts = [(event.sequence, event.text) for event in stream.each() if isinstance(event, TextDelta)]
+            texts = [(event.sequence, event.text) for event in stream.iter_events() if isinstance(event, TextDelta)]
             assert texts == [(2, "two"), (3, "three")]
 
     run(work())
@@ -222,7 +222,7 @@ def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -
             await begin(former, id)
             taken = await later.take(id, lease())
             assert taken is not None
-            later.open(id, lease(), list(taken.each()))
+            later.open(id, lease(), list(taken.iter_events()))
             later.append(id, [delta(id, 2, "of the later writer")])
             await later.flush(id)
             for sequence in (2, 3):
@@ -230,7 +230,7 @@ def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -
                 await former.flush(id)
             stream = await reader.read(id)
             assert stream is not None
-            texts = [event.text for event in stream.each() if isinstance(event, TextDelta)]
+            texts = [event.text for event in stream.iter_events() if isinstance(event, TextDelta)]
             assert texts == ["of the later writer"]
 
     run(work())

@@ -117,7 +117,7 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
     generation = lost_generation.generation
     is_waiting = generation.status is not Status.RUNNING
     stream = None if generation.status is Status.QUEUED else await log.take(generation.id, lease)
-    events = [event for event in (stream.each() if stream else ()) if not isinstance(event, TerminalEvent)]
+    events = [event for event in (stream.iter_events() if stream else ()) if not isinstance(event, TerminalEvent)]
     is_log_newer = bool(events) and events[-1].sequence >= generation.sequence
     content = fold(events) if is_log_newer else lost_generation.message.content
     sequence = max(generation.sequence, len(events))

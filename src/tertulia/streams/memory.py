@@ -80,7 +80,7 @@ class MemoryLog:
         if self._journal is not None and not (stream.ended and upto == stream.last):
             WRITING.hit(generation_id)
             is_complete = bool(fresh) and fresh[0].sequence == stream.shown + 1
-            self._journal.write(generation_id, fresh if is_complete else tuple(stream.each(stream.shown, upto)))
+            self._journal.write(generation_id, fresh if is_complete else tuple(stream.iter_events(stream.shown, upto)))
             # A process that was frozen since the first check may have written too late for a process that took over.
             if not stream.is_held:
                 return

@@ -241,7 +241,7 @@ class Stream:
         events.reverse()
         return events
 
-    def each(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
+    def iter_events(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
         """Yield each event after a sequence number, without merging, up to `upto` or the last shown event."""
         upto = self.shown if upto is None else upto
         for part in self._parts:

@@ -226,7 +226,7 @@ class RedisWriter:
     def _arguments(self, writing: _Writing, end: int) -> tuple[Any, ...]:
         stream = writing.stream
         life = self._life_after_end if stream.ended else LIFE_WHILE_WRITTEN
-        batch = encode(stream.each(writing.sent, end))
+        batch = encode(stream.iter_events(writing.sent, end))
         return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.replaces)
 
     def _release(self, id: UUID) -> None:
