@@ -210,7 +210,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     if stream is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
         # The read of the log may have taken seconds, and an end or a wait is written to the row before the log.
         rows = await _read(context, rows.generation.id)
-    log_state = LogState(stream.shown, stream.over) if stream else None
+    log_state = LogState(stream.last_visible, stream.over) if stream else None
     replay = plan_replay(after, log_state, rows.state, waited=waited)
     message = rows.message
     if replay.snapshot is Source.LOG and stream:

@@ -82,9 +82,9 @@ def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown
     stream = Stream(ID)
     for event in events:
         stream.append(event)
-    stream.shown = min(shown, len(events))
-    assert fold(stream.events_after(0)) == fold(events[: stream.shown])
-    assert list(stream.iter_events()) == events[: stream.shown]
+    stream.last_visible = min(shown, len(events))
+    assert fold(stream.events_after(0)) == fold(events[: stream.last_visible])
+    assert list(stream.iter_events()) == events[: stream.last_visible]
     assert list(stream.iter_events(0, len(events))) == events
 
 

@@ -154,7 +154,7 @@ def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeyp
         log.append(id, [GenerationStarted(id, 1)])
         now += 61
         log.append(id, [TextDelta(id, 2, 0, 0, "kept")])
-        assert stream.shown == 1
+        assert stream.last_visible == 1
         # Another process may have gone on with it.
         assert await log.read(id) is None
         lease.renew(held())

@@ -75,12 +75,14 @@ class MemoryLog:
         if the caller has them.
         """
         stream = self._streams.get(generation_id)
-        if stream is None or upto <= stream.shown or not stream.is_held:
+        if stream is None or upto <= stream.last_visible or not stream.is_held:
             return
         if self._journal is not None and not (stream.ended and upto == stream.last):
             WRITING.hit(generation_id)
-            is_complete = bool(fresh) and fresh[0].sequence == stream.shown + 1
-            self._journal.write(generation_id, fresh if is_complete else tuple(stream.iter_events(stream.shown, upto)))
+            is_complete = bool(fresh) and fresh[0].sequence == stream.last_visible + 1
+            self._journal.write(
+                generation_id, fresh if is_complete else tuple(stream.iter_events(stream.last_visible, upto))
+            )
             # A process that was frozen since the first check may have written too late for a process that took over.
             if not stream.is_held:
                 return
@@ -146,9 +148,9 @@ class MemoryLog:
                 if not await self._wait_until_open(generation_id):
                     yield []
             # No other task runs between this check and the wait below.
-            elif stream.shown > follower.after:
+            elif stream.last_visible > follower.after:
                 batch = stream.events_after(follower.after)
-                follower.after = stream.shown
+                follower.after = stream.last_visible
                 yield batch
             elif stream.over:
                 return

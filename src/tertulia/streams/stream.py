@@ -126,7 +126,7 @@ class Stream:
         "generation_id",
         "last",
         "lease",
-        "shown",
+        "last_visible",
     )
 
     def __init__(
@@ -139,7 +139,7 @@ class Stream:
         """Begin after the number `before`, with shown events. `lease` is that of a writer in this process."""
         self.generation_id = generation_id
         self.lease = lease
-        self.before = self.last = self.shown = before
+        self.before = self.last = self.last_visible = before
         self.ended = False
         self.closed = False
         self._parts: list[_Run | GenerationEvent] = []
@@ -148,12 +148,12 @@ class Stream:
         self._followers: list[Follower] = []
         for event in events:
             self.append(event)
-        self.shown = self.last
+        self.last_visible = self.last
 
     @property
     def over(self) -> bool:
         """Whether readers have been shown the terminal event."""
-        return self.ended and self.shown == self.last
+        return self.ended and self.last_visible == self.last
 
     @property
     def is_held(self) -> bool:
@@ -163,7 +163,7 @@ class Stream:
     @property
     def newest(self) -> GenerationEvent | None:
         """The last event that is shown; None where there is none."""
-        events = self.events_after(self.shown - 1)
+        events = self.events_after(self.last_visible - 1)
         return events[-1] if events else None
 
     @property
@@ -191,7 +191,7 @@ class Stream:
 
     def show(self, upto: int) -> None:
         """Show the events up to a sequence number to readers."""
-        self.shown = upto
+        self.last_visible = upto
         for follower in tuple(self._followers):
             # No context manager, because this runs for each token and follower.
             try:
@@ -222,7 +222,7 @@ class Stream:
 
     def events_after(self, after: int) -> list[GenerationEvent]:
         """Return the shown events after a sequence number. Adjacent deltas are merged, with the last number."""
-        if self._newest is not None and after + 1 == self.shown == self._newest.sequence:
+        if self._newest is not None and after + 1 == self.last_visible == self._newest.sequence:
             # The common case, a reader that lacks only the newest event, needs no search.
             return [self._newest]
         events: list[GenerationEvent] = []
@@ -230,12 +230,12 @@ class Stream:
             if not isinstance(part, _Run):
                 if part.sequence <= after:
                     break
-                if part.sequence <= self.shown:
+                if part.sequence <= self.last_visible:
                     events.append(part)
                 continue
             if part.last <= after:
                 break
-            begin, end = max(after + 1 - part.first, 0), min(self.shown + 1 - part.first, len(part.offsets))
+            begin, end = max(after + 1 - part.first, 0), min(self.last_visible + 1 - part.first, len(part.offsets))
             if begin < end:
                 events.append(part.merge(self.generation_id, begin, end))
         events.reverse()
@@ -243,7 +243,7 @@ class Stream:
 
     def iter_events(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
         """Yield each event after a sequence number, without merging, up to `upto` or the last shown event."""
-        upto = self.shown if upto is None else upto
+        upto = self.last_visible if upto is None else upto
         for part in self._parts:
             if not isinstance(part, _Run):
                 if after < part.sequence <= upto:

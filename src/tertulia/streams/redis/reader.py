@@ -112,9 +112,9 @@ class RedisReader:
         try:
             while True:
                 stream = mirror.stream
-                if stream.shown > follower.after:
+                if stream.last_visible > follower.after:
                     batch = stream.events_after(follower.after)
-                    follower.after = stream.shown
+                    follower.after = stream.last_visible
                     yield batch
                 elif stream.over and stream.last <= follower.after:
                     return
