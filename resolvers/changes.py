@@ -33,7 +33,7 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
 async def _follow(context: Context, last_sequence: int) -> AsyncGenerator[ConversationChange]:
     while True:
         # Listen before reading, so that a change in between sends a notification.
-        notification = context.notifier.listen(context.viewer.user_id)
+        notification = context.notifier.subscribe(context.viewer.user_id)
         try:
             async with context.read() as session:
                 new_changes = await rows.changes_after(session, context.viewer.user_id, last_sequence)
@@ -43,7 +43,7 @@ async def _follow(context: Context, last_sequence: int) -> AsyncGenerator[Conver
             if not new_changes:
                 await asyncio.wait([notification], timeout=POLL_SECONDS)
         finally:
-            context.notifier.leave(context.viewer.user_id, notification)
+            context.notifier.unsubscribe(context.viewer.user_id, notification)
 
 
 def cursor(root: ConversationChange) -> str:

@@ -291,13 +291,13 @@ class GenerationManager:
 
     async def _wait_for_end(self, generation_id: UUID) -> None:
         while True:
-            notification = self._endings.listen(generation_id)
+            notification = self._endings.subscribe(generation_id)
             try:
                 if not await self._is_unfinished(generation_id):
                     return
                 await asyncio.wait([notification], timeout=LOOK_AGAIN)
             finally:
-                self._endings.leave(generation_id, notification)
+                self._endings.unsubscribe(generation_id, notification)
 
     async def _is_unfinished(self, generation_id: UUID) -> bool:
         """Whether a generation has not ended yet; if this process runs it, wait for its end first."""

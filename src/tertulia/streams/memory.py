@@ -163,13 +163,13 @@ class MemoryLog:
 
     async def _wait_until_open(self, generation_id: UUID) -> bool:
         """Wait until a log is opened in this process. Return False on timeout."""
-        notification = self._notifier.listen(generation_id)
+        notification = self._notifier.subscribe(generation_id)
         try:
             await asyncio.wait_for(notification, SILENCE / 5)
         except TimeoutError:
             return False
         finally:
-            self._notifier.leave(generation_id, notification)
+            self._notifier.unsubscribe(generation_id, notification)
         return True
 
     def _retire(self, stream: Stream) -> None:

@@ -23,13 +23,13 @@ class Notifier:
         for subject in list(self._waiting):
             self.notify(subject)
 
-    def listen(self, subject: UUID) -> asyncio.Future[None]:
+    def subscribe(self, subject: UUID) -> asyncio.Future[None]:
         """Return a future that the next notification resolves. Call this before reading the state."""
         notification: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subject, []).append(notification)
         return notification
 
-    def leave(self, subject: UUID, notification: asyncio.Future[None]) -> None:
+    def unsubscribe(self, subject: UUID, notification: asyncio.Future[None]) -> None:
         """Stop waiting for a subject."""
         waiting = self._waiting.get(subject, [])
         with suppress(ValueError):

@@ -59,14 +59,14 @@ class Authenticator:
         if not admitted.identity.revocable:
             await asyncio.Event().wait()
         while True:
-            notification = self.notifier.listen(admitted.identity.viewer.user_id)
+            notification = self.notifier.subscribe(admitted.identity.viewer.user_id)
             try:
                 if not await self._holds(admitted):
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(notification), _recheck_delay(admitted.identity))
             finally:
-                self.notifier.leave(admitted.identity.viewer.user_id, notification)
+                self.notifier.unsubscribe(admitted.identity.viewer.user_id, notification)
 
     async def _holds(self, admitted: Authenticated) -> bool:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
