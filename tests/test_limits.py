@@ -189,9 +189,9 @@ def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
         viewer = UUID(api.ask(VIEWER)["viewer"]["id"])
 
         async def hold() -> None:
-            occupancy = RedisConnectionSlots(place["redis_url"])
-            assert await occupancy.take(viewer, uuid4(), 1)
-            await occupancy.close()
+            slots = RedisConnectionSlots(place["redis_url"])
+            assert await slots.acquire(viewer, uuid4(), 1)
+            await slots.close()
 
         asyncio.run(hold())
         clock.now += 89.9

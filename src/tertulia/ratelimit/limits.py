@@ -164,7 +164,7 @@ class Limits:
             yield
             return
         slot_id, limit = uuid4(), self.sockets
-        if not await self.connection_slots.take(viewer_id, slot_id, limit):
+        if not await self.connection_slots.acquire(viewer_id, slot_id, limit):
             self.on_refused("sockets")
             raise RateLimited(SLOT_SECONDS, f"At most {limit:,} sockets and streams at once: close one first.")
         renewal = asyncio.create_task(self._renew_slot(viewer_id, slot_id, limit))
@@ -172,12 +172,12 @@ class Limits:
             yield
         finally:
             renewal.cancel()
-            await self.connection_slots.leave(viewer_id, slot_id)
+            await self.connection_slots.release(viewer_id, slot_id)
 
     async def _renew_slot(self, viewer_id: UUID, slot_id: UUID, limit: int) -> None:
         while True:
             await asyncio.sleep(SLOT_SECONDS / 3)
-            await self.connection_slots.take(viewer_id, slot_id, limit)
+            await self.connection_slots.acquire(viewer_id, slot_id, limit)
 
     async def windows(self, viewer_id: UUID) -> list[Window]:
         """Return the viewer's use of the rates of requests and of sends."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 SLOT_SECONDS = 90.0
 """Seconds for which a slot is held. Open connections renew their slots earlier, so those of a dead process expire."""
-TAKE = """
+ACQUIRE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 local new = redis.call('ZSCORE', KEYS[1], ARGV[3]) == false
 if new and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
@@ -21,11 +21,11 @@ return 1
 class ConnectionSlots(Protocol):
     """Counts the connections of each subject."""
 
-    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+    async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
         """Acquire or renew a slot. Return False if all are in use; True while Redis is unavailable."""
         ...
 
-    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+    async def release(self, subject: UUID, slot_id: UUID) -> None:
         """Release a slot."""
         ...
 
@@ -42,7 +42,7 @@ class LocalConnectionSlots:
         self._taken: dict[UUID, UUID] = {}
         self._counts = Counter[UUID]()
 
-    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+    async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
         """Acquire or renew a slot."""
         if slot_id in self._taken:
             return True
@@ -52,7 +52,7 @@ class LocalConnectionSlots:
         self._counts[subject] += 1
         return True
 
-    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+    async def release(self, subject: UUID, slot_id: UUID) -> None:
         """Release a slot."""
         if self._taken.pop(slot_id, None) is not None:
             self._counts[subject] -= 1
@@ -75,19 +75,19 @@ class RedisConnectionSlots:
         self._errors = (RedisError, OSError, TimeoutError)
         client: Any = Redis
         self._redis = client.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0)
-        self._take = self._redis.register_script(TAKE)
+        self._acquire = self._redis.register_script(ACQUIRE)
 
-    async def take(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
+    async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
         """Acquire or renew a slot."""
         timestamp = time.time()
         with suppress(*self._errors):
-            result = await self._take(
+            result = await self._acquire(
                 keys=[_key(subject)], args=[timestamp, timestamp + SLOT_SECONDS, slot_id.hex, limit]
             )
             return bool(result)
         return True
 
-    async def leave(self, subject: UUID, slot_id: UUID) -> None:
+    async def release(self, subject: UUID, slot_id: UUID) -> None:
         """Release a slot."""
         with suppress(*self._errors):
             await self._redis.zrem(_key(subject), slot_id.hex)
