@@ -22,11 +22,11 @@ def deltas(id: UUID, first: int, texts: Sequence[str]) -> list[GenerationEvent]:
 def killed(folder: Path) -> Generator[Journal]:
     """Yield the journal of a process that is killed at the end of the block: it closes its files, and removes none."""
     journal = Journal(folder)
-    journal.take()
+    journal.lock()
     yield journal
     for id in list(journal._files):
         journal.close(id)
-    journal.leave()
+    journal.unlock()
 
 
 def file_of(folder: Path, id: UUID) -> Path:
@@ -134,15 +134,15 @@ def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_what_it_has(
 
 def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     first, second, third = (Journal(tmp_path / "answers") for _ in range(3))
-    assert first.take()
-    assert not second.take()
-    second.leave()
+    assert first.lock()
+    assert not second.lock()
+    second.unlock()
     # A process that did not get the lock takes it from nobody by leaving.
-    assert not third.take()
-    third.leave()
-    first.leave()
-    assert second.take()
-    second.leave()
+    assert not third.lock()
+    third.unlock()
+    first.unlock()
+    assert second.lock()
+    second.unlock()
 
 
 @pytest.mark.parametrize("is_closed", [False, True], ids=["while it is written", "after it was written"])
@@ -170,11 +170,11 @@ def test_an_answer_that_is_written_again_after_it_was_forgotten_has_a_new_file(t
 
 def test_only_the_user_of_the_server_can_read_answers_on_the_disk(tmp_path: Path) -> None:
     locked, unlocked = Journal(tmp_path / "locked"), Journal(tmp_path / "unlocked")
-    locked.take()
+    locked.lock()
     id = uuid4()
     for journal in (locked, unlocked):
         journal.write(id, [GenerationStarted(id, 1)])
         journal.close(id)
-        journal.leave()
+        journal.unlock()
     paths = [path for folder in ("locked", "unlocked") for path in (tmp_path / folder, file_of(tmp_path / folder, id))]
     assert [path.stat().st_mode & 0o077 for path in paths] == [0] * 4

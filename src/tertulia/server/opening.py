@@ -39,8 +39,8 @@ async def open_log(
     if file is None:
         return MemoryLog(), LocalSignals(), False
     journal = Journal(file.with_name(file.name + "-answers"))
-    stack.callback(journal.leave)
-    return MemoryLog(journal), LocalSignals(), alone and journal.take()
+    stack.callback(journal.unlock)
+    return MemoryLog(journal), LocalSignals(), alone and journal.lock()
 
 
 async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:

@@ -64,7 +64,7 @@ class Journal:
         self._lock: int | None = None
         self._is_full = False
 
-    def take(self) -> bool:
+    def lock(self) -> bool:
         """Lock the folder for the lifetime of this process. Return False if another process holds the lock."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -74,7 +74,7 @@ class Journal:
             return False
         return True
 
-    def leave(self) -> None:
+    def unlock(self) -> None:
         """Release the lock of the folder."""
         if self._lock is not None:
             os.close(self._lock)
