@@ -54,7 +54,7 @@ def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: Re
             await asyncio.sleep(held.seconds_left)
             redis.process.send_signal(signal.SIGCONT)
             # The command of the former writer was sent first, so Redis has run it by now.
-            taken = await later.take(id, lease(20))
+            taken = await later.take_over(id, lease(20))
             assert taken is not None
             assert [event.sequence for event in taken.iter_events()] == [1]
             stream = await former.read(id)
@@ -78,7 +78,7 @@ def test_whoever_takes_a_log_locks_its_former_writer_out(redis: RedisServer) -> 
             former.open(id, lease(20))
             former.append(id, [GenerationStarted(id, 1)])
             await former.flush(id)
-            taken = await later.take(id, lease(20))
+            taken = await later.take_over(id, lease(20))
             assert taken is not None
             former.append(id, [delta(id, 2, "never stored")])
             await former.flush(id)
@@ -100,7 +100,7 @@ def test_a_lease_that_has_lapsed_takes_no_log(redis: RedisServer) -> None:
             writer.open(id, lease(20))
             writer.append(id, [GenerationStarted(id, 1)])
             await writer.flush(id)
-            assert await frozen.take(id, Lease(None)) is None
+            assert await frozen.take_over(id, Lease(None)) is None
             writer.append(id, [delta(id, 2, "goes on")])
             await writer.flush(id)
             stream = await frozen.read(id)
@@ -118,7 +118,7 @@ def test_an_entry_that_cannot_be_read_costs_only_its_own_log(redis: RedisServer)
         client.close()
         async with opened(redis) as writer, opened(redis) as reader:
             assert await reader.read(bad) is None
-            assert await reader.take(bad, lease(20)) is None
+            assert await reader.take_over(bad, lease(20)) is None
             writer.open(good, lease(20))
             writer.append(good, [GenerationStarted(good, 1)])
             await writer.flush(good)

@@ -220,7 +220,7 @@ def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -
         id = uuid4()
         async with opened(url) as former, opened(url) as later, opened(url) as reader:
             await begin(former, id)
-            taken = await later.take(id, lease())
+            taken = await later.take_over(id, lease())
             assert taken is not None
             later.open(id, lease(), list(taken.iter_events()))
             later.append(id, [delta(id, 2, "of the later writer")])
@@ -346,7 +346,7 @@ def test_a_stream_that_lacks_its_beginning_is_gone_and_not_an_empty_one(url: str
         async with opened(url) as log:
             assert await log.read(id) is None
             assert await log.read(uuid4()) is None
-            assert await log.take(id, lease()) is None
+            assert await log.take_over(id, lease()) is None
 
     run(work())
 

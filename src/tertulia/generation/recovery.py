@@ -116,7 +116,7 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
     """Return the saved state of an answer, and take the log from the process that lost it."""
     generation = lost_generation.generation
     is_waiting = generation.status is not Status.RUNNING
-    stream = None if generation.status is Status.QUEUED else await log.take(generation.id, lease)
+    stream = None if generation.status is Status.QUEUED else await log.take_over(generation.id, lease)
     events = [event for event in (stream.iter_events() if stream else ()) if not isinstance(event, TerminalEvent)]
     is_log_newer = bool(events) and events[-1].sequence >= generation.sequence
     content = fold(events) if is_log_newer else lost_generation.message.content

@@ -62,7 +62,7 @@ class EventLog(Protocol):
         """Remove a log everywhere, because its row was never committed or was deleted."""
         ...
 
-    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+    async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Return all events of a log that this process has claimed, and lock out its former writer.
 
         No event was shown if the log is empty. Returns None if it is incomplete or cannot be read, in which case

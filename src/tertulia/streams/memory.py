@@ -123,7 +123,7 @@ class MemoryLog:
         if self._journal is not None:
             self._journal.forget(generation_id)
 
-    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+    async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Return the shown events, or those in the journal of a former process on this machine."""
         return await self.read(generation_id) or Stream(generation_id)
 

@@ -108,13 +108,13 @@ class RedisLog:
         with suppress(*AWAY):
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
-    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+    async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Lock out the former writer, and return its events. Retries while Redis is unavailable."""
         give_up_at, backoff = clock() + TAKE_SECONDS, Backoff(TAKE_PAUSE, 4 * TAKE_PAUSE)
         while lease.holds and clock() < give_up_at:
             try:
                 async with asyncio.timeout(lease.seconds_left / 3):
-                    return await self._writer.take(generation_id, lease)
+                    return await self._writer.take_over(generation_id, lease)
             except AWAY as error:
                 logger.warning("Redis cannot be reached to take over generation %s: %s", generation_id, error)
             await asyncio.sleep(backoff.next())

@@ -128,7 +128,7 @@ class RedisWriter:
             del self._writing[generation_id]
             _resolve(writing)
 
-    async def take(self, generation_id: UUID, lease: Lease) -> Stream | None:
+    async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Lock out the former writer of a stream, and return its events; None if they cannot be read.
 
         Raises one of `AWAY` where Redis does not answer, or answers after the lease has ended.
