@@ -85,7 +85,7 @@ class Services:
     limits: Limits
     tool_registry: ToolRegistry
     mcp: McpServers
-    watch: GenerationObserver
+    observer: GenerationObserver
 
 
 class Loaders:

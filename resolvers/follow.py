@@ -163,7 +163,7 @@ async def _follow(
             beginning = await _begin(context, rows, after)
         mode = _mode(beginning.events)
         span.set_attribute("tertulia.follow.how", mode)
-        context.services.watch.followed(mode)
+        context.services.observer.on_follow(mode)
         for event in beginning.events:
             follower.after = event.sequence
             yield event

@@ -126,7 +126,7 @@ async def stop(context: Context, id: str) -> Generation:
         raise NotFound(id, "generation")
     started = time.monotonic()
     await context.generation_manager.stop(generation_id)
-    context.services.watch.stopped(time.monotonic() - started)
+    context.services.observer.on_stop(time.monotonic() - started)
     generation = await context.loaders.generations.load(generation_id)
     if generation is None:
         raise NotFound(id, "generation")

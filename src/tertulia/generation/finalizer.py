@@ -273,7 +273,7 @@ class Settler:
 
     async def _announce(self, event: TerminalEvent, end: End) -> bool:
         await SAVED.reach(event.generation_id)
-        self._config.observer.ended(end)
+        self._config.observer.on_end(end)
         self._log.append(event.generation_id, [event])
         await self._log.flush(event.generation_id)
         # The row is saved, so the event is delivered even if Redis is unavailable: nothing else wakes the followers.

@@ -268,7 +268,7 @@ class GenerationManager:
             return True
         if lapsed and lost_generation.generation.tools_expire_at is None:
             # A generation whose tool results are overdue has not lost its process.
-            self._config.observer.taken_over()
+            self._config.observer.on_takeover()
         lease = self._claimed[generation_id] = Lease(lost_generation.generation.lease_until)
         recovered = await recover_answer(self._log, lost_generation, lease)
         await READ.reach(generation_id)

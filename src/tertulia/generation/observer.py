@@ -18,17 +18,17 @@ class End:
 class GenerationObserver:
     """Ignores all events; metrics override its methods."""
 
-    def ended(self, end: End) -> None:
+    def on_end(self, end: End) -> None:
         """Called when a generation of this process has ended and is saved."""
 
-    def taken_over(self) -> None:
+    def on_takeover(self) -> None:
         """Called when this process has taken over the generation of a lost process."""
 
-    def stopped(self, seconds: float) -> None:
+    def on_stop(self, seconds: float) -> None:
         """Called when a stop has returned, with the seconds since its request."""
 
-    def followed(self, how: str) -> None:
+    def on_follow(self, how: str) -> None:
         """Called for each follower: `snapshot`, `resumed` after a sequence number, or the reason of a gap."""
 
-    def refused(self, limit: str) -> None:
+    def on_limit_reached(self, limit: str) -> None:
         """Called when the limit of this name was reached."""

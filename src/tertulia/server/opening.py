@@ -56,7 +56,7 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(settings: Settings, watch: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
+def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
     """Return the limits of each user: the settings, with defaults if there are `many` users."""
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
@@ -77,5 +77,5 @@ def open_limits(settings: Settings, watch: GenerationObserver, stack: AsyncExitS
         uploads=rate("uploads", settings.upload_limit, UPLOADS),
         generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
         sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
-        on_refused=watch.refused,
+        on_refused=observer.on_limit_reached,
     )

@@ -175,7 +175,7 @@ async def start(
         limits=limits,
         tool_registry=engine.tool_registry,
         mcp=mcp,
-        watch=metrics,
+        observer=metrics,
     )
     signals.on(CHANGED, services.notifier.notify)
     running = await _open_sign_in(services, metrics, settings, stack, identities_of)

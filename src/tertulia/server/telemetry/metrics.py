@@ -99,7 +99,7 @@ class Metrics(GenerationObserver):
             )
         }
 
-    def ended(self, end: End) -> None:
+    def on_end(self, end: End) -> None:
         """Count an answer that has ended."""
         self._ends.labels(end.status, end.model).inc()
         if end.code is not None:
@@ -112,17 +112,17 @@ class Metrics(GenerationObserver):
             if seconds_after_first > 0 and end.output_tokens > 1:
                 self._pace.labels(end.model).observe(end.output_tokens / seconds_after_first)
 
-    def taken_over(self) -> None:
+    def on_takeover(self) -> None:
         """Count an answer that was taken over from a lost process."""
         self._taken_over.inc()
         # A counter restarts at 0 with its process; the timestamp shows a takeover right after the start.
         self._last_taken.set(time.time())
 
-    def stopped(self, seconds: float) -> None:
+    def on_stop(self, seconds: float) -> None:
         """Count a stop."""
         self._stops.observe(seconds)
 
-    def followed(self, how: str) -> None:
+    def on_follow(self, how: str) -> None:
         """Count a follower."""
         self._followed.labels(how).inc()
 
@@ -130,7 +130,7 @@ class Metrics(GenerationObserver):
         """Count a batch that Redis has accepted."""
         self._lag.observe(seconds)
 
-    def refused(self, limit: str) -> None:
+    def on_limit_reached(self, limit: str) -> None:
         """Count a refusal."""
         self._refused.labels(limit).inc()
 
