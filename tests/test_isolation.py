@@ -72,7 +72,7 @@ KNOWN = {
     "src/tertulia/attachments/files.py forget": "of one answer",
     "src/tertulia/generation/persistence.py save_end": "of one answer; where one part fails, each is saved by itself",
     "src/tertulia/generation/persistence.py save_failure": ISOLATED,
-    "src/tertulia/generation/manager.py _settle": ISOLATED,
+    "src/tertulia/generation/manager.py _finalize": ISOLATED,
     "src/tertulia/generation/manager.py sweep": ISOLATED,
     "src/tertulia/tools/mcp/servers.py start": BOUNDED,
     "src/tertulia/claude/model_check.py check_models": BOUNDED,

@@ -54,7 +54,7 @@ def write(log: MemoryLog, *events: Callable[[UUID, int], GenerationEvent], ended
     log.open(id, lease)
     kinds = [GenerationStarted, *events, *([GenerationCompleted] if ended else [])]
     if ended:
-        lease.settle()
+        lease.never_expire()
     for number, kind in enumerate(kinds, 1):
         log.append(id, [kind(id, number)])
     return id

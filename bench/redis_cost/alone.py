@@ -71,7 +71,7 @@ async def write(listening: Path, answers: int) -> None:
     await log.start()
     for name in names:
         lease = Lease(None)
-        lease.settle()
+        lease.never_expire()
         log.open(name, lease)
     until, written = time.monotonic() + LIVES, 0
     while time.monotonic() < until:

@@ -70,7 +70,7 @@ class Ended:
     following: Sequence[UUID]
 
 
-class Settler:
+class GenerationFinalizer:
     """Ends generations when their tasks have ended."""
 
     def __init__(
@@ -96,11 +96,11 @@ class Settler:
         self._is_draining = is_draining
         self._finishing = finish_limiter(database)
 
-    async def settle(self, active: ActiveGeneration) -> Sequence[UUID]:
+    async def finalize(self, active: ActiveGeneration) -> Sequence[UUID]:
         """Wait until a generation's task has ended, and end it; return the claimed generations that waited for it."""
         written_here.set(active.generation_id)
         await active.wait_until_written()
-        following = await ENDS.attempt(active.generation_id, lambda: self._settle(active))
+        following = await ENDS.attempt(active.generation_id, lambda: self._finalize(active))
         if following is None:
             await self.give_up(active.generation_id, UNSAVED)
         return following or ()
@@ -120,7 +120,7 @@ class Settler:
             self._log.release(generation_id)
         self._signals.send(ENDED, generation_id)
 
-    async def _settle(self, active: ActiveGeneration) -> Sequence[UUID]:
+    async def _finalize(self, active: ActiveGeneration) -> Sequence[UUID]:
         result = await self._save_result(active)
         match result:
             case LeaseLost():
@@ -157,7 +157,7 @@ class Settler:
     async def _show_end(self, active: ActiveGeneration, ended: Ended) -> None:
         """Notify followers of an end that is saved."""
         # The end is final: no other process will take this generation over.
-        active.lease.settle()
+        active.lease.never_expire()
         self._claimed(ended.following)
         if (
             await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.terminal_event, ended.end))

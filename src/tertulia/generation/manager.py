@@ -24,7 +24,7 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.checkpoint import Checkpoints
 from tertulia.generation.config import EngineConfig, EngineServices
-from tertulia.generation.finalizer import CHANGED, ENDED, Settler
+from tertulia.generation.finalizer import CHANGED, ENDED, GenerationFinalizer
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.loop import GenerationLoop
 from tertulia.generation.recovery import ending_of, find_lost, recover_answer
@@ -80,7 +80,7 @@ class GenerationManager:
         self._swept = False
         self.draining = False
         self._endings = Notifier()
-        self._settler = Settler(
+        self._finalizer = GenerationFinalizer(
             database,
             log,
             signals,
@@ -145,7 +145,7 @@ class GenerationManager:
         active = self._jobs.get(generation_id)
         if active is not None:
             active.end(Ending.STOPPED)
-            await asyncio.wait([active.settling], timeout=STOP_SECONDS)
+            await asyncio.wait([active.finalizing], timeout=STOP_SECONDS)
             if not (active.suspended or active.lost):
                 return
         async with self._database.write() as session:
@@ -195,7 +195,7 @@ class GenerationManager:
         """Start no more generations, and wait up to `grace` seconds for the running ones."""
         self.draining = True
         if self._jobs and grace > 0:
-            await asyncio.wait([active.settling for active in self._jobs.values()], timeout=grace)
+            await asyncio.wait([active.finalizing for active in self._jobs.values()], timeout=grace)
 
     async def close(self) -> None:
         """Interrupt all running generations, and wait until they are saved."""
@@ -203,7 +203,7 @@ class GenerationManager:
         for active in self._jobs.values():
             active.end(Ending.INTERRUPTED)
         if self._jobs:
-            await asyncio.wait([active.settling for active in self._jobs.values()])
+            await asyncio.wait([active.finalizing for active in self._jobs.values()])
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -214,7 +214,7 @@ class GenerationManager:
         context = copy_context() if active.work is not None else Context()  # a takeover belongs to no request
         context.run(lift_read_limit)  # a generation outlives the request that started it
         active.writing = asyncio.create_task(self._writer.write(active), context=context)
-        active.settling = asyncio.create_task(self._settle(active), context=context.copy())
+        active.finalizing = asyncio.create_task(self._finalize(active), context=context.copy())
 
     def _stop_local(self, generation_id: UUID) -> None:
         active = self._jobs.get(generation_id)
@@ -225,8 +225,8 @@ class GenerationManager:
         if self._jobs or self._claimed:
             await self._checkpoints.save(list(self._jobs.values()), dict(self._claimed))
 
-    async def _settle(self, active: ActiveGeneration) -> None:
-        following = await self._settler.settle(active)
+    async def _finalize(self, active: ActiveGeneration) -> None:
+        following = await self._finalizer.finalize(active)
         if self._jobs.get(active.generation_id) is active:
             # A suspended generation may have been resumed in the meantime, and have another job.
             del self._jobs[active.generation_id]
@@ -257,7 +257,7 @@ class GenerationManager:
             active.end(Ending.INTERRUPTED)
         else:
             # If the database is unavailable, the lease lapses, and a sweep claims the generation again.
-            await self._settler.give_up(generation_id, NOT_RESUMED)
+            await self._finalizer.give_up(generation_id, NOT_RESUMED)
 
     async def _restart_job(self, generation_id: UUID, *, lapsed: bool) -> bool:
         await CLAIMED.reach(generation_id)
@@ -303,6 +303,6 @@ class GenerationManager:
         """Whether a generation has not ended yet; if this process runs it, wait for its end first."""
         active = self._jobs.get(generation_id)
         if active is not None:
-            await asyncio.wait([active.settling])
+            await asyncio.wait([active.finalizing])
         async with self._database.read() as session:
             return await leases.status_of(session, generation_id) in UNFINISHED

@@ -79,7 +79,7 @@ class ActiveGeneration:
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     writing: asyncio.Task[None] = field(init=False)
-    settling: asyncio.Task[None] = field(init=False)
+    finalizing: asyncio.Task[None] = field(init=False)
 
     @property
     def generation_id(self) -> UUID:

@@ -43,6 +43,6 @@ class Lease:
         """Extend the lease to that of another, which was created before the transaction that renewed the row."""
         self.until = max(self.until, lease.until)
 
-    def settle(self) -> None:
+    def never_expire(self) -> None:
         """Never lapse: this process has saved the generation's end, so no other process will write it."""
         self.until = math.inf
