@@ -23,7 +23,7 @@ MAX_ATTACHED = 100
 """The most attachments of one message."""
 
 
-class NotTaken(InvalidInput):
+class FileRejected(InvalidInput):
     """An upload that Claude would not accept. `unknown`: because of its type, and not of its size."""
 
     def __init__(self, error: UnfitMedia) -> None:
@@ -68,11 +68,11 @@ async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
 
 
 async def upload(context: Context, filename: str, file: Path) -> Attachment:
-    """Store a file that the viewer uploads; raise NotTaken if Claude would not accept it."""
+    """Store a file that the viewer uploads; raise FileRejected if Claude would not accept it."""
     try:
         media = await inspect_async(file)
     except UnfitMedia as unfit:
-        raise NotTaken(unfit) from unfit
+        raise FileRejected(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
     await context.services.limits.check_upload(context.viewer.user_id, size)
     attachment = await context.services.files.store(

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tertulia.attachments.media import MAX_BYTES
 from tertulia.db.tables import Attachment
-from tertulia.resolvers.attachments import NotTaken, download, path_of, upload
+from tertulia.resolvers.attachments import FileRejected, download, path_of, upload
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import NotFound
 from tertulia.server.http.uploads import FORM, Refused, check_origin, received
@@ -60,7 +60,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
                 attachment = await upload(with_, filename, file)
         except Refused as refused:
             return refused.response()
-        except NotTaken as error:
+        except FileRejected as error:
             code, status = ("UNSUPPORTED_MEDIA_TYPE", 415) if error.unknown else ("INVALID_INPUT", 422)
             return Refused(status, code, error.message).response()
         return JSONResponse(_uploaded(with_, attachment).model_dump(), 201, {"Location": path_of(with_, attachment)})
