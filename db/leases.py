@@ -38,14 +38,14 @@ START_TIMEOUT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RenewedLease:
     """The state of a renewed lease."""
 
     stop_requested: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GenerationLocation:
     """The owner, conversation and message of a generation."""
 
     owner_id: UUID
@@ -81,21 +81,23 @@ _WAITING_FOR = (
 )
 
 
-async def renew(session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]) -> Held | None:
+async def renew(
+    session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]
+) -> RenewedLease | None:
     """Set columns, including the lease's end. Return None if the lease is lost or the generation has ended."""
     connection = await session.connection()
     row = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
-    return None if row is None else Held(row[0])
+    return None if row is None else RenewedLease(row[0])
 
 
 async def renew_all(
     session: AsyncSession, generation_ids: Sequence[UUID], holder: UUID, until: datetime
-) -> dict[UUID, Held]:
+) -> dict[UUID, RenewedLease]:
     """Renew many leases in one statement. Return those that were neither lost nor ended, by the generation's id."""
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
-    return {generation_id: Held(stop_requested) for generation_id, stop_requested in renewed.all()}
+    return {generation_id: RenewedLease(stop_requested) for generation_id, stop_requested in renewed.all()}
 
 
 async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
@@ -230,7 +232,7 @@ async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
 
 
 _OWNER = select(User.id).where(User.id == bindparam("owner")).with_for_update(key_share=True)
-_PLACE = (
+_LOCATION = (
     select(User.id, Generation.conversation_id, Generation.message_id, Conversation.temporary)
     .join(Conversation, col(Conversation.owner_id) == col(User.id))
     .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
@@ -246,10 +248,10 @@ async def lock_owner(session: AsyncSession, owner: UUID) -> None:
         await session.exec(_OWNER, params={"owner": owner})
 
 
-async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Place | None:
+async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> GenerationLocation | None:
     """Lock the owner of a generation like `lock_owner`. Return its place; None if the generation is gone."""
-    row = (await session.exec(_PLACE, params={"generation": generation_id})).one_or_none()
-    return None if row is None else Place(*row)
+    row = (await session.exec(_LOCATION, params={"generation": generation_id})).one_or_none()
+    return None if row is None else GenerationLocation(*row)
 
 
 async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None:

@@ -98,9 +98,9 @@ def test_only_the_holder_renews_and_only_what_has_not_ended(use: Use) -> None:
         for id in (others, *ended):
             assert await leases.renew(store.session, id, ME, {"sequence": 9}) is None
             assert (await store.row(id)).sequence == 0
-        assert await leases.renew(store.session, mine, ME, {"sequence": 9}) == leases.Held(stop_requested=False)
+        assert await leases.renew(store.session, mine, ME, {"sequence": 9}) == leases.RenewedLease(stop_requested=False)
         held = await leases.renew_all(store.session, [mine, others, *ended], ME, UNTIL)
-        assert held == {mine: leases.Held(stop_requested=False)}
+        assert held == {mine: leases.RenewedLease(stop_requested=False)}
         assert (await store.row(mine)).lease_until == UNTIL
         assert (await store.row(others)).lease_until == seconds(-1)
 
@@ -113,7 +113,9 @@ def test_the_holder_learns_that_a_stop_was_requested_and_what_has_ended_is_not_s
         ended = await store.add(status=Status.COMPLETED, holder=ME)
         for id in (mine, ended):
             await leases.request_stop(store.session, id)
-        assert await leases.renew_all(store.session, [mine], ME, UNTIL) == {mine: leases.Held(stop_requested=True)}
+        assert await leases.renew_all(store.session, [mine], ME, UNTIL) == {
+            mine: leases.RenewedLease(stop_requested=True)
+        }
         assert not (await store.row(ended)).stop_requested
 
     use(test)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tertulia.db import leases
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.leases import Held, Progress
+from tertulia.db.leases import RenewedLease, Progress
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.state import ActiveGeneration, Ending
@@ -71,7 +71,7 @@ class Checkpoints:
     def _note(
         self,
         jobs: Sequence[ActiveGeneration],
-        held_leases: Mapping[UUID, Held],
+        held_leases: Mapping[UUID, RenewedLease],
         lease: Lease,
         saved_sequences: Mapping[UUID, int],
     ) -> None:

@@ -13,7 +13,7 @@ from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.claude.tracing import written_here
 from tertulia.db import leases
 from tertulia.db.database import Database
-from tertulia.db.leases import Place
+from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import Status
 from tertulia.failpoints import Failpoint
 from tertulia.generation.config import EngineConfig
@@ -177,7 +177,7 @@ class GenerationFinalizer:
             active.generation_id, answer.next_sequence(), pending.tool_uses, pending.approvals, pending.expires_at
         )
 
-        async def save() -> tuple[Place | None]:
+        async def save() -> tuple[GenerationLocation | None]:
             return (await save_suspension(self._database, active, suspended, self._process),)
 
         try:
@@ -256,7 +256,7 @@ class GenerationFinalizer:
             self._name(active, location)
         return Saved(lease_held=True, following=following)
 
-    def _name(self, active: ActiveGeneration, location: Place) -> None:
+    def _name(self, active: ActiveGeneration, location: GenerationLocation) -> None:
         payer = Payer(location.owner_id, location.conversation_id, active.generation_id)
         self._titles.name(payer, on_named=lambda: self._signals.send(CHANGED, payer.owner_id))
 

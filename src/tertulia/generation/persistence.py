@@ -16,7 +16,7 @@ from tertulia.billing.records import Payer, call
 from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.db import changes, conversations, leases, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.leases import Place
+from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import ApiCall, ChangeKind, Status, now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
@@ -44,7 +44,7 @@ async def save_end(
     *,
     holder: UUID,
     prices: Prices,
-) -> tuple[Place | None, bool]:
+) -> tuple[GenerationLocation | None, bool]:
     """Save an end; return the location of the generation, and whether the holder still has the lease.
 
     The location is None if the conversation was deleted, or if the lease is lost.
@@ -64,7 +64,7 @@ async def save_end(
 
 async def save_failure(
     database: Database, active: ActiveGeneration, holder: UUID, prices: Prices
-) -> tuple[Place | None, bool]:
+) -> tuple[GenerationLocation | None, bool]:
     """Save an end as a failure, then each of the parts that can be saved; return the same as `save_end`."""
     generation_id, number = active.generation_id, active.answer.sequence
     SAVE_FAILURE.hit(generation_id)
@@ -72,7 +72,7 @@ async def save_failure(
         if await leases.end_as_failed(session, generation_id, holder, UNSAVED.to_json(), number) is None:
             return None, False
 
-    async def find_location() -> Place | None:
+    async def find_location() -> GenerationLocation | None:
         async with database.read() as session:
             return await leases.lock_owner_of(session, generation_id)
 
@@ -84,18 +84,18 @@ async def save_failure(
     return location, True
 
 
-async def _save_part(database: Database, location: Place, part: Part) -> None:
+async def _save_part(database: Database, location: GenerationLocation, part: Part) -> None:
     async with database.write() as session:
         await leases.lock_owner(session, location.owner_id)
         await part(session)
 
 
-def _parts(active: ActiveGeneration, location: Place, status: Status, prices: Prices) -> dict[str, Part]:
+def _parts(active: ActiveGeneration, location: GenerationLocation, status: Status, prices: Prices) -> dict[str, Part]:
     """Return what is saved at an end besides the generation's row, by name."""
     return {**_parts_of_message(active, location), **_parts_of_bill(active, location, status, prices)}
 
 
-def _parts_of_message(active: ActiveGeneration, location: Place) -> dict[str, Part]:
+def _parts_of_message(active: ActiveGeneration, location: GenerationLocation) -> dict[str, Part]:
     async def text(session: AsyncSession) -> None:
         if content := active.answer.content:
             await leases.write_answer(session, location.message_id, content)
@@ -111,7 +111,9 @@ def _parts_of_message(active: ActiveGeneration, location: Place) -> dict[str, Pa
     return {"text": text, "words": words, "change": change}
 
 
-def _parts_of_bill(active: ActiveGeneration, location: Place, status: Status, prices: Prices) -> dict[str, Part]:
+def _parts_of_bill(
+    active: ActiveGeneration, location: GenerationLocation, status: Status, prices: Prices
+) -> dict[str, Part]:
     answer = active.answer
 
     async def usage(session: AsyncSession) -> None:
@@ -136,7 +138,7 @@ class StopRequested(Exception):
 
 async def save_suspension(
     database: Database, active: ActiveGeneration, suspended: Suspended, holder: UUID
-) -> Place | None:
+) -> GenerationLocation | None:
     """Save that a generation waits for tools, and release its lease; None if the holder has lost the lease.
 
     Raises:

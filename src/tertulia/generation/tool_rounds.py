@@ -18,7 +18,7 @@ from tertulia.claude.models import Models
 from tertulia.db import leases, ledger, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.inserting import insert
-from tertulia.db.leases import Place
+from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import ApiCall, Status, now
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.failpoints import Failpoint
@@ -129,7 +129,7 @@ class Rounds:
                 await self._reserve(session, active, work, location)
 
     async def _reserve(
-        self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, location: Place
+        self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, location: GenerationLocation
     ) -> None:
         budget = self._config.budget
         if active.allowance is not None:
@@ -143,7 +143,7 @@ class Rounds:
             await leases.renew(session, active.generation_id, self._process, {"reserved": allowance})
         active.allowance = allowance
 
-    async def _renew_lease(self, session: AsyncSession, active: ActiveGeneration) -> Place:
+    async def _renew_lease(self, session: AsyncSession, active: ActiveGeneration) -> GenerationLocation:
         """Renew the lease, and save the state of the answer; ends the job if the lease is lost."""
         location = await leases.lock_owner_of(session, active.generation_id)
         if location is None:
