@@ -173,7 +173,7 @@ def old(folder: Path, *names: str, results: Json | None = None, quirk: str = "",
 
 @asynccontextmanager
 async def connected(asks: str = "", **configs: ServerConfig) -> AsyncGenerator[McpServers]:
-    servers = McpServers(configs, asks_first=lambda name: name == asks)
+    servers = McpServers(configs, requires_approval=lambda name: name == asks)
     try:
         await servers.start()
         yield servers
@@ -246,13 +246,13 @@ def test_tools_of_a_public_server_are_offered_and_called() -> None:
             assert (server.name, server.connected, server.problem) == ("time", True, None)
             convert, current = server.tools
             assert servers.tools == [convert, current]
-            assert (convert.name, convert.server, convert.asks_first, convert.seconds) == (
+            assert (convert.name, convert.server, convert.requires_approval, convert.seconds) == (
                 "time__convert_time",
                 "time",
                 True,
                 None,
             )
-            assert not current.asks_first
+            assert not current.requires_approval
             assert current.description.startswith("Get current time")
             assert current.input_schema["type"] == "object"
             assert "timezone" in current.input_schema["properties"]
@@ -753,7 +753,7 @@ def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_
 
     async def work() -> None:
         for turns in range(10):
-            servers = McpServers({"sh": config}, asks_first=lambda _: False)
+            servers = McpServers({"sh": config}, requires_approval=lambda _: False)
             starting = asyncio.create_task(servers.start())
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -792,7 +792,7 @@ def test_nothing_to_connect_to_is_no_trouble() -> None:
     async def work() -> None:
         async with connected() as servers:
             assert (servers.servers, servers.tools) == ([], [])
-        await McpServers({"time": TIME}, asks_first=lambda _: False).close()
+        await McpServers({"time": TIME}, requires_approval=lambda _: False).close()
 
     run(work())
 

@@ -29,9 +29,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The client submits the result or, with `asks_first`, the user approves or denies the call."""
+    """The client submits the result or, with `requires_approval`, the user approves or denies the call."""
 
-    asks_first: bool
+    requires_approval: bool
 
 
 Decision = RunTool | Answered | Wait
@@ -75,7 +75,9 @@ class CallPlan:
     @property
     def approvals(self) -> list[int]:
         """The block indexes of the calls that wait for the user's approval."""
-        return [call.index for call in self.calls if isinstance(call.decision, Wait) and call.decision.asks_first]
+        return [
+            call.index for call in self.calls if isinstance(call.decision, Wait) and call.decision.requires_approval
+        ]
 
 
 def plan_calls(
@@ -114,11 +116,11 @@ def classify_new_call(block: Json, tools: Selection) -> Decision:
     """Decide on a call that is not recorded yet."""
     name = block["name"]
     if name in tools.client:
-        return Wait(asks_first=False)
+        return Wait(requires_approval=False)
     tool = tools.running.get(name)
     if tool is None:
         return _failure(execution.NO_SUCH.format(name[:100]))
-    return Wait(asks_first=True) if name in tools.requires_approval else RunTool(tool, block["input"])
+    return Wait(requires_approval=True) if name in tools.requires_approval else RunTool(tool, block["input"])
 
 
 def classify_recorded_call(row: ToolCall, tool: Tool | None, input: Json) -> Decision:

@@ -231,6 +231,6 @@ def _row(active: ActiveGeneration, call: PlannedCall) -> ToolCall:
         tool_use_id=call.tool_use_id,
         name=call.block["name"],
         status=status,
-        asks_first=isinstance(decision, Wait) and decision.asks_first,
+        asks_first=isinstance(decision, Wait) and decision.requires_approval,
         started_at=now() if status is CallStatus.RUNNING else None,
     )

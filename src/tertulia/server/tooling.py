@@ -24,12 +24,12 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     def changed() -> None:
         tool_registry.warn_of_cost()
 
-    servers = McpServers(_configs(settings), asks_first=_asks(settings.ask_first), changed=changed)
+    servers = McpServers(_configs(settings), requires_approval=_asks(settings.ask_first), changed=changed)
     own = [name for name in settings.tools if name in CLAUDES_OWN]
     functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
     try:
         tool_registry = ToolRegistry(
-            functions, server_tools=own, mcp_tools=lambda: servers.tools, asks_first=settings.ask_first
+            functions, server_tools=own, mcp_tools=lambda: servers.tools, approval_patterns=settings.ask_first
         )
     except ValueError as error:
         raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None

@@ -97,7 +97,7 @@ class Tool(Protocol):
         ...
 
     @property
-    def asks_first(self) -> bool:
+    def requires_approval(self) -> bool:
         """Whether each call requires the user's approval."""
         ...
 

@@ -60,7 +60,7 @@ class FunctionTool:
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring: it tells Claude what the tool does")
         options: tuple[bool, float | None] = getattr(function, MARK, (False, None))
-        self.asks_first, self.seconds = options
+        self.requires_approval, self.seconds = options
         try:
             self._derived: BetaAsyncFunctionTool[Any] = anthropic.beta_async_tool(_without_context(function))
         except Exception as error:

@@ -81,7 +81,7 @@ class ToolRegistry:
         *,
         server_tools: Sequence[str] = (),
         mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
-        asks_first: Sequence[str] = (),
+        approval_patterns: Sequence[str] = (),
     ) -> None:
         """Initialize; raise ValueError if two tools have the same name.
 
@@ -89,12 +89,12 @@ class ToolRegistry:
             functions: The tools that are Python functions.
             server_tools: The names of Claude's server tools.
             mcp_tools: Returns the tools of MCP servers.
-            asks_first: Patterns of names, such as `github__*`, of tools that require the user's approval.
+            approval_patterns: Patterns of names, such as `github__*`, of tools that require the user's approval.
         """
         self._functions = functions
         self._server_tools = server_tools
         self._mcp_tools = mcp_tools
-        self._asks_first = asks_first
+        self._approval_patterns = approval_patterns
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
@@ -147,7 +147,7 @@ class ToolRegistry:
         return [*self._functions, *(tool for tool in self._mcp_tools() if tool.name not in function_names)]
 
     def _requires_approval(self, tool: Tool) -> bool:
-        return tool.asks_first or any(fnmatchcase(tool.name, pattern) for pattern in self._asks_first)
+        return tool.requires_approval or any(fnmatchcase(tool.name, pattern) for pattern in self._approval_patterns)
 
     def _offer(self, tool: Tool) -> Offer:
         server: str | None = getattr(tool, "server", None)

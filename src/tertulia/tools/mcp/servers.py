@@ -30,7 +30,7 @@ class McpTool:
     name: str
     description: str
     input_schema: Json
-    asks_first: bool
+    requires_approval: bool
     server: str
     original: str
     _connection: "Connection" = field(repr=False)
@@ -67,18 +67,18 @@ class McpServers:
         self,
         configs: "Mapping[str, ServerConfig]",
         *,
-        asks_first: Callable[[str], bool],
+        requires_approval: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         """Initialize without connections.
 
         Args:
             configs: The servers, by name.
-            asks_first: Returns whether calls of a tool require the user's approval, by its full name.
+            requires_approval: Returns whether calls of a tool require the user's approval, by its full name.
             changed: Called when the tools of a server change.
         """
         self._connections = _open(configs, changed) if configs else []
-        self._asks_first = asks_first
+        self._requires_approval = requires_approval
 
     async def start(self) -> None:
         """Connect, and return after one attempt for each server, or after START_SECONDS."""
@@ -121,7 +121,7 @@ class McpServers:
             name=name,
             description=tool.description,
             input_schema=tool.input_schema,
-            asks_first=self._asks_first(name),
+            requires_approval=self._requires_approval(name),
             server=connection.name,
             original=tool.name,
             _connection=connection,
