@@ -31,7 +31,7 @@ PIECES = [str(number) for number in range(100)]
 
 async def batches(address: str, pause: float = 0.0) -> list[list[Any]]:
     claude = Claude(api_key="sk-ant-test", base_url=address, deadlines=Deadlines(silence=10))
-    claude.pace.pause = pause
+    claude.backpressure.delay = pause
     try:
         return [events async for events in claude.stream(REQUEST)]
     finally:
@@ -97,7 +97,7 @@ def test_what_comes_in_a_pause_comes_together_and_whole() -> None:
         async for events in asked.stream(REQUEST):
             found.append(events)
             # Behind the first piece, the pause outlasts all the others.
-            asked.pace.pause = 0.5 if len(found) == 1 else 0.0
+            asked.backpressure.delay = 0.5 if len(found) == 1 else 0.0
             gate.open.set()
         await asked.close()
         return found
@@ -110,28 +110,28 @@ def test_what_comes_in_a_pause_comes_together_and_whole() -> None:
 
 
 def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between() -> None:
-    pace, pauses = Backpressure(), list[float]()
+    backpressure, delays = Backpressure(), list[float]()
     for late in (0.0041, 0.0039, 0.0021, 0.0019, 0.0041):
-        pace.adapt(late)
-        pauses.append(pace.pause)
-    assert pauses == pytest.approx([0.005, 0.005, 0.005, 0.004, 0.009])
+        backpressure.adapt(late)
+        delays.append(backpressure.delay)
+    assert delays == pytest.approx([0.005, 0.005, 0.005, 0.004, 0.009])
 
 
 def test_a_pause_begins_where_the_loop_is_late_and_ends_where_it_is_in_time() -> None:
     async def late() -> float:
-        pace = Backpressure()
-        watching = asyncio.create_task(pace.watch())
-        while not pace.pause:
+        backpressure = Backpressure()
+        watching = asyncio.create_task(backpressure.watch())
+        while not backpressure.delay:
             hold_the_loop()
             await asyncio.sleep(0)
         watching.cancel()
-        return pace.pause
+        return backpressure.delay
 
     assert asyncio.run(late()) > 0
-    pace = Backpressure()
+    backpressure = Backpressure()
     for _ in range(1000):
-        pace.adapt(10 * LATE)
-    assert pace.pause == LONGEST
+        backpressure.adapt(10 * LATE)
+    assert backpressure.delay == LONGEST
     for _ in range(1000):
-        pace.adapt(0)
-    assert pace.pause == 0
+        backpressure.adapt(0)
+    assert backpressure.delay == 0

@@ -91,7 +91,7 @@ class _Core:
     """One core: a queue of turns, served in the order of their moments."""
 
     answers: int
-    pace: Backpressure = field(default_factory=Backpressure)
+    backpressure: Backpressure = field(default_factory=Backpressure)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     events: list[tuple[float, int, str, int]] = field(default_factory=list[tuple[float, int, str, int]])
     waiting: list[list[float]] = field(default_factory=list[list[float]])
@@ -148,7 +148,7 @@ class _Core:
             self.slice(which, begun + cost)
             return cost
         else:
-            self.pace.adapt(begun - moment)
+            self.backpressure.adapt(begun - moment)
             self.add(begun + LOOK_SECONDS, "look")
         return 0.0
 
@@ -179,9 +179,9 @@ class _Core:
         if begun > PLAYED_SECONDS / 3:
             self.late += [1000 * (begun + cost - since) for since in waiting]
         waiting.clear()
-        if self.pace.pause:
+        if self.backpressure.delay:
             self.woken.add(which)
-            self.add(begun + cost + self.pace.pause, "wake", which)
+            self.add(begun + cost + self.backpressure.delay, "wake", which)
         return cost
 
 

@@ -21,7 +21,7 @@ class Backpressure:
 
     def __init__(self) -> None:
         """Initialize without a pause."""
-        self.pause = 0.0
+        self.delay = 0.0
 
     async def watch(self) -> None:
         """Measure periodically how late the event loop is, until cancelled."""
@@ -33,6 +33,6 @@ class Backpressure:
     def adapt(self, late: float) -> None:
         """Adapt the pause to a delay of the event loop, in seconds."""
         if late > LATE:
-            self.pause = min(self.pause + LONGER, LONGEST)
+            self.delay = min(self.delay + LONGER, LONGEST)
         elif late < LATE / 2:
-            self.pause = max(self.pause - SHORTER, 0.0)
+            self.delay = max(self.delay - SHORTER, 0.0)

@@ -85,7 +85,7 @@ class Claude:
     def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
         """Initialize without a connection. If `base_url` is None, the SDK's default is used."""
         self.deadlines = deadlines or Deadlines()
-        self.pace = Backpressure()
+        self.backpressure = Backpressure()
         self.api_key = api_key
         self.base_url = base_url
         self._sdk: anthropic.AsyncAnthropic | None = None
@@ -148,8 +148,8 @@ class Claude:
                     raise error
                 if events and events[-1]["type"] == "message_stop":
                     return
-                if self.pace.pause:
-                    await body.pause_reading(self.pace.pause)
+                if self.backpressure.delay:
+                    await body.pause_reading(self.backpressure.delay)
         raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:

@@ -112,9 +112,9 @@ class GenerationManager:
         return len(self._jobs)
 
     @property
-    def rest(self) -> float:
+    def read_delay(self) -> float:
         """The seconds of backpressure between two reads of an answer, because the event loop is late."""
-        return self._claude.pace.pause
+        return self._claude.backpressure.delay
 
     @property
     def bounds(self) -> Bounds:
@@ -164,7 +164,7 @@ class GenerationManager:
         sweep = run_periodically(self._config.lease_seconds / 3, self.sweep, at_once=True)
         self._background = [
             asyncio.create_task(run_periodically(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
-            asyncio.create_task(self._claude.pace.watch(), name="pace"),
+            asyncio.create_task(self._claude.backpressure.watch(), name="backpressure"),
             asyncio.create_task(sweep, name="sweeper"),
         ]
 

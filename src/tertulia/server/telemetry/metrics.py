@@ -165,7 +165,7 @@ class StateCollector(Collector):
             (
                 "rest_seconds",
                 "How long answers rest between tokens: the event loop is late.",
-                services.generation_manager.rest,
+                services.generation_manager.read_delay,
             ),
             ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
             ("database_connections_in_use", "Connections to the database in use.", in_use),
