@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tertulia.db import leases
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.leases import RenewedLease, Progress
+from tertulia.db.leases import Progress, RenewedLease
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.state import ActiveGeneration, Ending

@@ -125,8 +125,8 @@ class Stream:
         "ended",
         "generation_id",
         "last",
-        "lease",
         "last_visible",
+        "lease",
     )
 
     def __init__(
