@@ -71,21 +71,21 @@ TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
 
 def look_again(seconds: float = 0.02) -> None:
-    """Let other threads and processes have the core before looking again whether something has come."""
+    """Sleep, so that other threads and processes get the core before the next poll."""
     time.sleep(seconds)
 
 
-def wait_until(find: Callable[[], Found], awaited: str = "what the test waits for", seconds: float = WAIT) -> Found:
-    """Call a function until it returns something true, and return that; fail after some seconds."""
+def wait_until(find: Callable[[], Found], awaited: str = "the awaited condition", seconds: float = WAIT) -> Found:
+    """Call `find` until it returns something true, and return that. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, f"{awaited} did not come within {seconds:g} seconds"
+        assert time.monotonic() < deadline, f"{awaited} was not met within {seconds:g} seconds"
         look_again()
     return found
 
 
 class Api:
-    """What a frontend does with Tertulia."""
+    """A frontend's calls to Tertulia."""
 
     def __init__(self, address: str, token: str | None = None) -> None:
         self.address = address
@@ -103,7 +103,7 @@ class Api:
         return self.http.post("/graphql", json={"query": query, "variables": variables or {}} | more, headers=headers)
 
     def ask(self, query: str, **variables: Any) -> Json:
-        """Give `data`; an error of the request fails the test."""
+        """Return `data`. Any error in the response fails the test."""
         result: Json = self.post(query, variables).json()
         assert "errors" not in result, result
         data: Json = result["data"]
@@ -114,7 +114,7 @@ class Api:
         return found
 
     def try_send(self, text: str, **more: Any) -> Json:
-        """Give whatever member of the union a send gives."""
+        """Send a message and return the result, whichever member of the union it is."""
         sent: Json = self.ask(SEND, input={"text": text, **more})["sendMessage"]
         return sent
 
@@ -124,26 +124,26 @@ class Api:
         return sent
 
     def answer(self, text: str, **more: Any) -> Json:
-        """Send, wait for the end, and give the terminal event."""
+        """Send a message, follow the answer to its end and return the terminal event."""
         return self.follow(self.send(text, **more)["generation"]["id"])[-1]
 
     def follow(self, generation: str, after: int | None = None) -> list[Json]:
-        """Follow an answer to its end."""
+        """Follow an answer to its end and return its events."""
         with self.socket() as socket:
             return list(socket.events(generation, after))
 
     def wait_for_text(self, generation: str, text: str) -> None:
-        """Follow an answer until this is what it has written."""
+        """Follow an answer until its text is exactly `text`."""
         with self.socket() as socket:
             seen: list[Json] = []
             for event in socket.events(generation):
                 seen.append(event)
                 if "".join(apply(seen)) == text:
                     return
-        raise AssertionError(f"the answer never was {text!r}, but {apply(seen)}")
+        raise AssertionError(f"the answer's text was never {text!r}; it ended as {apply(seen)}")
 
     def wait_for_some(self, generation: str) -> None:
-        """Follow an answer until it has any text."""
+        """Follow an answer until its first text arrives."""
         with self.socket() as socket:
             next(event for event in socket.events(generation) if event["__typename"] == "TextDelta")
 
@@ -160,7 +160,7 @@ class Api:
 
     @contextmanager
     def socket(self) -> Generator["Socket"]:
-        """Open a socket and shake hands."""
+        """Open a socket and complete its handshake."""
         with raw_socket(self.address) as connection:
             socket = Socket(connection)
             socket.send({"type": "connection_init"} | ({"payload": self.signed} if self.signed else {}))
@@ -178,7 +178,7 @@ class Socket:
         self.connection.send(message if isinstance(message, str) else json.dumps(message))
 
     def receive(self) -> Json:
-        # Pings come as long as the socket is open, and do not extend the wait.
+        # The server sends pings as long as the socket is open. They do not extend the wait.
         deadline = time.monotonic() + WAIT
         while True:
             message: Json = json.loads(self.connection.recv(timeout=deadline - time.monotonic()))
@@ -191,7 +191,7 @@ class Socket:
         return id
 
     def events(self, generation: str, after: int | None = None) -> Generator[Json]:
-        """Follow an answer until the server completes."""
+        """Yield the events of an answer until the server completes the subscription."""
         id = self.subscribe(FOLLOW, {"id": generation, "after": after})
         while (message := self.receive())["type"] == "next":
             assert message["id"] == id
@@ -211,7 +211,7 @@ def raw_socket(
 
 
 def apply(events: list[Json]) -> list[str]:
-    """The whole rule of a client: give the text of each block that events leave behind."""
+    """Apply events by the whole rule of a client, and return the text of each block."""
     blocks: dict[int, str] = {}
     for event in events:
         match event["__typename"]:

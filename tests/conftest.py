@@ -1,4 +1,4 @@
-"""Fixtures: real servers, made once where tests leave no trace in one another."""
+"""Fixtures: real servers, shared by tests wherever these do not affect one another."""
 
 import gc
 import os
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-# What is imported lives until the end: to look at it again and again takes a fifth of the time of the imports.
+# Imported modules live until the end. Collecting garbage during the imports takes a fifth of their time.
 gc.disable()
 
 import forking
@@ -39,7 +39,7 @@ ON_BOTH = {
     "test_retention",
     "test_search",
 }
-"""Tests of behaviour that storage and log must not change: they run on either setup, as do those marked `both`."""
+"""Tests of behaviour that must not depend on storage and log. They run on both setups, as do those marked `both`."""
 EMBEDDED, JOINED = "sqlite+memory", "postgresql+redis"
 
 
@@ -55,16 +55,17 @@ LONG = (
     ),
     *("test_example_scripts", "test_levels", "test_load"),
 )
-"""They wait a good part of their time: begun first, others fill their pauses, and none of them stands alone at the end."""
+"""Files whose tests wait for much of their time. They start first: other tests fill their pauses, and none of them runs
+alone at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hear Ctrl+C, and import the server once for the commands of all workers, where there are some."""
-    # A shell lets what it begins in the background ignore it, and so would all programs that the tests begin.
+    """Restore Ctrl+C, and with several workers import the server once for the commands that all of them start."""
+    # A shell starts background processes with SIGINT ignored, and all programs that the tests start would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Clients would load the system's certificate authorities, which takes each of them 50 ms of CPU time. A server with
-    # TLS in a test has its own authority.
+    # Each client would load the system's certificate authorities, which takes 50 ms of CPU time. Tests with TLS have
+    # their own authority.
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(forking.ROOT / "tests")
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
@@ -73,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Look for what a test needs before any fixture is set up for it."""
+    """Check for the programs and files that a test needs before any fixture is set up."""
     for mark in item.iter_markers("needs"):
         require(*mark.args)
 
@@ -82,14 +83,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if _suits_its_setup(item)]
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
-    # What is imported and collected lives until the end: the garbage collector need not look at it.
+    # Imported modules and collected tests live until the end, so the garbage collector need not scan them.
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
 def _suits_its_setup(item: pytest.Item) -> bool:
-    """Return whether a test's marks, which one of its parameters may add, allow the setup that it would run on."""
+    """Return whether the marks of a test, or of one of its parameters, allow its setup."""
     setup = (
         item.callspec.params.get("setup") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
     )
@@ -115,7 +116,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
 
 @pytest.fixture(scope="session")
 def own_servers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
-    """The same, for tests that need them on this machine, whatever the environment names."""
+    """The same on this machine, for tests that need that even if the environment names other servers."""
     if not names_postgres():
         yield servers
         return
@@ -126,7 +127,7 @@ def own_servers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> G
 
 @pytest.fixture
 def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Settings that name an empty storage, which outlives the servers that a test starts on it."""
+    """Settings for an empty database and log that outlive the servers that a test starts."""
     if setup == EMBEDDED:
         return {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
     servers: Servers = request.getfixturevalue("servers")
@@ -135,7 +136,7 @@ def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[st
 
 @pytest.fixture(scope="session")
 def api(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
-    """A server with the simulated Claude, shared by all tests of a process: each uses conversations of its own."""
+    """A server with the simulated Claude, shared by all tests of a process. Each test uses its own conversations."""
     more = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
     with tertulia(tmp_path_factory.mktemp("shared"), **more) as address, Api(address) as client:
         yield client
@@ -143,19 +144,19 @@ def api(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 @pytest.fixture
 def fresh(tmp_path: Path, place: dict[str, Any]) -> Generator[Api]:
-    """A server of the test's own, with an empty database."""
+    """A server for one test, with an empty database."""
     with tertulia(tmp_path, **place) as address, Api(address) as client:
         yield client
 
 
 class Stage:
-    """A Claude that says what the test wants, and a server that asks it."""
+    """A scripted Claude and a server that uses it."""
 
     def __init__(self, claude: ScriptedClaude, api: Api, keyed: dict[str, Any]) -> None:
         self.claude = claude
         self.api = api
         self.keyed = keyed
-        """Settings of a server that asks the same Claude."""
+        """Settings for another server that uses the same Claude."""
 
 
 Staged = Callable[..., Stage]
@@ -163,7 +164,7 @@ Staged = Callable[..., Stage]
 
 @pytest.fixture
 def staged(tmp_path: Path, place: dict[str, Any]) -> Generator[Staged]:
-    """Make a server that asks a scripted Claude."""
+    """A function that starts a server with a scripted Claude."""
     with ExitStack() as stack:
 
         def make(*replies: Reply, **more: Any) -> Stage:

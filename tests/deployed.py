@@ -1,4 +1,4 @@
-"""What `deploy/` says, read; and its parts as processes: proxies with their very files, replicas with their settings."""
+"""Readers for the files in `deploy/`, and proxies that run with those files."""
 
 import fnmatch
 import json
@@ -27,37 +27,37 @@ PATIENCE = 20.0
 
 
 def documents(file: Path) -> list[Any]:
-    """Give all documents of a file of YAML."""
+    """Return all documents of a YAML file."""
     return [found for found in yaml.safe_load_all(file.read_text(encoding="utf-8")) if found is not None]
 
 
 def compose() -> Any:
-    """Give what compose.yaml says, with nothing put in place of its variables."""
+    """Return the content of compose.yaml, with its variables as they are written."""
     return documents(DEPLOY / "compose.yaml")[0]
 
 
 def manifest(kind: str) -> Any:
-    """Give the one manifest of a kind that kustomization.yaml brings."""
+    """Return the only manifest of a kind among the resources of kustomization.yaml."""
     listed = documents(KUBERNETES / "kustomization.yaml")[0]["resources"]
     (found,) = [one for name in listed for one in documents(KUBERNETES / name) if one["kind"] == kind]
     return found
 
 
 def interpolated(text: str, values: dict[str, str]) -> str:
-    """Do what compose does with `${NAME:-default}` and `${NAME:?what is wrong}`."""
+    """Replace `${NAME:-default}` and `${NAME:?message}` as Docker Compose does."""
 
-    def put(found: re.Match[str]) -> str:
-        name, sign, more = found.groups()
+    def value(match: re.Match[str]) -> str:
+        name, sign, more = match.groups()
         if values.get(name):
             return values[name]
         assert sign == ":-", f"{name} {more}"
         return str(more)
 
-    return re.sub(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}", put, text)
+    return re.sub(r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}", value, text)
 
 
 def dotenv() -> dict[str, str]:
-    """Give what .env.example sets, and what it shows as a comment."""
+    """Return the variables that .env.example sets, including those in comments."""
     return dict(re.findall(r"^#? ?([A-Z_]+)=(.*)$", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
 
 
@@ -74,13 +74,13 @@ class Step:
 
     @property
     def listed(self) -> list[str]:
-        """The words of an instruction in exec form."""
+        """The arguments of an instruction in exec form."""
         found: list[str] = json.loads(self.text[self.text.index("[") :])
         return found
 
 
 def dockerfile() -> list[list[Step]]:
-    """Give the stages of the Dockerfile; what stands before the first FROM is one too."""
+    """Return the stages of the Dockerfile. The instructions before the first FROM are the first stage."""
     text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     stages: list[list[Step]] = [[]]
     for line in text.replace("\\\n", " ").splitlines():
@@ -93,7 +93,7 @@ def dockerfile() -> list[list[Step]]:
 
 
 def let_through(path: str) -> bool:
-    """Say whether .dockerignore lets a path into the build: the last line that fits it, or a folder of it, decides."""
+    """Return whether .dockerignore allows a path into the build. The last line that matches it or a parent decides."""
     found = True
     above = ["/".join(path.split("/")[: end + 1]) for end in range(path.count("/") + 1)]
     for line in (ROOT / ".dockerignore").read_text().splitlines():
@@ -113,7 +113,7 @@ Proxy = Callable[[Path, Sequence[str]], AbstractContextManager[str]]
 
 @contextmanager
 def caddy(folder: Path, replicas: Sequence[str]) -> Generator[str]:
-    """Run Caddy with deploy/Caddyfile before replicas at `HOST:PORT`; gives its address."""
+    """Run Caddy with deploy/Caddyfile in front of replicas at `HOST:PORT`, and yield its address."""
     port = free_port()
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     site = "{$DOMAIN::80} {\n"
@@ -133,7 +133,10 @@ def caddy(folder: Path, replicas: Sequence[str]) -> Generator[str]:
 
 @contextmanager
 def nginx(folder: Path, replicas: Sequence[str]) -> Generator[str]:
-    """Run nginx with deploy/nginx.conf before two replicas; gives its address. TLS is left out: it is the reader's."""
+    """Run nginx with deploy/nginx.conf in front of two replicas, and yield its address.
+
+    TLS is removed: its certificate is the operator's.
+    """
     port = free_port()
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     for name, replica in zip(("tertulia-a:8000", "tertulia-b:8000"), replicas, strict=True):
@@ -144,9 +147,9 @@ def nginx(folder: Path, replicas: Sequence[str]) -> Generator[str]:
     text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port};")
     (folder / "site.conf").write_text(text)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     main = f"daemon off; pid {folder}/pid; error_log stderr; events {{ worker_connections 1024; }}"
-    (folder / "nginx.conf").write_text(f"{main} http {{ access_log off; {places} include site.conf; }}")
+    (folder / "nginx.conf").write_text(f"{main} http {{ access_log off; {temporary} include site.conf; }}")
     with _running(["nginx", "-p", str(folder), "-c", "nginx.conf"], folder, port, dict(os.environ)):
         yield f"http://127.0.0.1:{port}"
 
@@ -181,7 +184,7 @@ def _answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Find a port for a program that cannot look for one itself."""
+    """Return a free port, for a program that cannot choose one itself."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

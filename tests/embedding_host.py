@@ -1,6 +1,6 @@
-"""A program with two Tertulias and a login of its own: `python embedding_host.py FOLDER [drain]`.
+"""A host application with two Tertulias and its own login: `python embedding_host.py FOLDER [drain]`.
 
-It runs uvicorn itself. With `drain`, it drains both before uvicorn closes the sockets.
+It runs uvicorn itself. With `drain`, it drains both Tertulias before uvicorn closes the sockets.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def embed(folder: Path) -> Tertulia:
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn, which lets answers end before it closes the sockets."""
+    """A uvicorn server that waits for running answers before it closes the sockets."""
 
     def __init__(self, config: uvicorn.Config, embedded: list[Tertulia]) -> None:
         super().__init__(config)
@@ -46,7 +46,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def make_app(folder: Path) -> tuple[FastAPI, list[Tertulia]]:
-    """Return the application, and what is embedded in it."""
+    """Return the application and the Tertulias that are embedded in it."""
     embedded = [embed(folder / prefix.strip("/")) for prefix in PREFIXES]
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the fault tests share: servers as processes, a Claude that counts, readers that never give up."""
+"""Shared parts of the fault tests: server processes, a Claude that counts requests, readers that always reconnect."""
 
 import json
 import os
@@ -23,20 +23,20 @@ from tertulia.simulator.app import create_simulator
 
 Json = dict[str, Any]
 ROUNDS = int(os.environ.get("TERTULIA_FAULTS", "1"))
-"""How often each fault is tried, as a multiple of what `make test` does; `make chaos` sets it."""
+"""How often each fault is tried, as a multiple of the number in `make test`. `make chaos` sets it."""
 DICE = random.Random(os.environ.get("TERTULIA_FAULTS_SEED", "1"))
-"""When faults strike. Another seed tries other moments."""
+"""Chooses when faults happen. Another seed tries other times."""
 PATIENCE = 90.0
 LOST = (OSError, EOFError, TimeoutError, websockets.exceptions.WebSocketException, httpx2.HTTPError, AssertionError)
 
 
 class CountingClaude:
-    """The simulated Claude, which remembers how often it was asked for each message of the user's."""
+    """The simulated Claude. It counts the requests for each user message."""
 
     def __init__(self, pace: float) -> None:
         self.asked: Counter[str] = Counter()
         self.headers: dict[bytes, bytes] = {}
-        """Those of the newest request."""
+        """The headers of the newest request."""
         self.address = ""
         self._app = create_simulator(pace=pace)
 
@@ -64,7 +64,7 @@ def counting(pace: float = 0.3) -> Generator[CountingClaude]:
 
 
 class Server:
-    """`tertulia serve` as a process of its own."""
+    """A `tertulia serve` process."""
 
     def __init__(
         self, folder: Path, place: Json, claude: CountingClaude | ScriptedClaude, *arguments: str, **more: str
@@ -119,7 +119,7 @@ class Server:
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
     def kill(self) -> None:
-        """End it at once, and let go of what was opened for it; more than once is no error."""
+        """Kill the process. Calling it again is no error."""
         self.process.kill()
         self.process.wait()
 
@@ -145,7 +145,7 @@ class Server:
 
 
 class Reader(threading.Thread):
-    """Follows an answer to its end, over whichever server lives, and remembers what it has seen."""
+    """Follows an answer to its end, reconnecting to any server that is alive, and records what it received."""
 
     def __init__(self, apis: Sequence[Api], generation: str, *, exact: bool) -> None:
         super().__init__(daemon=True)
@@ -198,9 +198,9 @@ class Reader(threading.Thread):
         last = self.events[-1]["sequence"] if self.events else 0
         snapshot = event["__typename"] == "MessageSnapshot"
         if self.ended:
-            self.violations.append(f"{event} came behind the end")
+            self.violations.append(f"{event} came after the terminal event")
         if event["sequence"] <= last and not snapshot:
-            self.violations.append(f"{event} came twice, behind {last}")
+            self.violations.append(f"{event} came again after {last}")
         self.events.append(event)
         text = self.text
         if not text.startswith(self.longest):
@@ -209,7 +209,7 @@ class Reader(threading.Thread):
 
 
 def hold(api: Api, claude: CountingClaude, sent: Json, text: str, readers: Sequence[Reader], most: int = 1) -> str:
-    """Assert what must hold after every fault; gives how the answer ended."""
+    """Assert the invariants that must hold after every fault, and return the type of the terminal event."""
     generation, conversation = sent["generation"]["id"], sent["conversation"]["id"]
     for reader in readers:
         reader.result()

@@ -1,4 +1,4 @@
-"""Code blocks of Markdown files, with what their comments say of them."""
+"""Code blocks of Markdown files, with the comments that say how to test them."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,10 @@ PRINTS = re.compile(r"<!--\s*prints\s*-->\s*")
 
 @dataclass(frozen=True)
 class Fence:
-    """A block. `not_run`: why it is not; `prints`: what it must print, where `…` stands for anything."""
+    """A code block.
+
+    `not_run` says why it is not run. `prints` is the output that it must print, in which `…` matches anything.
+    """
 
     file: Path
     line: int
@@ -36,20 +39,20 @@ class Fence:
 
     @property
     def comments(self) -> dict[str, str]:
-        """What its first lines say, as `# variables: {}` or `# gives: NotFound`."""
+        """The values in comments such as `# variables: {}` or `# gives: NotFound`."""
         return dict(re.findall(r"^# (variables|gives): (.*)$", self.text, re.MULTILINE))
 
 
 def fences(file: Path) -> list[Fence]:
-    """Give all blocks of a file."""
+    """Return all code blocks of a file."""
     tokens = MarkdownIt("commonmark").parse(file.read_text(encoding="utf-8"))
-    return [_fence(file, tokens, place) for place, token in enumerate(tokens) if token.type in ("fence", "code_block")]
+    return [_fence(file, tokens, index) for index, token in enumerate(tokens) if token.type in ("fence", "code_block")]
 
 
-def _fence(file: Path, tokens: list[Token], place: int) -> Fence:
-    token = tokens[place]
-    above = NOT_RUN.fullmatch(tokens[place - 1].content) if place and tokens[place - 1].type == "html_block" else None
-    below = tokens[place + 1 : place + 3]
+def _fence(file: Path, tokens: list[Token], index: int) -> Fence:
+    token = tokens[index]
+    above = NOT_RUN.fullmatch(tokens[index - 1].content) if index and tokens[index - 1].type == "html_block" else None
+    below = tokens[index + 1 : index + 3]
     prints = None
     if len(below) > 1 and PRINTS.fullmatch(below[0].content) and below[1].type == "fence":
         prints = below[1].content

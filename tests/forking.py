@@ -1,7 +1,7 @@
-"""The command, with all of it imported already: forks of one process that has done so once.
+"""Starts the `tertulia` command by forking a process that has already imported it.
 
-To import takes three seconds of a core, and the tests begin hundreds of servers and commands. A fork has a memory, files
-and sockets of its own, and is killed like any other process.
+Importing it takes three seconds of a core, and the tests start hundreds of servers and commands. A fork has its own
+memory, files and sockets, and is killed like any other process.
 """
 
 import atexit
@@ -19,9 +19,9 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 CODE = ROOT / "src"
-"""The folder that the code is imported from."""
+"""The folder from which the code is imported."""
 SHARED = "FORKS_OF_THE_TESTS"
-"""The variable that names the socket of the process that all workers of a run share."""
+"""The environment variable with the socket of the process that all workers of a test run share."""
 SHIM = """#!{python} -ISE
 import json, os, signal, socket, sys
 asking = socket.socket(socket.AF_UNIX)
@@ -38,11 +38,11 @@ if status < 0:
     os.kill(os.getpid(), -status)
 sys.exit(status)
 """
-"""A program that is the command, as far as whoever starts it can tell."""
+"""A program that behaves like the `tertulia` command for the process that starts it."""
 
 
 class Forked:
-    """A process, as `subprocess.Popen` has it."""
+    """A forked process, with the interface of `subprocess.Popen`."""
 
     def __init__(self, asking: socket.socket) -> None:
         self._asking = asking
@@ -73,7 +73,7 @@ class Forked:
         return self._status
 
     def _number(self, seconds: float | None) -> int | None:
-        """Read a line, for so long at most; None where none has come."""
+        """Read one line as a number. Return None if none arrives within `seconds`."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while b"\n" not in self._said:
             self._asking.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0))
@@ -87,7 +87,7 @@ class Forked:
 
 
 class Forks:
-    """The process that is forked, with the code of a folder."""
+    """The process that is forked, which has imported the code of a folder."""
 
     def __init__(self, code: Path = CODE) -> None:
         self.folder = Path(mkdtemp(prefix="tertulia-"))
@@ -108,18 +108,18 @@ class Forks:
 def start(
     arguments: list[str], *, folder: Path, environment: dict[str, str], output: Path, code: Path = CODE
 ) -> Forked:
-    """Begin the command; what it says goes into a file."""
-    with output.open("ab") as said, Path(os.devnull).open("rb") as nothing:
+    """Start the command. Its output is appended to a file."""
+    with output.open("ab") as log, Path(os.devnull).open("rb") as nothing:
         asking = _connected(address(code))
         asked: dict[str, Any] = {"arguments": arguments, "cwd": str(folder), "environment": environment}
-        files = [nothing.fileno(), said.fileno(), said.fileno()]
+        files = [nothing.fileno(), log.fileno(), log.fileno()]
         socket.send_fds(asking, [json.dumps(asked).encode() + b"\n"], files)
         return Forked(asking)
 
 
 @cache
 def command() -> Path:
-    """Give a folder for PATH, whose `tertulia` is a fork."""
+    """Return a folder for PATH in which `tertulia` starts a fork."""
     folder = Path(mkdtemp(prefix="tertulia-"))
     program = folder / "tertulia"
     program.write_text(SHIM.format(python=sys.executable, address=address(CODE)))
@@ -130,7 +130,7 @@ def command() -> Path:
 
 @cache
 def address(code: Path) -> str:
-    """Give the socket of what is forked: shared by all workers of a run, or this process's own."""
+    """Return the socket of the process that is forked, which the workers of a test run share."""
     if code == CODE and SHARED in os.environ:
         return os.environ[SHARED]
     made = Forks(code)
@@ -138,16 +138,16 @@ def address(code: Path) -> str:
     return made.address
 
 
-def _connected(place: str) -> socket.socket:
-    """Connect, once it has imported what it is to fork."""
+def _connected(path: str) -> socket.socket:
+    """Connect as soon as the process has imported the code and listens."""
     deadline = time.monotonic() + 60
     while True:
         asking = socket.socket(socket.AF_UNIX)
         try:
-            asking.connect(place)
+            asking.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
             asking.close()
-            assert time.monotonic() < deadline, "what is forked did not start"
+            assert time.monotonic() < deadline, "the process that is forked did not start"
             time.sleep(0.02)
         else:
             return asking

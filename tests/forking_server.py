@@ -1,6 +1,6 @@
-"""The process that is forked: all of the server is imported, and each connection asks for one run of the command.
+"""The process that is forked: it imports the whole server and forks one run of the command for each connection.
 
-Run by its path: `forking_server.py SOCKET`. It ends with its standard input.
+Run it by its path: `forking_server.py SOCKET`. It exits when its standard input is closed.
 """
 
 import gc
@@ -18,31 +18,31 @@ from importlib.util import find_spec
 from typing import Any
 
 MOST = 1 << 20
-"""Bytes of a request: arguments, folder and environment."""
+"""The largest size of a request (arguments, folder and environment), in bytes."""
 
 LAZY = (
     *("alembic.command", "anthropic", "limits.aio.storage", "limits.aio.strategies", "tertulia.claude.transport"),
     *("tertulia.db.postgresql", "tertulia.server.auth.oidc", "tertulia.server.auth.routes", "tertulia.simulator.app"),
     *("tertulia.streams.redis.log", "tertulia.transfer.exporter", "tertulia.transfer.importer"),
 )
-"""What servers import when they use it, and many tests do."""
+"""Modules that servers import only when they use them, which many tests do."""
 
 
 def command_module() -> str:
-    """Return the module of the command: the code may be that of a version before it was one package."""
+    """Return the module of the command. Versions before the code became one package have it elsewhere."""
     return "tertulia.cli.main" if find_spec("tertulia.cli") else "server.command"
 
 
 def begin(asked: dict[str, Any], files: list[int]) -> None:
-    """Become the command, in a fork."""
+    """Turn the current fork into the command. Never returns."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    sys.path[:0] = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    sys.path[:0] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = ["tertulia", *asked["arguments"]]
-    # What a terminal gives a program: tests that run in the background would hand down an ignored Ctrl+C.
+    # A program in a terminal handles Ctrl+C. Tests that run in the background would pass on an ignored SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout = io.TextIOWrapper(io.FileIO(1, "wb", closefd=False), write_through=True)
@@ -61,7 +61,7 @@ def begin(asked: dict[str, Any], files: list[int]) -> None:
 
 
 def serve(listener: socket.socket) -> None:
-    """Fork for each who asks, say how each fork ended, and kill those whose asker has gone."""
+    """Fork for each connection, report how each fork ended, and kill forks whose connection is closed."""
     running: dict[int, socket.socket] = {}
     waking, woken = os.pipe()
     os.set_blocking(woken, False)
@@ -91,11 +91,11 @@ def serve(listener: socket.socket) -> None:
 
 
 def wake(_number: int, _frame: object) -> None:
-    """Do nothing: that a child has ended is read from the pipe."""
+    """Do nothing. The pipe already reports that a child has ended."""
 
 
 def reap(running: dict[int, socket.socket]) -> None:
-    """Tell those who asked how their runs ended."""
+    """Send the exit status of each fork that has ended to the client that started it."""
     while True:
         try:
             child, status = os.waitpid(-1, os.WNOHANG)
@@ -111,7 +111,7 @@ def reap(running: dict[int, socket.socket]) -> None:
 
 
 def accept(listener: socket.socket, running: dict[int, socket.socket], own: tuple[int, int]) -> None:
-    """Fork for one who asks."""
+    """Accept a connection and fork for it."""
     asker, _ = listener.accept()
     text, files, _, _ = socket.recv_fds(asker, MOST, 3)
     if not text:
@@ -136,17 +136,17 @@ def accept(listener: socket.socket, running: dict[int, socket.socket], own: tupl
 
 
 if __name__ == "__main__":
-    # Not the tests' folder: what is served is found by PYTHONPATH.
+    # Remove the tests' folder: the served code is found by PYTHONPATH.
     del sys.path[0]
     gc.disable()
     one_package = ("tertulia.server.app", "tertulia.server.run")
     for part in (command_module(), *(one_package if find_spec("tertulia.cli") else ("server.app", "server.serving"))):
         import_module(part)
     for part in LAZY:
-        # The code may be that of a version before.
+        # An earlier version may not have the module.
         with suppress(ImportError):
             import_module(part)
-    # No fork has to look at what lives until the end.
+    # Imported modules live until the end, so the garbage collector of a fork need not scan them.
     gc.collect()
     gc.freeze()
     gc.enable()

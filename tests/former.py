@@ -1,4 +1,4 @@
-"""Earlier versions: databases that they wrote, recorded in `tests/databases`, and their code, from git."""
+"""Earlier versions: the databases that they wrote, recorded in `tests/databases`, and their code from git."""
 
 import asyncio
 import base64
@@ -24,9 +24,9 @@ REVISIONS = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)
 HEAD = REVISIONS[-1]
 DATABASES = ROOT / "tests" / "databases"
 RECORDED = sorted(file.name.partition("-")[0] for file in DATABASES.glob("*-sqlite.sql"))
-"""The schemas of which there are recorded databases."""
+"""The schema revisions that have recorded databases."""
 AGE = timedelta(minutes=5)
-"""How long ago a database was recorded, for the server that opens it: leases have expired, and nothing else."""
+"""How old a recorded database appears to the server that opens it: leases have expired, and nothing else."""
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def remember(value: dict[str, Any]) -> str:
-    """Return what was received, as Python writes it.
+    """Return the received value, as Python's `json` writes it.
 
     Args:
         value: Anything.
@@ -14,6 +14,6 @@ def remember(value: dict[str, Any]) -> str:
 
 
 def produce() -> dict[Any, Any]:
-    """Return values that JSON does not have, or that need care."""
+    """Return values that JSON does not have or that need special treatment."""
     odd = {"nan": float("nan"), "infinite": [float("inf"), -float("inf")], "half": "\ud83d", "nul": "\0"}
     return {**odd, "\ud83d key": 1, "id": 2**53 + 1, "long": 2**70, 7: "seven"}

@@ -19,11 +19,11 @@ from test_import_checks import asked, conversation, file
 INTERVAL = 0.02
 """Seconds between two requests of the watcher."""
 ATTEMPTS = 3
-"""How often a kind is tried at most."""
+"""How often one kind of request is tried at most."""
 DELTAS, BLOCKS = 20_000, 2_000
-"""Of the two long answers."""
+"""Of the answer with many deltas, and of the answer with many blocks."""
 MESSAGES = 2_000
-"""Of the long conversation."""
+"""Messages of the long conversation."""
 CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
   __typename ... on ConversationPayload { conversation { id } } ... on InvalidInput { field message } } }"""
 STATUS = "query ($id: ID!) { generation(id: $id) { status } }"
@@ -47,7 +47,7 @@ class Watcher:
 
     @contextmanager
     def record(self) -> Generator[list[float]]:
-        """Append the worst latency to the list when the block ends, with that of a request that is still waiting."""
+        """Yield a list that holds the worst latency after the block, including that of a pending request."""
         with self._lock:
             self._worst = 0.0
         recorded: list[float] = []
@@ -82,7 +82,7 @@ class Stage:
     waiting: list[str]
 
     def ask(self, document: str, **variables: Any) -> str:
-        """Return the status, and how much came back."""
+        """Return the status, the error code if there is one, and the size of the response."""
         answered = self.api.http.post("/graphql", json={"query": document, "variables": variables})
         code = "".join(error["extensions"]["code"] for error in answered.json().get("errors", ())[:1])
         return f"{answered.status_code} {code}".strip() + f", {len(answered.content):,} bytes"
@@ -97,7 +97,7 @@ class Stage:
 
 
 def chain(id: str, texts: list[str]) -> list[Json]:
-    """Return the lines of a conversation whose messages follow each other."""
+    """Return the export lines of a conversation without branches."""
     messages = [
         asked(
             id=f"{id}-{n}",
@@ -127,7 +127,7 @@ REPLIES = (
 
 @contextmanager
 def staged(folder: Path) -> Generator[Stage]:
-    """Start a server process and fill it."""
+    """Start a server process and fill its database."""
     with ExitStack() as stack:
         claude = stack.enter_context(scripted(*REPLIES))
         environment = {"ANTHROPIC_API_KEY": "sk-ant-scripted", "ANTHROPIC_BASE_URL": claude.address}
@@ -137,7 +137,7 @@ def staged(folder: Path) -> Generator[Stage]:
         sentences = ["The heron waits at the river and does not move. " * 10] * MESSAGES
         long_file = file(*chain("long", sentences))
         (long,) = put_in(api, long_file)
-        # Texts as long as a message may be, where ten short words are everywhere.
+        # The longest texts that a message may have, made of ten short words.
         put_in(api, file(*chain("texts", ["a b c d e f g h i j " * 10_000] * 20)))
         put_in(api, file(*(line for n in range(100) for line in chain(f"c{n}", ["short"] * 75))))
         tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}

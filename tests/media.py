@@ -1,4 +1,4 @@
-"""Small images and PDFs, made on the spot."""
+"""Functions that make small images and PDFs."""
 
 import struct
 import zlib
@@ -14,33 +14,33 @@ def image(kind: str = "PNG", width: int = 8, height: int = 6) -> bytes:
 
 
 def pdf(*pages: str) -> bytes:
-    """A PDF with a line of text on each page (PDF 1.7, section 7.5)."""
+    """Return a PDF with a line of text on each page (PDF 1.7, section 7.5)."""
     count = len(pages)
-    kids = " ".join(f"{3 + 2 * place} 0 R" for place in range(count))
+    kids = " ".join(f"{3 + 2 * index} 0 R" for index in range(count))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {count} >>",
     ]
     font = f"{3 + 2 * count} 0 R"
-    for place, words in enumerate(pages):
+    for index, words in enumerate(pages):
         content = f"BT /F1 12 Tf 72 700 Td ({words}) Tj ET"
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {4 + 2 * place} 0 R"
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {4 + 2 * index} 0 R"
             f" /Resources << /Font << /F1 {font} >> >> >>"
         )
         objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
     objects.append("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
-    body, places = b"%PDF-1.7\n", list[int]()
+    body, offsets = b"%PDF-1.7\n", list[int]()
     for number, inside in enumerate(objects, 1):
-        places.append(len(body))
+        offsets.append(len(body))
         body += f"{number} 0 obj\n{inside}\nendobj\n".encode()
-    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     trailer = f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF\n"
     return body + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}".encode() + trailer.encode()
 
 
 def multi_picture() -> bytes:
-    """A JPEG with a second picture after the first, as many phones write them."""
+    """Return a JPEG with a second picture after the first, as many phones write them."""
     made = BytesIO()
     first = Image.new("RGB", (50, 40), (30, 200, 30))
     first.save(made, "MPO", save_all=True, append_images=[first])
@@ -48,7 +48,7 @@ def multi_picture() -> bytes:
 
 
 def animation(kind: str) -> bytes:
-    """A GIF or WebP of two frames."""
+    """Return a GIF or WebP with two frames."""
     made = BytesIO()
     frames = [Image.new("RGB", (20, 20), color) for color in ((200, 30, 30), (30, 30, 200))]
     frames[0].save(made, kind, save_all=True, append_images=frames[1:])
@@ -56,25 +56,25 @@ def animation(kind: str) -> bytes:
 
 
 def in_mode(kind: str, mode: str) -> bytes:
-    """An image whose pixels are not three bytes."""
+    """Return an image in a mode such as `L` or `RGBA`, whose pixels are not three bytes."""
     made = BytesIO()
     Image.new(mode, (20, 20)).save(made, kind)
     return made.getvalue()
 
 
 def cut(content: bytes) -> bytes:
-    """The first part of a file, as a connection that broke leaves it."""
+    """Return the first two thirds of a file, as after a broken connection."""
     return content[: len(content) * 2 // 3]
 
 
 def png_without_data() -> bytes:
-    """A PNG of a header and an end (PNG, section 5)."""
+    """Return a PNG that has only a header and an end (PNG, section 5)."""
     header = struct.pack(">IIBBBBB", 30, 30, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IEND", b"")
 
 
 def png_of(width: int, height: int, data: bytes = b"") -> bytes:
-    """A PNG that says that it is as large as this, whatever its data are."""
+    """Return a PNG whose header claims this size, regardless of its data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 

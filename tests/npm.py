@@ -1,4 +1,4 @@
-"""Programs in tests/node, which use the clients of other projects."""
+"""Runs the programs in tests/node, which use the client libraries of other projects."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ NODE = Path(__file__).parent / "node"
 
 
 def run(script: str, *arguments: str, seconds: int = 200) -> Any:
-    """Run one to its end; gives what it printed."""
+    """Run a program to its end and return the JSON that it printed."""
     done = subprocess.run(
         ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=seconds, check=False, cwd=NODE
     )

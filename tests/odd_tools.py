@@ -1,4 +1,4 @@
-"""Tools that give what cannot be stored or sent, and that do not end."""
+"""Tools that return values that cannot be stored or sent, or that do not end."""
 
 import asyncio
 import sys
@@ -12,33 +12,33 @@ released = threading.Event()
 
 
 class Unprintable:
-    """Has no text."""
+    """An object whose `str()` fails."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
 
 
 class UnprintableError(ToolError):
-    """Has no text either."""
+    """An error whose `str()` fails."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
 
 
 def circle() -> dict[str, Any]:
-    """Return something that contains itself."""
+    """Return a dictionary that contains itself."""
     found: dict[str, Any] = {}
     found["self"] = found
     return found
 
 
 def unprintable() -> dict[str, Any]:
-    """Return something without text."""
+    """Return a value whose `str()` fails."""
     return {"what": Unprintable()}
 
 
 def unprintable_error() -> str:
-    """Fail without text."""
+    """Fail with an error whose `str()` fails."""
     raise UnprintableError
 
 
@@ -48,7 +48,7 @@ def halves() -> str:
 
 
 def wrong_parts() -> Result:
-    """Return a result whose parts are of other types."""
+    """Return a result whose parts have the wrong types."""
     no_bytes: Any = "text"
     parts: Any = [5, None, Image(data=no_bytes)]
     return Result(parts)

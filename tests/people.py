@@ -1,4 +1,4 @@
-"""People who sign in: accounts on a server of the mode `password`, and what they send."""
+"""Users of a server in the mode `password`: their registration and their requests."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ MODE: dict[str, Any] = {"auth": "password", "secret_key": SECRET}
 
 
 def post(address: str, path: str, **form: str) -> httpx2.Response:
-    """Send a form to /auth."""
+    """Send a form to `/auth/PATH`."""
     return httpx2.post(f"{address}/auth/{path}", data=form, timeout=WAIT)
 
 
 def register(address: str, name: str, password: str = PASSWORD) -> Json:
-    """Make an account; gives the tokens."""
+    """Register an account and return its tokens."""
     made = post(address, "register", username=name, password=password)
     assert made.status_code == 201, made.text
     tokens: Json = made.json()
@@ -24,5 +24,5 @@ def register(address: str, name: str, password: str = PASSWORD) -> Json:
 
 
 def signed(address: str, tokens: Json) -> Api:
-    """A client of somebody who has signed in."""
+    """Return a client that sends the access token of a signed-in user."""
     return Api(address, tokens["access_token"])

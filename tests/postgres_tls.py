@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL of the tests, whose wheel is built without it: answers SSLRequest and forwards the rest."""
+"""A TLS proxy for the tests' PostgreSQL, whose wheel has no TLS: it accepts SSLRequest and forwards the rest."""
 
 import asyncio
 import datetime as dt
@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
-"""PostgreSQL's documentation, "Message Formats": a client's first message where it wants TLS."""
+"""The first message of a client that wants TLS (PostgreSQL's documentation, "Message Formats")."""
 
 
 @dataclass
 class TlsFront:
-    """Where the server listens, the certificate that it shows, and how many connections used TLS or did not."""
+    """The proxy's port and certificate, and how many connections used TLS and how many did not."""
 
     port: int
     certificate: Path
@@ -33,7 +33,7 @@ class TlsFront:
 
 @contextmanager
 def tls_before_postgres(folder: Path, socket: str, host: str = "localhost") -> Generator[TlsFront]:
-    """Listen with TLS on a free port, before the PostgreSQL at that socket; the certificate is for `host`."""
+    """Listen with TLS on a free port and forward to the PostgreSQL at `socket`. The certificate is for `host`."""
     certificate, key = make_certificate(folder, host)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -89,10 +89,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """Make a certificate that signs itself, for a name; return the files of it and of its key."""
+    """Make a self-signed certificate for a host, and return the files of the certificate and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    moment = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)
     names: list[x509.GeneralName] = [x509.DNSName(host)]
     if host == "localhost":
         names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
@@ -102,8 +102,8 @@ def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - dt.timedelta(days=1))
-        .not_valid_after(moment + dt.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

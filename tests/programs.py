@@ -1,6 +1,6 @@
 """The programs and installed files that only some tests need. Run as a script, it lists the missing programs.
 
-A test that cannot run without one says so once: `@pytest.mark.needs("chromium", "tests/node")`. Without it the test is
+A test declares what it needs: `@pytest.mark.needs("chromium", "tests/node")`. If something is missing, the test is
 skipped; with TERTULIA_TESTS_NEED_ALL=1, as in `.ci/run`, it fails.
 """
 
@@ -27,21 +27,21 @@ PACKAGES = {
     "setpriv": "util-linux",
     "systemd-analyze": "systemd",
 }
-"""Each program, and the package of Debian that installs it."""
+"""Each program, and the Debian package that installs it."""
 if sys.version_info >= (3, 13):
-    # requirements/test.txt has a wheel with redis-server for older versions only.
+    # requirements/test.txt has a wheel with redis-server only for Python versions before 3.13.
     PACKAGES["redis-server"] = "redis-server"
 FILES = {
     "tests/node": (ROOT / "tests/node/node_modules/.package-lock.json", "`npm ci` in tests/node"),
     "node_modules": (ROOT / "node_modules/.package-lock.json", "`npm ci` at the root"),
     "page": (ROOT / "src/tertulia/web/build/index.html", "`make page`"),
 }
-"""What `make test` installs or builds where npm is there, and how to do so by hand."""
+"""Files that `make test` installs or builds if npm is available, and the command that does so by hand."""
 ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program, also of one in a folder that only root has on PATH."""
+    """Return the path of a program, also if it is in a folder that only root has on PATH."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     found = (shutil.which(alias, path=path) for alias in ALIASES.get(name, (name,)))
     return next((program for program in found if program is not None), None)
@@ -70,7 +70,7 @@ def skip_or_fail(reason: str) -> NoReturn:
 
 
 def chromium() -> str:
-    """Return the path of the browser, for a test that is marked as one that needs it."""
+    """Return the path of the browser, for a test with the mark `needs("chromium")`."""
     found = find_program("chromium")
     assert found is not None
     return found

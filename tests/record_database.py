@@ -1,7 +1,7 @@
 """Record the databases that the code of a commit writes, for the tests of upgrades.
 
-Usage: record_database.py COMMIT. It serves that code on SQLite and on PostgreSQL, talks to it, and writes the database
-as SQL, and what its API returned as JSON, to `tests/databases/SCHEMA-DATABASE.*`.
+Usage: record_database.py COMMIT. It serves that code on SQLite and on PostgreSQL, makes conversations, and writes the
+database as SQL and the API's responses as JSON to `tests/databases/SCHEMA-DATABASE.*`.
 """
 
 import base64
@@ -54,7 +54,7 @@ THOUGHT = Reply(
 REFUSED = Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})
 FINISHED = ("travel", "failed", "shown", "long")
 TURNS = 12
-"""Of the long conversation: more messages than the search indexes in one step, 20."""
+"""Turns of the long conversation: they are more messages than the 20 that the search indexes in one step."""
 SETTINGS = {
     "TERTULIA_AUTH": "password",
     "TERTULIA_SECRET_KEY": SECRET,
@@ -64,7 +64,7 @@ SETTINGS = {
     "ANTHROPIC_API_KEY": "sk-ant-recorded",
 }
 NOISE = re.compile(r"(--.*|\\.*|SET .*|SELECT pg_catalog\.set_config.*|)")
-"""Lines of pg_dump that make nothing."""
+"""Lines of pg_dump's output that create nothing."""
 
 
 def main(commit: str) -> None:
@@ -102,7 +102,7 @@ def record(commit: str, code: Path, folder: Path, storage: Json) -> None:
             wait_until(lambda: execute(storage, saved), seconds=60)
             script = "\n".join(dump(folder, storage["database_url"])) + "\n"
             process.kill()
-            assert "'running'" in script, "The server had time to finish the last answer. Record it again."
+            assert "'running'" in script, "The server finished the last answer before it was killed. Record it again."
         half.open.set()
     (stored,) = (folder / "files").glob("??/*")
     values |= {"blob": stored.name, "recorded_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -114,7 +114,7 @@ def record(commit: str, code: Path, folder: Path, storage: Json) -> None:
 
 @contextmanager
 def serve(code: Path, folder: Path, environment: dict[str, str]) -> Generator[tuple["subprocess.Popen[str]", str]]:
-    """Serve with the code in a folder; yields the process and its address."""
+    """Serve with the code in a folder, and yield the process and its address."""
     arguments = [sys.executable, "-c", f"from {command_module(code)} import main; main()", "serve", "--port", "0"]
     process = subprocess.Popen(
         arguments, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -144,7 +144,7 @@ def command(code: Path, folder: Path, environment: dict[str, str], *arguments: s
 
 
 def talk(api: Api, halted: Gate) -> Json:
-    """Make conversations of every kind, and return what the API says about them."""
+    """Make conversations of every kind, and return what the API returns for them."""
     key = str(uuid4())
     sent = api.send("Where shall I go?", idempotencyKey=key)
     api.follow(sent["generation"]["id"])
@@ -185,14 +185,14 @@ def talk(api: Api, halted: Gate) -> Json:
 
 
 def answered(api: Api, words: str, **more: Any) -> str:
-    """Send, wait for the end, and return the id of the conversation."""
+    """Send a message, wait for the end of the answer, and return the id of the conversation."""
     sent = api.send(words, **more)
     api.follow(sent["generation"]["id"])
     return str(sent["conversation"]["id"])
 
 
 def dump(folder: Path, url: str) -> Iterator[str]:
-    """Yield the SQL that makes a database again."""
+    """Yield the SQL that recreates a database."""
     if (file := database_file(url)) is not None:
         yield from dump_sqlite(file)
         return
@@ -204,7 +204,7 @@ def dump(folder: Path, url: str) -> Iterator[str]:
 
 
 def dump_sqlite(file: Path) -> Iterator[str]:
-    # Not `iterdump`: it writes the tables inside of FTS5, which only SQLite itself may fill.
+    # `iterdump` would also write the internal tables of FTS5, which only SQLite itself may fill.
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         tables = "type = 'table' AND name NOT GLOB 'message_words_*' AND name NOT GLOB 'sqlite_*'"

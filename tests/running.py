@@ -1,4 +1,4 @@
-"""Real servers for the tests: each in a thread of its own, on a free port of this machine."""
+"""Real servers for the tests, each in its own thread and on a free port."""
 
 import asyncio
 import atexit
@@ -31,13 +31,13 @@ from tertulia.server.settings import Settings, database_file
 
 START_SECONDS = 30
 RECOMMENDED_HASHER = passwords.HASHER
-"""What servers hash passwords with. In this process a cheaper one takes its place: tests sign in hundreds of times."""
+"""The hasher of real servers. This process uses a cheaper one, because the tests sign in hundreds of times."""
 passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 @contextmanager
 def killed_after(process: "subprocess.Popen[str]", seconds: float = 120) -> Generator[None]:
-    """Kill a process if the block takes longer, so that the block does not wait forever for what the process prints."""
+    """Kill a process if the block takes longer than `seconds`, so that reading its output cannot block forever."""
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
@@ -47,7 +47,7 @@ def killed_after(process: "subprocess.Popen[str]", seconds: float = 120) -> Gene
 
 
 def read_until(process: "subprocess.Popen[str]", text: str, seconds: float = 120) -> str:
-    """Return what a process prints, read one character at a time, up to the end of a text."""
+    """Read a process's output one character at a time until it contains `text`, and return it."""
     assert process.stdout is not None
     printed = ""
     with killed_after(process, seconds):
@@ -71,7 +71,7 @@ class LoopClock:
 
     @contextmanager
     def stopped(self) -> Generator[Callable[[float], None]]:
-        """Stop the time; yields a function that moves it forward by some seconds, and runs what is due then."""
+        """Stop the time, and yield a function that moves it forward by some seconds and runs the due timers."""
         self._stopped_at = self.time()
         setattr(self._loop, "time", self.time)  # noqa: B010 - a method cannot be assigned
         self._finish_step()
@@ -91,7 +91,7 @@ class LoopClock:
         self._finish_step()
 
     def _finish_step(self) -> None:
-        """Wake the loop, and wait until it has finished the step that it is in."""
+        """Wake the loop, and wait until it has finished its current step."""
         finished = threading.Event()
         self._loop.call_soon_threadsafe(finished.set)
         assert finished.wait(START_SECONDS)
@@ -102,7 +102,7 @@ CLOCKS: dict[str, LoopClock] = {}
 
 
 class ThreadedServer(uvicorn.Server):
-    """A uvicorn server that says when it listens, and leaves at once when it is told to."""
+    """A uvicorn server that reports when it listens and exits at once when asked to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -134,7 +134,7 @@ def running(
     ws: type[asyncio.Protocol] = SocketProtocol,
     http: type[asyncio.Protocol] = HttpProtocol,
 ) -> Generator[str]:
-    """Serve an ASGI application; gives its address."""
+    """Serve an ASGI application and yield its address."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -146,7 +146,7 @@ def running(
         ws=ws,
         ws_max_size=2_000_000,
         timeout_graceful_shutdown=2,
-        # Uvicorn's own 5 s may end while a test waits for the core, just when its client sends the next request.
+        # Uvicorn's default of 5 s can end while a test waits for the core, just when its client sends the next request.
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = ThreadedServer(config)
@@ -164,7 +164,7 @@ def running(
 
 
 class FixedSettings(Settings):
-    """Settings that take nothing from the environment or `.env`."""
+    """Settings that ignore the environment and `.env`."""
 
     @classmethod
     def settings_customise_sources(
@@ -174,33 +174,33 @@ class FixedSettings(Settings):
 
 
 def settings(folder: Path, **more: Any) -> Settings:
-    """Settings of a server whose database is in a folder."""
+    """Return settings for a server whose database and attachments are in a folder."""
     values: dict[str, Any] = {
         "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
         "attachments": str(folder / "files"),
         "simulator_pace": 0,
-        # A scripted Claude's replies are for answers.
+        # A scripted Claude's replies are for answers, not for titles.
         "title_model": "",
     }
     return FixedSettings(**(values | more))
 
 
 def stopped_clock(address: str) -> AbstractContextManager[Callable[[float], None]]:
-    """Stop the time of a server's event loop: its timers run when the test moves the time, and not before."""
+    """Stop the time of a server's event loop, whose timers then run only when the test moves the time."""
     return CLOCKS[address].stopped()
 
 
 @contextmanager
 def tertulia(folder: Path, **more: Any) -> Generator[str]:
-    """Serve Tertulia; gives its address."""
-    given = settings(folder, **more)
-    lay(given.database_url)
-    with running(create_app(given)) as address:
+    """Serve Tertulia and yield its address."""
+    configured = settings(folder, **more)
+    lay(configured.database_url)
+    with running(create_app(configured)) as address:
         yield address
 
 
 def lay(url: str) -> None:
-    """Put a migrated file where a SQLite database is not yet."""
+    """Create a migrated database at a SQLite URL if its file does not exist."""
     file = database_file(url)
     if file is not None and not file.exists():
         shutil.copyfile(_migrated(), file)
@@ -216,7 +216,7 @@ def _migrated() -> Path:
 
 
 def execute(place: dict[str, Any], statement: str) -> list[Any]:
-    """Run a statement on a storage, beside the server; gives the rows, if it gives any."""
+    """Run an SQL statement on a database while a server uses it, and return its rows."""
 
     async def work() -> list[Any]:
         engine = create_async_engine(place["database_url"].replace("postgresql://", "postgresql+asyncpg://"))
@@ -230,7 +230,7 @@ def execute(place: dict[str, Any], statement: str) -> list[Any]:
 
 
 def forget_logs(place: dict[str, Any]) -> None:
-    """Do what time does: no events are kept any more."""
+    """Delete all stored events, as happens after their retention time."""
     if "redis_url" in place:
         client = redis.Redis.from_url(place["redis_url"])
         client.flushdb()

@@ -1,4 +1,4 @@
-"""A Claude whose every byte the test decides, over real HTTP; it keeps what it was asked."""
+"""A Messages API server whose every byte is chosen by the test. It records the requests."""
 
 import json
 import threading
@@ -32,11 +32,11 @@ class Reply:
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict[str, str])
     gate: "Gate | None" = None
-    """Where Claude waits before it answers at all."""
+    """A gate at which Claude waits before it sends the response's headers."""
 
 
 class Gate:
-    """A place in a stream where Claude waits until the test opens it."""
+    """A point in a stream at which Claude waits until the test opens it."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -52,7 +52,7 @@ class ScriptedClaude:
         self.headers: list[dict[str, str]] = []
         self.clients: list[Any] = []
         self.when_asked: Callable[[], None] | None = None
-        """Called for each request, before anything of the reply is sent."""
+        """Called for each request, before any part of the reply is sent."""
         self.address = ""
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
@@ -144,18 +144,18 @@ def finish(index: int) -> Json:
 
 
 def text(*pieces: Any, index: int = 0) -> list[Any]:
-    """A text block; gates may stand between its pieces."""
+    """Return the events of a text block. `pieces` are texts, and gates between them."""
     deltas = [delta(index, "text_delta", text=piece) if isinstance(piece, str) else piece for piece in pieces]
     return [begin(index, type="text", text=""), *deltas, finish(index)]
 
 
 def says(*pieces: Any) -> Reply:
-    """A whole answer of one text block."""
+    """Return a complete answer with one text block."""
     return Reply([START, *text(*pieces), *end()])
 
 
 def uses(*calls: tuple[str, Any]) -> Reply:
-    """An answer that calls tools, each by its name with its input; no id comes twice."""
+    """Return an answer that calls tools, given by name and input. Every call gets a unique id."""
     pieces: list[Any] = [START]
     for index, (name, input) in enumerate(calls):
         pieces += [

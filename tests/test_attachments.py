@@ -1,4 +1,4 @@
-"""Attachments: images and PDFs, told by their content, shown to Claude, and gone with their conversation."""
+"""Attachments: images and PDFs are recognized by content, sent to Claude, and deleted with their conversation."""
 
 import base64
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def say(api: Api, text: str, *ids: str, **more: Any) -> Json:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
-def test_an_image_is_told_by_its_content_and_comes_back_byte_for_byte(api: Api, kind: str) -> None:
+def test_an_image_is_recognized_by_content_and_returned_byte_for_byte(api: Api, kind: str) -> None:
     content = image(kind, 30, 20)
     sent = upload(api, content, "holiday.txt", "text/plain")
     assert sent.status_code == 201
@@ -73,7 +73,7 @@ def test_an_image_is_told_by_its_content_and_comes_back_byte_for_byte(api: Api, 
     assert "sandbox" in got.headers["content-security-policy"]
 
 
-def test_a_message_shows_its_attachments_in_front_of_its_words(api: Api) -> None:
+def test_a_message_lists_its_attachments_before_its_text(api: Api) -> None:
     first, second = uploaded(api, image(), "red.png"), uploaded(api, pdf("Tea is ready", "Bread"), "menu.pdf")
     sent = say(api, "What are these?", first, second)
     asked, answer = shown(api, sent["conversation"]["id"])
@@ -88,7 +88,7 @@ def test_a_message_shows_its_attachments_in_front_of_its_words(api: Api) -> None
     assert api.ask(NODE, id=second)["node"] == {"__typename": "Attachment", "id": second, "filename": "menu.pdf"}
 
 
-def test_an_image_needs_no_words(api: Api) -> None:
+def test_an_image_needs_no_text(api: Api) -> None:
     sent = say(api, "", uploaded(api, image()))
     assert [block["__typename"] for block in shown(api, sent["conversation"]["id"])[0]["content"]] == ["ImageBlock"]
     assert api.try_send(" ", attachmentIds=[])["__typename"] == "InvalidInput"
@@ -112,7 +112,7 @@ BROKEN = image()[:40]
         (b"\0" * (23 << 20), "huge.png", 413, "22 MB"),
     ],
 )
-def test_what_claude_would_not_take_is_refused_in_words(
+def test_files_that_claude_does_not_accept_are_refused_with_a_reason(
     api: Api, content: bytes, filename: str, status: int, words: str
 ) -> None:
     refused = upload(api, content, filename, "image/png")
@@ -131,12 +131,12 @@ def test_what_claude_would_not_take_is_refused_in_words(
         ({"files": {"file": ("a.png", image())}, "headers": {"origin": "https://elsewhere.example"}}, 403),
     ],
 )
-def test_a_request_that_is_no_upload_is_refused(api: Api, request_: Json, status: int) -> None:
+def test_requests_that_are_not_valid_uploads_are_refused(api: Api, request_: Json, status: int) -> None:
     refused = api.http.post("/attachments", **request_)
     assert (refused.status_code, refused.json()["error"]["source"]) == (status, "tertulia")
 
 
-def test_an_upload_that_does_not_say_its_length_is_cut_off_where_it_is_too_large(api: Api) -> None:
+def test_an_upload_without_a_length_is_refused_as_soon_as_it_is_too_large(api: Api) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n%PDF-1.7'
     pieces = chain([head], repeat(b"\0" * 65536, 23 * 16), [b"\r\n--x--\r\n"])
     form = {"content-type": "multipart/form-data; boundary=x"}
@@ -144,7 +144,7 @@ def test_an_upload_that_does_not_say_its_length_is_cut_off_where_it_is_too_large
 
 
 @pytest.mark.parametrize("id", ["0198f3b0-7c1e-7000-8000-000000000000", "nonsense", "../../etc/passwd", "a%00b"])
-def test_what_is_not_there_is_not_found(api: Api, id: str) -> None:
+def test_an_unknown_attachment_is_not_found(api: Api, id: str) -> None:
     assert api.http.get(f"/attachments/{id}").status_code == 404
     refused = api.try_send("Look", attachmentIds=[id])
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
@@ -159,7 +159,7 @@ def test_a_filename_is_never_a_path(api: Api, name: str) -> None:
 
 
 @pytest.mark.both
-def test_an_edit_keeps_what_it_does_not_name(api: Api) -> None:
+def test_an_edit_without_attachment_ids_keeps_the_attachments(api: Api) -> None:
     picture, other = uploaded(api, image()), uploaded(api, image("JPEG"))
     sent = say(api, "Look", picture)
     conversation, message = sent["conversation"]["id"], sent["userMessage"]["id"]
@@ -172,7 +172,9 @@ def test_an_edit_keeps_what_it_does_not_name(api: Api) -> None:
 
 
 @pytest.mark.both
-def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_is_deleted_with_the_last_conversation_that_uses_it(
+    fresh: Api, place: dict[str, Any], tmp_path: Path
+) -> None:
     content = image()
     picture = uploaded(fresh, content)
     first = say(fresh, "Look", picture)["conversation"]["id"]
@@ -191,7 +193,7 @@ def test_bytes_go_with_the_last_conversation_that_shows_them(fresh: Api, place: 
 
 
 @pytest.mark.both
-def test_an_upload_that_no_message_shows_goes_after_a_day(tmp_path: Path, place: dict[str, Any]) -> None:
+def test_an_upload_that_no_message_uses_is_deleted_after_a_day(tmp_path: Path, place: dict[str, Any]) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         forgotten, waiting = uploaded(api, image()), uploaded(api, image("GIF"))
     old = "created_at = '2026-01-01 00:00:00+00:00'"
@@ -199,14 +201,14 @@ def test_an_upload_that_no_message_shows_goes_after_a_day(tmp_path: Path, place:
     execute(place, f"UPDATE blobs SET {old} WHERE id = (SELECT blob_id FROM attachments WHERE id = '{stored}')")
     execute(place, f"UPDATE attachments SET {old} WHERE id = '{stored}'")
     with tertulia(tmp_path, **place) as address, Api(address) as api:
-        # What is old is removed in the background, after the start.
+        # Old uploads are deleted in the background after the start.
         wait_until(lambda: api.http.get(f"/attachments/{forgotten}").status_code == 404)
         wait_until(lambda: len([file for file in (tmp_path / "files").rglob("*") if file.is_file()]) == 1)
         assert api.http.get(f"/attachments/{waiting}").status_code == 200
 
 
 @pytest.mark.both
-def test_nobody_reads_what_is_anothers(fresh: Api, place: dict[str, Any]) -> None:
+def test_attachments_of_other_users_cannot_be_read(fresh: Api, place: dict[str, Any]) -> None:
     picture = uploaded(fresh, image())
     other = "INSERT INTO users (id, name, changes, created_at) VALUES ('{}', 'other', 0, '2026-01-01 00:00:00+00:00')"
     owner = "0198f3b07c1e70008000000000000000"
@@ -217,7 +219,7 @@ def test_nobody_reads_what_is_anothers(fresh: Api, place: dict[str, Any]) -> Non
     assert fresh.try_send("Look", attachmentIds=[picture])["field"] == "attachmentIds"
 
 
-def test_too_many_pages_together_are_refused_before_claude_would(staged: Staged) -> None:
+def test_too_many_pages_are_refused_without_a_request_to_claude(staged: Staged) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [{**model("claude-opus-5-5"), "max_input_tokens": 200_000}]
     long = uploaded(stage.api, pdf(*["A page"] * 60), "long.pdf")
@@ -229,7 +231,7 @@ def test_too_many_pages_together_are_refused_before_claude_would(staged: Staged)
     assert len(stage.claude.requests) == 1
 
 
-def test_a_model_that_reads_no_images_is_shown_none(staged: Staged) -> None:
+def test_images_are_refused_for_a_model_without_image_input(staged: Staged) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"])]
     refused = stage.api.try_send("Look", attachmentIds=[uploaded(stage.api, image())])
@@ -243,7 +245,7 @@ def sources(request: Json) -> list[Json]:
     return [block["source"] for block in blocks if "source" in block]
 
 
-def test_where_claude_keeps_no_files_bytes_travel_in_the_request(staged: Staged) -> None:
+def test_without_the_files_api_the_file_is_sent_in_the_request(staged: Staged) -> None:
     stage = staged(says("Hi"))
     content = pdf("Tea")
     say(stage.api, "Read", uploaded(stage.api, content, "tea.pdf"))
@@ -269,7 +271,7 @@ def test_an_earlier_attachment_that_claude_refuses_leaves_the_conversation_usabl
     assert shown(stage.api, id)[-1]["leftOut"] == [{"reason": "ATTACHMENT_REFUSED", "blocks": 1}]
 
 
-def test_earlier_attachments_are_left_out_where_a_request_would_be_too_large(staged: Staged) -> None:
+def test_earlier_attachments_are_left_out_when_the_request_is_too_large(staged: Staged) -> None:
     error = {"type": "request_too_large", "message": "Request exceeds the maximum size"}
     stage = staged(says("A cat."), Reply(status=413, body={"type": "error", "error": error}), says("4"))
     id = say(stage.api, "What is this?", uploaded(stage.api, image()))["conversation"]["id"]
@@ -277,7 +279,7 @@ def test_earlier_attachments_are_left_out_where_a_request_would_be_too_large(sta
     assert shown(stage.api, id)[-1]["leftOut"] == [{"reason": "ATTACHMENT_REFUSED", "blocks": 1}]
 
 
-def test_an_attachment_that_claude_refuses_at_once_is_an_error_for_its_sender(staged: Staged) -> None:
+def test_a_new_attachment_that_claude_refuses_fails_the_answer(staged: Staged) -> None:
     stage = staged(refuses("messages.0.content.0.image.source.base64: Could not process image"))
     ended = stage.api.answer("Look", attachmentIds=[uploaded(stage.api, image())])
     assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "INVALID_REQUEST")
@@ -286,7 +288,7 @@ def test_an_attachment_that_claude_refuses_at_once_is_an_error_for_its_sender(st
 
 @pytest.fixture
 def keeping(tmp_path: Path, place: dict[str, Any], staged: Staged) -> Any:
-    """A server with a key, whose Claude keeps files."""
+    """A server with an API key whose Claude supports the Files API."""
     with running(create_simulator(pace=0), lifespan="off") as address:
         yield staged(says("unused"), anthropic_base_url=address).api, address
 
@@ -298,7 +300,7 @@ def kept(address: str) -> Sequence[Json]:
 
 
 @pytest.mark.both
-def test_with_a_key_claude_keeps_the_file_once_and_forgets_it_with_the_conversation(keeping: Any) -> None:
+def test_a_file_is_uploaded_to_claude_once_and_deleted_with_the_conversation(keeping: Any) -> None:
     api, address = keeping
     sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
     id = sent["conversation"]["id"]
@@ -309,7 +311,7 @@ def test_with_a_key_claude_keeps_the_file_once_and_forgets_it_with_the_conversat
 
 
 @pytest.mark.both
-def test_a_file_that_claude_no_longer_has_is_sent_again(keeping: Any, place: dict[str, Any]) -> None:
+def test_a_file_that_claude_no_longer_has_is_sent_in_the_request(keeping: Any, place: dict[str, Any]) -> None:
     api, _ = keeping
     sent = say(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
     execute(place, "UPDATE blobs SET file_id = 'file_of_another_workspace'")

@@ -1,4 +1,4 @@
-"""Signing in: accounts, tokens that expire, change and are revoked, and sockets that close with them."""
+"""Password authentication: accounts, tokens that expire, rotate and are revoked, and sockets that close with them."""
 
 import base64
 import json
@@ -44,14 +44,14 @@ def socket(address: str, payload: Json | None, **more: Any) -> Generator[Socket]
         yield opened
 
 
-def test_who_registers_is_signed_in(address: str) -> None:
+def test_registering_signs_the_user_in(address: str) -> None:
     tokens = register(address, "Ada")
     assert (tokens["token_type"], tokens["expires_in"], tokens["username"]) == ("Bearer", 600, "ada")
     with signed(address, tokens) as api:
         assert api.ask(VIEWER)["viewer"] == {"id": tokens["id"], "name": "ada"}
 
 
-def test_an_account_may_be_made_by_json_too(address: str) -> None:
+def test_an_account_can_be_registered_with_json(address: str) -> None:
     made = httpx2.post(f"{address}/auth/register", json={"username": "json", "password": PASSWORD})
     assert made.status_code == 201
 
@@ -72,7 +72,7 @@ def test_an_account_may_be_made_by_json_too(address: str) -> None:
         ("local", PASSWORD, 409, "username"),
     ],
 )
-def test_what_cannot_be_an_account_is_refused_by_name(
+def test_an_invalid_account_is_refused_and_the_field_is_named(
     address: str, name: str, password: str, status: int, field: str
 ) -> None:
     refused = post(address, "register", username=name, password=password)
@@ -80,13 +80,13 @@ def test_what_cannot_be_an_account_is_refused_by_name(
     assert refused.json()["error_description"].startswith(f"{field}: ")
 
 
-def test_a_name_is_taken_however_it_is_written(address: str) -> None:
+def test_usernames_ignore_case_and_surrounding_spaces(address: str) -> None:
     register(address, "Grace")
     assert post(address, "register", username=" GRACE ", password=PASSWORD).status_code == 409
     assert post(address, "token", grant_type="password", username="gRaCe", password=PASSWORD).status_code == 200
 
 
-def test_registration_may_be_closed(tmp_path: Path) -> None:
+def test_registration_can_be_closed(tmp_path: Path) -> None:
     with tertulia(tmp_path, **MODE, registration="closed") as address:
         refused = post(address, "register", username="ada", password=PASSWORD)
     assert (refused.status_code, refused.json()["error"]) == (403, "access_denied")
@@ -110,7 +110,7 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(address: str) -> Non
         ({"grant_type": "password", "username": "\0", "password": "\0"}, "invalid_grant"),
     ],
 )
-def test_a_grant_that_is_none_is_refused_in_oauths_words(address: str, form: Json, error: str) -> None:
+def test_an_invalid_grant_is_refused_with_an_oauth_error(address: str, form: Json, error: str) -> None:
     refused = post(address, "token", **form)
     assert (refused.status_code, refused.json()["error"]) == (400, error)
     assert refused.headers["cache-control"] == "no-store"
@@ -129,13 +129,13 @@ def test_a_grant_that_is_none_is_refused_in_oauths_words(address: str, form: Jso
         (b"grant_type=password", "text/plain"),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused(address: str, content: bytes, media_type: str) -> None:
+def test_a_malformed_form_is_refused(address: str, content: bytes, media_type: str) -> None:
     refused = httpx2.post(f"{address}/auth/token", content=content, headers={"content-type": media_type})
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
 
 
 def sign_in(address: str, name: str, password: str, origin: str = "127.0.0.1") -> httpx2.Response:
-    """Sign in through a proxy on this machine, from another address."""
+    """Sign in as a proxy on this machine would forward it, from the client address `origin`."""
     form = {"grant_type": "password", "username": name, "password": password}
     return httpx2.post(f"{address}/auth/token", data=form, headers={"x-forwarded-for": origin}, timeout=WAIT)
 
@@ -151,7 +151,7 @@ def test_a_client_that_guesses_waits_longer_and_longer_and_the_user_signs_in_els
         tries = [sign_in(servers[n % 2], "ada", f"guess {n}", "2001:db8::1") for n in range(11)]
         assert [found.status_code for found in tries] == [400] * 10 + [429]
         assert int(tries[-1].headers["retry-after"]) in range(1, 61)
-        # Also with the right one, or guessing would show which it is; also from another address of the same network.
+        # The right password is refused too, or guessing would reveal it. So is another address of the same network.
         assert sign_in(servers[1], "ADA", PASSWORD, "2001:db8::2").status_code == 429
         assert sign_in(servers[1], "ada", PASSWORD, "2001:db8:0:1::1").status_code == 200
         assert sign_in(servers[0], "ada", PASSWORD, "192.0.2.1").status_code == 200
@@ -184,7 +184,7 @@ def test_a_sign_in_replaces_a_hash_whose_parameters_are_weaker_than_rfc_9106_rec
         assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
-def test_the_present_password_cannot_be_guessed_with_a_stolen_token(address: str) -> None:
+def test_the_current_password_cannot_be_guessed_with_a_stolen_token(address: str) -> None:
     tokens = register(address, "stolen-from")
     bearer = {"authorization": f"Bearer {tokens['access_token']}", "x-forwarded-for": "192.0.2.77"}
     guesses = [
@@ -220,7 +220,7 @@ def test_no_name_looks_like_that_of_the_local_user(address: str, name: str) -> N
 
 
 @pytest.mark.both
-def test_accounts_of_before_names_were_compared_by_their_looks_still_sign_in(tmp_path: Path, place: Json) -> None:
+def test_accounts_older_than_the_check_for_lookalike_names_can_still_sign_in(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         register(address, "wide")
         register(address, "other")
@@ -235,7 +235,7 @@ def test_accounts_of_before_names_were_compared_by_their_looks_still_sign_in(tmp
         assert sign_in(address, "wide", PASSWORD).status_code == 400
 
 
-def test_a_refresh_gives_new_tokens(address: str) -> None:
+def test_a_refresh_returns_new_tokens(address: str) -> None:
     first = register(address, "katherine")
     second = post(address, "refresh", refresh_token=first["refresh_token"]).json()
     third = post(address, "token", grant_type="refresh_token", refresh_token=second["refresh_token"]).json()
@@ -245,21 +245,21 @@ def test_a_refresh_gives_new_tokens(address: str) -> None:
 
 
 @pytest.mark.both
-def test_a_client_that_lost_the_response_to_a_refresh_asks_again(tmp_path: Path, place: Json) -> None:
+def test_a_client_that_lost_the_response_to_a_refresh_can_repeat_it(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         first = register(address, "mary")
         lost, again = (post(address, "refresh", refresh_token=first["refresh_token"]).json() for _ in range(2))
         with signed(address, again) as api:
             assert api.ask(VIEWER)["viewer"]["name"] == "mary"
         third = post(address, "refresh", refresh_token=again["refresh_token"]).json()
-        # It was the successor for a while; now that it has been used, both are old.
+        # Until now either token could be the successor. Now that one has been used, both are old.
         assert post(address, "refresh", refresh_token=lost["refresh_token"]).status_code == 200
         execute(place, "UPDATE sign_ins SET rotated_at = '2026-01-01 00:00:00+00:00'")
         assert post(address, "refresh", refresh_token=lost["refresh_token"]).status_code == 400
         assert post(address, "refresh", refresh_token=third["refresh_token"]).status_code == 400
 
 
-def test_a_refresh_token_whose_successor_was_used_ends_the_sign_in(address: str) -> None:
+def test_reusing_an_old_refresh_token_revokes_the_sign_in(address: str) -> None:
     stolen = register(address, "mary")
     newer = post(address, "refresh", refresh_token=stolen["refresh_token"]).json()
     newer = post(address, "refresh", refresh_token=newer["refresh_token"]).json()
@@ -274,7 +274,7 @@ def test_a_refresh_token_whose_successor_was_used_ends_the_sign_in(address: str)
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-def test_who_signs_out_is_out_at_once_with_every_token_of_the_sign_in(address: str, kind: str) -> None:
+def test_signing_out_revokes_every_token_of_the_sign_in_at_once(address: str, kind: str) -> None:
     tokens = register(address, f"signs-out-by-{kind}".replace("_", "-"))
     assert post(address, "revoke", token=tokens[kind], token_type_hint=kind).status_code == 200
     assert post(address, "refresh", refresh_token=tokens["refresh_token"]).status_code == 400
@@ -283,7 +283,7 @@ def test_who_signs_out_is_out_at_once_with_every_token_of_the_sign_in(address: s
     assert post(address, "revoke", token=tokens[kind]).status_code == 200
 
 
-def test_a_password_is_changed_and_all_other_devices_are_out(address: str) -> None:
+def test_changing_the_password_signs_all_other_devices_out(address: str) -> None:
     first = register(address, "radia")
     other = post(address, "token", grant_type="password", username="radia", password=PASSWORD).json()
     change = {"password": PASSWORD, "new_password": "another long one"}
@@ -301,11 +301,11 @@ def test_a_password_is_changed_and_all_other_devices_are_out(address: str) -> No
         assert again.status_code == status
 
 
-# ---- what is no token ---------------------------------------------------------------------------
+# ---- invalid tokens -----------------------------------------------------------------------------
 
 
 def forged(address: str, name: str) -> dict[str, str]:
-    """Tokens that somebody might try, made from a good one."""
+    """Return invalid tokens that an attacker might make from a valid one."""
     tokens = register(address, name)
     good = tokens["access_token"]
     claims = jwt.decode(good, options={"verify_signature": False})
@@ -335,7 +335,7 @@ def forged(address: str, name: str) -> dict[str, str]:
     }
 
 
-def test_what_is_no_token_lets_nobody_in_anywhere(address: str) -> None:
+def test_invalid_tokens_are_refused_everywhere(address: str) -> None:
     for kind, token in forged(address, "forger").items():
         header = {"authorization": f"Bearer {token}"}
         answers = [
@@ -352,12 +352,12 @@ def test_what_is_no_token_lets_nobody_in_anywhere(address: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "Token x"])
-def test_another_scheme_is_no_token(address: str, value: str) -> None:
+def test_other_authorization_schemes_are_refused(address: str, value: str) -> None:
     refused = httpx2.post(f"{address}/graphql", json={"query": VIEWER}, headers={"authorization": value})
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
 
 
-def test_nobody_gets_nothing_but_pages_and_health(address: str) -> None:
+def test_without_a_token_only_pages_and_health_checks_are_served(address: str) -> None:
     page = {"accept": "text/html"}
     with Api(address) as api:
         client = api.http
@@ -372,12 +372,12 @@ def test_nobody_gets_nothing_but_pages_and_health(address: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [None, {}, {"token": "x"}, {"Authorization": 5}, {"Authorization": None}])
-def test_a_socket_of_nobodys_is_closed_with_4403(address: str, payload: Json | None) -> None:
+def test_a_socket_without_a_valid_token_is_closed_with_4403(address: str, payload: Json | None) -> None:
     with socket(address, payload) as opened:
         assert closing(opened.connection) == (4403, "Forbidden")
 
 
-def test_a_socket_is_opened_by_the_header_of_its_handshake_too(address: str) -> None:
+def test_a_socket_can_be_authenticated_by_the_header_of_its_handshake(address: str) -> None:
     tokens = register(address, "header")
     header = {"Authorization": f"Bearer {tokens['access_token']}"}
     with socket(address, None, additional_headers=header) as opened:
@@ -385,7 +385,7 @@ def test_a_socket_is_opened_by_the_header_of_its_handshake_too(address: str) -> 
 
 
 @pytest.mark.both
-def test_revoking_closes_the_sockets_of_that_sign_in_alone(tmp_path: Path, place: Json) -> None:
+def test_revoking_closes_only_the_sockets_of_that_sign_in(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         one = register(address, "ada")
         two = post(address, "token", grant_type="password", username="ada", password=PASSWORD).json()
@@ -421,7 +421,7 @@ def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -
 
 
 @pytest.mark.both
-def test_who_deletes_their_account_leaves_nothing_behind(tmp_path: Path, place: Json) -> None:
+def test_deleting_an_account_deletes_all_of_its_data(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         tokens = register(address, "ada")
         with signed(address, tokens) as api, api.socket() as open_still:
@@ -445,7 +445,7 @@ def test_who_deletes_their_account_leaves_nothing_behind(tmp_path: Path, place: 
     assert [row[0] for row in execute(place, "SELECT action FROM audit WHERE user_id IS NOT NULL")] == ["user_deleted"]
 
 
-def test_whoever_deletes_an_account_twice_at_once_is_signed_out_the_second_time(
+def test_deleting_an_account_twice_at_once_answers_401_the_second_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = accounts.remove_user
@@ -460,7 +460,7 @@ def test_whoever_deletes_an_account_twice_at_once_is_signed_out_the_second_time(
         assert (refused.status_code, "deleted" in refused.json()) == (401, False)
 
 
-def test_a_token_that_is_nested_too_deeply_is_no_fault_of_the_server(address: str) -> None:
+def test_a_token_with_deeply_nested_json_is_answered_with_401(address: str) -> None:
     header = base64.urlsafe_b64encode(b'{"typ":' + b"[" * 5_000 + b"]" * 5_000 + b"}").decode().rstrip("=")
     response = httpx2.get(f"{address}/export", headers={"authorization": f"Bearer {header}.e30.x"})
     assert response.status_code == 401

@@ -1,4 +1,4 @@
-"""Backups that are made while a server is written to, and put back into an empty place."""
+"""Backups that are made while a server is in use, and restored into an empty folder or database."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ PACE = 0.05
 
 @dataclass(frozen=True)
 class Finished:
-    """A conversation that was whole, and the attachment it shows."""
+    """A finished conversation and its attachment."""
 
     id: str
     messages: list[Json]
@@ -42,7 +42,7 @@ class Finished:
 
 @dataclass
 class Written:
-    """What is said while a backup is made, by people who go on whatever happens."""
+    """The conversations that users finish while a backup is made."""
 
     finished: list[Finished] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -67,14 +67,14 @@ def _write(address: str, written: Written, number: int) -> None:
                 written.finished.append(_say(api, f"/simulate long {10 + number}", 8 + turn))
                 if turn == 2:
                     written.begun.wait(60)
-    except Exception as error:  # noqa: BLE001 - the test says so
+    except Exception as error:  # noqa: BLE001 - the test reports it
         written.problems.append(repr(error))
         written.begun.abort()
 
 
 @contextmanager
 def _busy(address: str) -> Generator[Written]:
-    """Let three people write without a pause; given when each has a conversation."""
+    """Run three users who write without a pause, and yield when each has finished two conversations."""
     written = Written()
     people = [threading.Thread(target=_write, args=(address, written, number), daemon=True) for number in range(3)]
     for one in people:
@@ -89,8 +89,8 @@ def _busy(address: str) -> Generator[Written]:
     assert written.problems == []
 
 
-def _begin_one(api: Api) -> tuple[str, str]:
-    """Begin a long answer; gives it, and what the database has of it."""
+def _start_answer(api: Api) -> tuple[str, str]:
+    """Start a long answer, and return its id and the text that is already in the database."""
     sent = api.send("/simulate long 20000")
 
     def text() -> str:
@@ -100,28 +100,28 @@ def _begin_one(api: Api) -> tuple[str, str]:
     return sent["generation"]["id"], wait_until(text, "the fifth word", 60)
 
 
-def _has(api: Api, finished: list[Finished]) -> None:
-    """Assert that all that was finished is there, whole."""
+def _assert_complete(api: Api, finished: list[Finished]) -> None:
+    """Assert that all finished conversations and their attachments are complete."""
     assert len(finished) >= 3
     for one in finished:
         assert api.messages(one.id) == one.messages
         assert api.http.get(f"/attachments/{one.attachment}").content == one.data
 
 
-def _has_ended(api: Api, running: str, seen: str) -> None:
-    """Assert that what was being written has ended, with its text."""
+def _assert_interrupted(api: Api, running: str, seen: str) -> None:
+    """Assert that the running answer has ended as interrupted and has kept its text."""
     ended = api.follow(running)[-1]
     assert ended["error"]["code"] == "INTERRUPTED"
     assert ended["generation"]["message"]["text"].startswith(seen)
 
 
-def _named(folder: Path) -> dict[str, str]:
-    """Settings of a server in a folder, as the command takes them."""
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the settings of a server in a folder, as environment variables."""
     url = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
     return {"DATABASE_URL": url, "TERTULIA_ATTACHMENTS": str(folder / "files")}
 
 
-def _doctor_is_content(folder: Path, named: dict[str, str]) -> None:
+def _assert_doctor_passes(folder: Path, named: dict[str, str]) -> None:
     done = run_here(folder, "doctor", **named)
     assert done.exit_code == 0, done.stdout
 
@@ -129,46 +129,46 @@ def _doctor_is_content(folder: Path, named: dict[str, str]) -> None:
 # ---- SQLite ----------------------------------------------------------------------------------
 
 
-def test_a_backup_of_a_busy_server_holds_all_that_was_finished(tmp_path: Path) -> None:
+def test_a_backup_of_a_busy_server_has_all_finished_conversations(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     with tertulia(first, simulator_pace=PACE) as address, Api(address) as api, _busy(address) as written:
-        running, seen = _begin_one(api)
+        running, seen = _start_answer(api)
         finished = list(written.finished)
-        done = run_here(tmp_path, "backup", "copy", **_named(first))
+        done = run_here(tmp_path, "backup", "copy", **_environment(first))
         assert done.exit_code == 0, done.stderr
     assert "more have no file" not in done.stdout
     assert {one.name for one in (tmp_path / "copy").iterdir()} == {"tertulia.db", "tertulia-attachments"}
-    assert run_here(tmp_path, "restore", "copy", **_named(second)).exit_code == 0
-    _doctor_is_content(tmp_path, _named(second))
+    assert run_here(tmp_path, "restore", "copy", **_environment(second)).exit_code == 0
+    _assert_doctor_passes(tmp_path, _environment(second))
     with tertulia(second, simulator_pace=0) as address, Api(address) as api:
-        _has(api, finished)
-        _has_ended(api, running, seen)
+        _assert_complete(api, finished)
+        _assert_interrupted(api, running, seen)
         assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Finished:
-    """A conversation of a server that has ended, in the folder `first`, and a backup of it, `copy`."""
+    """A conversation of a stopped server in the folder `first`, of which `copy` is a backup."""
     (tmp_path / "first").mkdir()
     with tertulia(tmp_path / "first") as address, Api(address) as api:
         said = _say(api, "Hello", 8)
-    done = run_here(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
+    done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert done.stdout.startswith("Backed up 1 conversations (schema ")
     assert done.stdout.endswith(") to copy; 1 files of attachments.\n")
     return said
 
 
-def test_a_backup_can_be_served_from_where_it_lies(kept: Finished, tmp_path: Path) -> None:
-    lies = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
+def test_a_backup_can_be_served_in_place(kept: Finished, tmp_path: Path) -> None:
+    database = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
     files = str(tmp_path / "copy" / "tertulia-attachments")
-    with tertulia(tmp_path, **lies, attachments=files) as address, Api(address) as api:
+    with tertulia(tmp_path, **database, attachments=files) as address, Api(address) as api:
         assert api.messages(kept.id) == kept.messages
         assert api.http.get(f"/attachments/{kept.attachment}").content == kept.data
-    _doctor_is_content(tmp_path / "copy", {})
+    _assert_doctor_passes(tmp_path / "copy", {})
 
 
-def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
+def test_attachments_added_or_deleted_while_the_database_is_copied_are_in_the_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Finished] = []
@@ -184,8 +184,8 @@ def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
 
         copying = copies.copy
         monkeypatch.setattr(backup, "copy", copy)
-        # What comes meanwhile and goes at once is the one thing that nobody can have.
-        done = run_here(tmp_path, "backup", "copy", **_named(tmp_path))
+        # An attachment that is added and deleted while the database is copied cannot be in the backup.
+        done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path))
         assert done.stdout.endswith("; 1 files of attachments; 1 more have no file in " + f"{tmp_path / 'files'}.\n")
         said.clear()
         stays = _say(api, "I stay", 10)
@@ -196,9 +196,9 @@ def test_what_comes_and_what_goes_while_the_database_is_copied_is_in_the_backup(
             api.ask(delete, id=stays.id)
 
         monkeypatch.setattr(backup, "copy", copy_once_more)
-        run_here(tmp_path, "backup", "again", **_named(tmp_path))
+        run_here(tmp_path, "backup", "again", **_environment(tmp_path))
     (tmp_path / "second").mkdir()
-    assert run_here(tmp_path, "restore", "again", **_named(tmp_path / "second")).exit_code == 0
+    assert run_here(tmp_path, "restore", "again", **_environment(tmp_path / "second")).exit_code == 0
     with tertulia(tmp_path / "second") as address, Api(address) as api:
         for one in (stays, *said):
             assert api.messages(one.id) == one.messages
@@ -209,8 +209,8 @@ def test_a_restore_keeps_everybody_signed_in(tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     with tertulia(tmp_path / "first", auth="password") as address:
         tokens = register(address, "ada")
-    run_here(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
-    assert run_here(tmp_path, "restore", "copy", **_named(tmp_path / "second")).exit_code == 0
+    run_here(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
+    assert run_here(tmp_path, "restore", "copy", **_environment(tmp_path / "second")).exit_code == 0
     secret = tmp_path / "second" / "tertulia.db-secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "copy").stat().st_mode) == 0o700
@@ -237,19 +237,19 @@ def test_a_restore_overwrites_nothing(kept: Finished, tmp_path: Path, taken: str
     there.parent.mkdir(parents=True)
     there.write_text("of another database")
     before = _all_bytes(tmp_path / "second")
-    line = _refused(tmp_path, "restore", "copy", **_named(tmp_path / "second"))
+    line = _refused(tmp_path, "restore", "copy", **_environment(tmp_path / "second"))
     assert line == f"{there} is there already, and nothing is overwritten: move it away first."
     assert _all_bytes(tmp_path / "second") == before
 
 
 def test_a_backup_overwrites_nothing(kept: Finished, tmp_path: Path) -> None:
     before = _all_bytes(tmp_path / "copy")
-    assert "is there already" in _refused(tmp_path, "backup", "copy", **_named(tmp_path / "first"))
+    assert "is there already" in _refused(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert _all_bytes(tmp_path / "copy") == before
 
 
-def test_what_is_no_good_backup_is_refused_in_one_line(kept: Finished, tmp_path: Path) -> None:
-    second = _named(tmp_path / "second")
+def test_an_invalid_backup_is_refused_in_one_line(kept: Finished, tmp_path: Path) -> None:
+    second = _environment(tmp_path / "second")
     assert "is no backup" in _refused(tmp_path, "restore", "nowhere", **second)
     copied = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
     for schema, hint in (("9999", "or a newer one."), ("0013", "first run `tertulia migrate` of the commit")):
@@ -280,7 +280,7 @@ def test_a_backup_that_cannot_be_made_says_why_in_one_line(tmp_path: Path) -> No
 
 
 def _tools() -> str:
-    """Give the folder of pg_dump and pg_restore: of the wheel that serves the tests, or what PATH has."""
+    """Return the folder of pg_dump and pg_restore: those of the tests' wheel, or those on PATH."""
     if not names_postgres():
         return str(Path(wheel.POSTGRES_VERSIONS[wheel.TARGET_POSTGRES_VERSION]))
     require("pg_dump", "pg_restore")
@@ -288,9 +288,9 @@ def _tools() -> str:
 
 
 def _run_block(first_line: str, folder: Path, url: str) -> None:
-    """Run a block of docs/backup.md, as its reader does."""
+    """Run a code block of docs/backup.md, as a reader would."""
     (block,) = [fence.text for fence in fences(PAGE) if fence.text.startswith(first_line)]
-    # The doctor is asked beside it: a process of its own takes seconds.
+    # The test calls the doctor itself, because starting a process takes seconds.
     block = block.replace("tertulia doctor\n", "")
     paths = {"PATH": f"{_tools()}:{os.environ['PATH']}", "PGURL": url.replace("+asyncpg", "")}
     done = subprocess.run(
@@ -300,7 +300,7 @@ def _run_block(first_line: str, folder: Path, url: str) -> None:
 
 
 @pytest.mark.joined
-def test_a_dump_of_a_busy_server_holds_all_that_was_finished(
+def test_a_dump_of_a_busy_server_has_all_finished_conversations(
     servers: Servers, place: dict[str, Any], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
@@ -309,7 +309,7 @@ def test_a_dump_of_a_busy_server_holds_all_that_was_finished(
     files = {"attachments": str(first / "tertulia-attachments")}
     busy = {**place, **files, "simulator_pace": PACE}
     with tertulia(first, **busy) as address, Api(address) as api, _busy(address) as written:
-        running, seen = _begin_one(api)
+        running, seen = _start_answer(api)
         finished = list(written.finished)
         _run_block("mkdir backup", first, place["database_url"])
     empty = servers.empty()
@@ -317,8 +317,8 @@ def test_a_dump_of_a_busy_server_holds_all_that_was_finished(
     _run_block("pg_restore", second, empty["database_url"])
     attachments = str(second / "tertulia-attachments")
     named = {name.upper(): str(value) for name, value in empty.items()} | {"TERTULIA_ATTACHMENTS": attachments}
-    _doctor_is_content(second, named)
+    _assert_doctor_passes(second, named)
     with tertulia(second, **empty, attachments=attachments) as address, Api(address) as api:
-        _has(api, finished)
-        _has_ended(api, running, seen)
+        _assert_complete(api, finished)
+        _assert_interrupted(api, running, seen)
         assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"

@@ -1,4 +1,4 @@
-"""Bad input gets an answer that names the field, and loses nothing."""
+"""Invalid input gets an error that names the field, and changes nothing."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ NOBODY = "01a20d3f-014f-7341-9124-61bfc6c5dd41"
     ("text", "says"),
     [("", "empty"), ("   \n\t ", "blank"), ("x" * LONG, "200,000"), ("nul \0", "U+0000")],
 )
-def test_text_that_cannot_be_sent_is_refused_and_nothing_is_stored(fresh: Api, text: str, says: str) -> None:
+def test_invalid_text_is_refused_and_nothing_is_stored(fresh: Api, text: str, says: str) -> None:
     refused = fresh.try_send(text)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "text")
     assert says in refused["message"]
@@ -58,7 +58,7 @@ def test_a_parent_of_another_conversation_is_not_found(api: Api) -> None:
     assert len(api.messages(one["conversation"]["id"])) == 2
 
 
-def test_nothing_is_left_of_a_first_message_that_is_refused(fresh: Api) -> None:
+def test_a_refused_first_message_leaves_no_conversation(fresh: Api) -> None:
     assert fresh.try_send("Hi", parentId=str(uuid4()))["__typename"] == "NotFound"
     assert fresh.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"] == []
 
@@ -76,17 +76,17 @@ def test_nothing_is_left_of_a_first_message_that_is_refused(fresh: Api) -> None:
         ({"maxTokens": 2048, "thinking": {"enabled": True, "budgetTokens": 2048}}, "options.thinking.budgetTokens"),
     ],
 )
-def test_an_option_that_cannot_be_taken_is_named(api: Api, options: Json, field: str) -> None:
+def test_an_invalid_option_is_named(api: Api, options: Json, field: str) -> None:
     refused = api.try_send("Hello", options=options)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
 
 
-def test_an_unknown_model_says_which_there_are(api: Api) -> None:
+def test_the_error_for_an_unknown_model_lists_the_models(api: Api) -> None:
     assert "claude-opus-5-5" in api.try_send("Hello", options={"model": "nothing"})["message"]
 
 
 @pytest.mark.parametrize("key", ["", "key", "123"])
-def test_an_idempotency_key_that_is_no_uuid_is_refused(api: Api, key: str) -> None:
+def test_an_idempotency_key_must_be_a_uuid(api: Api, key: str) -> None:
     assert api.try_send("Hello", idempotencyKey=key)["field"] == "idempotencyKey"
 
 
@@ -109,7 +109,7 @@ UPDATE = """mutation ($input: UpdateConversationInput!) { updateConversation(inp
         ({"model": "gpt-4"}, "model"),
     ],
 )
-def test_a_conversations_field_that_cannot_be_taken_is_named(api: Api, input: Json, field: str) -> None:
+def test_an_invalid_field_of_a_conversation_is_named(api: Api, input: Json, field: str) -> None:
     assert api.ask(CREATE, input=input)["createConversation"]["field"] == field
     made = api.ask(CREATE, input={"title": "kept"})["createConversation"]["conversation"]["id"]
     assert api.ask(UPDATE, input={"id": made, "archived": True, **input})["updateConversation"]["field"] == field
@@ -118,7 +118,7 @@ def test_a_conversations_field_that_cannot_be_taken_is_named(api: Api, input: Js
 
 
 @pytest.mark.parametrize("name", ["model", "archived", "pinned"])
-def test_what_every_conversation_has_cannot_be_taken_away(api: Api, name: str) -> None:
+def test_required_fields_of_a_conversation_cannot_be_removed(api: Api, name: str) -> None:
     made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
     assert api.ask(UPDATE, input={"id": made, name: None})["updateConversation"]["field"] == name
 
@@ -136,7 +136,7 @@ def test_what_every_conversation_has_cannot_be_taken_away(api: Api, name: str) -
     ],
 )
 @pytest.mark.parametrize("field", ["conversations", "messages"])
-def test_a_page_that_cannot_be_given_names_the_argument(api: Api, field: str, arguments: str) -> None:
+def test_an_invalid_page_argument_is_named(api: Api, field: str, arguments: str) -> None:
     made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
     asked = f"{field}({arguments}) {{ edges {{ cursor }} }}"
     query = f"{{ {asked} }}" if field == "conversations" else f'{{ conversation(id: "{made}") {{ {asked} }} }}'
@@ -150,7 +150,7 @@ def test_more_nodes_than_a_page_are_refused(api: Api) -> None:
     assert api.errors(f"{{ nodes(ids: [{ids}]) {{ id }} }}")[0]["message"].startswith("ids")
 
 
-def test_a_number_that_is_no_graphql_int_is_refused(api: Api) -> None:
+def test_a_number_outside_the_range_of_a_graphql_int_is_refused(api: Api) -> None:
     sent = api.send("Hello")
     query = "query ($id: ID!, $after: Int) { generation(id: $id) { events(after: $after) { edges { cursor } } } }"
     assert api.errors(query, id=sent["generation"]["id"], after=2**31)[0]["extensions"]["code"] == "BAD_USER_INPUT"
@@ -159,7 +159,7 @@ def test_a_number_that_is_no_graphql_int_is_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     "moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "9999-12-31T24:00:00", "x", "", "1e400"]
 )
-def test_a_moment_outside_of_the_calendar_is_refused_wherever_one_is_taken(api: Api, moment: str) -> None:
+def test_a_time_outside_the_calendar_is_refused_in_every_argument(api: Api, moment: str) -> None:
     for field in ("usage(since: $at) { inputTokens }", "usage(until: $at) { inputTokens }", "usageByDay(since: $at) { day }",
                   "usageByDay(until: $at) { day }", "toolUsage(since: $at) { name }"):  # fmt: skip
         (error,) = api.errors(f"query ($at: DateTime) {{ viewer {{ {field} }} }}", at=moment)
@@ -171,19 +171,19 @@ def test_a_moment_outside_of_the_calendar_is_refused_wherever_one_is_taken(api: 
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00"])
-def test_the_first_and_the_last_moment_of_the_calendar_are_taken(api: Api, moment: str) -> None:
+def test_the_first_and_last_times_of_the_calendar_are_accepted(api: Api, moment: str) -> None:
     asked = "query ($at: DateTime) { viewer { usage(since: $at) { inputTokens } usageByDay(until: $at) { day } } }"
     assert api.ask(asked, at=moment)["viewer"]["usage"]["inputTokens"] >= 0
 
 
-def test_small_costs_are_plain_decimals() -> None:
+def test_costs_are_written_without_exponents() -> None:
     for value in ("1E-12", "0E-12", "1E+2", "-2.5E-7"):
         assert "E" not in write_decimal(Decimal(value))
         assert Decimal(write_decimal(Decimal(value))) == Decimal(value)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\0"])
-def test_text_that_cannot_be_stored_is_no_internal_error_where_it_is_compared(api: Api, text: str) -> None:
+def test_text_that_cannot_be_stored_can_be_used_in_filters(api: Api, text: str) -> None:
     for asked in (
         "query ($x: String) { conversations(filter: {titleContains: $x}) { edges { cursor } } }",
         "query ($x: String) { viewer { usage(model: $x) { inputTokens } usageByDay(model: $x) { day } } }",

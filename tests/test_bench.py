@@ -1,4 +1,4 @@
-"""The benchmarks: a part that fails costs only itself, and what they compare is the same."""
+"""The benchmarks: a failing part does not affect the others, and the compared servers return the same."""
 
 import asyncio
 import importlib
@@ -27,14 +27,14 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def dataset(folder: Path) -> Path:
-    """Write a database of a few conversations, as the benchmarks do."""
+    """Write a database of 60 conversations, as the benchmarks do."""
     file = folder / "tertulia.db"
     command = [sys.executable, "-m", "bench.parts.dataset", str(file), "60"]
     subprocess.run(command, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PATH": "/usr/bin:/bin"}, check=True)
     return file
 
 
-def test_a_part_that_fails_costs_only_itself(
+def test_a_failing_part_does_not_affect_the_others(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = bench("__main__")
@@ -58,14 +58,16 @@ def test_a_part_that_fails_costs_only_itself(
     assert "FAILED: streams broke off" in capsys.readouterr().out
 
 
-def test_the_steps_of_every_list_are_counted(bench: Any, tmp_path: Path) -> None:
+def test_the_database_steps_of_every_list_can_be_counted(bench: Any, tmp_path: Path) -> None:
     lists, counting, file = bench("parts.lists"), bench("parts.statements"), dataset(tmp_path)
     for what, variables in lists.ASKED.items():
         body = json.dumps({"query": lists.LIST, "variables": variables}).encode()
         assert counting.steps(str(file), asyncio.run(counting.statements(str(file), body))) > 0, what
 
 
-def test_the_page_by_hand_is_tertulias(bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handwritten_peer_returns_the_same_page_as_tertulia(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queries, file = bench("parts.queries"), dataset(tmp_path)
     with tertulia(tmp_path, database_url=f"sqlite+aiosqlite:///{file}") as address, Api(address) as api:
         wanted = api.post(queries.LIST).json()

@@ -1,4 +1,4 @@
-"""The bill and the budgets: a row for each call of Claude, and nobody spends more than there is."""
+"""Billing and budgets: each request to Claude has a row, and nobody can spend more than the budget."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ BUDGET = "{ viewer { usage { costUsd } budget { limitUsd spentUsd reservedUsd re
 ROWS = "SELECT purpose, outcome, input_tokens, output_tokens, estimated, amount FROM calls ORDER BY id"
 OVERLOADED = Reply(status=529, body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
 INPUT, OUTPUT = 4_000_000, 20_000_000
-"""The default model's price of a token, in units."""
+"""The default model's prices of a token, in 10^-12 US dollars."""
 
 
 def rows(place: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -28,7 +28,7 @@ def budget(api: Api) -> Json:
 
 
 @pytest.mark.both
-def test_each_attempt_has_its_row(staged: Staged, place: dict[str, Any]) -> None:
+def test_each_attempt_has_its_own_row(staged: Staged, place: dict[str, Any]) -> None:
     stage = staged(OVERLOADED, OVERLOADED, says("Hi"))
     stage.api.answer("Hello")
     failed = ("answer", "failed", 0, 0, False, 0)
@@ -45,7 +45,9 @@ def test_a_refused_answer_has_one_row(staged: Staged, place: dict[str, Any]) -> 
 
 
 @pytest.mark.both
-def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged: Staged, place: dict[str, Any]) -> None:
+def test_the_output_tokens_of_a_stopped_answer_are_estimated_from_its_text(
+    staged: Staged, place: dict[str, Any]
+) -> None:
     gate = Gate()
     stage = staged(says("x" * 4000, gate), Reply([START, *text("y" * 4000)[:2], Cut]))
     sent = stage.api.send("Hello")
@@ -59,7 +61,7 @@ def test_the_output_of_a_stopped_answer_is_guessed_from_what_was_written(staged:
     assert (usage["outputTokens"], Decimal(usage["costUsd"])) == (1000, Decimal(cost) / 10**12)
 
 
-def test_only_the_round_that_was_stopped_is_estimated(staged: Staged, place: dict[str, Any]) -> None:
+def test_only_the_stopped_round_is_estimated(staged: Staged, place: dict[str, Any]) -> None:
     gate = Gate()
     stage = staged(uses(("who", {})), says("x" * 400, gate), tools=(MODULE,))
     sent = stage.api.send("Hello")
@@ -79,7 +81,7 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
     sent = stage.api.send("Hello", options={"maxTokens": 1000})
     assert gate.reached.wait(20)
     running = budget(stage.api)
-    # A thousand tokens of output are two cents, and the question is little.
+    # A thousand output tokens cost two cents; the question adds less than a tenth of a cent.
     assert Decimal("0.02") < Decimal(running["reservedUsd"]) < Decimal("0.021")
     assert [Decimal(running[name]) for name in ("limitUsd", "spentUsd")] == [Decimal("0.5"), Decimal(0)]
     assert running["resetsAt"].endswith("-01T00:00:00+00:00")
@@ -91,7 +93,7 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
 
 
 def reserved(stage: Stage, gate: Gate, text: str) -> Decimal:
-    """Return what is reserved for an answer of at most 1,000 tokens to this text."""
+    """Return the amount that is reserved for an answer of at most 1,000 tokens to `text`."""
     sent = stage.api.send(text, options={"maxTokens": 1000})
     assert gate.reached.wait(20)
     found = Decimal(budget(stage.api)["reservedUsd"])
@@ -101,7 +103,7 @@ def reserved(stage: Stage, gate: Gate, text: str) -> Decimal:
 
 
 @pytest.mark.parametrize(("tools", "times", "searches"), [((), 1, 0), (("web_search",), 3, 10)])
-def test_a_long_question_is_reserved_once_and_three_times_where_claude_may_search(
+def test_a_long_question_is_reserved_once_or_three_times_if_claude_may_search(
     staged: Staged, tools: tuple[str, ...], times: int, searches: int
 ) -> None:
     gate = Gate()
@@ -112,18 +114,18 @@ def test_a_long_question_is_reserved_once_and_three_times_where_claude_may_searc
     assert reserved(stage, gate, "x" * 29_997) == Decimal(expected) / 10**12
 
 
-def test_searches_of_the_web_are_reserved_where_the_model_may_make_them(staged: Staged) -> None:
+def test_web_searches_are_reserved_if_the_model_may_make_them(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), tools=("web_search",), monthly_budget_usd=Decimal("0.5"))
     sent = stage.api.send("Hello", options={"maxTokens": 1000})
     assert gate.reached.wait(20)
-    # Two cents for a thousand tokens, and ten searches at a cent each.
+    # A thousand output tokens cost two cents, and ten searches a cent each.
     assert Decimal("0.12") < Decimal(budget(stage.api)["reservedUsd"]) < Decimal("0.121")
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
 
 
-def test_what_is_reserved_cannot_be_spent_twice(staged: Staged) -> None:
+def test_a_reserved_amount_cannot_be_spent_twice(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.03"))
     sent = stage.api.send("Hello", options={"maxTokens": 32_000})
@@ -137,8 +139,8 @@ def test_what_is_reserved_cannot_be_spent_twice(staged: Staged) -> None:
     assert len(stage.claude.requests) == 2
 
 
-def test_an_answer_that_costs_more_than_is_left_is_broken_off_and_kept(staged: Staged) -> None:
-    # A tenth of a cent: fifty tokens of output.
+def test_an_answer_that_exceeds_the_budget_is_stopped_and_keeps_its_text(staged: Staged) -> None:
+    # The budget of a tenth of a cent pays for fifty output tokens.
     gate = Gate()
     long = Reply([START, *text("a" * 100, "b" * 400, gate, "c"), *end()])
     stage = staged(long, says("Hi"), monthly_budget_usd=Decimal("0.001"))
@@ -151,7 +153,7 @@ def test_an_answer_that_costs_more_than_is_left_is_broken_off_and_kept(staged: S
 
 
 @pytest.mark.both
-def test_who_waits_in_line_finds_the_budget_as_it_is_then(staged: Staged) -> None:
+def test_the_budget_is_checked_again_when_a_queued_message_starts(staged: Staged) -> None:
     gate = Gate()
     stage = staged(
         Reply([START, *text("a" * 500, gate), *end(output_tokens=1000)]), monthly_budget_usd=Decimal("0.015")
@@ -171,19 +173,21 @@ def test_a_budget_needs_prices(staged: Staged) -> None:
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.model")
 
 
-def test_without_a_budget_there_is_none(staged: Staged) -> None:
+def test_a_viewer_without_a_budget_has_none(staged: Staged) -> None:
     assert budget(staged(says("Hi")).api) is None
 
 
 @pytest.mark.both
-def test_an_answer_whose_process_died_is_billed_by_whoever_ends_it(tmp_path: Path, place: dict[str, Any]) -> None:
+def test_an_answer_whose_process_died_is_billed_by_the_process_that_ends_it(
+    tmp_path: Path, place: dict[str, Any]
+) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         sent = api.send("/simulate long 100")
         api.follow(sent["generation"]["id"])
     before = rows(place)
     forget_logs(place)
     execute(place, "DELETE FROM calls")
-    # As the last checkpoint of a process that was killed would have left it.
+    # The row as the last checkpoint of a killed process would have left it.
     execute(
         place, "UPDATE generations SET status = 'running', lease_until = '2026-01-01 00:00:00+00:00', amount = NULL"
     )

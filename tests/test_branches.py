@@ -1,4 +1,4 @@
-"""The tree of a conversation: edits, other answers, branches that are chosen, forks."""
+"""The tree of a conversation: edits, regenerated answers, selected branches and forks."""
 
 from typing import Any
 from uuid import uuid4
@@ -47,7 +47,7 @@ def texts(api: Api, conversation: str) -> list[str]:
 
 
 def started(api: Api, text: str = "Hello", **more: Any) -> tuple[str, Json]:
-    """Send and wait for the end; give the conversation's id, and what the send gave."""
+    """Send a message, wait for the end, and return the conversation's id and the payload of the send."""
     sent = ended(api, api.send(text, **more))
     return sent["conversation"]["id"], sent
 
@@ -67,7 +67,7 @@ def test_an_edit_is_a_sibling_with_its_own_answer_and_becomes_the_active_branch(
     ]
 
 
-def test_an_edit_in_the_middle_is_asked_with_what_stands_before_it(staged: Staged) -> None:
+def test_an_edit_in_the_middle_is_sent_with_only_the_messages_before_it(staged: Staged) -> None:
     stage = staged(says("one"), says("two"), says("three"))
     conversation, _ = started(stage.api, "1")
     _, second = started(stage.api, "2", conversationId=conversation)
@@ -76,7 +76,7 @@ def test_an_edit_in_the_middle_is_asked_with_what_stands_before_it(staged: Stage
     assert said == ["1", "one", "2, in other words"]
 
 
-def test_another_answer_stands_beside_the_first_one(staged: Staged) -> None:
+def test_a_regenerated_answer_is_a_sibling_of_the_first(staged: Staged) -> None:
     stage = staged(says("one"), says("two"))
     conversation, sent = started(stage.api)
     first = sent["generation"]["message"]["id"]
@@ -90,23 +90,25 @@ def test_another_answer_stands_beside_the_first_one(staged: Staged) -> None:
     assert stage.claude.requests[0]["messages"] == stage.claude.requests[1]["messages"]
 
 
-def test_a_branch_that_is_selected_is_shown_down_to_its_newest_end(staged: Staged) -> None:
+def test_a_selected_branch_is_shown_down_to_its_newest_message(staged: Staged) -> None:
     stage = staged(*(says(word) for word in ("one", "two", "three", "four")))
     conversation, sent = started(stage.api, "1")
-    _, behind = started(stage.api, "2", conversationId=conversation)
-    ended(stage.api, regenerate(stage.api, behind["generation"]["message"]["id"]))
+    _, second = started(stage.api, "2", conversationId=conversation)
+    ended(stage.api, regenerate(stage.api, second["generation"]["message"]["id"]))
     ended(stage.api, edit(stage.api, sent["userMessage"]["id"], "1, again"))
     assert texts(stage.api, conversation) == ["1, again", "four"]
     selected = stage.api.ask(SELECT, id=sent["userMessage"]["id"])["selectBranch"]
     assert selected["conversation"]["id"] == conversation
     assert texts(stage.api, conversation) == ["1", "one", "2", "three"]
-    stage.api.ask(SELECT, id=behind["generation"]["message"]["id"])
+    stage.api.ask(SELECT, id=second["generation"]["message"]["id"])
     assert texts(stage.api, conversation) == ["1", "one", "2", "two"]
     stage.api.ask(SELECT, id=sent["userMessage"]["id"])
-    assert texts(stage.api, conversation) == ["1", "one", "2", "two"], "it was on the active branch already"
+    assert texts(stage.api, conversation) == ["1", "one", "2", "two"], (
+        "selecting a message of the active branch changes nothing"
+    )
 
 
-def test_what_is_sent_next_goes_behind_the_selected_branch(staged: Staged) -> None:
+def test_the_next_message_is_appended_to_the_selected_branch(staged: Staged) -> None:
     stage = staged(says("one"), says("two"), says("three"))
     conversation, sent = started(stage.api, "1")
     ended(stage.api, regenerate(stage.api, sent["generation"]["message"]["id"]))
@@ -115,7 +117,7 @@ def test_what_is_sent_next_goes_behind_the_selected_branch(staged: Staged) -> No
     assert texts(stage.api, conversation) == ["1", "one", "2", "three"]
 
 
-def test_branches_are_answered_side_by_side_up_to_a_limit(staged: Staged) -> None:
+def test_branches_are_answered_concurrently_up_to_a_limit(staged: Staged) -> None:
     gates = [Gate() for _ in range(5)]
     stage = staged(*(says(gate, str(number)) for number, gate in enumerate(gates)))
     sent = stage.api.send("Hello")
@@ -134,7 +136,7 @@ def test_branches_are_answered_side_by_side_up_to_a_limit(staged: Staged) -> Non
     assert len(stage.api.messages(sent["conversation"]["id"])[1]["siblings"]) == 5
 
 
-def test_an_answer_that_is_interrupted_for_an_edit_keeps_its_text(staged: Staged) -> None:
+def test_an_answer_interrupted_by_an_edit_keeps_its_text(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), says("whole"))
     sent = stage.api.send("Hello")
@@ -146,7 +148,7 @@ def test_an_answer_that_is_interrupted_for_an_edit_keeps_its_text(staged: Staged
     assert texts(stage.api, edited["conversation"]["id"]) == ["Hi", "whole"]
 
 
-def test_who_waits_behind_one_that_is_stopped_while_it_waits_goes_on_waiting(staged: Staged) -> None:
+def test_stopping_a_queued_message_does_not_start_the_one_after_it(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says(gate, "one"), says("three"))
     first = stage.api.send("1")
@@ -162,7 +164,7 @@ def test_who_waits_behind_one_that_is_stopped_while_it_waits_goes_on_waiting(sta
     assert said == ["1", "one", "2", "3"]
 
 
-def test_the_active_generation_is_that_of_the_branch_that_is_shown(staged: Staged) -> None:
+def test_the_active_generation_is_that_of_the_selected_branch(staged: Staged) -> None:
     gates = [Gate(), Gate()]
     stage = staged(says(gates[0]), says(gates[1]))
     sent = stage.api.send("Hello")
@@ -176,7 +178,7 @@ def test_the_active_generation_is_that_of_the_branch_that_is_shown(staged: Stage
 
 
 @pytest.mark.parametrize("ask", [edit, regenerate])
-def test_a_key_gives_the_first_result_again(staged: Staged, ask: Any) -> None:
+def test_a_repeated_idempotency_key_returns_the_first_result(staged: Staged, ask: Any) -> None:
     stage = staged(says("one"), says("two"))
     _, sent = started(stage.api)
     key, more = str(uuid4()), {"text": "Hi"} if ask is edit else {}
@@ -198,7 +200,7 @@ def test_an_answer_cannot_be_edited_nor_a_question_regenerated(api: Api) -> None
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "text")
 
 
-def test_messages_that_are_not_there_are_not_found(api: Api) -> None:
+def test_unknown_messages_are_not_found(api: Api) -> None:
     for id in (str(uuid4()), "nonsense"):
         assert edit(api, id, "Hi")["__typename"] == "NotFound"
         assert regenerate(api, id)["__typename"] == "NotFound"
@@ -210,7 +212,7 @@ def test_messages_that_are_not_there_are_not_found(api: Api) -> None:
         assert api.ask(FORK, input={"messageId": id})["forkConversation"]["__typename"] == "NotFound"
 
 
-def test_a_fork_holds_the_branch_and_goes_its_own_way(staged: Staged) -> None:
+def test_a_fork_has_the_branchs_messages_and_is_independent(staged: Staged) -> None:
     stage = staged(Reply(EVERYTHING), says("two"), says("three"))
     conversation, sent = started(stage.api, "1", options={"model": "claude-haiku-5-5"})
     started(stage.api, "2", conversationId=conversation)
@@ -224,11 +226,11 @@ def test_a_fork_holds_the_branch_and_goes_its_own_way(staged: Staged) -> None:
     started(stage.api, "2, elsewhere", conversationId=made["id"])
     assert texts(stage.api, conversation)[2:] == ["2", "two"]
     assert texts(stage.api, made["id"])[2:] == ["2, elsewhere", "three"]
-    # The same blocks, signatures included, go back to Claude from either.
+    # Both conversations send the same blocks to Claude, signatures included.
     assert stage.claude.requests[1]["messages"][:2] == stage.claude.requests[2]["messages"][:2]
 
 
-def test_what_is_still_being_written_cannot_be_forked(staged: Staged) -> None:
+def test_an_unfinished_answer_cannot_be_forked(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says(gate))
     sent = stage.api.send("Hello")
@@ -237,7 +239,7 @@ def test_what_is_still_being_written_cannot_be_forked(staged: Staged) -> None:
     gate.open.set()
 
 
-def test_a_long_branch_is_selected_and_forked_whole(staged: Staged) -> None:
+def test_a_long_branch_is_selected_and_forked_completely(staged: Staged) -> None:
     stage = staged(says("yes"))
     conversation, first = started(stage.api, "0")
     for number in range(1, 12):

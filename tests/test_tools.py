@@ -112,7 +112,7 @@ def test_the_server_shows_its_tools(api: Api) -> None:
     assert (shown["who"]["asksFirst"], shown["who"]["source"]) == (False, "FUNCTION")
     assert shown["who"]["inputSchema"]["properties"].keys() == {"greeting"}
     assert shown["weather"]["inputSchema"]["properties"]["days"]["description"] == "How many days."
-    assert shown["weather"]["description"] == "Tell the weather."
+    assert shown["weather"]["description"] == "Return the weather."
 
 
 def test_a_tool_is_told_who_asks(api: Api) -> None:
