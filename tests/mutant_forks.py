@@ -1,4 +1,4 @@
-"""Forks of a process that has imported all code and tests: each runs some tests, after a change in its memory."""
+"""Forks of a process that has imported all code and tests: each makes a change in memory and runs some tests."""
 
 import os
 import resource
@@ -24,22 +24,22 @@ from _pytest.runner import runtestprotocol
 from servers import Servers, run
 
 MEMORY = 6 << 30
-"""Bytes that a fork may use: a change may let a loop collect without end."""
+"""Bytes that a fork may use. A change can make a loop allocate without end."""
 
 
 class SharedServers(Servers):
-    """PostgreSQL and Redis of this process, for one fork after the other."""
+    """PostgreSQL and Redis servers that successive forks share."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        # All that is in them is deleted between two forks, so they are never those that the environment names.
+        # All their data is deleted between two forks, so they must not be the servers that the environment names.
         for name in ("DATABASE_URL", "REDIS_URL"):
             os.environ.pop(name, None)
         self._clean = True
         super().settings()
 
     def begin(self) -> None:
-        """Forget what the fork before has left."""
+        """Mark the databases as used and delete the Redis data of the previous fork."""
         self._clean = False
         client = redis_client.Redis.from_url(self.redis_url())
         client.flushall()
@@ -66,7 +66,7 @@ class SharedServers(Servers):
             self._clean = True
 
     def again(self, _folder: Path) -> "SharedServers":
-        """Return itself, as the fixture for separate servers does."""
+        """Return itself: replaces the class `Servers` that fixtures call."""
         return self
 
     @property
@@ -74,7 +74,7 @@ class SharedServers(Servers):
         return False
 
     def close(self) -> None:
-        """Leave them running for the next fork."""
+        """Do nothing: the servers keep running for the next fork."""
 
     def end(self) -> None:
         super().close()
@@ -82,16 +82,17 @@ class SharedServers(Servers):
 
 @dataclass
 class Task:
-    """What a fork does: make a change, and run tests until one fails."""
+    """The work of a fork: make a change, and run tests until one fails."""
 
     tests: list[pytest.Item]
     seconds: float
-    """After so long it is killed."""
+    """After this many seconds the fork is killed."""
     prepare: Callable[[], bool]
     finish: Callable[[str, float], None]
-    """Called with the result and the seconds: passed; failed, killed or crashed, and the test; unchanged; error."""
+    """Called with the result and the seconds. The result is `passed`, `unchanged`, `cut off`, `error` and its text, or
+    `failed`, `killed` or `crashed` and the test."""
     watch: Callable[[pytest.Item, list[pytest.TestReport]], bool]
-    """Called after each test; whether to go on."""
+    """Called after each test; returns whether to continue."""
 
 
 @dataclass
@@ -103,14 +104,14 @@ class Child:
 
 
 class Forks:
-    """Runs tasks in forks, as many at a time as there are slots."""
+    """Runs tasks in forks, one at a time for each pair of servers."""
 
     def __init__(self, session: pytest.Session, servers: list[SharedServers]) -> None:
         self._session = session
         self._servers = servers
 
     def run(self, next_task: Callable[[], Task | None], until: float) -> None:
-        """Run tasks until no task runs and there is none next, or until the time ends."""
+        """Run tasks until `next_task` returns None and all forks have ended, or until the time `until`."""
         slots: list[Child | None] = [None] * len(self._servers)
         try:
             while True:
@@ -135,7 +136,7 @@ class Forks:
         if pid == 0:
             try:
                 self._work(task, servers, folder)
-            except BaseException as error:  # noqa: BLE001 - the fork ends here, whatever it is
+            except BaseException as error:  # noqa: BLE001 - the fork ends here after any error
                 (folder / "result").write_text(f"error {error!r}")
             os._exit(1)
         return Child(task, pid, folder)
@@ -149,7 +150,7 @@ class Forks:
         servers.begin()
         self._session.config._tmp_path_factory._basetemp = folder / "tests"  # type: ignore[attr-defined]
         (folder / "tests").mkdir()
-        # pytest has imported the file anew; its fixture makes what this name is.
+        # pytest has imported conftest.py again. Its fixture calls the class by this name.
         setattr(sys.modules["conftest"], "Servers", servers.again)  # noqa: B010 - a module has no such attribute
         result = "unchanged"
         if task.prepare():
@@ -186,14 +187,14 @@ def _read(file: Path) -> str:
 
 
 def _kill(pid: int) -> None:
-    """Kill a fork and all that it has started."""
+    """Kill a fork and all processes that it has started."""
     for kill in (os.killpg, os.kill):
         with suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
 
 
 def begin_fork_server(folder: Path) -> None:
-    """Let the tests' commands be forks of this process, with the change that was made in it."""
+    """Run the tests' commands as forks of this process, so that they contain its change."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "forks"))
     listener.listen(64)

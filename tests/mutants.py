@@ -2,12 +2,12 @@
 
 `make mutants` runs it: `python tests/mutants.py [--seconds 1200] [--sample 500] [--seed 24] [--only TEXT] [--keep-map]`.
 
-All code and tests are imported once. A first pass runs every test and records which suites of statements it reaches;
-the record is kept in `build/mutants/` until a file changes. Then each mutant gets a fork of this process, in which the
-change is made in memory and the fastest tests that reach it run until one fails. Nothing in the working tree changes.
+All code and tests are imported once. A first pass runs every test and records which suites of statements it reaches.
+The record is stored in `build/mutants/` and is valid until a file changes. Then each mutant gets a fork of this
+process, which makes the change in memory and runs the fastest tests that reach it until one fails. The working tree
+does not change.
 
-A test that fails counts only if it passes without the change, and fails again with it: a test that sometimes fails by
-itself notices nothing.
+A failed test counts only if it passes without the change and fails again with it, so flaky tests do not count.
 """
 
 import argparse
@@ -90,26 +90,26 @@ LEFT_OUT = (
     *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "transfer"),
     *("upgrades",),
 )
-"""Tests of other parts, of the machine's speed, of programs that run unchanged code; and those that take minutes."""
+"""Tests of other modules, tests of speed, tests whose programs run unchanged code, and tests that take minutes."""
 SLOTS = 2 * (os.cpu_count() or 1)
-"""Tests wait a good part of their time."""
+"""Twice the number of cores, because tests spend much of their time waiting."""
 IN_TURN = 3
-"""Tests of a file that are tried before those of the next file."""
+"""How many tests of a file are tried before those of the next file."""
 SLOWEST_TEST = 15.0
 BREADTH = 150
-"""Suites: tests that reach about as many are equally direct."""
+"""In suites. Tests are ranked by the suites that they reach, in steps of this size: fewer are more direct."""
 WORD = re.compile(r"[a-z]{4,}?(?=s?(?:[^a-z]|$))")
 NAMED_ALIKE = 10
-"""Tests that are tried first for their names."""
+"""How many tests are tried first because their names resemble the changed code."""
 RATE = 0.9
 UNTRIED = ("not tried", "cut off", "unchanged", "error")
-"""Results of changes that count neither as noticed nor as missed."""
+"""Results that count neither as noticed nor as missed."""
 NOTICED = ("failed", "killed", "crashed")
 
 
 @dataclass
 class Reached:
-    """What one test reaches: suites of statements, named by module and number."""
+    """The suites of statements that one test reaches, named by module and number."""
 
     seconds: float
     suites: list[str]
@@ -131,7 +131,7 @@ class Recorder:
             os.write(self._file, f"{suite}\n".encode())
 
     def _open(self, file: Path) -> bool:
-        # Commands that the tests start are forks too, and append to the same file.
+        # Commands that the tests start are also forks, and append to the same file.
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         return True
 
@@ -158,7 +158,7 @@ class Recorder:
             print(f"{what}: {result} after {seconds:.0f} s", flush=True)
 
     def read(self, folder: Path) -> dict[str, Reached]:
-        """Return what the tests have reached that passed."""
+        """Return the suites that each passed test has reached."""
         tests: dict[str, Reached] = {}
         for file in folder.iterdir():
             suites: list[str] = []
@@ -170,7 +170,7 @@ class Recorder:
                 if passed == "1":
                     tests[name] = Reached(float(seconds), sorted(set(suites)))
                 else:
-                    print(f"left out, for it does not pass: {name}", flush=True)
+                    print(f"left out because it does not pass: {name}", flush=True)
                 suites = []
         return tests
 
@@ -181,7 +181,7 @@ def _nothing() -> bool:
 
 @dataclass
 class Mutant:
-    """A change of a module, and what came of it."""
+    """A change of a module, and its result."""
 
     module: str
     change: Change
@@ -193,7 +193,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """Name the change by what changes, not by its line."""
+        """Return a name for the change that does not depend on its line number."""
         return f"{self.module}:{self.change.scope}: {self.change.text}"
 
     def __str__(self) -> str:
@@ -208,12 +208,12 @@ class Run:
         self._options = options
         self._until = time.monotonic() + options.seconds
         self._killers: dict[str, Counter[str]] = defaultdict(Counter)
-        """By module, the tests that have noticed a change of it."""
+        """By module, how often each test has noticed a change."""
         self._seconds: dict[str, float] = {}
-        """By test, how long it takes."""
+        """The duration of each test."""
         self._to_confirm: deque[Task] = deque()
         self._passing: set[str] = set()
-        """Tests that have passed without a change, after they failed with one."""
+        """Tests that failed with a change and passed without it."""
         self._failing: set[str] = set()
         """Tests that have failed without a change."""
         self.rate = 0.0
@@ -225,7 +225,7 @@ class Run:
         functions = functions_by_file()
         sources = {name: Source(module, functions) for name, module in modules.items()}
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-            servers = [SharedServers(_made(Path(folder) / str(number))) for number in range(SLOTS)]
+            servers = [SharedServers(_create_folder(Path(folder) / str(number))) for number in range(SLOTS)]
             try:
                 forks = Forks(session, servers)
                 reached = self._record(forks, session.items, sources, Path(folder) / "reached")
@@ -238,7 +238,7 @@ class Run:
     def _record(
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], folder: Path
     ) -> dict[str, Reached]:
-        """Return what each test reaches, from the record or from a run of all tests."""
+        """Return what each test reaches, from the record or by running the tests that it lacks."""
         state = _state()
         known: dict[str, Reached] = {}
         if RECORD.exists():
@@ -249,10 +249,10 @@ class Run:
             print(f"Recording what {len(missing)} tests reach ...", flush=True)
             if (pid := os.fork()) == 0:
                 recorder = Recorder(sources)
-                tasks = recorder.tasks(missing, _made(folder))
+                tasks = recorder.tasks(missing, _create_folder(folder))
                 forks.run(lambda: next(tasks, None), self._until - self._options.seconds / 2)
                 known |= recorder.read(folder)
-                _made(RECORD.parent)
+                _create_folder(RECORD.parent)
                 tests = {name: vars(test) for name, test in known.items()}
                 RECORD.write_text(json.dumps({"state": state, "tests": tests}))
                 sys.stdout.flush()
@@ -300,11 +300,11 @@ class Run:
         self.rate = _report(mutants, len(every), len(equivalent), time.monotonic() - started)
 
     def _choose(self, mutant: Mutant, found: dict[str, Reached]) -> list[str]:
-        """Return tests for so many seconds.
+        """Return the tests to run on a mutant, within the budget of seconds.
 
-        Those that have noticed most changes of the module come first, then those that share words with the changed code,
-        and those that reach little else. Then come the fastest of each file in turn, beginning with the files that
-        reach the largest part of the module.
+        Tests that have noticed the most changes of the module come first, then those whose names share words with the
+        changed code, then those that reach few other suites. The remaining order takes the fastest tests of each file
+        in turn, and begins with the files that reach the largest part of the module.
         """
         module, change = mutant.module, mutant.change
         shared = _shared_words(f"{module} {change.scope} {change.text}", found)
@@ -321,18 +321,18 @@ class Run:
                 -killers[name],
                 -shared[name],
                 len(found[name].suites) // BREADTH,
-                place // IN_TURN,
+                rank // IN_TURN,
                 -len(depth[file]),
                 name,
             )
             for file, tests in files.items()
-            for place, name in enumerate(tests)
+            for rank, name in enumerate(tests)
         )
         chosen: list[str] = []
-        left = self._options.budget
+        seconds_left = self._options.budget
         for *_, name in order:
-            if left > found[name].seconds:
-                left -= found[name].seconds
+            if seconds_left > found[name].seconds:
+                seconds_left -= found[name].seconds
                 chosen.append(name)
         return chosen
 
@@ -346,9 +346,9 @@ class Run:
         mutant.seconds += seconds
         failed = next((test for test in tests if result.endswith(f" {test.nodeid}")), None)
         if failed is None or self._options.control:
-            # What fails before the first test does is no test's merit.
-            nobodys = failed is None and result.startswith(NOTICED)
-            self._end(mutant, f"error: {result}" if nobodys else result)
+            # A fork that ends before its first test does was not stopped by a test.
+            by_no_test = failed is None and result.startswith(NOTICED)
+            self._end(mutant, f"error: {result}" if by_no_test else result)
         elif failed.nodeid in self._passing:
             self._repeat(mutant, tests, failed)
         else:
@@ -366,7 +366,7 @@ class Run:
         else:
             self._failing.add(failed.nodeid)
             print(f"not counted, because it also fails without a change: {failed.nodeid}", flush=True)
-            self._go_on(mutant, tests, failed)
+            self._try_remaining_tests(mutant, tests, failed)
 
     def _repeat(self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item) -> None:
         finish = partial(self._repeated, mutant, tests, failed)
@@ -380,10 +380,10 @@ class Run:
             self._end(mutant, result)
             return
         print(f"not counted, because it passed when it was repeated: {failed.nodeid} ({mutant})", flush=True)
-        self._go_on(mutant, tests, failed)
+        self._try_remaining_tests(mutant, tests, failed)
 
-    def _go_on(self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item) -> None:
-        """Try a change with the tests after the one that did not count."""
+    def _try_remaining_tests(self, mutant: Mutant, tests: list[pytest.Item], failed: pytest.Item) -> None:
+        """Try a change with the tests after the one whose failure did not count."""
         rest = [test for test in tests[tests.index(failed) + 1 :] if test.nodeid not in self._failing]
         self._to_confirm.append(self._task(rest, mutant.apply, partial(self._tried, mutant, rest)))
 
@@ -397,7 +397,7 @@ class Run:
 
 
 def _shared_words(text: str, tests: Iterable[str]) -> Counter[str]:
-    """Return, for a few tests, by how many words of a text they are named; a word of few tests counts for more."""
+    """Return the tests whose names share most words with a text, with their scores; rare words score higher."""
     words = {name: set(WORD.findall(name.partition("[")[0].lower())) for name in tests}
     counts = Counter(word for found in words.values() for word in found)
     wanted = set(WORD.findall(text.lower()))
@@ -410,7 +410,7 @@ def _all_passed(_test: pytest.Item, reports: list[pytest.TestReport]) -> bool:
 
 
 def _sample(sources: dict[str, Source], options: argparse.Namespace) -> list[Mutant]:
-    """Return the changes in an order of which every beginning is spread over the modules."""
+    """Return the changes in an order in which every prefix is spread over the modules."""
     placed: list[tuple[float, Mutant]] = []
     for package, names in MUTATED.items():
         for name in _modules(package, names):
@@ -423,7 +423,7 @@ def _sample(sources: dict[str, Source], options: argparse.Namespace) -> list[Mut
 
 
 def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) -> float:
-    """Print the rate by module, and the changes that no test noticed; return the rate."""
+    """Print the results by module and the changes that no test noticed; return the rate of noticed changes."""
     tried = [mutant for mutant in mutants if not mutant.result.startswith(UNTRIED)]
     survivors = [mutant for mutant in tried if mutant.result == "passed"]
     by_module, missed = Counter(mutant.module for mutant in tried), Counter(mutant.module for mutant in survivors)
@@ -444,7 +444,7 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
 
 
 def _every_module() -> list[str]:
-    """Return all modules, also those in the folders that the package links to; migrations are run by Alembic alone."""
+    """Return all modules, including those in linked folders. Migrations are left out: only Alembic imports them."""
     folders = [Path(folder) for folder, _, files in os.walk(PACKAGE, followlinks=True) if "__init__.py" in files]
     packages = [str(folder.relative_to(PACKAGE)).replace("/", ".") for folder in sorted(folders)]
     return [name for package in packages for name in _modules(package, ["*"])]
@@ -458,7 +458,7 @@ def _modules(package: str, names: list[str]) -> list[str]:
 
 
 def _file(module: str) -> str:
-    """Return the file of a module, from the top of the repository."""
+    """Return the path of a module's file, relative to the root of the repository."""
     path = PACKAGE / f"{module.removeprefix('tertulia.').replace('.', '/')}.py"
     return str(path.resolve().relative_to(ROOT.resolve()))
 
@@ -473,25 +473,25 @@ def _state() -> str:
     return digest.hexdigest()
 
 
-def _made(folder: Path) -> Path:
+def _create_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def main() -> int:
-    """Run, and return 1 where less than the expected part was noticed."""
+    """Try the changes; return 1 if the share of noticed changes is below `RATE`."""
     options = argparse.ArgumentParser()
-    options.add_argument("--seconds", type=float, default=1200, help="end after so long")
-    options.add_argument("--sample", type=int, default=500, help="changes to try")
-    options.add_argument("--budget", type=float, default=20, help="seconds of tests for a change")
-    options.add_argument("--skip", type=int, default=0, help="changes of the sample to leave out")
+    options.add_argument("--seconds", type=float, default=1200, help="end after this many seconds")
+    options.add_argument("--sample", type=int, default=500, help="number of changes to try")
+    options.add_argument("--budget", type=float, default=20, help="seconds of tests for each change")
+    options.add_argument("--skip", type=int, default=0, help="number of changes to leave out at the start")
     options.add_argument("--seed", default="24")
     options.add_argument("--only", action="append", help="only changes whose line contains this; may be repeated")
-    options.add_argument("--keep-map", action="store_true", help="record new tests only, although files have changed")
-    options.add_argument("--control", action="store_true", help="change nothing, to see what fails by itself")
+    options.add_argument("--keep-map", action="store_true", help="record only new tests, even if files have changed")
+    options.add_argument("--control", action="store_true", help="change nothing, to find tests that fail by themselves")
     options.add_argument("--verbose", action="store_true", help="print every change that was tried")
     chosen = options.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the forks and servers are ended, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the forks and servers are ended too
     plugin = Run(chosen)
     files = [str(file) for file in sorted((ROOT / "tests").glob("test_*.py")) if file.stem[5:] not in LEFT_OUT]
     plain = [

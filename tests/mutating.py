@@ -1,6 +1,6 @@
-"""Find small changes (mutants) in the syntax tree of a module, and apply them to the module that is already imported.
+"""Find small changes (mutants) in the syntax tree of a module, and apply them to the imported module.
 
-A mutant is applied in memory: the code of the module's functions is replaced, and its constants that depend on the
+A mutant is applied in memory: the code of the module's functions is replaced, and the constants that depend on the
 change are evaluated again. No file is written.
 """
 
@@ -38,19 +38,19 @@ REMOVED = (ast.Expr, ast.AugAssign, ast.Raise, ast.Delete, ast.Continue, ast.Bre
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 TESTED = (ast.If, ast.While, ast.IfExp)
 OPAQUE = (ast.JoinedStr, ast.Raise, ast.Assert, ast.ClassDef, ast.Import, ast.ImportFrom)
-"""Not looked into: texts, messages of errors, declarations."""
+"""Nodes that are not changed: texts, error messages, declarations."""
 UNCHANGED = ("annotation", "returns", "decorator_list", "type_params", "defaults", "kw_defaults", "ctx")
-"""Fields of nodes that are evaluated at import, or never."""
+"""Fields of nodes that are evaluated only at import, or never."""
 NOT_BEHAVIOR = ("logger.", "span.")
-"""What a statement begins with that only reports."""
+"""Prefixes of statements that only report, such as log lines."""
 Functions = dict[str, list[FunctionType]]
 CONTEXT = 60
-"""Characters of a statement that are shown on either side of a change."""
+"""How many characters of a statement are shown before and after a change."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A list of statements that run one after the other: the body of a function, of a branch, of a loop."""
+    """A list of statements that run in sequence: the body of a function, a branch or a loop."""
 
     number: int
     scope: str
@@ -67,12 +67,12 @@ class Change:
     suite: int | None
     """The number of the suite that runs the changed code; None for a constant of the module."""
     make: Callable[[], Callable[[], None]]
-    """Make the change; return what takes it back."""
+    """Makes the change and returns a function that reverts it."""
     text: str = ""
 
 
 class Source:
-    """The syntax tree of an imported module, its suites and its possible changes, always in the same order."""
+    """The syntax tree of an imported module, with its suites and possible changes in a stable order."""
 
     def __init__(self, module: ModuleType, functions: Functions) -> None:
         self.module = module
@@ -82,7 +82,7 @@ class Source:
         self.suites = list(self._suites())
 
     def changes(self) -> list[Change]:
-        """Return all changes that can be made; those that read alike are numbered."""
+        """Return all possible changes; those with the same text are numbered."""
         suite_of = {id(statement): suite.number for suite in self.suites for statement in suite.statements}
         changes = list(_changes(self.tree, suite_of))
         same: Counter[tuple[str, str]] = Counter()
@@ -106,7 +106,7 @@ class Source:
                         number += 1
 
     def instrument(self, reached: Callable[[int], None]) -> None:
-        """Let every suite call `reached` with its number when it begins."""
+        """Make every suite call `reached` with its number when it begins."""
         before = _compiled(self.tree, self.file)
         for suite in self.suites:
             call = ast.Call(ast.Name("__reached__", ast.Load()), [ast.Constant(suite.number)], [])
@@ -117,22 +117,22 @@ class Source:
         _replace(before, _compiled(self.tree, self.file), self.functions)
 
     def apply(self, change: Change) -> bool:
-        """Change the module in memory; return whether anything is changed by it."""
-        for name in ("and_", "or_"):  # a change may name the one that the module does not import
+        """Change the module in memory; return whether any function or constant differs."""
+        for name in ("and_", "or_"):  # a change may use the one that the module does not import
             self.module.__dict__.setdefault(name, getattr(sqlalchemy, name))
         before = _compiled(self.tree, self.file)
         undo = change.make()
         after = _compiled(self.tree, self.file)
-        found = _replace(before, after, self.functions)
+        is_changed = _replace(before, after, self.functions)
         names = self.dependents(change)
         for statement in self.tree.body:
             name, value = _constant(statement)
             if name in names and value is not None:
                 code = compile(ast.fix_missing_locations(ast.Expression(value)), self.file, "eval", dont_inherit=True)
                 _assign(name, self.module, eval(code, self.module.__dict__))
-                found = True
+                is_changed = True
         undo()
-        return found
+        return is_changed
 
     def dependents(self, change: Change) -> set[str]:
         """Return the names of the module's constants whose value depends on the changed code."""
@@ -168,7 +168,7 @@ def _changes(tree: ast.Module, suite_of: dict[int, int]) -> Iterator[Change]:
 
 
 def _scope(node: ast.AST, scope: str) -> str:
-    """Return the qualified name of a function or class, or that of what it is in."""
+    """Return the qualified name of a function or class; for other nodes, the scope that contains them."""
     return f"{scope}.{node.name}".lstrip(".") if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else scope
 
 
@@ -177,16 +177,16 @@ def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: int)
     if _is_text(statement) or source.startswith(NOT_BEHAVIOR) or _is_failpoint(source):
         return
     if isinstance(statement, REMOVED) or (isinstance(statement, ast.Return) and statement.value is None):
-        yield _swap(statement, scope, suite, statement, *_place(tree, statement), ast.Pass())
+        yield _swap(statement, scope, suite, statement, *_position(tree, statement), ast.Pass())
     if isinstance(statement, (ast.With, ast.AsyncWith)) and all(item.optional_vars is None for item in statement.items):
         bare = ast.If(ast.Constant(value=True), statement.body, [])
-        yield _swap(statement, scope, suite, statement, *_place(tree, statement), bare)
+        yield _swap(statement, scope, suite, statement, *_position(tree, statement), bare)
     if not isinstance(statement, (*FUNCTIONS, *OPAQUE)):
         yield from _inside(statement, statement, scope, suite)
 
 
 def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: int | None) -> Iterator[Change]:
-    """Yield the changes of a node's expressions, without those of the statements in it."""
+    """Yield the changes of a node's expressions, but not those of its nested statements."""
     for field, value in ast.iter_fields(node):
         if field in UNCHANGED:
             continue
@@ -194,9 +194,9 @@ def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: int | None) -
         for index, child in enumerate(values):
             if not isinstance(child, ast.AST) or isinstance(child, (ast.stmt, ast.ExceptHandler, *OPAQUE)):
                 continue
-            place = index if isinstance(value, list) else None
+            position = index if isinstance(value, list) else None
             for new in _variants(node, field, child):
-                yield _swap(statement, scope, suite, child, node, field, place, new)
+                yield _swap(statement, scope, suite, child, node, field, position, new)
             yield from _inside(statement, child, scope, suite)
 
 
@@ -204,7 +204,7 @@ def _variants(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
     if type(node) in SWAPPED and not (isinstance(parent, ast.BinOp) and _joins_texts(parent)):
         yield SWAPPED[type(node)]()
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield copy.deepcopy(node.operand)  # it gets another place, and the original must keep its own
+        yield copy.deepcopy(node.operand)  # the copy gets another position; the original must keep its own
     elif isinstance(node, ast.Name) and node.id in RENAMED and isinstance(parent, ast.Call) and field == "func":
         yield ast.Name(RENAMED[node.id], ast.Load())
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -218,14 +218,14 @@ def _variants(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _swap(
-    statement: ast.stmt, scope: str, suite: int | None, old: ast.AST, parent: ast.AST, field: str, place: int | None,
+    statement: ast.stmt, scope: str, suite: int | None, old: ast.AST, parent: ast.AST, field: str, position: int | None,
     new: ast.AST,
 ) -> Change:  # fmt: skip
     def put(node: ast.AST) -> None:
-        if place is None:
+        if position is None:
             setattr(parent, field, node)
         else:
-            getattr(parent, field)[place] = node
+            getattr(parent, field)[position] = node
 
     def make() -> Callable[[], None]:
         put(ast.copy_location(new, old) if hasattr(old, "lineno") else new)
@@ -241,7 +241,7 @@ def _swap(
 
 
 def _shown(statement: ast.stmt) -> str:
-    """Return a statement on one line; of a compound one, what comes before its body."""
+    """Return a statement on one line; for a compound statement, only its header."""
     text = ast.unparse(statement)
     if isinstance(statement, (ast.If, ast.While, ast.For, ast.AsyncFor, ast.With, ast.AsyncWith, ast.Try, ast.Match)):
         text = text.partition(":\n")[0]
@@ -249,7 +249,7 @@ def _shown(statement: ast.stmt) -> str:
 
 
 def _difference(before: str, after: str) -> str:
-    """Show a change, and some of what is around it."""
+    """Return a change with some of its surrounding text."""
     if not after:
         return f"removed: {before[: 2 * CONTEXT]}"
     start = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
@@ -257,11 +257,11 @@ def _difference(before: str, after: str) -> str:
     return f"{before[start : start + 2 * CONTEXT]} -> {after[start : start + 2 * CONTEXT]}"
 
 
-def _place(tree: ast.Module, statement: ast.stmt) -> tuple[ast.AST, str, int]:
+def _position(tree: ast.Module, statement: ast.stmt) -> tuple[ast.AST, str, int]:
     for node in ast.walk(tree):
         for field, value in ast.iter_fields(node):
-            if isinstance(value, list) and any(one is statement for one in value):
-                return node, field, [one is statement for one in value].index(True)
+            if isinstance(value, list) and any(item is statement for item in value):
+                return node, field, [item is statement for item in value].index(True)
     raise LookupError(statement)
 
 
@@ -284,9 +284,9 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _is_failpoint(source: str) -> bool:
-    called, found, _ = source.removeprefix("await ").partition("(")
+    called, has_call, _ = source.removeprefix("await ").partition("(")
     name, _, method = called.rpartition(".")
-    return bool(found) and name.isupper() and method in ("hit", "reach")
+    return bool(has_call) and name.isupper() and method in ("hit", "reach")
 
 
 def _joins_texts(node: ast.BinOp) -> bool:
@@ -306,7 +306,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _replace(before: CodeType, after: CodeType, functions: list[FunctionType]) -> bool:
-    """Replace the code of every function that has one of `before`, by that of `after`; return whether any differs."""
+    """Replace functions' code from `before` by the matching code from `after`; return whether any code differs."""
     named: dict[tuple[str, int], list[CodeType]] = {}
     for code in _codes(after):
         named.setdefault((code.co_qualname, code.co_firstlineno), []).append(code)
@@ -317,12 +317,12 @@ def _replace(before: CodeType, after: CodeType, functions: list[FunctionType]) -
             replacement = matching.pop(0)
             if replacement != code:
                 new[code] = replacement
-    found = False
+    is_replaced = False
     for function in functions:
         if function.__code__ in new:
             function.__code__ = new[function.__code__]
-            found = True
-    return found
+            is_replaced = True
+    return is_replaced
 
 
 def functions_by_file() -> Functions:

@@ -14,7 +14,7 @@ from scripted import sse
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
 DEEPEST = 6
-"""Levels of models inside of one another that are filled."""
+"""How many levels of nested models are filled."""
 HUGE_TEXT, HUGE_NUMBER, HUGE_LENGTH = "x" * 400_000, 10**30, 5_000
 DELTAS = {
     "text": ("text_delta", "citations_delta"),
@@ -22,19 +22,19 @@ DELTAS = {
     "tool_use": ("input_json_delta",),
     "server_tool_use": ("input_json_delta",),
 }
-"""The kinds of deltas that come for each kind of block."""
+"""The types of deltas for each type of block."""
 NAMES = {"id": "toolu_1", "name": "look", "tool_use_id": "srvtoolu_1", "partial_json": '{"at": 1}'}
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A stream, and what is wrong with it."""
+    """A stream with one wrong field, named by that field and its value."""
 
     name: str
     events: tuple[Json, ...]
 
     def body(self) -> bytes:
-        """Return the stream as bytes."""
+        """Return the stream as server-sent events."""
         return b"".join(
             sse(event) if isinstance(event.get("type"), str) else f"data: {json.dumps(event)}\n\n".encode()
             for event in self.events
@@ -42,26 +42,26 @@ class Mutation:
 
 
 def mutations(count: int, seed: int = 23) -> list[Mutation]:
-    """Return that many of all mutations, spread over all of them; always the same ones for the same seed."""
-    found = list(_all())
+    """Return `count` mutations, chosen evenly from all of them and always the same for a seed."""
+    candidates = list(_all())
     chosen = random.Random(seed)
-    chosen.shuffle(found)
-    return [found[place % len(found)] for place in range(count)]
+    chosen.shuffle(candidates)
+    return [candidates[index % len(candidates)] for index in range(count)]
 
 
 def _all() -> Iterator[Mutation]:
     for stream_name, events in _streams():
-        for place, event in enumerate(events):
+        for index, event in enumerate(events):
             for path in _paths(event):
                 before = _at(event, path)
                 for kind, after in _wrong(before).items():
-                    changed = (*events[:place], _with(event, path, after, kind == "nothing"), *events[place + 1 :])
+                    changed = (*events[:index], _with(event, path, after, kind == "nothing"), *events[index + 1 :])
                     name = f"{stream_name}: {event['type']}.{'.'.join(map(str, path))} is {kind}"
                     yield Mutation(name, changed)
 
 
 def _streams() -> Iterator[tuple[str, tuple[Json, ...]]]:
-    """Build a whole stream for each kind of block, with each kind of its deltas."""
+    """Build a complete stream for each type of block, with each of its types of deltas."""
     (message_start,) = _samples(types.RawMessageStartEvent, 0)[:1]
     message_start["message"]["content"] = []
     message_start["message"]["stop_reason"] = None
@@ -71,7 +71,7 @@ def _streams() -> Iterator[tuple[str, tuple[Json, ...]]]:
         deltas.setdefault(delta["type"], []).append(delta)
     for block in _samples(types.RawContentBlockStartEvent.model_fields["content_block"].annotation, 0):
         kind = block["type"]
-        come = [one for name in DELTAS.get(kind, ()) for one in deltas[name]]
+        block_deltas = [delta_sample for name in DELTAS.get(kind, ()) for delta_sample in deltas[name]]
         end = {
             **message_delta,
             "delta": {**message_delta["delta"], "stop_reason": "tool_use" if kind == "tool_use" else "end_turn"},
@@ -81,7 +81,7 @@ def _streams() -> Iterator[tuple[str, tuple[Json, ...]]]:
             (
                 message_start,
                 {"type": "content_block_start", "index": 0, "content_block": block},
-                *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in come),
+                *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in block_deltas),
                 {"type": "content_block_stop", "index": 0},
                 end,
                 {"type": "message_stop"},
@@ -90,7 +90,7 @@ def _streams() -> Iterator[tuple[str, tuple[Json, ...]]]:
 
 
 def _samples(annotation: Any, depth: int, name: str = "") -> list[Any]:
-    """Return values of a type; several for a union of models, one for everything else."""
+    """Return sample values of a type: several for a union of models, otherwise one."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _samples(get_args(annotation)[0], depth, name)
@@ -98,8 +98,8 @@ def _samples(annotation: Any, depth: int, name: str = "") -> list[Any]:
         return [get_args(annotation)[0]]
     if origin in {Union, UnionType}:
         kinds = [one for one in get_args(annotation) if one is not NoneType]
-        found = [sample for kind in kinds for sample in _samples(kind, depth, name)]
-        return found if all(isinstance(one, dict) for one in found) else found[:1]
+        samples = [sample for kind in kinds for sample in _samples(kind, depth, name)]
+        return samples if all(isinstance(one, dict) for one in samples) else samples[:1]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [_filled(annotation, depth)]
     plain: dict[Any, Any] = {int: 1, bool: True, float: 1.5, object: {"at": 1}, str: NAMES.get(name, "words")}
@@ -143,7 +143,7 @@ def _with(value: Any, path: Path, after: Any, remove: bool) -> Any:  # noqa: FBT
 
 
 def _wrong(before: Any) -> dict[str, Any]:
-    """Return what may be in a value's place, by its name."""
+    """Return wrong values to put in place of a value, each by its description."""
     wrong: Any
     huge: Any
     match before:

@@ -1,4 +1,4 @@
-"""The journal of answers on disk: what a crash may leave in it, who may write it, and when it is gone."""
+"""The journal of answers on disk: recovery after a crash, its lock, its permissions and its removal."""
 
 import errno
 import os
@@ -15,12 +15,12 @@ from tertulia.streams.journal import Journal
 
 
 def deltas(id: UUID, first: int, texts: Sequence[str]) -> list[GenerationEvent]:
-    return [TextDelta(id, first + place, 0, 0, text) for place, text in enumerate(texts)]
+    return [TextDelta(id, first + index, 0, 0, text) for index, text in enumerate(texts)]
 
 
 @contextmanager
 def killed(folder: Path) -> Generator[Journal]:
-    """Yield the journal of a process that is killed at the end of the block: it closes its files, and removes none."""
+    """Yield the journal of a process that is killed at the end of the block: it closes its files but removes none."""
     journal = Journal(folder)
     journal.lock()
     yield journal
@@ -38,14 +38,14 @@ def written(path: Path) -> bytes:
 
 
 def tear(path: Path, line: bytes) -> None:
-    """Write a part of a line after the whole ones, as a process that is killed in the middle of a write leaves it."""
+    """Append part of a line, as a process that is killed in the middle of a write does."""
     end = len(written(path))
     with path.open("r+b") as file:
         file.seek(end)
         file.write(line)
 
 
-def test_a_torn_line_is_overwritten_and_what_follows_it_is_kept(tmp_path: Path) -> None:
+def test_a_torn_line_is_overwritten_and_later_lines_are_kept(tmp_path: Path) -> None:
     id = uuid4()
     with killed(tmp_path / "answers") as first:
         first.write(id, [GenerationStarted(id, 1)])
@@ -58,7 +58,7 @@ def test_a_torn_line_is_overwritten_and_what_follows_it_is_kept(tmp_path: Path) 
     assert texts == ["whole", "again"]
 
 
-def test_a_torn_line_that_is_longer_than_the_next_one_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_no_part_of_a_long_torn_line_remains_after_a_shorter_line_overwrites_it(tmp_path: Path) -> None:
     id = uuid4()
     with killed(tmp_path) as first:
         first.write(id, [GenerationStarted(id, 1)])
@@ -77,7 +77,7 @@ def test_events_after_a_gap_are_not_read(tmp_path: Path) -> None:
         assert [event.sequence for event in journal.read(id)] == [1]
 
 
-def test_an_answer_that_outgrows_its_file_is_read_whole_also_by_the_next_process(tmp_path: Path) -> None:
+def test_an_answer_that_outgrows_its_preallocated_file_is_read_in_full_by_the_next_process(tmp_path: Path) -> None:
     id = uuid4()
     texts = [f"{number} " * 2_000 for number in range(60)]
     with killed(tmp_path) as first:
@@ -91,7 +91,7 @@ def test_an_answer_that_outgrows_its_file_is_read_whole_also_by_the_next_process
 
 
 def fill_disk(patch: pytest.MonkeyPatch, left: int) -> None:
-    """Let the disk have so many bytes left: a write that needs more is cut short, and the next one is refused."""
+    """Leave `left` bytes free on the disk: a write that needs more is cut short, and the next one fails."""
     write, free = os.pwrite, [left]
 
     def pwrite(file: int, data: bytes, offset: int) -> int:
@@ -105,7 +105,7 @@ def fill_disk(patch: pytest.MonkeyPatch, left: int) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1_000])
-def test_a_full_disk_is_reported_before_anything_is_written_that_it_has_no_space_for(
+def test_a_full_disk_is_reported_before_an_event_is_written_partially(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
     id = uuid4()
@@ -115,7 +115,7 @@ def test_a_full_disk_is_reported_before_anything_is_written_that_it_has_no_space
             journal.write(id, [GenerationStarted(id, 1)])
 
 
-def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_what_it_has(
+def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_the_events_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = uuid4()
@@ -126,18 +126,18 @@ def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_what_it_has(
             for _ in range(2):
                 with pytest.raises(OSError, match="No space left"):
                     journal.write(id, deltas(id, 2, ["x" * 100_000]))
-            # There is space in the file for a short one.
+            # The file still has space for a short event.
             journal.write(id, deltas(id, 2, ["short"]))
         journal.write(id, deltas(id, 3, ["x" * 100_000]))
         assert [event.sequence for event in journal.read(id)] == [1, 2, 3]
 
 
-def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
+def test_only_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     first, second, third = (Journal(tmp_path / "answers") for _ in range(3))
     assert first.lock()
     assert not second.lock()
     second.unlock()
-    # A process that did not get the lock takes it from nobody by leaving.
+    # A process that does not hold the lock does not release it by leaving.
     assert not third.lock()
     third.unlock()
     first.unlock()
@@ -146,7 +146,7 @@ def test_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_closed", [False, True], ids=["while it is written", "after it was written"])
-def test_nothing_of_a_forgotten_answer_stays_on_the_disk(tmp_path: Path, *, is_closed: bool) -> None:
+def test_forgetting_an_answer_removes_its_file(tmp_path: Path, *, is_closed: bool) -> None:
     forgotten, kept = uuid4(), uuid4()
     with killed(tmp_path) as journal:
         for id in (forgotten, kept):

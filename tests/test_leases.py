@@ -1,4 +1,4 @@
-"""Leases in the database: who may write a generation, and what a sweep takes, at times that the test names."""
+"""Leases in the database: which process may write a generation, and which generations a sweep claims."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,16 +26,16 @@ ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
 
 
 def seconds(number: float) -> datetime:
-    """Return the moment so many seconds after noon, which is now for all queries."""
+    """Return the time `number` seconds after noon. For all queries, now is noon."""
     return NOON + timedelta(seconds=number)
 
 
 @pytest.fixture(scope="module")
 def url(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if setup == EMBEDDED:
-        found = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('leases') / 'tertulia.db'}"
-        lay(found)
-        return found
+        database_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('leases') / 'tertulia.db'}"
+        lay(database_url)
+        return database_url
     settings: Json = request.getfixturevalue("servers").settings()
     return str(settings["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
 
@@ -47,7 +47,7 @@ class Store:
         self.session = session
 
     async def add(self, **columns: Any) -> UUID:
-        """Insert a generation that runs with the columns given, in a new conversation."""
+        """Insert a running generation in a new conversation; `columns` override its values."""
         user = await accounts.get_or_create(self.session, "ada")
         conversation = Conversation(owner_id=user.id, model="claude-opus-5-5")
         message = Message(conversation_id=conversation.id, role=Role.ASSISTANT, depth=1, content=[])
@@ -60,15 +60,15 @@ class Store:
         return generation.id
 
     async def call(self, generation_id: UUID, status: CallStatus) -> None:
-        """Insert a call of a tool."""
+        """Insert a tool call."""
         user = await accounts.get_or_create(self.session, "ada")
         more: Json = {"conversation_id": uuid4(), "tool_use_id": f"toolu_{uuid4().hex}", "name": "ask"}
         await insert(self.session, [ToolCall(owner_id=user.id, generation_id=generation_id, status=status, **more)])
 
     async def row(self, generation_id: UUID) -> Generation:
-        found = await self.session.get(Generation, generation_id, populate_existing=True)
-        assert found is not None
-        return found
+        generation = await self.session.get(Generation, generation_id, populate_existing=True)
+        assert generation is not None
+        return generation
 
 
 Use = Callable[[Callable[[Store], Awaitable[None]]], None]
@@ -76,7 +76,7 @@ Use = Callable[[Callable[[Store], Awaitable[None]]], None]
 
 @pytest.fixture
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Use:
-    """Run a test in one transaction, which is rolled back: no test sees the rows of another."""
+    """Run a test in one transaction and roll it back, so that no test sees another's rows."""
     monkeypatch.setattr(leases, "now", lambda: NOON)
 
     async def work(test: Callable[[Store], Awaitable[None]]) -> None:
@@ -91,7 +91,7 @@ def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Use:
     return lambda test: asyncio.run(work(test))
 
 
-def test_only_the_holder_renews_and_only_what_has_not_ended(use: Use) -> None:
+def test_only_the_holder_renews_a_lease_and_only_until_the_generation_ends(use: Use) -> None:
     async def test(store: Store) -> None:
         mine, others = [await store.add(holder=holder, lease_until=seconds(-1)) for holder in (ME, OTHER)]
         ended = [await store.add(status=status, holder=ME, lease_until=seconds(1)) for status in ENDED]
@@ -107,7 +107,7 @@ def test_only_the_holder_renews_and_only_what_has_not_ended(use: Use) -> None:
     use(test)
 
 
-def test_the_holder_learns_that_a_stop_was_requested_and_what_has_ended_is_not_stopped(use: Use) -> None:
+def test_a_renewal_reports_a_requested_stop_and_an_ended_generation_cannot_be_stopped(use: Use) -> None:
     async def test(store: Store) -> None:
         mine = await store.add(holder=ME, lease_until=seconds(1))
         ended = await store.add(status=Status.COMPLETED, holder=ME)
@@ -127,7 +127,7 @@ def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> 
         error = {"code": "API_ERROR", "message": "It failed."}
         assert await leases.end_as_failed(store.session, others, ME, error, None) is None
         assert (await store.row(others)).status is Status.RUNNING
-        # The number of the last event is the one after the last that was saved.
+        # The terminal event's number follows the last saved number.
         assert await leases.end_as_failed(store.session, mine, ME, error, None) == 5
         assert await leases.end_as_failed(store.session, mine, ME, error, 9) is None
         row = await store.row(mine)
@@ -136,7 +136,7 @@ def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> 
     use(test)
 
 
-def test_a_generation_is_claimed_where_nobody_holds_it_any_more(use: Use) -> None:
+def test_a_generation_without_a_valid_lease_can_be_claimed(use: Use) -> None:
     async def test(store: Store) -> None:
         free, lapsed = await store.add(), await store.add(holder=OTHER, lease_until=seconds(-0.001))
         held = await store.add(holder=OTHER, lease_until=seconds(0.001))
@@ -156,7 +156,7 @@ async def swept(store: Store, own: tuple[UUID, ...] = (), *, everything: bool = 
     return set(await leases.claim_lapsed(store.session, ME, UNTIL, own, everything=everything))
 
 
-def test_a_sweep_takes_lapsed_leases_and_leaves_those_that_hold_or_are_its_own(use: Use) -> None:
+def test_a_sweep_claims_lapsed_leases_but_not_valid_ones_or_its_own(use: Use) -> None:
     async def test(store: Store) -> None:
         lapsed = await store.add(holder=OTHER, lease_until=seconds(-0.001))
         own = await store.add(holder=ME, lease_until=seconds(-60))
@@ -170,7 +170,7 @@ def test_a_sweep_takes_lapsed_leases_and_leaves_those_that_hold_or_are_its_own(u
     use(test)
 
 
-def test_the_only_server_takes_what_others_hold_at_its_start(use: Use) -> None:
+def test_a_single_server_claims_all_generations_at_its_start(use: Use) -> None:
     async def test(store: Store) -> None:
         held = await store.add(holder=OTHER, lease_until=UNTIL)
         queued = await store.add(status=Status.QUEUED, created_at=NOON)
@@ -182,7 +182,7 @@ def test_the_only_server_takes_what_others_hold_at_its_start(use: Use) -> None:
     use(test)
 
 
-def test_a_sweep_takes_the_head_of_a_queue_after_5_seconds_and_nothing_that_waits(use: Use) -> None:
+def test_a_sweep_claims_the_head_of_a_queue_after_5_seconds_but_no_waiting_message(use: Use) -> None:
     async def test(store: Store) -> None:
         new = await store.add(status=Status.QUEUED, created_at=seconds(-4.9))
         running = await store.add(holder=OTHER, lease_until=UNTIL)
@@ -197,17 +197,17 @@ def test_a_sweep_takes_the_head_of_a_queue_after_5_seconds_and_nothing_that_wait
     use(test)
 
 
-def test_a_sweep_takes_an_answer_that_waits_for_tools_once_it_need_not_wait(use: Use) -> None:
+def test_a_sweep_claims_an_answer_whose_tool_results_are_complete_or_expired(use: Use) -> None:
     async def test(store: Store) -> None:
         waiting = {"status": Status.AWAITING_TOOL_RESULTS, "tools_expire_at": seconds(0.001)}
-        still = await store.add(**waiting)
+        unanswered = await store.add(**waiting)
         expired, answered = await store.add(**waiting | {"tools_expire_at": NOON}), await store.add(**waiting)
-        partly = await store.add(**waiting)
+        partly_answered = await store.add(**waiting)
         for id, statuses in (
-            (still, [CallStatus.WAITING]),
+            (unanswered, [CallStatus.WAITING]),
             (expired, [CallStatus.WAITING]),
             (answered, [CallStatus.ANSWERED]),
-            (partly, [CallStatus.ANSWERED, CallStatus.WAITING]),
+            (partly_answered, [CallStatus.ANSWERED, CallStatus.WAITING]),
         ):
             for status in statuses:
                 await store.call(id, status)
@@ -216,12 +216,12 @@ def test_a_sweep_takes_an_answer_that_waits_for_tools_once_it_need_not_wait(use:
     use(test)
 
 
-def test_what_waited_for_an_answer_that_has_ended_is_claimed_in_its_order(use: Use) -> None:
+def test_messages_queued_after_an_ended_answer_are_claimed_in_order(use: Use) -> None:
     async def test(store: Store) -> None:
         ended = await store.add(status=Status.COMPLETED)
         waiting = [await store.add(status=Status.QUEUED, waits_for=ended) for _ in range(2)]
         assert await leases.claim_following(store.session, ended, ME, UNTIL) == waiting
-        # One that was stopped while it waited leaves its place.
+        # After a queued message was stopped, the next one waits for the message before it.
         running = await store.add(holder=OTHER, lease_until=UNTIL)
         stopped = await store.add(status=Status.STOPPED, waits_for=running)
         last = await store.add(status=Status.QUEUED, waits_for=stopped)
@@ -232,7 +232,7 @@ def test_what_waited_for_an_answer_that_has_ended_is_claimed_in_its_order(use: U
     use(test)
 
 
-def test_progress_is_saved_with_its_number_and_the_text_of_its_own_message(use: Use) -> None:
+def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> None:
     async def test(store: Store) -> None:
         one, two = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
         rows = [await store.row(id) for id in (one, two)]
@@ -240,15 +240,15 @@ def test_progress_is_saved_with_its_number_and_the_text_of_its_own_message(use: 
         await leases.save_progress(
             store.session,
             [
-                leases.Progress(row.id, row.message_id, 7 + place, NOON, content[place], {"output_tokens": place})
-                for place, row in enumerate(rows)
+                leases.Progress(row.id, row.message_id, 7 + index, NOON, content[index], {"output_tokens": index})
+                for index, row in enumerate(rows)
             ],
         )
-        for place, id in enumerate((one, two)):
+        for index, id in enumerate((one, two)):
             row = await store.row(id)
             message = await store.session.get(Message, row.message_id)
             assert message is not None
             saved = (row.sequence, row.first_token_at, row.output_tokens, message.content)
-            assert saved == (7 + place, NOON, place, content[place])
+            assert saved == (7 + index, NOON, index, content[index])
 
     use(test)

@@ -1,4 +1,4 @@
-"""A query that is executed a level at a time gives what graphql-core gives, for any document."""
+"""The fast path of queries returns the same result as graphql-core, for any document."""
 
 import json
 from typing import Any
@@ -16,14 +16,14 @@ from tertulia.schema.root import schema
 CORE: Any = schema._schema
 DIRECTIVES = ("", "", "", "@include(if: $yes)", "@include(if: $no)", "@skip(if: $yes)", "@skip(if: $no)")
 VARIABLES = {"yes": True, "no": False, "size": 2}
-THE_OTHER_WAY = "schema: __schema { __typename }"
-"""Introspection is left to graphql-core, and with it all of the document that it stands in."""
+INTROSPECTION = "schema: __schema { __typename }"
+"""A selection that makes graphql-core execute the whole document, because the fast path does not support it."""
 IDS = [f"${name}" for name in ("conversation", "question", "answer", "generation", "failed", "nobody")]
 
 
 @pytest.fixture(scope="module")
 def ids(api: Api) -> dict[str, str]:
-    """An id of each kind, by the names of the variables that bear them."""
+    """Return an id of each kind, by the name of its variable."""
     sent = api.send("Good morning")
     api.follow(sent["generation"]["id"])
     conversation = sent["conversation"]["id"]
@@ -43,19 +43,21 @@ def ids(api: Api) -> dict[str, str]:
 
 @some.composite
 def selections(draw: some.DrawFn, type_: Any, depth: int) -> str:
-    """Fields, aliases, arguments, directives, inline fragments and spreads on a type."""
+    """Generate fields, aliases, arguments, directives, inline fragments and spreads on a type."""
     parts: list[str] = draw(some.sampled_from([[], ["__typename"], ["kind: __typename"]]))[:]
     fields = {} if isinstance(type_, GraphQLUnionType) else type_.fields
     for name in draw(some.lists(some.sampled_from(sorted(fields)), max_size=5)) if fields else []:
-        shown = get_named_type(fields[name].type)
-        if is_leaf_type(shown) or depth > 0:
-            below = "" if is_leaf_type(shown) else f"{{ {draw(selections(shown, depth - 1))} }}"
-            parts.append(f"{draw(called(name, fields[name].args))} {draw(some.sampled_from(DIRECTIVES))} {below}")
+        named_type = get_named_type(fields[name].type)
+        if is_leaf_type(named_type) or depth > 0:
+            below = "" if is_leaf_type(named_type) else f"{{ {draw(selections(named_type, depth - 1))} }}"
+            parts.append(
+                f"{draw(field_with_arguments(name, fields[name].args))} {draw(some.sampled_from(DIRECTIVES))} {below}"
+            )
     if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
-        shown = draw(some.lists(some.sampled_from(CORE.get_possible_types(type_)), max_size=3))
+        named_type = draw(some.lists(some.sampled_from(CORE.get_possible_types(type_)), max_size=3))
         parts += [
             f"... on {on.name} {draw(some.sampled_from(DIRECTIVES))} {{ {draw(selections(on, depth))} }}"
-            for on in shown
+            for on in named_type
         ]
     elif type_.name in ("Conversation", "Message", "Generation") and depth > 0 and draw(some.booleans()):
         parts.append(f"...On{type_.name} {draw(some.sampled_from(DIRECTIVES))}")
@@ -63,8 +65,8 @@ def selections(draw: some.DrawFn, type_: Any, depth: int) -> str:
 
 
 @some.composite
-def called(draw: some.DrawFn, name: str, arguments: dict[str, Any]) -> str:
-    """A field with its arguments, under a key that no field with other arguments has."""
+def field_with_arguments(draw: some.DrawFn, name: str, arguments: dict[str, Any]) -> str:
+    """Generate a field with arguments. Its response key depends on them, so that fields never conflict."""
     written: list[str] = []
     if "id" in arguments:
         written.append(f"id: {draw(some.sampled_from(IDS))}")
@@ -74,13 +76,13 @@ def called(draw: some.DrawFn, name: str, arguments: dict[str, Any]) -> str:
         written += draw(some.sampled_from([[], ["first: 1"], ["first: $size"], ["first: 0"], ["first: 101"]]))
     if not written:
         return draw(some.sampled_from([name, f"a_{name}: {name}"]))
-    told = "".join(character if character.isalnum() else "_" for character in "".join(written))
-    return f"{name}{told}: {name}({', '.join(written)})"
+    suffix = "".join(character if character.isalnum() else "_" for character in "".join(written))
+    return f"{name}{suffix}: {name}({', '.join(written)})"
 
 
 @some.composite
 def bodies(draw: some.DrawFn) -> tuple[str, str]:
-    """What a query selects, and the fragments that it spreads."""
+    """Generate a query's selections and the fragments that they spread."""
     body = draw(selections(CORE.query_type, draw(some.integers(1, 5))))
     fragments = ""
     for name in ("Conversation", "Message", "Generation"):
@@ -96,7 +98,7 @@ def document(body: str, fragments: str) -> str:
     return f"query ({declared}, $yes: Boolean!, $no: Boolean!, $size: Int!) {{ {body} {rest} }}{fragments}"
 
 
-def without_traces(result: dict[str, Any]) -> str:
+def without_locations(result: dict[str, Any]) -> str:
     for error in result.get("errors", []):
         del error["locations"]
     return json.dumps(result)
@@ -104,14 +106,16 @@ def without_traces(result: dict[str, Any]) -> str:
 
 @settings(max_examples=60)
 @given(bodies())
-def test_a_level_at_a_time_gives_what_graphql_core_gives(api: Api, ids: dict[str, str], asked: tuple[str, str]) -> None:
+def test_the_fast_path_of_queries_returns_what_graphql_core_returns(
+    api: Api, ids: dict[str, str], asked: tuple[str, str]
+) -> None:
     body, fragments = asked
-    theirs = api.post(document(f"{body} {THE_OTHER_WAY}", fragments), VARIABLES | ids).json()
-    assume("data" in theirs)  # Otherwise the document is not valid.
-    ours = api.post(document(body, fragments), VARIABLES | ids).json()
-    if theirs["data"] is not None:
-        assert theirs["data"].pop("schema") == {"__typename": "__Schema"}
-    assert without_traces(ours) == without_traces(theirs), "the same values, in the same order"
+    expected = api.post(document(f"{body} {INTROSPECTION}", fragments), VARIABLES | ids).json()
+    assume("data" in expected)  # Otherwise the document is not valid.
+    actual = api.post(document(body, fragments), VARIABLES | ids).json()
+    if expected["data"] is not None:
+        assert expected["data"].pop("schema") == {"__typename": "__Schema"}
+    assert without_locations(actual) == without_locations(expected), "the same values, in the same order"
 
 
 PLAIN = """query ($conversation: ID!) {
@@ -123,14 +127,14 @@ PLAIN = """query ($conversation: ID!) {
 }"""
 
 
-def test_plain_queries_never_leave_the_fast_path(api: Api, ids: dict[str, str]) -> None:
+def test_plain_queries_stay_on_the_fast_path(api: Api, ids: dict[str, str]) -> None:
     before = dict(query_fast_path.fallbacks())
-    found = api.ask(PLAIN, conversation=ids["conversation"])
+    result = api.ask(PLAIN, conversation=ids["conversation"])
     assert query_fast_path.fallbacks() == before
-    assert found["conversation"]["messages"]["edges"][0]["node"]["content"][0]["text"] == "Good morning"
+    assert result["conversation"]["messages"]["edges"][0]["node"]["content"][0]["text"] == "Good morning"
 
 
-def test_what_a_level_cannot_give_is_left_to_graphql_core(
+def test_a_query_that_the_fast_path_cannot_execute_falls_back_to_graphql_core(
     api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = api.ask(PLAIN, conversation=ids["conversation"])
@@ -142,7 +146,7 @@ def test_what_a_level_cannot_give_is_left_to_graphql_core(
     assert api.ask(PLAIN, conversation=ids["conversation"]) == expected
 
 
-def test_a_query_over_a_socket_is_executed_the_same_way(api: Api, ids: dict[str, str]) -> None:
+def test_a_query_over_a_socket_uses_the_fast_path(api: Api, ids: dict[str, str]) -> None:
     before = dict(query_fast_path.fallbacks())
     with api.socket() as socket:
         socket.subscribe(PLAIN, {"conversation": ids["conversation"]}, id="q")

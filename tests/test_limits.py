@@ -1,4 +1,4 @@
-"""Limits of each user: of requests, messages, answers at once, uploads, sockets and tokens, over all replicas."""
+"""Limits of each user over all replicas: requests, messages, concurrent answers, uploads, sockets and tokens."""
 
 import asyncio
 import time
@@ -43,7 +43,7 @@ def test_the_deprecated_name_of_a_maximum_has_the_same_value(tmp_path: Path) -> 
 
 
 @pytest.mark.both
-def test_messages_have_a_rate_that_repeated_keys_pass(tmp_path: Path, place: Json) -> None:
+def test_messages_are_rate_limited_but_a_repeated_idempotency_key_is_not(tmp_path: Path, place: Json) -> None:
     with ExitStack() as stack:
         number = 2 if "redis_url" in place else 1
         addresses = [stack.enter_context(tertulia(tmp_path, **place, rate_limit="3/minute")) for _ in range(number)]
@@ -62,14 +62,14 @@ def test_messages_have_a_rate_that_repeated_keys_pass(tmp_path: Path, place: Jso
             assert 0 < int(refused.headers["retry-after"]) <= 60
 
 
-def test_what_is_refused_for_another_reason_counts_nothing(tmp_path: Path) -> None:
+def test_a_message_refused_for_another_reason_does_not_count(tmp_path: Path) -> None:
     with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
         assert api.try_send(" ")["__typename"] == "InvalidInput"
         assert api.try_send("Hello", conversationId="x")["__typename"] == "NotFound"
         assert left(api)["sends"] == 3
 
 
-def test_requests_have_a_rate_whatever_carries_them(tmp_path: Path) -> None:
+def test_requests_are_rate_limited_over_every_transport(tmp_path: Path) -> None:
     with tertulia(tmp_path, request_limit="4/minute") as address, Api(address) as api, api.socket() as socket:
         assert api.post(VIEWER).status_code == 200
         chat = api.http.get("/export")
@@ -89,7 +89,7 @@ def test_requests_have_a_rate_whatever_carries_them(tmp_path: Path) -> None:
         assert all(0 < int(one.headers["retry-after"]) <= 60 for one in (by_http, by_rest))
 
 
-def test_answers_at_once_are_limited(staged: Staged) -> None:
+def test_concurrent_answers_are_limited(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("One ", gate, "two"), says("Three"), max_concurrent_generations=1)
     first = stage.api.send("Hello")
@@ -101,7 +101,7 @@ def test_answers_at_once_are_limited(staged: Staged) -> None:
     assert stage.api.answer("Hello")["__typename"] == "GenerationCompleted"
 
 
-def test_uploads_are_limited_by_size(tmp_path: Path) -> None:
+def test_uploads_and_imports_are_rate_limited(tmp_path: Path) -> None:
     with tertulia(tmp_path, upload_limit="2/day") as address, Api(address) as api:
         sent = [api.http.post("/attachments", files={"file": ("a.png", image())}) for _ in range(3)]
         assert [one.status_code for one in sent] == [201, 201, 429]
@@ -109,7 +109,7 @@ def test_uploads_are_limited_by_size(tmp_path: Path) -> None:
         assert api.http.post("/import", files={"file": api.http.get("/export").content}).status_code == 429
 
 
-def test_tokens_of_a_day_are_limited(staged: Staged) -> None:
+def test_tokens_per_day_are_limited(staged: Staged) -> None:
     stage = staged(says("Hello"), daily_tokens=10)
     assert stage.api.answer("Hello")["__typename"] == "GenerationCompleted"
     limited = stage.api.ask(SEND, input={"text": "Hello"})["sendMessage"]
@@ -137,7 +137,7 @@ def test_sockets_and_streams_are_limited_over_all_replicas(tmp_path: Path, place
 
 
 class WallClock:
-    """The time by which Redis ends places that nobody holds any more."""
+    """The clock that decides when Redis frees slots that are no longer renewed."""
 
     def __init__(self) -> None:
         self.now = time.time()
@@ -147,9 +147,7 @@ class WallClock:
 
 
 @pytest.mark.joined
-def test_a_connection_keeps_its_place_for_as_long_as_it_is_open(
-    tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_open_connection_keeps_its_slot(tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = WallClock()
     monkeypatch.setattr("tertulia.ratelimit.slots.time", clock)
     with tertulia(tmp_path, **place, max_sockets_per_user=1) as address, Api(address) as api, api.socket() as opened:
@@ -160,14 +158,14 @@ def test_a_connection_keeps_its_place_for_as_long_as_it_is_open(
                 advance(31)
                 renewed_until = renewed_after(place, renewed_until)
                 assert renewed_until == pytest.approx(clock.now + 90)
-                # The client has answered the pings of the transport.
+                # Receiving also answers the transport's pings.
                 opened.send({"type": "ping"})
                 assert opened.receive() == {"type": "pong"}
         assert left(api)["sockets"] == 0
 
 
 def renewed_after(place: Json, moment: float) -> float:
-    """Wait until the one place that is taken is renewed beyond a moment; return until when it is taken."""
+    """Wait until the one occupied slot is held for longer than `moment`; return until when it is held."""
     with redis.Redis.from_url(place["redis_url"]) as client:
         (key,) = client.keys("tertulia:open:*")
 
@@ -180,7 +178,7 @@ def renewed_after(place: Json, moment: float) -> float:
 
 
 @pytest.mark.joined
-def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
+def test_the_slot_of_a_dead_process_is_free_after_90_seconds(
     tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = WallClock()
@@ -205,12 +203,12 @@ def test_the_place_of_a_process_that_died_is_free_after_90_seconds(
             assert left(api)["sockets"] == 0
 
 
-def test_a_rate_that_nobody_has_used_has_nothing_to_wait_for(tmp_path: Path) -> None:
+def test_an_unused_rate_limit_resets_in_0_seconds(tmp_path: Path) -> None:
     with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
 
         def sends() -> Json:
-            found: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
-            return next(one for one in found if one["name"] == "sends")
+            limits: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
+            return next(one for one in limits if one["name"] == "sends")
 
         assert (sends()["remaining"], sends()["resetsInSeconds"]) == (3, 0)
         api.send("Hello")
@@ -218,7 +216,7 @@ def test_a_rate_that_nobody_has_used_has_nothing_to_wait_for(tmp_path: Path) -> 
         assert 50 < sends()["resetsInSeconds"] <= 60
 
 
-def test_a_store_that_is_away_is_asked_again_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_store_is_tried_again_after_2_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     rate = Rate("sends", "2/minute")
 
     class Clock:
@@ -252,12 +250,12 @@ def test_a_store_that_is_away_is_asked_again_after_two_seconds(monkeypatch: pyte
     asyncio.run(work())
 
 
-def test_the_read_limit_of_a_request_does_not_hold_for_the_answer_that_it_began(api: Api) -> None:
+def test_the_read_limit_of_a_request_does_not_apply_to_the_answer_that_it_started(api: Api) -> None:
     with failpoints.armed("round.asking", lambda _: count_stored(MAX_CHARACTERS + 1)):
         assert api.answer("Hello")["__typename"] == "GenerationCompleted"
 
 
-def test_each_user_has_limits_of_their_own(tmp_path: Path) -> None:
+def test_each_user_has_separate_limits(tmp_path: Path) -> None:
     with (
         tertulia(tmp_path, **MODE, rate_limit="1") as address,
         signed(address, register(address, "ada")) as one,
@@ -268,7 +266,7 @@ def test_each_user_has_limits_of_their_own(tmp_path: Path) -> None:
         assert set(left(one)) == {"requests", "sends", "uploads", "generations", "sockets"}
 
 
-def test_a_limiter_whose_store_is_away_lets_everybody_pass_and_says_so(
+def test_a_limiter_allows_requests_and_logs_a_warning_while_its_store_is_unavailable(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, request: Any
 ) -> None:
     from servers import RedisServer, Servers

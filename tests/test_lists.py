@@ -1,4 +1,4 @@
-"""Conversations as people keep them: lists, pages, changes, deletion."""
+"""Lists of conversations and messages: pages, order, filters, updates and deletion."""
 
 import functools
 import operator
@@ -24,8 +24,8 @@ DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { ... on DeletedConv
 
 
 def create(api: Api, title: str, **more: Any) -> str:
-    made: str = api.ask(CREATE, input={"title": title, **more})["createConversation"]["conversation"]["id"]
-    return made
+    id: str = api.ask(CREATE, input={"title": title, **more})["createConversation"]["conversation"]["id"]
+    return id
 
 
 def titles(page: Json) -> list[str]:
@@ -33,7 +33,7 @@ def titles(page: Json) -> list[str]:
 
 
 def pages(api: Api, size: int, *, backward: bool) -> list[list[str]]:
-    """Walk through the whole list."""
+    """Return the titles of all pages of the list."""
     seen: list[list[str]] = []
     cursor: str | None = None
     while True:
@@ -55,7 +55,7 @@ def test_pages_show_each_conversation_once_in_both_directions(fresh: Api) -> Non
         assert functools.reduce(operator.iadd, reversed(pages(fresh, size, backward=True)), []) == newest_first, size
 
 
-def test_a_page_does_not_shift_when_something_new_comes_before_it(fresh: Api) -> None:
+def test_a_page_does_not_shift_when_a_new_conversation_comes_before_it(fresh: Api) -> None:
     for number in range(4):
         create(fresh, f"{number}")
     first = fresh.ask(LIST, first=2)["conversations"]
@@ -69,7 +69,7 @@ def test_an_empty_page_has_no_cursors(fresh: Api) -> None:
     assert page["edges"] == []
 
 
-def test_the_most_recently_active_conversation_stands_first(fresh: Api) -> None:
+def test_the_most_recently_active_conversation_comes_first(fresh: Api) -> None:
     older = create(fresh, "older")
     create(fresh, "newer")
     fresh.answer("Hello", conversationId=older)
@@ -96,11 +96,11 @@ def test_a_filter_narrows_the_list(fresh: Api) -> None:
     fresh.ask(UPDATE, input={"id": archived, "archived": True})
     fresh.ask(UPDATE, input={"id": sweet, "archived": True})
     fresh.ask(UPDATE, input={"id": pinned, "pinned": True})
-    found = [(narrowed, titles(fresh.ask(LIST, filter=narrowed)["conversations"])) for narrowed, _ in NARROWED]
-    assert found == NARROWED
+    matches = [(narrowed, titles(fresh.ask(LIST, filter=narrowed)["conversations"])) for narrowed, _ in NARROWED]
+    assert matches == NARROWED
 
 
-def test_what_is_left_out_of_a_change_stays(api: Api) -> None:
+def test_fields_omitted_from_an_update_keep_their_values(api: Api) -> None:
     made = create(api, "kept", systemPrompt="Be brief.")
     change: Json = api.ask(UPDATE, input={"id": made, "pinned": True})["updateConversation"]["conversation"]
     assert (change["title"], change["systemPrompt"], change["pinned"]) == ("kept", "Be brief.", True)
@@ -110,7 +110,7 @@ def test_what_is_left_out_of_a_change_stays(api: Api) -> None:
     assert (change["title"], change["systemPrompt"], change["pinned"]) == (None, None, True)
 
 
-def test_a_change_of_model_is_used_from_the_next_send_on(staged: Staged) -> None:
+def test_a_changed_model_is_used_from_the_next_message(staged: Staged) -> None:
     stage = staged(says("hello"))
     made = create(stage.api, "t")
     stage.api.ask(UPDATE, input={"id": made, "model": "claude-haiku-5-5"})
@@ -118,7 +118,7 @@ def test_a_change_of_model_is_used_from_the_next_send_on(staged: Staged) -> None
     assert stage.claude.requests[0]["model"] == "claude-haiku-5-5"
 
 
-def test_what_is_deleted_is_gone_with_all_that_hangs_on_it(api: Api) -> None:
+def test_deleting_a_conversation_deletes_its_messages_and_generations(api: Api) -> None:
     sent = api.send("Hello")
     api.follow(sent["generation"]["id"])
     conversation = sent["conversation"]["id"]
@@ -144,15 +144,15 @@ def test_deleting_while_an_answer_is_written_stops_it(staged: Staged) -> None:
     assert stage.api.conversation(sent["conversation"]["id"]) is None
 
 
-def test_every_object_is_found_by_its_id(api: Api) -> None:
+def test_nodes_returns_an_object_for_each_id(api: Api) -> None:
     sent = api.send("Hello")
     api.follow(sent["generation"]["id"])
     ids = [sent["conversation"]["id"], sent["userMessage"]["id"], sent["generation"]["id"], str(uuid4())]
-    found = api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=ids)["nodes"]
-    assert [node and node["__typename"] for node in found] == ["Conversation", "Message", "Generation", None]
+    nodes = api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=ids)["nodes"]
+    assert [node and node["__typename"] for node in nodes] == ["Conversation", "Message", "Generation", None]
 
 
-def test_a_send_behind_an_earlier_message_makes_a_branch(api: Api) -> None:
+def test_sending_after_an_earlier_message_creates_a_branch(api: Api) -> None:
     first = api.send("One")
     api.follow(first["generation"]["id"])
     conversation = first["conversation"]["id"]
@@ -182,7 +182,7 @@ def test_messages_are_paged_from_both_ends(api: Api) -> None:
     assert seen == ["0", "1", "2", "3"]
 
 
-def test_the_active_generation_is_what_a_refreshed_page_attaches_to(staged: Staged) -> None:
+def test_a_refreshed_page_finds_the_active_generation(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate, " whole"))
     sent = stage.api.send("Hello")
@@ -206,7 +206,7 @@ def test_usage_adds_up_over_a_conversation_and_a_viewer(staged: Staged) -> None:
     assert stage.api.ask(query, since="2999-01-01T00:00:00Z")["viewer"]["usage"]["outputTokens"] == 0
 
 
-def test_origins_that_are_allowed_may_ask_and_others_may_not(tmp_path: Path) -> None:
+def test_only_allowed_origins_receive_cors_headers(tmp_path: Path) -> None:
     with tertulia(tmp_path, cors_origins=("https://app.example",)) as address, Api(address) as api:
         for origin, allowed in (("https://app.example", True), ("https://evil.example", False)):
             preflight = {"origin": origin, "access-control-request-method": "POST"}
@@ -214,7 +214,7 @@ def test_origins_that_are_allowed_may_ask_and_others_may_not(tmp_path: Path) -> 
             assert ("access-control-allow-origin" in response.headers) == allowed
 
 
-def test_a_form_of_another_page_cannot_chat(api: Api) -> None:
+def test_a_form_of_another_website_cannot_send_a_message(api: Api) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded"):
         response = api.http.post("/chat", content='{"message": "Hello"}', headers={"content-type": content_type})
         assert response.status_code in (415, 422)
@@ -234,29 +234,29 @@ ORDERS: dict[str, list[str | None]] = {
 }
 
 
-def test_a_list_comes_in_the_order_that_is_asked_for_in_pages_too(fresh: Api) -> None:
+def test_conversations_are_listed_in_the_requested_order_also_across_pages(fresh: Api) -> None:
     first = create(fresh, "b|")
     create(fresh, "a")
     fresh.ask("mutation { createConversation(input: {}) { __typename } }")
     create(fresh, "C")
     fresh.answer("Hello", conversationId=first)
-    found = {order: titles(fresh.ask(ORDERED, order=order)["conversations"]) for order in ORDERS}
-    assert found == ORDERS
+    listed = {order: titles(fresh.ask(ORDERED, order=order)["conversations"]) for order in ORDERS}
+    assert listed == ORDERS
     assert {order: by_ones(fresh, order, "after") for order in ORDERS} == ORDERS
     assert {order: by_ones(fresh, order, "before")[::-1] for order in ORDERS} == ORDERS
 
 
 def by_ones(api: Api, order: str, start: str) -> list[str | None]:
-    """Titles in pages of one, from the front or from the end."""
+    """Return the titles in pages of one, from the start or from the end."""
     seen: list[str | None] = []
     more: Json = {"first": 1} if start == "after" else {"last": 1}
     has_more, cursor = ("hasNextPage", "endCursor") if start == "after" else ("hasPreviousPage", "startCursor")
     while True:
-        found = api.ask(ORDERED, order=order, **more)["conversations"]
-        seen += titles(found)
-        if not found["pageInfo"][has_more]:
+        page = api.ask(ORDERED, order=order, **more)["conversations"]
+        seen += titles(page)
+        if not page["pageInfo"][has_more]:
             return seen
-        more[start] = found["pageInfo"][cursor]
+        more[start] = page["pageInfo"][cursor]
 
 
 def test_a_cursor_of_another_order_is_refused(fresh: Api) -> None:

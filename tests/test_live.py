@@ -1,4 +1,4 @@
-"""The fast path of subscriptions gives what graphql-core gives, for any document."""
+"""The fast path of subscriptions returns the same results as graphql-core, for any document."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ TYPES = (
 
 
 def leaves_of(name: str) -> list[str]:
-    """Fields of a type that have no selection of their own."""
+    """Return the fields of a type that have no subselections."""
     texts = {"TextDelta": "text", "ThinkingDelta": "text", "ToolInputDelta": "partialJson"}
     own = ["index", "offset", texts[name]] if name in texts else ["index"] if name.startswith("ContentBlock") else []
     return ["__typename", "generationId", "sequence", *own]
@@ -52,14 +52,14 @@ DIRECTIVES = ("", "@include(if: $yes)", "@include(if: $no)", "@skip(if: $yes)", 
 
 @some.composite
 def selections(draw: some.DrawFn, name: str, depth: int = 2) -> str:
-    """Fields, aliases, directives, inline fragments and spreads that are valid on a type."""
+    """Generate fields, aliases, directives, inline fragments and spreads that are valid on a type."""
     parts: list[str] = []
     for _ in range(draw(some.integers(1, 4))):
         directive = draw(some.sampled_from(DIRECTIVES))
         match draw(some.integers(0, 3 if depth else 1)):
             case 0 | 1:
                 field = draw(some.sampled_from(leaves_of(name)))
-                # An alias that bears its field's name can never be in conflict with another.
+                # Aliases of different fields differ, so that no two selections conflict.
                 alias = draw(some.sampled_from(["", f"a_{field}: ", f"b_{field}: "]))
                 parts.append(f"{alias}{field} {directive}")
             case 2:
@@ -73,7 +73,7 @@ def selections(draw: some.DrawFn, name: str, depth: int = 2) -> str:
 
 @some.composite
 def documents(draw: some.DrawFn) -> str:
-    """A subscription to an answer's events."""
+    """Generate a subscription to an answer's events."""
     root = draw(some.sampled_from(["", "events: "]))
     body = draw(selections("GenerationEvent"))
     fragments = " ".join(
@@ -107,7 +107,7 @@ def operation(document: str) -> Operation:
 
 
 @given(documents(), events())
-def test_a_template_gives_what_graphql_core_gives(document: str, event: GenerationEvent) -> None:
+def test_a_template_returns_what_graphql_core_returns(document: str, event: GenerationEvent) -> None:
     errors = [error for error in validate(CORE, parse(document)) if "is never used" not in error.message]
     assert errors == []
     asked = operation(document)
@@ -115,7 +115,7 @@ def test_a_template_gives_what_graphql_core_gives(document: str, event: Generati
     assert isinstance(executed, ExecutionResult)
     fill = template(asked.executor(), type(event))
     if fill is None:
-        # Nothing of it is selected, or more than its leaves.
+        # The document selects nothing of this event, or more than its leaf fields.
         shown = next(iter((executed.data or {}).values()))
         assert not shown or "block" in shown
         return
@@ -124,19 +124,19 @@ def test_a_template_gives_what_graphql_core_gives(document: str, event: Generati
     assert json.dumps(filled) == json.dumps({"data": executed.data}), "the order of the fields"
 
 
-def test_every_delta_is_filled_into_a_template() -> None:
+def test_every_kind_of_delta_has_a_template() -> None:
     asked = operation("subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }")
     assert all(template(asked.executor(), kind) for kind in DELTAS)
 
 
 @pytest.mark.anyio
-async def test_an_event_is_executed_with_an_executor_of_its_own() -> None:
+async def test_an_event_without_a_template_is_executed() -> None:
     asked = operation("subscription ($id: ID!) { e: generationEvents(generationId: $id) { __typename sequence } }")
     result = await execute(asked, GenerationCompleted(ID, 9))
     assert json.loads(result) == {"data": {"e": {"__typename": "GenerationCompleted", "sequence": 9}}}
 
 
-WRITTEN = """
+DOCUMENT = """
   query Nothing {{ __typename }}
   subscription Whole($id: ID!, $text: Boolean! = {default}, $other: Boolean = false) {{
     generationEvents(generationId: $id, after: 0) {{
@@ -150,12 +150,12 @@ WRITTEN = """
 
 
 @pytest.mark.parametrize("default", ["true", "false"])
-def test_followers_with_the_same_document_get_the_fields_of_their_own_variables(api: Api, default: str) -> None:
+def test_followers_with_the_same_document_get_the_fields_that_their_variables_select(api: Api, default: str) -> None:
     generation = api.answer("Hello")["generation"]["id"]
-    document = WRITTEN.format(default=default)
+    document = DOCUMENT.format(default=default)
 
     def fields(name: str, **variables: bool) -> set[str]:
-        """Follow the answer; return the fields of its pieces of text."""
+        """Follow the answer; return the fields of its text deltas."""
         with api.socket() as socket:
             payload = {
                 "query": document,
@@ -166,8 +166,8 @@ def test_followers_with_the_same_document_get_the_fields_of_their_own_variables(
             events: list[Any] = []
             while (message := socket.receive())["type"] == "next":
                 events.append(message["payload"]["data"]["generationEvents"])
-        (found,) = {frozenset(event) for event in events if event["__typename"] == "TextDelta"}
-        return set(found) - {"__typename"}
+        (keys,) = {frozenset(event) for event in events if event["__typename"] == "TextDelta"}
+        return set(keys) - {"__typename"}
 
     by_default = {"text"} if default == "true" else {"offset"}
     for _ in range(2):

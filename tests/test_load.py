@@ -1,4 +1,4 @@
-"""The load's program: people who use a real server find no broken rule, and the checker finds those that are broken."""
+"""The load test (`bench.people`) finds no broken rule on a real server, and its checker detects broken streams."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def _bench(name: str) -> Any:
-    """Return a module of bench/."""
+    """Import a module of `bench/`."""
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))
     return importlib.import_module(f"bench.{name}")
@@ -52,7 +52,7 @@ def completed(sequence: int) -> Json:
 WHOLE = [snapshot(1), started(2), delta(3, 0, "Hi 👋"), delta(4, 5, " Ada"), finished(5, "Hi 👋 Ada"), completed(6)]
 
 
-def followed(events: list[Json], *, after: int | None = None, complete: bool = True) -> tuple[Any, list[str]]:
+def check_stream(events: list[Json], *, after: int | None = None, complete: bool = True) -> tuple[Any, list[str]]:
     complaints: list[str] = []
     seen = CHECKER.Seen(complaints.append)
     seen.begin(after)
@@ -64,13 +64,13 @@ def followed(events: list[Json], *, after: int | None = None, complete: bool = T
 
 
 def test_a_whole_stream_breaks_no_rule() -> None:
-    seen, complaints = followed(WHOLE)
+    seen, complaints = check_stream(WHOLE)
     assert complaints == []
     assert (seen.text(), seen.terminal, seen.sequence) == ("Hi 👋 Ada", "COMPLETED", 6)
 
 
-def without(place: int) -> list[Json]:
-    return WHOLE[:place] + WHOLE[place + 1 :]
+def without(index: int) -> list[Json]:
+    return WHOLE[:index] + WHOLE[index + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -88,26 +88,26 @@ def without(place: int) -> list[Json]:
         ([*WHOLE[:3], snapshot(4, "Hi"), *WHOLE[3:]], "a snapshot came where none was asked for"),
     ],
 )
-def test_a_broken_stream_is_found(events: list[Json], complaint: str) -> None:
-    _, complaints = followed(events)
+def test_a_broken_stream_is_reported(events: list[Json], complaint: str) -> None:
+    _, complaints = check_stream(events)
     assert any(complaint in found for found in complaints), complaints
 
 
-def test_whoever_comes_back_must_find_what_was_shown() -> None:
-    seen, complaints = followed(WHOLE[:4], complete=False)
+def test_a_snapshot_that_lost_received_text_is_reported() -> None:
+    seen, complaints = check_stream(WHOLE[:4], complete=False)
     seen.begin(None)
     seen.take(snapshot(4, "Hi 👋 Ad"))
     assert complaints == ["a snapshot has lost what was shown before: 'Hi 👋 Ada'"]
 
 
-def test_whoever_comes_back_behind_a_number_gets_what_is_behind_it() -> None:
-    seen, complaints = followed(WHOLE[:3], complete=False)
+def test_a_resumed_stream_continues_after_its_number_without_a_snapshot() -> None:
+    seen, complaints = check_stream(WHOLE[:3], complete=False)
     seen.begin(3)
     for event in WHOLE[3:]:
         seen.take(event)
     seen.complete()
     assert (complaints, seen.text()) == ([], "Hi 👋 Ada")
-    seen, complaints = followed(WHOLE[:3], complete=False)
+    seen, complaints = check_stream(WHOLE[:3], complete=False)
     seen.begin(3)
     seen.take(snapshot(4, "Hi 👋 Ada"))
     assert complaints == ["a snapshot came where none was asked for, at 4"]
@@ -125,16 +125,18 @@ def test_whoever_comes_back_behind_a_number_gets_what_is_behind_it() -> None:
         ({"stopped": "Hi 👋"}, "text came behind a stop, which had returned 'Hi 👋'"),
     ],
 )
-def test_what_was_seen_stored_and_written_must_agree(more: Json, complaint: str | None) -> None:
-    seen, _ = followed(WHOLE)
+def test_differences_between_received_stored_and_written_text_are_reported(more: Json, complaint: str | None) -> None:
+    seen, _ = check_stream(WHOLE)
     text = "Hi 👋 Ada"
     known: Json = {"stored": {"status": "COMPLETED", "text": text}, "written": text, "stopped": None} | more
     compare: Callable[..., list[str]] = CHECKER.compare
-    found = compare([seen], known["stored"], known["written"], known["stopped"])
-    assert (found == []) if complaint is None else any(complaint in one for one in found), found
+    differences = compare([seen], known["stored"], known["written"], known["stopped"])
+    assert (differences == []) if complaint is None else any(complaint in difference for difference in differences), (
+        differences
+    )
 
 
-def test_the_page_shows_what_the_simulation_gives() -> None:
+def test_the_documented_tables_match_the_simulation() -> None:
     page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
     assert _bench("scaling.simulation").with_tables(page) == page, "run: python -m bench.scaling.simulation --write"
 
@@ -146,18 +148,18 @@ def row(minute: float, rss: float, files: int) -> Json:
 @pytest.mark.parametrize(
     ("rows", "flat"),
     [
-        # Memory rises until logs are full, and then stays: that is flat.
+        # Memory that rises until the logs are full and then stays constant counts as flat.
         ([row(minute, 200 + min(minute, 15) * 5, 300 + minute % 3) for minute in range(60)], True),
         ([row(minute, 200 + minute, 300) for minute in range(60)], False),
         ([row(minute, 280, 300 + 3 * minute) for minute in range(60)], False),
         ([row(minute, 200 + min(minute, 15) * 5, 300) for minute in range(25)], True),
     ],
 )
-def test_a_soak_is_judged_by_what_comes_when_logs_are_full(rows: list[Json], *, flat: bool) -> None:
+def test_a_soak_test_is_judged_by_the_samples_after_logs_are_full(rows: list[Json], *, flat: bool) -> None:
     assert _bench("people.samples").judge(rows)["flat"] is flat
 
 
-def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
+def test_simulated_users_find_no_broken_rule(tmp_path: Path) -> None:
     output = tmp_path / "load.json"
     command: list[str | Path] = [
         sys.executable,
@@ -169,8 +171,8 @@ def test_people_use_a_server_and_find_no_broken_rule(tmp_path: Path) -> None:
         "0.07",
         "--think",
         "0.3",
-        # With this seed the first long answers are refreshed, followed on a second device and stopped: a run on a slow
-        # machine has few others.
+        # With this seed the first long answers are refreshed, check_stream on a second device and stopped. A slow machine
+        # has time for few others.
         "--seed",
         "53",
     ]

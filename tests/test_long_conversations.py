@@ -1,4 +1,4 @@
-"""Conversations of thousands of messages: whatever walks their tree bears its depth."""
+"""Conversations of more than a thousand messages can be read, continued, exported, forked and deleted."""
 
 import asyncio
 import json
@@ -15,23 +15,23 @@ from tertulia.db.database import Database
 from tertulia.generation.retention import DeletedResources, remove_part
 
 LENGTH = 1300
-"""SQLite gives up at 1,000 levels of `ON DELETE CASCADE`."""
-MOMENT = "2026-01-01T00:00:00+00:00"
+"""SQLite fails at 1,000 levels of `ON DELETE CASCADE`."""
+CREATED_AT = "2026-01-01T00:00:00+00:00"
 DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { ... on DeletedConversation { deletedId } } }"
 LISTED = "{ conversations { edges { node { id } } } }"
 TABLES = ("conversations", "messages", "generations", "message_words")
-GENERATION = {"status": "completed", "model": "claude-opus-5-5", "created_at": MOMENT}
+GENERATION = {"status": "completed", "model": "claude-opus-5-5", "created_at": CREATED_AT}
 
 
 def chain(length: int) -> bytes:
-    """Write an export of one conversation in which each message is the parent of the next."""
-    header = {"type": "tertulia-export", "version": 1, "exported_at": MOMENT}
+    """Return an export of one conversation in which each message is the parent of the next."""
+    header = {"type": "tertulia-export", "version": 1, "exported_at": CREATED_AT}
     conversation = {
         "type": "conversation",
         "id": "c",
         "model": "claude-opus-5-5",
-        "created_at": MOMENT,
-        "updated_at": MOMENT,
+        "created_at": CREATED_AT,
+        "updated_at": CREATED_AT,
     }
     lines: list[Json] = [header, conversation]
     for number in range(length):
@@ -39,7 +39,7 @@ def chain(length: int) -> bytes:
         parent = f"m{number - 1}" if number else None
         content = [{"type": "text", "text": f"Word{number}"}]
         role = "assistant" if number % 2 else "user"
-        lines.append({"type": "message", "id": f"m{number}", "parent_id": parent, "role": role, "content": content, "created_at": MOMENT, **answer})  # fmt: skip
+        lines.append({"type": "message", "id": f"m{number}", "parent_id": parent, "role": role, "content": content, "created_at": CREATED_AT, **answer})  # fmt: skip
     return "\n".join(map(json.dumps, lines)).encode()
 
 
@@ -53,42 +53,42 @@ def listed(api: Api) -> list[str]:
     return [edge["node"]["id"] for edge in api.ask(LISTED)["conversations"]["edges"]]
 
 
-def left(place: Json) -> dict[str, int]:
+def row_counts(place: Json) -> dict[str, int]:
     return {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
 
 
-NOTHING = dict.fromkeys(TABLES, 0)
+NO_ROWS = dict.fromkeys(TABLES, 0)
 
 
 def test_a_long_conversation_can_be_deleted(fresh: Api, place: Json) -> None:
     id = long_conversation(fresh)
     assert fresh.ask(DELETE, id=id)["deleteConversation"] == {"deletedId": id}
-    assert left(place) == NOTHING
-    # In as many transactions as it takes, the owner's lists hear of it once.
+    assert row_counts(place) == NO_ROWS
+    # The deletion takes several transactions, but the owner's lists receive one change.
     assert execute(place, "SELECT count(*) FROM conversation_changes WHERE lower(kind) = 'deleted'")[0][0] == 1
 
 
-def test_retention_removes_a_long_conversation_that_is_due(tmp_path: Path, place: Json) -> None:
+def test_retention_deletes_an_expired_long_conversation(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         long_conversation(api)
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as api:
         wait_until(lambda: listed(api) == [])
-        wait_until(lambda: left(place) == NOTHING)
+        wait_until(lambda: row_counts(place) == NO_ROWS)
 
 
-def test_a_removal_that_was_interrupted_is_finished_by_retention(tmp_path: Path, place: Json) -> None:
+def test_retention_finishes_an_interrupted_deletion(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         id = long_conversation(api)
-        removed = begin_removal(place, id)
+        removed = begin_deletion(place, id)
         assert not removed.finished
-        assert 0 < left(place)["messages"] < LENGTH
+        assert 0 < row_counts(place)["messages"] < LENGTH
         assert listed(api) == []
     with tertulia(tmp_path, **place):
-        wait_until(lambda: left(place) == NOTHING)
+        wait_until(lambda: row_counts(place) == NO_ROWS)
 
 
-def begin_removal(place: Json, id: str) -> DeletedResources:
-    """Do what the server does in its first transaction of a removal."""
+def begin_deletion(place: Json, id: str) -> DeletedResources:
+    """Run the first transaction of a deletion, as the server does."""
 
     owner = execute(place, "SELECT id FROM users")[0][0]
 
@@ -104,7 +104,7 @@ def begin_removal(place: Json, id: str) -> DeletedResources:
     return removed
 
 
-def test_a_user_with_long_conversations_can_be_removed(tmp_path: Path, place: Json) -> None:
+def test_a_user_with_long_conversations_can_be_deleted(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         long_conversation(api)
         api.answer("A short one")
@@ -112,11 +112,11 @@ def test_a_user_with_long_conversations_can_be_removed(tmp_path: Path, place: Js
     done = run_here(tmp_path, "user", "remove", "local", "--yes", **environment)
     assert (done.exit_code, "2 conversations" in done.stdout) == (0, True), done.output
     assert f"{LENGTH + 2} messages" in done.stdout
-    assert left(place) == NOTHING
+    assert row_counts(place) == NO_ROWS
     assert execute(place, "SELECT count(*) FROM users")[0][0] == 0
 
 
-def test_a_long_conversation_is_read_exported_forked_and_continued(fresh: Api) -> None:
+def test_a_long_conversation_can_be_read_exported_forked_and_continued(fresh: Api) -> None:
     id = long_conversation(fresh)
     page = "query ($id: ID!) { conversation(id: $id) { messages(last: 2) { edges { node { id text } } } } }"
     last = fresh.ask(page, id=id)["conversation"]["messages"]["edges"][-1]["node"]

@@ -1,10 +1,10 @@
-"""No single request may hold the event loop: `/healthz` stays fast while the worst admitted input of a kind is served.
+"""No request blocks the event loop: `/healthz` stays fast while the server handles the worst accepted input of a kind.
 
 Each test sends one kind of request to a separate server process and prints the worst latency of `/healthz`
 before and during it. `pytest -rP tests/test_loop_latency.py` shows all figures.
 
-Too slow to set up here: a message in a conversation of 20,000 messages with 10 MB of text holds the loop for 0.3 s, most
-of it while the SDK copies and encodes the request.
+Too slow to set up here: a message in a conversation of 20,000 messages with 10 MB of text blocks the loop for 0.3 s,
+mostly while the SDK copies and encodes the request.
 """
 
 import io
@@ -29,11 +29,11 @@ from tertulia.streams.events import TextDelta
 from tertulia.streams.stream import Stream
 
 BOUND = 0.5
-"""Seconds. The rule is 0.1 s; tests share two cores with each other, and waiting for a core is not the loop's fault."""
+"""Seconds. The rule is 0.1 s, but parallel tests share two cores, and waiting for a core is not the loop's fault."""
 ANSWER = UUID(int=1)
 IDLE_SECONDS = 0.2
 KNOWN: dict[str, str] = {}
-"""Kinds that exceed the bound, with their figure and the reason."""
+"""Kinds of requests that exceed the bound, with their figure and the reason."""
 PASSWORD = "ships in the night"
 EVENTS = """query ($id: ID!, $after: Int) { generation(id: $id) { events(after: $after, first: 100) {
   edges { node { __typename sequence ... on TextDelta { text } } } } } }"""
@@ -48,15 +48,15 @@ REPEATED = "{" + "viewer { id name } " * 20 + "... { viewer { id } } " * 79 + "}
 COSTLY = "{ conversations(first: 100) { edges { node { messages(first: 74) { edges { node { id role } } } } } } }"
 MUTUAL = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 8} for n in range(60)} | {"d60": {"type": "string"}}
 SCHEMA = {"type": "object", "$defs": MUTUAL, "properties": {f"p{n}": {"$ref": "#/$defs/d0"} for n in range(1_400)}}
-"""Nearly as large as a schema may be; 30 of them are nearly as large as a request may be."""
+"""Nearly the largest accepted schema; 30 of them are nearly the largest accepted request."""
 
 Kind = Callable[[Stage], str]
 
 
 def aliases_of_long_texts(stage: Stage) -> str:
-    """Ask for nearly as many characters as a response may have."""
-    found = stage.api.ask('{ searchMessages(query: "a b c d e", first: 1) { edges { node { id } } } }')
-    id = found["searchMessages"]["edges"][0]["node"]["id"]
+    """Query nearly as many characters as a response may have."""
+    results = stage.api.ask('{ searchMessages(query: "a b c d e", first: 1) { edges { node { id } } } }')
+    id = results["searchMessages"]["edges"][0]["node"]["id"]
     fields = " ".join(f"a{n}: node(id: $id) {{ ... on Message {{ text }} }}" for n in range(45))
     return stage.ask(f"query ($id: ID!) {{ {fields} }}", id=id)
 
@@ -92,8 +92,8 @@ def cut_off_jpeg(stage: Stage) -> str:
 
 
 def longest_chat(stage: Stage) -> str:
-    answered = stage.api.http.post("/chat", json={"message": "word " * 40_000})
-    return f"{answered.status_code}"
+    response = stage.api.http.post("/chat", json={"message": "word " * 40_000})
+    return f"{response.status_code}"
 
 
 def largest_tool_result(stage: Stage) -> str:
@@ -143,9 +143,9 @@ def replay_over_a_socket(stage: Stage) -> str:
 def replay_over_http(stage: Stage, generation: str, after: int | None) -> str:
     body = {"query": FOLLOW, "variables": {"id": generation, "after": after}}
     headers = {"accept": "text/event-stream"}
-    answered = stage.api.http.post("/graphql", json=body, headers=headers)
-    assert "GenerationCompleted" in answered.text
-    return f"{answered.status_code}, {answered.text.count('event: next'):,} events"
+    response = stage.api.http.post("/graphql", json=body, headers=headers)
+    assert "GenerationCompleted" in response.text
+    return f"{response.status_code}, {response.text.count('event: next'):,} events"
 
 
 def replay_of_changes(stage: Stage) -> str:
@@ -193,16 +193,16 @@ KINDS: dict[str, Kind] = {
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
-    with staged(tmp_path_factory.mktemp("latency")) as made:
-        yield made
+    with staged(tmp_path_factory.mktemp("latency")) as latency_stage:
+        yield latency_stage
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loop_stays_free_while_a_request_is_served(stage: Stage, kind: str) -> None:
+def test_the_loop_stays_responsive_while_a_request_is_served(stage: Stage, kind: str) -> None:
     check(stage.watcher, kind, lambda: KINDS[kind](stage))
 
 
-def test_the_loop_stays_free_while_passwords_are_checked(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_loop_stays_responsive_while_passwords_are_checked(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("passwords")
     with started(folder, "serve", TERTULIA_AUTH="password") as (_, printed), Api(address_in(printed)) as api:
         account = {"username": "ada", "password": PASSWORD}
@@ -222,7 +222,7 @@ def test_the_events_of_a_long_answer_with_emoji_are_listed_in_linear_time() -> N
     stream.seal()
     begun = time.perf_counter()
     assert {event.text for event in stream.iter_events() if isinstance(event, TextDelta)} == {"heron 🐦 "}
-    assert time.perf_counter() - begun < 2 * BOUND  # 0.04 s, and 5 s where each event encodes the whole text
+    assert time.perf_counter() - begun < 2 * BOUND  # 0.04 s; 5 s if each event encoded the whole text
 
 
 def sign_in(api: Api, form: dict[str, str]) -> str:
@@ -230,7 +230,7 @@ def sign_in(api: Api, form: dict[str, str]) -> str:
 
 
 def check(watcher: Watcher, kind: str, request: Callable[[], str]) -> None:
-    """Measure a request, up to ATTEMPTS times while it seems slow, and print the figures."""
+    """Measure a request, up to ATTEMPTS times while it is too slow, and print the figures."""
     worst = 0.0
     for _ in range(ATTEMPTS):
         with watcher.record() as before:

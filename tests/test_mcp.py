@@ -1,4 +1,4 @@
-"""MCP servers: their file, their tools, and what becomes of them when they are lost. All servers are real ones."""
+"""MCP servers: their configuration file, tools, calls, lists, lost connections and shutdown. All servers are real."""
 
 import asyncio
 import base64
@@ -161,10 +161,10 @@ def modern(folder: Path, **more: Any) -> StdioServer:
 
 
 def old(folder: Path, *names: str, results: Json | None = None, quirk: str = "", tools: Any = None) -> StdioServer:
-    """A server of before 2026, by hand: it lists two tools to a page, and gives results as they are given here."""
+    """Configure a hand-written server of the protocol before 2026: two tools per page, and the given results."""
     folder.mkdir(exist_ok=True)
-    listed = tools or [{"name": name, "inputSchema": {"type": "object"}} for name in names or results or ()]
-    (folder / "tools.json").write_text(json.dumps(listed))
+    definitions = tools or [{"name": name, "inputSchema": {"type": "object"}} for name in names or results or ()]
+    (folder / "tools.json").write_text(json.dumps(definitions))
     (folder / "results.json").write_text(json.dumps(results or {}))
     script = folder / "old.py"
     script.write_text(OLD)
@@ -182,7 +182,7 @@ async def connected(asks: str = "", **configs: ServerConfig) -> AsyncGenerator[M
 
 
 async def until(found: Callable[[], Found | None]) -> Found:
-    """Give what is found, once there is something."""
+    """Wait for a truthy result and return it."""
     deadline = time.monotonic() + 20
     while not (result := found()):
         assert time.monotonic() < deadline, "it did not come"
@@ -203,18 +203,18 @@ async def call(servers: McpServers, name: str, **input: Any) -> Result:
 
 
 async def error(servers: McpServers, name: str, **input: Any) -> str:
-    with pytest.raises(ToolError) as said:
+    with pytest.raises(ToolError) as raised:
         await call(servers, name, **input)
-    return str(said.value)
+    return str(raised.value)
 
 
 def started(folder: Path) -> list[int]:
-    """The old servers that were started."""
+    """Return the process ids of the old servers that were started."""
     return [int(file.stem) for file in folder.glob("*.pid")]
 
 
 def programs(folder: Path) -> list[int]:
-    """Those of them that run."""
+    """Return the process ids of the old servers that are running."""
     return [pid for pid in started(folder) if runs(pid)]
 
 
@@ -223,7 +223,7 @@ def runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # In a container, nobody may be there who buries what lost its parent.
+    # In a container, there may be no init process that reaps orphans, so they remain as zombies.
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
@@ -264,7 +264,7 @@ def test_tools_of_a_public_server_are_offered_and_called() -> None:
     run(work())
 
 
-def test_results_are_what_the_server_gave(tmp_path: Path) -> None:
+def test_the_servers_results_are_returned(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(own=modern(tmp_path)) as servers:
             assert await call(servers, "own__add", a=1, b=2) == Result(["3"])
@@ -334,7 +334,7 @@ FAULTS = {
 }
 
 
-def test_every_kind_of_content_has_its_form(tmp_path: Path) -> None:
+def test_every_kind_of_content_is_converted(tmp_path: Path) -> None:
     async def work() -> None:
         results = {name: given for name, (given, _) in RESULTS.items()}
         async with connected(old=old(tmp_path, results=results)) as servers:
@@ -344,7 +344,7 @@ def test_every_kind_of_content_has_its_form(tmp_path: Path) -> None:
     run(work())
 
 
-def test_what_goes_wrong_is_said_and_costs_nobody_else_anything(tmp_path: Path) -> None:
+def test_a_failed_call_returns_its_error_and_does_not_affect_other_calls(tmp_path: Path) -> None:
     async def work() -> None:
         results = {name: given for name, (given, _) in FAULTS.items()}
         config = old(tmp_path, *results, "babble", "ask", "fine", results={**results, "fine": text("fine")})
@@ -363,13 +363,13 @@ def test_what_goes_wrong_is_said_and_costs_nobody_else_anything(tmp_path: Path) 
 
 
 def nested(depth: int) -> Json:
-    made: Json = {}
+    value: Json = {}
     for _ in range(depth):
-        made = {"in": made}
-    return made
+        value = {"in": value}
+    return value
 
 
-def test_a_call_that_is_given_up_is_given_up_at_the_server_too(tmp_path: Path) -> None:
+def test_a_cancelled_call_is_cancelled_at_the_server_too(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(own=modern(tmp_path), old=old(tmp_path / "old", "stay")) as servers:
             for name, begun, left in (
@@ -402,7 +402,7 @@ def test_a_list_that_changes_is_read_again(tmp_path: Path) -> None:
     run(work())
 
 
-def test_names_and_schemas_are_such_as_claude_takes(tmp_path: Path) -> None:
+def test_names_and_schemas_are_converted_to_those_that_claude_accepts(tmp_path: Path) -> None:
     long = "n" * 140
     first = [
         {"name": "read.file", "inputSchema": {"properties": {"a.b": {}}}, "title": "Reads"},
@@ -415,17 +415,17 @@ def test_names_and_schemas_are_such_as_claude_takes(tmp_path: Path) -> None:
     async def work() -> None:
         a = old(tmp_path / "a", tools=first, results={"read.file": text("dot"), "read file": text("space")})
         async with connected(a=a, a__b=old(tmp_path / "b", "c", results={"c": text("c")})) as servers:
-            found = names(servers)
-            assert len(set(found)) == 6
-            assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in found)
-            assert "a__plain" in found
+            tool_names = names(servers)
+            assert len(set(tool_names)) == 6
+            assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in tool_names)
+            assert "a__plain" in tool_names
             dot = next(tool for tool in servers.tools if tool.original == "read.file")
             assert re.fullmatch(r"a__read_file_[0-9a-f]{8}", dot.name)
             assert dot.description == "Reads"
             assert dot.input_schema == {"type": "object", "properties": {"a.b": {}}}
             assert await dot.call({}, CONTEXT) == Result(["dot"])
-            (cut,) = [name for name in found if "nnn" in name]
-            assert re.fullmatch(r"a__n{116}_[0-9a-f]{8}", cut)
+            (truncated,) = [name for name in tool_names if "nnn" in name]
+            assert re.fullmatch(r"a__n{116}_[0-9a-f]{8}", truncated)
             same = [tool for tool in servers.tools if re.fullmatch(r"a__b__c_[0-9a-f]{8}", tool.name)]
             assert [tool.server for tool in same] == ["a", "a__b"]
             assert await same[1].call({}, CONTEXT) == Result(["c"])
@@ -482,7 +482,9 @@ SKIPPED: dict[str, tuple[Json, str]] = {
 }
 
 
-def test_a_tool_that_is_a_little_wrong_costs_at_most_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tool_with_an_invalid_definition_does_not_affect_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     odd: list[Any] = [{"name": name, **tool} for name, tool in KEPT.items()]
     odd += [{"name": name, **tool} for name, (tool, _) in SKIPPED.items()]
     odd += [{"name": "good", "inputSchema": OBJECT}, {"name": "good", "inputSchema": OBJECT}]
@@ -506,7 +508,7 @@ def test_a_tool_that_is_a_little_wrong_costs_at_most_itself(tmp_path: Path, capl
     assert "The tool 'list' of the MCP server old is left out: its inputSchema is not an object." in lines
 
 
-def test_a_page_of_a_list_that_fails_costs_no_earlier_page(tmp_path: Path) -> None:
+def test_a_failed_page_of_a_list_keeps_the_earlier_pages(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(old=old(tmp_path, "a", "b", "c", quirk="pages")) as servers:
             assert names(servers) == ["old__a", "old__b"]
@@ -518,7 +520,7 @@ def test_a_page_of_a_list_that_fails_costs_no_earlier_page(tmp_path: Path) -> No
 # ---- servers that are lost -------------------------------------------------------------------
 
 
-def test_a_server_that_was_killed_is_lost_and_comes_back(tmp_path: Path) -> None:
+def test_a_killed_server_is_restarted_and_its_call_is_not_repeated(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(old=old(tmp_path, "stay", "b", results={"b": text("back")})) as servers:
             before = servers.tools
@@ -536,13 +538,13 @@ def test_a_server_that_was_killed_is_lost_and_comes_back(tmp_path: Path) -> None
             await until(lambda: servers.tools)
             assert servers.tools == before
             assert await before[0].call({}, CONTEXT) == Result(["back"])
-            # What was lost is never called again.
+            # The lost call is never repeated.
             assert (tmp_path / "calls").read_text().split() == ["stay", "b"]
 
     run(work())
 
 
-def test_a_program_that_ends_in_a_call_is_started_again(tmp_path: Path) -> None:
+def test_a_program_that_exits_during_a_call_is_started_again(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(old=old(tmp_path, "die")) as servers:
             assert "was lost during the call" in await error(servers, "old__die")
@@ -551,7 +553,7 @@ def test_a_program_that_ends_in_a_call_is_started_again(tmp_path: Path) -> None:
     run(work())
 
 
-def test_a_program_that_knows_but_the_old_handshake_is_asked_by_it(tmp_path: Path) -> None:
+def test_a_program_that_supports_only_the_old_handshake_is_connected(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(old=old(tmp_path, results={"a": text("A")}, quirk="strict")) as servers:
             assert await call(servers, "old__a") == Result(["A"])
@@ -559,7 +561,9 @@ def test_a_program_that_knows_but_the_old_handshake_is_asked_by_it(tmp_path: Pat
     run(work())
 
 
-def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_servers_report_the_reason_and_do_not_stop_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.5)
     ending = "import sys; sys.exit(3)"
 
@@ -585,7 +589,7 @@ def test_servers_that_cannot_be_had_stop_nothing_and_say_why(tmp_path: Path, mon
     run(work())
 
 
-def test_a_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connecting_to_a_program_that_never_responds_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
 
     async def work() -> None:
@@ -611,16 +615,16 @@ def web() -> Starlette:
 
 
 def bound(port: int = 0) -> socket.socket:
-    """A port on which nobody listens yet."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", port))
-    return made
+    """Return a socket that is bound to a port but does not listen yet."""
+    socket_ = socket.socket()
+    socket_.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    socket_.bind(("127.0.0.1", port))
+    return socket_
 
 
 @contextmanager
 def served(app: Starlette, listening: socket.socket) -> Generator[None]:
-    """Serve on that port; at the end, what is open breaks off."""
+    """Serve on that port; at the end, close all connections without waiting."""
     server = ThreadedServer(Config(app, log_config=None, timeout_graceful_shutdown=0))
     thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
     thread.start()
@@ -634,7 +638,7 @@ def served(app: Starlette, listening: socket.socket) -> Generator[None]:
 
 
 class OldWeb:
-    """A server of before 2026 over HTTP, by hand: it has sessions, and says nothing unasked."""
+    """A hand-written HTTP server of the protocol before 2026, with sessions and without notifications."""
 
     def __init__(self) -> None:
         self.sessions: list[str] = []
@@ -655,8 +659,8 @@ class OldWeb:
         if session and request.method == "DELETE":
             self.ended.append(session)
             return Response(status_code=204)
-        asked = await request.json()
-        if "id" not in asked:
+        message = await request.json()
+        if "id" not in message:
             return Response(status_code=202)
         results = {
             "initialize": {
@@ -667,16 +671,16 @@ class OldWeb:
             "tools/list": {"tools": [{"name": "session", "inputSchema": {"type": "object"}}]},
             "tools/call": {"content": [{"type": "text", "text": session}]},
         }
-        if asked["method"] not in results:
+        if message["method"] not in results:
             return Response(status_code=400)
-        if asked["method"] == "initialize":
+        if message["method"] == "initialize":
             session = f"session-{len(self.sessions)}"
             self.sessions.append(session)
-        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]}
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}
         return JSONResponse(answer, headers={"mcp-session-id": session or ""})
 
 
-def test_a_server_over_http_may_come_later_and_go_and_come() -> None:
+def test_a_server_over_http_is_connected_once_it_starts_and_again_after_a_restart() -> None:
     async def work() -> None:
         listening = bound()
         port = listening.getsockname()[1]
@@ -693,7 +697,7 @@ def test_a_server_over_http_may_come_later_and_go_and_come() -> None:
     run(work())
 
 
-def test_a_session_that_a_server_forgot_is_made_anew_and_one_that_is_left_is_ended() -> None:
+def test_a_forgotten_session_is_recreated_and_an_unused_session_is_ended() -> None:
     web = OldWeb()
 
     async def work(address: str) -> None:
@@ -712,7 +716,7 @@ def test_a_session_that_a_server_forgot_is_made_anew_and_one_that_is_left_is_end
         run(work(address))
 
 
-def test_a_server_over_http_is_asked_now_and_then_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_over_http_is_checked_periodically(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CHECK_SECONDS", 0.05)
     web = OldWeb()
 
@@ -732,7 +736,7 @@ def test_a_server_over_http_is_asked_now_and_then_whether_it_is_there(monkeypatc
 
 
 @pytest.mark.parametrize("quirk", ["", "mute"], ids=["connected", "connecting"])
-def test_no_program_is_left(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_ends_all_programs(quirk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.1)
 
     async def work() -> None:
@@ -744,7 +748,7 @@ def test_no_program_is_left(quirk: str, tmp_path: Path, monkeypatch: pytest.Monk
     run(work())
 
 
-def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_it_is_closed(
+def test_closing_at_any_time_during_the_start_ends_the_programs_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
@@ -757,8 +761,8 @@ def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_
             starting = asyncio.create_task(servers.start())
             for _ in range(turns):
                 await asyncio.sleep(0)
-                # The program is faster than a loop that has much to do.
-                time.sleep(0.01)  # noqa: ASYNC251 - that is the loop's
+                # Advance the program further than the loop, as happens when the loop is busy.
+                time.sleep(0.01)  # noqa: ASYNC251 - it keeps the loop busy
             await servers.close()
             assert not programs(tmp_path)
             starting.cancel()
@@ -767,7 +771,7 @@ def test_nothing_that_a_program_started_is_left_at_whatever_moment_of_its_start_
     run(work())
 
 
-def test_a_program_that_does_not_want_to_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", 0.1)
     monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.1)
     monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.1)
@@ -788,7 +792,7 @@ while True:
     run(work())
 
 
-def test_nothing_to_connect_to_is_no_trouble() -> None:
+def test_closing_without_servers_or_before_the_start_raises_nothing() -> None:
     async def work() -> None:
         async with connected() as servers:
             assert (servers.servers, servers.tools) == ([], [])
@@ -797,7 +801,9 @@ def test_nothing_to_connect_to_is_no_trouble() -> None:
     run(work())
 
 
-def test_the_log_says_how_servers_do_and_nothing_of_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_connection_changes_are_logged_and_the_content_of_calls_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def work() -> None:
@@ -811,8 +817,8 @@ def test_the_log_says_how_servers_do_and_nothing_of_calls(tmp_path: Path, caplog
             await tool(servers, "old__a")
 
     run(work())
-    said = [record.getMessage() for record in caplog.records if record.name == "tertulia.mcp"]
-    assert said == [
+    messages = [record.getMessage() for record in caplog.records if record.name == "tertulia.mcp"]
+    assert messages == [
         "The MCP server old is connected, with 4 tools",
         "The MCP server old has other tools now: 5",
         "The MCP server old is lost",
@@ -830,7 +836,7 @@ def written(folder: Path, servers: Any) -> Path:
     return path
 
 
-def test_the_file_names_programs_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_configures_programs_and_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "t0k3n")
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.delenv("NOWHERE", raising=False)
@@ -892,15 +898,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_with_a_server_is_said_in_a_line(
+def test_an_invalid_server_is_refused_with_an_error_of_one_line(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NOWHERE", raising=False)
     server, expected = WRONG[case]
-    with pytest.raises(ValueError, match=re.escape(f'MCP server "mine": {expected}')) as said:
+    with pytest.raises(ValueError, match=re.escape(f'MCP server "mine": {expected}')) as raised:
         read_config(written(tmp_path, {"fine": {"command": "a"}, "mine": server}))
-    assert "\n" not in str(said.value)
-    assert "secret" not in str(said.value)
+    assert "\n" not in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -915,13 +921,13 @@ def test_what_is_wrong_with_a_server_is_said_in_a_line(
         ('{"mcpServers": {"": {"command": "a"}}}', 'MCP server "": its name must be'),
     ],
 )
-def test_what_is_no_such_file_is_refused(written: str | None, expected: str, tmp_path: Path) -> None:
+def test_an_invalid_or_missing_file_is_refused(written: str | None, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "mcp.json"
     if written is not None:
         path.write_text(written)
-    with pytest.raises(ValueError, match=re.escape(expected)) as said:
+    with pytest.raises(ValueError, match=re.escape(expected)) as raised:
         read_config(path)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
@@ -930,7 +936,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert read_config(path) == {}
 
 
-def test_a_program_gets_the_environment_that_is_given_to_it_and_no_more(
+def test_a_program_gets_only_the_environment_in_its_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret")

@@ -1,4 +1,4 @@
-"""Files that phones, scanners and broken connections leave: read as what they are, or refused in words."""
+"""Uploaded files: all usual kinds of images are accepted, and damaged files are refused with an explanation."""
 
 import base64
 import json
@@ -20,10 +20,10 @@ NOISE = random.Random(7).randbytes(60_000)
 
 
 def textured(kind: str) -> bytes:
-    """An image whose file is long enough to be cut anywhere."""
-    made = BytesIO()
-    Image.frombytes("RGB", (200, 100), NOISE).save(made, kind)
-    return made.getvalue()
+    """Return an image whose file is long enough to be cut anywhere."""
+    file = BytesIO()
+    Image.frombytes("RGB", (200, 100), NOISE).save(file, kind)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,15 @@ def test_images_of_every_usual_kind_are_accepted(api: Api, content: bytes, media
     ],
     ids=["PNG", "JPEG", "GIF", "WebP", "no data", "short data", "bomb", "huge bomb", "MPO", "PDF"],
 )
-def test_what_cannot_be_decoded_to_its_end_is_refused_in_words(api: Api, content: bytes, words: str) -> None:
+def test_a_file_that_cannot_be_decoded_completely_is_refused_with_an_explanation(
+    api: Api, content: bytes, words: str
+) -> None:
     sent = upload(api, content)
     assert sent.status_code in (415, 422), sent.text
     assert words in sent.json()["error"]["message"]
 
 
-def test_no_damage_is_a_fault_of_the_server(api: Api) -> None:
+def test_a_damaged_file_never_causes_a_server_error(api: Api) -> None:
     chance = random.Random(11)
     files = [textured(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP")] + [multi_picture(), pdf("Tea", "Cake")]
     for content in files:
@@ -77,7 +79,7 @@ def test_no_damage_is_a_fault_of_the_server(api: Api) -> None:
             assert sent.status_code in (201, 415, 422), sent.text
 
 
-def test_an_import_refuses_a_damaged_attachment_by_its_name(api: Api) -> None:
+def test_an_import_with_a_damaged_attachment_is_refused_and_the_error_names_it(api: Api) -> None:
     moment = "2026-01-01T00:00:00+00:00"
     lines: list[Json] = [
         {"type": "tertulia-export", "version": 1, "exported_at": moment},
@@ -95,8 +97,8 @@ def test_an_import_refuses_a_damaged_attachment_by_its_name(api: Api) -> None:
 
 @pytest.fixture
 def drawing(tmp_path: Path, place: Json) -> Generator[Api]:
-    with served(tmp_path, "drawing_tools", **place) as found:
-        yield found
+    with served(tmp_path, "drawing_tools", **place) as client:
+        yield client
 
 
 def images(api: Api, conversation: str) -> list[Json]:
@@ -104,7 +106,7 @@ def images(api: Api, conversation: str) -> list[Json]:
     return [block["attachment"] for block in blocks if block["__typename"] == "ImageBlock"]
 
 
-def test_images_of_tools_that_are_damaged_cost_only_themselves(drawing: Api) -> None:
+def test_a_damaged_image_of_a_tool_is_replaced_and_the_others_are_kept(drawing: Api) -> None:
     sent = drawing.send(call("phone", "damaged"))
     done = drawing.follow(sent["generation"]["id"])[-1]
     assert done["__typename"] == "GenerationCompleted"
@@ -116,7 +118,7 @@ def test_images_of_tools_that_are_damaged_cost_only_themselves(drawing: Api) -> 
     assert "Between." in outputs[1]
 
 
-def test_images_that_are_too_much_together_are_left_out_and_the_others_stay(drawing: Api) -> None:
+def test_images_over_the_limit_of_a_request_are_left_out_and_the_others_are_kept(drawing: Api) -> None:
     sent = drawing.send(call(("wide", {"count": 18}), ("wide", {"count": 5})))
     assert drawing.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
     conversation = sent["conversation"]["id"]

@@ -1,4 +1,4 @@
-"""The log in memory: how long it keeps answers that have ended, how much of them, and what it shows without a lease."""
+"""The event log in memory: retention of ended answers, behavior without a lease, and the journal."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -26,7 +26,7 @@ MINUTE, MEGABYTE = 60.0, 1_000_000
 
 
 class LoopClock:
-    """The clock of the running event loop; `skip` lets time pass at once, and runs the timers that are due."""
+    """The clock of the running event loop; `skip` advances it and runs the timers that are due."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -44,13 +44,13 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
-def held() -> Lease:
+def new_lease() -> Lease:
     return Lease(datetime.now(UTC) + timedelta(seconds=60))
 
 
 def write(log: MemoryLog, *events: Callable[[UUID, int], GenerationEvent], ended: bool = True) -> UUID:
-    """Write a log of these events after `GenerationStarted`, and its end."""
-    id, lease = uuid4(), held()
+    """Write a log of `GenerationStarted`, these events and, unless `ended` is false, a terminal event."""
+    id, lease = uuid4(), new_lease()
     log.open(id, lease)
     kinds = [GenerationStarted, *events, *([GenerationCompleted] if ended else [])]
     if ended:
@@ -85,7 +85,7 @@ def test_a_log_can_be_read_for_15_minutes_after_its_end(monkeypatch: pytest.Monk
     run(work())
 
 
-def test_a_log_is_kept_for_as_long_as_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_log_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         clock, log = LoopClock(monkeypatch), MemoryLog()
         id = write(log, ended=False)
@@ -98,23 +98,21 @@ def test_a_log_is_kept_for_as_long_as_it_is_written(monkeypatch: pytest.MonkeyPa
 TEXT = "x" * MEGABYTE
 SHAPES: dict[str, list[Callable[[UUID, int], GenerationEvent]]] = {
     "one long text": [lambda id, number: TextDelta(id, number, 0, 0, TEXT)],
-    "a result of a tool": [
-        lambda id, number: ContentBlockFinished(id, number, 0, {"type": "tool_result", "content": TEXT})
-    ],
-    "a block that begins with much": [
+    "a tool result": [lambda id, number: ContentBlockFinished(id, number, 0, {"type": "tool_result", "content": TEXT})],
+    "a block with a large start": [
         lambda id, number: ContentBlockStarted(id, number, 0, {"type": "tool_use", "input": {"text": TEXT}})
     ],
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_logs_that_have_ended_take_64_megabytes_together_and_the_oldest_go_first(shape: str) -> None:
+def test_ended_logs_use_at_most_64_megabytes_and_the_oldest_are_removed_first(shape: str) -> None:
     async def work() -> None:
         log = MemoryLog()
         ids = [write(log, *SHAPES[shape]) for _ in range(70)]
-        found = await kept(log, ids)
-        assert found == sorted(found)
-        assert 62 <= sum(found) <= 64
+        is_kept = await kept(log, ids)
+        assert is_kept == sorted(is_kept)
+        assert 62 <= sum(is_kept) <= 64
 
     run(work())
 
@@ -123,7 +121,7 @@ def letter(id: UUID, number: int) -> GenerationEvent:
     return TextDelta(id, number, 0, number, "x")
 
 
-def test_the_numbers_of_many_small_pieces_count_too() -> None:
+def test_the_offsets_of_many_small_deltas_count_towards_the_limit() -> None:
     async def work() -> None:
         log = MemoryLog()
         # 0.2 MB of text, and 0.8 MB of offsets.
@@ -134,7 +132,7 @@ def test_the_numbers_of_many_small_pieces_count_too() -> None:
     run(work())
 
 
-def test_what_is_still_written_is_not_removed_for_what_has_ended() -> None:
+def test_a_running_log_is_not_removed_to_make_space_for_ended_ones() -> None:
     async def work() -> None:
         log = MemoryLog()
         running = write(log, *SHAPES["one long text"], ended=False)
@@ -145,19 +143,19 @@ def test_what_is_still_written_is_not_removed_for_what_has_ended() -> None:
     run(work())
 
 
-def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_hidden_from_a_lapsed_lease_until_its_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         now = 1_000.0
         monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
-        log, id, lease = MemoryLog(), uuid4(), held()
+        log, id, lease = MemoryLog(), uuid4(), new_lease()
         stream = log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])
         now += 61
         log.append(id, [TextDelta(id, 2, 0, 0, "kept")])
         assert stream.last_visible == 1
-        # Another process may have gone on with it.
+        # Another process may have taken the generation over.
         assert await log.read(id) is None
-        lease.renew(held())
+        lease.renew(new_lease())
         log.saved(id, 2)
         assert await sequences(log, id) == [1, 2]
 
@@ -165,7 +163,7 @@ def test_nothing_is_shown_after_the_lease_has_lapsed_until_it_is_renewed(monkeyp
 
 
 @pytest.mark.parametrize("text", ["abcdef", "añbñcñ", "🥕🥕🥕"])
-def test_an_ended_log_that_began_in_the_middle_of_a_text_is_read_from_any_place(text: str) -> None:
+def test_an_ended_log_that_began_in_the_middle_of_a_text_can_be_read_after_any_event(text: str) -> None:
     id, begins_at = uuid4(), 7
     units = [len(piece.encode("utf-16-le")) // 2 for piece in text]
     deltas = [TextDelta(id, number + 1, 0, begins_at + sum(units[:number]), piece) for number, piece in enumerate(text)]
@@ -177,7 +175,7 @@ def test_an_ended_log_that_began_in_the_middle_of_a_text_is_read_from_any_place(
         )
 
 
-def test_nothing_follows_the_terminal_event() -> None:
+def test_events_after_the_terminal_event_are_dropped() -> None:
     async def work() -> None:
         log = MemoryLog()
         id = write(log)
@@ -188,11 +186,11 @@ def test_nothing_follows_the_terminal_event() -> None:
 
 
 def journaled(folder: Path, id: UUID) -> list[int]:
-    """Return the numbers of the events that the next process would read."""
+    """Return the numbers of the events that the next process would read from the journal."""
     return [event.sequence for event in Journal(folder).read(id)]
 
 
-def test_the_journal_has_what_is_shown_and_nothing_once_the_answer_has_ended(tmp_path: Path) -> None:
+def test_the_journal_has_the_shown_events_and_is_empty_once_the_answer_has_ended(tmp_path: Path) -> None:
     async def work() -> None:
         log = MemoryLog(Journal(tmp_path))
         id = write(log, lambda id, number: TextDelta(id, number, 0, 0, "shown"), ended=False)
@@ -206,18 +204,18 @@ def test_the_journal_has_what_is_shown_and_nothing_once_the_answer_has_ended(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_journal_also_has_what_was_kept_while_the_lease_had_lapsed(
+def test_the_journal_includes_events_written_while_the_lease_had_lapsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work() -> None:
         now = 1_000.0
         monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
-        log, id, lease = MemoryLog(Journal(tmp_path)), uuid4(), held()
+        log, id, lease = MemoryLog(Journal(tmp_path)), uuid4(), new_lease()
         log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])
         now += 61
         log.append(id, [TextDelta(id, 2, 0, 0, "kept ")])
-        lease.renew(held())
+        lease.renew(new_lease())
         log.append(id, [TextDelta(id, 3, 0, 5, "shown")])
         assert journaled(tmp_path, id) == [1, 2, 3]
         log.release(id)
@@ -229,12 +227,12 @@ def test_a_log_that_waits_for_the_client_can_be_read_without_a_lease(monkeypatch
     async def work() -> None:
         now = 1_000.0
         monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
-        log, id, lease = MemoryLog(), uuid4(), held()
+        log, id, lease = MemoryLog(), uuid4(), new_lease()
         log.open(id, lease)
         log.append(id, [GenerationStarted(id, 1)])
         log.suspend(id, lease)
         now += 3_600
-        # No process holds it while it waits for the client: what was shown is all that there is.
+        # No process holds the lease while the generation waits for the client, so there can be no further events.
         assert await sequences(log, id) == [1]
 
     run(work())

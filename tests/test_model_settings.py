@@ -1,4 +1,4 @@
-"""Settings that name something outside of the process: what is not there stops the start, or `doctor` reports it."""
+"""Settings that name models, files and addresses: a wrong value stops the start, or `tertulia doctor` reports it."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ NAMED = ["TERTULIA_DEFAULT_MODEL", "TERTULIA_MODELS", "TERTULIA_TITLE_MODEL"]
 
 @pytest.fixture(scope="module")
 def claude() -> Generator[dict[str, str]]:
-    """A Claude that knows its models, and the settings to ask it."""
+    """The simulator with its list of models, and the settings to use it."""
     with running(create_simulator(pace=0), lifespan="off") as address:
         yield {"ANTHROPIC_API_KEY": "sk-ant-fine", "ANTHROPIC_BASE_URL": address}
 
 
 @contextmanager
 def gateway(*listed: str, status: int = 200, knows: tuple[str, ...] = ()) -> Generator[dict[str, str]]:
-    """A gateway with its own list of models, or none, which maps more names than it lists."""
+    """Run a gateway that lists some models, or fails to, and also accepts the names in `knows`."""
 
     def missing(name: str) -> Response:
         return JSONResponse({"type": "error", "error": {"type": "not_found_error", "message": f"model: {name}"}}, 404)
@@ -78,7 +78,7 @@ def test_each_of_several_models_is_checked(tmp_path: Path) -> None:
 
 
 def starts(folder: Path, **settings: str) -> str:
-    """Start a server, let it answer to nothing but its health, and return what it printed."""
+    """Start a server, check that it is healthy, and return its output."""
     with started(folder, "serve", **settings) as (process, printed):
         assert process.poll() is None, printed
         with Api(address_in(printed)) as api:
@@ -86,7 +86,7 @@ def starts(folder: Path, **settings: str) -> str:
     return printed
 
 
-def test_a_server_starts_while_claude_cannot_be_reached_and_says_so(tmp_path: Path) -> None:
+def test_a_server_starts_while_claude_is_unreachable_and_logs_that_models_were_not_checked(tmp_path: Path) -> None:
     settings = {"ANTHROPIC_API_KEY": "any", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
     assert "could not be checked" in starts(tmp_path, **settings, TERTULIA_DEFAULT_MODEL="claude-none")
 
@@ -95,9 +95,9 @@ def test_models_that_could_not_be_checked_at_the_start_are_checked_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tertulia.server.model_settings.CHECK_AGAIN", 0.05)
-    with gateway("my-model") as found:
-        asked = {name.lower(): value for name, value in found.items()}
-        with tertulia(tmp_path, **asked, default_model="claude-none"):
+    with gateway("my-model") as gateway_settings:
+        settings = {name.lower(): value for name, value in gateway_settings.items()}
+        with tertulia(tmp_path, **settings, default_model="claude-none"):
             wait_until(lambda: "TERTULIA_DEFAULT_MODEL: got 'claude-none'" in caplog.text, "the line of the log")
 
 
@@ -114,9 +114,9 @@ def test_a_server_starts_with_a_gateway_that_lists_other_names(tmp_path: Path) -
     assert line.startswith("TERTULIA_DEFAULT_MODEL: got 'claude-none'")
 
 
-def test_the_default_small_model_that_a_gateway_does_not_have_stops_no_start() -> None:
-    with gateway("my-model") as found:
-        key, address = found["ANTHROPIC_API_KEY"], found["ANTHROPIC_BASE_URL"]
+def test_a_gateway_without_the_default_title_model_causes_only_a_warning() -> None:
+    with gateway("my-model") as gateway_settings:
+        key, address = gateway_settings["ANTHROPIC_API_KEY"], gateway_settings["ANTHROPIC_BASE_URL"]
         settings = FixedSettings.model_validate(
             {"anthropic_api_key": key, "anthropic_base_url": address, "default_model": "my-model"}
         )
@@ -143,25 +143,25 @@ def test_the_default_small_model_that_a_gateway_does_not_have_stops_no_start() -
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "takes an address"),
     ],
 )
-def test_a_setting_that_names_nothing_is_refused_at_once(tmp_path: Path, name: str, value: str, says: str) -> None:
+def test_an_invalid_setting_is_refused_in_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
     done: Any = run_here(tmp_path, "migrate", **{name: value})
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
     assert done.output.startswith(name)
     assert says in done.output
 
 
-def test_a_setting_of_proxies_in_the_env_file_is_checked_too(tmp_path: Path) -> None:
+def test_the_proxy_setting_in_an_env_file_is_checked_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("FORWARDED_ALLOW_IPS=my-proxy\n")
     assert refused(run(tmp_path, "migrate")).startswith("FORWARDED_ALLOW_IPS: got 'my-proxy'")
 
 
-def test_a_place_for_attachments_that_is_no_folder_stops_the_start(tmp_path: Path) -> None:
+def test_a_file_as_the_folder_of_attachments_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file is no folder")
     line = refused(run(tmp_path, "serve", "--port", "0", TERTULIA_ATTACHMENTS=str(tmp_path / "taken")))
     assert line.startswith("TERTULIA_ATTACHMENTS: ")
 
 
-def test_doctor_reports_persisted_documents_that_the_schema_does_not_take(tmp_path: Path) -> None:
+def test_doctor_reports_persisted_documents_that_are_invalid_in_the_schema(tmp_path: Path) -> None:
     documents = {"good": "{ viewer { name } }", "old": "{ viewer { nickname } }", "broken": "{ viewer {"}
     (tmp_path / "documents.json").write_text(json.dumps(documents))
     done = run_here(tmp_path, "doctor", TERTULIA_PERSISTED_QUERIES="documents.json")
@@ -171,6 +171,6 @@ def test_doctor_reports_persisted_documents_that_the_schema_does_not_take(tmp_pa
     assert (done.exit_code, reported) == (1, [False, True, True])
 
 
-def test_doctor_reports_a_tool_that_should_ask_first_and_does_not_exist(tmp_path: Path) -> None:
+def test_doctor_reports_a_tool_that_requires_approval_and_does_not_exist(tmp_path: Path) -> None:
     done = run_here(tmp_path, "doctor", TERTULIA_TOOLS="web_search", TERTULIA_ASK_FIRST="delete_file,web_*")
     assert (done.exit_code, "TERTULIA_ASK_FIRST: no tool is called delete_file" in done.output) == (1, True)

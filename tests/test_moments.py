@@ -1,4 +1,4 @@
-"""Queries that see the database as it is at one moment: how many are open at once, and what is left for writes."""
+"""Read snapshots of the database: how many are open at once, and which connections remain for writes."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tertulia.db.database import LEFT_FOR_OTHERS, Database
 pytestmark = pytest.mark.both
 
 
-def test_however_many_queries_are_open_a_write_finds_a_connection(place: Json, setup: str) -> None:
+def test_open_read_snapshots_leave_connections_for_writes(place: Json, setup: str) -> None:
     url = str(place["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
     if setup == EMBEDDED:
         lay(url)

@@ -1,4 +1,4 @@
-"""The changes of `make mutants`: which ones are found in a module, and that they take effect where it is imported."""
+"""The changes that `make mutants` finds in a module, and how they take effect in modules that were already imported."""
 
 import importlib.util
 import sys
@@ -15,7 +15,7 @@ Imported = Callable[[str, str], ModuleType]
 
 @pytest.fixture
 def imported(tmp_path: Path) -> Generator[Imported]:
-    """Import a module of a name with a text."""
+    """Import a text as a module with the given name."""
     names: list[str] = []
 
     def import_text(name: str, text: str) -> ModuleType:
@@ -74,20 +74,20 @@ def test_a_change_takes_effect_in_functions_that_were_imported_before(imported: 
     assert double(5) == 15
 
 
-def test_a_changed_constant_is_the_new_one_for_what_depends_on_it(imported: Imported) -> None:
+def test_a_changed_constant_changes_the_constants_and_importers_that_depend_on_it(imported: Imported) -> None:
     module = imported("mutated_constant", "DAY = 24\nWEEK = 7 * DAY\n\ndef week():\n    return WEEK\n")
     other = imported("mutated_importer", "from mutated_constant import DAY\n\ndef day():\n    return DAY\n")
     apply(module, "DAY = 24 -> DAY = 240")
     assert (module.week(), other.day()) == (7 * 240, 240)
 
 
-def test_a_changed_function_is_called_again_for_the_constants_that_it_has_made(imported: Imported) -> None:
+def test_constants_computed_by_a_changed_function_are_evaluated_again(imported: Imported) -> None:
     module = imported("mutated_maker", "def _made():\n    return 5 + 1\n\nLIMIT = _made()\n")
     apply(module, "return 5 + 1 -> return 5 - 1")
     assert module.LIMIT == 4
 
 
-def test_the_suites_that_run_are_recorded(imported: Imported) -> None:
+def test_executed_suites_are_recorded(imported: Imported) -> None:
     module = imported(
         "mutated_record",
         """
