@@ -137,7 +137,7 @@ def test_a_backup_of_a_busy_server_has_all_finished_conversations(tmp_path: Path
         finished = list(written.finished)
         done = run_here(tmp_path, "backup", "copy", **_environment(first))
         assert done.exit_code == 0, done.stderr
-    assert "more have no file" not in done.stdout
+    assert "more are missing" not in done.stdout
     assert {one.name for one in (tmp_path / "copy").iterdir()} == {"tertulia.db", "tertulia-attachments"}
     assert run_here(tmp_path, "restore", "copy", **_environment(second)).exit_code == 0
     _assert_doctor_passes(tmp_path, _environment(second))
@@ -155,7 +155,7 @@ def kept(tmp_path: Path) -> Finished:
         said = _say(api, "Hello", 8)
     done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert done.stdout.startswith("Backed up 1 conversations (schema ")
-    assert done.stdout.endswith(") to copy; 1 files of attachments.\n")
+    assert done.stdout.endswith(") to copy; 1 attachment files.\n")
     return said
 
 
@@ -186,7 +186,7 @@ def test_attachments_added_or_deleted_while_the_database_is_copied_are_in_the_ba
         monkeypatch.setattr(backup, "copy", copy)
         # An attachment that is added and deleted while the database is copied cannot be in the backup.
         done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path))
-        assert done.stdout.endswith("; 1 files of attachments; 1 more have no file in " + f"{tmp_path / 'files'}.\n")
+        assert done.stdout.endswith("; 1 attachment files; 1 more are missing in " + f"{tmp_path / 'files'}.\n")
         said.clear()
         stays = _say(api, "I stay", 10)
 
@@ -238,19 +238,19 @@ def test_a_restore_overwrites_nothing(kept: Finished, tmp_path: Path, taken: str
     there.write_text("of another database")
     before = _all_bytes(tmp_path / "second")
     line = _refused(tmp_path, "restore", "copy", **_environment(tmp_path / "second"))
-    assert line == f"{there} is there already, and nothing is overwritten: move it away first."
+    assert line == f"{there} already exists, and `restore` overwrites nothing. Move it away first."
     assert _all_bytes(tmp_path / "second") == before
 
 
 def test_a_backup_overwrites_nothing(kept: Finished, tmp_path: Path) -> None:
     before = _all_bytes(tmp_path / "copy")
-    assert "is there already" in _refused(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
+    assert "already exists" in _refused(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert _all_bytes(tmp_path / "copy") == before
 
 
 def test_an_invalid_backup_is_refused_in_one_line(kept: Finished, tmp_path: Path) -> None:
     second = _environment(tmp_path / "second")
-    assert "is no backup" in _refused(tmp_path, "restore", "nowhere", **second)
+    assert "is not a backup" in _refused(tmp_path, "restore", "nowhere", **second)
     copied = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
     for schema, hint in (("9999", "or a newer one."), ("0013", "first run `tertulia migrate` of the commit")):
         execute(copied, f"UPDATE alembic_version SET version_num = '{schema}'")

@@ -59,7 +59,7 @@ def test_an_operator_revokes_everything_at_once_or_all_of_one_user(tmp_path: Pat
             stays.socket() as kept,
         ):
             revoked = command(tmp_path, place, "token", "revoke", "Ada")
-            assert revoked.output.startswith("Ended 1 sign-ins and 1 personal access tokens of Ada.")
+            assert revoked.output.startswith("Revoked 1 sign-ins and 1 personal access tokens of Ada.")
             assert [one.post(VIEWER).status_code for one in (script, out, stays)] == [401, 401, 200]
             assert post(address, "refresh", refresh_token=ada["refresh_token"]).status_code == 400
             if "redis_url" in place:
@@ -67,7 +67,7 @@ def test_an_operator_revokes_everything_at_once_or_all_of_one_user(tmp_path: Pat
             kept.send({"type": "ping"})
             assert kept.receive() == {"type": "pong"}
             revoked = command(tmp_path, place, "token", "revoke", "--all")
-            assert revoked.output.startswith("Ended 1 sign-ins and 0 personal access tokens of all users.")
+            assert revoked.output.startswith("Revoked 1 sign-ins and 0 personal access tokens of all users.")
             assert stays.post(VIEWER).status_code == 401
             if "redis_url" in place:
                 assert closing(kept.connection) == (4403, "Forbidden")
@@ -130,8 +130,7 @@ def test_an_operator_deletes_a_user_with_all_that_is_theirs(tmp_path: Path, plac
         other.answer("Another parsnip")
         removed = command(tmp_path, place, "user", "remove", "ada", "--yes")
         assert (
-            removed.output
-            == "Deleted ada and all that was theirs: 1 conversations, 2 messages, 0 attachments, 1 calls.\n"
+            removed.output == "Deleted ada and all their data: 1 conversations, 2 messages, 0 attachments, 1 calls.\n"
         )
         assert api.post(VIEWER).status_code == 401
         assert other.ask(VIEWER)["viewer"]["name"] == "grace"
@@ -159,9 +158,9 @@ def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place
         (("token", "nobody"), "NAME: there is no user"),
         (("token", "nobody", "--list"), "NAME: there is no user"),
         (("token", "revoke", "nobody"), "NAME: there is no user"),
-        (("token", "revoke", "nobody", "--all"), "token: takes NAME"),
-        (("token", "nobody", "--all"), "token: takes NAME"),
-        (("token", "nobody", "else"), "token: takes NAME"),
+        (("token", "revoke", "nobody", "--all"), "token: expected NAME"),
+        (("token", "nobody", "--all"), "token: expected NAME"),
+        (("token", "nobody", "else"), "token: expected NAME"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, place: Json, arguments: Any, said: str) -> None:

@@ -339,7 +339,7 @@ def test_doctor_says_which_schema_there_is_and_which_one_is_wanted(place: Json, 
     given = variables(place)
     asyncio.run(migrate(place["database_url"], REVISIONS[0]))
     before = run_here(tmp_path, "doctor", **given)
-    line = f"wrong  database: schema {REVISIONS[0]}, this version wants {HEAD}: run `tertulia migrate`"
+    line = f"wrong  database: schema {REVISIONS[0]}, this version requires {HEAD}: run `tertulia migrate`"
     assert line in before.stdout.splitlines()
     assert before.exit_code == 1
     assert execute(place, "SELECT version_num FROM alembic_version") == [(REVISIONS[0],)]

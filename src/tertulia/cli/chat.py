@@ -53,7 +53,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
 FORBIDDEN = 4403
 YES = ("y", "yes")
 LONGEST_RESULT = 500
-"""Characters of a tool result that are printed."""
+"""The maximum number of characters of a tool result to print."""
 LOST = (TransportError, OSError, EOFError)
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
@@ -65,10 +65,17 @@ class Refused(Exception):
 
 
 class Terminal:
-    """One conversation: prompts, answers, and Ctrl+C."""
+    """A conversation in the terminal: it reads prompts, prints answers, and stops an answer at Ctrl+C."""
 
     def __init__(self, url: str, conversation: str | None, model: str | None, token: str | None) -> None:
-        """Connect to nothing yet. `conversation`: the id of the conversation to continue."""
+        """Prepare a conversation, without connecting to the server.
+
+        Args:
+            url: The address of the server.
+            conversation: The id of the conversation to continue, or None to start one.
+            model: The id of a model, or None for the conversation's or the server's default.
+            token: A personal access token, or None if the server does not require one.
+        """
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/graphql"
         self._server_url = url
         self._conversation = conversation
@@ -78,9 +85,9 @@ class Terminal:
         self._interactive = sys.stdin.isatty()
 
     def talk(self) -> int:
-        """Run the conversation until the input ends; return the exit status."""
+        """Run the conversation until the input ends, and return the exit status."""
         if self._interactive:
-            self._console.print("Ctrl+C stops an answer; at the prompt it leaves.", style="dim")
+            self._console.print("Ctrl+C stops an answer. At the prompt, it exits.", style="dim")
         with asyncio.Runner() as runner:
             try:
                 while (text := self._prompt()) is not None:
@@ -109,7 +116,7 @@ class Terminal:
         try:
             await self._follow(generation)
         except asyncio.CancelledError:
-            # Ctrl+C cancels the turn, not the program: the answer is stopped, and the next prompt follows.
+            # Ctrl+C cancels the turn, not the program: stop the answer and show the next prompt.
             async with self._connect() as session:
                 await session.execute(_with_variables(STOP, id=generation))
             self._console.print("\n(stopped)", style="dim")
@@ -128,7 +135,7 @@ class Terminal:
 
     async def _follow(self, generation: str) -> None:
         writer = Writer(self._console)
-        status = self._console.status("Claude reads …")
+        status = self._console.status("Waiting for Claude …")
         status.start()
         try:
             async for event in self._events(generation):
@@ -140,7 +147,7 @@ class Terminal:
             status.stop()
 
     async def _answer_calls(self, generation: str, event: Event) -> None:
-        """Prompt for approvals; report an error for client tools, which the terminal cannot run."""
+        """Ask the user for approvals. Return an error result for client tools, which the terminal cannot run."""
         approval_ids = {call["toolUseId"] for call in event["approvals"]}
         results: list[dict[str, Any]] = []
         for call in event["toolUses"]:
@@ -148,14 +155,14 @@ class Terminal:
                 approved = await asyncio.to_thread(self._ask_approval, call["name"])
                 results.append({"toolUseId": call["toolUseId"], "approved": approved})
             else:
-                message = "The terminal has no such tool."
+                message = "`tertulia chat` cannot run this tool."
                 results.append({"toolUseId": call["toolUseId"], "output": message, "isError": True})
         async with self._connect() as session:
             response = await session.execute(
                 _with_variables(SUBMIT, input={"generationId": generation, "results": results})
             )
         if "message" in response["submitToolResults"]:
-            # Another client may have submitted the results already; the stream then continues.
+            # Another client may have submitted the results already. The stream then continues.
             self._console.print(response["submitToolResults"]["message"], style="dim")
 
     def _ask_approval(self, name: str) -> bool:
@@ -207,12 +214,12 @@ def _is_forbidden(error: BaseException | None) -> bool:
 
 def _connection_problem(error: BaseException, url: str) -> str:
     if _is_forbidden(error):
-        return "The server does not know you: take a token, as of `tertulia token NAME`, in --token or TERTULIA_TOKEN."
-    return f"No server answers at {url}. Start one with `tertulia serve`."
+        return "Not signed in. Run `tertulia token NAME` and pass the result with --token or TERTULIA_TOKEN."
+    return f"Cannot connect to {url}. Start a server with `tertulia serve`, or pass its address with --url."
 
 
 class Writer:
-    """Prints an answer as its events arrive, without repeating text that a snapshot contains again."""
+    """Prints an answer as its events arrive. Text that was printed before a snapshot is not printed again."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -221,7 +228,7 @@ class Writer:
         self._ended = False
 
     def write(self, event: Event) -> None:
-        """Print what an event adds; nothing after the terminal event, which may arrive twice."""
+        """Print the text that an event adds. Events after the terminal event, which may be repeated, are ignored."""
         if self._ended:
             return
         self._ended = event["__typename"] in TERMINAL
@@ -239,10 +246,10 @@ class Writer:
                 input_json = json.dumps(event["block"]["input"], ensure_ascii=False)
                 self._console.print(f"\n(tool: {event['block']['name']} {input_json})", style="dim")
             case "ContentBlockFinished" if "output" in event["block"]:
-                verb = "failed" if event["block"]["isError"] else "gave"
+                label = "tool error" if event["block"]["isError"] else "tool result"
                 output = event["block"]["output"]
                 output_text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-                self._console.print(f"({verb}: {output_text[:LONGEST_RESULT]})", style="dim")
+                self._console.print(f"({label}: {output_text[:LONGEST_RESULT]})", style="dim")
             case "GenerationFailed":
                 self._console.print(f"\n{event['error']['message']}", style="red")
             case "GenerationCompleted":

@@ -29,12 +29,12 @@ Finding = tuple[bool, str]
 
 
 async def examine() -> int:
-    """Print the findings as they come; return the exit status, 0 if all checks pass."""
+    """Print each finding when its check ends, and return the exit status: 0 if all checks pass, else 1."""
     console = Console(highlight=False, soft_wrap=True)
     try:
         settings = load_settings()
-    except WrongSetting as wrong:
-        _print(console, (False, str(wrong)))
+    except WrongSetting as error:
+        _print(console, (False, str(error)))
         return 1
     passed = True
     async for finding in _findings(settings, console):
@@ -49,14 +49,14 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
         yield False, warning
     yield (
         True,
-        f"models: default {settings.default_model}; allowed {', '.join(settings.models) or 'all that Claude lists'}",
+        f"models: default {settings.default_model}; allowed {', '.join(settings.models) or 'all models of the API'}",
     )
     with console.status("Opening the database …"):
         finding = await _database(settings)
     yield finding
     yield await _budget(settings)
     yield await _identity(settings)
-    for finding in _documents(settings):
+    for finding in _persisted_documents(settings):
         yield finding
     yield await _redis(settings)
     yield await _attachments(settings)
@@ -78,32 +78,35 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
 async def _database(settings: Settings) -> Finding:
     try:
         schema = await schema_of(settings.database_url)
-    except DatabaseUnavailable as unavailable:
-        return False, str(unavailable)
+    except DatabaseUnavailable as error:
+        return False, str(error)
     address = show_address(settings.database_url)
     if schema.current is None:
-        return True, f"database: {address} has no tables yet; the first start makes them, schema {schema.newest}"
+        return True, f"database: {address} has no tables yet; the first start creates them, schema {schema.newest}"
     if schema.unsupported:
         return False, f"database: {schema.unsupported}"
     if schema.current != schema.newest:
-        return False, f"database: schema {schema.current}, this version wants {schema.newest}: run `tertulia migrate`"
+        return (
+            False,
+            f"database: schema {schema.current}, this version requires {schema.newest}: run `tertulia migrate`",
+        )
     return True, f"database: {address} is open, writable and up to date, schema {schema.current}"
 
 
 async def _budget(settings: Settings) -> Finding:
-    """Report the remaining budget of the server, or that there is none."""
+    """Report how much of the server's budget is spent, or that it has none."""
     server = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
     if not server.is_limited:
         monthly_limit = settings.monthly_budget_usd
-        users = "users have none either" if monthly_limit is None else f"each user has {monthly_limit} USD a month"
-        hint = "TERTULIA_SERVER_MONTHLY_BUDGET_USD limits what all users spend together"
+        users = "none for users" if monthly_limit is None else f"{monthly_limit} USD a month for each user"
+        hint = "TERTULIA_SERVER_MONTHLY_BUDGET_USD limits the spending of all users together"
         return True, f"budget: none for the server; {users}; {hint}"
     try:
         schema = await schema_of(settings.database_url)
     except DatabaseUnavailable:
-        return True, "budget: what is spent is not known, because the database is away"
+        return True, "budget: not checked, because the database is unavailable"
     if schema.current != schema.newest:
-        return True, "budget: what is spent is not known before the database is migrated"
+        return True, "budget: not checked, because the database must be migrated first"
     database = Database(settings.database_url)
     try:
         async with database.read() as session:
@@ -118,26 +121,26 @@ def _describe_period(period: PeriodBudget) -> str:
     name = f"TERTULIA_SERVER_{'MONTHLY' if period.period == 'month' else 'DAILY'}_BUDGET_USD"
     limit, used_dollars = dollars(period.limit), dollars(period.spent + period.reserved)
     if period.left <= 0:
-        return f"{name}: {limit} USD are spent; sends are refused until {period.resets_at:%Y-%m-%d} UTC"
+        return f"{name}: {limit} USD are spent; messages are refused until {period.resets_at:%Y-%m-%d} UTC"
     return f"{used_dollars:.2f} of {limit} USD of this {period.period} are spent or reserved"
 
 
 async def _identity(settings: Settings) -> Finding:
     if settings.auth == "local":
-        return True, "identity: one local user, on this machine alone"
+        return True, "identity: one local user without sign-in; only this machine can connect"
     if settings.auth == "password":
         shared = settings.secret_key is not None
-        keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with a key that is kept beside the database"
+        keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with the key in the file next to the database"
         return True, f"identity: accounts; registration {settings.registration}; tokens {keys}"
     try:
         key_count = await Keys(settings.oidc_issuer or "").find()
-    except Unavailable as unavailable:
-        return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {unavailable}"
+    except Unavailable as error:
+        return False, f"TERTULIA_OIDC_ISSUER: {settings.oidc_issuer}: {error}"
     return True, f"identity: tokens of {settings.oidc_issuer} for {settings.oidc_audience}; {key_count} keys"
 
 
-def _documents(settings: Settings) -> list[Finding]:
-    """Validate the persisted documents against the schema; the server refuses invalid ones when clients name them."""
+def _persisted_documents(settings: Settings) -> list[Finding]:
+    """Validate the persisted documents against the schema. The server refuses invalid ones only when they are used."""
     if settings.persisted_queries is None:
         return []
     findings: list[Finding] = []
@@ -148,12 +151,12 @@ def _documents(settings: Settings) -> list[Finding]:
             errors = [error]
         if errors:
             findings.append((False, f"TERTULIA_PERSISTED_QUERIES: {id}: {errors[0].message}"))
-    return findings or [(True, f"persisted queries: {len(settings.persisted_queries)}, all of this schema")]
+    return findings or [(True, f"persisted queries: {len(settings.persisted_queries)}, all valid")]
 
 
 async def _redis(settings: Settings) -> Finding:
     if settings.redis_url is None:
-        return True, "redis: none; one process serves"
+        return True, "redis: not configured; run one process only"
     from tertulia.streams.redis.log import RedisLog
     from tertulia.streams.redis.writer import AWAY
 
@@ -161,10 +164,10 @@ async def _redis(settings: Settings) -> Finding:
     try:
         await log.check()
     except AWAY as error:
-        return False, f"REDIS_URL: Redis does not answer: {error}"
+        return False, f"REDIS_URL: cannot connect to Redis: {error}"
     finally:
         await log.close()
-    return True, "redis: answers; any number of processes may serve"
+    return True, "redis: connected; any number of processes can serve"
 
 
 async def _attachments(settings: Settings) -> Finding:
@@ -188,7 +191,7 @@ async def _tools(settings: Settings) -> list[Finding]:
     setting = "TERTULIA_MCP_CONFIG"
     findings = [(False, f"{setting}: {server.name}: {server.problem}") for server in servers if not server.connected]
     findings += [
-        (False, f"{setting}: {server.name}: the tool {tool.name} is left out: {tool.reason}")
+        (False, f"{setting}: {server.name}: the tool {tool.name} is skipped: {tool.reason}")
         for server in servers
         for tool in server.skipped
     ]
@@ -208,9 +211,9 @@ async def _claude(settings: Settings) -> AsyncIterator[Finding]:
     if model_findings.unchecked is not None:
         yield False, f"claude: {model_findings.unchecked}"
     elif settings.simulated:
-        yield True, "claude: simulated; set ANTHROPIC_API_KEY for the real one"
+        yield True, "claude: simulated; set ANTHROPIC_API_KEY to use the real API"
     else:
-        yield True, f"claude: {model_findings.listed} models in {time.monotonic() - start:.1f} s"
+        yield True, f"claude: connected; {model_findings.listed} models listed in {time.monotonic() - start:.1f} s"
 
 
 def _print(console: Console, finding: Finding) -> None:

@@ -1,4 +1,4 @@
-"""The `tertulia` command. Commands import what they need when they run, so that `--help` is fast."""
+"""The subcommands of `tertulia`. Each imports its modules when it runs, so that `--help` is fast."""
 
 import asyncio
 import gc
@@ -23,12 +23,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-users = typer.Typer(help="Accounts of the mode `password`.", no_args_is_help=True)
+users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
 app.add_typer(users, name="user")
 
-Password = Annotated[str | None, typer.Option(help="Others on this machine may see it; better leave it out.")]
+Password = Annotated[
+    str | None,
+    typer.Option(help="The password. Other users of this machine can see it, so it is safer to be asked for it."),
+]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 selects a free one.")]
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer passes the option by position
@@ -49,7 +52,8 @@ def options(
 
 def main() -> None:
     """Run the command."""
-    # A collection after every 700 new objects takes a tenth of the start, and modules create no garbage.
+    # By default, garbage is collected after every 700 new objects. That takes a tenth of the start-up time, and imports
+    # create no garbage.
     gc.set_threshold(50_000)
     app()
 
@@ -58,41 +62,43 @@ def main() -> None:
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; more than one need Redis.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes; more than one requires Redis.")] = 1,
 ) -> None:
-    """Serve the API and its pages; migrates the database first."""
+    """Migrate the database, then serve the API and its pages."""
     from tertulia.server.http.middleware import is_loopback
 
     settings = _settings()
     if settings.auth == "local" and not is_loopback(host):
-        _refuse(f"--host: {host} can be reached by others, and TERTULIA_AUTH=local lets everybody in; use 127.0.0.1.")
+        _refuse(f"--host: {host} is reachable by others, and TERTULIA_AUTH=local requires no sign-in. Use 127.0.0.1.")
     if workers > 1 and settings.redis_url is None:
-        _refuse(f"--workers: {workers} processes need REDIS_URL, through which they share answers; it is not set.")
-    listening = _listen(host, port)
+        _refuse(f"--workers: {workers} processes need Redis to share answers. Set REDIS_URL, or use one worker.")
+    server_socket = _listen(host, port)
     _migrate(settings)
     _check(settings)
     from tertulia.server.run import run
 
-    run(settings, listening, workers)
+    run(settings, server_socket, workers)
 
 
 @app.command()
 def chat(
-    url: Annotated[str, typer.Option(help="A running server.")] = "http://127.0.0.1:8000",
-    conversation: Annotated[str | None, typer.Option(help="Go on with the conversation of this id.")] = None,
-    model: Annotated[str | None, typer.Option(help="A model's id; else the conversation's or the default one.")] = None,
+    url: Annotated[str, typer.Option(help="The address of a running server.")] = "http://127.0.0.1:8000",
+    conversation: Annotated[str | None, typer.Option(help="The id of the conversation to continue.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The id of a model; by default the conversation's or the server's default.")
+    ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="TERTULIA_TOKEN", help="Who you are, where there are many: see `tertulia token`."),
+        typer.Option(envvar="TERTULIA_TOKEN", help="A token, if the server requires sign-in; see `tertulia token`."),
     ] = None,
 ) -> None:
-    """Talk to Claude in the terminal. Ctrl+C stops an answer; at the prompt it leaves."""
+    """Talk to Claude in the terminal. Ctrl+C stops an answer. At the prompt, it exits."""
     from tertulia.extras import MissingExtraError, require_extra
 
     try:
         require_extra("chat", "`tertulia chat`")
-    except MissingExtraError as missing:
-        _refuse(str(missing))
+    except MissingExtraError as error:
+        _refuse(str(error))
     from tertulia.cli.chat import Terminal
 
     sys.exit(Terminal(url, conversation, model, token).talk())
@@ -102,19 +108,21 @@ def chat(
 def simulator(
     host: Host = "127.0.0.1",
     port: Port = 8001,
-    pace: Annotated[float, typer.Option(min=0, max=100, help="1 as a person reads, 0 at once.")] = 1.0,
+    pace: Annotated[
+        float, typer.Option(min=0, max=100, help="Delay between words: 1 is reading speed, 0 is none.")
+    ] = 1.0,
 ) -> None:
-    """Serve the simulated Claude alone: a Messages API server for anybody's tests."""
-    listening = _listen(host, port)
+    """Serve only the simulated Claude: a Messages API server for tests of any program."""
+    server_socket = _listen(host, port)
     from tertulia.server.run import run_simulator
     from tertulia.simulator.app import create_simulator
 
-    run_simulator(create_simulator(pace=pace), listening)
+    run_simulator(create_simulator(pace=pace), server_socket)
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Migrate the database to the newest schema."""
     settings = _settings()
     _migrate(settings)
     typer.echo("The database is up to date.")
@@ -122,7 +130,7 @@ def migrate() -> None:
 
 @app.command("export-schema")
 def export_schema(
-    output: Annotated[Path | None, typer.Option(help="A file to write; else it is printed.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write; by default the schema is printed.")] = None,
 ) -> None:
     """Print the GraphQL schema."""
     from tertulia.schema.root import schema
@@ -140,12 +148,12 @@ def export_schema(
 
 @app.command()
 def export(
-    user: Annotated[str, typer.Argument(help="Whose conversations: a user's name; `local` where there is one user.")],
+    user: Annotated[str, typer.Argument(help="The name of a user; `local` with TERTULIA_AUTH=local.")],
     *,
-    output: Annotated[Path | None, typer.Option(help="A file to write; else they are printed.")] = None,
-    markdown: Annotated[bool, typer.Option(help="To read, and not to put in again.")] = False,
+    output: Annotated[Path | None, typer.Option(help="The file to write; by default standard output.")] = None,
+    markdown: Annotated[bool, typer.Option(help="Write Markdown for readers; it cannot be imported.")] = False,
 ) -> None:
-    """Write all conversations of a user, as lines of JSON that can be put in again."""
+    """Export all conversations of a user as JSON Lines, which can be imported again."""
     settings = _settings()
     _migrate(settings)
     from tertulia.cli.export import write_export
@@ -157,9 +165,9 @@ def export(
 
 @app.command()
 def backup(
-    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder; it must not exist yet.")],
 ) -> None:
-    """Copy database, attachments and secret of a server on SQLite, which may go on meanwhile."""
+    """Back up the database, attachments and secret of a server on SQLite. The server can keep running."""
     from tertulia.cli.backup import back_up
 
     _do(back_up(_settings(), folder))
@@ -167,36 +175,41 @@ def backup(
 
 @app.command()
 def restore(
-    folder: Annotated[Path, typer.Argument(help="What `tertulia backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that `tertulia backup` has written.")],
 ) -> None:
-    """Put a backup where the settings say, while no server runs; nothing is overwritten."""
-    from tertulia.cli.backup import restore as put_back
+    """Restore a backup to the locations in the settings. Stop the server first. Nothing is overwritten."""
+    from tertulia.cli.backup import restore as restore_backup
 
-    _do(put_back(_settings(), folder))
+    _do(restore_backup(_settings(), folder))
 
 
 @app.command()
 def token(
-    name: Annotated[str, typer.Argument(help="A user's name, or `revoke` with --all or a user's name after it.")],
-    user: Annotated[str | None, typer.Argument(help="After `revoke`: whose tokens and sign-ins to end.")] = None,
-    label: Annotated[str, typer.Option(help="What it is for.")] = "command line",
-    days: Annotated[float | None, typer.Option(min=0, help="How long it is good; for good if left out.")] = None,
+    name: Annotated[str, typer.Argument(help="The name of a user; or `revoke`, followed by a user's name or --all.")],
+    user: Annotated[
+        str | None, typer.Argument(help="After `revoke`: the user whose tokens and sign-ins to revoke.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="A note about the purpose of the token.")] = "command line",
+    days: Annotated[float | None, typer.Option(min=0, help="Days until the token expires; by default never.")] = None,
     *,
     show: Annotated[bool, typer.Option("--list", help="List the user's tokens.")] = False,
-    revoke: Annotated[str | None, typer.Option(help="The id of a token to end.")] = None,
-    everybody: Annotated[bool, typer.Option("--all", help="After `revoke`: those of everybody.")] = False,
+    revoke: Annotated[str | None, typer.Option(help="The id of a token to revoke.")] = None,
+    all_users: Annotated[
+        bool, typer.Option("--all", help="After `revoke`: revoke the tokens and sign-ins of all users.")
+    ] = False,
 ) -> None:
-    """Make a personal access token, which is shown once; list them, or end one.
+    """Create a personal access token and print it, list the tokens of a user, or revoke them.
 
-    `tertulia token revoke NAME` ends all tokens and sign-ins of a user, `tertulia token revoke --all` everybody's.
+    A token is only shown when it is created. `tertulia token revoke NAME` revokes all tokens and sign-ins of a user,
+    `tertulia token revoke --all` those of all users.
     """
     from tertulia.cli.users import list_tokens, make_token, revoke_everything, revoke_token
 
-    if (user is not None or everybody) and (name != "revoke" or (user is not None and everybody)):
-        _refuse("token: takes NAME, or `revoke --all`, or `revoke NAME`.")
+    if (user is not None or all_users) and (name != "revoke" or (user is not None and all_users)):
+        _refuse("token: expected NAME, `revoke NAME` or `revoke --all`.")
     settings = _settings()
     _migrate(settings)
-    if everybody or user is not None:
+    if all_users or user is not None:
         _do(revoke_everything(settings, user))
     elif show:
         _do(list_tokens(settings, name))
@@ -208,15 +221,15 @@ def token(
 
 @users.command("add")
 def add_user(
-    name: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    name: Annotated[str, typer.Argument(help="The name that the user signs in with.")],
     password: Password = None,
 ) -> None:
-    """Make an account. The password is asked for, or read from standard input; with neither, one is made and shown."""
+    """Add an account. The password is asked for, or read from standard input. If it is empty, one is generated."""
     from tertulia.cli.users import add
 
     settings = _settings()
     _migrate(settings)
-    _do(add(settings, name, password or _asked_password()))
+    _do(add(settings, name, password or _read_password()))
 
 
 @users.command("password")
@@ -224,59 +237,59 @@ def set_password(
     name: Annotated[str, typer.Argument(help="A user's name.")],
     password: Password = None,
 ) -> None:
-    """Set a user's password, and sign them out everywhere."""
-    from tertulia.cli.users import change
+    """Set a user's password, and end all their sign-ins."""
+    from tertulia.cli.users import change_password
 
     settings = _settings()
     _migrate(settings)
-    _do(change(settings, name, password or _asked_password()))
+    _do(change_password(settings, name, password or _read_password()))
 
 
 @users.command("list")
 def list_users() -> None:
     """List all users."""
-    from tertulia.cli.users import everybody
+    from tertulia.cli.users import describe_users
 
     settings = _settings()
     _migrate(settings)
-    _do(everybody(settings))
+    _do(describe_users(settings))
 
 
 @users.command("remove")
 def remove_user(
     name: Annotated[str, typer.Argument(help="A user's name.")],
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete a user with all that is theirs, for good."""
+    """Delete a user and all their data permanently."""
     from tertulia.cli.users import remove
 
     settings = _settings()
     _migrate(settings)
     if not yes:
-        typer.confirm(f"Delete {name}, and every conversation, file and bill of theirs?", abort=True)
+        typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
     _do(remove(settings, name))
 
 
 @app.command()
 def doctor() -> None:
-    """Check settings, database, Redis and Claude; say what is wrong in one line each."""
+    """Check the settings, database, Redis, tools and Claude, and print one line for each finding."""
     from tertulia.cli.doctor import examine
 
     sys.exit(asyncio.run(examine()))
 
 
 def _do(work: "Coroutine[None, None, str]") -> None:
-    """Run an operator's command, and print its result."""
+    """Run a command and print its result; exit with 2 if it fails."""
     from tertulia.cli.users import CommandError
 
     try:
         typer.echo(asyncio.run(work))
-    except CommandError as impossible:
-        _refuse(str(impossible))
+    except CommandError as error:
+        _refuse(str(error))
 
 
-def _asked_password() -> str | None:
+def _read_password() -> str | None:
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\n") or None
@@ -288,8 +301,8 @@ def _settings() -> "Settings":
 
     try:
         return load_settings()
-    except WrongSetting as wrong:
-        _refuse(str(wrong))
+    except WrongSetting as error:
+        _refuse(str(error))
 
 
 def _check(settings: "Settings") -> None:
@@ -298,8 +311,8 @@ def _check(settings: "Settings") -> None:
 
     try:
         asyncio.run(check_start(settings))
-    except WrongSetting as wrong:
-        _refuse(str(wrong))
+    except WrongSetting as error:
+        _refuse(str(error))
 
 
 def _migrate(settings: "Settings") -> None:
@@ -308,21 +321,23 @@ def _migrate(settings: "Settings") -> None:
 
     try:
         asyncio.run(run_migrations(settings.database_url))
-    except DatabaseUnavailable as unavailable:
-        _refuse(str(unavailable))
+    except DatabaseUnavailable as error:
+        _refuse(str(error))
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server_socket = socket.socket(family, socket.SOCK_STREAM)
+    server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
-        listening.listen(2048)
+        server_socket.bind((host, port))
+        server_socket.listen(2048)
     except OSError as error:
-        listening.close()
-        _refuse(f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Is another server running there?")
-    return listening
+        server_socket.close()
+        _refuse(
+            f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Another program may use this port."
+        )
+    return server_socket
 
 
 def _refuse(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`tertulia user` and `tertulia token`: manage users and tokens, directly in the storage."""
+"""`tertulia user` and `tertulia token`: manage users and tokens directly in the database."""
 
 import secrets
 from collections.abc import AsyncGenerator
@@ -22,12 +22,24 @@ from tertulia.server.settings import Settings
 
 
 class CommandError(Exception):
-    """A command that failed, with the reason in one line."""
+    """A command failed. The message is the reason, in one line."""
 
 
 async def add(settings: Settings, name: str, password: str | None) -> str:
-    """Add an account, with a generated password by default. Sets the password of a user who has none."""
-    name, new_password = _checked(name, password)
+    """Add an account, or set the password of a user who has none.
+
+    Args:
+        settings: The settings of the server.
+        name: The name that the user signs in with.
+        password: The password; if None or empty, one is generated and is part of the result.
+
+    Returns:
+        A message for the operator.
+
+    Raises:
+        CommandError: If the name or the password is not acceptable, or the name is taken.
+    """
+    name, new_password = _require_account(name, password)
     hashed = await Passwords().hash(new_password)
     async with _open_database(settings) as database, database.write() as session:
         user = User(name=name, name_skeleton=skeleton(name), password_hash=hashed)
@@ -36,19 +48,21 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
             if existing is None:
                 raise CommandError(f"NAME: {name} looks like the name of another user; see `tertulia user list`.")
             if existing.password_hash is not None:
-                raise CommandError(f"NAME: there is a user of the name {name} already; see `tertulia user password`.")
-            # A user of the mode `local` keeps their data.
+                raise CommandError(
+                    f"NAME: the user {name} already exists. To change the password, use `tertulia user password`."
+                )
+            # The user of the mode `local` keeps their data when the server changes to the mode `password`.
             await accounts.set_password(session, existing.id, hashed)
             user = existing
         await accounts.audit(session, Action.REGISTERED, user.id)
     return f"Added {name}." + ("" if password else f" The password is {new_password}")
 
 
-async def change(settings: Settings, name: str, password: str | None) -> str:
-    """Set a password, and revoke all sign-ins."""
+async def change_password(settings: Settings, name: str, password: str | None) -> str:
+    """Set a user's password, and revoke all their sign-ins."""
     async with _open_database(settings) as database:
         user = await _user(database, name)
-        new_password = _checked_password(user.name, password)
+        new_password = _require_password(user.name, password)
         hashed = await Passwords().hash(new_password)
         async with database.write() as session:
             await accounts.set_password(session, user.id, hashed)
@@ -58,22 +72,22 @@ async def change(settings: Settings, name: str, password: str | None) -> str:
     return f"Changed the password of {user.name}." + ("" if password else f" It is {new_password}")
 
 
-async def everybody(settings: Settings) -> str:
-    """List all users: id, name and sign-in method."""
+async def describe_users(settings: Settings) -> str:
+    """Return a line for each user: id, name and sign-in method."""
     async with _open_database(settings) as database, database.read() as session:
         users = await accounts.everybody(session)
     return "\n".join(f"{user.id}  {user.name}  {_sign_in_method(user)}" for user in users) or "There are no users."
 
 
 async def remove(settings: Settings, name: str) -> str:
-    """Delete a user with all their data, also outside the database."""
+    """Delete a user with all their data, in the database and outside of it."""
     async with _open_database(settings) as database:
         user = await _user(database, name)
         counts = await _remove_user(settings, database, user.id)
         if counts is None:
-            raise CommandError(f"NAME: {name} is gone already.")
+            raise CommandError(f"NAME: {name} has already been deleted.")
     await _notify_servers(settings, user.id)
-    return f"Deleted {user.name} and all that was theirs: {describe_counts(counts)}."
+    return f"Deleted {user.name} and all their data: {describe_counts(counts)}."
 
 
 async def _remove_user(settings: Settings, database: Database, user_id: UUID) -> dict[str, int] | None:
@@ -87,12 +101,19 @@ async def _remove_user(settings: Settings, database: Database, user_id: UUID) ->
 
 
 def describe_counts(counts: dict[str, int]) -> str:
-    """Return the numbers of deleted items as a text."""
+    """Return the numbers of deleted items as text: `2 messages, 1 calls`."""
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
 async def make_token(settings: Settings, name: str, label: str, days: float | None) -> str:
-    """Create a personal access token and return it."""
+    """Create a personal access token and return it.
+
+    Args:
+        settings: The settings of the server.
+        name: The name of the user.
+        label: A note about the purpose of the token; cut to 100 characters.
+        days: The days until the token expires, or None if it does not expire.
+    """
     token = new_personal_token()
     async with _open_database(settings) as database:
         user = await _user(database, name)
@@ -105,22 +126,22 @@ async def make_token(settings: Settings, name: str, label: str, days: float | No
 
 
 async def list_tokens(settings: Settings, name: str) -> str:
-    """List a user's tokens: id, label, creation and expiry."""
+    """Return a line for each token of a user: id, label, creation and expiry."""
     async with _open_database(settings) as database:
         user = await _user(database, name)
         async with database.read() as session:
             tokens = await accounts.tokens_of(session, user.id)
-    lines = [f"{token.id}  {token.label}  made {token.created_at:%Y-%m-%d}  {_expiry(token)}" for token in tokens]
+    lines = [f"{token.id}  {token.label}  created {token.created_at:%Y-%m-%d}  {_expiry(token)}" for token in tokens]
     return "\n".join(lines) or f"{user.name} has no tokens."
 
 
 async def revoke_token(settings: Settings, name: str, id: str) -> str:
-    """Revoke a token, and close its sockets."""
+    """Revoke a token, and close the WebSockets that were opened with it."""
     async with _open_database(settings) as database:
         user = await _user(database, name)
         async with database.write() as session:
             if not await accounts.remove_token(session, user.id, _uuid(id)):
-                raise CommandError(f"--revoke: {user.name} has no token {id}; see --list.")
+                raise CommandError(f"--revoke: {user.name} has no token with the id {id}. List them with --list.")
             await accounts.audit(session, Action.TOKEN_REVOKED, user.id, token=id)
     await _notify_servers(settings, user.id)
     return "Revoked."
@@ -135,11 +156,11 @@ async def revoke_everything(settings: Settings, name: str | None) -> str:
             detail = {"sign_ins": str(revoked.sign_ins), "tokens": str(revoked.tokens)}
             await accounts.audit(session, Action.EVERYTHING_REVOKED, owner, **detail)
     await _notify_servers(settings, owner or EVERYBODY)
-    text = f"Ended {revoked.sign_ins} sign-ins and {revoked.tokens} personal access tokens of {name or 'all users'}."
+    text = f"Revoked {revoked.sign_ins} sign-ins and {revoked.tokens} personal access tokens of {name or 'all users'}."
     if settings.auth == "oidc":
-        text += " Tokens of the identity provider are good until they expire: end them there."
+        text += " Tokens of the identity provider stay valid until they expire; revoke them at the provider."
     if settings.auth != "local" and settings.redis_url is None:
-        text += " Sockets that are open close within a minute."
+        text += " Open WebSockets are closed within a minute."
     return text
 
 
@@ -156,12 +177,12 @@ async def _user(database: Database, name: str) -> User:
     async with database.read() as session:
         user = await accounts.by_written_name(session, name)
     if user is None:
-        raise CommandError(f"NAME: there is no user of the name {name!r}; see `tertulia user list`.")
+        raise CommandError(f"NAME: there is no user named {name!r}; see `tertulia user list`.")
     return user
 
 
 async def _notify_servers(settings: Settings, user_id: UUID) -> None:
-    """Make running servers recheck the user's sockets; without Redis they do so within a minute."""
+    """Tell running servers to check the user's WebSockets again. Without Redis, they do so within a minute."""
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog
 
@@ -171,20 +192,20 @@ async def _notify_servers(settings: Settings, user_id: UUID) -> None:
         await log.close()
 
 
-def _checked(name: str, password: str | None) -> tuple[str, str]:
+def _require_account(name: str, password: str | None) -> tuple[str, str]:
     try:
         name = name_of(name)
-    except Unfit as unfit:
-        raise CommandError(str(unfit)) from None
-    return name, _checked_password(name, password)
+    except Unfit as error:
+        raise CommandError(str(error)) from None
+    return name, _require_password(name, password)
 
 
-def _checked_password(name: str, password: str | None) -> str:
+def _require_password(name: str, password: str | None) -> str:
     password = password or secrets.token_urlsafe(12)
     try:
         check_password(password, name)
-    except Unfit as unfit:
-        raise CommandError(str(unfit)) from None
+    except Unfit as error:
+        raise CommandError(str(error)) from None
     return password
 
 
@@ -195,11 +216,11 @@ def _sign_in_method(user: User) -> str:
 
 
 def _expiry(token: PersonalToken) -> str:
-    return "for good" if token.expires_at is None else f"until {token.expires_at:%Y-%m-%d}"
+    return "does not expire" if token.expires_at is None else f"expires {token.expires_at:%Y-%m-%d}"
 
 
 def _uuid(id: str) -> UUID:
     try:
         return UUID(id)
     except ValueError:
-        raise CommandError(f"--revoke: {id} is no id of a token; see --list.") from None
+        raise CommandError(f"--revoke: {id!r} is not the id of a token. List them with --list.") from None
