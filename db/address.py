@@ -1,4 +1,4 @@
-"""Parse DATABASE_URL: SQLite files, and PostgreSQL addresses with libpq's parameters, translated for asyncpg.
+"""The parser of DATABASE_URL: SQLite files, and PostgreSQL addresses with libpq's parameters for asyncpg.
 
 Source of the parameters: PostgreSQL's documentation, "Connection Strings" and "Parameter Key Words" of libpq.
 """
@@ -14,10 +14,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SQLITE, POSTGRESQL = "sqlite+aiosqlite", "postgresql+asyncpg"
-TAKES = "takes sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
-ENCODE = "in the user's name and the password, write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+EXPECTED = "must be sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
+ENCODE = "encode @ : / ? # % in the user name and the password as %40 %3A %2F %3F %23 %25"
 PORT, LAST_PORT = 5432, 65_535
-# A password may contain characters that should be encoded, as long as the address is not ambiguous.
+# Characters of a password that should be percent-encoded are accepted as they are if the address is not ambiguous.
 _AUTHORITY = re.compile(
     r"(?:(?P<user>[^:@/?]*)(?::(?P<password>.*?))?@)?(?P<hosts>[^/?@]*)(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
@@ -37,7 +37,7 @@ _BY_ASYNCPG = (
     *("sslmode", *_FILES, "sslpassword", "sslnegotiation", "target_session_attrs", "krbsrvname", "gsslib"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 )
-"""Parameters that asyncpg itself reads from an address, with the meaning that libpq defines."""
+"""Parameters that asyncpg itself reads from a DSN, with libpq's meaning."""
 _SETTINGS = ("application_name", "options")
 _NUMBERS = ("connect_timeout", "statement_cache_size", "prepared_statement_cache_size")
 _CONNECTION_PARTS = ("host", "port", "user", "password", "dbname", "database")
@@ -46,27 +46,31 @@ KNOWN_PARAMETERS = frozenset(
     (*_CHOICES, *_BY_ASYNCPG, *_SETTINGS, *_NUMBERS, *_CONNECTION_PARTS, *_KEEPALIVES, "fallback_application_name")
 )
 SYSTEM = "system"
-"""The value of `sslrootcert` that means the certificate authorities of the operating system."""
+"""The value of `sslrootcert` that selects the certificate authorities of the operating system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database's address, and its parameters, from which the driver's arguments are built."""
+    """A database URL, and the parameters from which the arguments of the driver are built."""
 
     url: URL
     parameters: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def shown(self) -> str:
-        """The address without passwords."""
+        """The address without its passwords, for messages."""
         return self.url.render_as_string(hide_password=True)
 
     def render(self) -> str:
-        """Return the whole address, which `read_address` reads back."""
+        """Return the complete address, with its password. `read_address` parses it again."""
         return self.url.update_query_dict(self.parameters).render_as_string(hide_password=False)
 
     def arguments(self, patience: float) -> dict[str, Any]:
-        """Return the arguments of `asyncpg.connect`. `patience` is the connect timeout if the address sets none."""
+        """Return the arguments of `asyncpg.connect`.
+
+        Args:
+            patience: The timeout for connecting in seconds, if the address sets no `connect_timeout`.
+        """
         parameters = self.parameters
         names = {"application_name": parameters.get("fallback_application_name") or "tertulia"}
         arguments: dict[str, Any] = {
@@ -84,7 +88,11 @@ class Address:
 
 
 def read_address(text: str) -> Address:
-    """Parse an address. Raise ValueError with a one-line message that never contains a password."""
+    """Parse an address.
+
+    Raises:
+        ValueError: The address is not valid. The message is one line and never contains a password.
+    """
     scheme, separator, rest = text.strip().partition("://")
     if separator and scheme in ("sqlite", SQLITE):
         return _read_sqlite(rest)
@@ -92,37 +100,37 @@ def read_address(text: str) -> Address:
         return _read_postgresql(rest)
     if separator and re.fullmatch(r"(postgres(ql)?|sqlite)\+[a-z0-9_]+", scheme):
         driver = SQLITE if scheme.startswith("sqlite") else POSTGRESQL
-        raise ValueError(f"{TAKES}; the driver must be {driver.partition('+')[2]}")
-    raise ValueError(TAKES)
+        raise ValueError(f"{EXPECTED}; the driver must be {driver.partition('+')[2]}")
+    raise ValueError(EXPECTED)
 
 
 def _read_sqlite(rest: str) -> Address:
     path, _, query = rest.partition("?")
     if not path.startswith("/") or path in ("/", "/:memory:") or query:
-        raise ValueError("takes sqlite+aiosqlite:///FILE, a file and no parameters; an absolute path has four slashes")
+        raise ValueError("must be sqlite+aiosqlite:///FILE, without parameters; an absolute path has four slashes")
     return Address(make_url(f"{SQLITE}://{path}"))
 
 
 def _read_postgresql(rest: str) -> Address:
     authority = _AUTHORITY.fullmatch(rest)
     if authority is None:
-        raise ValueError(f"{TAKES}; {ENCODE}")
+        raise ValueError(f"{EXPECTED}; {ENCODE}")
     try:
         pairs = parse_qsl(authority["query"] or "", keep_blank_values=True, strict_parsing=bool(authority["query"]))
     except ValueError:
-        raise ValueError("parameters after ? take NAME=VALUE&NAME=VALUE") from None
+        raise ValueError("parameters after ? must be NAME=VALUE&NAME=VALUE") from None
     parameters: dict[str, str] = {}
     hosts: list[str] = []
     for name, value in pairs:
         if name == "host":
             hosts += value.split(",")
         elif parameters.setdefault(name, value) != value:
-            raise ValueError(f"the parameter {name} is set twice")
+            raise ValueError(f"the parameter {name} is set twice, with different values")
     _check(parameters)
     connection_parts = {name: parameters.pop(name) for name in _CONNECTION_PARTS if name in parameters}
     name = unquote(authority["name"] or "") or connection_parts.get("dbname") or connection_parts.get("database")
     if not name:
-        raise ValueError(f"{TAKES}; the database's NAME is missing, or {ENCODE}")
+        raise ValueError(f"{EXPECTED}; the NAME of the database is missing, or {ENCODE}")
     url = URL.create(
         POSTGRESQL,
         username=unquote(authority["user"] or "") or connection_parts.get("user"),
@@ -135,20 +143,20 @@ def _read_postgresql(rest: str) -> Address:
 
 
 def _with_hosts(url: URL, hosts: list[str], port: str | None) -> URL:
-    """Return the URL with the hosts. SQLAlchemy expects a socket folder, or several hosts, as parameters."""
+    """Return the URL with the hosts. SQLAlchemy expects a socket folder or several hosts as parameters."""
     addresses: list[tuple[str, int]] = []
     for entry in hosts:
         text = unquote(entry)
         host_match = None if text.startswith("/") else _HOST.fullmatch(text)
         if host_match is None and not text.startswith("/"):
-            raise ValueError(f"{TAKES}; HOST:PORT cannot be read, or {ENCODE}")
+            raise ValueError(f"{EXPECTED}; HOST:PORT is not valid, or {ENCODE}")
         number = (host_match["port"] if host_match else None) or port or str(PORT)
         if not number.isdecimal() or not 0 < int(number) <= LAST_PORT:
-            raise ValueError("the port takes a number from 1 to 65535")
+            raise ValueError(f"the port must be a number from 1 to {LAST_PORT}")
         addresses.append((host_match["host"].strip("[]") if host_match else text, int(number)))
     if len(addresses) > 1:
         if any(":" in host or not host for host, _ in addresses):
-            raise ValueError("several hosts are written as HOST:PORT,HOST:PORT")
+            raise ValueError("several hosts must be written as HOST:PORT,HOST:PORT")
         return url.update_query_dict({"host": [f"{host}:{number}" for host, number in addresses]})
     host, number = addresses[0]
     if host.startswith("/"):
@@ -160,19 +168,19 @@ def _check(parameters: dict[str, str]) -> None:
     """Raise ValueError for an unknown parameter, or a value that it does not accept."""
     for name, value in parameters.items():
         if name not in KNOWN_PARAMETERS:
-            raise ValueError(f"the parameter {name[:100]} is not understood; remove it")
+            raise ValueError(f"the parameter {name[:100]} is not supported; remove it")
         if name in _CHOICES and value not in _CHOICES[name]:
-            raise ValueError(f"the parameter {name} takes {', '.join(_CHOICES[name])}")
+            raise ValueError(f"the parameter {name} must be one of {', '.join(_CHOICES[name])}")
         if name in _NUMBERS and not value.isdecimal():
-            raise ValueError(f"the parameter {name} takes a whole number")
+            raise ValueError(f"the parameter {name} must be a whole number")
         if name in ("ssl_min_protocol_version", "ssl_max_protocol_version") and value not in ("TLSv1.2", "TLSv1.3"):
-            raise ValueError(f"the parameter {name} takes TLSv1.2 or TLSv1.3")
+            raise ValueError(f"the parameter {name} must be TLSv1.2 or TLSv1.3")
         if name in _FILES and not (name == "sslrootcert" and value == SYSTEM) and not Path(value).is_file():
-            raise ValueError(f"the parameter {name} names a file that is not there: {value}")
+            raise ValueError(f"the parameter {name} names a file that does not exist: {value}")
 
 
 def _normalized(parameters: dict[str, str]) -> dict[str, str]:
-    """Return the parameters with `ssl` replaced by `sslmode`, and with `sslmode` as strict as the others require."""
+    """Return the parameters with `sslmode` instead of `ssl`, as strict as the other parameters require."""
     mode = parameters.pop("ssl", None)
     if mode is not None:
         parameters.setdefault("sslmode", {"true": "require", "false": "disable"}.get(mode, mode))
@@ -180,7 +188,7 @@ def _normalized(parameters: dict[str, str]) -> dict[str, str]:
         # asyncpg has no channel binding. Verifying the certificate and the host name prevents the same attacks.
         parameters["sslmode"] = "verify-full"
     if parameters.get("sslmode") == "verify-ca" and "sslrootcert" not in parameters and not _default_roots().is_file():
-        raise ValueError("sslmode=verify-ca needs sslrootcert=FILE with the authority's certificate")
+        raise ValueError("sslmode=verify-ca requires sslrootcert=FILE with the certificate of the authority")
     return parameters
 
 
@@ -189,7 +197,7 @@ def _default_roots() -> Path:
 
 
 def _verifying_context(parameters: dict[str, str]) -> ssl.SSLContext | None:
-    """Return a context that trusts the system's authorities; None where asyncpg can apply the parameters itself."""
+    """Return a context that trusts the system's authorities, or None if asyncpg can apply the parameters itself."""
     roots = parameters.get("sslrootcert", SYSTEM)
     if parameters.get("sslmode") != "verify-full" or roots != SYSTEM:
         return None
@@ -202,7 +210,7 @@ def _verifying_context(parameters: dict[str, str]) -> ssl.SSLContext | None:
 
 
 def show_address(text: str) -> str:
-    """Return an address without passwords, for messages. An address that cannot be parsed is not quoted."""
+    """Return an address without its passwords, for messages; "the database" if it cannot be parsed."""
     try:
         return read_address(text).shown
     except (ValueError, ArgumentError):

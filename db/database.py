@@ -1,4 +1,4 @@
-"""Access to the database: each `async with database.read()` or `.write()` is one transaction."""
+"""Transactions: each `async with database.read()` or `database.write()` is one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -27,36 +27,35 @@ __all__ = ["AsyncSession", "Database", "ReadSnapshot", "explain", "open_engine"]
 tracer = trace.get_tracer("tertulia")
 
 PATIENCE = 20.0
-"""Timeout in seconds for another process's lock on the SQLite file, or for a connection to PostgreSQL."""
+"""Timeout in seconds for the lock on the SQLite file that another process holds, or for connecting to PostgreSQL."""
 POOL = 20
 """Maximum connections of one process to PostgreSQL, in addition to one that is reserved for renewing leases."""
 LEFT_FOR_OTHERS = 5
-"""The number of these connections that read snapshots may not use."""
+"""The number of these connections that snapshots may not use, so that writers always get one."""
 PROBE_BYTES = 65_536
 CLOSE_SECONDS, LOOK_SECONDS = 2.0, 0.01
 FILE_POOL, FILE_OVERFLOW = 5, 10
-"""Connections to a SQLite file that are kept open, and additional ones. Each has a thread."""
+"""The connections to an SQLite file that are kept open, and the maximum of additional ones. Each has a thread."""
 
 
 class Database:
-    """Sessions of one database. Sessions are short: none is open while a socket waits or Claude writes."""
+    """Opens sessions of one database. Sessions are short: none is open while a socket waits or Claude writes."""
 
     def __init__(self, url: str) -> None:
-        """Create engines for a DATABASE_URL, without connecting yet."""
+        """Create the engines for a DATABASE_URL, without connecting."""
         self.engine = open_engine(url)
         sqlite = self.engine.dialect.name == "sqlite"
         self._renewal_engine = self.engine if sqlite else open_engine(url, pool=1)
         self.in_turn = sqlite
         """Whether the database has only one writer at a time."""
         self._readers = _sessions(self.engine)
-        # SQLite's transactions always read a snapshot.
+        # A transaction of SQLite always reads a snapshot.
         snapshot_engine = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._snapshots = _sessions(snapshot_engine, autoflush=False)
-        # Limits read snapshots, so that writers always get connections.
         self._snapshot_slots = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
         self._writers = _sessions(self.engine.execution_options(writes=True))
         self._renewers = _sessions(self._renewal_engine.execution_options(writes=True))
-        # SQLite has one writer at a time. Its own waiting polls and is unfair; this lock is a queue.
+        # SQLite allows one writer at a time. Its own lock is polled and unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
         self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
@@ -70,7 +69,7 @@ class Database:
 
     @asynccontextmanager
     async def moment(self) -> AsyncGenerator["ReadSnapshot"]:
-        """Open a snapshot of the database that several tasks can read in one transaction."""
+        """Open a snapshot of the database, which several tasks can read in one transaction."""
         async with AsyncExitStack() as stack:
 
             async def begin() -> AsyncSession:
@@ -84,25 +83,27 @@ class Database:
                 await moment.close()
 
     async def row(self, statement: Executable, **values: object) -> Any:
-        """Read at most one row without a session, which would double the cost. Each request begins with this."""
+        """Return the row of a statement, or None. No session is created, because each request runs this and a session
+        would double its cost.
+        """
         async with self.engine.connect() as connection:
             return (await connection.execute(statement, values)).one_or_none()
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncSession]:
-        """Open a transaction that writes. It is committed at the end, and rolled back on any exception."""
+        """Open a read-write transaction. It is committed at the end of the block, and rolled back on any exception."""
         with self._trace("write"), self._detect_full_disk():
             async with self._turn, self._writers.begin() as session:
                 try:
                     yield session
                 except BaseException:
-                    # A rollback would expire the rows that the error refers to.
+                    # A rollback expires rows, and the error may refer to some.
                     session.expunge_all()
                     raise
 
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:
-        """Like `write`, for leases, with a reserved connection, so that it never waits for other callers."""
+        """Open a transaction like `write`, on a connection reserved for leases, so that it waits for no other."""
         with self._detect_full_disk():
             async with self._turn, self._renewers.begin() as session:
                 yield session
@@ -114,16 +115,16 @@ class Database:
         return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
 
     async def check(self) -> None:
-        """Read a row. Raises if the database is unavailable. A row, because a constant needs no file on SQLite."""
+        """Read a row of a table; raise if the database is unavailable. SQLite reads a constant without its file."""
         async with self._readers.begin() as session:
             await session.exec(select(User.id).limit(1))
 
     async def check_storage(self) -> None:
-        """Raise if nothing can be stored. It is only tested after a write has failed for lack of space."""
+        """Raise if nothing can be stored. Writing is only tested after a write has failed because the disk is full."""
         if self._is_full:
             async with self.write() as session:
                 connection = await session.connection()
-                # It allocates pages, and frees them again.
+                # The statements allocate pages and free them again.
                 table = f"space_probe_{uuid4().hex}"
                 for statement in (
                     f"CREATE TABLE {table} (data TEXT)",
@@ -134,7 +135,7 @@ class Database:
 
     @contextmanager
     def _detect_full_disk(self) -> Generator[None]:
-        """Record whether a write failed for lack of space."""
+        """Record whether a write failed because the disk is full."""
         try:
             yield
         except Exception as error:
@@ -144,7 +145,7 @@ class Database:
 
     @contextmanager
     def _trace(self, access: str) -> Generator[None]:
-        """Trace a transaction, including its wait for a connection, if it is part of a recorded trace."""
+        """Record a span of a transaction, including its wait for a connection, if the current trace is recorded."""
         if not trace.get_current_span().is_recording():
             yield
             return
@@ -163,7 +164,7 @@ class Database:
                 raise
 
     async def close(self) -> None:
-        """Close all connections once none is in use, or after `CLOSE_SECONDS`."""
+        """Close all connections as soon as none is in use, at the latest after `CLOSE_SECONDS`."""
         # A connection that is returned later is never closed, and on SQLite its thread does not end.
         pools: list[Any] = [self.engine.pool, self._renewal_engine.pool]
         for _ in range(int(CLOSE_SECONDS / LOOK_SECONDS)):
@@ -175,10 +176,10 @@ class Database:
 
 
 class ReadSnapshot:
-    """A snapshot of the database. The transaction begins with the first read; reads are serialized."""
+    """A snapshot of the database. Its transaction begins with the first read. Only one task reads at a time."""
 
     def __init__(self, database: Database, begin: Callable[[], Awaitable[AsyncSession]]) -> None:
-        """Create a snapshot. `begin` opens its session."""
+        """Create a snapshot whose session is opened by `begin`."""
         self._database = database
         self._begin = begin
         self._session: AsyncSession | None = None
@@ -187,7 +188,7 @@ class ReadSnapshot:
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
-        """Yield the shared session, or a new one after the snapshot was closed."""
+        """Yield the session of the snapshot, or a new session if the snapshot is closed."""
         async with self._turn:
             if not self._is_closed:
                 self._session = self._session or await self._begin()
@@ -203,14 +204,20 @@ class ReadSnapshot:
 
 
 def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
-    """Return an engine. Its SQLite connections use WAL mode, check foreign keys and wait for locks."""
-    # Errors must not quote the values of their statements, which would put users' text into the log.
+    """Create an engine for a DATABASE_URL.
+
+    Args:
+        url: The address. SQLite connections use WAL mode and check foreign keys.
+        patience: The timeout in seconds for the lock of an SQLite file, or for connecting to PostgreSQL.
+        pool: The maximum number of connections to PostgreSQL.
+    """
+    # Error messages must not quote the parameters of statements, because users' text would then be logged.
     common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": _parse}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
         from tertulia.db import postgresql
 
-        # A pre-ping costs a round trip, and hides a restart of the database server from requests.
+        # The pre-ping costs a round trip. It keeps requests from failing after a restart of the database server.
         return create_async_engine(
             address.url,
             pool_size=pool,
@@ -232,7 +239,7 @@ def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> Async
 
 
 def explain(error: BaseException, url: str) -> DatabaseUnavailable:
-    """Return an error that describes in one line what is wrong with the database, without the password."""
+    """Return an error that describes in one line why the database cannot be used, without its password."""
     cause = (str(getattr(error, "orig", error)) or type(error).__name__).splitlines()[0]
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {show_address(url)}: {cause}")
 
@@ -247,7 +254,7 @@ def _parse(text: str) -> object:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads first and writes later fails at once with "database is locked".
+    # A deferred transaction that reads first and then writes fails at once with "database is locked".
     writes = connection.get_execution_options().get("writes", False)
     driver: Any = connection.connection.driver_connection
     driver.begin("BEGIN IMMEDIATE" if writes else "BEGIN")

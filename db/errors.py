@@ -4,11 +4,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 DATABASE_ERRORS = (SQLAlchemyError, OSError)
 """The errors that transactions raise. Connecting raises OSError: see `db.postgresql`."""
-
-
 AWAY = (OperationalError, InterfaceError, OSError)
-"""The errors of an unavailable database, which are not caused by the requested rows."""
+"""The errors of a database that is unavailable. They are independent of the statement."""
 
 
 class DatabaseUnavailable(Exception):
-    """The database cannot be opened, migrated or written to; the message is one line for the operator."""
+    """The database cannot be opened, migrated or written to. The message is one line for the operator."""

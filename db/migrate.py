@@ -1,7 +1,7 @@
-"""Migrate a database to the newest schema with Alembic, or report which schema it has.
+"""Migrations to the newest schema with Alembic, and the schema that a database has.
 
-The first migration is 0014. The development versions before it had other steps, so their databases are refused.
-Alembic is imported only if there is something to migrate: most starts find the newest schema.
+The first migration is 0014. Databases of earlier development versions had other migrations and are refused. Alembic is
+only imported if there is something to migrate, because most starts find the newest schema.
 """
 
 from collections.abc import AsyncGenerator
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BRIDGE = "b41a9df of 2026-11-28"
-"""A commit that still migrates the schemas before the first migration."""
+"""A commit that can still migrate the schemas before the first migration."""
 PATIENCE = 5.0
 """Timeout in seconds for a database that is locked or does not respond at startup."""
 LOCK_PATIENCE = 10.0
-"""Timeout in seconds for a table lock on PostgreSQL. While a migration waits, later queries queue after it."""
+"""Timeout in seconds for a table lock on PostgreSQL. While a migration waits, all later queries wait for it."""
 STATEMENT_PATIENCE = 3600.0
-"""Timeout in seconds for one statement of a migration, or for the migration of another process."""
+"""Timeout in seconds for one statement of a migration, or for waiting until another process has migrated."""
 ONE_AT_A_TIME = 7_310_838_061
-"""The advisory lock that lets only one of several replicas migrate. The number is arbitrary."""
+"""The key of the advisory lock that lets only one of several replicas migrate. The number is arbitrary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,18 @@ class Schema:
 
     @property
     def unsupported(self) -> str | None:
-        """Why this version cannot use the database; None if it can, perhaps after a migration."""
+        """The reason why this version cannot use the database, or None if it can, perhaps after a migration."""
         return None if self.current is None else unsupported_reason(self.current)
 
 
 async def migrate(url: str, revision: str = "head") -> None:
     """Run all pending migrations in one transaction.
 
-    A process that is killed in between leaves the former schema.
+    If the process is killed meanwhile, the schema stays as it was.
+
+    Args:
+        url: The address of the database.
+        revision: The revision to migrate to; by default the newest.
 
     Raises:
         DatabaseUnavailable: The database cannot be opened or written to, or this version does not support its schema.
@@ -72,23 +76,23 @@ async def schema_of(url: str) -> Schema:
         if connection.dialect.name == "postgresql":
             read_only = (await connection.exec_driver_sql("SHOW transaction_read_only")).scalar_one()
             if read_only == "on":
-                raise explain(OSError("it takes no writes"), url)
+                raise explain(OSError("it is read-only"), url)
         return await connection.run_sync(_read_schema)
 
 
 def unsupported_reason(revision: str) -> str | None:
-    """Return why this version cannot use a database with a schema; None if it can, perhaps after a migration."""
+    """Return why this version cannot use a database with this schema, or None if it can, perhaps after a migration."""
     if revision in _revisions():
         return None
     oldest = min(_revisions())
     if revision in {f"{number:04}" for number in range(1, int(oldest))}:
         return (
-            f"its schema is {revision}, and this version migrates {oldest} and later:"
+            f"its schema is {revision}, and this version can migrate {oldest} and later;"
             f" first run `tertulia migrate` of the commit {BRIDGE}"
         )
     return (
-        f"its schema is {revision}, and the newest that this version knows is {_newest()}:"
-        " start the version of Tertulia that migrated it, or a newer one"
+        f"its schema is {revision}, and this version supports schemas up to {_newest()};"
+        " use the version of Tertulia that migrated it, or a newer one"
     )
 
 
@@ -99,7 +103,7 @@ def _exists(url: str) -> bool:
         return True
     folder = Path(address.database or "").absolute().parent
     if not folder.is_dir():
-        raise explain(FileNotFoundError(f"there is no folder {folder}"), url)
+        raise explain(FileNotFoundError(f"the folder {folder} does not exist"), url)
     return False
 
 
@@ -114,7 +118,7 @@ async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
         async with engine.execution_options(writes=True).begin() as connection:
             yield connection
     except TimeoutError as error:
-        raise explain(OSError("it does not answer in time"), url) from error
+        raise explain(OSError("it did not respond in time"), url) from error
     except DATABASE_ERRORS as error:
         raise explain(error, url) from error
     finally:
@@ -122,7 +126,8 @@ async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
 
 
 def _disable_foreign_keys(connection: Any, _record: object) -> None:
-    # Some migrations recreate SQLite tables. Dropping the old one would delete all rows that refer to its rows.
+    # Some migrations recreate tables of SQLite. With foreign keys, dropping the old table would delete all rows that
+    # refer to its rows.
     def turn_off(driver: Any) -> Any:
         return driver.execute_fetchall("PRAGMA foreign_keys = OFF")
 
@@ -130,7 +135,7 @@ def _disable_foreign_keys(connection: Any, _record: object) -> None:
 
 
 def _raise_command_timeout(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-    # With the timeout of requests, a table with millions of rows could never be migrated.
+    # The timeout of requests is too short to migrate a table with millions of rows.
     options["command_timeout"] = STATEMENT_PATIENCE
 
 
@@ -149,7 +154,7 @@ def _upgrade(connection: Connection, revision: str) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-        raise OSError("the migration would leave rows that refer to missing ones, so nothing was changed")
+        raise OSError("the migration would leave rows that refer to missing rows, so nothing was changed")
 
 
 def _read_schema(connection: Connection) -> Schema:
@@ -165,7 +170,7 @@ def _newest() -> str:
 
 @cache
 def _revisions() -> frozenset[str]:
-    """Return the revisions, by the names of their files."""
+    """Return the revisions, which are the beginnings of the file names."""
     return frozenset(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 

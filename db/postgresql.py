@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL by asyncpg; imported for the first engine on PostgreSQL."""
+"""Connections to PostgreSQL with asyncpg. Only imported if PostgreSQL is used."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ _driver: Any = asyncpg
 
 
 class ConnectError(OSError):
-    """PostgreSQL refused or lost a new connection; the message is the server's or the driver's."""
+    """PostgreSQL refused or lost a new connection. The message is that of the server or the driver."""
 
 
 class _SetupErrors:
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
-        """Set how values of a type are read and written, which SQLAlchemy does for each new connection."""
+        """Set the codec of a type. SQLAlchemy calls this for each new connection."""
         with _as_connect_error():
             await _driver.Connection.set_type_codec(self, *arguments, **options)
 
@@ -27,7 +27,7 @@ async def connect(*arguments: Any, **options: Any) -> Any:
     """Open a connection.
 
     Raises:
-        ConnectError: The server refused it.
+        ConnectError: The server refused the connection.
         OSError: The server cannot be reached.
     """
     with _as_connect_error():
@@ -36,7 +36,7 @@ async def connect(*arguments: Any, **options: Any) -> Any:
 
 @contextmanager
 def _as_connect_error() -> Generator[None]:
-    # SQLAlchemy wraps exceptions of the driver, but not those of new connections.
+    # SQLAlchemy wraps the driver's exceptions, but not those of new connections.
     try:
         yield
     except (_driver.PostgresError, _driver.InterfaceError) as error:

@@ -1,7 +1,7 @@
-"""The limit on the text that one request may read and return.
+"""The limit on the text that a request may read and return.
 
-Messages are counted where their rows are decoded, and again where their text enters the response, because one message
-may be selected many times. The count is shared by all tasks of the request.
+Text is counted when the rows of messages are decoded, and again when it enters the response, because one message may be
+selected many times. All tasks of a request share the count.
 """
 
 from collections.abc import Generator
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 10_000_000
-"""Characters of one response, and of the messages that are read for it. Decoding that many takes about 50 ms."""
+"""The maximum number of characters of a response, and of the messages read for it. Decoding them takes about 50 ms."""
 
 
 class ReadLimitExceeded(Exception):
@@ -19,8 +19,8 @@ class ReadLimitExceeded(Exception):
     def __init__(self) -> None:
         """Create an error that tells the client how to stay within the limit."""
         super().__init__(
-            f"The response would hold more than {MAX_CHARACTERS:,} characters: ask for smaller pages, with `first` or"
-            " `last`, and for each text once."
+            f"The response would contain more than {MAX_CHARACTERS:,} characters. Request smaller pages, with `first`"
+            " or `last`, and select each text only once."
         )
 
 
@@ -37,7 +37,7 @@ _counts: ContextVar[_Counts | None] = ContextVar("read_limit", default=None)
 
 @contextmanager
 def read_limit() -> Generator[None]:
-    """Count the text that is read and returned in this task and in tasks that it starts."""
+    """Limit the text that this task, and tasks that it starts, read and return."""
     token = _counts.set(_Counts())
     try:
         yield
@@ -47,7 +47,7 @@ def read_limit() -> Generator[None]:
 
 @contextmanager
 def without_read_limit() -> Generator[None]:
-    """Disable the limit for internal reads, such as the branch that is sent to Claude."""
+    """Disable the limit for internal reads, such as that of the branch that is sent to Claude."""
     token = _counts.set(None)
     try:
         yield
@@ -56,12 +56,12 @@ def without_read_limit() -> Generator[None]:
 
 
 def lift_read_limit() -> None:
-    """Disable the limit in this context, for work that outlives its request."""
+    """Disable the limit in this context, for a task that outlives its request."""
     _counts.set(None)
 
 
 def count_stored(characters: int) -> None:
-    """Count characters of a stored value before it is decoded; raise ReadLimitExceeded."""
+    """Count the characters of a stored value before it is decoded. Raise `ReadLimitExceeded` above the limit."""
     counts = _counts.get()
     if counts is not None:
         counts.stored += characters
@@ -70,7 +70,7 @@ def count_stored(characters: int) -> None:
 
 
 def count_shown(characters: int) -> None:
-    """Count characters of a response before it is encoded; raise ReadLimitExceeded."""
+    """Count the characters of a value of the response. Raise `ReadLimitExceeded` above the limit."""
     counts = _counts.get()
     if counts is not None:
         counts.response += characters

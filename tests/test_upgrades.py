@@ -310,8 +310,8 @@ def test_a_migration_that_rebuilds_a_table_of_sqlite_keeps_what_refers_to_it(
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
-        ("9999", f"its schema is 9999, and the newest that this version knows is {HEAD}: start the version"),
-        (OLDER, f"its schema is {OLDER}, and this version migrates {REVISIONS[0]} and later: first run"),
+        ("9999", f"its schema is 9999, and this version supports schemas up to {HEAD}; use the version"),
+        (OLDER, f"its schema is {OLDER}, and this version can migrate {REVISIONS[0]} and later; first run"),
     ],
 )
 def test_a_database_of_an_unsupported_schema_is_refused_with_one_line(
@@ -356,7 +356,7 @@ def test_doctor_makes_no_database(tmp_path: Path) -> None:
     assert "has no tables yet" in done.stdout
     assert not (tmp_path / "tertulia.db").exists()
     done = run_here(tmp_path, "doctor", DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/nowhere/tertulia.db")
-    assert (done.exit_code, "there is no folder" in done.stdout) == (1, True)
+    assert (done.exit_code, "does not exist" in done.stdout) == (1, True)
 
 
 @pytest.mark.joined
@@ -393,7 +393,7 @@ def test_a_migration_waits_for_another_ones_for_as_long_as_a_large_table_takes(
         engine = open_engine(url)
         async with engine.begin() as other:
             await other.exec_driver_sql(f"SELECT pg_advisory_xact_lock({migrating.ONE_AT_A_TIME})")
-            with pytest.raises(DatabaseUnavailable, match="does not answer in time"):
+            with pytest.raises(DatabaseUnavailable, match="did not respond in time"):
                 await migrate(url)
         await engine.dispose()
 
@@ -409,8 +409,8 @@ def test_a_database_that_is_silent_is_said_in_one_line(tmp_path: Path, monkeypat
         given = {"DATABASE_URL": f"postgresql://tertulia:secret@127.0.0.1:{port}/tertulia"}
         done = run_here(tmp_path, "migrate", **given)
         shown = f"postgresql+asyncpg://tertulia:***@127.0.0.1:{port}/tertulia"
-        assert done.stderr == f"DATABASE_URL: cannot use {shown}: it does not answer in time\n"
-        assert "does not answer in time" in run_here(tmp_path, "doctor", **given).stdout
+        assert done.stderr == f"DATABASE_URL: cannot use {shown}: it did not respond in time\n"
+        assert "did not respond in time" in run_here(tmp_path, "doctor", **given).stdout
 
 
 # ---- migrations only add ---------------------------------------------------------------------
