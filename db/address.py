@@ -57,7 +57,7 @@ class Address:
     parameters: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def shown(self) -> str:
+    def without_password(self) -> str:
         """The address without its passwords, for messages."""
         return self.url.render_as_string(hide_password=True)
 
@@ -212,6 +212,6 @@ def _verifying_context(parameters: dict[str, str]) -> ssl.SSLContext | None:
 def show_address(text: str) -> str:
     """Return an address without its passwords, for messages; "the database" if it cannot be parsed."""
     try:
-        return read_address(text).shown
+        return read_address(text).without_password
     except (ValueError, ArgumentError):
         return "the database"

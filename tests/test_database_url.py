@@ -155,7 +155,7 @@ def test_a_password_is_read_as_it_is_meant_wherever_there_is_one_meaning(given: 
     for address in (read_address(given), read_address(read_address(given).render())):
         assert (address.url.username, address.url.password) == ("u", password)
         assert (address.url.host, address.url.database) == (host, "db")
-        assert password not in address.shown
+        assert password not in address.without_password
 
 
 def test_several_hosts_and_a_folder_of_sockets_are_understood() -> None:
