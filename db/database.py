@@ -68,7 +68,7 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def moment(self) -> AsyncGenerator["ReadSnapshot"]:
+    async def read_snapshot(self) -> AsyncGenerator["ReadSnapshot"]:
         """Open a snapshot of the database, which several tasks can read in one transaction."""
         async with AsyncExitStack() as stack:
 
@@ -76,11 +76,11 @@ class Database:
                 await stack.enter_async_context(self._snapshot_slots)
                 return await stack.enter_async_context(self._snapshots())
 
-            moment = ReadSnapshot(self, begin)
+            snapshot = ReadSnapshot(self, begin)
             try:
-                yield moment
+                yield snapshot
             finally:
-                await moment.close()
+                await snapshot.close()
 
     async def row(self, statement: Executable, **values: object) -> Any:
         """Return the row of a statement, or None. No session is created, because each request runs this and a session

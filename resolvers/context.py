@@ -185,7 +185,7 @@ class Context(BaseContext):
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncGenerator["Context"]:
         """Open the context of one query, which reads everything from the same snapshot."""
-        async with self.database.moment() as snapshot:
+        async with self.database.read_snapshot() as snapshot:
             context = copy(self)
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context

@@ -24,7 +24,7 @@ def test_open_read_snapshots_leave_connections_for_writes(place: Json, setup: st
         opened, release, all_open = list[int](), asyncio.Event(), asyncio.Event()
 
         async def query(number: int) -> None:
-            async with database.moment() as moment, moment.read() as session:
+            async with database.read_snapshot() as snapshot, snapshot.read() as session:
                 await session.connection()
                 opened.append(number)
                 if len(opened) == most:
