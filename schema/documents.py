@@ -191,10 +191,10 @@ class _Documents:
 _worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
 
 
-def ours(schema: BaseSchema) -> Schema:
+def narrow_schema(schema: BaseSchema) -> Schema:
     """Narrow Strawberry's declared type of a schema to Tertulia's class."""
     if not isinstance(schema, Schema):
-        raise TypeError("not a schema of ours")
+        raise TypeError(f"expected a Schema of Tertulia, got {type(schema).__name__}")
     return schema
 
 

@@ -20,7 +20,7 @@ from tertulia.ratelimit.limits import too_many
 from tertulia.resolvers.context import Context
 from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
 from tertulia.schema.document_policy import DocumentPolicy
-from tertulia.schema.documents import Schema, is_subscription, ours
+from tertulia.schema.documents import Schema, is_subscription, narrow_schema
 from tertulia.schema.failures import internal_error, show_error
 from tertulia.schema.graphql_internals import (
     BaseGraphQLTransportWSHandler,
@@ -163,7 +163,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def run_operation(self, operation: SocketOperation[Context, None]) -> None:
         """Run one operation. Its failures become its `error` message, and the socket stays open."""
-        schema = ours(self.schema)
+        schema = narrow_schema(self.schema)
         try:
             document = await self._document_policy.admit(operation.query, operation.variables, operation.operation_name)
             if is_subscription(document.operation):
