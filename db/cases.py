@@ -1,4 +1,4 @@
-"""Case-insensitive comparison that works the same on both databases."""
+"""The SQL function that converts text to lower case, with the same result on both databases."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 UNICODE_LOWER = "unicode_lower"
-"""The function's name on SQLite, whose own `lower` only supports ASCII and must stay, because an index uses it."""
+"""The name of the function on SQLite, whose own `lower` supports only ASCII and must stay, because an index uses it."""
 
 
 class UnicodeLower(FunctionElement[str]):
-    """A text in lower case."""
+    """A text in lower case, as an SQL expression."""
 
     type = String()
     inherit_cache = True
@@ -27,6 +27,6 @@ def _compile_for_sqlite(element: UnicodeLower, compiler: Any, **options: Any) ->
     return f"{UNICODE_LOWER}({compiler.process(element.clauses, **options)})"
 
 
-def small(text: str | None) -> str | None:
-    """Return a text in lower case: the implementation of `unicode_lower` on SQLite."""
+def to_lower(text: str | None) -> str | None:
+    """Return a text in lower case. This implements `unicode_lower` on SQLite."""
     return None if text is None else text.lower()

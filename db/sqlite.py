@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import aiosqlite
 
-from tertulia.db.cases import UNICODE_LOWER, small
+from tertulia.db.cases import UNICODE_LOWER, to_lower
 
 
 class Result(NamedTuple):
@@ -143,7 +143,7 @@ def _open(file: str, patience: float, options: dict[str, Any]) -> sqlite3.Connec
 
 def add_functions(connection: sqlite3.Connection) -> None:
     """Add the SQL functions that statements use and that SQLite does not have."""
-    connection.create_function(UNICODE_LOWER, 1, small, deterministic=True)
+    connection.create_function(UNICODE_LOWER, 1, to_lower, deterministic=True)
 
 
 def _execute(connection: sqlite3.Connection, beginning: str | None, statement: str, parameters: Any) -> Result:
