@@ -75,11 +75,11 @@ def look_again(seconds: float = 0.02) -> None:
     time.sleep(seconds)
 
 
-def wait_until(find: Callable[[], Found], awaited: str = "the awaited condition", seconds: float = WAIT) -> Found:
+def wait_until(find: Callable[[], Found], awaited: str = "a condition", seconds: float = WAIT) -> Found:
     """Call `find` until it returns something true, and return that. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, f"{awaited} was not met within {seconds:g} seconds"
+        assert time.monotonic() < deadline, f"waited for {awaited} for more than {seconds:g} seconds"
         look_again()
     return found
 

@@ -92,7 +92,7 @@ def dockerfile() -> list[list[Step]]:
     return stages
 
 
-def let_through(path: str) -> bool:
+def is_in_build_context(path: str) -> bool:
     """Return whether .dockerignore allows a path into the build. The last line that matches it or a parent decides."""
     found = True
     above = ["/".join(path.split("/")[: end + 1]) for end in range(path.count("/") + 1)]

@@ -1,4 +1,4 @@
-"""Prompt caching and the bill: each turn reads all earlier ones from the cache, and every call has its row."""
+"""Prompt caching and costs: each turn reads all earlier turns from the cache, and costs are exact."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def usage_of(api: Api, ended: Json) -> Json:
 
 
 def whole(usage: Json) -> int:
-    """All tokens of a prompt, wherever they came from."""
+    """Return the number of all tokens of a prompt, cached or not."""
     return int(usage["inputTokens"] + usage["cacheReadTokens"] + usage["cacheWriteTokens"])
 
 
@@ -53,18 +53,18 @@ def test_each_turn_reads_all_earlier_turns_from_the_cache(fresh: Api) -> None:
         assert now["inputTokens"] == 0
 
 
-def test_caching_can_be_switched_off(tmp_path: Path, place: dict[str, Any]) -> None:
+def test_caching_can_be_turned_off(tmp_path: Path, place: dict[str, Any]) -> None:
     with tertulia(tmp_path, **place, prompt_caching=False) as address, Api(address) as api:
         used = usage_of(api, api.answer("Hello", conversationId=conversation(api, systemPrompt=SYSTEM)))
         assert (used["cacheReadTokens"], used["cacheWriteTokens"]) == (0, 0)
 
 
 def turns(*blocks: int) -> list[Json]:
-    """A conversation of turns; each of Claude's has so many blocks."""
+    """Return the messages of a conversation. Claude's answers have as many blocks as `blocks` says."""
     found: list[Json] = []
-    for place, count in enumerate(blocks):
-        found.append({"role": "user", "content": [{"type": "text", "text": f"question {place}"}]})
-        answer = [{"type": "text", "text": f"answer {place}.{number} " * 40} for number in range(count)]
+    for turn, count in enumerate(blocks):
+        found.append({"role": "user", "content": [{"type": "text", "text": f"question {turn}"}]})
+        answer = [{"type": "text", "text": f"answer {turn}.{number} " * 40} for number in range(count)]
         found.append({"role": "assistant", "content": answer})
     return [*found, {"role": "user", "content": [{"type": "text", "text": "the last question"}]}]
 
@@ -73,7 +73,7 @@ def asked(messages: list[Json], *, slow: bool = False, **more: Any) -> Json:
     return with_breakpoints({"model": MODEL, "system": SYSTEM, "messages": messages, **more}, slow=slow)
 
 
-def test_an_answer_of_many_blocks_hides_nothing_from_the_cache() -> None:
+def test_an_answer_of_many_blocks_does_not_prevent_cache_hits() -> None:
     cache, messages = PromptCache(), turns(50, 50, 50)
     uses = [cache.use(asked(messages[: 2 * count + 1])) for count in range(4)]
     for before, now in pairwise(uses):
@@ -81,14 +81,14 @@ def test_an_answer_of_many_blocks_hides_nothing_from_the_cache() -> None:
 
 
 @pytest.mark.parametrize("blocks", [17, 18, 19, 20, 38, 39])
-def test_each_turn_finds_the_one_before_however_many_blocks_are_between_them(blocks: int) -> None:
+def test_each_turn_reads_the_previous_one_from_the_cache_for_any_number_of_blocks(blocks: int) -> None:
     cache, messages = PromptCache(), turns(blocks)
     before, now = (cache.use(asked(messages[: 2 * count + 1])) for count in range(2))
     assert now.read == before.total
 
 
 @pytest.mark.parametrize(("blocks", "marked"), [(18, False), (19, True)])
-def test_the_end_of_the_last_request_is_marked_from_twenty_blocks_on(blocks: int, *, marked: bool) -> None:
+def test_the_end_of_the_previous_request_is_marked_from_twenty_blocks_on(blocks: int, *, marked: bool) -> None:
     question = asked(turns(blocks))["messages"][0]["content"][-1]
     assert ("cache_control" in question) is marked
 
@@ -100,20 +100,20 @@ def test_a_system_prompt_is_marked_from_1500_characters_on(length: int, *, marke
 
 
 @pytest.mark.parametrize(("slow", "control"), [(False, {}), (True, {"ttl": "1h"})])
-def test_all_breakpoints_of_a_request_live_equally_long(control: Json, *, slow: bool) -> None:
+def test_all_breakpoints_of_a_request_have_the_same_lifetime(control: Json, *, slow: bool) -> None:
     request = asked(turns(19), slow=slow)
     expected = {"type": "ephemeral", **control}
     marks = [request, request["system"][-1], request["messages"][0]["content"][-1]]
     assert [mark["cache_control"] for mark in marks] == [expected] * 3
 
 
-def test_no_request_has_more_breakpoints_than_the_api_takes() -> None:
+def test_no_request_has_more_breakpoints_than_the_api_allows() -> None:
     for count in range(6):
         request = asked(turns(*[2] * count), tools=[{"name": "look"}])
         assert json.dumps(request).count('"cache_control"') <= 4
 
 
-def test_blocks_stay_as_they_were() -> None:
+def test_the_original_messages_are_not_modified() -> None:
     messages = turns(1, 1)
     before = json.dumps(messages)
     asked(messages)
@@ -135,15 +135,14 @@ def test_blocks_stay_as_they_were() -> None:
         ([400, *[10] * 4], True),
     ],
 )
-def test_who_takes_long_to_write_gets_a_cache_that_lives_an_hour(pauses: list[int], *, slow: bool) -> None:
-    moment = datetime(2026, 11, 24, tzinfo=UTC)
-    said_at = [moment]
+def test_a_conversation_with_long_pauses_is_cached_for_an_hour(pauses: list[int], *, slow: bool) -> None:
+    sent_at = [datetime(2026, 11, 24, tzinfo=UTC)]
     for pause in pauses:
-        said_at.append(said_at[-1] + timedelta(seconds=pause))
-    assert is_slow(said_at) is slow
+        sent_at.append(sent_at[-1] + timedelta(seconds=pause))
+    assert is_slow(sent_at) is slow
 
 
-def test_entries_lapse_and_every_hit_renews_them() -> None:
+def test_cache_entries_expire_and_every_hit_renews_them() -> None:
     clock = [0.0]
     cache, request = PromptCache(lambda: clock[0]), asked(turns(1))
     assert cache.use(request).written_5m > 0
@@ -157,12 +156,12 @@ def test_entries_lapse_and_every_hit_renews_them() -> None:
     assert cache.use(slowly).read == cache.use(slowly).total
 
 
-def test_what_is_too_short_is_not_cached() -> None:
+def test_a_short_prompt_is_not_cached() -> None:
     request = with_breakpoints({"model": MODEL, "messages": turns(1)[-1:]}, slow=False)
     assert PromptCache().use(request) == CacheUse(total=PromptCache().use(request).total)
 
 
-# ---- the bill ------------------------------------------------------------------------------------------------
+# ---- costs ---------------------------------------------------------------------------------------------------
 
 
 def billed(usage: Json, **more: int) -> Decimal:
@@ -188,7 +187,7 @@ def test_the_cost_is_exact_for_an_answer_its_conversation_and_the_viewer(fresh: 
     assert Decimal(fresh.ask(VIEWER)["viewer"]["usage"]["costUsd"]) == sum(costs)
 
 
-def test_tokens_that_live_an_hour_in_the_cache_have_their_own_price(staged: Staged) -> None:
+def test_tokens_that_are_cached_for_an_hour_have_their_own_price(staged: Staged) -> None:
     usage = {
         "input_tokens": 3,
         "output_tokens": 1,
@@ -202,7 +201,7 @@ def test_tokens_that_live_an_hour_in_the_cache_have_their_own_price(staged: Stag
     assert Decimal(used["costUsd"]) == billed(used, hour=600)
 
 
-def test_what_was_stopped_or_broke_off_is_billed(staged: Staged) -> None:
+def test_stopped_and_interrupted_answers_are_billed(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), Reply([START, *text("half")[:2], Cut]))
     sent = stage.api.send("Hello")
@@ -214,7 +213,7 @@ def test_what_was_stopped_or_broke_off_is_billed(staged: Staged) -> None:
     assert row["usage"]["inputTokens"] == 22
 
 
-def test_a_bill_outlives_what_was_deleted(fresh: Api) -> None:
+def test_costs_remain_after_a_conversation_is_deleted(fresh: Api) -> None:
     sent = fresh.send("Hello")
     fresh.follow(sent["generation"]["id"])
     before = fresh.ask(VIEWER)["viewer"]["usage"]
@@ -222,7 +221,7 @@ def test_a_bill_outlives_what_was_deleted(fresh: Api) -> None:
     assert fresh.ask(VIEWER)["viewer"]["usage"] == before
 
 
-def test_usage_is_told_by_period_model_and_day(fresh: Api) -> None:
+def test_usage_is_reported_by_period_model_and_day(fresh: Api) -> None:
     fresh.answer("Hello")
     fresh.answer("Hello", options={"model": "claude-haiku-5-5"})
     today = datetime.now(UTC)
@@ -238,14 +237,14 @@ def test_usage_is_told_by_period_model_and_day(fresh: Api) -> None:
     assert future["usage"]["outputTokens"] == 0
 
 
-def test_an_operators_prices_take_the_tables_place(tmp_path: Path, place: dict[str, Any]) -> None:
+def test_the_operators_prices_replace_the_built_in_table(tmp_path: Path, place: dict[str, Any]) -> None:
     own = {MODEL: {"input": "0", "output": "1000000"}}
     with tertulia(tmp_path, **place, prices=own) as address, Api(address) as api:
         used = usage_of(api, api.answer("Hello"))
         assert Decimal(used["costUsd"]) == used["outputTokens"]
 
 
-def test_a_model_without_a_price_costs_nobody_knows_what(tmp_path: Path, staged: Staged) -> None:
+def test_the_cost_of_a_model_without_a_price_is_null(tmp_path: Path, staged: Staged) -> None:
     stage = staged(says("Hi"), default_model="claude-next-9")
     ended = stage.api.answer("Hello")
     assert usage_of(stage.api, ended)["costUsd"] is None
@@ -254,12 +253,12 @@ def test_a_model_without_a_price_costs_nobody_knows_what(tmp_path: Path, staged:
 
 
 @pytest.mark.parametrize("given", [{"m": {}}, {"m": {"input": "x", "output": 1}}, {"m": {"input": -1, "output": 1}}])
-def test_prices_that_are_none_are_refused_by_model(given: Json) -> None:
+def test_invalid_prices_are_refused_and_the_model_is_named(given: Json) -> None:
     with pytest.raises(ValueError, match=r"^m: takes"):
         Prices(given)
 
 
-def test_a_price_serves_ids_with_a_date_behind_them() -> None:
+def test_a_price_applies_to_model_ids_with_a_date_suffix() -> None:
     assert Prices().of("claude-opus-4-5-20251101") == TABLE["claude-opus-4-5"]
     assert Prices().of("claude-opus-9") is None
 
@@ -268,7 +267,7 @@ def test_an_answer_that_has_used_nothing_costs_nothing() -> None:
     assert {price.amount({}) for price in TABLE.values()} == {0}
 
 
-def test_long_prompts_cost_more_where_the_model_says_so() -> None:
+def test_long_prompts_cost_more_if_the_model_has_a_long_context_price() -> None:
     short, long = ({"input_tokens": count, "output_tokens": 0} for count in (100_000, 100_001))
     price = TABLE["claude-haiku-5-5"]
     assert price.amount(long) == 5 * (price.amount(short) + price.amount({"input_tokens": 1}))

@@ -1,4 +1,4 @@
-"""`conversationChanges`: lists on several devices stay right."""
+"""`conversationChanges` reports every change, so that lists on several devices stay correct."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ def changes(api: Api, number: int, after: str | None = "0") -> list[Json]:
 
 
 def refusal(api: Api, after: str) -> Json:
-    """Return the error that a cursor is refused with."""
+    """Return the error with which a cursor is refused."""
     with api.socket() as socket:
         socket.subscribe(CHANGES, {"after": after}, "changes")
         message = socket.receive()
@@ -32,7 +32,7 @@ def refusal(api: Api, after: str) -> Json:
     return dict(error)
 
 
-def test_each_change_is_told_once_and_in_order(fresh: Api) -> None:
+def test_each_change_is_reported_once_and_in_order(fresh: Api) -> None:
     sent = fresh.send("Hello")
     id = sent["conversation"]["id"]
     fresh.follow(sent["generation"]["id"])
@@ -47,28 +47,26 @@ def test_each_change_is_told_once_and_in_order(fresh: Api) -> None:
     assert found[5]["conversation"]["title"] == "Next"
 
 
-def test_a_cursor_resumes_behind_it(fresh: Api) -> None:
+def test_after_a_cursor_only_later_changes_are_reported(fresh: Api) -> None:
     for title in ("one", "two", "three"):
         fresh.ask("mutation ($t: String) { createConversation(input: {title: $t}) { __typename } }", t=title)
     first = changes(fresh, 1)[0]
     assert [change["conversation"]["title"] for change in changes(fresh, 2, first["cursor"])] == ["two", "three"]
 
 
-def test_a_cursor_that_is_none_is_refused_by_name(fresh: Api) -> None:
+def test_an_invalid_cursor_is_refused_and_the_argument_is_named(fresh: Api) -> None:
     for cursor in ("nonsense", "-1", "999", "9" * 40, ""):
         refused = refusal(fresh, cursor)
         assert refused["extensions"]["code"] == "BAD_USER_INPUT"
         assert refused["message"].startswith("after")
 
 
-def test_a_cursor_of_changes_that_are_older_than_24_hours_is_refused_and_none_is_skipped(
-    tmp_path: Path, place: Json
-) -> None:
+def test_a_cursor_older_than_24_hours_is_refused_and_no_change_is_skipped(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         for title in ("one", "two", "three"):
             api.ask("mutation ($t: String) { createConversation(input: {title: $t}) { __typename } }", t=title)
-    moment = datetime.now(UTC) - timedelta(hours=24)
-    for condition, created_at in (("< 3", moment - timedelta(minutes=1)), ("= 3", moment + timedelta(minutes=1))):
+    day_ago = datetime.now(UTC) - timedelta(hours=24)
+    for condition, created_at in (("< 3", day_ago - timedelta(minutes=1)), ("= 3", day_ago + timedelta(minutes=1))):
         execute(place, f"UPDATE conversation_changes SET created_at = '{created_at}' WHERE sequence {condition}")
 
     def kept() -> list[int]:
@@ -87,7 +85,7 @@ def test_a_cursor_of_changes_that_are_older_than_24_hours_is_refused_and_none_is
         assert [change["conversation"]["title"] for change in changes(api, 1, "3")] == ["four"]
 
 
-def test_a_change_to_nothing_is_none(fresh: Api) -> None:
+def test_an_update_that_changes_nothing_is_not_reported(fresh: Api) -> None:
     made = fresh.ask(
         "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
     )
@@ -97,7 +95,7 @@ def test_a_change_to_nothing_is_none(fresh: Api) -> None:
     assert [change["kind"] for change in changes(fresh, 2)] == ["CREATED", "DELETED"]
 
 
-def test_an_answer_that_waited_in_line_says_when_it_begins(staged: Staged) -> None:
+def test_the_start_of_a_queued_answer_is_reported(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("one", gate), says("two"))
     first = stage.api.send("1")

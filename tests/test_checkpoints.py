@@ -1,4 +1,4 @@
-"""What a process does again and again while it serves, by a clock that the test moves: checkpoints and sweeps."""
+"""The periodic tasks of a server process, checkpoints and sweeps, with a clock that the test controls."""
 
 import asyncio
 import threading
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.both
 
 
 class StoppedClock:
-    """Replaces the sleep between two runs of a background task: it lasts until the test lets time pass."""
+    """Replaces the sleep between two runs of a background task. It lasts until the test moves the time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = 0.0
         self._sleeping: list[tuple[float, asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self.begun = Counter[float]()
-        """How many sleeps have begun, by their seconds."""
+        """The number of sleeps that have begun, by their length in seconds."""
 
     async def sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
     return found
 
 
-def test_after_one_second_the_row_has_the_text_and_a_later_end_of_the_lease(
+def test_after_one_second_the_text_is_saved_and_the_lease_is_renewed(
     staged: Staged, place: Json, clock: StoppedClock
 ) -> None:
     gate = Gate()
@@ -86,7 +86,7 @@ def test_after_one_second_the_row_has_the_text_and_a_later_end_of_the_lease(
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
 
 
-def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_written(
+def test_the_lease_is_renewed_while_a_takeover_reads_the_answer_for_longer_than_a_lease(
     staged: Staged, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
@@ -96,7 +96,7 @@ def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_wr
 
     async def read_for_long(id: object) -> None:
         read.append(id)
-        # Two thirds of a lease go by, then a checkpoint comes, then two thirds more.
+        # Two thirds of a lease pass, then a checkpoint is written, then two thirds more pass.
         for _ in range(2):
             skipped.seconds += 40
             saved.clear()
@@ -118,7 +118,7 @@ def test_the_lease_of_an_answer_that_is_read_for_long_is_renewed_before_it_is_wr
     assert len(read) == 1
 
 
-def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
+def test_an_answer_whose_lease_lapsed_continues_when_the_lease_is_renewed(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skipped, gate, lapsed = SimpleNamespace(seconds=0.0), Gate(), threading.Event()
@@ -148,11 +148,11 @@ def test_an_answer_whose_lease_lapsed_goes_on_when_the_lease_is_renewed(
 
 
 def wait_for_sweep(clock: StoppedClock, number: int) -> None:
-    """Wait for the end of a sweep, where a lease lasts 9 seconds: a process sweeps three times in that time."""
+    """Wait for the end of a sweep. With a lease of 9 seconds a process sweeps every 3 seconds."""
     wait_until(lambda: clock.begun[3.0] == number)
 
 
-def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a_lease(
+def test_after_a_database_outage_nothing_is_taken_over_for_the_length_of_a_lease(
     staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim, swept, now = leases.claim_lapsed, list[float](), SimpleNamespace(seconds=0.0)
@@ -175,7 +175,7 @@ def test_after_an_outage_of_the_database_nothing_is_taken_over_for_the_time_of_a
     assert swept == [1_000.0, 1_009.1]
 
 
-def test_a_server_that_drains_takes_nothing_over(
+def test_a_draining_server_takes_no_answers_over(
     staged: Staged, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generators, swept, claim = list[manager.GenerationManager](), list[object](), leases.claim_lapsed

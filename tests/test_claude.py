@@ -1,4 +1,4 @@
-"""Asking Claude: what is sent, and what becomes of each of Claude's failures. A real SDK over real HTTP."""
+"""Requests to Claude and the handling of each of its failures, with the real SDK over real HTTP."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_each_failure_of_claude_has_its_typed_error_and_the_next_send_works(
     assert again["generation"]["message"]["text"] == "well again"
 
 
-def test_a_long_retry_after_is_handed_on_instead_of_waited_for(staged: Staged) -> None:
+def test_a_long_retry_after_is_reported_instead_of_waited_for(staged: Staged) -> None:
     stage = staged(Reply(status=429, body=failure("rate_limit_error"), headers={"retry-after": "3600"}))
     error = stage.api.answer("Hello")["generation"]["error"]
     assert (error["code"], error["retryAfterSeconds"]) == ("RATE_LIMITED", 3600)
@@ -50,7 +50,7 @@ def test_a_long_retry_after_is_handed_on_instead_of_waited_for(staged: Staged) -
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"null", b"[]", b'{"error": "text"}', b"\xff"])
-def test_a_proxys_page_is_an_api_error_that_quotes_nothing(staged: Staged, body: bytes) -> None:
+def test_an_error_page_of_a_proxy_is_an_api_error_that_does_not_quote_it(staged: Staged, body: bytes) -> None:
     stage = staged(Reply(status=502, body=body, headers={"x-should-retry": "false"}))
     error = stage.api.answer("Hello")["generation"]["error"]
     assert error["code"] == "API_ERROR"
@@ -75,7 +75,7 @@ HALF = [START, begin(0, type="text", text=""), delta(0, "text_delta", text="half
         ([*HALF, delta(7, "text_delta", text="no such block")], "API_ERROR"),
     ],
 )  # fmt: skip
-def test_a_stream_that_breaks_keeps_what_was_written_and_says_why(staged: Staged, pieces: list[Any], code: str) -> None:
+def test_a_broken_stream_keeps_its_text_and_reports_the_reason(staged: Staged, pieces: list[Any], code: str) -> None:
     stage = staged(Reply(pieces), says("and on"))
     sent = stage.api.send("Hello")
     ended = stage.api.follow(sent["generation"]["id"])[-1]
@@ -86,7 +86,7 @@ def test_a_stream_that_breaks_keeps_what_was_written_and_says_why(staged: Staged
 
 
 @pytest.mark.both
-def test_new_kinds_of_events_and_blocks_are_no_failure(staged: Staged) -> None:
+def test_unknown_kinds_of_events_and_blocks_are_ignored(staged: Staged) -> None:
     odd: list[Any] = [
         {"type": "a_new_event", "x": 1},
         begin(0, type="a_new_block", x=1),
@@ -99,13 +99,13 @@ def test_new_kinds_of_events_and_blocks_are_no_failure(staged: Staged) -> None:
     assert stage.api.answer("Hello")["generation"]["message"]["text"] == "words"
 
 
-def test_an_answer_in_single_bytes_is_understood(staged: Staged) -> None:
+def test_an_answer_that_arrives_byte_by_byte_is_parsed(staged: Staged) -> None:
     whole = b"".join(sse(event) for event in [START, *text("é😀", "!"), *end()])
     stage = staged(Reply([bytes([byte]) for byte in whole]))
     assert stage.api.answer("Hello")["generation"]["message"]["text"] == "é😀!"
 
 
-def test_pieces_that_come_together_are_shown_together_and_what_follows_a_bad_one_is_not(staged: Staged) -> None:
+def test_deltas_in_one_packet_are_merged_and_those_after_an_invalid_one_are_dropped(staged: Staged) -> None:
     pieces = [delta(0, "text_delta", text=piece) for piece in ("to", "get", "her")]
     bad = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 5}}
     together = b"".join(sse(event) for event in [START, begin(0, type="text", text=""), *pieces, bad, *pieces])
@@ -120,7 +120,7 @@ def test_pieces_that_come_together_are_shown_together_and_what_follows_a_bad_one
 
 
 @pytest.mark.both
-def test_half_a_surrogate_pair_from_claude_breaks_nothing(staged: Staged) -> None:
+def test_half_a_surrogate_pair_from_claude_is_replaced(staged: Staged) -> None:
     broken = (
         b'event: content_block_delta\ndata: {"type": "content_block_delta", "index": 0, '
         b'"delta": {"type": "text_delta", "text": "\\ud83d"}}\n\n'
@@ -131,7 +131,7 @@ def test_half_a_surrogate_pair_from_claude_breaks_nothing(staged: Staged) -> Non
     assert stage.api.answer("Go on", conversationId=sent["conversation"]["id"])["generation"]["message"]["text"] == "on"
 
 
-def test_the_key_goes_where_the_api_wants_it_and_nowhere_else(staged: Staged) -> None:
+def test_the_api_key_is_sent_in_the_header(staged: Staged) -> None:
     stage = staged(says("hello"))
     stage.api.answer("Hello")
     headers = stage.claude.headers[0]
@@ -165,7 +165,7 @@ def test_system_prompt_model_and_options_reach_claude(staged: Staged) -> None:
     assert request["thinking"]["type"] == "adaptive"
 
 
-def test_thinking_is_left_out_where_claude_would_refuse_it(staged: Staged) -> None:
+def test_thinking_of_another_model_is_left_out(staged: Staged) -> None:
     thought = [
         begin(0, type="thinking", thinking="", signature=""),
         delta(0, "thinking_delta", thinking="hm"),
@@ -179,7 +179,7 @@ def test_thinking_is_left_out_where_claude_would_refuse_it(staged: Staged) -> No
     assert stage.claude.requests[1]["messages"][1]["content"] == [{"type": "text", "text": "words"}]
 
 
-def test_thinking_that_claude_refuses_is_left_out_and_the_conversation_goes_on(staged: Staged) -> None:
+def test_thinking_that_claude_refuses_is_left_out_of_one_retry(staged: Staged) -> None:
     message = (
         "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to another conversation."
     )
@@ -193,7 +193,7 @@ def test_thinking_that_claude_refuses_is_left_out_and_the_conversation_goes_on(s
     assert blocks == [["thinking", "text", "tool_use"], ["text", "tool_use"]]
 
 
-def test_another_refusal_is_not_tried_again(staged: Staged) -> None:
+def test_other_invalid_requests_are_not_retried(staged: Staged) -> None:
     refused = Reply(status=400, body=failure("invalid_request_error", "messages: too many"))
     stage = staged(Reply(EVERYTHING), refused, says("never"))
     sent = stage.api.send("Hello")
@@ -202,7 +202,7 @@ def test_another_refusal_is_not_tried_again(staged: Staged) -> None:
     assert (ended["error"]["code"], len(stage.claude.requests)) == ("INVALID_REQUEST", 2)
 
 
-def test_a_tool_that_never_answered_goes_back_with_an_error_as_its_result(staged: Staged) -> None:
+def test_a_tool_use_without_a_result_is_sent_back_with_an_error_result(staged: Staged) -> None:
     stage = staged(Reply(EVERYTHING), says("well"))
     sent = stage.api.send("Hello")
     stage.api.follow(sent["generation"]["id"])
@@ -213,7 +213,7 @@ def test_a_tool_that_never_answered_goes_back_with_an_error_as_its_result(staged
 
 
 @pytest.mark.both
-def test_an_answer_with_no_text_leaves_the_conversation_usable(staged: Staged) -> None:
+def test_an_answer_without_text_leaves_the_conversation_usable(staged: Staged) -> None:
     stage = staged(Reply([START, *end("refusal")]), says("on"))
     sent = stage.api.send("Hello")
     assert stage.api.follow(sent["generation"]["id"])[-1]["generation"]["stopReason"] == "REFUSAL"
@@ -243,19 +243,19 @@ def test_the_allow_list_narrows_the_models(staged: Staged) -> None:
     assert refused["field"] == "options.model"
 
 
-def test_a_models_api_that_fails_leaves_the_default_model(staged: Staged) -> None:
+def test_if_the_models_api_fails_the_default_model_is_listed(staged: Staged) -> None:
     stage = staged(says("hello"))
     stage.claude.models = 401
     assert [model["id"] for model in stage.api.ask(MODELS)["models"]] == ["claude-opus-5-5"]
     assert stage.api.answer("Hello")["__typename"] == "GenerationCompleted"
 
 
-def test_simulated_models_say_so(api: Api) -> None:
+def test_simulated_models_are_marked_as_simulated(api: Api) -> None:
     models = api.ask(MODELS)["models"]
     assert all(model["simulated"] and "simulated" in model["displayName"] for model in models)
 
 
-def test_a_turn_that_claude_refused_is_left_out_of_what_follows(staged: Staged) -> None:
+def test_a_turn_that_claude_refused_is_left_out_of_later_requests(staged: Staged) -> None:
     refused = Reply([START, *text("I would"), *end("refusal")])
     stage = staged(says("well"), refused, says("well again"))
     sent = stage.api.send("First")
@@ -293,7 +293,7 @@ def test_a_refused_message_is_sent_again_when_its_answer_is_regenerated(staged: 
         ("sk-ant-" + "x" * 20, f"key=sk-ant-{'x' * 20}.", "key=[the API key]."),
     ],
 )
-def test_a_key_is_masked_in_messages_and_words_that_contain_a_short_one_stay(
+def test_a_key_is_masked_in_error_messages_but_not_inside_other_words(
     staged: Staged, key: str, message: str, shown: str
 ) -> None:
     body = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}

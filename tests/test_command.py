@@ -1,4 +1,4 @@
-"""The `tertulia` command, as a process of its own."""
+"""The `tertulia` command, run as a separate process."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from tertulia.cli.main import app
 from tertulia.simulator.app import create_simulator
 
 REAL = str(Path(sys.executable).with_name("tertulia"))
-"""The program itself, which takes three seconds to import what it needs; all else is a fork of what has done so."""
+"""The program itself, which takes three seconds to start. All other tests fork a process that has already started."""
 ROOT = Path(__file__).parent.parent
 
 
@@ -39,11 +39,11 @@ def environment(more: dict[str, str]) -> dict[str, str]:
 
 
 def run_here(folder: Path, *arguments: str, stdin: str = "", **more: str) -> Result:
-    """The same without a process of its own, where another one has shown the way: starting one takes seconds."""
-    given = environment(more)
-    gone = dict.fromkeys(name for name in os.environ if name not in given)
+    """Run the command in this process, because starting another one takes seconds."""
+    variables = environment(more)
+    removed = dict.fromkeys(name for name in os.environ if name not in variables)
     with contextlib.chdir(folder):
-        return CliRunner().invoke(app, arguments, input=stdin, env=gone | given)
+        return CliRunner().invoke(app, arguments, input=stdin, env=removed | variables)
 
 
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +57,7 @@ def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subproce
 def started(
     folder: Path, *arguments: str, program: Path | str | None = None, **more: str
 ) -> Generator[tuple[subprocess.Popen[str], str]]:
-    """Start a serving command on a free port; gives the process and what it printed until it listened."""
+    """Start a serving command on a free port, and yield the process and its output until it listened."""
     process = subprocess.Popen(
         [program or forking.command() / "tertulia", *arguments, "--port", "0"], cwd=folder, env=environment(more), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -81,7 +81,7 @@ def address_in(printed: str) -> str:
     return next(word for word in printed.split() if word.startswith("http://"))
 
 
-def test_serve_says_what_to_open_and_that_claude_is_simulated(tmp_path: Path) -> None:
+def test_serve_prints_its_address_and_that_claude_is_simulated(tmp_path: Path) -> None:
     with started(tmp_path, "serve", program=REAL) as (process, printed):
         assert "simulated Claude answers" in printed
         with Api(address_in(printed)) as api:
@@ -91,7 +91,7 @@ def test_serve_says_what_to_open_and_that_claude_is_simulated(tmp_path: Path) ->
     assert (tmp_path / "tertulia.db").exists()
 
 
-def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
+def test_conversations_survive_a_restart(tmp_path: Path) -> None:
     with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
         sent = api.send("Remember me")
         api.follow(sent["generation"]["id"])
@@ -100,7 +100,7 @@ def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
         assert api.conversation(sent["conversation"]["id"]) == before
 
 
-def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -> None:
+def test_a_killed_server_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -> None:
     with (
         started(tmp_path, "serve", TERTULIA_SIMULATOR_PACE="1") as (process, printed),
         Api(address_in(printed)) as api,
@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_keeps_the_text_of_its_last_checkpoint(tmp_path:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """One line on stderr and no traceback."""
+    """Assert that the command failed with one line on stderr, and return the line."""
     assert done.returncode == 2, done
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     return done.stderr
@@ -138,13 +138,13 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         ("TERTULIA_MODLES", "x", "TERTULIA_MODELS"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
+def test_an_invalid_setting_is_refused_in_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
     line = refused(run(tmp_path, "serve", **{name: value}))
     assert line.startswith(name)
     assert says in line
 
 
-def test_a_setting_of_the_env_file_is_read(tmp_path: Path) -> None:
+def test_settings_are_read_from_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TERTULIA_LOG_LEVEL=loud\n")
     assert refused(run(tmp_path, "serve")).startswith("TERTULIA_LOG_LEVEL")
 
@@ -155,7 +155,7 @@ def test_a_key_is_never_shown(tmp_path: Path) -> None:
     assert "sk-ant-secret" not in done.stdout + done.stderr
 
 
-def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -163,7 +163,7 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         assert port in refused(run(tmp_path, "serve", "--port", port))
 
 
-def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
+def test_a_public_address_without_authentication_is_refused(tmp_path: Path) -> None:
     assert "TERTULIA_AUTH" in refused(run(tmp_path, "serve", "--host", "0.0.0.0"))
 
 
@@ -171,18 +171,18 @@ def test_two_workers_without_redis_are_refused(tmp_path: Path) -> None:
     assert "REDIS_URL" in refused(run(tmp_path, "serve", "--workers", "2"))
 
 
-def test_a_database_that_cannot_be_opened_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "DATABASE_URL" in refused(
         run(tmp_path, "serve", "--port", "0", DATABASE_URL="sqlite+aiosqlite:////nowhere/at/all.db")
     )
 
 
-def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "tertulia.db").write_text("this is a letter, not a database" * 100)
     assert "DATABASE_URL" in refused(run(tmp_path, "serve", "--port", "0"))
 
 
-def test_a_locked_database_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_locked_database_is_reported_in_one_line(tmp_path: Path) -> None:
     assert run(tmp_path, "migrate").returncode == 0
     with closing(sqlite3.connect(tmp_path / "tertulia.db")) as other, other:
         other.execute("BEGIN EXCLUSIVE")
@@ -194,13 +194,13 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
         assert run(tmp_path, "migrate").stdout.strip() == "The database is up to date."
 
 
-def test_doctor_finds_a_fresh_machine_well(tmp_path: Path) -> None:
+def test_doctor_finds_no_problem_on_a_fresh_machine(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor")
     assert done.returncode == 0, done.stdout
     assert "claude: simulated" in done.stdout
 
 
-def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
+def test_doctor_reports_what_is_wrong(tmp_path: Path) -> None:
     with running(create_simulator(pace=0), lifespan="off") as address:
         key = {"ANTHROPIC_API_KEY": "sk-ant-fine", "ANTHROPIC_BASE_URL": address}
         assert run(tmp_path, "doctor", **key).returncode == 0
@@ -214,7 +214,7 @@ def test_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     assert (done.exit_code, "TERTULIA_ATTACHMENTS" in done.stdout) == (1, True)
 
 
-def test_the_simulator_serves_alone(tmp_path: Path) -> None:
+def test_the_simulator_can_be_served_alone(tmp_path: Path) -> None:
     with started(tmp_path, "simulator", "--pace", "0") as (_, printed):
         key = {"anthropic_api_key": "sk-ant-fine", "anthropic_base_url": address_in(printed)}
         with tertulia(tmp_path, **key) as address, Api(address) as api:
@@ -232,7 +232,7 @@ def test_a_key_that_claude_refuses_fails_the_generation_and_keeps_the_conversati
             assert ended["__typename"] == "GenerationCompleted"
 
 
-def test_the_committed_schema_is_what_the_code_says(tmp_path: Path) -> None:
+def test_the_committed_schema_matches_the_code(tmp_path: Path) -> None:
     assert run(tmp_path, "export-schema").stdout == (ROOT / "schema" / "schema.graphql").read_text()
     target = tmp_path / "out.graphql"
     assert run_here(tmp_path, "export-schema", "--output", str(target)).exit_code == 0
@@ -241,32 +241,32 @@ def test_the_committed_schema_is_what_the_code_says(tmp_path: Path) -> None:
     assert (done.exit_code, "--output" in done.stderr) == (2, True)
 
 
-def test_chat_talks_over_the_public_api(tmp_path: Path, api: Api) -> None:
+def test_chat_uses_the_public_api(tmp_path: Path, api: Api) -> None:
     done = run(tmp_path, "chat", "--url", api.address, stdin="My name is Ada\n\nWhat is my name?\n/simulate thinking\n")
     assert done.returncode == 0, done.stderr
     assert "Your name is Ada." in done.stdout
     assert "count to three" in done.stdout
 
 
-def test_chat_shows_why_an_answer_failed_and_goes_on(tmp_path: Path, api: Api) -> None:
+def test_chat_shows_why_an_answer_failed_and_continues(tmp_path: Path, api: Api) -> None:
     done = run(tmp_path, "chat", "--url", api.address, stdin="/simulate error\nHello again\n")
     assert done.returncode == 0
     assert "Hello again" in done.stdout
 
 
-def test_chat_says_that_no_server_answers(tmp_path: Path) -> None:
+def test_chat_reports_that_no_server_answers(tmp_path: Path) -> None:
     done = run(tmp_path, "chat", "--url", "http://127.0.0.1:9", stdin="Hello\n")
     assert done.returncode == 1
     assert "tertulia serve" in done.stdout
 
 
-def test_chat_says_what_the_server_refuses(tmp_path: Path, api: Api) -> None:
+def test_chat_reports_what_the_server_refuses(tmp_path: Path, api: Api) -> None:
     done = run(tmp_path, "chat", "--url", api.address, "--model", "gpt-4", stdin="Hello\n")
     assert done.returncode == 1
     assert "options.model" in done.stdout
 
 
-def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_answer_and_the_chat_continues(tmp_path: Path) -> None:
     with tertulia(tmp_path, simulator_pace=1) as address, Api(address) as api:
         process = subprocess.Popen(
             [forking.command() / "tertulia", "chat", "--url", address],

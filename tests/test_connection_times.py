@@ -1,4 +1,4 @@
-"""The times that the docs promise to connections; the clock of the server is stopped, and moved forward by hand."""
+"""Timeouts and heartbeats of connections as the docs state them, with a server clock that the test moves forward."""
 
 import json
 import socket
@@ -63,7 +63,7 @@ def received(opened: Socket) -> Json:
 
 
 def is_next_a_pong(opened: Socket) -> bool:
-    """Return whether the server has sent nothing before the answer to this ping."""
+    """Send a ping and return whether the next message is its pong, so that the server has sent nothing before."""
     opened.send({"type": "ping"})
     return received(opened) == {"type": "pong"}
 
@@ -87,7 +87,7 @@ class Stream:
         self._pieces = response.iter_raw()
 
     def until(self, expected: bytes) -> bytes:
-        """Read until these bytes have arrived; return what was read."""
+        """Read until these bytes have arrived, and return what was read."""
         part = b""
         while expected not in part:
             part += next(self._pieces)
@@ -135,7 +135,7 @@ def test_a_chat_stream_has_a_heartbeat_after_15_seconds_of_silence(local: str) -
         api.stop(id)
 
 
-def places_left(address: str) -> int:
+def remaining_connections(address: str) -> int:
     """Return how many more sockets and streams the user may open."""
     with Api(address) as api:
         limits: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
@@ -152,7 +152,7 @@ def test_a_socket_carries_100_operations_at_once(local: str) -> None:
         assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
         assert "100 operations" in refused["payload"][0]["message"]
         opened.send({"type": "complete", "id": "0"})
-        opened.subscribe(CHANGES, {}, "in its place")
+        opened.subscribe(CHANGES, {}, "instead")
         assert is_next_a_pong(opened)
 
 
@@ -160,13 +160,13 @@ def test_a_socket_carries_100_operations_at_once(local: str) -> None:
 
 
 class Network:
-    """Protocols of a server whose clients, from some time on, read nothing after what fills the buffers."""
+    """Server protocols for clients that stop reading: once `is_stuck` is set, full buffers are never emptied."""
 
     def __init__(self) -> None:
         network = self
         self.is_stuck = False
         self.blocked = threading.Event()
-        """Set when the server waits to send something."""
+        """Set when the server waits for buffer space to send something."""
 
         class StuckHttp(HttpProtocol):
             def connection_made(self, transport: Any) -> None:
@@ -197,7 +197,7 @@ class Network:
 
 
 class Unread:
-    """A server with an answer of 9 MB, for a user who may have one connection at once."""
+    """A server with an answer of 9 MB and a limit of one connection at a time per user."""
 
     def __init__(self, address: str, generation: str, blocked: threading.Event) -> None:
         self.address = address
@@ -206,21 +206,21 @@ class Unread:
 
     @contextmanager
     def connected(self) -> Generator[socket.socket]:
-        """Connect, with a buffer that is soon full."""
+        """Connect with a small receive buffer."""
         with socket.socket() as opened:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 200_000)
             opened.settimeout(WAIT)
             opened.connect(("127.0.0.1", int(self.address.rpartition(":")[2])))
             yield opened
 
-    def is_let_go_after_30_seconds(self, advance: Callable[[float], None]) -> None:
+    def expect_disconnect_after_30_seconds(self, advance: Callable[[float], None]) -> None:
         assert self.blocked.wait(WAIT)
         with Api(self.address) as api:
             advance(29.9)
             assert not opens(api), "the connection was closed before 30 seconds"
             advance(0.2)
             wait_until(lambda: opens(api))
-            wait_until(lambda: places_left(self.address) == 1)
+            wait_until(lambda: remaining_connections(self.address) == 1)
         self.blocked.clear()
 
 
@@ -248,7 +248,7 @@ def test_a_socket_whose_client_reads_nothing_for_30_seconds_is_closed_with_1013(
         connection.send(json.dumps({"type": "connection_init"}))
         payload = {"query": REPLAY, "variables": {"id": unread.generation}}
         connection.send(json.dumps({"type": "subscribe", "id": "one", "payload": payload}))
-        unread.is_let_go_after_30_seconds(advance)
+        unread.expect_disconnect_after_30_seconds(advance)
         assert closing(connection) == (1013, "Nothing was read for too long")
 
 
@@ -258,7 +258,7 @@ def test_a_stream_whose_client_reads_nothing_for_30_seconds_is_ended(unread: Unr
     head = f"POST /graphql HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
     with stopped_clock(unread.address) as advance, unread.connected() as opened:
         opened.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        unread.is_let_go_after_30_seconds(advance)
+        unread.expect_disconnect_after_30_seconds(advance)
         read = b"".join(iter(lambda: opened.recv(1 << 20), b""))
         assert read.startswith(b"HTTP/1.1 200 OK")
         assert ENDS[accept] not in read
@@ -270,7 +270,7 @@ def test_a_stream_whose_client_reads_nothing_for_30_seconds_is_ended(unread: Unr
 
 @pytest.fixture
 def travel(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
-    """Return a function that moves the present time of tokens and sign-ins on."""
+    """Return a function that moves the current time of tokens and sign-ins forward."""
     ahead = timedelta(0)
 
     class Moved(datetime):
@@ -291,7 +291,7 @@ def travel(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
 
 Travel = Callable[[timedelta], None]
 SOON = timedelta(seconds=5)
-"""Longer than a test takes between two steps, also on a slow machine."""
+"""A margin that is longer than a test takes between two steps, also on a slow machine."""
 
 
 def refreshed(address: str, tokens: Json) -> Json | None:
@@ -303,7 +303,7 @@ def refreshed(address: str, tokens: Json) -> Json | None:
     return None
 
 
-def test_a_refresh_token_ends_30_days_after_the_last_refresh(people: str, travel: Travel) -> None:
+def test_a_refresh_token_expires_30_days_after_the_last_refresh(people: str, travel: Travel) -> None:
     tokens: Json | None = register(people, "away-for-long")
     for _ in range(2):
         assert tokens
@@ -319,7 +319,7 @@ def test_a_refresh_token_ends_30_days_after_the_last_refresh(people: str, travel
     [("tertulia.server.auth.jwt.datetime", "token"), ("tertulia.server.auth.sessions.now", "row")],
     ids=["token", "row"],
 )
-def test_both_the_token_and_its_sign_in_end_after_30_days(
+def test_both_the_token_and_its_sign_in_expire_after_30_days(
     people: str, monkeypatch: pytest.MonkeyPatch, moved: str, kept: str
 ) -> None:
     for name, age, good in (("younger", timedelta(days=30) - SOON, True), ("older", timedelta(days=30), False)):
@@ -336,7 +336,7 @@ def test_both_the_token_and_its_sign_in_end_after_30_days(
         assert (refreshed(people, tokens) is not None) is good
 
 
-def test_a_replaced_refresh_token_is_good_for_another_minute(people: str, travel: Travel) -> None:
+def test_a_replaced_refresh_token_is_valid_for_another_minute(people: str, travel: Travel) -> None:
     tokens = register(people, "lost-the-response")
     assert refreshed(people, tokens)
     travel(timedelta(minutes=1) - SOON)
@@ -345,7 +345,7 @@ def test_a_replaced_refresh_token_is_good_for_another_minute(people: str, travel
     assert refreshed(people, tokens) is None
 
 
-def test_an_access_token_ends_after_10_minutes(people: str, travel: Travel) -> None:
+def test_an_access_token_expires_after_10_minutes(people: str, travel: Travel) -> None:
     tokens = register(people, "not-refreshed")
     with signed(people, tokens) as api:
         travel(timedelta(minutes=10) - SOON)
@@ -363,7 +363,7 @@ def expiring(tokens: Json, seconds: int) -> str:
 
 @contextmanager
 def stopped_clocks(address: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[float], None]]:
-    """Stop the time of a server's loop, and the time by which it ends sign-ins; yields what moves both forward."""
+    """Stop the time of a server's loop and of its sign-ins, and yield a function that moves both forward."""
     clock, begun_at = CLOCKS[address], datetime.now(UTC)
     with clock.stopped() as advance:
         loop_begun_at = clock.time()
@@ -379,19 +379,19 @@ def stopped_clocks(address: str, monkeypatch: pytest.MonkeyPatch) -> Generator[C
 
 @pytest.fixture
 def checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Return a list that gets the result of each check whether a connection's sign-in still holds."""
+    """Return a list that receives the result of each check whether a connection's sign-in is still valid."""
     results: list[bool] = []
     check = Authenticator._holds
 
-    async def noted(door: Authenticator, admitted: Authenticated) -> bool:
-        results.append(await check(door, admitted))
+    async def recorded(authenticator: Authenticator, authenticated: Authenticated) -> bool:
+        results.append(await check(authenticator, authenticated))
         return results[-1]
 
-    monkeypatch.setattr(Authenticator, "_holds", noted)
+    monkeypatch.setattr(Authenticator, "_holds", recorded)
     return results
 
 
-def test_a_socket_and_a_stream_end_when_their_token_expires(
+def test_a_socket_and_a_stream_are_closed_when_their_token_expires(
     people: str, monkeypatch: pytest.MonkeyPatch, checks: list[bool]
 ) -> None:
     token = expiring(register(people, "expires-while-connected"), 30)
@@ -413,7 +413,7 @@ def test_a_socket_and_a_stream_end_when_their_token_expires(
         assert b"complete" not in stream.rest()
 
 
-def test_a_socket_ends_a_minute_after_its_sign_in_was_revoked_where_no_notification_came(
+def test_without_a_notification_a_socket_is_closed_a_minute_after_its_sign_in_was_revoked(
     people: str, database: Json, monkeypatch: pytest.MonkeyPatch, checks: list[bool]
 ) -> None:
     tokens = register(people, "revoked-in-the-database")
@@ -442,7 +442,7 @@ def reuse_refresh_token(address: str, tokens: Json) -> None:
 
 
 @pytest.mark.parametrize("end", [change_password, reuse_refresh_token])
-def test_a_sign_in_that_ends_closes_its_sockets_at_once(
+def test_ending_a_sign_in_closes_its_sockets_at_once(
     people: str, monkeypatch: pytest.MonkeyPatch, end: Callable[[str, Json], None]
 ) -> None:
     tokens = register(people, f"ended-by-{end.__name__}".replace("_", "-"))
@@ -451,7 +451,7 @@ def test_a_sign_in_that_ends_closes_its_sockets_at_once(
         assert closing(opened.connection) == (4403, "Forbidden")
 
 
-def test_a_changed_password_closes_the_sockets_of_all_devices(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changing_the_password_closes_the_sockets_of_all_devices(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = register(people, "changes-the-password")
     other = post(people, "token", grant_type="password", username="changes-the-password", password=PASSWORD).json()
     with stopped_clocks(people, monkeypatch), signed(people, other) as api, api.socket() as opened:
@@ -459,7 +459,7 @@ def test_a_changed_password_closes_the_sockets_of_all_devices(people: str, monke
         assert closing(opened.connection) == (4403, "Forbidden")
 
 
-def test_a_personal_token_that_is_revoked_closes_its_sockets_at_once(
+def test_revoking_a_personal_token_closes_its_sockets_at_once(
     people: str, database: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id, token = register(people, "writes-scripts")["id"], new_personal_token()
@@ -470,10 +470,10 @@ def test_a_personal_token_that_is_revoked_closes_its_sockets_at_once(
         assert closing(opened.connection) == (4403, "Forbidden")
 
 
-# ---- guesses ----------------------------------------------------------------------------------------------------
+# ---- guessing passwords -----------------------------------------------------------------------------------------
 
 
-def test_60_sign_ins_a_minute_are_tried_from_one_address(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_address_may_try_60_sign_ins_a_minute(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock:
         now = time.time()
 
@@ -486,7 +486,7 @@ def test_60_sign_ins_a_minute_are_tried_from_one_address(people: str, monkeypatc
     for module in ("tertulia.ratelimit.limits", "tertulia.ratelimit.memory"):
         monkeypatch.setattr(f"{module}.time", clock)
     tokens = register(people, "has-an-account")
-    # None of these can be a name, so that no password is hashed.
+    # This is no valid username, so no password is hashed.
     form = {"grant_type": "password", "username": "\0", "password": "x"}
     with httpx2.Client(base_url=people, timeout=WAIT, headers={"x-forwarded-for": "192.0.2.60"}) as client:
         tries = [client.post("/auth/token", data=form) for _ in range(61)]
@@ -508,7 +508,7 @@ def test_60_sign_ins_a_minute_are_tried_from_one_address(people: str, monkeypatc
         assert client.post("/auth/token", data=form).status_code == 400
 
 
-def test_an_unknown_name_takes_the_work_of_a_wrong_password(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_costs_as_much_work_as_a_wrong_password(people: str, monkeypatch: pytest.MonkeyPatch) -> None:
     work: list[tuple[Parameters, int]] = []
     verify = PasswordHasher.verify
 

@@ -1,4 +1,4 @@
-"""The model's window: how full it is, and what happens near its end; nothing goes without a word."""
+"""The context window: how full it is, and how a conversation is compacted when it is nearly full."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def used(tokens: int) -> Reply:
     return Reply([{**START, "message": {**START["message"], "usage": usage}}, *text("Hi"), *end()])
 
 
-def test_the_window_is_as_full_as_the_last_answer_left_it(staged: Staged) -> None:
+def test_used_tokens_are_those_of_the_last_answer(staged: Staged) -> None:
     stage = staged(used(1000), used(2000))
     made = "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
     id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
@@ -62,7 +62,7 @@ def test_the_window_is_as_full_as_the_last_answer_left_it(staged: Staged) -> Non
         assert context(stage.api, id)["context"]["usedTokens"] == tokens
 
 
-def test_an_answer_that_failed_leaves_the_window_as_it_was(staged: Staged) -> None:
+def test_a_failed_answer_does_not_change_the_used_tokens(staged: Staged) -> None:
     refused = Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})
     stage = staged(used(1000), refused)
     id = stage.api.send("Hello")["conversation"]["id"]
@@ -70,7 +70,7 @@ def test_an_answer_that_failed_leaves_the_window_as_it_was(staged: Staged) -> No
     assert context(stage.api, id)["context"]["usedTokens"] == 1007
 
 
-def test_claude_sums_up_when_the_end_is_near_and_the_summary_goes_back_as_it_came(staged: Staged) -> None:
+def test_a_nearly_full_conversation_is_compacted_and_the_summary_is_sent_back_unchanged(staged: Staged) -> None:
     stage = staged(says("Hi"), used(60_000), COMPACTED, says("Bye"))
     stage.claude.models = [compacting()]
     id = stage.api.send("Hello")["conversation"]["id"]
@@ -95,7 +95,7 @@ def test_claude_sums_up_when_the_end_is_near_and_the_summary_goes_back_as_it_cam
     assert len(last["messages"]) == 7
 
 
-def test_a_model_that_cannot_compact_is_shown_all_that_was_said(staged: Staged) -> None:
+def test_a_model_without_compaction_gets_the_whole_history(staged: Staged) -> None:
     stage = staged(used(60_000), COMPACTED, says("Bye"))
     stage.claude.models = [compacting(), {**takes("claude-haiku-5-5", ["adaptive"]), "max_input_tokens": 200_000}]
     id = stage.api.send("Hello")["conversation"]["id"]
@@ -115,8 +115,8 @@ def simulated(staged: Staged) -> Any:
         yield staged(says("unused"), anthropic_base_url=address).api
 
 
-def test_a_conversation_outlives_its_window(simulated: Api) -> None:
-    """Eight long messages are more than the 200,000 tokens of this model."""
+def test_a_conversation_can_be_longer_than_the_context_window(simulated: Api) -> None:
+    """Eight long messages exceed the 200,000 tokens of this model's window."""
     long = "Many words. " * 16_000
     haiku = {"options": {"model": "claude-haiku-4-5"}}
     id = simulated.send("My name is Ada.", **haiku)["conversation"]["id"]

@@ -1,4 +1,4 @@
-"""One conversation, as a frontend has it: over real HTTP and a real socket."""
+"""A conversation as a frontend sees it, over real HTTP and a real WebSocket."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ def test_a_second_turn_remembers_the_first(api: Api) -> None:
     assert "Ada" in said["generation"]["message"]["text"]
 
 
-def test_the_branch_holds_both_turns_in_order(api: Api) -> None:
+def test_the_branch_has_both_turns_in_order(api: Api) -> None:
     sent = api.send("One")
     api.follow(sent["generation"]["id"])
     api.answer("Two", conversationId=sent["conversation"]["id"])
@@ -44,7 +44,7 @@ def test_the_branch_holds_both_turns_in_order(api: Api) -> None:
 
 
 @pytest.mark.both
-def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_reads_one_snapshot_while_an_answer_ends(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, asked, ended = Gate(), threading.Event(), threading.Event()
     api = staged(says("half", gate, " and whole")).api
     sent = api.send("Hello")
@@ -53,7 +53,7 @@ def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monke
     read = generations.of_messages
 
     async def late(*given: Any) -> Any:
-        # Between a query's messages and their generations the answer ends.
+        # The answer ends after the query has read its messages and before it reads their generations.
         asked.set()
         await asyncio.to_thread(ended.wait, WAIT)
         return await read(*given)
@@ -72,7 +72,7 @@ def test_a_query_sees_one_moment_also_while_an_answer_ends(staged: Staged, monke
     assert (answer["text"], answer["generation"]["status"]) == ("half and whole", "COMPLETED")
 
 
-def test_who_waits_for_claudes_models_keeps_nobody_from_the_database(staged: Staged) -> None:
+def test_waiting_for_the_models_api_holds_no_database_connection(staged: Staged) -> None:
     stage, gate = staged(says("Hello")), Gate()
     stage.claude.models = gate
     stage.api.ask("mutation { createConversation(input: {}) { __typename } }")

@@ -1,4 +1,4 @@
-"""The cost of a document: how many fields it may return, counted before it is executed."""
+"""The cost of a GraphQL document: the number of fields that it can return, computed before execution."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from tertulia.schema.root import schema
 
 CORE = schema._schema
 MESSAGES = "messages(first: 100) { edges { node { id } } }"
-"""A connection, and for each of its items an edge, a node and an id: 301."""
+"""A connection with an edge, a node and an id for each of its 100 items: it costs 301."""
 
 
 def cost(text: str, variables: Mapping[str, Any] | None = None) -> int:
@@ -29,7 +29,7 @@ def test_a_field_costs_one() -> None:
     assert cost("{ viewer { id name } }") == 3
 
 
-def test_a_connection_costs_as_many_items_as_it_may_return() -> None:
+def test_a_connection_costs_as_many_items_as_it_can_return() -> None:
     assert cost("{ conversations(first: 7) { edges { node { id } } } }") == 1 + 7 * 3
     assert cost("{ conversations(last: 7) { edges { node { id } } } }") == 1 + 7 * 3
     assert cost("{ conversations(first: 2, last: 7) { edges { node { id } } } }") == 1 + 7 * 3
@@ -49,12 +49,12 @@ def test_a_connection_costs_as_many_items_as_it_may_return() -> None:
         ("$n: Int", {"n": "many"}, 100),
     ],
 )
-def test_a_size_in_a_variable_counts(declared: str, variables: dict[str, Any], size: int) -> None:
+def test_a_size_in_a_variable_is_used(declared: str, variables: dict[str, Any], size: int) -> None:
     document = f"query ({declared}) {{ conversations(first: $n) {{ edges {{ node {{ id }} }} }} }}"
     assert cost(document, variables) == 1 + size * 3
 
 
-def test_lists_without_a_size_count_five_items_and_ids_as_many_as_there_are() -> None:
+def test_lists_without_a_size_count_as_five_items_and_ids_as_their_number() -> None:
     assert cost("{ conversation(id: 1) { messages(first: 1) { edges { node { siblings { id } } } } } }") == 10
     assert cost("{ nodes(ids: [1, 2, 3]) { id } }") == 4
     assert cost("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": [1, 2, 3, 4]}) == 5
@@ -68,7 +68,7 @@ def test_a_search_costs_a_hundred_and_each_mutation_ten() -> None:
     assert cost(f"mutation {{ a: {one} b: {one} }}") == 24
 
 
-def test_a_type_is_wrapped_in_at_most_three_others() -> None:
+def test_nested_of_type_counts_at_most_three_times() -> None:
     def nested(depth: int) -> str:
         return "ofType { " * depth + "name" + " }" * depth
 
@@ -87,11 +87,11 @@ def test_every_spread_of_one_fragment_counts() -> None:
     assert cost(node("...Messages ...Messages") + fragment) == 1 + 2 * 301
 
 
-def test_of_fragments_on_different_types_the_most_expensive_counts() -> None:
+def test_only_the_most_expensive_of_fragments_on_different_types_counts() -> None:
     assert cost(node(f"__typename ... on Conversation {{ {MESSAGES} }} ... on Message {{ id text }}")) == 2 + 301
 
 
-def test_a_fragment_on_the_same_type_counts_like_its_fields() -> None:
+def test_a_fragment_on_the_same_type_costs_as_much_as_its_fields() -> None:
     plain = cost(f'{{ conversation(id: "x") {{ {MESSAGES} }} }}')
     assert cost(f'{{ conversation(id: "x") {{ ... on Conversation {{ {MESSAGES} }} }} }}') == plain == 302
     assert cost(f'{{ conversation(id: "x") {{ ... {{ {MESSAGES} }} }} }}') == plain

@@ -1,4 +1,4 @@
-"""DATABASE_URL and REDIS_URL as hosts give them out: libpq's parameters, TLS, and mistakes in one line."""
+"""DATABASE_URL and REDIS_URL in the forms that hosting providers use: libpq's parameters, TLS, errors in one line."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -21,7 +21,7 @@ Url = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def front(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[TlsFront]:
-    """A PostgreSQL with TLS at localhost; its certificate is signed by itself."""
+    """A PostgreSQL server with TLS and a self-signed certificate on localhost."""
     (folder,) = parse_qs(urlsplit(own_servers.postgres_url()).query)["host"]
     with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder}/.s.PGSQL.5432") as found:
         yield found
@@ -29,7 +29,7 @@ def front(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Gen
 
 @pytest.fixture(scope="module")
 def url(own_servers: Servers, front: TlsFront) -> Url:
-    """Return the address of a database of the module's own, through TLS, with parameters."""
+    """Return a function that makes the URL of this module's database through the TLS proxy, with parameters."""
     name = own_servers.settings()["database_url"].partition("?")[0].rpartition("/")[2]
 
     def make(host: str = "localhost", scheme: str = "postgres", **parameters: str) -> str:
@@ -49,9 +49,7 @@ def test_every_command_reaches_a_managed_postgresql_through_tls(
     assert "DATABASE_URL" not in done.output
 
 
-def test_a_server_answers_through_tls_with_all_that_a_managed_host_writes(
-    tmp_path: Path, front: TlsFront, url: Url
-) -> None:
+def test_a_server_accepts_all_parameters_that_managed_hosts_use(tmp_path: Path, front: TlsFront, url: Url) -> None:
     given = url(
         sslmode="verify-full",
         sslrootcert=str(front.certificate),
@@ -72,7 +70,7 @@ def test_a_server_answers_through_tls_with_all_that_a_managed_host_writes(
 @pytest.mark.parametrize(
     ("mode", "encrypted", "plain"), [("disable", 0, 1), ("allow", 0, 1), ("prefer", 1, 0), ("require", 1, 0)]
 )
-def test_each_sslmode_means_what_it_means_to_libpq(
+def test_each_sslmode_has_the_meaning_of_libpq(
     tmp_path: Path, front: TlsFront, url: Url, mode: str, encrypted: int, plain: int
 ) -> None:
     before = front.encrypted, front.plain
@@ -90,7 +88,7 @@ def test_each_sslmode_means_what_it_means_to_libpq(
         ("127.0.0.2", {"sslmode": "verify-full", "sslrootcert": "CERTIFICATE"}),
     ],
 )
-def test_a_certificate_that_should_be_verified_and_cannot_be_is_refused(
+def test_a_certificate_that_cannot_be_verified_is_refused(
     tmp_path: Path, front: TlsFront, url: Url, host: str, parameters: dict[str, str]
 ) -> None:
     given = {name: value.replace("CERTIFICATE", str(front.certificate)) for name, value in parameters.items()}
@@ -132,7 +130,7 @@ def test_verify_ca_accepts_another_host_name(tmp_path: Path, front: TlsFront, ur
         ("sqlite+pysqlite:///tertulia.db", "the driver must be aiosqlite"),
     ],
 )
-def test_a_mistake_in_the_databases_address_is_told_in_one_line(tmp_path: Path, given: str, says: str) -> None:
+def test_an_invalid_database_url_is_refused_in_one_line(tmp_path: Path, given: str, says: str) -> None:
     line = refusal(tmp_path, DATABASE_URL=given)
     assert line.startswith("DATABASE_URL: ")
     assert says in line
@@ -151,14 +149,14 @@ def test_a_mistake_in_the_databases_address_is_told_in_one_line(tmp_path: Path, 
         ("postgresql+asyncpg://h/db?user=u&password=x%26y", "x&y", "h"),
     ],
 )
-def test_a_password_is_read_as_it_is_meant_wherever_there_is_one_meaning(given: str, password: str, host: str) -> None:
+def test_a_password_is_read_correctly_if_the_url_is_unambiguous(given: str, password: str, host: str) -> None:
     for address in (read_address(given), read_address(read_address(given).render())):
         assert (address.url.username, address.url.password) == ("u", password)
         assert (address.url.host, address.url.database) == (host, "db")
         assert password not in address.without_password
 
 
-def test_several_hosts_and_a_folder_of_sockets_are_understood() -> None:
+def test_several_hosts_and_a_socket_folder_are_accepted() -> None:
     several = read_address("postgres://u:p@one,two:5433/db?target_session_attrs=primary")
     assert several.url.query["host"] == ("one:5432", "two:5433")
     for given in ("postgres://u@%2Fvar%2Frun/db", "postgres:///db?host=/var/run"):
@@ -183,7 +181,7 @@ def test_several_hosts_and_a_folder_of_sockets_are_understood() -> None:
         ("unix://?db=0", "takes redis://"),
     ],
 )
-def test_a_mistake_in_the_address_of_redis_is_told_in_one_line(tmp_path: Path, given: str, says: str) -> None:
+def test_an_invalid_redis_url_is_refused_in_one_line(tmp_path: Path, given: str, says: str) -> None:
     line = refusal(tmp_path, REDIS_URL=given)
     assert line.startswith("REDIS_URL: ")
     assert says in line
@@ -203,7 +201,7 @@ def test_a_mistake_in_the_address_of_redis_is_told_in_one_line(tmp_path: Path, g
         "redis://[::1]:6379",
     ],
 )
-def test_each_form_of_the_address_of_redis_is_accepted(address: str) -> None:
+def test_each_form_of_a_redis_url_is_accepted(address: str) -> None:
     check_redis_address(address)
 
 
@@ -221,12 +219,12 @@ def test_each_form_of_the_address_of_redis_is_accepted(address: str) -> None:
         "unix:///",
     ],
 )
-def test_an_address_of_redis_in_no_known_form_is_refused(address: str) -> None:
+def test_a_redis_url_in_an_unknown_form_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="takes redis://"):
         check_redis_address(address)
 
 
-def test_a_password_of_the_database_is_never_shown(tmp_path: Path) -> None:
+def test_the_password_in_the_database_url_is_never_shown(tmp_path: Path) -> None:
     for address in ("postgres://u:hidden@127.0.0.1:9/db", "postgres://u@127.0.0.1:9/db?password=hidden"):
         done: Any = run_here(tmp_path, "doctor", DATABASE_URL=address)
         assert (done.exit_code, "hidden" in done.output, "DATABASE_URL: cannot use" in done.output) == (1, False, True)

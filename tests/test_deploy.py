@@ -1,6 +1,6 @@
-"""What `deploy/` brings fits the server and itself; and works, with processes in place of containers.
+"""The files in `deploy/` match the server and each other, and work with processes instead of containers.
 
-No container engine is needed: what an image would hold is this checkout, and proxies are Debian's.
+No container engine is needed: this checkout replaces the image, and the proxies are Debian's.
 """
 
 import configparser
@@ -27,7 +27,7 @@ from deployed import (
     dockerfile,
     documents,
     dotenv,
-    let_through,
+    is_in_build_context,
     manifest,
 )
 from media import pdf
@@ -44,7 +44,7 @@ SETTINGS = {variable_name(field) for field in Settings.model_fields}
 PROJECT: Any = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PORT = inspect.signature(serve).parameters["port"].default
 GRACE = Settings.model_fields["drain_seconds"].default + LAST_WORDS + DRAIN_SECONDS
-"""Seconds that a process takes to leave, at most."""
+"""The longest time in seconds that a process takes to exit."""
 REPLICAS = ("tertulia-a", "tertulia-b")
 
 
@@ -57,7 +57,7 @@ def seconds(text: str) -> float:
 
 
 def everything(found: Any) -> Iterator[tuple[str, Any]]:
-    """Give each key of a document with what stands there, however deep."""
+    """Yield each key and value of a document, at any depth."""
     if isinstance(found, dict):
         for name, value in found.items():
             yield name, value
@@ -68,16 +68,16 @@ def everything(found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def values(name: str, *files: Path) -> list[Any]:
-    """Give all that stands under a key in files of YAML."""
+    """Return all values of a key in YAML files, at any depth."""
     found = [pair for file in files for document in documents(file) for pair in everything(document)]
     return [value for key, value in found if key == name]
 
 
-# ---- the files fit the server, and one another -----------------------------------------------
+# ---- the files match the server and each other -----------------------------------------------
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_each_setting_that_is_named_is_one(file: Path) -> None:
+def test_every_named_setting_exists(file: Path) -> None:
     named = set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8")))
     assert named - SETTINGS - {OF_CLIENTS} == set()
 
@@ -85,11 +85,11 @@ def test_each_setting_that_is_named_is_one(file: Path) -> None:
 @pytest.mark.parametrize(
     "file", [file for file in FILES if file.suffix in (".yaml", ".yml")], ids=lambda file: file.name
 )
-def test_each_file_of_yaml_can_be_read(file: Path) -> None:
+def test_each_yaml_file_can_be_read(file: Path) -> None:
     assert documents(file)
 
 
-def test_the_unit_of_systemd_can_be_read_and_leaves_time_to_drain() -> None:
+def test_the_systemd_unit_can_be_read_and_leaves_time_to_drain() -> None:
     unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.read_string(written("tertulia.service"))
     assert set(unit) == {"DEFAULT", "Unit", "Service", "Install"}
@@ -107,7 +107,7 @@ def test_every_replica_has_time_to_drain() -> None:
     assert manifest("HorizontalPodAutoscaler")["spec"]["behavior"]["scaleDown"]["policies"][0]["type"] == "Pods"
 
 
-def test_what_is_asked_for_health_is_there(tmp_path: Path) -> None:
+def test_the_health_and_metrics_paths_exist(tmp_path: Path) -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in FILES)
     asked = set(re.findall(r"(?:health_uri |127\.0\.0\.1:\d+)(/[a-z?=]+)", text))
     asked |= {probe["path"] for probe in values("httpGet", KUBERNETES / "deployment.yaml")}
@@ -117,13 +117,13 @@ def test_what_is_asked_for_health_is_there(tmp_path: Path) -> None:
         assert {httpx2.get(address + path).status_code for path in asked} == {200}
 
 
-def test_a_pod_is_asked_whether_it_lives_by_what_needs_no_database() -> None:
+def test_the_liveness_probe_does_not_need_the_database() -> None:
     (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
     paths = {name: value["httpGet"]["path"] for name, value in container.items() if name.endswith("Probe")}
     assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz?exclude=redis"}
 
 
-def test_all_speak_of_one_port() -> None:
+def test_all_files_use_the_same_port() -> None:
     (exposed,) = [step.text for step in dockerfile()[-1] if step.name == "EXPOSE"]
     of_checks = re.findall(r"127\.0\.0\.1:(\d+)/", "".join(map(written, ("Dockerfile", "compose.yaml"))))
     of_proxies = re.findall(r"tertulia-[ab]:(\d+)", "".join(map(written, ("Caddyfile", "nginx.conf"))))
@@ -146,7 +146,7 @@ def test_proxies_name_the_replicas_of_compose_and_close_idle_connections_first()
         assert not re.search(r"^\s*(encode|gzip on)", text, re.MULTILINE)
 
 
-def test_every_image_is_pinned_and_ours_has_the_version_of_the_project() -> None:
+def test_every_image_is_pinned_and_tertulias_has_the_projects_version() -> None:
     images = [*values("image", DEPLOY / "compose.yaml")]
     images += [step.text.partition("=")[2] for step in dockerfile()[0] if step.name == "ARG"]
     ours = "${IMAGE:-tertulia:" + PROJECT["project"]["version"] + "}"
@@ -169,7 +169,7 @@ def test_migrations_run_once_before_the_replicas() -> None:
     assert first["args"] == ["migrate"]
 
 
-def test_what_compose_needs_to_be_told_is_in_the_example() -> None:
+def test_the_example_has_every_variable_that_compose_requires() -> None:
     text = written("compose.yaml")
     assert set(re.findall(r"\$\{(\w+):\?", text)) <= set(dotenv())
     services = compose()["services"]
@@ -184,7 +184,7 @@ def test_what_compose_needs_to_be_told_is_in_the_example() -> None:
 # ---- Kubernetes ------------------------------------------------------------------------------
 
 
-def test_a_pod_is_nobody_and_writes_nowhere_but_where_it_may() -> None:
+def test_a_pod_runs_unprivileged_with_a_read_only_file_system() -> None:
     pod = manifest("Deployment")["spec"]["template"]["spec"]
     (user,) = [step.text for step in dockerfile()[-1] if step.name == "USER"]
     bounds = pod["securityContext"]
@@ -202,13 +202,13 @@ def test_a_pod_is_nobody_and_writes_nowhere_but_where_it_may() -> None:
     assert enforced == "restricted"
 
 
-def test_a_service_of_our_name_does_not_give_pods_settings_that_there_are_not() -> None:
-    # A Service NAME gives pods NAME_PORT and more, and an unknown TERTULIA_... stops the start.
+def test_the_service_does_not_set_unknown_settings_in_pods() -> None:
+    # A Service NAME sets NAME_PORT and other variables in pods, and the server refuses unknown TERTULIA_... settings.
     assert manifest("Service")["metadata"]["name"] == "tertulia"
     assert manifest("Deployment")["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
-def test_everything_chooses_the_pods_of_the_deployment() -> None:
+def test_every_selector_matches_the_pods_of_the_deployment() -> None:
     labels = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
     chosen = [
         manifest("Deployment")["spec"]["selector"]["matchLabels"],
@@ -229,7 +229,7 @@ def test_everything_chooses_the_pods_of_the_deployment() -> None:
     ]
 
 
-def test_replicas_are_counted_by_answers_that_are_written() -> None:
+def test_the_autoscaler_uses_the_number_of_active_generations() -> None:
     scaling = manifest("HorizontalPodAutoscaler")["spec"]
     metric = scaling["metrics"][0]["pods"]["metric"]["name"]
     (rule,) = documents(KUBERNETES / "prometheus-adapter.yaml")[0]["rules"]["custom"]
@@ -238,7 +238,7 @@ def test_replicas_are_counted_by_answers_that_are_written() -> None:
     assert scaling["minReplicas"] > manifest("PodDisruptionBudget")["spec"]["maxUnavailable"]
 
 
-def test_every_manifest_is_applied_or_says_that_it_is_not() -> None:
+def test_every_manifest_is_in_the_kustomization_or_says_that_it_is_not() -> None:
     listed = set(documents(KUBERNETES / "kustomization.yaml")[0]["resources"])
     for file in KUBERNETES.glob("*.yaml"):
         aside = re.search(r"[Nn]ot part of kustomization\.yaml", file.read_text(encoding="utf-8")) is not None
@@ -252,9 +252,9 @@ def sources(stage: list[Step]) -> list[str]:
     return [word for step in stage if step.name == "COPY" and "--from=" not in step.text for word in step.words[:-1]]
 
 
-def test_what_the_image_is_built_from_is_there_and_let_through() -> None:
+def test_the_sources_of_the_image_exist_and_are_not_ignored() -> None:
     copied = [path for stage in dockerfile() for path in sources(stage)]
-    assert [path for path in copied if not (ROOT / path).exists() or not let_through(path)] == []
+    assert [path for path in copied if not (ROOT / path).exists() or not is_in_build_context(path)] == []
     linked = {
         str(link.resolve().relative_to(ROOT)) for link in (ROOT / "src" / "tertulia").iterdir() if link.is_symlink()
     }
@@ -262,7 +262,7 @@ def test_what_the_image_is_built_from_is_there_and_let_through() -> None:
     assert linked | {"src", "pyproject.toml", PROJECT["project"]["readme"], "LICENSE"} <= set(copied)
 
 
-def test_no_data_no_secret_and_no_history_goes_into_the_build() -> None:
+def test_data_secrets_and_history_are_not_in_the_build_context() -> None:
     kept = [
         ".env",
         "deploy/.env",
@@ -279,15 +279,15 @@ def test_no_data_no_secret_and_no_history_goes_into_the_build() -> None:
         "src/tertulia/web/build/index.html",
     ]
     kept += ["tertulia-attachments/x", "tests/people.py", "src/tertulia/server/__pycache__/app.pyc"]
-    assert [path for path in kept if let_through(path)] == []
+    assert [path for path in kept if is_in_build_context(path)] == []
     assert [
         path
         for path in ("src/tertulia/server/app.py", "web/app/src/main.tsx", "db/migrations/env.py")
-        if not let_through(path)
+        if not is_in_build_context(path)
     ] == []
 
 
-def test_everything_from_elsewhere_is_pinned_by_its_hash() -> None:
+def test_every_downloaded_package_is_pinned_by_hash() -> None:
     run = [step.text for stage in dockerfile() for step in stage if step.name == "RUN"]
     steps = [command.strip() for text in run for command in text.split("&&")]
     installed = [text for text in steps if re.search(r"\bpip\b.* install ", text)]
@@ -303,12 +303,12 @@ def test_everything_from_elsewhere_is_pinned_by_its_hash() -> None:
 
 
 @pytest.mark.needs("node")
-def test_the_image_says_what_its_page_is_made_of() -> None:
+def test_the_image_has_an_sbom_of_its_page() -> None:
     command = ["node", str(DEPLOY / "page-sbom.mjs")]
     said = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     assert (said["bomFormat"], said["metadata"]["component"]["name"]) == ("CycloneDX", "@tertulia/app")
     parts = {one["name"]: one for one in said["components"]}
-    # What it asks for, what that needs in turn, and nothing that builds or tests it.
+    # The SBOM lists the dependencies and their own dependencies, but no build or test tools.
     wanted = json.loads((ROOT / "web" / "app" / "package.json").read_text())["dependencies"]
     assert set(wanted) | {"wonka", "scheduler", "graphql"} <= set(parts)
     assert {"vite", "typescript", "vue", "@types/react"} & set(parts) == set()
@@ -318,7 +318,7 @@ def test_the_image_says_what_its_page_is_made_of() -> None:
     assert [name for name, one in parts.items() if "licenses" not in one] == []
 
 
-def test_the_image_runs_as_a_number_that_is_not_roots_and_hears_sigterm() -> None:
+def test_the_image_runs_as_a_numeric_user_that_is_not_root_and_receives_sigterm() -> None:
     last = dockerfile()[-1]
     (user,) = [step.text for step in last if step.name == "USER"]
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
@@ -333,11 +333,11 @@ def test_the_image_runs_as_a_number_that_is_not_roots_and_hears_sigterm() -> Non
 
 NOBODY = 10001
 MAY_READ = "-all,+dac_read_search"
-"""What lets a test's own files and Python be read by nobody, where they belong to root; it lets nothing be written."""
+"""Lets NOBODY read Python and the test's files, which may belong to root, but not write them."""
 
 
 def as_nobody(folder: Path) -> list[str]:
-    """Give what runs a command as the image's user, to whom everything but a folder of its own is read-only."""
+    """Return a command prefix that runs a program as the image's user, who can write only to `folder`."""
     if os.geteuid() != 0:
         return []
     os.chown(folder, NOBODY, NOBODY)
@@ -346,17 +346,17 @@ def as_nobody(folder: Path) -> list[str]:
     given = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *bounds]
     if subprocess.run([*given, "true"], check=False).returncode == 0:
         return given
-    # Most containers lack CAP_DAC_READ_SEARCH, and nobody could not read the test's files: root without any capability.
+    # Most containers lack CAP_DAC_READ_SEARCH, and NOBODY could not read the test's files: use root with no capability.
     os.chown(folder, 0, 0)
     return ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
 
 
 @pytest.mark.needs("setpriv")
-def test_what_the_image_runs_starts_as_nobody_and_leaves_at_sigterm(tmp_path: Path) -> None:
+def test_the_images_command_starts_unprivileged_and_exits_on_sigterm(tmp_path: Path) -> None:
     (data := tmp_path / "data").mkdir()
     last = dockerfile()[-1]
     said = " ".join(step.text for step in last if step.name == "ENV").replace("/data", str(data))
-    # Whose home is nowhere, as with another user than the image's own.
+    # HOME does not exist, as for a user that the image does not know.
     environment = dict(pair.split("=", 1) for pair in shlex.split(said)) | {"HOME": "/nonexistent"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
@@ -387,7 +387,7 @@ def test_what_the_image_runs_starts_as_nobody_and_leaves_at_sigterm(tmp_path: Pa
 
 @pytest.mark.needs("caddy")
 @pytest.mark.parametrize(("domain", "port"), [("chat.example.com", 443), (None, 80)])
-def test_caddy_serves_a_domain_over_tls_and_else_plain_http(domain: str | None, port: int) -> None:
+def test_caddy_serves_a_domain_over_tls_and_otherwise_plain_http(domain: str | None, port: int) -> None:
     environment = dict(os.environ) | ({"DOMAIN": domain} if domain else {})
     command = ["caddy", "adapt", "--config", str(DEPLOY / "Caddyfile"), "--adapter", "caddyfile"]
     adapted = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
@@ -402,11 +402,11 @@ def test_caddy_serves_a_domain_over_tls_and_else_plain_http(domain: str | None, 
 
 
 @pytest.mark.needs("systemd-analyze")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", written("tertulia.service"), flags=re.MULTILINE)
     (tmp_path / "tertulia.service").write_text(unit)
     told = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / "tertulia.service")], check=False, capture_output=True, text=True
     )
-    # Of other units of the machine it may have something to say too.
+    # It may also report problems of other units on the machine.
     assert [line for line in told.stderr.splitlines() if "tertulia" in line] == []

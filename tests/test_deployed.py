@@ -1,6 +1,6 @@
-"""compose.yaml brought up, with processes in place of containers: its settings, its Redis, its proxy before two replicas.
+"""The deployment of compose.yaml, run with processes instead of containers: a proxy in front of two replicas.
 
-PostgreSQL, Redis, Caddy and nginx are real, and the proxies' files are those of `deploy/`.
+PostgreSQL, Redis, Caddy and nginx are real. Settings, Redis options and the proxies' files are those of `deploy/`.
 """
 
 import json
@@ -29,9 +29,9 @@ from websockets.exceptions import InvalidStatus
 
 Json = dict[str, Any]
 HANGS = "/simulate hang"
-"""Half an answer, and then nothing for as long as anybody waits."""
+"""Makes the simulated Claude write half an answer and then hang until it is stopped."""
 NEW_SETTINGS = ("TERTULIA_SHUTDOWN_DELAY_SECONDS",)
-"""Those that the version before the present schema does not know; it refuses what it does not know."""
+"""Settings that the version before the current schema does not have. It refuses unknown settings."""
 LOADED = 4
 FILLED_IN = {"POSTGRES_PASSWORD": "0", "TERTULIA_SECRET_KEY": "of the tests, and long enough to sign with"}
 ROOMY = {
@@ -40,15 +40,15 @@ ROOMY = {
     "TERTULIA_MAX_SOCKETS_PER_USER": "1000",
     "TERTULIA_REGISTRATION": "open",
 }
-"""One person sends the requests of many here."""
+"""Higher limits, because one user sends the requests of many."""
 LEASES = {"TERTULIA_LEASE_SECONDS": "5"}
-"""A busy machine may keep a process from renewing a shorter one, and its answers would be interrupted."""
+"""On a busy machine a process may not renew a shorter lease in time, and its answers would be interrupted."""
 PATIENT = {"TERTULIA_LEASE_SECONDS": "10"}
-"""As it is unless set: a migration may keep a process from renewing its leases for a moment."""
+"""The default. A migration may briefly keep a process from renewing its leases."""
 
 
 class Deployment:
-    """Two replicas behind a proxy; `api` is somebody who signed in through it."""
+    """Two replicas behind a proxy. `api` is the client of a user who signed in through the proxy."""
 
     def __init__(
         self, folder: Path, place: Json, claude: CountingClaude, settings: dict[str, str], code: Path = forking.CODE
@@ -70,7 +70,7 @@ class Deployment:
         return server
 
     def again(self, number: int) -> None:
-        """Do what a restart policy does."""
+        """Start a replica again, as a restart policy would."""
         self.replicas[number] = self.start(self.ports[number])
         self.replicas[number].ready()
 
@@ -82,11 +82,11 @@ class Deployment:
         self.stack.callback(self.api.http.close)
 
     def send(self, text: str) -> Json:
-        """Do as clients do: what was refused for now, or lost on its way, is sent again under the same key."""
+        """Send a message as clients do: retry with the same key if it is refused for now or the connection is lost."""
         key, deadline = str(uuid4()), time.monotonic() + PATIENCE
         sent: Json = {}
         while time.monotonic() < deadline:
-            with suppress(*LOST, json.JSONDecodeError):  # what a proxy says itself is no JSON
+            with suppress(*LOST, json.JSONDecodeError):  # a proxy's own error pages are not JSON
                 sent = self.api.try_send(text, idempotencyKey=key)
                 if sent["__typename"] == "SendMessagePayload":
                     return sent
@@ -94,14 +94,14 @@ class Deployment:
         raise TimeoutError(sent)
 
     def begin(self, answers: int) -> "Load":
-        """Begin a load, and wait until its answers are seen."""
+        """Start a load, and wait until each of its answers has some text."""
         load = Load(self, answers)
         self.stack.callback(load.over)
         load.wait_until_all_write()
         return load
 
     def directly(self, number: int) -> Api:
-        """The same person, without the proxy."""
+        """Return a client of the same user that bypasses the proxy."""
         found = Api(f"http://127.0.0.1:{self.ports[number]}")
         found.signed = self.api.signed
         found.http.headers.update(self.api.signed)
@@ -110,7 +110,7 @@ class Deployment:
 
 
 def settings_of_a_replica(folder: Path) -> dict[str, str]:
-    """Give what compose.yaml and .env.example set, but for the addresses of what is elsewhere here."""
+    """Return the settings of compose.yaml and .env.example, except the addresses, which differ here."""
     values = {name: value for name, value in dotenv().items() if name.startswith("TERTULIA_REGISTRATION")} | FILLED_IN
     said = compose()["services"]["tertulia-a"]["environment"]
     found = values | {name: interpolated(value, values) for name, value in said.items()}
@@ -120,7 +120,7 @@ def settings_of_a_replica(folder: Path) -> dict[str, str]:
 
 
 def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = forking.CODE) -> None:
-    """Do what the service of that name does before the replicas start."""
+    """Run the migrations, as the service `migrate` does before the replicas start."""
     named = {name.upper(): value for name, value in place.items()}
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), **settings, **named}
     log = folder / f"migrate-{code.name}.log"
@@ -154,10 +154,10 @@ def deployment(
         yield found
 
 
-def test_a_conversation_goes_through_the_proxy_word_by_word(deployment: Deployment) -> None:
+def test_the_proxy_does_not_buffer_an_answer(deployment: Deployment) -> None:
     api = deployment.api
     for follow in (over_a_socket, over_events, over_multipart, by_rest):
-        # The answer never ends by itself: whatever is seen of it has not waited for the rest.
+        # The answer never ends by itself, so text that arrives was not buffered until the end.
         words = follow(api)
         said = next(words)
         assert said
@@ -207,7 +207,7 @@ def by_rest(api: Api) -> Iterator[str]:
     yield "end"
 
 
-def test_who_comes_is_known_by_what_the_proxy_says_and_not_by_what_they_say_themselves(deployment: Deployment) -> None:
+def test_the_clients_address_is_taken_from_the_proxy_and_not_from_the_client(deployment: Deployment) -> None:
     address, api = deployment.address, deployment.api
     lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     form = {"grant_type": "password", "username": "ada", "password": "not what was chosen"}
@@ -216,7 +216,10 @@ def test_who_comes_is_known_by_what_the_proxy_says_and_not_by_what_they_say_them
     seen = {row[0] for row in execute(deployment.place, "SELECT address FROM audit")}
     assert seen == {"127.0.0.1"}
     figures = httpx2.get(f"{address}/metrics")
-    assert (figures.status_code, "content-security-policy" in figures.headers) == (404, False)  # not Tertulia's own
+    assert (figures.status_code, "content-security-policy" in figures.headers) == (
+        404,
+        False,
+    )  # the proxy answers, not Tertulia
     with raw_socket(address, additional_headers={"Origin": address}):
         pass
     with (
@@ -229,7 +232,7 @@ def test_who_comes_is_known_by_what_the_proxy_says_and_not_by_what_they_say_them
 
 
 class Load:
-    """Messages that are sent and followed through the proxy, while lists are asked for all the time."""
+    """Messages that are sent and followed through the proxy, while another thread keeps requesting lists."""
 
     def __init__(self, deployment: Deployment, answers: int = LOADED) -> None:
         self.deployment = deployment
@@ -264,7 +267,7 @@ class Load:
                 assert reader.is_alive() or reader.ended
 
     def hold(self, most: int) -> list[str]:
-        """Assert what must hold for each answer; gives how they ended."""
+        """Assert the invariants of each answer, and return the types of the terminal events."""
         claude, api = self.deployment.claude, self.deployment.api
         rows = zip(self.said, self.sent, self.readers, strict=True)
         return [hold(api, claude, sent, said, readers, most) for said, sent, readers in rows]
@@ -280,23 +283,23 @@ class Load:
                 self.refused.append(repr(error))
 
 
-def test_a_replica_that_is_killed_under_load_loses_and_doubles_nothing(deployment: Deployment) -> None:
+def test_killing_a_replica_under_load_loses_and_duplicates_nothing(deployment: Deployment) -> None:
     with Load(deployment) as load:
         load.wait_until_all_write()
         deployment.replicas[1].kill()
-        # The proxy goes on with the other one, at once.
+        # The proxy uses the other replica at once.
         sent = deployment.send("Hello, my name is Ada")
         assert deployment.api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
         deployment.again(1)
         ends = load.hold(most=2)
     assert set(ends) <= {"GenerationCompleted", "GenerationFailed"}
-    # What was under way to the one that died is lost: a proxy does not send a POST twice.
+    # Requests on their way to the killed replica are lost, because a proxy does not send a POST twice.
     assert len(load.refused) <= 2, load.refused
 
 
-def test_a_replica_that_is_drained_under_load_ends_its_answers_and_gets_nothing_new(deployment: Deployment) -> None:
+def test_a_replica_drained_under_load_finishes_its_answers_and_gets_no_new_ones(deployment: Deployment) -> None:
     drained = deployment.directly(0)
-    # An answer that lets the drain last as long as it is looked at.
+    # This answer keeps the drain from finishing until the test stops it.
     held = drained.send(HANGS)["generation"]["id"]
     with Load(deployment) as load:
         load.wait_until_all_write()
@@ -305,35 +308,35 @@ def test_a_replica_that_is_drained_under_load_ends_its_answers_and_gets_nothing_
         assert drained.http.get("/readyz").status_code == 503
         assert drained.http.get("/healthz").status_code == 200
         if deployment.proxy == "caddy":
-            taken_out(deployment, 0)
+            wait_until_taken_out(deployment, 0)
         deployment.api.stop(held)
         assert deployment.replicas[0].process.wait() == 0, deployment.replicas[0].said()
         deployment.again(0)
         assert load.hold(most=1) == ["GenerationCompleted"] * LOADED
-    # nginx does not ask who drains, so it may meet a connection that is being closed.
+    # nginx does not check whether a replica drains, so it may use a connection that is being closed.
     assert len(load.refused) <= (deployment.proxy == "nginx"), load.refused
 
 
-def taken_out(deployment: Deployment, number: int) -> None:
-    """Wait until Caddy has asked the one that drains: from then on no send is refused, however many there are."""
+def wait_until_taken_out(deployment: Deployment, number: int) -> None:
+    """Wait until Caddy has checked the draining replica. From then on it must not send it any message."""
     host = f"127.0.0.1:{deployment.ports[number]}"
     deadline = time.monotonic() + PATIENCE / 3
     while not any(
         host in line and "health_checker" in line and "503" in line
         for line in (deployment.folder / "caddy.log").read_text().splitlines()
     ):
-        assert time.monotonic() < deadline, "nobody asks the replica that drains whether it is ready"
+        assert time.monotonic() < deadline, "Caddy did not check the health of the draining replica"
         time.sleep(0.05)
     sent = [deployment.api.try_send("Hello, my name is Ada")["__typename"] for _ in range(10)]
     assert sent == ["SendMessagePayload"] * 10
 
 
-def test_a_redis_that_is_away_keeps_nobody_out(deployment: Deployment) -> None:
+def test_without_redis_the_proxy_still_serves_both_replicas(deployment: Deployment) -> None:
     directly = [deployment.directly(number) for number in (0, 1)]
     deployment.redis.stop()
     try:
         assert [api.http.get("/readyz").json()["redis"] for api in directly] == ["failing"] * 2
-        # For longer than the proxy needs to find out what it thinks of the replicas.
+        # Longer than the proxy needs to check the health of the replicas.
         until = time.monotonic() + 5
         while time.monotonic() < until:
             done = deployment.api.answer("Hello, my name is Ada")

@@ -1,4 +1,4 @@
-"""The wheel and the sdist that `make dist` builds, installed where no repository is around."""
+"""The wheel and the sdist of `make dist`, used outside of the repository."""
 
 import os
 import re
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a wheel and an sdist, built from a copy of what is committed, with the files of others."""
+    """The folder of a wheel and an sdist, built from a copy of the sources with the vendored files."""
     copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
     for name in ("src", "schema", "resolvers", "db", "web/packages/stream", "web/vendor.py"):
         source, target = ROOT / name, copy / name
@@ -46,7 +46,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def names(archive: Path) -> set[str]:
-    """The names in an archive, without the folder that an sdist has around all."""
+    """Return the names of the files in an archive, without the top folder of an sdist."""
     if archive.suffix == ".whl":
         return set(zipfile.ZipFile(archive).namelist())
     with tarfile.open(archive) as opened:
@@ -63,7 +63,7 @@ def test_the_wheel_puts_one_package_into_site_packages(dist: Path) -> None:
     assert {f"tertulia/{name}" for name in wanted} - names(wheel) == set()
 
 
-def test_the_sdist_has_what_the_wheel_is_made_of(dist: Path) -> None:
+def test_the_sdist_has_all_files_of_the_wheel(dist: Path) -> None:
     (sdist,), (wheel,) = dist.glob("*.tar.gz"), dist.glob("*.whl")
     files = {name for name in names(wheel) if ".dist-info/" not in name}
     assert {f"src/{name}" for name in files} - names(sdist) == set()
@@ -90,12 +90,12 @@ def installed(dist: Path, tmp_path: Path) -> Path:
 
 
 def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) -> None:
-    place = tmp_path / "elsewhere"
-    place.mkdir()
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))}
     environment = kept | {"PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tertulia", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             printed = read_until(process, "Ctrl+C")
             address = re.findall(r"http://[\d.]+:\d+", printed)[0]
@@ -114,7 +114,7 @@ def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) ->
             process.wait(60)
 
 
-def test_the_command_says_its_version() -> None:
+def test_the_command_prints_its_version() -> None:
     command = [sys.executable, "-m", "tertulia", "--version"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     pinned = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

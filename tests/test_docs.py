@@ -1,7 +1,7 @@
-"""Every code block of the documentation is run, and what cannot be says why; tables name what there is, and all of it.
+"""Every code block of the documentation works, or a comment says why it is not run; tables in the docs are complete.
 
-Placeholders in blocks, such as CONVERSATION_ID, stand for what a reader has; here, for parts of a conversation that is
-made for the block. A block of GraphQL may say its variables, and the error that it gives: `# gives: NotFound`.
+Placeholders such as CONVERSATION_ID are replaced by ids of a conversation that is made for the block. A GraphQL block
+may name its variables (`# variables: {}`) and the error type that it returns (`# gives: NotFound`).
 """
 
 import configparser
@@ -54,7 +54,7 @@ SCHEMA = build_schema(SDL)
 ADDRESS = re.compile(r"(localhost|127\.0\.0\.1):8000")
 SHELL, SCRIPTS, PARSED = ("sh",), ("js",), ("json", "toml", "ini")
 NOT_HERE = ("nginx", "caddyfile", "vue", "html", "yaml")
-"""Languages whose blocks always say why they are not run."""
+"""Languages whose blocks are never run, so that each block needs a comment that says why."""
 LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *PARSED, *NOT_HERE)
 OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")
 ELSEWHERE = re.compile(r"\b(apt|apt-get|docker|git|make|npm|npx|pip|uv) |\btertulia (serve|simulator|chat)\b")
@@ -62,7 +62,7 @@ NODE_MODULES = ROOT / "node_modules"
 
 
 def chosen(*languages: str, run: bool = True) -> list[Fence]:
-    """Return the blocks in some languages: those that can be run, or all."""
+    """Return the blocks in some languages: those that are run, or all."""
     return [one for one in ALL if one.language in languages and (one.not_run is None or not run)]
 
 
@@ -70,12 +70,12 @@ def blocks(*languages: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("fence", chosen(*languages), ids=str)
 
 
-# ---- the servers, and what a reader has ------------------------------------------------------
+# ---- servers and placeholders ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Place:
-    """A server, its folder, and somebody who uses it."""
+class DocsServer:
+    """A server, its folder, and a client of it."""
 
     api: Api
     folder: Path
@@ -83,37 +83,39 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the command line needs to work on the same storage."""
+        """The variables with which the command line uses the same storage."""
         named = {variable_name(name): str(value) for name, value in self.mode.items()}
         storage = {"DATABASE_URL": f"sqlite+aiosqlite:///{self.folder / 'tertulia.db'}"}
         return named | storage | {"TERTULIA_ATTACHMENTS": str(self.folder / "files")}
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
     folder = tmp_path_factory.mktemp("local")
     with tertulia(folder) as address, Api(address) as api:
-        yield Place(api, folder, {})
+        yield DocsServer(api, folder, {})
 
 
 @pytest.fixture(scope="module")
-def accounts(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
     folder = tmp_path_factory.mktemp("accounts")
     with tertulia(folder, **MODE) as address, Api(address) as api:
-        yield Place(api, folder, MODE)
+        yield DocsServer(api, folder, MODE)
 
 
 @pytest.fixture
-def place(fence: Fence, request: pytest.FixtureRequest) -> Place:
-    """The server that a block is for."""
-    found: Place = request.getfixturevalue("accounts" if any(sign in fence.text for sign in OF_ACCOUNTS) else "local")
+def server(fence: Fence, request: pytest.FixtureRequest) -> DocsServer:
+    """The server that a block needs."""
+    found: DocsServer = request.getfixturevalue(
+        "accounts" if any(sign in fence.text for sign in OF_ACCOUNTS) else "local"
+    )
     return found
 
 
-def filled(text: str, place: Place) -> tuple[str, Api]:
-    """Put what a reader has in place of its names; gives whose it is, too."""
-    api, values = place.api, dict[str, str]()
-    if place.mode:
+def filled(text: str, server: DocsServer) -> tuple[str, Api]:
+    """Replace the placeholders of a block, and return the text and the client of the user whose ids it now has."""
+    api, values = server.api, dict[str, str]()
+    if server.mode:
         name = f"ada-{uuid4().hex[:8]}"
         tokens = register(api.address, f"reader-{uuid4().hex[:8]}")
         values = {"ACCESS_TOKEN": tokens["access_token"], "REFRESH_TOKEN": tokens["refresh_token"]}
@@ -124,15 +126,15 @@ def filled(text: str, place: Place) -> tuple[str, Api]:
     if "IDEMPOTENCY_KEY" in text:
         values["IDEMPOTENCY_KEY"] = str(uuid4())
     if "TOOL_USE_ID" in text:
-        values |= _waiting(api)
+        values |= _waiting_generation(api)
     elif re.search(r"\b(CONVERSATION|MESSAGE|ANSWER|GENERATION)_ID\b", text):
-        values |= _answered(api)
+        values |= _answered_conversation(api)
     for name, value in values.items():
         text = re.sub(rf"\b{name}\b", value, text)
     return ADDRESS.sub(api.address.removeprefix("http://"), text), api
 
 
-def _answered(api: Api) -> dict[str, str]:
+def _answered_conversation(api: Api) -> dict[str, str]:
     sent = api.send("Hello, my name is Ada")
     api.follow(sent["generation"]["id"])
     return {
@@ -143,7 +145,7 @@ def _answered(api: Api) -> dict[str, str]:
     }
 
 
-def _waiting(api: Api) -> dict[str, str]:
+def _waiting_generation(api: Api) -> dict[str, str]:
     tool = {"name": "read_page", "description": "Reads the page.", "inputSchema": {"type": "object"}}
     sent = api.send("/simulate call read_page {}", tools={"client": [tool]})
     call = """{ generationEvents(generationId: "%s") { ... on ToolResultsRequired { toolUses { toolUseId } } } }"""
@@ -152,10 +154,10 @@ def _waiting(api: Api) -> dict[str, str]:
     return {"GENERATION_ID": sent["generation"]["id"], "TOOL_USE_ID": use}
 
 
-# ---- every block says what it is -------------------------------------------------------------
+# ---- every block has a language --------------------------------------------------------------
 
 
-def test_every_block_names_its_language_and_what_is_not_run_says_why() -> None:
+def test_every_block_names_its_language_and_a_block_that_is_not_run_says_why() -> None:
     assert [(str(fence), fence.language) for fence in ALL if fence.language not in LANGUAGES] == []
     unexplained = [str(fence) for fence in ALL if fence.not_run is None and fence.language in NOT_HERE]
     assert unexplained == [], "write above these blocks why they are not run: <!-- not run: ... -->"
@@ -164,14 +166,14 @@ def test_every_block_names_its_language_and_what_is_not_run_says_why() -> None:
 # ---- GraphQL ---------------------------------------------------------------------------------
 
 
-def test_every_operation_is_one_of_the_schema() -> None:
+def test_every_operation_matches_the_schema() -> None:
     errors = {str(fence): validate(SCHEMA, parse(fence.text)) for fence in chosen("graphql", run=False)}
     assert {where: found for where, found in errors.items() if found} == {}
 
 
 @blocks("graphql")
-def test_every_operation_gives_what_it_says(fence: Fence, place: Place) -> None:
-    text, api = filled(fence.text, place)
+def test_every_operation_returns_the_documented_result(fence: Fence, server: DocsServer) -> None:
+    text, api = filled(fence.text, server)
     given = re.search(r"^# variables: (.*)$", text, re.MULTILINE)
     variables: Json = json.loads(given.group(1)) if given else {}
     document = visit(parse(text), NamedTypes())
@@ -179,7 +181,7 @@ def test_every_operation_gives_what_it_says(fence: Fence, place: Place) -> None:
     assert len(operations) == 1, "a block is one operation"
     if operations[0].operation is OperationType.SUBSCRIPTION:
         results = list(_followed(api, print_ast(document), variables))
-        assert results, "nothing came"
+        assert results, "the subscription sent no event"
     else:
         results = [api.ask(print_ast(document), **variables)]
     wanted = fence.comments.get("gives", "").split()
@@ -187,7 +189,7 @@ def test_every_operation_gives_what_it_says(fence: Fence, place: Place) -> None:
 
 
 class NamedTypes(Visitor):
-    """Asks for the name of each type, so that errors are seen that a block does not look at."""
+    """Adds `__typename` to each selection, so that the test sees errors that a block does not select."""
 
     def leave_selection_set(self, node: SelectionSetNode, _key: object, parent: Node, *_: object) -> SelectionSetNode:
         if isinstance(parent, OperationDefinitionNode) and parent.operation is OperationType.SUBSCRIPTION:
@@ -197,7 +199,7 @@ class NamedTypes(Visitor):
 
 
 def _errors(result: object) -> Iterator[str]:
-    """Give the error types in a result."""
+    """Yield the error types in a result."""
     interface = SCHEMA.type_map["Error"]
     assert isinstance(interface, GraphQLInterfaceType)
     names = {one.name for one in SCHEMA.get_possible_types(interface)}
@@ -211,7 +213,7 @@ def _errors(result: object) -> Iterator[str]:
 
 
 def _followed(api: Api, document: str, variables: Json) -> Iterator[Json]:
-    """Follow over server-sent events, to the end or, of a list that never ends, to its first change."""
+    """Follow over server-sent events to the end, or to the first change of a list, whose stream never ends."""
     headers = {"accept": "text/event-stream"}
     endless = "conversationChanges" in document
     body = {"query": document, "variables": variables}
@@ -236,28 +238,34 @@ def is_example(fence: Fence) -> bool:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, place: Place, fence: Fence) -> Path:
-    """A reader's folder, with the files that blocks speak of; beside an example, its files."""
+def workspace(tmp_path: Path, server: DocsServer, fence: Fence) -> Path:
+    """A folder with the files that blocks use, and with an example's own files."""
     if is_example(fence):
         without = shutil.ignore_patterns("node_modules", "package.json")
         shutil.copytree(fence.file.parent, tmp_path, dirs_exist_ok=True, ignore=without)
-    (tmp_path / "tertulia.db").symlink_to(place.folder / "tertulia.db")
+    (tmp_path / "tertulia.db").symlink_to(server.folder / "tertulia.db")
     (tmp_path / "report.pdf").write_bytes(pdf("Sales rose by a fifth."))
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
-    # What fails says so, instead of printing a page; an example's own program looks itself.
+    # curl must fail on an error status. The examples' own programs check the response themselves.
     (tmp_path / ".curlrc").write_text("" if is_example(fence) else "fail-with-body\n")
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     return tmp_path
 
 
-def run(desk: Path, environment: dict[str, str], *command: str | Path) -> str:
+def run(workspace: Path, environment: dict[str, str], *command: str | Path) -> str:
     paths = [str(forking.command()), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
-    here = {"PATH": ":".join(paths), "HOME": str(desk), "CURL_HOME": str(desk), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+    here = {
+        "PATH": ":".join(paths),
+        "HOME": str(workspace),
+        "CURL_HOME": str(workspace),
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+    }
     packages = {"PYTHONPATH": str(ROOT / "web" / "packages" / "stream-python")}
     done = subprocess.run(
         command,
-        cwd=desk,
+        cwd=workspace,
         env=here | packages | environment,
         capture_output=True,
         text=True,
@@ -276,23 +284,25 @@ def check_printed(fence: Fence, printed: str) -> None:
 
 
 @blocks(*SHELL)
-def test_every_command_works(fence: Fence, place: Place, desk: Path) -> None:
+def test_every_command_works(fence: Fence, server: DocsServer, workspace: Path) -> None:
     if "curl " in fence.text:
         require("curl")
-    assert not ELSEWHERE.search(fence.text), "what installs or serves is not run here: say so above it"
-    text, _ = filled(fence.text, place)
-    # The command on PATH is a fork of a process that has imported what the program takes seconds to import.
+    assert not ELSEWHERE.search(fence.text), (
+        "blocks that install or serve are not run: say so in a comment above the block"
+    )
+    text, _ = filled(fence.text, server)
+    # The command on PATH forks a process that has already imported the server, which takes seconds.
     text = text.replace(".venv/bin/tertulia ", "tertulia ")
     wanted = fence.comments.get("gives")
     if wanted is not None:
-        (desk / ".curlrc").unlink()
-    environment = place.environment
+        (workspace / ".curlrc").unlink()
+    environment = server.environment
     if is_example(fence):
-        # What its programs read, and what its page tells a reader to set.
-        found = _answered(place.api)
-        environment = {"TERTULIA_URL": place.api.address, "CONVERSATION": found["CONVERSATION_ID"]}
+        # The variables that an example's programs read and its README tells readers to set.
+        found = _answered_conversation(server.api)
+        environment = {"TERTULIA_URL": server.api.address, "CONVERSATION": found["CONVERSATION_ID"]}
         environment["GENERATION"] = found["GENERATION_ID"]
-    printed = run(desk, environment, "sh", "-euc", text)
+    printed = run(workspace, environment, "sh", "-euc", text)
     if wanted is not None:
         assert wanted in printed, printed
     for answer in re.finditer(r'\{"(?:data|errors)":', printed) if wanted is None else ():
@@ -303,42 +313,44 @@ def test_every_command_works(fence: Fence, place: Place, desk: Path) -> None:
     check_printed(fence, printed)
 
 
-def test_every_program_in_python_can_be_read() -> None:
+def test_every_python_program_compiles() -> None:
     for fence in chosen("python", run=False):
         compile(fence.text, str(fence), "exec")
 
 
 @blocks("python")
-def test_every_program_in_python_works(fence: Fence, place: Place, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, _ = filled(fence.text, place)
+def test_every_python_program_works(
+    fence: Fence, server: DocsServer, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, _ = filled(fence.text, server)
     if text.startswith("# my_tools.py"):
-        (desk / "my_tools.py").write_text(text)
-        monkeypatch.syspath_prepend(desk)
+        (workspace / "my_tools.py").write_text(text)
+        monkeypatch.syspath_prepend(workspace)
         monkeypatch.delitem(sys.modules, "my_tools", raising=False)
-        toolbox, _ = open_tool_registry(settings(desk, tools=("my_tools",)))
+        toolbox, _ = open_tool_registry(settings(workspace, tools=("my_tools",)))
         assert toolbox.offers() != []
         return
-    (desk / "block.py").write_text(text)
-    check_printed(fence, run(desk, place.environment, sys.executable, "-W", "error", "block.py"))
+    (workspace / "block.py").write_text(text)
+    check_printed(fence, run(workspace, server.environment, sys.executable, "-W", "error", "block.py"))
 
 
 SHIM = """
 import { WebSocket } from "ws";
-// What browsers and newer Nodes have.
+// Browsers and newer versions of Node have it built in.
 globalThis.WebSocket ??= WebSocket;
 """
 
 
 @pytest.mark.needs("node", "node_modules")
 @blocks(*SCRIPTS)
-def test_every_program_in_javascript_works(fence: Fence, place: Place, desk: Path) -> None:
-    text, _ = filled(fence.text, place)
-    (desk / "shim.js").write_text(SHIM)
-    (desk / "block.js").write_text(text)
-    check_printed(fence, run(desk, place.environment, "node", "--import", "./shim.js", "block.js"))
+def test_every_javascript_program_works(fence: Fence, server: DocsServer, workspace: Path) -> None:
+    text, _ = filled(fence.text, server)
+    (workspace / "shim.js").write_text(SHIM)
+    (workspace / "block.js").write_text(text)
+    check_printed(fence, run(workspace, server.environment, "node", "--import", "./shim.js", "block.js"))
 
 
-def test_every_file_can_be_read() -> None:
+def test_every_json_toml_and_ini_block_can_be_parsed() -> None:
     for fence in chosen(*PARSED, run=False):
         try:
             if fence.language == "json":
@@ -352,7 +364,7 @@ def test_every_file_can_be_read() -> None:
             raise AssertionError(str(fence)) from error
 
 
-def test_every_command_is_one() -> None:
+def test_every_named_command_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     of_users = {command.name for command in users.registered_commands}
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -370,8 +382,8 @@ def test_every_command_is_one() -> None:
 
 @pytest.mark.needs("nginx")
 @pytest.mark.parametrize("fence", chosen("nginx", run=False), ids=str)
-def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> None:
-    # Its certificate and its port are the reader's.
+def test_every_nginx_configuration_is_valid(fence: Fence, tmp_path: Path) -> None:
+    # Certificate and port depend on the reader's machine.
     listening = fence.text.replace("listen 443 ssl;", f"listen unix:{tmp_path}/socket;")
     (tmp_path / "site.conf").write_text(re.sub(r"ssl_\w+ .*;", "", listening))
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -383,14 +395,14 @@ def test_every_configuration_of_nginx_is_one(fence: Fence, tmp_path: Path) -> No
     assert told.returncode == 0, told.stderr
 
 
-# ---- what is said is what there is -----------------------------------------------------------
+# ---- the docs are complete and name only what exists -----------------------------------------
 
 
 def written(*names: str) -> str:
     return "\n".join((ROOT / name).read_text(encoding="utf-8") for name in names)
 
 
-def test_settings_and_files_that_are_named_are_there() -> None:
+def test_named_settings_and_linked_files_exist() -> None:
     for file in FILES:
         text = file.read_text(encoding="utf-8")
         known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
@@ -411,9 +423,9 @@ def test_every_setting_is_documented() -> None:
     assert named == {variable_name(field) for field in Settings.model_fields}
 
 
-def test_every_address_is_documented(local: Place, accounts: Place) -> None:
+def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> None:
     table = "".join(re.findall(r"^\| (`.*?) \|", written("docs/endpoints.md"), re.MULTILINE))
-    served = {path for place in (local, accounts) for path in place.api.http.get("/openapi.json").json()["paths"]}
+    served = {path for server in (local, accounts) for path in server.api.http.get("/openapi.json").json()["paths"]}
     pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages
@@ -431,10 +443,10 @@ def test_every_error_is_documented() -> None:
     assert {code for code in codes if f"`{code}`" not in page} == set()
 
 
-def test_every_code_that_a_socket_is_closed_with_is_documented() -> None:
+def test_every_close_code_of_a_socket_is_documented() -> None:
     page = written("docs/errors.md")
     ours = set(re.findall(r"(?:code=|FORBIDDEN = |STALLED = |\"code\": )(\d{4})\b", source("server")))
-    # Strawberry's and uvicorn's, as tests/test_websocket.py and tests/test_replicas.py see them.
+    # Codes of Strawberry and uvicorn, which tests/test_websocket.py and tests/test_replicas.py observe.
     theirs = set(re.findall(r"\b(44\d\d)\b", written("tests/test_websocket.py"))) | {"1012"}
     assert {code for code in ours | theirs if not re.search(rf"^\| {code} \|", page, re.MULTILINE)} == set()
 

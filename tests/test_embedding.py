@@ -1,4 +1,4 @@
-"""Tertulia as a part of another FastAPI application, which has its own users, routes and login."""
+"""Tertulia embedded in another FastAPI application, which has its own users, routes and login."""
 
 import asyncio
 import inspect
@@ -37,14 +37,14 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
 
 
 def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tuple[FastAPI, list[Tertulia]]:
-    """An application with a route of its own and a Tertulia under each prefix."""
+    """Return an application with its own route and a Tertulia under each prefix."""
     parts: list[Tertulia] = []
     for number, _ in enumerate(prefixes):
-        place = folder / str(number)
-        place.mkdir()
-        given = settings(place, **more)
-        lay(given.database_url)
-        parts.append(Tertulia(given, authenticate=who_is_asking))
+        own_folder = folder / str(number)
+        own_folder.mkdir()
+        configured = settings(own_folder, **more)
+        lay(configured.database_url)
+        parts.append(Tertulia(configured, authenticate=who_is_asking))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -74,7 +74,7 @@ def address(tmp_path: Path) -> Generator[str]:
 
 
 @pytest.mark.parametrize("prefix", ["/ai", "/other/ai"])
-def test_a_conversation_is_held_under_each_prefix_by_the_users_of_the_host(address: str, prefix: str) -> None:
+def test_the_hosts_users_can_chat_under_each_prefix(address: str, prefix: str) -> None:
     with Api(address + prefix, "token-of-ada") as ada, Api(address + prefix, "token-of-grace") as grace:
         sent = ada.send("Hello, my name is Ada")
         assert ada.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
@@ -82,18 +82,18 @@ def test_a_conversation_is_held_under_each_prefix_by_the_users_of_the_host(addre
         assert grace.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"] == []
 
 
-def test_two_of_them_in_one_application_share_nothing(address: str) -> None:
+def test_two_tertulias_in_one_application_share_nothing(address: str) -> None:
     with Api(f"{address}/ai", "token-of-ada") as one, Api(f"{address}/other/ai", "token-of-ada") as other:
         one.answer("Hello")
         assert other.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"] == []
 
 
-def test_the_routes_and_errors_of_the_host_are_its_own(address: str) -> None:
+def test_the_hosts_own_routes_and_errors_are_unchanged(address: str) -> None:
     assert httpx2.get(f"{address}/hello").json() == "Hello from the host"
     assert httpx2.get(f"{address}/missing").json() == {"detail": "Not Found"}
 
 
-def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
+def test_clients_that_the_host_does_not_authenticate_are_refused_everywhere(address: str) -> None:
     response = httpx2.post(f"{address}/ai/graphql", json={"query": "{ viewer { id } }"})
     assert response.status_code == 401
     assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
@@ -104,13 +104,13 @@ def test_whom_the_host_does_not_know_gets_in_nowhere(address: str) -> None:
             socket.recv()
 
 
-def test_users_of_the_host_have_the_limits_of_a_server_with_many_users(address: str) -> None:
+def test_the_hosts_users_have_the_limits_of_a_server_with_many_users(address: str) -> None:
     with Api(f"{address}/ai", "token-of-ada") as ada:
         limits = ada.ask("{ viewer { limits { name maximum } } }")["viewer"]["limits"]
         assert {"requests", "sends", "uploads"} <= {limit["name"].lower() for limit in limits}
 
 
-def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> None:
+def test_answers_can_be_sent_followed_and_stopped_from_python(tmp_path: Path) -> None:
     _, (tertulia,) = host(tmp_path, simulator_pace=0.5)
 
     async def work() -> None:
@@ -129,7 +129,7 @@ def test_the_same_things_are_done_from_python_without_http(tmp_path: Path) -> No
     asyncio.run(work())
 
 
-def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_path: Path) -> None:
+def test_the_example_signs_a_user_in_with_a_cookie_and_answers(tmp_path: Path) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))},
         "DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}",
@@ -154,7 +154,7 @@ def test_the_example_signs_a_user_in_by_a_cookie_and_holds_a_conversation(tmp_pa
             printed = process.communicate(timeout=30)[0]
             assert process.returncode in (0, -signal.SIGTERM)
     assert "POST /ai/graphql" in printed
-    assert "/v1/" not in printed, "requests to the simulated Claude are none of the host's"
+    assert "/v1/" not in printed, "requests to the simulated Claude must not be in the host's access log"
 
 
 def test_the_public_api_is_what_the_package_exports() -> None:
@@ -168,7 +168,7 @@ def test_the_public_api_is_what_the_package_exports() -> None:
         getattr(package, "Answer")  # noqa: B009 - a type checker knows that there is none
 
 
-def test_every_name_of_the_public_api_is_on_its_page() -> None:
+def test_every_name_of_the_public_api_is_documented() -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     documented = re.findall(r"^(?:::: tertulia\.|### `)(\w+)", page, re.MULTILINE)
     assert sorted(documented) == sorted(package.__all__)
@@ -176,7 +176,7 @@ def test_every_name_of_the_public_api_is_on_its_page() -> None:
         assert inspect.getdoc(getattr(package, name)), name
 
 
-def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
+def test_the_hosts_logging_is_not_changed(tmp_path: Path) -> None:
     def state() -> dict[str, Any]:
         loggers = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
         others = [one for one in loggers if not one.name.startswith(("tertulia", "alembic"))]
@@ -194,7 +194,7 @@ def test_the_logging_of_the_host_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.joined
-def test_a_server_that_has_stopped_leaves_no_connection_open(tmp_path: Path, place: Json) -> None:
+def test_a_stopped_server_leaves_no_connection_open(tmp_path: Path, place: Json) -> None:
     app, _ = host(tmp_path, **place)
     with running(app) as address, Api(f"{address}/ai", "token-of-ada") as ada:
         ada.follow(ada.send("Hello")["generation"]["id"])
@@ -216,7 +216,7 @@ def connections_to_postgres(place: Json) -> int:
     return int(execute(place, counted)[0][0])
 
 
-def test_before_its_lifespan_is_entered_it_says_what_to_do(tmp_path: Path) -> None:
+def test_calls_outside_the_lifespan_fail_with_an_explanation(tmp_path: Path) -> None:
     _, (tertulia,) = host(tmp_path)
 
     async def enter_and_leave() -> None:

@@ -1,4 +1,4 @@
-"""The process of an application is ended by SIGTERM while two Tertulias in it stream answers."""
+"""SIGTERM ends an application while the two Tertulias that are embedded in it stream answers."""
 
 import re
 import signal
@@ -16,13 +16,13 @@ from websockets.exceptions import ConnectionClosed
 
 HOST = Path(__file__).parent / "embedding_host.py"
 WORDS = 150
-"""Of an answer. It takes some seconds, so that the signal comes in the middle of it."""
+"""Words of an answer. It takes some seconds to write, so that the signal arrives in the middle."""
 ENDED = "query ($id: ID!) { generation(id: $id) { status error { code } message { text } } }"
 
 
 @contextmanager
 def host(folder: Path, *arguments: str) -> Generator[tuple[str, Callable[[], str]]]:
-    """Run the application; yields its address, and a function that ends it by SIGTERM and returns what it printed."""
+    """Run the application, and yield its address and a function that sends SIGTERM and returns its output."""
     command = [sys.executable, str(HOST), str(folder), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
 
@@ -41,8 +41,8 @@ def host(folder: Path, *arguments: str) -> Generator[tuple[str, Callable[[], str
                 process.kill()
 
 
-def rest_of(events: Generator[Json]) -> list[Json]:
-    """Return the events until the answer ends, or the socket is closed."""
+def remaining_events(events: Generator[Json]) -> list[Json]:
+    """Return the events until the answer ends or the socket is closed."""
     rest: list[Json] = []
     with suppress(ConnectionClosed):
         rest.extend(event for event in events)
@@ -50,7 +50,7 @@ def rest_of(events: Generator[Json]) -> list[Json]:
 
 
 @pytest.mark.parametrize("drain", [False, True], ids=["at once", "after a drain"])
-def test_sigterm_of_the_application_loses_nothing_that_a_client_has_seen(tmp_path: Path, *, drain: bool) -> None:
+def test_sigterm_loses_no_text_that_a_client_has_seen(tmp_path: Path, *, drain: bool) -> None:
     ids: dict[str, str] = {}
     seen: dict[str, list[Json]] = {}
     with host(tmp_path, *(["drain"] if drain else [])) as (address, end), ExitStack() as stack:
@@ -65,7 +65,7 @@ def test_sigterm_of_the_application_loses_nothing_that_a_client_has_seen(tmp_pat
                 seen[prefix].append(next(events))
         printed = end()
         for prefix, events in streams.items():
-            seen[prefix] += rest_of(events)
+            seen[prefix] += remaining_events(events)
     assert "Traceback" not in printed
     with running(make_app(tmp_path)[0]) as address:
         for prefix in PREFIXES:
@@ -74,7 +74,7 @@ def test_sigterm_of_the_application_loses_nothing_that_a_client_has_seen(tmp_pat
 
 
 def check_answer(generation: Json, seen: list[Json], *, is_whole: bool) -> None:
-    """Check the answer after the restart against the events that a client had before it."""
+    """Check the answer after the restart against the events that a client received before it."""
     text = generation["message"]["text"]
     assert text.startswith("".join(apply(seen)))
     if is_whole:

@@ -1,4 +1,4 @@
-"""The pure rules: merging, folding, translating."""
+"""Properties of pure functions: merging, folding, encoding and parsing of events."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ ID = UUID(int=1)
 
 @some.composite
 def streams(draw: some.DrawFn) -> list[GenerationEvent]:
-    """A whole stream of some blocks."""
+    """Draw all events of an answer with up to three blocks."""
     events: list[GenerationEvent] = []
     for index in range(draw(some.integers(0, 3))):
         kind = draw(some.sampled_from(["text", "thinking"]))
@@ -44,7 +44,7 @@ def streams(draw: some.DrawFn) -> list[GenerationEvent]:
 
 
 @given(streams(), some.sampled_from(["open", "sealed"]))
-def test_a_stream_gives_all_events_back_one_by_one(events: list[GenerationEvent], state: str) -> None:
+def test_a_stream_returns_all_events_after_a_number(events: list[GenerationEvent], state: str) -> None:
     stream = Stream(ID, events)
     if state == "sealed":
         stream.seal()
@@ -53,7 +53,7 @@ def test_a_stream_gives_all_events_back_one_by_one(events: list[GenerationEvent]
 
 
 @given(streams(), some.sampled_from(["open", "sealed"]))
-def test_merging_changes_no_text_and_no_order(events: list[GenerationEvent], state: str) -> None:
+def test_merging_deltas_changes_neither_text_nor_order(events: list[GenerationEvent], state: str) -> None:
     stream = Stream(ID, events)
     if state == "sealed":
         stream.seal()
@@ -62,23 +62,23 @@ def test_merging_changes_no_text_and_no_order(events: list[GenerationEvent], sta
         assert fold([*events[:after], *merged]) == fold(events)
         assert [event.sequence for event in merged] == sorted({event.sequence for event in merged})
         assert [event.sequence for event in merged][-1:] == [event.sequence for event in events[after:]][-1:]
-        assert all(event.offset == first_behind(events, after, event) for event in merged if isinstance(event, Delta))
+        assert all(event.offset == first_offset(events, after, event) for event in merged if isinstance(event, Delta))
 
 
-def first_behind(events: list[GenerationEvent], after: int, delta: Delta) -> int:
-    """Where the first of the events begins that a merged one stands for."""
+def first_offset(events: list[GenerationEvent], after: int, delta: Delta) -> int:
+    """Return the offset of the first delta that was merged into `delta`."""
     return min(event.offset for event in events[after:] if isinstance(event, Delta) and event.index == delta.index)
 
 
 @given(streams())
-def test_neighbouring_deltas_of_a_block_are_given_as_one(events: list[GenerationEvent]) -> None:
+def test_adjacent_deltas_of_a_block_are_merged_into_one(events: list[GenerationEvent]) -> None:
     merged = Stream(ID, events).events_after(0)
     deltas = [event for event in events if isinstance(event, Delta)]
     assert len({event.index for event in deltas}) == len([event for event in merged if isinstance(event, Delta)])
 
 
 @given(streams(), some.integers(0, 30))
-def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown: int) -> None:
+def test_events_that_are_not_visible_yet_are_not_returned(events: list[GenerationEvent], shown: int) -> None:
     stream = Stream(ID)
     for event in events:
         stream.append(event)
@@ -89,7 +89,7 @@ def test_what_is_not_shown_yet_is_not_given(events: list[GenerationEvent], shown
 
 
 @given(streams(), some.integers(1, 5))
-def test_events_are_read_back_as_they_were_written(events: list[GenerationEvent], number: int) -> None:
+def test_encoded_events_are_decoded_unchanged(events: list[GenerationEvent], number: int) -> None:
     batches = [events[begin : begin + number] for begin in range(0, len(events), number)]
     assert [event for batch in batches for event in decode(ID, encode(batch))] == events
 
@@ -98,7 +98,9 @@ def test_events_are_read_back_as_they_were_written(events: list[GenerationEvent]
     some.lists(some.tuples(some.sampled_from(["", "ping", "error"]), some.text(alphabet="abc: \u00e9")), max_size=5),
     some.data(),
 )
-def test_server_sent_events_are_read_however_they_are_cut(sent: list[tuple[str, str]], data: some.DataObject) -> None:
+def test_server_sent_events_are_parsed_however_the_bytes_are_split(
+    sent: list[tuple[str, str]], data: some.DataObject
+) -> None:
     newline = data.draw(some.sampled_from(["\n", "\r\n", "\r"]))
     lines = [f"event: {name}{newline}data: {text}{newline}{newline}" for name, text in sent]
     body = f": a comment{newline}{newline}".encode() + "".join(lines).encode()
@@ -110,12 +112,12 @@ def test_server_sent_events_are_read_however_they_are_cut(sent: list[tuple[str, 
 
 
 @given(some.text())
-def test_utf16_length_is_that_of_javascript(text: str) -> None:
+def test_utf16_length_is_the_length_of_a_javascript_string(text: str) -> None:
     assert utf16_length(text) == len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 @given(some.text())
-def test_any_accept_header_is_read(header: str) -> None:
+def test_any_accept_header_is_accepted(header: str) -> None:
     assert preferred(header, ("application/json", "text/html")) in ("application/json", "text/html", None)
 
 

@@ -1,4 +1,4 @@
-"""The examples that are run as programs, and the page without WebSockets: each with a real server, through what may happen."""
+"""The example scripts and the page without WebSockets, with a real server, lost connections, errors and stops."""
 
 import asyncio
 import os
@@ -27,8 +27,8 @@ needs_curl = pytest.mark.needs("curl")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-class Wire:
-    """A way to a server that can be cut."""
+class CuttableProxy:
+    """A TCP proxy whose connections the test can cut."""
 
     def __init__(self, to: str) -> None:
         self._to = int(to.rpartition(":")[2])
@@ -38,7 +38,7 @@ class Wire:
         self.connections = 0
 
     def cut(self) -> None:
-        """Cut all connections; new ones are let through."""
+        """Cut all connections. New ones are accepted."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(WAIT)
 
     async def _cut(self) -> None:
@@ -68,7 +68,7 @@ class Wire:
             await self._cut()
 
     @contextmanager
-    def open(self) -> Generator["Wire"]:
+    def open(self) -> Generator["CuttableProxy"]:
         thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         thread.start()
         assert self._listens.wait(WAIT)
@@ -81,14 +81,14 @@ class Wire:
 
 @pytest.fixture(scope="module")
 def paced(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
-    """A server whose Claude takes its time, so that there is a middle."""
+    """A server whose simulated Claude writes slowly enough to be interrupted in the middle."""
     with tertulia(tmp_path_factory.mktemp("examples"), simulator_pace=0.5) as address, Api(address) as api:
         yield api
 
 
 @pytest.fixture
-def wire(paced: Api) -> Generator[Wire]:
-    with Wire(paced.address).open() as found:
+def proxy(paced: Api) -> Generator[CuttableProxy]:
+    with CuttableProxy(paced.address).open() as found:
         yield found
 
 
@@ -97,20 +97,20 @@ def words(count: int) -> str:
 
 
 def begun(command: list[str], address: str, **more: str) -> subprocess.Popen[str]:
-    """Start a program that is to talk to a server."""
-    told = os.environ | {"TERTULIA_URL": address, "PYTHONPATH": str(ROOT / "web/packages/stream-python")} | more
-    return subprocess.Popen(command, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Start a program that uses a server."""
+    variables = os.environ | {"TERTULIA_URL": address, "PYTHONPATH": str(ROOT / "web/packages/stream-python")} | more
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def ended(command: list[str], address: str, **more: str) -> tuple[int, str, str]:
-    """Run one to its end; gives its status and what it printed."""
+    """Run a program to its end, and return its status, output and errors."""
     with begun(command, address, **more) as program:
         out, error = program.communicate(timeout=WAIT)
     return program.returncode, out, error
 
 
 def rest_of(program: subprocess.Popen[str]) -> tuple[str, str]:
-    """Read a program that was read from already to its end."""
+    """Return the remaining output and errors of a running program."""
     assert program.stdout is not None
     assert program.stderr is not None
     return program.stdout.read(), program.stderr.read()
@@ -133,7 +133,7 @@ def conversation_in(out: str) -> str:
 # ---- Python -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_python_example_holds_a_conversation(paced: Api) -> None:
+def test_the_python_example_continues_a_conversation(paced: Api) -> None:
     status, out, error = ended(python("Hello, my name is Ada 😀"), paced.address)
     assert (status, error) == (0, "")
     conversation = conversation_in(out)
@@ -143,35 +143,35 @@ def test_the_python_example_holds_a_conversation(paced: Api) -> None:
     assert again.startswith("Your name is Ada")
 
 
-def test_the_python_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wire) -> None:
-    with begun(python("/simulate long 150"), wire.address) as program:
+def test_the_python_example_resumes_after_a_lost_connection(paced: Api, proxy: CuttableProxy) -> None:
+    with begun(python("/simulate long 150"), proxy.address) as program:
         out = ""
-        for place in ("word20 ", "word40 "):
-            out += read_until(program, place)
-            wire.cut()
+        for word in ("word20 ", "word40 "):
+            out += read_until(program, word)
+            proxy.cut()
         rest, error = rest_of(program)
     assert (program.returncode, error) == (0, "")
     assert (out + rest).partition("\n")[0] == words(150)
-    # One to send, one to follow, and one behind each cut.
-    assert wire.connections == 4
+    # One connection to send, one to follow, and one after each cut.
+    assert proxy.connections == 4
     assert len(paced.messages(conversation_in(rest))) == 2
 
 
-def test_the_python_example_sends_again_what_it_did_not_hear_of_and_is_answered_once(paced: Api) -> None:
+def test_the_python_example_repeats_a_send_without_a_response_and_is_answered_once(paced: Api) -> None:
     first = paced.send("Hello, my name is Ada")
     conversation = first["conversation"]["id"]
     paced.follow(first["generation"]["id"])
-    unheard = Unheard(paced.address)
-    with unheard.open() as wire:
-        status, out, error = ended(python("What is my name?", "--conversation", conversation), wire.address)
-    assert unheard.cuts == 1
+    losing_proxy = ResponseLosingProxy(paced.address)
+    with losing_proxy.open() as proxy:
+        status, out, error = ended(python("What is my name?", "--conversation", conversation), proxy.address)
+    assert losing_proxy.cuts == 1
     assert (status, error) == (0, "")
     assert out.startswith("Your name is Ada")
     assert [message["role"] for message in paced.messages(conversation)] == ["USER", "ASSISTANT"] * 2
 
 
-class Unheard(Wire):
-    """A way that is cut just when the server says what came of a send."""
+class ResponseLosingProxy(CuttableProxy):
+    """A proxy that cuts its connections when the response to the first send arrives."""
 
     def __init__(self, to: str) -> None:
         super().__init__(to)
@@ -202,18 +202,18 @@ def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api)
     assert "word2000" not in stored["text"]
 
 
-def test_the_python_example_says_why_an_answer_failed(paced: Api) -> None:
+def test_the_python_example_prints_why_an_answer_failed(paced: Api) -> None:
     status, out, error = ended(python("/simulate error"), paced.address)
     assert (status, error) == (1, "Overloaded\n")
     assert out.startswith(paced.messages(conversation_in(out))[-1]["text"])
 
 
-def test_the_python_example_says_what_is_refused(paced: Api) -> None:
+def test_the_python_example_prints_why_a_message_is_refused(paced: Api) -> None:
     status, _, error = ended(python("Hello", "--conversation", "nobody's"), paced.address)
     assert (status, error) == (1, "There is no conversation with this id.\n")
 
 
-def test_the_scripts_speak_for_who_has_the_token(tmp_path: Path) -> None:
+def test_the_scripts_send_the_token_of_the_environment(tmp_path: Path) -> None:
     with tertulia(tmp_path, **MODE) as address:
         token = register(address, "ada")["access_token"]
         for command in (python("Hello"), shell("Hello")):
@@ -230,16 +230,16 @@ def test_the_scripts_speak_for_who_has_the_token(tmp_path: Path) -> None:
 
 @needs_curl
 @pytest.mark.parametrize("name", ["sh", "bash"])
-def test_the_shell_example_does_each_step(paced: Api, name: str) -> None:
+def test_the_shell_example_works_in_each_shell(paced: Api, name: str) -> None:
     require(name)
     said = 'Say "{\\"a\\": [1]}\\n" and \\c for $HOME.\nMy name is Ada 😀'
     status, out, error = ended(shell(said, shell=name), paced.address)
     assert status == 0, error
-    sent, goes_on, stopped, read, turn, stream = re.split(r"^== .*\n", out, flags=re.MULTILINE)[1:]
+    sent, continued, stopped, read, turn, stream = re.split(r"^== .*\n", out, flags=re.MULTILINE)[1:]
     conversation = conversation_in(turn)
     first, asked, second, _, third, *_ = [message["text"] for message in paced.messages(conversation)][1:]
     assert paced.messages(conversation)[0]["text"] == said
-    assert (sent, asked, goes_on) == (f"{first}\n", "What is my name?", f"{second}\n")
+    assert (sent, asked, continued) == (f"{first}\n", "What is my name?", f"{second}\n")
     assert '"status":"STOPPED"' in stopped
     assert third.startswith("word1")
     assert "word300" not in third
@@ -251,10 +251,10 @@ def test_the_shell_example_does_each_step(paced: Api, name: str) -> None:
 
 
 @needs_curl
-def test_the_shell_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wire) -> None:
-    with begun(shell("/simulate long 150"), wire.address) as program:
+def test_the_shell_example_resumes_after_a_lost_connection(paced: Api, proxy: CuttableProxy) -> None:
+    with begun(shell("/simulate long 150"), proxy.address) as program:
         out = read_until(program, "word20 ")
-        wire.cut()
+        proxy.cut()
         rest, _ = rest_of(program)
     assert program.returncode == 0
     assert f"\n{words(150)}\n== Go on" in out + rest
@@ -262,7 +262,7 @@ def test_the_shell_example_goes_on_behind_a_lost_connection(paced: Api, wire: Wi
 
 
 @needs_curl
-def test_the_shell_example_says_why_an_answer_failed(paced: Api) -> None:
+def test_the_shell_example_prints_why_an_answer_failed(paced: Api) -> None:
     _, out, _ = ended(shell("/simulate error"), paced.address)
     assert "\nThis answer begins as every other, but it\nOverloaded\n== Go on" in out
 
@@ -297,13 +297,13 @@ def test_each_command_in_the_readme_of_the_shell_example_works(paced: Api) -> No
 
 @contextmanager
 def preview(folder: Path, server: str) -> Generator[str]:
-    """Build the page of examples/sse, and serve it; gives its address."""
+    """Build the page of examples/sse, serve it, and yield its address."""
     here, words = EXAMPLES / "sse", ["--outDir", str(folder), "--logLevel", "info"]
     built = subprocess.run([VITE, "build", *words], cwd=here, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     command = [str(VITE), "preview", "--host", "127.0.0.1", "--port", "0", *words]
-    told = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
-    with subprocess.Popen(command, cwd=here, env=told, stdout=subprocess.PIPE, text=True) as process:
+    variables = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
+    with subprocess.Popen(command, cwd=here, env=variables, stdout=subprocess.PIPE, text=True) as process:
         try:
             shown = read_until(process, "/\n")
             yield re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
@@ -312,7 +312,7 @@ def preview(folder: Path, server: str) -> Generator[str]:
 
 
 @pytest.mark.needs("chromium", "node", "node_modules", "tests/node")
-def test_a_page_without_websockets_goes_on_through_refresh_and_cut_and_stops(tmp_path: Path) -> None:
+def test_a_page_without_websockets_resumes_after_a_refresh_and_a_cut_and_can_stop(tmp_path: Path) -> None:
     with (
         tertulia(tmp_path, simulator_pace=1) as address,
         Api(address) as api,
@@ -327,7 +327,7 @@ def test_a_page_without_websockets_goes_on_through_refresh_and_cut_and_stops(tmp
     assert len(seen["before"]) < len(seen["refreshed"])
     assert seen["stopped"] == stored[5]["text"]
     assert stored[5]["generation"]["status"] == "STOPPED"
-    # Behind the cut, and behind the silence, it asks for what is missing, and for nothing else.
+    # After the cut and after the silence, the page requests only the missing events.
     assert len(seen["resumed"]) > 1
     assert all(seen["resumed"])
     assert (seen["failed"], seen["accepts"]) == ("Overloaded", ["text/event-stream"])

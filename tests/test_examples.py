@@ -1,4 +1,4 @@
-"""The examples that people copy: their documents and types fit the schema, and each keeps an answer in a browser."""
+"""The browser examples: their documents and types match the schema, and each resumes an answer in a real browser."""
 
 import os
 import re
@@ -33,23 +33,23 @@ def schema() -> graphql.GraphQLSchema:
 
 
 def documents(folder: Path) -> Iterator[str]:
-    """Give the documents that stand in a folder, with the constants that are put into them."""
+    """Yield the GraphQL documents in a folder, with their constants inserted."""
     sources = [path.read_text() for path in folder.rglob("*") if path.suffix in {".ts", ".tsx", ".vue", ".js", ".mjs"}]
     constants = {name: "".join(text) for source in sources for name, *text in CONSTANT.findall(source)}
 
-    def put(found: re.Match[str]) -> str:
-        # Generated documents name their fragments, which are documents too.
-        return "" if found[1].endswith("FragmentDoc") else filled(constants[found[1]])
+    def value(match: re.Match[str]) -> str:
+        # Generated documents name their fragments, which are also documents.
+        return "" if match[1].endswith("FragmentDoc") else filled(constants[match[1]])
 
     def filled(text: str) -> str:
-        return re.sub(r"\$\{(\w+)\}", put, text)
+        return re.sub(r"\$\{(\w+)\}", value, text)
 
     yield from (path.read_text() for path in folder.rglob("*.graphql"))
     yield from (filled(text) for source in sources for text in DOCUMENT.findall(source))
 
 
 def definitions(folder: Path) -> tuple[graphql.ExecutableDefinitionNode, ...]:
-    """Give the operations and fragments that stand in a folder, each once."""
+    """Return the distinct operations and fragments in a folder."""
     found: dict[str, graphql.ExecutableDefinitionNode] = {}
     for document in documents(folder):
         for definition in graphql.parse(document).definitions:
@@ -59,11 +59,11 @@ def definitions(folder: Path) -> tuple[graphql.ExecutableDefinitionNode, ...]:
 
 
 @pytest.mark.parametrize("example", WITH_DOCUMENTS)
-def test_every_document_of_an_example_fits_the_schema(example: str, schema: graphql.GraphQLSchema) -> None:
+def test_every_document_of_an_example_is_valid(example: str, schema: graphql.GraphQLSchema) -> None:
     found = definitions(EXAMPLES / example / "src")
-    # The documents are judged as one, so that fragments are shared: what it may not have in itself, it may have here.
-    apart = {graphql.NoUnusedFragmentsRule, graphql.LoneAnonymousOperationRule}
-    rules = [rule for rule in graphql.specified_rules if rule not in apart]
+    # The documents are validated as one, which shares their fragments. So the rules for single documents do not apply.
+    per_document = {graphql.NoUnusedFragmentsRule, graphql.LoneAnonymousOperationRule}
+    rules = [rule for rule in graphql.specified_rules if rule not in per_document]
     assert graphql.validate(schema, graphql.DocumentNode(definitions=found), rules) == []
     operations = [each for each in found if isinstance(each, graphql.OperationDefinitionNode)]
     assert graphql.OperationType.SUBSCRIPTION in {operation.operation for operation in operations}
@@ -80,7 +80,7 @@ def test_the_possible_types_of_the_apollo_example_are_those_of_the_schema(schema
 
 
 def vite(example: str, folder: Path, *words: str) -> dict[str, Any]:
-    """What starts Vite on an example, whose page is built in a folder of its own."""
+    """Return the arguments for `subprocess` that start Vite on an example. Its page is built in `folder`/`example`."""
     command = [BIN / "vite", *words, "--outDir", folder / example]
     return {"args": command, "cwd": EXAMPLES / example, "text": True}
 
@@ -92,10 +92,10 @@ def build(example: str, folder: Path) -> None:
 
 @contextmanager
 def preview(example: str, folder: Path, server: str) -> Generator[str]:
-    """Serve a built example; gives its address."""
+    """Serve a built example and yield its address."""
     words = vite(example, folder, "preview", "--host", "127.0.0.1", "--port", "0")
-    told = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
-    with subprocess.Popen(**words, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    variables = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
+    with subprocess.Popen(**words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             shown = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
@@ -107,7 +107,7 @@ def preview(example: str, folder: Path, server: str) -> Generator[str]:
 
 
 @pytest.mark.needs("chromium", "node", "npm", "node_modules", "tests/node")
-def test_each_example_keeps_an_answer_through_refresh_lost_network_and_stop(tmp_path: Path) -> None:
+def test_each_example_keeps_an_answer_through_a_refresh_a_lost_network_and_a_stop(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(build, IN_BROWSER, repeat(tmp_path)))
     with ExitStack() as stack:
@@ -121,20 +121,20 @@ def test_each_example_keeps_an_answer_through_refresh_lost_network_and_stop(tmp_
 
 
 def check(seen: dict[str, Any], api: Api) -> None:
-    """Hold what a browser saw of a journey against what is stored; see tests/node/example.mjs."""
+    """Compare what the browser showed during tests/node/example.mjs with what is stored."""
     stored = api.messages(seen["address"].partition("?c=")[2])
     asked = [message["text"] for message in stored if message["role"] == "USER"]
     greeted, whole, stopped, failed = (message for message in stored if message["role"] == "ASSISTANT")
     assert "Ada" in greeted["text"]
     assert seen["greeting"] == greeted["text"]
 
-    # A message that the server took, and the page did not hear of, was sent again as the same one.
+    # A message whose response was lost was sent again with the same idempotency key.
     assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error"]
     first, again, *later = seen["keys"]
     assert first == again
     assert len({first, *later}) == 3
     assert seen["unheard"]
-    # Another page was told that it comes too late, kept its draft, and followed.
+    # The other page got ConversationBusy, kept its draft, and followed the answer.
     assert seen["busy"] == "The conversation is being answered already."
     assert seen["draft"] == "And I?"
 
@@ -155,5 +155,5 @@ def check(seen: dict[str, Any], api: Api) -> None:
 
 
 def grows(*texts: str) -> bool:
-    """Whether each text begins with the one before it."""
+    """Return whether each text starts with the previous one."""
     return all(text and later.startswith(text) for text, later in pairwise(texts))

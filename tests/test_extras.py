@@ -1,4 +1,4 @@
-"""The extras of the package: what works without them, and the line that says which one is missing."""
+"""The extras of the package: the server works without them, and errors name the missing extra."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ sys.modules.update(dict.fromkeys(sys.argv.pop(1).split()))
 from tertulia.cli.main import main
 main()
 """
-"""The command, where the modules in the first argument cannot be imported."""
+"""Runs the command with the modules in the first argument made impossible to import."""
 
 
 def hide(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def hide(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("extra", "name", "value", "line"), SETTINGS)
-def test_a_setting_without_its_extra_stops_the_start_and_says_what_to_install(
+def test_a_setting_without_its_extra_is_refused_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, name: str, value: str, line: str
 ) -> None:
     hide(extra, monkeypatch)
@@ -49,7 +49,7 @@ def test_a_setting_without_its_extra_stops_the_start_and_says_what_to_install(
     assert f"wrong  {line}\n" in checked.stdout
 
 
-def test_the_chat_command_without_its_extra_says_what_to_install(
+def test_the_chat_command_without_its_extra_is_refused_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide("chat", monkeypatch)
@@ -58,13 +58,13 @@ def test_the_chat_command_without_its_extra_says_what_to_install(
     assert (chat.exit_code, chat.stderr.strip()) == (2, line)
 
 
-def test_settings_in_python_without_their_extra_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_in_python_without_their_extra_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     hide("postgres", monkeypatch)
     with pytest.raises(ValueError, match=r'needs the extra "postgres": pip install "tertulia\[postgres\]"'):
         Settings(database_url="postgresql://ada@127.0.0.1/tertulia")
 
 
-def test_traces_that_are_switched_off_need_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_tracing_needs_no_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hide("otel", monkeypatch)
     off = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}
     assert run_here(tmp_path, "migrate", **off).exit_code == 0

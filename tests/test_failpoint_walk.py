@@ -1,8 +1,7 @@
-"""The walk over all failpoints: what is raised at a step costs only the item that is there.
+"""The walk over all failpoints: an error at a step affects only the item that is processed.
 
-Each step is struck four times: four of the items that come to it meet a TypeError, a KeyError, a MemoryError and an error
-of the database, each time that they come. A step that a new loop declares is walked too, and fails where the workload
-does not reach it.
+At each step four items get an error whenever they reach it: a TypeError, a KeyError, a MemoryError and a database
+error. Steps of new loops are included automatically; their test fails if the workload does not reach them.
 """
 
 import asyncio
@@ -40,11 +39,11 @@ ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: OperationalError("struck", {}, Exception("struck")),
 )
 for module in walk_packages([str(forking.CODE / "tertulia")], "tertulia."):
-    # Modules declare their failpoints, and some are imported only if they are used.
+    # Modules declare failpoints when they are imported, and some are imported only when they are used.
     if not module.name.endswith("__main__") and "migrations" not in module.name:
         import_module(module.name)
 ONCE = ("end.save_failure",)
-"""Steps at which an item is struck once: an end that is never saved, not even as a failure, is tried for ever."""
+"""Steps at which an item gets its error only once: an end that can never be saved is retried forever."""
 STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
 REACHED_THROUGH = {
     "checkpoint.text": "checkpoint.save",
@@ -52,7 +51,7 @@ REACHED_THROUGH = {
     "end.save_failure": "end.save",
     "end.given_up": "end",
 }
-"""Steps that are reached only where another one was struck."""
+"""Steps that are reached only after an error at another step."""
 ITEMS = 6
 WAIT = 60.0
 UNFINISHED = ("QUEUED", "RUNNING")
@@ -60,7 +59,7 @@ STATES = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Generation { id statu
 
 
 class Strikes:
-    """Raises at the first items that come to a step, whenever they come; each meets another error."""
+    """Raises an error for each of the first four items at a step, every time that they reach it."""
 
     def __init__(self, step: str) -> None:
         self.step = step
@@ -69,7 +68,7 @@ class Strikes:
 
     def __call__(self, item: Any) -> None:
         self.reached += 1
-        # A step of no single item is struck once by each error.
+        # A step without an item raises each of the errors once.
         key = f"{item if item is not None else self.reached}"
         is_new = key not in self.struck and len(self.struck) < len(ERRORS)
         if is_new:
@@ -84,7 +83,7 @@ class Strikes:
 
 @contextmanager
 def armed(step: str) -> Generator[list[Strikes]]:
-    """Strike a step, and the one through which it is reached."""
+    """Raise errors at a step, and at the step through which it is reached."""
     with ExitStack() as stack:
         strikes = [Strikes(name) for name in (step, REACHED_THROUGH.get(step)) if name is not None]
         for one in strikes:
@@ -93,7 +92,7 @@ def armed(step: str) -> Generator[list[Strikes]]:
 
 
 async def messages(request: Request) -> Response:
-    """Call a tool in the first round, and say something in the second; call one that must be approved for `wait`."""
+    """Answer with a tool call and then with text; for the message `wait`, call a tool that requires approval."""
     asked = await request.json()
     if not asked.get("stream"):
         usage = {"input_tokens": 1, "output_tokens": 1}
@@ -136,7 +135,7 @@ def claude() -> Generator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any]) -> Path:
-    """A database with answers of a process that was lost, old temporary conversations, and bytes that nobody names."""
+    """A database with answers of a lost process, old temporary conversations, and files that no attachment uses."""
     folder = tmp_path_factory.mktemp("seeds")
     with tertulia(folder, **(claude | {"tools": (), "title_model": ""})) as address, Api(address) as api:
         left = [api.send("left") for _ in range(ITEMS)]
@@ -160,7 +159,7 @@ def _hex(id: str) -> str:
 
 
 def ended(api: Api, ids: list[str]) -> dict[str, str]:
-    """Wait until all have ended or wait for their client; return how each stands."""
+    """Wait until all generations have ended or wait for their client, and return their statuses."""
     until = time.monotonic() + WAIT
     while True:
         found = {one["id"]: one["status"] for one in api.ask(STATES, ids=ids)["nodes"]}
@@ -171,7 +170,7 @@ def ended(api: Api, ids: list[str]) -> dict[str, str]:
 
 
 def workload(api: Api, reader: Api) -> dict[str, list[str]]:
-    """Send what comes to all steps, and follow some of it; return the generations, by what is expected of them."""
+    """Send messages that reach all steps, follow some answers, and return the generations by their expected status."""
 
     def queue(sent: Json) -> Json:
         return api.send("more", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
@@ -191,8 +190,8 @@ def workload(api: Api, reader: Api) -> dict[str, list[str]]:
     }
 
 
-def others_are_well(api: Api, strikes: list[Strikes], sent: dict[str, list[str]]) -> None:
-    """Each answer ends; those that no error has met end as they should."""
+def assert_others_unaffected(api: Api, strikes: list[Strikes], sent: dict[str, list[str]]) -> None:
+    """Assert that each answer ends, and that answers without an error have the expected status."""
     for expected, ids in sent.items():
         for id, status in ended(api, ids).items():
             if all(one.spared(id) for one in strikes):
@@ -202,7 +201,7 @@ def others_are_well(api: Api, strikes: list[Strikes], sent: dict[str, list[str]]
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if not step.startswith("redis.")])
-def test_what_is_raised_at_a_step_costs_only_its_item(
+def test_an_error_at_a_step_affects_only_its_item(
     step: str, tmp_path: Path, claude: dict[str, Any], seeds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tertulia.db").write_bytes(seeds.read_bytes())
@@ -215,10 +214,10 @@ def walk(step: str, folder: Path, settings: dict[str, Any], replicas: int) -> No
         addresses = [stack.enter_context(tertulia(folder, **settings)) for _ in range(replicas)]
         api, reader = (stack.enter_context(Api(address)) for address in (addresses[0], addresses[-1]))
         assert api.http.get("/readyz").status_code == 200
-        others_are_well(api, strikes, sent := workload(api, reader))
+        assert_others_unaffected(api, strikes, sent := workload(api, reader))
         assert api.http.get("/readyz").status_code == 200
-        # What runs in the background, such as retention, may come to the step after the workload.
-        wait_until(lambda: all(one.struck for one in strikes), f"something that comes to {step}")
+        # Background tasks such as retention may reach the step only after the workload.
+        wait_until(lambda: all(one.struck for one in strikes), f"an item that reaches {step}")
     with tertulia(folder, **settings) as address, Api(address) as api:
         assert api.http.get("/readyz").status_code == 200
         left = ended(api, [id for ids in sent.values() for id in ids])
@@ -230,13 +229,13 @@ def walk(step: str, folder: Path, settings: dict[str, Any], replicas: int) -> No
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step.startswith("redis.")])
-def test_the_same_for_steps_of_redis(
+def test_an_error_at_a_redis_step_affects_only_its_item(
     step: str, tmp_path: Path, claude: dict[str, Any], servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
-    # The usual leases: shorter ones lapse on a busy machine, and the other replica takes healthy answers over.
+    # Shorter leases would lapse on a busy machine, and the other replica would take over healthy answers.
     walk(step, tmp_path, claude | servers.settings() | {"lease_seconds": 10.0}, replicas=2)
 
 
-def test_each_loop_over_many_has_its_step() -> None:
+def test_each_loop_over_many_items_has_a_step() -> None:
     assert {name for name in isolation.loops() if not name.startswith("test.")} <= set(STEPS)

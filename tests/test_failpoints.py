@@ -1,4 +1,4 @@
-"""Failpoints: tests arm a named step, and nothing else can."""
+"""Failpoints: named steps in the code at which tests can run an action."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from tertulia.failpoints import Failpoint
 STEP = Failpoint("test.step")
 
 
-def test_a_step_that_is_not_armed_does_nothing() -> None:
+def test_a_step_does_nothing_unless_it_is_armed() -> None:
     STEP.hit("item")
     asyncio.run(STEP.reach("item"))
 
 
-def test_an_armed_step_raises_what_its_action_raises_and_is_disarmed_afterwards() -> None:
+def test_an_armed_step_raises_the_error_of_its_action_and_is_disarmed_afterwards() -> None:
     def fail(item: str) -> None:
         raise KeyError(item)
 
@@ -55,7 +55,7 @@ async def _hit() -> None:
     STEP.hit()
 
 
-def test_two_steps_cannot_have_one_name() -> None:
+def test_two_steps_cannot_have_the_same_name() -> None:
     with pytest.raises(ValueError, match=r"test\.step"):
         Failpoint("test.step")
     assert failpoints.declared()["test.step"] is STEP

@@ -1,6 +1,6 @@
-"""The promise under faults: real processes are killed, servers restarted, sockets cut; the same must always hold.
+"""The same guarantees hold when processes are killed or frozen, servers are restarted, and sockets are cut.
 
-`make chaos` tries each fault twenty times as often, at other moments.
+`make chaos` tries each fault twenty times as often and at other times.
 """
 
 import signal
@@ -36,7 +36,7 @@ def claude() -> Generator[CountingClaude]:
 
 
 class Cluster:
-    """Server processes on one place: two replicas where it can be shared, else one that is started again."""
+    """Server processes on the same storage: two replicas if the storage can be shared, otherwise one process."""
 
     def __init__(self, folder: Path, place: Json, claude: CountingClaude, stack: ExitStack, **more: str) -> None:
         self.folder, self.place, self.claude, self.stack = folder, place, claude, stack
@@ -54,7 +54,7 @@ class Cluster:
         return server
 
     def kill(self, number: int) -> None:
-        """Kill a server, and start one in its place at the same address."""
+        """Kill a server and start another one at the same address."""
         self.servers[number].kill()
         self.again(number)
 
@@ -82,7 +82,7 @@ def unique(command: str = ANSWER) -> str:
     return f"{command} {uuid4().hex}"
 
 
-def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -> None:
+def test_a_socket_cut_at_any_event_loses_and_repeats_nothing(staged: Staged) -> None:
     stage = staged(Reply(EVERYTHING))
     generation = stage.api.send("Hello")["generation"]["id"]
     whole = stage.api.follow(generation, 0)
@@ -91,7 +91,7 @@ def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -
             stream = socket.events(generation, 0)
             seen = [next(stream) for _ in range(boundary)]
         exact = seen + stage.api.follow(generation, seen[-1]["sequence"])
-        # A client that names the terminal event may not have seen it: it comes once more, after a snapshot.
+        # After the terminal event's number, the server repeats that event after a snapshot: the client may not have it.
         again = [event["__typename"] for event in exact[len(whole) :]]
         assert again == (["MessageSnapshot", "GenerationCompleted"] if boundary == len(whole) else [])
         assert [event["sequence"] for event in exact[: len(whole)]] == [event["sequence"] for event in whole]
@@ -99,7 +99,7 @@ def test_a_socket_cut_at_every_event_loses_and_doubles_nothing(staged: Staged) -
 
 
 @pytest.mark.needs("node", "tests/node")
-def test_the_npm_client_graphql_ws_is_right_after_a_cut_at_every_event(staged: Staged) -> None:
+def test_the_npm_client_graphql_ws_has_the_right_text_after_a_cut_at_any_event(staged: Staged) -> None:
     stage = staged(Reply(EVERYTHING))
     generation = stage.api.send("Hello")["generation"]["id"]
     stage.api.follow(generation)
@@ -118,7 +118,7 @@ def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
         time.sleep(DICE.uniform(0, 1.2))
         cluster.kill(0)
-        # Where nothing was written, another process asks again.
+        # If no text was written, another process sends the request again.
         hold(cluster.apis[-1], claude, sent, said, readers, most=2)
 
 
@@ -157,11 +157,11 @@ CLAUDES_FAULTS = {
     "garbage": ("FAILED", "API_ERROR", 1),
     "hang": ("FAILED", "TIMEOUT", 1),
 }
-"""Scenario: how the answer ends, and how often Claude is asked for it."""
+"""For each scenario: the status and error of the answer, and the number of requests to Claude."""
 
 
 @pytest.mark.joined
-def test_claudes_own_faults_end_as_what_they_are(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
+def test_claudes_own_faults_have_their_error_codes(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place, claude, stack, TERTULIA_CLAUDE_SILENCE_SECONDS="1.5")
         for scenario, (status, code, asked) in [*CLAUDES_FAULTS.items()] * ROUNDS:
@@ -191,7 +191,9 @@ def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluste
             assert hold(cluster.apis[0], claude, one, text_, [reader]) == "GenerationCompleted"
 
 
-def test_who_is_not_done_within_the_grace_is_interrupted(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
+def test_answers_that_exceed_the_grace_period_are_interrupted(
+    tmp_path: Path, place: Json, claude: CountingClaude
+) -> None:
     server = Server(tmp_path, place, claude, TERTULIA_DRAIN_SECONDS="0.2")
     try:
         api = server.ready()
@@ -214,7 +216,7 @@ def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: Cou
     try:
         api = server.ready()
         for _ in range(6):
-            # Each request may reach another worker: a connection of its own each time.
+            # A new connection may reach another worker, so each request opens its own.
             said = unique("Hello")
             with Api(api.address) as sender, Api(api.address) as follower:
                 sent = sender.send(said)
@@ -226,7 +228,7 @@ def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: Cou
 
 
 @pytest.mark.joined
-def test_redis_is_stopped_and_started_in_mid_answer(
+def test_redis_is_restarted_in_the_middle_of_an_answer(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
 ) -> None:
     with ExitStack() as stack:
@@ -261,7 +263,7 @@ def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: 
         writer.send_signal(signal.SIGSTOP)
         time.sleep(DICE.uniform(2.5, 4.5))
         writer.send_signal(signal.SIGCONT)
-        # What had written nothing is asked for again.
+        # If no text was written, the request to Claude is sent again.
         hold(cluster.apis[1], claude, sent, said, readers, most=2)
         for api in cluster.apis:
             last = api.follow(generation)[-1]
@@ -287,11 +289,11 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
 
 
 @pytest.mark.joined
-def test_redis_is_frozen_in_mid_answer(
+def test_redis_is_frozen_in_the_middle_of_an_answer(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer
 ) -> None:
     with ExitStack() as stack:
-        # With two seconds, a machine that is busy would end the answer as INTERRUPTED before Redis comes back.
+        # With a lease of two seconds, a busy machine would end the answer as INTERRUPTED before Redis is back.
         lease = {"TERTULIA_LEASE_SECONDS": "10"}
         cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack, **lease)
         for _ in range(ROUNDS):
@@ -301,15 +303,15 @@ def test_redis_is_frozen_in_mid_answer(
             readers = [Reader([api], generation, exact=exact) for api in cluster.apis for exact in (True, False)]
             time.sleep(DICE.uniform(0.2, 0.8))
             own_redis.process.send_signal(signal.SIGSTOP)
-            begin_not_behind(cluster.apis, generation, readers)
+            assert_new_subscriptions_are_current(cluster.apis, generation, readers)
             time.sleep(DICE.uniform(0, 4))
             own_redis.process.send_signal(signal.SIGCONT)
-            begin_not_behind(cluster.apis, generation, readers)
+            assert_new_subscriptions_are_current(cluster.apis, generation, readers)
             assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
 
 
-def begin_not_behind(apis: list[Api], generation: str, readers: list[Reader]) -> None:
-    """A new subscription begins with at least the text that anybody has seen before."""
+def assert_new_subscriptions_are_current(apis: list[Api], generation: str, readers: list[Reader]) -> None:
+    """Assert that new subscriptions begin with at least the text that any reader has already received."""
     for api in apis:
         seen = max((reader.longest for reader in readers), key=len)
         with api.socket() as socket:
@@ -319,7 +321,7 @@ def begin_not_behind(apis: list[Api], generation: str, readers: list[Reader]) ->
 
 @pytest.mark.joined
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_text(
+def test_claude_is_asked_again_only_if_redis_confirms_that_no_text_was_sent(
     tmp_path: Path, place: Json, claude: CountingClaude, own_redis: RedisServer, *, comes_back: bool
 ) -> None:
     with ExitStack() as stack:
@@ -343,7 +345,7 @@ def test_claude_is_asked_again_only_where_redis_tells_that_nobody_has_seen_any_t
 
 
 @pytest.mark.joined
-def test_postgresql_is_restarted_in_mid_answer(
+def test_postgresql_is_restarted_in_the_middle_of_an_answer(
     tmp_path: Path, setup: str, claude: CountingClaude, own_servers: Servers
 ) -> None:
     with ExitStack() as stack:
@@ -388,7 +390,7 @@ def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: Count
     assert {said: claude.asked[said] for _, said in keys} == {said: 1 for _, said in keys}
 
 
-def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json) -> None:
+def test_after_a_stop_at_a_random_time_no_content_follows(tmp_path: Path, place: Json) -> None:
     with ExitStack() as stack:
         claude = stack.enter_context(counting(pace=0.1))
         keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
@@ -414,7 +416,7 @@ def test_a_stop_at_a_random_moment_is_the_last_word(tmp_path: Path, place: Json)
 
 
 @pytest.mark.joined
-def test_idle_subscriptions_are_many_bounded_and_leave_nothing_behind(
+def test_idle_subscriptions_are_limited_and_all_receive_the_end(
     tmp_path: Path, place: Json, claude: CountingClaude
 ) -> None:
     number = 500 * ROUNDS
@@ -435,7 +437,7 @@ def test_idle_subscriptions_are_many_bounded_and_leave_nothing_behind(
             assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
         each = (server.resident_kilobytes() - before) / number
         print(f"\n{number} idle subscriptions on {len(sockets)} sockets: {each:.1f} KB each")
-        # One process tells all of them of the end, which keeps it busy for most of a minute where they are 10,000.
+        # One process sends the end to all subscriptions; with 10,000 of them that takes most of a minute.
         api.http.timeout = httpx2.Timeout(PATIENCE)
         api.stop(generation)
         for socket in sockets:

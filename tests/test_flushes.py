@@ -1,6 +1,7 @@
-"""What Redis must have before something else happens: before a call of a tool is recorded, and before an end is announced.
+"""Redis has an answer's events before a tool call is recorded and before the end of the answer is announced.
 
-Sending to Redis is held until somebody waits for it (`EventLog.flush`). Where nobody does, Redis lacks the events.
+The tests hold back everything that is sent to Redis until the code calls `EventLog.flush`. If the code does not, Redis
+lacks the events.
 """
 
 import asyncio
@@ -37,12 +38,12 @@ TOOL: Json = {"name": "read_page", "description": "Reads the page.", "inputSchem
 
 @dataclass
 class HeldRedis:
-    """Holds what is sent to Redis until somebody waits for it, and notes what Redis has at the steps of an answer."""
+    """Holds back events for Redis until `flush` is called, and records what Redis has at the steps of an answer."""
 
     client: Any
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
     flushed: list[UUID] = field(default_factory=list[UUID])
-    """The generations whose events somebody has waited for."""
+    """The generations whose events were flushed."""
     stored: dict[str, list[GenerationEvent]] = field(default_factory=dict[str, list[GenerationEvent]])
 
     async def hold(self, _item: object) -> None:
@@ -53,7 +54,7 @@ class HeldRedis:
         self.stored[step] = [event for _, fields in entries for event in decode(generation_id, fields[b"e"])]
 
     def last(self, step: str) -> str:
-        """Describe the last event that Redis had at a step: its kind, and the type of its block."""
+        """Return the type of the last event that Redis had at a step, and the type of its block."""
         found = self.stored[step]
         if not found:
             return "nothing"
@@ -94,7 +95,7 @@ def serve(stack: ExitStack, folder: Path, place: Json, *replies: Reply) -> Api:
     return stack.enter_context(Api(stack.enter_context(tertulia(folder, **place, **keyed))))
 
 
-def test_redis_has_all_events_before_a_call_is_recorded_made_or_settled_and_before_an_end_is_announced(
+def test_redis_has_all_events_before_a_call_is_recorded_run_or_settled_and_before_the_end_is_announced(
     tmp_path: Path, place: Json, held: HeldRedis
 ) -> None:
     with ExitStack() as stack:
@@ -110,7 +111,7 @@ def test_redis_has_all_events_before_a_call_is_recorded_made_or_settled_and_befo
     }
 
 
-def test_redis_has_the_call_that_an_answer_waits_for_before_lists_are_told(
+def test_redis_has_the_pending_call_before_the_change_of_the_conversation_is_announced(
     tmp_path: Path, place: Json, held: HeldRedis
 ) -> None:
     with ExitStack() as stack:
@@ -121,10 +122,10 @@ def test_redis_has_the_call_that_an_answer_waits_for_before_lists_are_told(
         assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
 
 
-def test_redis_has_all_content_before_the_row_says_that_an_answer_was_stopped(
+def test_redis_has_all_content_before_a_stop_is_saved(
     tmp_path: Path, place: Json, held: HeldRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What Redis lacks is shown once the row has it.
+    # With a frequent checkpoint, the text becomes visible although Redis lacks it.
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
     with ExitStack() as stack:
         api = serve(stack, tmp_path, place, says("one ", "two", Gate()))
