@@ -171,7 +171,7 @@ def test_simulated_users_find_no_broken_rule(tmp_path: Path) -> None:
         "0.07",
         "--think",
         "0.3",
-        # With this seed the first long answers are refreshed, check_stream on a second device and stopped. A slow machine
+        # With this seed the first long answers are refreshed, followed on a second device and stopped. A slow machine
         # has time for few others.
         "--seed",
         "53",

@@ -1,4 +1,4 @@
-"""Uploads of real clients: names of files in every form, other fields, other line ends, however the body is cut."""
+"""Multipart uploads in the forms that real clients send: file names, other fields, line ends and boundaries."""
 
 import json
 from typing import Any
@@ -61,19 +61,19 @@ FORMS: dict[str, bytes] = {
 }  # fmt: skip
 
 
-def uploaded(api: Api, body: bytes, content_type: str = "multipart/form-data; boundary=xx") -> Any:
+def upload(api: Api, body: bytes, content_type: str = "multipart/form-data; boundary=xx") -> Any:
     return api.http.post("/attachments", content=body, headers={"content-type": content_type})
 
 
 @pytest.mark.parametrize("disposition", NAMES)
-def test_a_file_has_its_name_in_whichever_form_it_is_sent(api: Api, disposition: bytes) -> None:
-    response = uploaded(api, part(disposition) + END)
+def test_a_file_name_is_decoded_from_every_form(api: Api, disposition: bytes) -> None:
+    response = upload(api, part(disposition) + END)
     assert (response.status_code, response.json().get("filename")) == (201, NAMES[disposition])
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_form_that_real_clients_send_is_read(api: Api, form: str) -> None:
-    response = uploaded(api, FORMS[form])
+def test_forms_of_real_clients_are_read(api: Api, form: str) -> None:
+    response = upload(api, FORMS[form])
     assert (response.status_code, response.json().get("filename")) == (201, "a.png")
     expected = PNG + b"\n--xx\n\r\n--xxx\r\n--x" if form == "the boundary in the file" else PNG
     assert api.http.get(response.json()["url"]).content == expected
@@ -81,8 +81,8 @@ def test_a_form_that_real_clients_send_is_read(api: Api, form: str) -> None:
 
 @pytest.mark.parametrize("kind", ['multipart/form-data; boundary="xx"', "Multipart/Form-Data;BOUNDARY=xx",
     "multipart/form-data; charset=utf-8; boundary=xx"])  # fmt: skip
-def test_a_boundary_is_read_in_whichever_form_it_is_sent(api: Api, kind: str) -> None:
-    assert uploaded(api, WHOLE + END, kind).status_code == 201
+def test_every_form_of_a_boundary_is_read(api: Api, kind: str) -> None:
+    assert upload(api, WHOLE + END, kind).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_boundary_is_read_in_whichever_form_it_is_sent(api: Api, kind: str) ->
         (b"--xx\r\n" + b"x" * 20_000, "headers of a part"),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused_with_a_reason(api: Api, body: bytes, says: str) -> None:
-    response = uploaded(api, body)
+def test_an_unreadable_form_is_refused_with_a_reason(api: Api, body: bytes, says: str) -> None:
+    response = upload(api, body)
     assert response.status_code == 422
     assert says in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", [b"", b'; filename="x.jsonl"', b"; filename*=UTF-8''x.jsonl"])
-def test_an_import_is_read_whatever_its_name(api: Api, name: bytes) -> None:
+def test_an_import_is_read_with_any_file_name(api: Api, name: bytes) -> None:
     line = json.dumps({"type": "tertulia-export", "version": 1, "exported_at": "2026-01-01T00:00:00Z"}).encode()
     body = FIELD + part(b'name="file"' + name, line, b"") + END
     response = api.http.post("/import", content=body, headers={"content-type": "multipart/form-data; boundary=xx"})
@@ -120,7 +120,7 @@ def test_an_import_is_read_whatever_its_name(api: Api, name: bytes) -> None:
     some.sampled_from([b"\r\n", b"\n"]),
     some.data(),
 )
-def test_parts_are_the_same_however_the_body_is_cut(
+def test_parts_do_not_depend_on_how_the_body_is_split(
     contents: list[bytes], newline: bytes, data: some.DataObject
 ) -> None:
     contents = [content for content in contents if newline + b"--xx" not in newline + content]
@@ -129,20 +129,20 @@ def test_parts_are_the_same_however_the_body_is_cut(
     body = b"".join(parts) + b"--xx--"
     cuts = sorted(data.draw(some.lists(some.integers(0, len(body)), max_size=8)))
     reader = MultipartReader("multipart/form-data; boundary=xx")
-    found: list[bytearray] = []
+    parsed: list[bytearray] = []
     for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
         for piece in reader.feed(body[begin:end]):
             if isinstance(piece, PartBegins):
-                assert piece == PartBegins(str(len(found)), None)
-                found.append(bytearray())
+                assert piece == PartBegins(str(len(parsed)), None)
+                parsed.append(bytearray())
             else:
-                found[-1] += piece
+                parsed[-1] += piece
     reader.close()
-    assert found == contents
+    assert parsed == contents
 
 
 @given(some.binary(max_size=200))
-def test_any_bytes_are_a_form_or_refused(body: bytes) -> None:
+def test_arbitrary_bytes_are_parsed_or_refused(body: bytes) -> None:
     reader = MultipartReader("multipart/form-data; boundary=xx")
     try:
         list(reader.feed(b"--xx\r\nContent-Disposition: " + body))

@@ -1,6 +1,6 @@
-"""Answers in which one field of one of Claude's events is wrong: each ends, and nothing else is harmed.
+"""Every answer ends, and its conversation stays usable, when one field of one of Claude's events is wrong.
 
-`make mutations` tries 2,000.
+`make mutations` tries 2,000 such mutations.
 """
 
 import json
@@ -38,7 +38,9 @@ READ = """query ($id: ID!) { conversation(id: $id) { messages(first: 9) { edges 
 
 
 class MutatedClaude:
-    """Answers `mutation N` with the N-th stream, and everything else with words; refuses what Claude would refuse."""
+    """Answers `mutation N` with the N-th stream, and any other text with "words". Records requests that Claude would
+    refuse.
+    """
 
     def __init__(self, chosen: list[Mutation]) -> None:
         self.bodies = [one.body() for one in chosen]
@@ -56,12 +58,12 @@ class MutatedClaude:
         return JSONResponse({"data": [model("claude-opus-5-5")], "has_more": False, "first_id": None, "last_id": None})
 
     async def _messages(self, request: Request) -> Response:
-        asked = await request.json()
+        body = await request.json()
         try:
-            check(asked)
+            check(body)
         except Refused as refused:
             self.refused.append(str(refused))
-        last = asked["messages"][-1]["content"][-1]
+        last = body["messages"][-1]["content"][-1]
         words = str(last.get("text", ""))
         if words.startswith("mutation "):
             return Response(self.bodies[int(words.split()[1])], media_type="text/event-stream")
@@ -69,18 +71,18 @@ class MutatedClaude:
 
 
 def ended(api: Api, generation: str) -> Json:
-    """Wait for an end."""
+    """Wait until a generation has ended, and return it."""
     until = time.monotonic() + WAIT
     while time.monotonic() < until:
-        found: Json = api.ask(GENERATION, id=generation)["generation"]
-        if found["status"] in {"COMPLETED", "FAILED", "STOPPED"}:
-            return found
+        generation_: Json = api.ask(GENERATION, id=generation)["generation"]
+        if generation_["status"] in {"COMPLETED", "FAILED", "STOPPED"}:
+            return generation_
         look_again()
     raise AssertionError("the answer did not end")
 
 
-def tried(api: Api, number: int) -> str:
-    """Try one mutation, then send once more; return how the first answer ended."""
+def try_mutation(api: Api, number: int) -> str:
+    """Try one mutation, then send another message; return the status of the first answer."""
     sent = api.send(f"mutation {number}")
     first = ended(api, sent["generation"]["id"])
     conversation = sent["conversation"]["id"]
@@ -99,12 +101,12 @@ def claude() -> Generator[tuple[MutatedClaude, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One database for all: each time that the server starts, it meets what it has stored before."""
+    """A folder for one database, so that each server starts with what the earlier ones stored."""
     return tmp_path_factory.mktemp("mutations")
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, BATCH))
-def test_each_answer_ends_and_each_conversation_goes_on(
+def test_each_mutated_answer_ends_and_its_conversation_can_be_continued(
     first: int, folder: Path, claude: tuple[MutatedClaude, str]
 ) -> None:
     mutated, address = claude
@@ -114,7 +116,7 @@ def test_each_answer_ends_and_each_conversation_goes_on(
         assert api.http.get("/readyz").status_code == 200
         with ThreadPoolExecutor(AT_ONCE) as pool:
             numbers = range(first, min(first + BATCH, COUNT))
-            trying = {number: pool.submit(tried, api, number) for number in numbers}
+            trying = {number: pool.submit(try_mutation, api, number) for number in numbers}
         for number, one in trying.items():
             if (error := one.exception()) is not None:
                 failures[CHOSEN[number].name] = str(error)[:1000]
@@ -122,12 +124,12 @@ def test_each_answer_ends_and_each_conversation_goes_on(
                 outcomes[one.result()] += 1
     print(json.dumps({"tried": len(trying), "ended": outcomes}))
     assert failures == {}
-    # What was stored can go back to Claude: its own rules refuse nothing of it.
+    # Claude's rules accept the stored content in later requests.
     assert mutated.refused == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_mutations_are_many_and_stay_the_same(seed: int) -> None:
+def test_mutations_are_reproducible_and_mostly_distinct(seed: int) -> None:
     names = [one.name for one in mutations(2000, seed)]
     assert names == [one.name for one in mutations(2000, seed)]
     assert len(set(names)) > 1000

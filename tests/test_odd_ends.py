@@ -1,4 +1,4 @@
-"""Answers whose end is odd: results, prices and tools that cannot be handled as they are. Each ends, and can be stopped."""
+"""Answers with unencodable tool results, tools that ignore cancellation or excessive prices end and can be stopped."""
 
 import time
 
@@ -15,7 +15,7 @@ TOOLS = [
 
 
 @pytest.mark.both
-def test_a_result_that_cannot_be_encoded_costs_only_its_call(staged: Staged) -> None:
+def test_an_unencodable_tool_result_does_not_fail_the_answer(staged: Staged) -> None:
     replies = [reply for name in TOOLS for reply in (uses((name, {})), says("done"))]
     stage = staged(*replies, tools=("odd_tools",))
     for name in TOOLS:
@@ -24,7 +24,7 @@ def test_a_result_that_cannot_be_encoded_costs_only_its_call(staged: Staged) -> 
     assert stage.api.http.get("/readyz").status_code == 200
 
 
-def test_a_tool_that_ignores_its_cancellation_does_not_hold_up_a_stop(staged: Staged) -> None:
+def test_a_tool_that_ignores_its_cancellation_does_not_delay_a_stop(staged: Staged) -> None:
     stage = staged(uses(("stubborn", {})), says("well"), tools=("odd_tools",))
     sent = stage.api.send("Call it")
     generation = sent["generation"]["id"]
@@ -42,7 +42,7 @@ def test_a_tool_that_ignores_its_cancellation_does_not_hold_up_a_stop(staged: St
 
 
 @pytest.mark.both
-def test_a_price_beyond_the_column_does_not_keep_an_answer_from_ending(staged: Staged) -> None:
+def test_a_cost_beyond_the_range_of_the_column_does_not_prevent_an_answer_from_ending(staged: Staged) -> None:
     dear = {"claude-opus-5-5": {"input": 10**20, "output": 10**20}}
     stage = staged(says("well"), prices=dear, models=("claude-opus-5-5",), default_model="claude-opus-5-5")
     sent = stage.api.send("Hello")

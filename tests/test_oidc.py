@@ -1,4 +1,4 @@
-"""People who come with tokens of an identity provider."""
+"""Authentication with the tokens of an OpenID Connect identity provider."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ AUDIENCE = "tertulia-tests"
 
 
 class Provider:
-    """An identity provider: its documents, and the keys behind them."""
+    """An identity provider with its discovery document and signing keys."""
 
     def __init__(self) -> None:
         self.keys: dict[str, Any] = {}
@@ -55,7 +55,7 @@ class Provider:
 
     async def _keys(self, _request: Request) -> Response:
         self.fetched += 1
-        shown = [
+        public_keys = [
             {
                 **json.loads(RSAAlgorithm.to_jwk(key.public_key())),
                 "kid": id,
@@ -64,36 +64,36 @@ class Provider:
             }
             for id, key in self.keys.items()
         ]
-        return JSONResponse({"keys": [*shown, *self.extra]})
+        return JSONResponse({"keys": [*public_keys, *self.extra]})
 
     def token(self, subject: str, key: Any = None, algorithm: str = "RS256", kid: str = "one", **more: Any) -> str:
-        moment = int(time.time())
-        claims = {"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": moment, "exp": moment + 300, **more}
+        now = int(time.time())
+        claims = {"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 300, **more}
         claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(claims, key or self.keys[kid], algorithm, headers={"kid": kid})
 
 
 @pytest.fixture
 def provider() -> Generator[Provider]:
-    made = Provider()
-    with running(made.app(), lifespan="off") as made.address:
-        yield made
+    provider_ = Provider()
+    with running(provider_.app(), lifespan="off") as provider_.address:
+        yield provider_
 
 
 @pytest.fixture
 def address(provider: Provider, tmp_path: Path) -> Generator[str]:
     mode = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
-    with tertulia(tmp_path, **mode) as found:
-        yield found
+    with tertulia(tmp_path, **mode) as address_:
+        yield address_
 
 
 def viewer(address: str, token: str) -> Json:
     with Api(address, token) as api:
-        found: Json = api.ask(VIEWER)["viewer"]
-        return found
+        viewer_: Json = api.ask(VIEWER)["viewer"]
+        return viewer_
 
 
-def test_a_user_is_made_at_first_sight_and_known_ever_after(provider: Provider, address: str) -> None:
+def test_a_user_is_created_at_the_first_token_and_recognized_later(provider: Provider, address: str) -> None:
     first = viewer(address, provider.token("1", preferred_username="Ada"))
     assert first["name"] == "ada"
     assert viewer(address, provider.token("1", email="other@example.com")) == first
@@ -111,7 +111,7 @@ class RolesQuery:
         return list(info.context.viewer.claims["roles"])
 
 
-def test_fields_of_an_application_read_the_claims_of_a_token(provider: Provider, tmp_path: Path) -> None:
+def test_an_applications_field_can_read_the_claims_of_a_token(provider: Provider, tmp_path: Path) -> None:
     chosen = settings(tmp_path, auth="oidc", oidc_issuer=provider.address, oidc_audience=AUDIENCE)
     embedded = Tertulia(chosen, query=[RolesQuery])
     host = FastAPI(lifespan=embedded.lifespan)
@@ -120,7 +120,7 @@ def test_fields_of_an_application_read_the_claims_of_a_token(provider: Provider,
         assert api.ask("{ roles }") == {"roles": ["editor"]}
 
 
-def test_a_socket_is_opened_by_such_a_token_too(provider: Provider, address: str) -> None:
+def test_a_socket_is_authenticated_by_a_providers_token(provider: Provider, address: str) -> None:
     with Api(address, provider.token("1")) as api, api.socket() as opened:
         opened.send({"type": "ping"})
         assert opened.receive() == {"type": "pong"}
@@ -128,7 +128,7 @@ def test_a_socket_is_opened_by_such_a_token_too(provider: Provider, address: str
         assert closing(opened.connection) == (4403, "Forbidden")
 
 
-def test_what_is_no_token_of_the_providers_lets_nobody_in(provider: Provider, address: str) -> None:
+def test_invalid_tokens_are_refused(provider: Provider, address: str) -> None:
     public = provider.keys["one"].public_key()
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -159,11 +159,13 @@ def _by_secret(provider: Provider, pem: bytes) -> str:
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
     claims = {"iss": provider.address, "aud": AUDIENCE, "sub": "1", "exp": int(time.time()) + 300}
-    said = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims)}"
-    return f"{said}.{part(hmac.new(pem, said.encode(), hashlib.sha256).digest())}"
+    signing_input = f"{part({'alg': 'HS256', 'kid': 'one'})}.{part(claims)}"
+    return f"{signing_input}.{part(hmac.new(pem, signing_input.encode(), hashlib.sha256).digest())}"
 
 
-def test_new_keys_are_found_and_unknown_ones_are_not_asked_for_without_end(provider: Provider, address: str) -> None:
+def test_new_keys_are_fetched_and_unknown_keys_cause_a_limited_number_of_requests(
+    provider: Provider, address: str
+) -> None:
     assert viewer(address, provider.token("1"))
     provider.add("two")
     assert viewer(address, provider.token("1", kid="two"))
@@ -175,7 +177,7 @@ def test_new_keys_are_found_and_unknown_ones_are_not_asked_for_without_end(provi
     assert provider.fetched == 5
 
 
-def test_keys_that_are_no_keys_of_signatures_are_passed_over(provider: Provider, address: str) -> None:
+def test_keys_that_cannot_verify_signatures_are_ignored(provider: Provider, address: str) -> None:
     secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"
     provider.extra = [{"kty": "oct", "k": secret, "kid": "secret", "alg": "HS256"}, {"kty": "x"}, {}]
     assert viewer(address, provider.token("1"))
@@ -186,7 +188,7 @@ def test_keys_that_are_no_keys_of_signatures_are_passed_over(provider: Provider,
 
 
 @pytest.mark.parametrize("fault", ["status", "issuer"])
-def test_while_the_provider_is_away_nobody_is_sent_away_for_good(provider: Provider, address: str, fault: str) -> None:
+def test_an_unavailable_provider_causes_temporary_refusals(provider: Provider, address: str, fault: str) -> None:
     provider.status, provider.issuer = (500, None) if fault == "status" else (200, "https://elsewhere.example")
     token = provider.token("1")
     with Api(address, token) as api:
@@ -199,16 +201,16 @@ def test_while_the_provider_is_away_nobody_is_sent_away_for_good(provider: Provi
         assert api.ask(VIEWER)
 
 
-def test_known_keys_stay_good_while_the_provider_is_away(provider: Provider, address: str) -> None:
+def test_known_keys_remain_valid_while_the_provider_is_unavailable(provider: Provider, address: str) -> None:
     assert viewer(address, provider.token("1"))
     provider.status = 500
     assert viewer(address, provider.token("2"))
 
 
-def test_doctor_looks_for_the_providers_keys(provider: Provider, tmp_path: Path) -> None:
+def test_doctor_checks_the_providers_keys(provider: Provider, tmp_path: Path) -> None:
     mode = {"TERTULIA_AUTH": "oidc", "TERTULIA_OIDC_ISSUER": provider.address, "TERTULIA_OIDC_AUDIENCE": AUDIENCE}
-    found = run_here(tmp_path, "doctor", **mode)
-    assert f"identity: tokens of {provider.address} for {AUDIENCE}; 1 keys" in found.stdout
+    healthy = run_here(tmp_path, "doctor", **mode)
+    assert f"identity: tokens of {provider.address} for {AUDIENCE}; 1 keys" in healthy.stdout
     provider.status = 500
-    lost = run_here(tmp_path, "doctor", **mode)
-    assert (lost.exit_code, "wrong  TERTULIA_OIDC_ISSUER" in lost.stdout) == (1, True)
+    unavailable = run_here(tmp_path, "doctor", **mode)
+    assert (unavailable.exit_code, "wrong  TERTULIA_OIDC_ISSUER" in unavailable.stdout) == (1, True)

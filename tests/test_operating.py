@@ -1,4 +1,4 @@
-"""What operators do with users and tokens, while the server serves."""
+"""Operators' commands for users and tokens while the server runs, the audit log, and the deletion of old rows."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,17 +17,17 @@ VIEWER = "{ viewer { name } }"
 
 
 def command(folder: Path, place: Json, *arguments: str, stdin: str = "") -> Any:
-    """Run an operator's command on the same storage."""
+    """Run an operator's command on the server's storage."""
     more = {name.upper(): value for name, value in place.items()}
     more |= {"TERTULIA_AUTH": "password", "TERTULIA_SECRET_KEY": SECRET, "TERTULIA_ATTACHMENTS": str(folder / "files")}
     return run_here(folder, *arguments, stdin=stdin, **more)
 
 
 @pytest.mark.both
-def test_an_operator_adds_users_gives_tokens_and_takes_them_back(tmp_path: Path, place: Json) -> None:
+def test_an_operator_adds_users_and_creates_lists_and_revokes_tokens(tmp_path: Path, place: Json) -> None:
     assert command(tmp_path, place, "user", "add", "Ada", stdin=f"{PASSWORD}\n").output == "Added ada.\n"
-    made = command(tmp_path, place, "user", "add", "grace").output
-    chosen = re.fullmatch(r"Added grace. The password is (\S+)\n", made)
+    printed = command(tmp_path, place, "user", "add", "grace").output
+    chosen = re.fullmatch(r"Added grace. The password is (\S+)\n", printed)
     assert chosen
     with tertulia(tmp_path, **place, **MODE, registration="closed") as address:
         for name, password in (("ada", PASSWORD), ("grace", chosen[1])):
@@ -36,49 +36,47 @@ def test_an_operator_adds_users_gives_tokens_and_takes_them_back(tmp_path: Path,
         assert token.startswith("tertulia_")
         listed = command(tmp_path, place, "token", "ada", "--list").output
         assert ("my script" in listed, token in listed) == (True, False)
-        with Api(address, token) as api, api.socket() as open_still:
+        with Api(address, token) as api, api.socket() as open_socket:
             assert api.ask(VIEWER)["viewer"]["name"] == "ada"
             revoked = command(tmp_path, place, "token", "ada", "--revoke", listed.split()[0])
             assert (revoked.exit_code, revoked.output) == (0, "Revoked.\n")
             assert api.post(VIEWER).status_code == 401
             if "redis_url" in place:
-                assert closing(open_still.connection) == (4403, "Forbidden")
+                assert closing(open_socket.connection) == (4403, "Forbidden")
     assert token not in str(execute(place, "SELECT * FROM personal_tokens"))
 
 
 @pytest.mark.both
-def test_an_operator_revokes_everything_at_once_or_all_of_one_user(tmp_path: Path, place: Json) -> None:
+def test_an_operator_revokes_all_access_of_one_user_or_of_all_users(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         ada, grace = register(address, "ada"), register(address, "grace")
         token = command(tmp_path, place, "token", "ada").output.strip()
         with (
             Api(address, token) as script,
-            signed(address, ada) as out,
-            signed(address, grace) as stays,
-            script.socket() as shut,
-            stays.socket() as kept,
+            signed(address, ada) as signed_out,
+            signed(address, grace) as other,
+            script.socket() as closed_socket,
+            other.socket() as open_socket,
         ):
             revoked = command(tmp_path, place, "token", "revoke", "Ada")
             assert revoked.output.startswith("Revoked 1 sign-ins and 1 personal access tokens of Ada.")
-            assert [one.post(VIEWER).status_code for one in (script, out, stays)] == [401, 401, 200]
+            assert [one.post(VIEWER).status_code for one in (script, signed_out, other)] == [401, 401, 200]
             assert post(address, "refresh", refresh_token=ada["refresh_token"]).status_code == 400
             if "redis_url" in place:
-                assert closing(shut.connection) == (4403, "Forbidden")
-            kept.send({"type": "ping"})
-            assert kept.receive() == {"type": "pong"}
+                assert closing(closed_socket.connection) == (4403, "Forbidden")
+            open_socket.send({"type": "ping"})
+            assert open_socket.receive() == {"type": "pong"}
             revoked = command(tmp_path, place, "token", "revoke", "--all")
             assert revoked.output.startswith("Revoked 1 sign-ins and 0 personal access tokens of all users.")
-            assert stays.post(VIEWER).status_code == 401
+            assert other.post(VIEWER).status_code == 401
             if "redis_url" in place:
-                assert closing(kept.connection) == (4403, "Forbidden")
+                assert closing(open_socket.connection) == (4403, "Forbidden")
         assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 200
     rows = execute(place, "SELECT action FROM audit WHERE action = 'everything_revoked'")
     assert len(rows) == 2
 
 
-def test_a_new_secret_key_ends_sign_ins_and_keeps_personal_tokens_until_they_are_revoked(
-    tmp_path: Path, place: Json
-) -> None:
+def test_a_new_secret_key_ends_sign_ins_but_not_personal_access_tokens(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         tokens = register(address, "ada")
         token = command(tmp_path, place, "token", "ada").output.strip()
@@ -93,12 +91,12 @@ def test_a_new_secret_key_ends_sign_ins_and_keeps_personal_tokens_until_they_are
         assert script.post(VIEWER).status_code == 401
 
 
-def test_a_user_of_the_name_revoke_gets_tokens_too(tmp_path: Path, place: Json) -> None:
+def test_a_user_named_revoke_can_get_a_token(tmp_path: Path, place: Json) -> None:
     command(tmp_path, place, "user", "add", "revoke")
     assert command(tmp_path, place, "token", "revoke").output.startswith("tertulia_")
 
 
-def test_a_token_may_be_good_for_some_time_alone(tmp_path: Path, place: Json) -> None:
+def test_a_token_can_expire(tmp_path: Path, place: Json) -> None:
     command(tmp_path, place, "user", "add", "ada")
     short = command(tmp_path, place, "token", "ada", "--days", "0").output.strip()
     good = command(tmp_path, place, "token", "ada", "--days", "1").output.strip()
@@ -108,7 +106,7 @@ def test_a_token_may_be_good_for_some_time_alone(tmp_path: Path, place: Json) ->
         assert api.post(VIEWER).status_code == 401
 
 
-def test_a_new_password_signs_out_everywhere(tmp_path: Path, place: Json) -> None:
+def test_a_new_password_ends_all_sign_ins(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         tokens = register(address, "ada")
         assert command(tmp_path, place, "user", "password", "ada", stdin="another long one\n").exit_code == 0
@@ -120,7 +118,7 @@ def test_a_new_password_signs_out_everywhere(tmp_path: Path, place: Json) -> Non
 
 
 @pytest.mark.both
-def test_an_operator_deletes_a_user_with_all_that_is_theirs(tmp_path: Path, place: Json) -> None:
+def test_an_operator_deletes_a_user_with_all_their_data(tmp_path: Path, place: Json) -> None:
     with (
         tertulia(tmp_path, **place, **MODE) as address,
         signed(address, register(address, "ada")) as api,
@@ -138,7 +136,7 @@ def test_an_operator_deletes_a_user_with_all_that_is_theirs(tmp_path: Path, plac
     assert "grace  password" in command(tmp_path, place, "user", "list").output
 
 
-def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place: Json) -> None:
+def test_the_local_user_keeps_their_conversations_after_a_switch_to_passwords(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         api.answer("Hello")
     assert command(tmp_path, place, "user", "add", "local", stdin=f"{PASSWORD}\n").output == "Added local.\n"
@@ -149,7 +147,7 @@ def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("user", "add", "a b"), "username: takes"),
         (("user", "add", "ada", "--password", "short"), "password: takes"),
@@ -163,13 +161,15 @@ def test_the_one_of_the_mode_local_goes_on_with_a_password(tmp_path: Path, place
         (("token", "nobody", "else"), "token: expected NAME"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, place: Json, arguments: Any, said: str) -> None:
+def test_an_impossible_command_is_refused_in_one_line(
+    tmp_path: Path, place: Json, arguments: Any, message: str
+) -> None:
     refused = command(tmp_path, place, *arguments)
     assert (refused.exit_code, refused.output.count("\n")) == (2, 1)
-    assert refused.output.startswith(said)
+    assert refused.output.startswith(message)
 
 
-def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Path, place: Json) -> None:
+def test_sign_ins_exports_and_deletions_are_recorded_in_the_audit_log(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         tokens = register(address, "ada")
         post(address, "token", grant_type="password", username="ada", password="wrong one")
@@ -196,10 +196,10 @@ def test_each_sign_in_and_each_change_has_its_line_in_the_audit_log(tmp_path: Pa
 
 
 @pytest.mark.both
-def test_old_lines_of_the_audit_log_are_deleted_and_newer_ones_stay(tmp_path: Path, place: Json) -> None:
+def test_old_rows_of_the_audit_log_are_deleted_and_newer_ones_kept(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         register(address, "ada")
-    # 1,500 lines of a year ago: more than one transaction deletes.
+    # 1,500 rows from 2025: more than one transaction deletes.
     zeros = "('00000000000070008000' || substr('000000000000' || n, -12))"
     numbers = "WITH RECURSIVE ns(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM ns WHERE n < 1500)"
     if "redis_url" in place:
@@ -227,7 +227,7 @@ def test_idempotency_keys_are_deleted_once_they_are_no_longer_valid(tmp_path: Pa
     assert execute(place, "SELECT key FROM idempotency_keys")[0][0] == new
 
 
-def test_the_audit_log_is_kept_where_no_time_is_set(tmp_path: Path, place: Json) -> None:
+def test_the_audit_log_is_kept_forever_without_audit_days(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         register(address, "ada")
     execute(place, "UPDATE audit SET created_at = '2000-01-01 00:00:00+00:00'")
@@ -236,12 +236,12 @@ def test_the_audit_log_is_kept_where_no_time_is_set(tmp_path: Path, place: Json)
     assert execute(place, "SELECT count(*) FROM audit")[0][0] == 3
 
 
-def test_chat_speaks_as_whose_token_it_has(tmp_path: Path, place: Json) -> None:
+def test_chat_authenticates_with_its_token(tmp_path: Path, place: Json) -> None:
     token = ""
     with tertulia(tmp_path, **place, **MODE) as address, signed(address, register(address, "ada")) as api:
         token = command(tmp_path, place, "token", "ada").output.strip()
-        said = run_here(tmp_path, "chat", "--url", address, stdin="My name is Ada\n", TERTULIA_TOKEN=token)
-        assert (said.exit_code, "Ada" in said.output) == (0, True)
+        chat = run_here(tmp_path, "chat", "--url", address, stdin="My name is Ada\n", TERTULIA_TOKEN=token)
+        assert (chat.exit_code, "Ada" in chat.output) == (0, True)
         assert len(api.ask("{ conversations { edges { cursor } } }")["conversations"]["edges"]) == 1
         unknown = run_here(tmp_path, "chat", "--url", address, "--token", "nonsense", stdin="Hello\n")
         assert (unknown.exit_code, "--token" in unknown.output) == (1, True)

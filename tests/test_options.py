@@ -1,4 +1,4 @@
-"""Options and thinking: what the model takes decides, as the Models API says it, and no table of ours."""
+"""Options, thinking and structured output: the Models API's capabilities of a model decide what is accepted."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MODELS = "{ models { id thinking efforts } }"
 
 
 def takes(id: str, forms: Sequence[str], efforts: Sequence[str] = EFFORTS) -> Json:
-    """A model as the Models API lists it, with what it takes."""
+    """Return a model with these capabilities, as the Models API lists it."""
 
     def support(names: Sequence[str], among: Sequence[str]) -> Json:
         return {name: {"supported": name in names} for name in among}
@@ -33,7 +33,7 @@ def takes(id: str, forms: Sequence[str], efforts: Sequence[str] = EFFORTS) -> Js
 
 
 def asked(staged: Staged, forms: Sequence[str] | None, **options: Any) -> Json:
-    """Give the request that a send with these options makes of a model that takes these forms."""
+    """Send a message with these options to a model that supports these forms of thinking; return the request."""
     stage = staged(says("Hi"))
     known = model("claude-opus-5-5") if forms is None else takes("claude-opus-5-5", forms)
     stage.claude.models = [known]
@@ -79,7 +79,7 @@ def test_thinking_is_asked_for_in_a_form_that_the_model_takes(
         (["adaptive"], {"maxTokens": 0}, "options.maxTokens"),
     ],
 )
-def test_what_the_model_does_not_take_is_refused_by_name_and_nothing_is_stored(
+def test_unsupported_options_are_refused_with_their_field_and_nothing_is_stored(
     staged: Staged, forms: Sequence[str], options: Json, field: str
 ) -> None:
     stage = staged(says("Hi"))
@@ -90,7 +90,7 @@ def test_what_the_model_does_not_take_is_refused_by_name_and_nothing_is_stored(
     assert (listed, stage.claude.requests) == ([], [])
 
 
-def test_the_conversations_model_decides_where_a_send_names_none(staged: Staged) -> None:
+def test_a_message_without_a_model_uses_the_conversations_model(staged: Staged) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"]), takes("claude-haiku-4-5", ["enabled", "disabled"])]
     sent = stage.api.send("Hello", options={"model": "claude-haiku-4-5"})
@@ -107,7 +107,7 @@ CREATE = """mutation ($input: CreateConversationInput!) { made: createConversati
 UPDATE = CREATE.replace("CreateConversationInput", "UpdateConversationInput").replace("createC", "updateC")
 
 
-def test_a_conversations_options_hold_for_each_send_that_says_nothing_else(staged: Staged) -> None:
+def test_a_conversations_options_apply_to_messages_without_their_own(staged: Staged) -> None:
     stage = staged(says("Hi"))
     kept = {"maxTokens": 900, "effort": "HIGH", "thinking": {"enabled": True, "budgetTokens": None}}
     made = stage.api.ask(CREATE, input={"options": kept})["made"]["conversation"]
@@ -131,7 +131,9 @@ def test_a_conversations_options_hold_for_each_send_that_says_nothing_else(stage
         ({"thinking": {"enabled": False}}, "options.thinking.enabled"),
     ],
 )
-def test_options_that_a_conversation_cannot_have_are_refused_by_name(staged: Staged, options: Json, field: str) -> None:
+def test_invalid_options_of_a_conversation_are_refused_with_their_field(
+    staged: Staged, options: Json, field: str
+) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"], ["low"])]
     assert stage.api.ask(CREATE, input={"options": options})["made"] == {"field": field}
@@ -139,7 +141,9 @@ def test_options_that_a_conversation_cannot_have_are_refused_by_name(staged: Sta
     assert stage.api.ask(UPDATE, input={"id": made, "options": options})["made"] == {"field": field}
 
 
-def test_a_conversations_options_that_another_model_does_not_take_are_refused_at_the_send(staged: Staged) -> None:
+def test_a_conversations_options_that_another_model_does_not_support_are_refused_when_a_message_is_sent(
+    staged: Staged,
+) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"]), takes("claude-haiku-5-5", ["adaptive"], ["low"])]
     made = stage.api.ask(CREATE, input={"options": {"effort": "MAX"}})["made"]["conversation"]["id"]
@@ -148,7 +152,7 @@ def test_a_conversations_options_that_another_model_does_not_take_are_refused_at
     assert stage.api.messages(made) == []
 
 
-def test_models_say_what_they_take(staged: Staged) -> None:
+def test_models_list_their_thinking_forms_and_efforts(staged: Staged) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"], ["low", "high"]), model("claude-haiku-5-5")]
     assert stage.api.ask(MODELS)["models"] == [
@@ -157,7 +161,7 @@ def test_models_say_what_they_take(staged: Staged) -> None:
     ]
 
 
-def test_a_simulated_model_refuses_a_form_that_it_does_not_take(api: Api) -> None:
+def test_a_simulated_model_refuses_an_unsupported_form_of_thinking(api: Api) -> None:
     refused = api.try_send("Hello", options={"thinking": {"enabled": False}})
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.thinking.enabled")
     ended = api.answer("Hello", options={"model": "claude-haiku-4-5", "thinking": {"enabled": False}})
@@ -176,8 +180,8 @@ STRUCTURED = """
 
 
 def block_of(api: Api, generation: str) -> Json:
-    found: Json = api.ask(STRUCTURED, id=generation)["generation"]["message"]["content"][0]
-    return found
+    block: Json = api.ask(STRUCTURED, id=generation)["generation"]["message"]["content"][0]
+    return block
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,9 @@ def block_of(api: Api, generation: str) -> Json:
         ("[" * 5000, None, "This is not JSON"),
     ],
 )
-def test_what_a_schema_asked_for_is_checked(staged: Staged, said: str, value: Json | None, problem: str | None) -> None:
+def test_structured_output_is_checked_against_its_schema(
+    staged: Staged, said: str, value: Json | None, problem: str | None
+) -> None:
     stage = staged(says(said[:5], said[5:]), says("Hi"))
     sent = stage.api.send("Tell me of Ávila", options={"outputSchema": SCHEMA})
     events = stage.api.follow(sent["generation"]["id"], 0)
@@ -206,7 +212,7 @@ def test_what_a_schema_asked_for_is_checked(staged: Staged, said: str, value: Js
     assert "output_config" not in stage.claude.requests[1]
 
 
-def test_a_schema_may_belong_to_the_conversation(api: Api) -> None:
+def test_an_output_schema_can_be_an_option_of_the_conversation(api: Api) -> None:
     made = api.ask(CREATE, input={"options": {"outputSchema": SCHEMA}})["made"]["conversation"]["id"]
     sent = api.send("Anything", conversationId=made)
     api.follow(sent["generation"]["id"])
@@ -230,13 +236,13 @@ DEEP: Json = json.loads('{"not":' * 70 + "{}" + "}" * 70)
         (DEEP, "64 levels"),
     ],
 )
-def test_what_is_no_schema_is_refused(api: Api, schema: Any, words: str) -> None:
+def test_an_invalid_output_schema_is_refused(api: Api, schema: Any, words: str) -> None:
     refused = api.try_send("Hello", options={"outputSchema": schema})
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.outputSchema")
     assert words in refused["message"]
 
 
-def test_a_model_that_writes_no_json_by_a_schema_is_asked_for_none(staged: Staged) -> None:
+def test_an_output_schema_is_refused_for_a_model_without_structured_outputs(staged: Staged) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"])]
     refused = stage.api.try_send("Hello", options={"outputSchema": SCHEMA})

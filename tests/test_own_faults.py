@@ -1,4 +1,4 @@
-"""A fault of ours gets a trace id and no detail, and the server stays."""
+"""Internal errors get a trace id without details, the server keeps running, and answers still end."""
 
 import logging
 import socket
@@ -23,12 +23,12 @@ from tertulia.resolvers import follow
 
 
 def break_database(folder: Path) -> None:
-    """Take a table away under a running server."""
+    """Rename a table while the server runs."""
     with closing(sqlite3.connect(folder / "tertulia.db")) as database, database:
         database.execute("ALTER TABLE conversations RENAME TO hidden")
 
 
-def test_a_fault_of_ours_has_a_trace_id_and_no_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_has_a_trace_id_and_no_details(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         break_database(tmp_path)
         with caplog.at_level(logging.ERROR):
@@ -43,7 +43,7 @@ def test_a_fault_of_ours_has_a_trace_id_and_no_detail(tmp_path: Path, caplog: py
         assert api.ask("{ viewer { name } }") == {"viewer": {"name": "local"}}
 
 
-def test_a_query_that_meets_a_fault_is_executed_once_and_keeps_its_other_fields(
+def test_a_query_with_an_internal_error_is_executed_once_and_returns_its_other_fields(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[str] = []
@@ -57,18 +57,18 @@ def test_a_query_that_meets_a_fault_is_executed_once_and_keeps_its_other_fields(
         response = api.post(
             '{ viewer { name } generation(id: "01a2222f-1598-7103-827e-4b09fe747d25") { id } models { id } }'
         )
-    found = response.json()
+    result = response.json()
     assert asked == ["messages"]
-    assert found["data"]["viewer"] == {"name": "local"}
-    assert found["data"]["generation"] is None
-    assert found["data"]["models"]
-    (error,) = found["errors"]
+    assert result["data"]["viewer"] == {"name": "local"}
+    assert result["data"]["generation"] is None
+    assert result["data"]["models"]
+    (error,) = result["errors"]
     assert (error["path"], error["extensions"]["code"]) == (["generation"], "INTERNAL_SERVER_ERROR")
     assert caplog.text.count(error["extensions"]["traceId"]) == 1
     assert "secret detail" not in response.text
 
 
-def test_a_fault_over_a_socket_ends_its_operation_alone(tmp_path: Path) -> None:
+def test_an_internal_error_over_a_socket_ends_only_its_operation(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api, api.socket() as socket:
         break_database(tmp_path)
         socket.subscribe("{ conversations { edges { cursor } } }", {}, "broken")
@@ -78,7 +78,7 @@ def test_a_fault_over_a_socket_ends_its_operation_alone(tmp_path: Path) -> None:
         assert socket.receive()["payload"] == {"data": {"viewer": {"name": "local"}}}
 
 
-def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_path: Path) -> None:
+def test_a_message_that_cannot_be_stored_is_not_sent_to_claude(staged: Staged, tmp_path: Path) -> None:
     stage = staged(says("hello"))
     break_database(tmp_path)
     response = stage.api.http.post("/chat", json={"message": "Hello"})
@@ -89,7 +89,7 @@ def test_a_send_that_cannot_be_stored_asks_claude_nothing(staged: Staged, tmp_pa
     assert stage.claude.requests == []
 
 
-def test_no_listener_hangs_when_an_answer_cannot_be_saved(
+def test_followers_receive_the_end_of_an_answer_that_cannot_be_saved(
     staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tertulia.generation.retry.PATIENCE", 1.0)
@@ -110,29 +110,29 @@ def test_no_listener_hangs_when_an_answer_cannot_be_saved(
     assert last["payload"]["data"]["generationEvents"]["__typename"] == "GenerationFailed"
 
 
-def test_an_answer_that_the_database_has_not_taken_for_a_minute_is_given_up(
+def test_an_answer_fails_after_the_database_has_been_unavailable_for_a_minute(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[float] = []
+    attempts: list[float] = []
 
     def away(_id: object) -> None:
-        tried.append(25.0 * len(tried))
-        if len(tried) < 4:
+        attempts.append(25.0 * len(attempts))
+        if len(attempts) < 4:
             raise OperationalError("UPDATE", {}, Exception("The database is away."))
 
     async def no(_database: object) -> bool:
         return False
 
     monkeypatch.setattr("tertulia.generation.finalizer.answers", no)
-    monkeypatch.setattr("tertulia.generation.finalizer.time", SimpleNamespace(monotonic=lambda: 25.0 * len(tried)))
+    monkeypatch.setattr("tertulia.generation.finalizer.time", SimpleNamespace(monotonic=lambda: 25.0 * len(attempts)))
     with failpoints.armed("end.save", away):
         last = staged(says("Hello")).api.answer("Hello")
-    # It was tried for the last time after 50 seconds, which had become 75 when it failed.
-    assert tried == [0.0, 25.0, 50.0]
+    # The last attempt began after 50 seconds and failed after 75.
+    assert attempts == [0.0, 25.0, 50.0]
     assert (last["__typename"], last["error"]["code"]) == ("GenerationFailed", UNSAVED.code.name)
 
 
-def test_who_follows_on_another_server_goes_on_while_the_database_is_away(
+def test_a_follower_on_another_server_stays_connected_while_the_database_is_unavailable(
     staged: Staged, tmp_path: Path, place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tertulia.streams.memory.SILENCE", 0.2)
@@ -175,7 +175,7 @@ def test_a_server_that_cannot_read_its_tables_is_not_ready(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/chat", "/attachments", "/import"])
-def test_a_client_that_leaves_in_mid_request_is_no_fault_of_ours(
+def test_a_client_that_disconnects_during_its_request_logs_no_error(
     path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     kind = "application/json" if path in ("/graphql", "/chat") else "multipart/form-data; boundary=x"
@@ -185,5 +185,5 @@ def test_a_client_that_leaves_in_mid_request_is_no_fault_of_ours(
         with socket.create_connection((url.hostname, url.port)) as leaving:
             leaving.sendall(head.encode())
             assert api.ask("{ viewer { name } }")
-    # The server has ended, and with it every request.
+    # The server has stopped, so no request can log anything later.
     assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""GraphQL fields that an application adds to the schema: they pass through all that Tertulia's own fields do."""
+"""An application's own GraphQL fields: authentication, limits and error handling are those of Tertulia's fields."""
 
 import asyncio
 import json
@@ -102,7 +102,7 @@ class WeatherQuery:
 
 
 CALLS: list[str] = []
-"""What `placeOrder` has done."""
+"""The calls of `placeOrder`."""
 
 
 def make(folder: Path, query: Any = (), mutation: Any = (), **more: Any) -> Tertulia:
@@ -114,7 +114,7 @@ def make(folder: Path, query: Any = (), mutation: Any = (), **more: Any) -> Tert
 
 @contextmanager
 def serving(embedded: Tertulia) -> Generator[str]:
-    """Serve a host with one Tertulia; yields the Tertulia's address."""
+    """Serve a host application that mounts one Tertulia; yield the Tertulia's address."""
     app = FastAPI(lifespan=embedded.lifespan)
     app.mount("/ai", embedded.app)
     with running(app) as address:
@@ -123,7 +123,7 @@ def serving(embedded: Tertulia) -> Generator[str]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """The address of a Tertulia that has the fields of a shop."""
+    """The address of a Tertulia with the fields of a shop."""
     mutations = [OrderMutation, note_mutation(lambda: embedded)]
     embedded = make(tmp_path_factory.mktemp("shop"), [OrderQuery], mutations)
     with serving(embedded) as address:
@@ -137,7 +137,7 @@ def ada(shop: str) -> Generator[Api]:
 
 
 def over_socket(api: Api, document: str) -> Json:
-    """Return the message by which a socket answers an operation."""
+    """Return a socket's first message for an operation."""
     with api.socket() as socket:
         socket.subscribe(document, {})
         return socket.receive()
@@ -152,12 +152,12 @@ ORDER = '{ order(id: "7") { id owner } team }'
 ORDERED = {"order": {"id": "7", "owner": "ada@example.com"}, "team": "engines"}
 
 
-def test_an_own_field_gets_the_viewer_that_the_host_has_authenticated(ada: Api) -> None:
+def test_an_applications_field_gets_the_viewer_that_the_host_authenticated(ada: Api) -> None:
     assert ada.ask(ORDER) == ORDERED
     assert over_socket(ada, ORDER)["payload"]["data"] == ORDERED
 
 
-def test_one_document_selects_own_fields_beside_those_of_tertulia(ada: Api) -> None:
+def test_one_document_can_select_fields_of_the_application_and_of_tertulia(ada: Api) -> None:
     ada.answer("Hello")
     conversations = ada.ask("{ conversations { edges { node { title messages { edges { node { text } } } } } } }")
     document = "{ team conversations { edges { node { title messages { edges { node { text } } } } } } }"
@@ -168,17 +168,17 @@ def test_one_document_selects_own_fields_beside_those_of_tertulia(ada: Api) -> N
     }
 
 
-def test_own_mutations_run_one_after_the_other(ada: Api) -> None:
+def test_an_applications_mutations_run_in_sequence(ada: Api) -> None:
     CALLS.clear()
     ada.ask('mutation { a: placeOrder(id: "1") { id } b: placeOrder(id: "2") { id } }')
     assert CALLS == ["1 begins", "1 ends", "2 begins", "2 ends"]
 
 
-def test_an_own_mutation_sends_messages_for_its_viewer(ada: Api) -> None:
+def test_an_applications_mutation_can_send_messages_for_its_viewer(ada: Api) -> None:
     assert ada.messages(ada.ask("mutation { note }")["note"])[0]["text"] == "A note"
 
 
-def test_a_fault_in_an_own_field_is_masked_with_a_trace_id(ada: Api) -> None:
+def test_an_error_in_an_applications_field_is_masked_with_a_trace_id(ada: Api) -> None:
     response = ada.post("{ stock team }")
     assert "1234" not in response.text
     (error,) = response.json()["errors"]
@@ -190,7 +190,7 @@ def test_a_fault_in_an_own_field_is_masked_with_a_trace_id(ada: Api) -> None:
     assert code_of(result["errors"]) == "INTERNAL_SERVER_ERROR"
 
 
-def test_permissions_and_resolvers_of_strawberry_work_in_own_fields(ada: Api) -> None:
+def test_strawberrys_permissions_and_resolvers_work_in_an_applications_fields(ada: Api) -> None:
     response = ada.post('{ revenue order(id: "7") { label } }')
     assert response.json()["errors"][0]["message"] == "Only managers see this."
     assert ada.ask('{ order(id: "7") { label } }') == {"order": {"label": "ada@example.com: 7"}}
@@ -203,18 +203,18 @@ WIDE = "{" + " ".join(f"a{number}: team" for number in range(101)) + "}"
 @pytest.mark.parametrize(
     "document", [DEEP, WIDE, '{ order(id: "7") { parts(first: 100000) { id } } }'], ids=["deep", "aliases", "cost"]
 )
-def test_the_limits_on_documents_hold_for_own_fields(ada: Api, document: str) -> None:
+def test_the_limits_on_documents_apply_to_an_applications_fields(ada: Api, document: str) -> None:
     assert code_of(ada.errors(document)) == "QUERY_TOO_COMPLEX"
     assert code_of(over_socket(ada, document)["payload"]) == "QUERY_TOO_COMPLEX"
 
 
-def test_nobody_whom_the_host_does_not_know_reaches_an_own_field(shop: str) -> None:
+def test_an_unauthenticated_client_cannot_use_an_applications_field(shop: str) -> None:
     response = httpx2.post(f"{shop}/graphql", json={"query": ORDER})
     assert response.status_code == 401
     assert code_of(response.json()["errors"]) == "UNAUTHENTICATED"
 
 
-def test_own_fields_are_hidden_where_introspection_is_off_and_refused_where_documents_are_trusted(
+def test_introspection_and_persisted_queries_also_restrict_an_applications_fields(
     tmp_path: Path,
 ) -> None:
     trusted = tmp_path / "trusted.json"
@@ -230,7 +230,7 @@ def test_own_fields_are_hidden_where_introspection_is_off_and_refused_where_docu
         assert code_of(ada.errors("{ team }")) == "PERSISTED_QUERY_NOT_FOUND"
 
 
-def test_two_tertulias_in_one_process_have_each_its_own_fields(shop: str, tmp_path: Path) -> None:
+def test_two_tertulias_in_one_process_have_separate_fields(shop: str, tmp_path: Path) -> None:
     other = make(tmp_path / "other", [WeatherQuery])
     plain = make(tmp_path / "plain")
     with (
@@ -248,7 +248,7 @@ def test_two_tertulias_in_one_process_have_each_its_own_fields(shop: str, tmp_pa
     assert "team" not in schema.as_str()
 
 
-def test_an_own_field_knows_the_users_of_a_server_with_accounts(tmp_path: Path) -> None:
+def test_an_applications_field_gets_the_viewer_of_a_server_with_accounts(tmp_path: Path) -> None:
     chosen = settings(tmp_path, **MODE)
     lay(chosen.database_url)
     embedded = Tertulia(chosen, query=[OrderQuery], mutation=[note_mutation(lambda: embedded)])
@@ -258,7 +258,7 @@ def test_an_own_field_knows_the_users_of_a_server_with_accounts(tmp_path: Path) 
         assert grace.messages(grace.ask("mutation { note }")["note"])[0]["text"] == "A note"
 
 
-# ---- what the construction refuses -----------------------------------------------------------
+# ---- fields that the constructor refuses------------------------------------------------------
 
 
 @strawberry.type
@@ -317,7 +317,7 @@ class OrderInput:
     ],
     ids=["field", "mutation", "own field", "type", "internal type", "no list", "plain class", "instance", "input"],
 )
-def test_wrong_fields_stop_the_construction_with_one_line(
+def test_invalid_fields_are_refused_by_the_constructor_in_one_line(
     tmp_path: Path, own: Json, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message) as raised:

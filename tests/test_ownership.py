@@ -1,7 +1,7 @@
-"""Two users, every root field and every REST route: what is not yours does not exist.
+"""No root field and no REST route returns or changes another user's data.
 
-The tables below are held against the schema and the list of routes: a new field that takes an id, or a new route, fails
-until it stands here.
+The tables below are compared with the schema and the list of routes, so a new field that accepts an id, or a new route,
+fails until it is added here.
 """
 
 from collections import Counter
@@ -21,9 +21,9 @@ from tertulia.schema.own_fields import schema_with
 from tertulia.schema.root import schema
 
 SECRET = "xylophone"
-"""A word that only the one user has said."""
-MADE_UP = "idempotencyKey"
-"""The only ID that clients make up."""
+"""A word that only one of the two users has sent."""
+CLIENT_ID = "idempotencyKey"
+"""The only ID that clients generate."""
 
 SENT = "{ __typename ... on SendMessagePayload { userMessage { text } } ... on Error { message } }"
 CONVERSATION = "{ __typename ... on ConversationPayload { conversation { id title } } ... on Error { message } }"
@@ -45,11 +45,11 @@ PROBES = {
     "Mutation.forkConversation.input.messageId": f"mutation ($id: ID!) {{ found: forkConversation(input: {{messageId: $id}}) {CONVERSATION} }}",
     "Mutation.stopGeneration.id": "mutation ($id: ID!) { found: stopGeneration(id: $id) { __typename ... on GenerationPayload { generation { id } } } }",
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
-    # The last one: what it finds is gone.
+    # This must be last, because it deletes the conversation.
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
 }  # fmt: skip
 OWN = ("said", "asked", "use")
-"""Things of one's own that a document names beside the id that it probes."""
+"""The viewer's own objects that a document names in addition to the probed id."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
     "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
@@ -65,12 +65,12 @@ OPEN_ROUTES = {
     *(("POST", f"/auth/{name}") for name in ("register", "token", "refresh", "revoke", "password")),
     ("DELETE", "/auth/user"),
 }
-"""Routes by which one comes in: tests/test_auth.py."""
+"""Routes of authentication, which tests/test_auth.py covers."""
 
 
 @dataclass
 class Two:
-    """One user who has everything, and another one who has little."""
+    """Two users: the owner of the probed ids, and a stranger with objects of their own."""
 
     owner: Api
     stranger: Api
@@ -78,8 +78,8 @@ class Two:
     own: Json
 
 
-def have(api: Api, word: str) -> dict[str, str]:
-    """Let somebody have one of each thing."""
+def create_objects(api: Api, word: str) -> dict[str, str]:
+    """Create one object of each kind for a user; return their ids."""
     pictures = [api.http.post("/attachments", files={"file": (f"{word}.png", image())}).json()["id"] for _ in range(2)]
     sent = api.send(word, attachmentIds=pictures[:1])
     api.follow(sent["generation"]["id"])
@@ -111,20 +111,23 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
         signed(address, register(address, "owner")) as owner,
         signed(address, register(address, "stranger")) as stranger,
     ):
-        own = have(stranger, "mine")
+        own = create_objects(stranger, "mine")
         yield Two(
-            owner, stranger, have(owner, SECRET), {"own": own["conversation"]} | {name: own[name] for name in OWN}
+            owner,
+            stranger,
+            create_objects(owner, SECRET),
+            {"own": own["conversation"]} | {name: own[name] for name in OWN},
         )
 
 
 def ask(api: Api, document: str, **variables: Any) -> Any:
-    """Give what `found` is: null, a name of a type, a list of them, or an event's."""
+    """Run a document and return its field `found`; for a subscription, the first event's data."""
     named = {name: value for name, value in variables.items() if f"${name}" in document}
     if document.startswith("subscription"):
         with api.socket() as socket:
             socket.subscribe(document, named)
-            answered = socket.receive()
-        return answered["payload"]["data"] if answered["type"] == "next" else None
+            message = socket.receive()
+        return message["payload"]["data"] if message["type"] == "next" else None
     body = api.post(document, named).json()
     assert SECRET not in str(body) or api.ask("{ viewer { name } }")["viewer"]["name"] == "owner"
     return (body.get("data") or {}).get("found")
@@ -135,16 +138,16 @@ def kind_of(found: Any) -> Any:
 
 
 def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
-    """Paths of all arguments, and fields of their inputs, that take an id."""
+    """Yield the paths of all arguments, and of the fields of their inputs, that accept an id."""
     for name, argument in given.items():
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType):
             yield from with_ids(named.fields, f"{path}.{name}")
-        elif named.name == "ID" and name != MADE_UP:
+        elif named.name == "ID" and name != CLIENT_ID:
             yield f"{path}.{name}"
 
 
-def test_every_root_field_stands_in_one_of_the_tables() -> None:
+def test_every_root_field_is_in_one_of_the_tables() -> None:
     core = schema.core
     roots = [root for root in (core.query_type, core.mutation_type, core.subscription_type) if root]
     fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
@@ -154,7 +157,7 @@ def test_every_root_field_stands_in_one_of_the_tables() -> None:
 
 
 def field_that_returns(declared: Any) -> type:
-    """Return a class with one field, such as an application adds to `Query`."""
+    """Return a class with one field, as an application would add to `Query`."""
 
     async def own(self: object) -> Any: ...
 
@@ -163,21 +166,21 @@ def field_that_returns(declared: Any) -> type:
 
 
 @pytest.mark.parametrize("name", ["Conversation", "Message", "Generation", "Attachment", "Node", "SendMessageResult"])
-def test_a_field_of_an_application_reaches_no_rows_through_a_type_of_tertulia(name: str) -> None:
+def test_an_applications_field_cannot_return_a_type_of_tertulia(name: str) -> None:
     definition: Any = schema.get_type_by_name(name)
     declared = getattr(definition, "origin", definition)
     with pytest.raises(TypeError, match=rf"OwnQuery\.own: returns {name}, which is a type of Tertulia"):
         schema_with([field_that_returns(declared)])
 
 
-def test_fields_of_an_application_change_no_field_of_tertulia() -> None:
+def test_an_applications_fields_do_not_change_tertulias_fields() -> None:
     extended = schema_with([field_that_returns(str)])
     lines = Counter(extended.as_str().split("\n"))
     lines.subtract(schema.as_str().split("\n"))
     assert [line for line, count in lines.items() if count] == ["  own: String!"]
 
 
-def test_no_root_field_gives_a_stranger_anything(two: Two) -> None:
+def test_root_fields_return_nothing_of_another_user(two: Two) -> None:
     crossings = {
         f"{path} by {kind}": kind_of(found)
         for path, document in PROBES.items()
@@ -188,7 +191,7 @@ def test_no_root_field_gives_a_stranger_anything(two: Two) -> None:
     assert two.owner.messages(two.ids["conversation"])[0]["text"] == SECRET
 
 
-def test_the_same_documents_find_what_is_ones_own(two: Two) -> None:
+def test_the_same_documents_return_the_owners_objects(two: Two) -> None:
     own = {"own": two.ids["conversation"]} | {name: two.ids[name] for name in OWN}
     vacuous = [
         path
@@ -198,7 +201,7 @@ def test_the_same_documents_find_what_is_ones_own(two: Two) -> None:
     assert vacuous == []
 
 
-def test_no_list_shows_a_stranger_anything(two: Two) -> None:
+def test_lists_contain_nothing_of_another_user(two: Two) -> None:
     for document in LISTS.values():
         seen: Any = None
         if document.startswith("subscription"):
@@ -211,17 +214,17 @@ def test_no_list_shows_a_stranger_anything(two: Two) -> None:
         assert not any(id in str(seen) for id in two.ids.values())
 
 
-def test_no_rest_route_gives_a_stranger_anything(two: Two) -> None:
-    found = two.stranger.http.get("/openapi.json").json()["paths"]
-    routes = {(method.upper(), path) for path, methods in found.items() for method in methods} - OPEN_ROUTES
+def test_rest_routes_return_nothing_of_another_user(two: Two) -> None:
+    paths = two.stranger.http.get("/openapi.json").json()["paths"]
+    routes = {(method.upper(), path) for path, methods in paths.items() for method in methods} - OPEN_ROUTES
     tried = set[tuple[str, str]]()
     for method, path in sorted(routes):
         for id in two.ids.values():
             tried.add((method, path))
-            answered = _call(two.stranger, method, path, id)
-            assert SECRET not in answered.text, (method, path)
+            response = _call(two.stranger, method, path, id)
+            assert SECRET not in response.text, (method, path)
             if "{id}" in path or path.startswith("/chat"):
-                assert answered.status_code == 404, (method, path)
+                assert response.status_code == 404, (method, path)
     assert tried == routes
     assert len(routes) == 7
 

@@ -1,4 +1,4 @@
-"""The page at /, in a real browser that reaches nothing but its server; tests/node/page_journeys.mjs has each journey."""
+"""The web page at `/`, in a real browser without internet access. tests/node/page_journeys.mjs defines the journeys."""
 
 import re
 from collections.abc import Generator
@@ -51,7 +51,7 @@ print("مرحبا")
 
 
 def host(folder: Path) -> FastAPI:
-    """Another application, with Tertulia under a prefix."""
+    """Return a host application that mounts Tertulia under a prefix."""
 
     async def who_is_asking(_connection: HTTPConnection) -> Viewer:
         return Viewer("ada@example.com", "Ada")
@@ -64,7 +64,7 @@ def host(folder: Path) -> FastAPI:
 
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, str]]:
-    """Servers of the sets of journeys: Claude at a human pace, accounts, an identity provider, and a Claude that writes what would be run."""
+    """Servers for the sets of journeys: a slow simulator, accounts, an identity provider, hostile HTML, wide content."""
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
         places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")}
@@ -96,19 +96,17 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
 
 
 @pytest.mark.needs("chromium", "node", "tests/node", "page")
-def test_every_journey_through_the_page_leads_where_it_should(
-    addresses: dict[str, str], subtests: pytest.Subtests
-) -> None:
+def test_every_journey_through_the_page_succeeds(addresses: dict[str, str], subtests: pytest.Subtests) -> None:
     pairs = [word for pair in addresses.items() for word in pair]
     results = run("journeys.mjs", chromium(), "-", *pairs, seconds=420)
     for journey in JOURNEYS:
         with subtests.test(journey):
-            assert results.pop(journey, "was not travelled") == "ok"
+            assert results.pop(journey, "was not run") == "ok"
     assert results == {}
 
 
 @pytest.mark.needs("page")
-def test_the_page_is_compressed_ahead_kept_for_ever_and_strict(addresses: dict[str, str]) -> None:
+def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(addresses: dict[str, str]) -> None:
     with httpx2.Client(base_url=addresses["LOCAL"], headers={"accept-encoding": "gzip"}) as client:
         page = client.get("/", headers={"accept": "text/html"})
         assert page.headers["cache-control"] == "no-cache"
@@ -118,17 +116,17 @@ def test_the_page_is_compressed_ahead_kept_for_ever_and_strict(addresses: dict[s
         assert "<script>" not in page.text
         script = re.search(r'src="(assets/app/[^"]+\.js)"', page.text)
         assert script
-        for accepted, given in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)):
+        for accepted, encoding in (("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)):
             asked = {"accept-encoding": accepted}
             response = client.get("/" + script[1], headers=asked)
-            assert response.headers.get("content-encoding") == given
+            assert response.headers.get("content-encoding") == encoding
             assert response.headers["content-type"].startswith("text/javascript")
             assert "immutable" in response.headers["cache-control"]
-            kept = asked | {"if-none-match": response.headers["etag"]}
-            assert client.get("/" + script[1], headers=kept).status_code == 304
+            conditional = asked | {"if-none-match": response.headers["etag"]}
+            assert client.get("/" + script[1], headers=conditional).status_code == 304
 
 
-def test_without_a_build_the_plain_page_is_shown(
+def test_the_plain_page_is_served_without_a_build(
     addresses: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
@@ -138,7 +136,7 @@ def test_without_a_build_the_plain_page_is_shown(
     assert "plain.js" in page.text
 
 
-def test_a_page_that_is_built_while_the_server_runs_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_built_while_the_server_runs_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = tmp_path / "build"
     monkeypatch.setitem(ASSETS, "app", build)
     with tertulia(tmp_path) as address:
@@ -151,7 +149,7 @@ def test_a_page_that_is_built_while_the_server_runs_is_shown(tmp_path: Path, mon
         assert httpx2.get(f"{address}/assets/app/page.js").text == "built"
 
 
-def test_clients_are_told_how_users_sign_in(addresses: dict[str, str]) -> None:
-    told = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
-    assert (told["auth"], told["registration"]) == ("password", "open")
+def test_the_root_reports_how_users_sign_in(addresses: dict[str, str]) -> None:
+    root = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
+    assert (root["auth"], root["registration"]) == ("password", "open")
     assert httpx2.get(f"{addresses['LOCAL']}/").json()["auth"] == "local"

@@ -7,7 +7,7 @@ import pytest
 from tertulia.billing.prices import TABLE, VERSION, Prices
 
 DOLLAR = 10**12
-"""Units."""
+"""In units, the integers in which amounts are stored: millionths of a millionth of a dollar."""
 MILLION = 1_000_000
 
 
@@ -53,7 +53,7 @@ def test_cached_tokens_count_toward_a_long_prompt(usage: dict[str, int]) -> None
     assert price.amount(usage) == 5 * (price.amount(shorter) + price.amount({"input_tokens": 1}))
 
 
-def test_output_does_not_make_a_prompt_long_and_costs_more_after_a_long_one() -> None:
+def test_output_tokens_do_not_make_a_prompt_long_but_cost_more_after_a_long_prompt() -> None:
     assert dollars("claude-haiku-5-5", {"output_tokens": MILLION}) == Decimal("0.5")
     assert dollars("claude-haiku-5-5", {"input_tokens": 100_001, "output_tokens": MILLION}) == Decimal("2.5500005")
 
@@ -68,7 +68,7 @@ def test_most_models_cost_the_same_after_a_long_prompt() -> None:
     assert dollars("claude-opus-5-5", {"input_tokens": 200_000}) == Decimal("0.8")
 
 
-def test_the_price_list_keeps_the_proportions_of_the_published_one() -> None:
+def test_the_price_list_has_the_proportions_of_the_published_prices() -> None:
     for model, price in TABLE.items():
         assert (price.output, price.write, price.write_1h) == (
             5 * price.input,
@@ -78,7 +78,7 @@ def test_the_price_list_keeps_the_proportions_of_the_published_one() -> None:
         assert 0 < price.read <= price.input / 10, model
 
 
-def test_a_price_in_the_settings_replaces_that_of_the_list_and_names_its_version() -> None:
+def test_a_price_in_the_settings_replaces_the_listed_price_and_marks_the_version() -> None:
     own = Prices({"claude-opus-5-5": {"input": "1", "output": "3"}})
     assert own.version == f"{VERSION}+own"
     assert Prices().version == VERSION
@@ -95,13 +95,13 @@ def test_a_price_in_the_settings_replaces_that_of_the_list_and_names_its_version
     assert dollars("claude-sonnet-5-5", {"input_tokens": MILLION}, own) == 2
 
 
-def test_prices_of_the_cache_in_the_settings_are_used_as_they_are() -> None:
+def test_cache_prices_in_the_settings_are_used_unchanged() -> None:
     own = Prices({"m": {"input": 1, "output": 3, "write": "1.5", "write_1h": "2.5", "read": "0.25"}})
     assert dollars("m", {"cache_write_tokens": MILLION, "cache_write_1h_tokens": MILLION}, own) == Decimal("2.5")
     assert dollars("m", {"cache_write_tokens": MILLION}, own) == Decimal("1.5")
     assert dollars("m", {"cache_read_tokens": MILLION}, own) == Decimal("0.25")
 
 
-def test_one_call_costs_at_most_what_a_column_holds() -> None:
+def test_the_cost_of_one_call_is_limited_to_the_range_of_its_column() -> None:
     dear = Prices({"m": {"input": "1000000", "output": 0}})
     assert dollars("m", {"input_tokens": MILLION}, dear) == 100_000

@@ -11,7 +11,7 @@ from programs import NEED_ALL, ROOT, require
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A PATH on which only what `.ci/run` itself uses can be found; its `make` does nothing, and its user is not root."""
+    """A PATH with only the programs that `.ci/run` itself uses; `make` does nothing, and `id` reports a normal user."""
     for name in ("sh", "cut", "dirname"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
     for name, script in (("make", "exit 0"), ("id", "echo 1000")):
@@ -23,13 +23,13 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("bare")
-def test_a_test_that_needs_a_missing_program_says_which_and_is_skipped() -> None:
+def test_a_test_that_needs_a_missing_program_is_skipped_and_names_it() -> None:
     with pytest.raises(pytest.skip.Exception, match=r"needs promtool.*Debian's package is prometheus"):
         require("promtool")
 
 
 @pytest.mark.usefixtures("bare")
-def test_a_test_that_needs_a_missing_program_fails_where_all_programs_are_needed(
+def test_a_test_that_needs_a_missing_program_fails_if_all_programs_are_required(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(NEED_ALL, "1")

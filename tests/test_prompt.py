@@ -1,4 +1,4 @@
-"""The request to Claude: what of a conversation goes into it, and what would be refused and stays out."""
+"""The request to Claude: which content of a conversation it contains, and which is left out because Claude refuses it."""
 
 from collections import Counter
 from typing import Any
@@ -41,8 +41,8 @@ def built(*turns: tuple[str, list[Json]], written_with: str = PREFIX, **more: An
 
 def messages(*turns: tuple[str, list[Json]], **more: Any) -> list[Json]:
     request, _ = built(*turns, **more)
-    found: list[Json] = request["messages"]
-    return found
+    sent: list[Json] = request["messages"]
+    return sent
 
 
 ASK = ("user", [text("Hello")])
@@ -56,13 +56,13 @@ def test_blank_texts_are_not_sent(blank: str | None) -> None:
     assert left_out == Counter()
 
 
-def test_a_turn_of_blank_texts_alone_is_not_sent() -> None:
+def test_a_turn_of_only_blank_texts_is_not_sent() -> None:
     assert messages(ASK, ("assistant", [text(" ")]), ASK) == [
         {"role": role, "content": blocks} for role, blocks in (ASK, ASK)
     ]
 
 
-def test_what_tools_get_back_has_no_blank_texts_either() -> None:
+def test_a_continued_request_contains_no_blank_texts() -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
     request, _ = built(ASK)
@@ -73,7 +73,7 @@ def test_what_tools_get_back_has_no_blank_texts_either() -> None:
     ]
 
 
-def test_thinking_goes_back_only_to_the_model_and_instructions_that_it_was_written_with() -> None:
+def test_thinking_is_sent_only_to_the_model_and_instructions_that_produced_it() -> None:
     answer = ("assistant", [THOUGHT, text("Hi.")])
     sent, left_out = built(ASK, answer, ASK)
     assert (sent["messages"][1]["content"], left_out) == ([THOUGHT, text("Hi.")], Counter())
@@ -83,26 +83,26 @@ def test_thinking_goes_back_only_to_the_model_and_instructions_that_it_was_writt
     assert left_out == Counter({LeftOut.THINKING_OF_ANOTHER_PREFIX: 1})
 
 
-def test_the_fingerprint_differs_by_model_instructions_and_tools() -> None:
+def test_the_fingerprint_depends_on_model_instructions_and_tools() -> None:
     tools = [{"name": "look"}], [{"name": "seek"}]
-    names = [
+    fingerprints = [
         prefix_fingerprint(MODEL, SYSTEM),
         prefix_fingerprint("claude-haiku-5-5", SYSTEM),
         prefix_fingerprint(MODEL, None),
         *(prefix_fingerprint(MODEL, SYSTEM, of_request) for of_request in tools),
     ]
-    assert len(set(names)) == len(names)
+    assert len(set(fingerprints)) == len(fingerprints)
     assert prefix_fingerprint(MODEL, SYSTEM, []) == prefix_fingerprint(MODEL, SYSTEM)
 
 
-def test_a_turn_of_thinking_alone_is_not_sent() -> None:
+def test_a_turn_of_only_thinking_is_not_sent() -> None:
     assert messages(ASK, ("assistant", [THOUGHT, text("")]), ASK) == [
         {"role": "user", "content": [text("Hello")]},
         {"role": "user", "content": [text("Hello")]},
     ]
 
 
-def test_without_thinking_all_thinking_is_left_out_and_counted() -> None:
+def test_without_thinking_removes_and_counts_all_thinking() -> None:
     redacted = {"type": "redacted_thinking", "data": "aGlkZGVu"}
     request, _ = built(ASK, ("assistant", [THOUGHT, redacted, text("Hi.")]), ASK)
     reduced, count = without_thinking(go_on(request, [THOUGHT, text("One moment.")]))
@@ -115,7 +115,7 @@ def test_without_thinking_all_thinking_is_left_out_and_counted() -> None:
     assert count == 3
 
 
-def test_blocks_that_were_cut_off_are_not_sent_but_their_text_is() -> None:
+def test_only_the_text_of_cut_off_blocks_is_sent() -> None:
     answer = (
         "assistant",
         [
@@ -128,7 +128,7 @@ def test_blocks_that_were_cut_off_are_not_sent_but_their_text_is() -> None:
     assert left_out == Counter({LeftOut.UNFINISHED: 1})
 
 
-def test_a_call_whose_result_is_missing_gets_an_error_before_what_the_user_says_next() -> None:
+def test_a_call_without_a_result_gets_an_error_result_before_the_next_message() -> None:
     calls: list[Json] = [{"type": "tool_use", "id": id, "name": "look", "input": {}} for id in ("toolu_1", "toolu_2")]
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
     missing = {"type": "tool_result", "tool_use_id": "toolu_2", "content": "The tool was not run.", "is_error": True}
@@ -147,7 +147,7 @@ def test_a_call_whose_result_is_missing_gets_an_error_before_what_the_user_says_
         ({"max_tokens": 100_000}, 128_000, 100_000),
     ],
 )
-def test_an_answer_may_have_32000_tokens_unless_the_model_or_the_client_says_otherwise(
+def test_max_tokens_is_32000_unless_the_model_or_the_client_sets_it(
     options: Json, max_output_tokens: int | None, asked: int
 ) -> None:
     request, _ = built(ASK, options=options, max_output_tokens=max_output_tokens)
@@ -173,20 +173,20 @@ SHOWN = {"type": "adaptive", "display": "summarized"}
         ({"enabled": False}, {"adaptive"}, SHOWN),
     ],
 )
-def test_thinking_is_asked_for_in_a_form_that_the_model_takes(
+def test_thinking_is_requested_in_a_form_that_the_model_supports(
     option: Json | None, forms: set[str] | None, form: Json | None
 ) -> None:
     request, _ = built(ASK, options={"thinking": option}, forms=None if forms is None else frozenset(forms))
     assert request.get("thinking") == form
 
 
-def test_the_least_budget_for_thinking_is_what_the_api_takes() -> None:
+def test_the_thinking_budget_is_at_least_the_minimum_of_the_api() -> None:
     options = {"thinking": {"enabled": True}, "max_tokens": 1500}
     request, _ = built(ASK, options=options, forms=frozenset({"enabled"}))
     assert request["thinking"] == {"type": "enabled", "budget_tokens": 1024}
 
 
-def test_attachments_of_the_last_message_stay_when_earlier_ones_are_left_out() -> None:
+def test_only_attachments_of_earlier_messages_are_left_out() -> None:
     picture = {"type": "image", "source": {"type": "base64"}}
     paper = {"type": "document", "title": "report.pdf", "source": {"type": "base64"}}
     request, _ = built(("user", [picture, paper, text("See")]), ("assistant", [text("Yes.")]), ("user", [picture]))

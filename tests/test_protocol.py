@@ -1,4 +1,4 @@
-"""PROTOCOL.md, rule by rule, over real sockets. The number in a test's name is the rule's."""
+"""The rules of PROTOCOL.md, over real sockets. The number in a test's name is the number of the rule."""
 
 from contextlib import ExitStack
 from datetime import timedelta
@@ -32,7 +32,7 @@ def test_01_a_generation_is_stored_before_claude_is_asked(staged: Staged, place:
     assert [status.lower() for (status,) in stored] == ["running"]
 
 
-def test_02_who_sees_the_terminal_event_can_query_the_whole_text(api: Api) -> None:
+def test_02_the_whole_text_can_be_queried_once_the_terminal_event_has_arrived(api: Api) -> None:
     for _ in range(10):
         sent = api.send("/simulate long 50")
         stored: Json = {}
@@ -69,13 +69,13 @@ def test_04_after_stop_returns_no_content_follows_and_the_text_is_kept(staged: S
     assert types(events)[-1] == "GenerationStopped"
 
 
-def test_04_stopping_twice_or_late_gives_the_final_state(api: Api) -> None:
+def test_04_a_repeated_or_late_stop_returns_the_final_state(api: Api) -> None:
     ended = api.answer("Hello")["generation"]
     assert api.stop(ended["id"])["generation"]["status"] == "COMPLETED"
     assert api.stop(ended["id"])["generation"] == api.stop(ended["id"])["generation"]
 
 
-def test_04_a_stop_before_the_first_token_ends_as_stopped_and_empty(api: Api) -> None:
+def test_04_a_generation_stopped_before_its_first_token_ends_as_stopped_and_empty(api: Api) -> None:
     sent = api.send("/simulate hang")
     assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
     assert api.try_send("And now?", conversationId=sent["conversation"]["id"])["__typename"] == "SendMessagePayload"
@@ -88,20 +88,20 @@ def test_05_sequence_numbers_start_at_one_and_have_no_gaps(api: Api) -> None:
     assert listed == list(range(1, len(listed) + 1))
 
 
-def test_05_numbers_rise_with_every_event_of_a_stream(api: Api) -> None:
+def test_05_sequence_numbers_rise_with_every_event_of_a_stream(api: Api) -> None:
     seen = numbers(api.follow(api.send("/simulate long 300")["generation"]["id"]))
     assert seen == sorted(set(seen))
 
 
 @pytest.mark.parametrize("scenario", ["thinking", "error", "cut", "no-stop", "refusal", "max-tokens", "server-error"])
-def test_06_there_is_exactly_one_terminal_event_and_it_is_the_last(api: Api, scenario: str) -> None:
+def test_06_there_is_exactly_one_terminal_event_and_it_comes_last(api: Api, scenario: str) -> None:
     sent = api.send(f"/simulate {scenario}")
     for after in (None, 0):
         seen = types(api.follow(sent["generation"]["id"], after))
         assert [name for name in seen if name in TERMINAL] == seen[-1:]
 
 
-def test_06_a_subscription_on_an_ended_answer_completes_at_once(api: Api) -> None:
+def test_06_a_subscription_to_an_ended_answer_completes_at_once(api: Api) -> None:
     sent = api.send("Hello")
     whole = api.follow(sent["generation"]["id"])
     again = api.follow(sent["generation"]["id"])
@@ -110,7 +110,7 @@ def test_06_a_subscription_on_an_ended_answer_completes_at_once(api: Api) -> Non
     assert numbers(again) == [whole[-1]["sequence"] - 1, whole[-1]["sequence"]]
 
 
-def test_07_replay_and_live_join_without_a_hole(staged: Staged) -> None:
+def test_07_stored_and_live_events_join_without_a_gap(staged: Staged) -> None:
     gates = [Gate() for _ in range(4)]
     pieces = [piece for number, gate in enumerate(gates) for piece in (f"piece{number} ", gate)]
     stage = staged(says(*pieces, "end"))
@@ -120,7 +120,7 @@ def test_07_replay_and_live_join_without_a_hole(staged: Staged) -> None:
         streams = []
         for gate in gates:
             assert gate.reached.wait(20)
-            # Each joins at another place; one asks for all, one only for what comes.
+            # At each gate, one follower begins with a snapshot and one with the first event.
             streams += [stack.enter_context(stage.api.socket()).events(generation, after) for after in (None, 0)]
             readers += [[next(streams[-2])], [next(streams[-1])]]
             gate.open.set()
@@ -131,19 +131,19 @@ def test_07_replay_and_live_join_without_a_hole(staged: Staged) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["long 40", "thinking", "tool-use", "unicode"])
-def test_07_after_gives_exactly_the_events_behind_it(api: Api, scenario: str) -> None:
+def test_07_after_returns_exactly_the_later_events(api: Api, scenario: str) -> None:
     sent = api.send(f"/simulate {scenario}")
     last = api.follow(sent["generation"]["id"])[-1]["sequence"]
     whole = [edge["node"] for edge in all_events(api, sent["generation"]["id"])]
     texts = apply(api.follow(sent["generation"]["id"], 0))
     for after in range(last):
-        behind = api.follow(sent["generation"]["id"], after)
-        assert all(event["sequence"] > after for event in behind)
-        assert "MessageSnapshot" not in types(behind)
-        assert apply(whole[:after] + behind) == texts
+        later_events = api.follow(sent["generation"]["id"], after)
+        assert all(event["sequence"] > after for event in later_events)
+        assert "MessageSnapshot" not in types(later_events)
+        assert apply(whole[:after] + later_events) == texts
 
 
-def test_08_the_number_of_the_terminal_event_gives_the_end_again(api: Api) -> None:
+def test_08_after_the_terminal_event_the_end_is_sent_again(api: Api) -> None:
     generation = api.send("Hello")["generation"]["id"]
     whole = api.follow(generation)
     last = whole[-1]["sequence"]
@@ -154,7 +154,7 @@ def test_08_the_number_of_the_terminal_event_gives_the_end_again(api: Api) -> No
 
 
 @pytest.mark.parametrize("after", [-1, 10_000, 2**31 - 1])
-def test_08_an_unknown_number_gives_a_snapshot_that_says_so(api: Api, after: int) -> None:
+def test_08_an_unknown_number_returns_a_snapshot_with_that_reason(api: Api, after: int) -> None:
     sent = api.send("Hello")
     whole = api.follow(sent["generation"]["id"])
     events = api.follow(sent["generation"]["id"], after)
@@ -163,7 +163,7 @@ def test_08_an_unknown_number_gives_a_snapshot_that_says_so(api: Api, after: int
     assert apply(events) == apply(whole)
 
 
-def test_08_events_that_are_no_longer_kept_give_a_snapshot_that_says_so(tmp_path: Path, place: Json) -> None:
+def test_08_a_request_for_expired_events_returns_a_snapshot_with_that_reason(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as before:
         sent = before.send("Hello")["generation"]["id"]
         whole = before.follow(sent)
@@ -204,7 +204,7 @@ def test_09_offsets_count_utf16_code_units(staged: Staged) -> None:
     assert apply(seen) == ["a😀é👩‍👩‍👧"]
 
 
-def test_10_the_same_key_gives_the_same_answer_and_asks_claude_once(staged: Staged) -> None:
+def test_10_the_same_key_returns_the_same_answer_and_asks_claude_once(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says(gate, "once"))
     key = str(uuid4())
@@ -220,9 +220,7 @@ def test_10_the_same_key_gives_the_same_answer_and_asks_claude_once(staged: Stag
     assert len(stage.claude.requests) == 1
 
 
-def test_10_a_key_is_good_for_24_hours_and_then_for_another_send(
-    staged: Staged, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_10_a_key_is_valid_for_24_hours_and_can_then_be_reused(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = staged(says("once"), says("again"))
     key = str(uuid4())
 
@@ -255,7 +253,7 @@ def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: 
         stream = socket.events(generation)
         next(stream)
         assert gate.reached.wait(20)
-        # It succeeds only where nobody holds the tables.
+        # This succeeds only if no transaction is open.
         if place["database_url"].startswith("sqlite"):
             execute(place, "PRAGMA wal_checkpoint(TRUNCATE)")
         else:
@@ -264,7 +262,7 @@ def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: 
         assert list(stream)[-1]["__typename"] == "GenerationCompleted"
 
 
-def test_12_text_is_checkpointed_while_it_is_written(staged: Staged) -> None:
+def test_12_text_is_saved_while_it_is_written(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("so far", gate, " and on"))
     sent = stage.api.send("Hello")
@@ -274,11 +272,11 @@ def test_12_text_is_checkpointed_while_it_is_written(staged: Staged) -> None:
     stage.api.follow(sent["generation"]["id"])
 
 
-def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path: Path, place: Json) -> None:
+def test_12_an_answer_whose_server_died_fails_and_keeps_its_text(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         generation = api.send("Hello")["generation"]["id"]
         api.follow(generation)
-    # What a crash leaves: a row that says RUNNING, with a text as of the last checkpoint.
+    # A crash leaves a row with the status RUNNING and the text of the last checkpoint.
     crashed = "status = 'running', sequence = 5, finished_at = NULL, stop_reason = NULL, lease_until = created_at"
     execute(place, f"UPDATE generations SET {crashed}")
     forget_logs(place)
@@ -292,7 +290,7 @@ def test_12_an_answer_that_its_server_left_is_failed_and_keeps_its_text(tmp_path
         assert again["__typename"] == "SendMessagePayload"
 
 
-def test_13_nothing_is_asked_again_once_content_has_come(staged: Staged) -> None:
+def test_13_a_request_that_fails_after_content_is_not_repeated(staged: Staged) -> None:
     cut = Reply([START, begin(0, type="text", text=""), delta(0, "text_delta", text="half"), Cut])
     stage = staged(cut)
     failed = stage.api.answer("Hello")
@@ -301,14 +299,14 @@ def test_13_nothing_is_asked_again_once_content_has_come(staged: Staged) -> None
     assert len(stage.claude.requests) == 1
 
 
-def test_13_what_fails_before_the_first_event_is_asked_again(staged: Staged) -> None:
+def test_13_a_request_that_fails_before_the_first_event_is_repeated(staged: Staged) -> None:
     busy = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     stage = staged(Reply(status=529, body=busy), says("well"))
     assert stage.api.answer("Hello")["generation"]["message"]["text"] == "well"
     assert len(stage.claude.requests) == 2
 
 
-def test_14_a_server_that_shuts_down_interrupts_and_says_so(tmp_path: Path, place: Json) -> None:
+def test_14_a_shutdown_ends_running_answers_as_interrupted(tmp_path: Path, place: Json) -> None:
     with ExitStack() as server:
         address = server.enter_context(tertulia(tmp_path, **place))
         api = server.enter_context(Api(address))
@@ -318,7 +316,7 @@ def test_14_a_server_that_shuts_down_interrupts_and_says_so(tmp_path: Path, plac
         assert events[-1]["error"]["code"] == "INTERRUPTED"
 
 
-def test_15_a_busy_conversation_says_which_answer_to_attach_to(api: Api) -> None:
+def test_15_a_busy_conversation_names_the_running_generation(api: Api) -> None:
     sent = api.send("/simulate hang")
     busy = api.try_send("Me too", conversationId=sent["conversation"]["id"])
     assert busy["__typename"] == "ConversationBusy"
@@ -342,7 +340,7 @@ def test_15_queued_messages_are_answered_first_in_first_out(staged: Staged) -> N
     assert asked == [["1"], ["1", "one", "2"], ["1", "one", "2", "two", "3"]]
 
 
-def test_15_at_most_ten_wait_and_each_can_be_stopped(api: Api) -> None:
+def test_15_at_most_ten_messages_wait_and_each_can_be_stopped(api: Api) -> None:
     first = api.send("/simulate hang")
     conversation = first["conversation"]["id"]
     waiting = [api.send(f"{number}", conversationId=conversation, whenBusy="QUEUE") for number in range(10)]
@@ -352,7 +350,7 @@ def test_15_at_most_ten_wait_and_each_can_be_stopped(api: Api) -> None:
     assert api.stop(first["generation"]["id"])["generation"]["status"] == "STOPPED"
 
 
-def test_15_interrupt_keeps_what_was_written_and_goes_on(staged: Staged) -> None:
+def test_15_interrupt_keeps_the_written_text_and_answers_the_new_message(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate, " never"), says("new"))
     first = stage.api.send("1")
@@ -364,7 +362,7 @@ def test_15_interrupt_keeps_what_was_written_and_goes_on(staged: Staged) -> None
     assert [turn["content"][0]["text"] for turn in stage.claude.requests[1]["messages"]] == ["1", "half", "2"]
 
 
-def test_19_any_number_of_clients_see_the_same(api: Api) -> None:
+def test_19_any_number_of_clients_receive_the_same_text(api: Api) -> None:
     generation = api.send("/simulate long 200")["generation"]["id"]
     with ExitStack() as stack:
         streams = [stack.enter_context(api.socket()).events(generation) for _ in range(10)]
@@ -372,7 +370,7 @@ def test_19_any_number_of_clients_see_the_same(api: Api) -> None:
     assert seen == [seen[0]] * 10
 
 
-def test_19_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
+def test_19_one_socket_carries_several_answers_at_once(staged: Staged) -> None:
     gates = [Gate(), Gate()]
     stage = staged(says("a", gates[0], "A"), says("b", gates[1], "B"))
     first = stage.api.send("1")["generation"]["id"]
@@ -393,7 +391,7 @@ def test_19_one_socket_carries_many_answers_at_once(staged: Staged) -> None:
     assert order == ["second", "first"]
 
 
-def test_20_the_history_goes_back_byte_for_byte(staged: Staged) -> None:
+def test_20_the_history_is_sent_to_claude_byte_for_byte(staged: Staged) -> None:
     thought = [
         begin(0, type="thinking", thinking="", signature=""),
         delta(0, "thinking_delta", thinking="Let me "),
@@ -435,7 +433,7 @@ EVENTS = """
 
 
 def all_events(api: Api, generation: str) -> list[Json]:
-    """Poll the list to its end."""
+    """Poll the list of events to its end."""
     edges: list[Json] = []
     while True:
         after = int(edges[-1]["cursor"]) if edges else None
@@ -445,7 +443,7 @@ def all_events(api: Api, generation: str) -> list[Json]:
             return edges
 
 
-def test_21_who_must_poll_reads_the_same_events_with_the_same_numbers(api: Api) -> None:
+def test_21_polling_returns_the_same_events_with_the_same_numbers(api: Api) -> None:
     generation = api.send("/simulate thinking")["generation"]["id"]
     streamed = api.follow(generation, 0)
     polled = [edge["node"] for edge in all_events(api, generation)]

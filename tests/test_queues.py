@@ -1,4 +1,4 @@
-"""Queued messages: what they wait for, and what a draining server leaves to the next process."""
+"""Queued messages: when they begin, and how the next process takes over the queue of a draining server."""
 
 import signal
 from datetime import UTC, datetime
@@ -14,8 +14,8 @@ from scripted import Gate, says, scripted
 from tertulia import failpoints
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
-FORGOTTEN = "status = 'queued', holder = NULL, lease_until = NULL, finished_at = NULL"
-"""The columns of a message that its process has stored and then not begun."""
+ABANDONED = "status = 'queued', holder = NULL, lease_until = NULL, finished_at = NULL"
+"""The columns of a message whose process stored it but did not begin it."""
 
 
 def queue(api: Api, text: str, conversation: str) -> str:
@@ -26,12 +26,12 @@ def queue(api: Api, text: str, conversation: str) -> str:
 
 def rows(place: Json) -> list[tuple[str, bool]]:
     """Return the status of each generation, oldest first, and whether a process holds it."""
-    found = execute(place, "SELECT status, holder FROM generations ORDER BY id")
-    return [(status, holder is not None) for status, holder in found]
+    statuses = execute(place, "SELECT status, holder FROM generations ORDER BY id")
+    return [(status, holder is not None) for status, holder in statuses]
 
 
 @pytest.mark.both
-def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(staged: Staged, place: Json) -> None:
+def test_a_sweep_does_not_begin_an_old_message_that_waits_for_an_answer(staged: Staged, place: Json) -> None:
     gate = Gate()
     stage = staged(says("Hello"), says("one", gate), says("two"), lease_seconds=3)
     stage.api.answer("Hello")
@@ -39,8 +39,8 @@ def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(st
     assert gate.reached.wait(20)
     waiting = queue(stage.api, "2", running["conversation"]["id"])
     execute(place, f"UPDATE generations SET created_at = '{CREATED}' WHERE status <> 'running'")
-    # A message that was forgotten is claimed by the same sweep, and shows that there was one.
-    execute(place, f"UPDATE generations SET {FORGOTTEN} WHERE status = 'completed'")
+    # The same sweep claims an abandoned message, which proves that a sweep has run.
+    execute(place, f"UPDATE generations SET {ABANDONED} WHERE status = 'completed'")
     wait_until(lambda: rows(place)[0][0] == "failed")
     assert rows(place)[1:] == [("running", True), ("queued", False)]
     gate.open.set()
@@ -49,7 +49,7 @@ def test_a_sweep_begins_no_message_that_waits_for_an_answer_however_old_it_is(st
 
 
 @pytest.mark.both
-def test_a_stopped_message_leaves_its_place_in_the_queue_to_the_one_after_it(staged: Staged, place: Json) -> None:
+def test_the_next_message_takes_the_place_of_a_stopped_one_in_the_queue(staged: Staged, place: Json) -> None:
     gate = Gate()
     stage = staged(says("one", gate), says("three"))
     running = stage.api.send("1")
@@ -62,7 +62,7 @@ def test_a_stopped_message_leaves_its_place_in_the_queue_to_the_one_after_it(sta
     assert len(stage.claude.requests) == 2
 
 
-def test_deleting_a_conversation_begins_none_of_its_queued_messages(staged: Staged, place: Json) -> None:
+def test_deleting_a_conversation_does_not_begin_its_queued_messages(staged: Staged, place: Json) -> None:
     gate, begun = Gate(), list[object]()
     stage = staged(says("one", gate))
     running = stage.api.send("1")
