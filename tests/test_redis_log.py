@@ -1,4 +1,4 @@
-"""What the log in Redis keeps of a writer that was frozen, or whose commands Redis runs too late."""
+"""The log in Redis refuses late batches, replaced writers and takeovers without a lease."""
 
 import asyncio
 import signal
@@ -53,7 +53,7 @@ def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: Re
             former.append(id, [delta(id, 2, "never stored")])
             await asyncio.sleep(held.seconds_left)
             redis.process.send_signal(signal.SIGCONT)
-            # The command of the former writer was sent first, so Redis has run it by now.
+            # The former writer's command was sent first, so Redis has run it by now.
             taken = await later.take_over(id, lease(20))
             assert taken is not None
             assert [event.sequence for event in taken.iter_events()] == [1]
@@ -70,7 +70,7 @@ def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: Re
     asyncio.run(work())
 
 
-def test_whoever_takes_a_log_locks_its_former_writer_out(redis: RedisServer) -> None:
+def test_a_takeover_locks_the_former_writer_out(redis: RedisServer) -> None:
     async def work() -> None:
         id = uuid4()
         async with opened(redis) as former, opened(redis) as later:
@@ -85,7 +85,7 @@ def test_whoever_takes_a_log_locks_its_former_writer_out(redis: RedisServer) -> 
             stream = await later.read(id)
             assert stream is not None
             assert stream.last == 1
-            # Its readers look where the other one writes.
+            # The former writer's process now reads what the later one has written.
             mine = await former.read(id)
             assert mine is not None
             assert mine.last == 1
@@ -93,7 +93,7 @@ def test_whoever_takes_a_log_locks_its_former_writer_out(redis: RedisServer) -> 
     asyncio.run(work())
 
 
-def test_a_lease_that_has_lapsed_takes_no_log(redis: RedisServer) -> None:
+def test_a_lapsed_lease_cannot_take_a_log_over(redis: RedisServer) -> None:
     async def work() -> None:
         id = uuid4()
         async with opened(redis) as writer, opened(redis) as frozen:
@@ -101,7 +101,7 @@ def test_a_lease_that_has_lapsed_takes_no_log(redis: RedisServer) -> None:
             writer.append(id, [GenerationStarted(id, 1)])
             await writer.flush(id)
             assert await frozen.take_over(id, Lease(None)) is None
-            writer.append(id, [delta(id, 2, "goes on")])
+            writer.append(id, [delta(id, 2, "continued")])
             await writer.flush(id)
             stream = await frozen.read(id)
             assert stream is not None
@@ -110,7 +110,7 @@ def test_a_lease_that_has_lapsed_takes_no_log(redis: RedisServer) -> None:
     asyncio.run(work())
 
 
-def test_an_entry_that_cannot_be_read_costs_only_its_own_log(redis: RedisServer) -> None:
+def test_an_unreadable_entry_affects_only_its_own_log(redis: RedisServer) -> None:
     async def work() -> None:
         bad, good = uuid4(), uuid4()
         client = redis_client.Redis(unix_socket_path=str(redis.socket))

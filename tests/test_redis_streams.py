@@ -1,4 +1,4 @@
-"""The log in Redis, class by class: what it writes after a loss, how long it stays, and how readers join."""
+"""The log in Redis: writing after lost data or replies, expiry of keys, and how followers join."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -98,7 +98,7 @@ def test_a_stream_that_redis_has_lost_is_written_again_from_its_first_event(url:
     run(work())
 
 
-def test_what_redis_did_not_take_is_sent_again_without_another_event(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_batch_is_sent_again_without_another_event(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_writer, "INTERVAL", 0.001)
     failures = iter([RedisConnectionError("Redis is away."), RedisConnectionError("Redis is still away.")])
 
@@ -110,14 +110,14 @@ def test_what_redis_did_not_take_is_sent_again_without_another_event(url: str, m
         id = uuid4()
         async with opened(url) as writer, opened(url) as reader:
             with failpoints.armed("redis.sending", fail):
-                # It returns at once: those who wait for the end of an answer do not wait for Redis.
+                # This returns although Redis fails, so that the end of an answer does not wait for Redis.
                 await begin(writer, id, delta(id, 2))
                 await reads(reader, id, [1, 2])
 
     run(work())
 
 
-def test_redis_is_sent_at_most_25_batches_a_second_and_asked_again_only_now_and_then_while_it_is_away(
+def test_at_most_25_batches_a_second_are_sent_and_retries_are_delayed_while_redis_is_unavailable(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -146,7 +146,7 @@ def test_redis_is_sent_at_most_25_batches_a_second_and_asked_again_only_now_and_
                 for number, event in enumerate([GenerationStarted(id, 1), delta(id, 2), delta(id, 3)], 1):
                     log.append(id, [event])
                     await paused(number)
-                    # What comes meanwhile waits for the next batch.
+                    # Events that are appended meanwhile wait for the next batch.
                     assert await sequences(reader, id) == [1]
                     next_batch.set()
                 await paused(4)
@@ -160,7 +160,7 @@ def test_redis_is_sent_at_most_25_batches_a_second_and_asked_again_only_now_and_
 
 
 class Pausing:
-    """`asyncio` with another `sleep`."""
+    """The module `asyncio` with another `sleep`."""
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         self.sleep = sleep
@@ -200,7 +200,7 @@ def test_events_that_redis_has_in_two_batches_are_read_once(url: str, monkeypatc
 
             def fail(_item: object) -> None:
                 if failures:
-                    # It comes before the batch is sent again, which then has both events.
+                    # This event is appended before the batch is sent again, so the second batch contains both.
                     writer.append(id, [delta(id, 3, "three")])
                     raise failures.pop()
 
@@ -236,7 +236,7 @@ def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -
     run(work())
 
 
-def test_an_ended_stream_stays_for_15_minutes_with_the_key_of_its_writer(url: str, client: Any) -> None:
+def test_an_ended_stream_and_its_writers_key_expire_after_15_minutes(url: str, client: Any) -> None:
     async def work() -> None:
         id = uuid4()
         async with opened(url) as writer:
@@ -249,7 +249,7 @@ def test_an_ended_stream_stays_for_15_minutes_with_the_key_of_its_writer(url: st
     run(work())
 
 
-def test_a_stream_that_is_written_stays_for_as_long_as_an_answer_waits_for_tools(url: str, client: Any) -> None:
+def test_a_running_stream_is_kept_for_longer_than_an_answer_waits_for_tools(url: str, client: Any) -> None:
     async def work() -> None:
         id, held = uuid4(), lease()
         async with opened(url) as writer:
@@ -276,7 +276,7 @@ def test_a_discarded_log_leaves_no_key_in_redis(url: str, client: Any) -> None:
     run(work())
 
 
-def test_a_process_that_ends_leaves_no_key_of_its_own(url: str, client: Any) -> None:
+def test_a_process_that_ends_removes_its_own_key(url: str, client: Any) -> None:
     async def work() -> None:
         id = uuid4()
         async with opened(url) as writer, opened(url) as reader:
@@ -290,7 +290,7 @@ def test_a_process_that_ends_leaves_no_key_of_its_own(url: str, client: Any) -> 
 
 
 class HeldRedis:
-    """A connection whose blocking command is seen by the test, and whose reply can be held back."""
+    """A connection that reports its blocking command to the test and can hold its reply back."""
 
     def __init__(self, url: str) -> None:
         connection: Any = Redis
@@ -300,20 +300,20 @@ class HeldRedis:
         self.passes = asyncio.Event()
         self.passes.set()
         self.errors: list[Exception] = []
-        """What comes in place of the next replies."""
+        """Errors to raise instead of the next replies."""
 
-    async def xread(self, places: dict[Any, Any], block: int) -> Any:
-        self.asked.put_nowait(places)
-        reply = await self._redis.xread(places, block=block)
+    async def xread(self, positions: dict[Any, Any], block: int) -> Any:
+        self.asked.put_nowait(positions)
+        reply = await self._redis.xread(positions, block=block)
         self.replied.set()
         await self.passes.wait()
         if self.errors:
             raise self.errors.pop()
         return reply
 
-    async def asks_for(self, key: str, place: str) -> None:
-        """Wait until the command reads a stream from a place."""
-        while (await self.asked.get()).get(key) != place:
+    async def asks_for(self, key: str, position: str) -> None:
+        """Wait until the command reads a stream after this entry."""
+        while (await self.asked.get()).get(key) != position:
             pass
 
     def __getattr__(self, name: str) -> Any:
@@ -322,7 +322,7 @@ class HeldRedis:
 
 @asynccontextmanager
 async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, HeldRedis]]:
-    """A reader that blocks until something comes, however long that takes."""
+    """Run a reader on a connection without a socket timeout."""
     held = HeldRedis(url)
     connection: Any = held
     reader = RedisReader(connection, uuid4())
@@ -332,14 +332,14 @@ async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, HeldRedis]]:
     finally:
         held.passes.set()
         while not task.done():
-            # A cancellation that meets Redis's reply may get lost.
+            # A cancellation that coincides with Redis's reply may get lost.
             task.cancel()
             await asyncio.wait([task], timeout=0.1)
         await reader.close()
         await held.aclose()
 
 
-def test_a_stream_that_lacks_its_beginning_is_gone_and_not_an_empty_one(url: str, client: Any) -> None:
+def test_a_stream_without_its_beginning_counts_as_missing(url: str, client: Any) -> None:
     async def work() -> None:
         id = uuid4()
         client.xadd(stream_key(id), {"e": encode([delta(id, 5)])}, id="5-0")
@@ -351,7 +351,7 @@ def test_a_stream_that_lacks_its_beginning_is_gone_and_not_an_empty_one(url: str
     run(work())
 
 
-def test_a_follower_whose_process_has_lost_the_answer_is_told_to_look_elsewhere(url: str) -> None:
+def test_followers_read_elsewhere_after_their_process_has_lost_the_answer(url: str) -> None:
     async def work() -> None:
         id, held = uuid4(), lease()
         async with opened(url) as log:
@@ -368,7 +368,7 @@ def test_a_follower_whose_process_has_lost_the_answer_is_told_to_look_elsewhere(
     run(work())
 
 
-def test_signals_do_not_pile_up_in_redis(url: str, client: Any) -> None:
+def test_signals_in_redis_are_trimmed(url: str, client: Any) -> None:
     async def work() -> None:
         with client.pipeline() as many:
             for _ in range(5_000):
@@ -380,14 +380,14 @@ def test_signals_do_not_pile_up_in_redis(url: str, client: Any) -> None:
             while not heard.is_set():
                 one.send("ended", uuid4())
                 await asyncio.sleep(0.01)
-        # Redis removes whole nodes of its tree, of a hundred entries each.
+        # Redis trims whole nodes of its tree, of a hundred entries each.
         assert client.xlen(redis_reader.SIGNALS) < 1_500
 
     run(work())
 
 
-def test_a_new_follower_does_not_wait_for_the_command_that_blocks(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Redis blocks for ever: whatever is read is read because the command was begun again.
+def test_a_new_follower_interrupts_the_blocking_command(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Redis blocks forever, so an event can be read only if the command is started again.
     monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
 
     async def work() -> None:
@@ -401,7 +401,9 @@ def test_a_new_follower_does_not_wait_for_the_command_that_blocks(url: str, monk
     run(work())
 
 
-def test_an_earlier_place_than_the_mirrors_leaves_no_hole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_that_begins_earlier_than_the_mirror_gets_all_events(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
 
     async def work() -> None:
@@ -414,7 +416,7 @@ def test_an_earlier_place_than_the_mirrors_leaves_no_hole(url: str, monkeypatch:
             ):
                 first = asyncio.ensure_future(anext(late))
                 await held.asks_for(stream_key(id), "2-0")
-                # The reply with the third event is on its way when somebody asks for the first two.
+                # The reply with the third event is on its way when another follower requests the first two.
                 held.passes.clear()
                 held.replied.clear()
                 writer.append(id, [delta(id, 3)])
@@ -425,14 +427,14 @@ def test_an_earlier_place_than_the_mirrors_leaves_no_hole(url: str, monkeypatch:
                 seen = [event.sequence for event in await second]
                 while seen[-1] < 3:
                     seen += [event.sequence for event in await anext(early)]
-                # Neighboring deltas come as one, with the later number.
+                # Adjacent deltas may be merged into one, with the later number.
                 assert seen in ([1, 2, 3], [1, 3])
                 assert [event.sequence for event in await first] == [3]
 
     run(work())
 
 
-def test_followers_look_elsewhere_at_once_when_redis_is_lost(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_followers_read_elsewhere_at_once_when_redis_is_lost(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_reader, "BLOCK_MS", 0)
     monkeypatch.setattr(redis_reader, "SILENCE", 10 * WAIT)
 
@@ -446,7 +448,7 @@ def test_followers_look_elsewhere_at_once_when_redis_is_lost(url: str, monkeypat
                 held.errors.append(RedisConnectionError("Redis is away."))
                 reader.wake()
                 assert list(await waiting) == []
-                # It goes on where it was once Redis is back.
+                # Following continues after the last event once Redis is back.
                 writer.append(id, [delta(id, 2)])
                 while not (batch := await anext(batches)):
                     pass

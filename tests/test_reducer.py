@@ -1,4 +1,4 @@
-"""The reducer of a stream and its twin: any split, merge, repetition and reconnection leaves the same message."""
+"""The reducers in JavaScript and Python: any split, merge, repetition and reconnection results in the same message."""
 
 import asyncio
 import copy
@@ -32,7 +32,7 @@ FAILURE: Json = {"code": "OVERLOADED", "message": "Claude is overloaded.", "retr
 
 @dataclass(frozen=True)
 class Block:
-    """A block: what it is before its pieces and behind them, and the pieces."""
+    """A content block before and after its deltas, and the text of the deltas."""
 
     begun: Json
     whole: Json
@@ -40,7 +40,7 @@ class Block:
     pieces: tuple[str, ...] = ()
 
     def steps(self, index: int) -> list[tuple[Json, Json]]:
-        """Give the events without their numbers, and what each leaves of the block."""
+        """Return the events without their numbers, each with the block after it."""
         block: Json = {**self.begun, "index": index}
         whole: Json = {**self.whole, "index": index}
         steps = list[tuple[Json, Json]]()
@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Answer:
-    """The events of an answer, and the state behind each number; `written[0]` is that before the first."""
+    """The events of an answer, and the state after each; `written[0]` is the state before the first."""
 
     events: list[Json]
     written: list[State]
@@ -71,7 +71,7 @@ class Answer:
         }
 
     def last_neighbour(self, first: int) -> int:
-        """Give the number of the last delta that may arrive merged with this event."""
+        """Return the number of the last delta that may be merged with this event."""
         begun = self.events[first - 1]
         last = first
         while begun["__typename"] in FIELDS and all(
@@ -93,12 +93,12 @@ def units(written: str) -> int:
 
 
 def joined(*pieces: str) -> str:
-    """Join as the wire does: halves of a surrogate pair that meet are one character."""
+    """Join pieces as JSON's UTF-16 escapes do: the two halves of a surrogate pair become one character."""
     return "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def numbered(steps: list[tuple[Json, Json | None]], last: Json) -> Answer:
-    """Number the events, and work out the state behind each, by a way of its own."""
+    """Number the events and compute the state after each, independently of the reducer."""
     events: list[Json] = []
     written = [initial]
     blocks: dict[int, Json] = {}
@@ -120,7 +120,7 @@ CITATIONS: list[Json] = [{"citedText": "so it is", "source": "a.pdf", "startInde
 
 @st.composite
 def splits(draw: st.DrawFn, written: str) -> tuple[str, ...]:
-    """Split a text anywhere, in the middle of a surrogate pair too."""
+    """Split a text anywhere, also in the middle of a surrogate pair."""
     encoded = written.encode("utf-16-le", "surrogatepass")
     cuts = draw(st.sets(st.integers(1, max(units(written) - 1, 1)), max_size=8))
     places = [0, *sorted(cut for cut in cuts if cut < units(written)), units(written)]
@@ -138,7 +138,7 @@ BEGUN: list[Json] = [
     {"__typename": "ToolResultBlock", "toolUseId": "toolu_1", "output": None, "isError": False},
     {"__typename": "CompactionBlock", "summary": None},
 ]
-"""Blocks of all kinds that an answer can have, as they begin."""
+"""Blocks of all kinds that an answer can contain, as they begin."""
 
 
 @st.composite
@@ -167,7 +167,7 @@ def blocks(draw: st.DrawFn) -> Block:
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
-    """Make an answer: blocks one behind the other or at the same time, waits, and one of the three ends."""
+    """Generate an answer: sequential or interleaved blocks, waits for the client, and one of the three terminal events."""
     queues = [block.steps(index) for index, block in enumerate(draw(st.lists(blocks(), max_size=5)))]
     together = draw(st.booleans())
     steps: list[tuple[Json, Json | None]] = []
@@ -182,33 +182,33 @@ def answers(draw: st.DrawFn) -> Answer:
 
 
 @dataclass(frozen=True)
-class Given:
-    """An event that a client is given, and what it knows then."""
+class ReceivedEvent:
+    """An event that a client receives, and the state that it must have afterwards."""
 
     event: Json
     state: State
 
 
 @st.composite
-def followings(draw: st.DrawFn) -> tuple[Answer, list[Given]]:
-    """Follow an answer: merged or not, told twice, and begun again with a snapshot of any time, to the end."""
+def followings(draw: st.DrawFn) -> tuple[Answer, list[ReceivedEvent]]:
+    """Follow an answer to its end, with merged and repeated events and with snapshots of any time."""
     answer = draw(answers())
-    known, seen = initial, list[Given]()
+    known, seen = initial, list[ReceivedEvent]()
     for move in draw(st.lists(st.sampled_from(("on", "on", "again", "snapshot")), max_size=30)):
         if move == "snapshot":
             at = draw(st.integers(0, len(answer.events) - 1))
-            # The generation is as it is now, which may be ahead of what is written in the snapshot.
+            # The generation's status is the current one, which may be newer than the snapshot's content.
             status = draw(st.sampled_from(("RUNNING", "AWAITING_TOOL_RESULTS", answer.written[-1].status)))
             known = replace(answer.written[at], status="RUNNING", waits=None)
-            seen.append(Given(answer.snapshot(at, status), known))
+            seen.append(ReceivedEvent(answer.snapshot(at, status), known))
             continue
         first = draw(st.integers(1, max(known.sequence, 1))) if move == "again" else known.sequence + 1
         if first <= len(answer.events):
             last = draw(st.integers(first, answer.last_neighbour(first)))
             known = answer.written[last] if last > known.sequence else known
-            seen.append(Given(answer.merged(first, last), known))
-    rest = range(known.sequence + 1, len(answer.events) + 1)
-    return answer, seen + [Given(answer.events[number - 1], answer.written[number]) for number in rest]
+            seen.append(ReceivedEvent(answer.merged(first, last), known))
+    remaining = range(known.sequence + 1, len(answer.events) + 1)
+    return answer, seen + [ReceivedEvent(answer.events[number - 1], answer.written[number]) for number in remaining]
 
 
 # ---- the rule ---------------------------------------------------------------------------------------------------------
@@ -219,26 +219,28 @@ def folded(events: list[Json]) -> State:
 
 
 @given(answers())
-def test_a_whole_stream_leaves_what_the_server_has_written(answer: Answer) -> None:
+def test_a_complete_stream_results_in_what_the_server_has_written(answer: Answer) -> None:
     assert folded(answer.events) == answer.written[-1]
 
 
 @settings(max_examples=300)
 @given(followings())
-def test_any_merge_repetition_and_reconnection_gives_the_same_state(following: tuple[Answer, list[Given]]) -> None:
+def test_merges_repetitions_and_reconnections_result_in_the_same_state(
+    following: tuple[Answer, list[ReceivedEvent]],
+) -> None:
     answer, seen = following
     state = initial
-    for each in seen:
-        state = apply(state, each.event)
-        assert state == each.state
+    for received in seen:
+        state = apply(state, received.event)
+        assert state == received.state
     assert state == answer.written[-1]
 
 
 @given(st.data(), st.lists(TEXTS, min_size=1, max_size=4))
-def test_any_split_of_the_deltas_gives_the_same_blocks(data: st.DataObject, said: list[str]) -> None:
+def test_any_split_of_the_deltas_results_in_the_same_blocks(data: st.DataObject, said: list[str]) -> None:
     begun: Json = {"__typename": "TextBlock", "text": ""}
-    cut = [Block(begun, {**begun, "text": one}, "TextDelta", data.draw(splits(one))) for one in said]
-    whole = [Block(begun, {**begun, "text": one}, "TextDelta", (one,) if one else ()) for one in said]
+    cut = [Block(begun, {**begun, "text": piece}, "TextDelta", data.draw(splits(piece))) for piece in said]
+    whole = [Block(begun, {**begun, "text": piece}, "TextDelta", (piece,) if piece else ()) for piece in said]
     states: list[State] = []
     for version in (cut, whole):
         steps = [step for index, block in enumerate(version) for step in block.steps(index)]
@@ -248,38 +250,38 @@ def test_any_split_of_the_deltas_gives_the_same_blocks(data: st.DataObject, said
 
 
 @given(followings())
-def test_a_text_only_grows_unless_an_older_snapshot_comes(following: tuple[Answer, list[Given]]) -> None:
+def test_a_text_only_grows_unless_an_older_snapshot_arrives(following: tuple[Answer, list[ReceivedEvent]]) -> None:
     answer, seen = following
     final = written_in(answer.written[-1])
     state = initial
-    for each in seen:
-        before, state = state, apply(state, each.event)
-        older = each.event["__typename"] == "MessageSnapshot" and state.sequence < before.sequence
+    for received in seen:
+        before, state = state, apply(state, received.event)
+        older = received.event["__typename"] == "MessageSnapshot" and state.sequence < before.sequence
         for index, words in written_in(state).items():
             assert final[index].startswith(words)
             assert older or words.startswith(written_in(before).get(index, ""))
 
 
 def written_in(state: State) -> dict[int, str]:
-    """Give the text of each block that has one; half of a surrogate pair at its end is not yet a character."""
+    """Return the text of each block that has one, without half of a surrogate pair at its end."""
     shown = enumerate(state.blocks)
     texts = {index: block["text"] for index, block in shown if block is not None and "text" in block}
     return {index: re.sub("[\ud800-\udbff]$", "", words) for index, words in texts.items()}
 
 
 @given(answers())
-def test_an_end_that_is_sent_again_changes_nothing(answer: Answer) -> None:
+def test_a_repeated_terminal_event_changes_nothing(answer: Answer) -> None:
     state = folded(answer.events)
     last = len(answer.events)
     again = answer.snapshot(last - 1, answer.written[-1].status) | {"reason": "ENDED"}
     assert apply(state, again) == state
     assert apply(apply(state, again), answer.events[-1]) == state
-    # A client that has not seen the end gets it so.
+    # A client that has not received the terminal event reaches the end in this way.
     assert apply(apply(initial, again), answer.events[-1]) == state
 
 
 @given(answers(), st.sampled_from(("sequence", "none")))
-def test_an_event_that_comes_twice_in_a_row_changes_nothing(answer: Answer, number: str) -> None:
+def test_an_event_applied_twice_in_a_row_changes_nothing(answer: Answer, number: str) -> None:
     state = initial
     for event in [answer.snapshot(0), *answer.events]:
         shown = {name: value for name, value in event.items() if name != number}
@@ -288,12 +290,12 @@ def test_an_event_that_comes_twice_in_a_row_changes_nothing(answer: Answer, numb
 
 
 @given(answers(), st.data())
-def test_offsets_alone_are_enough_for_who_asks_for_no_numbers(answer: Answer, data: st.DataObject) -> None:
+def test_offsets_suffice_for_clients_that_do_not_select_sequence(answer: Answer, data: st.DataObject) -> None:
     events = [without_number(event) for event in answer.events]
     lost = data.draw(st.integers(0, len(events) - 1))
     begun_again = data.draw(st.integers(0, lost))
-    found = folded(events[:lost] + events[begun_again:])
-    assert replace(found, waits=None) == replace(answer.written[-1], sequence=0)
+    state = folded(events[:lost] + events[begun_again:])
+    assert replace(state, waits=None) == replace(answer.written[-1], sequence=0)
 
 
 def without_number(event: Json) -> Json:
@@ -301,19 +303,19 @@ def without_number(event: Json) -> Json:
 
 
 @given(followings())
-def test_nothing_that_is_given_is_changed(following: tuple[Answer, list[Given]]) -> None:
+def test_apply_does_not_change_its_arguments(following: tuple[Answer, list[ReceivedEvent]]) -> None:
     _, seen = following
     state = initial
-    for each in seen:
-        before, event = copy.deepcopy((state, each.event))
-        new = apply(state, each.event)
-        assert (state, each.event) == (before, event)
+    for received in seen:
+        before, event = copy.deepcopy((state, received.event))
+        new = apply(state, received.event)
+        assert (state, received.event) == (before, event)
         state = new
     assert initial == State()
 
 
 @given(answers())
-def test_behind_the_end_only_a_snapshot_changes_anything(answer: Answer) -> None:
+def test_after_the_end_only_a_snapshot_changes_the_state(answer: Answer) -> None:
     state = folded(answer.events)
     for event in answer.events:
         assert apply(state, event) is state
@@ -321,13 +323,13 @@ def test_behind_the_end_only_a_snapshot_changes_anything(answer: Answer) -> None
     assert apply(state, answer.snapshot(0)) == initial
 
 
-def test_the_text_is_that_of_texts_and_json_alone() -> None:
+def test_the_text_consists_of_text_and_json_blocks() -> None:
     kinds = ("TextBlock", "ThinkingBlock", "JsonBlock", "ToolUseBlock", "TextBlock")
-    said = [{"__typename": kind, "index": index, "text": str(index)} for index, kind in enumerate(kinds)]
-    assert text(State(tuple(said))) == "024"
+    blocks_ = [{"__typename": kind, "index": index, "text": str(index)} for index, kind in enumerate(kinds)]
+    assert text(State(tuple(blocks_))) == "024"
 
 
-def test_only_the_last_three_statuses_are_ends() -> None:
+def test_completed_stopped_and_failed_are_the_final_statuses() -> None:
     statuses = ("QUEUED", "RUNNING", "AWAITING_TOOL_RESULTS", "COMPLETED", "STOPPED", "FAILED")
     assert [status for status in statuses if ended(State(status=status))] == list(statuses[3:])
 
@@ -338,26 +340,26 @@ def test_a_queued_answer_is_queued_until_it_starts() -> None:
     assert apply(queued, {"__typename": "GenerationStarted", "sequence": 1}).status == "RUNNING"
 
 
-def test_events_of_kinds_that_are_not_known_yet_count_and_change_nothing_else() -> None:
+def test_an_unknown_event_changes_only_the_sequence() -> None:
     state = State(({"__typename": "TextBlock", "index": 0, "text": "kept"},), "RUNNING", None, None, 3)
     assert apply(state, {"__typename": "SomethingNew", "sequence": 4}) == replace(state, sequence=4)
 
 
-def test_blocks_of_kinds_that_are_not_known_leave_their_place_empty() -> None:
-    said = {"__typename": "TextBlock", "index": 1, "text": "b"}
-    snapshot = {"__typename": "MessageSnapshot", "sequence": 4, "message": {"content": [said]}}
-    assert apply(initial, snapshot).blocks == (None, said)
+def test_an_unselected_kind_of_block_is_none() -> None:
+    block = {"__typename": "TextBlock", "index": 1, "text": "b"}
+    snapshot = {"__typename": "MessageSnapshot", "sequence": 4, "message": {"content": [block]}}
+    assert apply(initial, snapshot).blocks == (None, block)
     assert text(apply(initial, snapshot)) == "b"
 
 
 @pytest.mark.parametrize("index", [{}, {"index": None}])
-def test_blocks_whose_index_was_not_asked_for_stand_in_their_order(index: Json) -> None:
+def test_blocks_without_a_selected_index_keep_their_order(index: Json) -> None:
     content: list[Json] = [{"__typename": "TextBlock", "text": words, **index} for words in "ab"]
     state = apply(initial, {"__typename": "MessageSnapshot", "sequence": 4, "message": {"content": content}})
     assert list(state.blocks) == content
 
 
-def test_who_asks_for_deltas_alone_gets_their_text() -> None:
+def test_clients_that_select_only_deltas_get_the_text() -> None:
     pieces: list[Json] = [{"index": 0, "offset": 0, "text": "Hello"}, {"index": 0, "offset": 5, "text": "!"}]
     assert text(folded([{"__typename": "TextDelta", **piece} for piece in pieces])) == "Hello!"
 
@@ -370,14 +372,14 @@ SUBMIT = "mutation ($input: SubmitToolResultsInput!) { submitToolResults(input: 
 
 @pytest.fixture(scope="module")
 def paced(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
-    """A server whose Claude takes its time, so that connections are cut in the middle of answers."""
+    """A server with a slow simulator, so that connections can be cut in the middle of answers."""
     folder = tmp_path_factory.mktemp("reducer")
     with tertulia(folder, simulator_pace=0.1, tools=("some_tools:weather",)) as address, Api(address) as api:
         yield api
 
 
 def follow_with_cuts(api: Api, generation: str, *, resumes: bool) -> State:
-    """Follow an answer over one socket after the other; each is cut one event later than the one before."""
+    """Follow an answer over successive sockets, each of which is cut one event later than the one before."""
     state = initial
     for size in count(1):
         with api.socket() as socket:
@@ -405,7 +407,7 @@ def follow_with_cuts(api: Api, generation: str, *, resumes: bool) -> State:
         '/simulate thinking\n/simulate call weather {"place": {"city": "Cádiz 😀"}}',
     ],
 )
-def test_an_answer_that_is_followed_through_cuts_is_what_is_stored(paced: Api, said: str, begins: str) -> None:
+def test_an_answer_followed_over_cut_connections_equals_the_stored_answer(paced: Api, said: str, begins: str) -> None:
     generation = paced.send(said)["generation"]["id"]
     state = follow_with_cuts(paced, generation, resumes=begins == "after")
     stored = paced.ask(CONTENT, id=generation)["generation"]
@@ -416,7 +418,7 @@ def test_an_answer_that_is_followed_through_cuts_is_what_is_stored(paced: Api, s
     assert (state.error is not None) == (said == "/simulate error")
 
 
-def test_a_stopped_answer_keeps_what_the_state_shows(paced: Api) -> None:
+def test_a_stopped_answer_keeps_the_received_text(paced: Api) -> None:
     generation = paced.send("/simulate long 400")["generation"]["id"]
     state = initial
     with paced.socket() as socket:
@@ -429,7 +431,7 @@ def test_a_stopped_answer_keeps_what_the_state_shows(paced: Api) -> None:
     assert "word400" not in text(state)
 
 
-def test_an_answer_that_waits_for_the_client_goes_on_in_the_same_state(paced: Api) -> None:
+def test_an_answer_continues_after_it_has_waited_for_the_client(paced: Api) -> None:
     tool = {"name": "ask_browser", "description": "Asks the browser.", "inputSchema": {"type": "object"}}
     sent = paced.send("/simulate call ask_browser {}", tools={"client": [tool]})
     generation = sent["generation"]["id"]
@@ -447,7 +449,7 @@ def test_an_answer_that_waits_for_the_client_goes_on_in_the_same_state(paced: Ap
     assert list(state.blocks) == paced.ask(CONTENT, id=generation)["generation"]["message"]["content"]
 
 
-# ---- the twin ---------------------------------------------------------------------------------------------------------
+# ---- the two reducers ---------------------------------------------------------------------------------------------------------
 
 MAYBE_INDEX = st.none() | st.integers(0, 3)
 ANY_BLOCK = st.fixed_dictionaries(
@@ -471,11 +473,11 @@ ANY_EVENT = st.fixed_dictionaries(
         "error": st.none() | st.just(FAILURE),
     },
 )
-"""Events that no server sends: with anything missing, null, or out of place."""
+"""Events that no server sends, with fields that are missing, null or misplaced."""
 
 
 @pytest.mark.needs("node")
-def test_the_twins_agree_on_every_stream(tmp_path: Path) -> None:
+def test_both_reducers_agree_on_every_stream(tmp_path: Path) -> None:
     streams: list[list[Json]] = []
 
     @settings(max_examples=300)
@@ -509,7 +511,7 @@ def as_json(state: State) -> Json:
 
 
 @needs_packages
-def test_the_npm_package_keeps_the_same_promises() -> None:
+def test_the_npm_packages_own_tests_pass() -> None:
     tests = PACKAGES / "stream/test/stream.test.js"
     done = subprocess.run(["node", "--test", tests], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -518,7 +520,7 @@ def test_the_npm_package_keeps_the_same_promises() -> None:
 
 
 @needs_packages
-def test_events_as_code_generators_type_them_need_no_casts() -> None:
+def test_generated_event_types_need_no_casts() -> None:
     checked = subprocess.run(
         ["node", ROOT / "node_modules/typescript/bin/tsc", "-p", PACKAGES / "tsconfig.json"],
         capture_output=True,
@@ -529,10 +531,10 @@ def test_events_as_code_generators_type_them_need_no_casts() -> None:
 
 
 def code(readme: Path, language: str, address: str) -> str:
-    """Give the first piece of code in a README, for a server that runs here."""
-    found = re.search(rf"```{language}\n(.*?)```", readme.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1].replace("127.0.0.1:8000", address.removeprefix("http://"))
+    """Return the first code block of a README in this language, with the address of this server."""
+    block = re.search(rf"```{language}\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert block is not None
+    return block[1].replace("127.0.0.1:8000", address.removeprefix("http://"))
 
 
 @needs_packages
@@ -571,6 +573,6 @@ def test_the_code_in_the_python_packages_readme_follows_an_answer(
     assert capsys.readouterr().out.endswith(f"{stored}\n")
 
 
-def test_each_is_short_enough_to_read() -> None:
+def test_each_reducer_has_fewer_than_100_lines() -> None:
     for path in ("stream/index.js", "stream-python/tertulia_stream/__init__.py"):
         assert len((PACKAGES / path).read_text().splitlines()) < 100

@@ -1,6 +1,6 @@
-"""Relay's connection rules over the whole schema, as the ESLint rules for GraphQL schemas check them.
+"""The whole schema follows Relay's connection rules, as the ESLint rules for GraphQL schemas check them.
 
-They are the rules relay-arguments, relay-connection-types, relay-edge-types, relay-page-info and no-typename-prefix of
+These are the rules relay-arguments, relay-connection-types, relay-edge-types, relay-page-info and no-typename-prefix of
 @graphql-eslint/eslint-plugin 4, with their default options. Deliberate exceptions are in docs/decisions/0010-relay.md.
 """
 
@@ -29,14 +29,14 @@ TYPES = schema.core.type_map
 PAGING = {"first": "Int", "last": "Int", "after": "String", "before": "String"}
 NUMBERED = {
     "Generation.events(after:)": "A sequence, as in `generationEvents(after:)`; `eventLog` takes cursors.",
-    "Generation.events(before:)": "A sequence, as `after` of the same field.",
+    "Generation.events(before:)": "A sequence, like `after` of the same field.",
 }
 WITHOUT_NODE = {"GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it."}
-"""Types of `node` that do not implement `Node`, and why. The rule passes interfaces over; this test does not."""
+"""Types of `node` fields that do not implement `Node`, and why. The rule ignores interfaces; this test does not."""
 
-_BLOCKS = "The parts of one message, which are bounded with it."
-_SETTINGS = "The settings of the server or of a conversation decide how many there are."
-_SUMS = "One row for each day and model, or for each tool: `since` and `until` bound it."
+_BLOCKS = "Parts of one message, whose size is limited."
+_SETTINGS = "The settings of the server or of a conversation determine the length."
+_SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
     "Message.content": _BLOCKS,
     "Message.leftOut": _BLOCKS,
@@ -59,7 +59,7 @@ PLAIN_LISTS = {
     "Query.nodes": "One item for each id of the argument, of which there are at most 100.",
     "Message.siblings": "The versions that the user has made of one message, shown as a whole (`2 / 3`).",
 }
-"""Lists that are no connections, and why."""
+"""Lists that are not connections, and why."""
 
 
 class Field(NamedTuple):
@@ -72,7 +72,7 @@ class Field(NamedTuple):
 
 
 def fields() -> Iterator[Field]:
-    """Yield all fields of object and interface types but those of introspection."""
+    """Yield all fields of object and interface types, except those of introspection."""
     for kind in TYPES.values():
         if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType) and not is_introspection_type(kind):
             for name, field in kind.fields.items():
@@ -85,11 +85,11 @@ CONNECTED = [place for place, found in FIELDS.items() if get_named_type(found.fi
 
 
 def nodes_of(connection: str) -> Any:
-    """Return the type of a connection's edges, whose name says that it is one."""
+    """Return the type of a connection's edges."""
     return get_named_type(FIELDS[f"{connection}.edges"].field.type)
 
 
-def test_the_rules_see_all_connections() -> None:
+def test_the_rules_check_all_connections() -> None:
     assert CONNECTIONS == [
         "ConversationConnection",
         "GenerationEventConnection",
@@ -168,7 +168,7 @@ def test_no_field_begins_with_the_name_of_its_type_unless_it_is_deprecated() -> 
     assert repeated == []
 
 
-def test_the_exceptions_are_all_in_the_schema() -> None:
+def test_all_exceptions_exist_in_the_schema() -> None:
     places = {f"{place}({name}:)" for place, found in FIELDS.items() for name in found.field.args}
     assert NUMBERED.keys() <= places
     assert WITHOUT_NODE.keys() <= TYPES.keys()
@@ -189,8 +189,8 @@ def generation(api: Api) -> str:
 
 
 def event_log(api: Api, generation: str, **page: Any) -> Json:
-    found: Json = api.ask(EVENT_LOG, id=generation, **page)["generation"]["eventLog"]
-    return found
+    connection: Json = api.ask(EVENT_LOG, id=generation, **page)["generation"]["eventLog"]
+    return connection
 
 
 def sequences(page: Json) -> list[int]:
@@ -227,7 +227,7 @@ def test_an_event_log_is_paged_backward_by_the_cursors_of_its_pages(api: Api, ge
     assert seen == all_sequences(api, generation)
 
 
-def test_events_are_bounded_by_numbers_on_both_sides(api: Api, generation: str) -> None:
+def test_events_can_be_limited_by_numbers_on_both_sides(api: Api, generation: str) -> None:
     def asked(**page: int) -> list[int]:
         return sequences(api.ask(EVENTS, id=generation, **page)["generation"]["events"])
 
@@ -239,7 +239,7 @@ def test_events_are_bounded_by_numbers_on_both_sides(api: Api, generation: str) 
     assert asked(before=1) == []
 
 
-def test_events_that_are_no_longer_kept_are_a_snapshot_in_both_directions(tmp_path: Path, place: Json) -> None:
+def test_expired_events_are_replaced_by_a_snapshot_in_both_directions(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         generation = api.send("Hello")["generation"]["id"]
         last = api.follow(generation)[-1]["sequence"]
@@ -255,14 +255,18 @@ def test_events_that_are_no_longer_kept_are_a_snapshot_in_both_directions(tmp_pa
 
 @pytest.mark.parametrize("argument", ["after", "before"])
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.0", "٣", " 1", "2147483648", "9" * 400, "MXwy"])
-def test_a_cursor_of_another_list_is_refused_by_name(api: Api, generation: str, argument: str, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused_and_the_error_names_its_argument(
+    api: Api, generation: str, argument: str, cursor: str
+) -> None:
     (error,) = api.errors(EVENT_LOG, id=generation, **{argument: cursor})
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].startswith(argument)
 
 
 @pytest.mark.parametrize("page", [{"first": -1}, {"last": 101}, {"first": 1, "last": 1}])
-def test_a_page_of_events_of_a_wrong_size_is_refused_by_name(api: Api, generation: str, page: Json) -> None:
+def test_an_invalid_page_size_is_refused_and_the_error_names_its_argument(
+    api: Api, generation: str, page: Json
+) -> None:
     (error,) = api.errors(EVENT_LOG, id=generation, **page)
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].startswith([*page][-1])

@@ -1,4 +1,4 @@
-"""How a stream begins and goes on: what the client, the log and the row have decides it, and nothing else."""
+"""The plan of a replay, which depends only on the client's `after`, the log and the generation's row."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ ROWS = st.builds(RowState, st.integers(1, 12), st.sampled_from(Phase))
 
 
 def fits(log: LogState | None, row: RowState) -> bool:
-    """Tell whether a log is of the answer whose end the row has, and not of a process that had lost its lease."""
+    """Return whether a log can belong to the ended answer in the row, and not to a process that lost its lease."""
     if log is None or row.phase is not Phase.ENDED:
         return log is not None
     return log.last == row.sequence if log.ended else log.last < row.sequence
@@ -29,7 +29,7 @@ def test_without_a_number_a_stream_begins_with_a_snapshot_without_a_reason(
 
 
 @given(after=st.integers(-2, 14), log=LOGS, row=ROWS, waited=st.booleans())
-def test_with_a_number_every_snapshot_has_a_reason_and_nothing_else_has_one(
+def test_with_a_number_every_snapshot_has_a_reason(
     after: int, log: LogState | None, row: RowState, *, waited: bool
 ) -> None:
     replay = plan_replay(after, log, row, waited=waited)
@@ -37,7 +37,7 @@ def test_with_a_number_every_snapshot_has_a_reason_and_nothing_else_has_one(
 
 
 @given(after=AFTERS, log=LOGS, row=ROWS, waited=st.booleans())
-def test_a_snapshot_is_never_older_than_what_the_log_and_the_row_have(
+def test_a_snapshot_is_never_older_than_the_log_and_the_row(
     after: int | None, log: LogState | None, row: RowState, *, waited: bool
 ) -> None:
     # A checkpoint never contains the terminal event.
@@ -54,16 +54,16 @@ def test_a_snapshot_is_never_older_than_what_the_log_and_the_row_have(
 
 
 @given(after=st.integers(0, 12), log=LOGS, row=ROWS, waited=st.booleans())
-def test_events_that_the_log_has_come_exactly(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
+def test_events_in_the_log_are_sent_exactly(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
     if log is not None and fits(log, row) and after < log.last:
         replay = plan_replay(after, log, row, waited=waited)
-        # The terminal event, or the one that waits for the client, may come from the row, as the same event.
+        # The terminal event, or `ToolResultsRequired`, may come from the row: it is the same event.
         assert (replay.after, replay.snapshot) == (after, None)
         assert not replay.row_event or row.text == after
 
 
 @given(AFTERS, LOGS, ROWS)
-def test_what_the_row_proves_to_exist_comes_at_the_latest_after_waiting(
+def test_events_up_to_the_rows_sequence_are_sent_at_the_latest_after_waiting(
     after: int | None, log: LogState | None, row: RowState
 ) -> None:
     replay = plan_replay(after, log, row, waited=True)
@@ -74,7 +74,7 @@ def test_what_the_row_proves_to_exist_comes_at_the_latest_after_waiting(
 
 
 @given(AFTERS, LOGS, ROWS)
-def test_every_stream_of_an_answer_that_has_ended_comes_to_its_terminal_event(
+def test_every_stream_of_an_ended_answer_reaches_its_terminal_event(
     after: int | None, log: LogState | None, row: RowState
 ) -> None:
     ended = RowState(row.sequence, Phase.ENDED)
@@ -91,7 +91,7 @@ def test_every_stream_of_an_answer_that_has_ended_comes_to_its_terminal_event(
 
 
 @given(after=st.integers(-2, 14), log=LOGS, row=ROWS, waited=st.booleans())
-def test_the_reason_says_what_is_the_case(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
+def test_the_reason_matches_the_situation(after: int, log: LogState | None, row: RowState, *, waited: bool) -> None:
     reason = plan_replay(after, log, row, waited=waited).reason
     if reason is SnapshotReason.ENDED:
         assert (row.phase, after) == (Phase.ENDED, row.sequence)
@@ -103,16 +103,16 @@ def test_the_reason_says_what_is_the_case(after: int, log: LogState | None, row:
 
 
 @given(st.integers(0, 12), LOGS, ROWS)
-def test_a_log_that_is_only_late_is_waited_for(after: int, log: LogState | None, row: RowState) -> None:
+def test_a_stream_waits_for_a_log_that_is_late(after: int, log: LogState | None, row: RowState) -> None:
     late = LogState(after)
     if row.phase is Phase.RUNNING:
         assert plan_replay(after, late, row, waited=False) == Replay(after)
 
 
-def test_a_stream_of_what_the_writer_still_appends_never_gets_a_second_snapshot() -> None:
-    """A healthy writer: the log is at most a little behind the row, and the client has what the log had."""
-    for sequence, behind, seen in product(range(1, 8), range(3), range(8)):
-        last = max(sequence - behind, 0)
+def test_a_stream_of_a_running_answer_never_gets_a_second_snapshot() -> None:
+    """With a healthy writer, the log lacks at most the last two events of the row, and the client has part of the log."""
+    for sequence, lag, received in product(range(1, 8), range(3), range(8)):
+        last = max(sequence - lag, 0)
         for phase in (Phase.RUNNING, Phase.ENDED):
-            if seen <= last < sequence:
-                assert plan_replay(seen, LogState(last), RowState(sequence, phase), waited=False).snapshot is None
+            if received <= last < sequence:
+                assert plan_replay(received, LogState(last), RowState(sequence, phase), waited=False).snapshot is None

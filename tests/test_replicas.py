@@ -1,4 +1,4 @@
-"""Several servers on one PostgreSQL and one Redis, with no stickiness: any of them does what any other began."""
+"""Several replicas on one PostgreSQL and one Redis, without sticky sessions: each continues what another began."""
 
 import threading
 from collections.abc import Generator
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class Replicas:
-    """Servers that share everything but their memory."""
+    """Servers that share their storage but not their memory."""
 
     def __init__(self, claude: ScriptedClaude, apis: list[Api]) -> None:
         self.claude = claude
@@ -40,10 +40,10 @@ def replicas(tmp_path: Path, place: Json) -> Generator[Any]:
         yield make
 
 
-def test_an_answer_is_followed_on_another_replica_from_any_point(replicas: Any) -> None:
+def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: Any) -> None:
     gate = Gate()
-    made = replicas(says("one ", "two ", gate, "three"))
-    one, two, three = made.apis
+    servers = replicas(says("one ", "two ", gate, "three"))
+    one, two, three = servers.apis
     sent = one.send("Hello")["generation"]["id"]
     assert gate.reached.wait(20)
     with two.socket() as early, three.socket() as exact, one.socket() as local:
@@ -56,15 +56,15 @@ def test_an_answer_is_followed_on_another_replica_from_any_point(replicas: Any) 
     assert {events[-1]["sequence"] for events in seen} == {seen[0][-1]["sequence"]}
     last = seen[0][-1]["sequence"]
     for after in range(last):
-        behind = two.follow(sent, after)
-        assert all(event["sequence"] > after for event in behind)
-        assert "MessageSnapshot" not in [event["__typename"] for event in behind]
+        later_events = two.follow(sent, after)
+        assert all(event["sequence"] > after for event in later_events)
+        assert "MessageSnapshot" not in [event["__typename"] for event in later_events]
 
 
-def test_the_end_of_an_answer_is_shown_while_redis_takes_nothing(replicas: Any) -> None:
+def test_the_end_of_an_answer_is_sent_while_redis_accepts_nothing(replicas: Any) -> None:
     gate = Gate()
-    made = replicas(says("one ", gate, "two"), number=2)
-    one, two = made.apis
+    servers = replicas(says("one ", gate, "two"), number=2)
+    one, two = servers.apis
     sent = one.send("Hello")["generation"]["id"]
     two.wait_for_text(sent, "one ")
 
@@ -81,25 +81,25 @@ def test_the_end_of_an_answer_is_shown_while_redis_takes_nothing(replicas: Any) 
     assert [events[-1]["__typename"] for events in seen] == ["GenerationCompleted"] * 2
 
 
-def test_a_stop_from_another_replica_keeps_what_was_written(replicas: Any) -> None:
+def test_a_stop_on_another_replica_keeps_the_written_text(replicas: Any) -> None:
     gate = Gate()
-    made = replicas(says("half", gate, " never"))
-    one, two, three = made.apis
+    servers = replicas(says("half", gate, " never"))
+    one, two, three = servers.apis
     sent = one.send("Hello")["generation"]["id"]
     three.wait_for_text(sent, "half")
     stopped = two.stop(sent)["generation"]
     gate.open.set()
     assert (stopped["status"], stopped["message"]["text"]) == ("STOPPED", "half")
-    for api in made.apis:
+    for api in servers.apis:
         events = api.follow(sent)
         assert events[-1]["__typename"] == "GenerationStopped"
         assert apply(events) == ["half"]
 
 
-def test_who_waits_in_line_is_answered_wherever_the_line_began(replicas: Any) -> None:
+def test_queued_messages_of_several_replicas_are_answered_in_order(replicas: Any) -> None:
     gate = Gate()
-    made = replicas(says(gate, "one"), says("two"), says("three"))
-    one, two, three = made.apis
+    servers = replicas(says(gate, "one"), says("two"), says("three"))
+    one, two, three = servers.apis
     first = one.send("1")
     assert gate.reached.wait(20)
     conversation = first["conversation"]["id"]
@@ -111,28 +111,28 @@ def test_who_waits_in_line_is_answered_wherever_the_line_began(replicas: Any) ->
     assert [event["generation"]["message"]["text"] for event in ended] == ["one", "two", "three"]
 
 
-def test_a_waiting_message_is_stopped_from_another_replica(replicas: Any) -> None:
+def test_a_queued_message_can_be_stopped_on_another_replica(replicas: Any) -> None:
     gate = Gate()
-    made = replicas(says("half", gate))
-    one, two, three = made.apis
+    servers = replicas(says("half", gate))
+    one, two, three = servers.apis
     first = one.send("1")
     waiting = two.send("2", conversationId=first["conversation"]["id"], whenBusy="QUEUE")["generation"]["id"]
     assert three.stop(waiting)["generation"]["status"] == "STOPPED"
     assert one.follow(waiting)[-1]["__typename"] == "GenerationStopped"
     assert one.stop(first["generation"]["id"])["generation"]["status"] == "STOPPED"
-    assert len(made.claude.requests) == 1
+    assert len(servers.claude.requests) == 1
 
 
-def test_changes_are_seen_on_every_replica(replicas: Any) -> None:
-    made = replicas(says("well"), number=2)
+def test_changes_are_sent_on_every_replica(replicas: Any) -> None:
+    servers = replicas(says("well"), number=2)
     query = "subscription { conversationChanges { cursor kind conversationId conversation { id } generation { id } } }"
-    with made.apis[1].socket() as socket:
+    with servers.apis[1].socket() as socket:
         socket.subscribe(query, {}, "changes")
-        # The answer to a question behind it on the same socket says that the subscription has begun.
+        # The result of a later query on the same socket proves that the subscription has begun.
         socket.subscribe("{ viewer { id } }", {}, "question")
         while socket.receive()["type"] != "complete":
             pass
-        sent = made.apis[0].send("Hello")
+        sent = servers.apis[0].send("Hello")
         kinds = [socket.receive()["payload"]["data"]["conversationChanges"] for _ in range(3)]
     assert [change["kind"] for change in kinds] == ["CREATED", "GENERATION_STARTED", "GENERATION_ENDED"]
     assert {change["conversationId"] for change in kinds} == {sent["conversation"]["id"]}

@@ -1,4 +1,4 @@
-"""REST: one POST for those who want no GraphQL."""
+"""The REST endpoints `/chat` and `/chat/stream`, the links at `/`, health checks and switches of routes."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
-def test_a_message_gets_its_answer(api: Api) -> None:
+def test_a_message_is_answered(api: Api) -> None:
     answer = api.http.post("/chat", json={"message": "Hello, my name is Ada"}).json()
     assert set(answer) == {"response", "model_used", "conversation_id", "stop_reason"}
     assert "simulated" in answer["model_used"]
@@ -32,7 +32,7 @@ def test_a_message_gets_its_answer(api: Api) -> None:
 
 
 @pytest.mark.parametrize("reason", ["end_turn", "refusal", "max_tokens", "a_new_reason"])
-def test_an_answer_says_why_it_ended(staged: Staged, reason: str) -> None:
+def test_an_answer_reports_its_stop_reason(staged: Staged, reason: str) -> None:
     stage = staged(Reply([START, *text("one two"), *end(reason)]))
     whole = stage.api.http.post("/chat", json={"message": "x"}).json()
     assert (whole["response"], whole["stop_reason"]) == ("one two", reason)
@@ -41,7 +41,7 @@ def test_an_answer_says_why_it_ended(staged: Staged, reason: str) -> None:
     assert (f"(stop reason: {reason})" in written) is (reason in ("refusal", "max_tokens"))
 
 
-def test_an_answer_that_is_stopped_says_so(staged: Staged) -> None:
+def test_a_stopped_answer_has_the_stop_reason_stopped(staged: Staged) -> None:
     gate = Gate()
     stage = staged(Reply([START, *text("one two", gate), *end()]))
     with ThreadPoolExecutor() as pool:
@@ -55,14 +55,14 @@ def test_an_answer_that_is_stopped_says_so(staged: Staged) -> None:
     assert "stopped before its end" in stage.api.http.get("/export?format=markdown").text
 
 
-def test_a_conversation_id_remembers_and_is_stored_like_every_other(api: Api) -> None:
+def test_a_conversation_id_continues_a_stored_conversation(api: Api) -> None:
     first = api.http.post("/chat", json={"message": "My name is Ada"}).json()
     body = {"message": "What is my name?", "conversation_id": first["conversation_id"]}
     assert "Ada" in api.http.post("/chat", json=body).json()["response"]
     assert len(api.messages(first["conversation_id"])) == 4
 
 
-def test_the_stream_gives_the_words_and_then_the_whole(api: Api) -> None:
+def test_the_stream_sends_deltas_and_then_the_whole_answer(api: Api) -> None:
     events = stream(api, message="/simulate long 20")
     assert [events[0][0], events[-1][0]] == ["start", "done"]
     words = "".join(data["text"] for name, data in events if name == "delta")
@@ -80,25 +80,25 @@ def test_the_stream_gives_the_words_and_then_the_whole(api: Api) -> None:
         ({"message": "Hi", "conversation_id": 5}, "conversation_id"), ({"message": "Hi", "more": 1}, "more"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_taken_is_422_and_names_the_field(api: Api, path: str, body: Json, field: str) -> None:
+def test_an_invalid_field_is_refused_with_422_and_named(api: Api, path: str, body: Json, field: str) -> None:
     response = api.http.post(path, json=body)
     assert response.status_code == 422
     assert response.json()["detail"][0]["loc"] == ["body", field]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff"])
-def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(api: Api, body: bytes) -> None:
     response = api.http.post("/chat", content=body, headers={"content-type": "application/json"})
     assert response.status_code in (400, 422)
     assert response.json()["detail"]
 
 
-def test_an_unknown_conversation_is_404(api: Api) -> None:
+def test_an_unknown_conversation_is_refused_with_404(api: Api) -> None:
     for id in (str(uuid4()), "x"):
         assert api.http.post("/chat", json={"message": "Hi", "conversation_id": id}).status_code == 404
 
 
-def test_a_busy_conversation_is_409_and_says_by_what(api: Api) -> None:
+def test_a_busy_conversation_is_refused_with_409_and_the_running_generation(api: Api) -> None:
     sent = api.send("/simulate hang")
     response = api.http.post("/chat", json={"message": "Hi", "conversation_id": sent["conversation"]["id"]})
     assert response.status_code == 409
@@ -114,7 +114,7 @@ def test_a_busy_conversation_is_409_and_says_by_what(api: Api) -> None:
         (500, "api_error", 502), (402, "billing_error", 502), (504, "timeout_error", 504), (529, "overloaded_error", 503),
     ],
 )  # fmt: skip
-def test_claudes_failures_keep_their_status(staged: Staged, status: int, kind: str, expected: int) -> None:
+def test_claudes_errors_are_mapped_to_http_statuses(staged: Staged, status: int, kind: str, expected: int) -> None:
     body = {"type": "error", "error": {"type": kind, "message": "as the test wants"}}
     headers = {"x-should-retry": "false", "retry-after": "30"}
     stage = staged(Reply(status=status, body=body, headers=headers))
@@ -129,7 +129,7 @@ def test_claudes_failures_keep_their_status(staged: Staged, status: int, kind: s
     assert (name, failed["error"]) == ("error", error | {"status": expected} | more)
 
 
-def test_the_same_key_gives_the_same_answer(staged: Staged) -> None:
+def test_the_same_idempotency_key_returns_the_same_answer(staged: Staged) -> None:
     stage = staged(says("once"))
     headers = {"Idempotency-Key": str(uuid4())}
     answers = [stage.api.http.post("/chat", json={"message": "Hi"}, headers=headers).json() for _ in range(2)]
@@ -137,7 +137,7 @@ def test_the_same_key_gives_the_same_answer(staged: Staged) -> None:
     assert len(stage.claude.requests) == 1
 
 
-def test_the_root_gives_links_to_programs_and_the_page_to_browsers(api: Api) -> None:
+def test_the_root_returns_links_to_programs_and_the_page_to_browsers(api: Api) -> None:
     links = api.http.get("/", headers={"accept": "*/*"}).json()["links"]
     assert links["graphql"] == "/graphql"
     page = api.http.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
@@ -152,7 +152,7 @@ ROUTES = {
 }
 
 
-def test_what_is_switched_off_is_neither_served_nor_described(tmp_path: Path) -> None:
+def test_disabled_routes_are_neither_served_nor_documented(tmp_path: Path) -> None:
     with tertulia(tmp_path, **dict.fromkeys(ROUTES, False)) as address, Api(address) as api:
         described = api.http.get("/openapi.json").json()["paths"]
         links = api.http.get("/", headers={"accept": "application/json"}).json()["links"]
@@ -165,7 +165,7 @@ def test_what_is_switched_off_is_neither_served_nor_described(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ROUTES)
-def test_each_switch_covers_its_own_routes(tmp_path: Path, name: str) -> None:
+def test_each_setting_disables_only_its_own_routes(tmp_path: Path, name: str) -> None:
     with tertulia(tmp_path, **{name: False}) as address, Api(address) as api:
         for other, routes in ROUTES.items():
             for method, path in routes:
@@ -174,7 +174,7 @@ def test_each_switch_covers_its_own_routes(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/graphql", "/"])
-def test_pages_load_nothing_from_elsewhere(api: Api, path: str) -> None:
+def test_pages_load_nothing_from_other_hosts(api: Api, path: str) -> None:
     page = api.http.get(path, headers={"accept": "text/html"}).text
     for part in page.split('"'):
         if part.startswith("/assets/"):
@@ -182,14 +182,14 @@ def test_pages_load_nothing_from_elsewhere(api: Api, path: str) -> None:
     assert "//" not in page.replace("http://www.w3.org", "")
 
 
-def test_health_and_readiness_are_said(api: Api) -> None:
+def test_health_and_readiness_are_reported(api: Api) -> None:
     assert api.http.get("/healthz").json() == {"status": "ok"}
     ready = api.http.get("/readyz").json()
     assert (ready.pop("status"), ready.pop("database")) == ("ok", "ok")
     assert ready in ({}, {"redis": "ok"})
 
 
-def test_a_stream_takes_one_of_the_users_places_and_is_refused_without_one(staged: Staged) -> None:
+def test_a_stream_occupies_a_connection_slot_and_is_refused_without_a_free_one(staged: Staged) -> None:
     stage = staged(says("Hi"), max_sockets_per_user=1)
     message = {"message": "Hello"}
     with stage.api.socket():
@@ -198,12 +198,12 @@ def test_a_stream_takes_one_of_the_users_places_and_is_refused_without_one(stage
         assert refused.json()["error"]["code"] == "RATE_LIMITED"
         assert int(refused.headers["retry-after"]) > 0
         assert stage.claude.requests == []
-    # The closed socket's place, and then that of each stream, is free again.
+    # The slots of the closed socket and then of each stream are released.
     wait_until(lambda: stage.api.http.post("/chat/stream", json=message).status_code == 200)
     wait_until(lambda: stage.api.http.post("/chat/stream", json=message).status_code == 200)
 
 
-def test_the_stream_starts_before_claude_says_anything(staged: Staged) -> None:
+def test_the_stream_starts_before_claude_responds(staged: Staged) -> None:
     gate = Gate()
     api = staged(says(gate, "At last")).api
     with api.http.stream("POST", "/chat/stream", json={"message": "Hello"}) as response:
@@ -211,13 +211,13 @@ def test_the_stream_starts_before_claude_says_anything(staged: Staged) -> None:
         assert next(lines) == "event: start"
         started = json.loads(next(lines).removeprefix("data: "))
         assert not gate.open.is_set()
-        # Enough to stop what has not begun.
+        # The id suffices to stop an answer that has no text yet.
         api.stop(started["generation_id"])
         gate.open.set()
         assert "event: done" in list(lines)
 
 
-def test_a_silence_is_no_silence_to_a_proxy(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeats_are_sent_while_claude_is_silent(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
     before, between = Gate(), Gate()
     api = staged(says(before, "At last", between, ", and more")).api

@@ -1,4 +1,4 @@
-"""Retention: what is older than a setting goes, and temporary conversations leave nothing behind."""
+"""Retention: old conversations are deleted after the configured time, and temporary ones with all their data."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,8 +38,8 @@ def say(api: Api, text: str, **more: Any) -> str:
 
 
 def grow_old(place: Json, id: str, days: int) -> None:
-    moment = f"{2026 - days // 365}-01-01 00:00:00+00:00" if days > 365 else "2026-01-01 00:00:00+00:00"
-    execute(place, f"UPDATE conversations SET updated_at = '{moment}' WHERE id = '{stored(place, id)}'")
+    updated_at = f"{2026 - days // 365}-01-01 00:00:00+00:00" if days > 365 else "2026-01-01 00:00:00+00:00"
+    execute(place, f"UPDATE conversations SET updated_at = '{updated_at}' WHERE id = '{stored(place, id)}'")
 
 
 def stored(place: Json, id: str) -> str:
@@ -50,14 +50,14 @@ def counted(place: Json) -> dict[str, int]:
     return {table: execute(place, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
 
 
-def test_what_nobody_has_used_for_the_time_of_the_setting_is_removed(tmp_path: Path, place: Json) -> None:
+def test_conversations_unused_for_the_retention_time_are_deleted(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         old, new = say(api, "An old parsnip"), say(api, "A new parsnip")
     grow_old(place, old, 30)
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         assert set(ids(api, LISTED)) == {old, new}
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as api:
-        # The server is ready before it has removed anything.
+        # The server is ready before it has deleted anything.
         wait_until(lambda: ids(api, LISTED) == [new])
         assert len(ids(api, FOUND)) == 2
         with api.socket() as socket:
@@ -66,7 +66,7 @@ def test_what_nobody_has_used_for_the_time_of_the_setting_is_removed(tmp_path: P
         assert changes[-1] == {"kind": "DELETED", "conversationId": old}
 
 
-def test_a_temporary_conversation_is_nowhere_and_leaves_nothing_behind(tmp_path: Path, place: Json) -> None:
+def test_a_temporary_conversation_is_hidden_and_deleted_completely(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         picture = api.http.post("/attachments", files={"file": ("a.png", image())}).json()["id"]
         id = say(
@@ -90,7 +90,7 @@ def test_a_temporary_conversation_is_nowhere_and_leaves_nothing_behind(tmp_path:
         wait_until(lambda: not any(file.is_file() for file in (tmp_path / "files").rglob("*")))
 
 
-def test_the_answers_of_a_temporary_conversation_are_not_found(staged: Staged) -> None:
+def test_search_does_not_find_answers_of_a_temporary_conversation(staged: Staged) -> None:
     api = staged(says("A parsnip"), says("Another parsnip")).api
     id = say(api, "What is this?", temporary=True)
     say(api, "And this?", conversationId=id)
@@ -99,7 +99,7 @@ def test_the_answers_of_a_temporary_conversation_are_not_found(staged: Staged) -
     assert len(ids(api, FOUND)) == 1
 
 
-def test_a_fork_of_a_temporary_conversation_is_temporary_and_not_found(staged: Staged) -> None:
+def test_a_fork_of_a_temporary_conversation_is_temporary_and_hidden(staged: Staged) -> None:
     api = staged(says("A parsnip")).api
     id = say(api, "A parsnip", temporary=True)
     forked = api.ask(FORK, input={"messageId": api.messages(id)[-1]["id"]})["forkConversation"]["conversation"]
@@ -109,16 +109,16 @@ def test_a_fork_of_a_temporary_conversation_is_temporary_and_not_found(staged: S
     assert set(ids(api, TEMPORARY)) == {id, forked["id"]}
 
 
-def test_a_fork_of_another_conversation_stays_and_is_found(staged: Staged) -> None:
+def test_a_fork_of_a_permanent_conversation_is_permanent_and_searchable(staged: Staged) -> None:
     api = staged(says("A parsnip")).api
     id = say(api, "What is this?")
     forked = api.ask(FORK, input={"messageId": api.messages(id)[-1]["id"]})["forkConversation"]["conversation"]
     assert not forked["temporary"]
     assert set(ids(api, LISTED)) == {id, forked["id"]}
-    assert set(ids(api, FOUND)) == {api.messages(one)[-1]["id"] for one in (id, forked["id"])}
+    assert set(ids(api, FOUND)) == {api.messages(conversation)[-1]["id"] for conversation in (id, forked["id"])}
 
 
-def test_a_temporary_conversation_is_removed_24_hours_after_its_last_message(tmp_path: Path, place: Json) -> None:
+def test_a_temporary_conversation_is_deleted_24_hours_after_its_last_message(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         old, new = (say(api, "A parsnip", temporary=True) for _ in range(2))
     for id, age in ((old, timedelta(hours=24, minutes=1)), (new, timedelta(hours=23, minutes=59))):
@@ -128,7 +128,7 @@ def test_a_temporary_conversation_is_removed_24_hours_after_its_last_message(tmp
         wait_until(lambda: ids(api, TEMPORARY) == [new])
 
 
-def test_a_conversation_may_be_made_temporary(fresh: Api) -> None:
+def test_a_conversation_can_be_created_as_temporary(fresh: Api) -> None:
     made = "mutation { createConversation(input: {temporary: true}) { ... on ConversationPayload { conversation { id temporary } } } }"
     conversation = fresh.ask(made)["createConversation"]["conversation"]
     assert conversation["temporary"]
@@ -141,15 +141,15 @@ DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> list[EventLog]:
     """The logs of the servers that the test starts."""
-    found: list[EventLog] = []
+    opened: list[EventLog] = []
 
     async def open_and_note(*arguments: Any, **more: Any) -> tuple[EventLog, Signals, bool]:
         log, signals, alone = await open_log(*arguments, **more)
-        found.append(log)
+        opened.append(log)
         return log, signals, alone
 
     monkeypatch.setattr("tertulia.server.services.open_log", open_and_note)
-    return found
+    return opened
 
 
 def has_log(place: Json, logs: list[EventLog], generation: str) -> bool:
@@ -161,7 +161,7 @@ def has_log(place: Json, logs: list[EventLog], generation: str) -> bool:
     return log.local_stream(UUID(generation)) is not None
 
 
-def test_the_log_of_an_answer_goes_with_its_conversation(logs: list[EventLog], fresh: Api, place: Json) -> None:
+def test_deleting_a_conversation_deletes_the_logs_of_its_answers(logs: list[EventLog], fresh: Api, place: Json) -> None:
     removed, kept = (fresh.send("Hello") for _ in range(2))
     for sent in (removed, kept):
         fresh.follow(sent["generation"]["id"])
@@ -171,7 +171,7 @@ def test_the_log_of_an_answer_goes_with_its_conversation(logs: list[EventLog], f
     assert has_log(place, logs, kept["generation"]["id"])
 
 
-def test_the_log_of_an_answer_that_is_being_written_goes_with_its_conversation(
+def test_deleting_a_conversation_deletes_the_log_of_a_running_answer(
     tmp_path: Path, logs: list[EventLog], staged: Staged, place: Json
 ) -> None:
     stage = staged(says("half", Gate()))

@@ -1,4 +1,4 @@
-"""The version before the present schema and this one, side by side on one PostgreSQL and one Redis."""
+"""The version before the current database schema and this one, side by side on one PostgreSQL and one Redis."""
 
 import signal
 import threading
@@ -19,14 +19,14 @@ from test_deployed import PATIENT, deployed, migrate, settings_of_a_replica
 VERSION = "SELECT version_num FROM alembic_version"
 SEARCH = "query ($words: String!) { searchMessages(query: $words) { edges { node { conversation { id } } } } }"
 CHECK_SECONDS = float(compose()["services"]["tertulia-a"]["healthcheck"]["interval"].removesuffix("s"))
-"""How long `docker compose up --wait` waits for a replica before the next one is replaced, at least."""
+"""The minimum time for which `docker compose up --wait` waits for a replica before it replaces the next one."""
 ANSWERS = 2
-"""That are written while a replica is replaced."""
+"""The number of answers that are written while a replica is replaced."""
 
 
 @pytest.fixture(scope="module")
 def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code of the version before the present schema."""
+    """The code of the version before the current database schema."""
     return former_code(tmp_path_factory.mktemp("former"))
 
 
@@ -43,7 +43,7 @@ class Follower(threading.Thread):
         self.events = self.api.follow(self.generation, 0)
 
     def text(self) -> str:
-        """Return the text at the end, of events that came once each and in order."""
+        """Return the final text, after checking that each event arrived once and in order."""
         self.join(30)
         sequences = [event["sequence"] for event in self.events]
         assert sequences == sorted(set(sequences)) != []
@@ -103,11 +103,13 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, server
             new_server.close()
 
 
-def test_an_upgrade_under_load_is_seen_by_nobody(former: Path, servers: Servers, tmp_path: Path) -> None:
+def test_an_upgrade_under_load_ends_no_answer_and_refuses_at_most_two_requests(
+    former: Path, servers: Servers, tmp_path: Path
+) -> None:
     with deployed(tmp_path, servers, "nginx", former) as deployment:
         assert execute(deployment.place, VERSION) != [(HEAD,)]
         loads = [deployment.begin(ANSWERS)]
-        # As docs/deploying.md has it: first the database, while all still run, then one replica, then the other.
+        # As in docs/deploying.md: first the database, while all replicas run, then one replica after the other.
         migrate(tmp_path, deployment.place, deployment.settings)
         assert execute(deployment.place, VERSION) == [(HEAD,)]
         deployment.code, deployment.settings = forking.CODE, settings_of_a_replica(tmp_path) | PATIENT
@@ -121,7 +123,7 @@ def test_an_upgrade_under_load_is_seen_by_nobody(former: Path, servers: Servers,
                 look_again(0.2)
         ends = [end for load in loads for end in load.hold(most=1)]
         assert ends == ["GenerationCompleted"] * ANSWERS * len(loads)
-        # The former version does not wait until its proxy has found out: a request may meet a connection that is closed.
+        # The former version does not wait until its proxy has noticed, so a request may reach a closed connection.
         refused = [words for load in loads for words in load.over().refused]
         assert len(refused) <= 2, refused
         assert all(load.listed for load in loads)

@@ -1,4 +1,4 @@
-"""JSON schemas of users: nothing that they name is fetched, and none of them holds up or ends the server."""
+"""JSON schemas from users: the server fetches nothing that they name, and none of them blocks or crashes it."""
 
 import json
 import time
@@ -18,17 +18,17 @@ CREATE = """mutation ($input: CreateConversationInput!) { createConversation(inp
   __typename ... on InvalidInput { field message } ... on ConversationPayload { conversation { id } } } }"""
 UPDATE = """mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) {
   __typename ... on InvalidInput { field message } } }"""
-MOMENT = "2026-01-01T00:00:00+00:00"
-HEADER = {"type": "tertulia-export", "version": 1, "exported_at": MOMENT}
+TIME = "2026-01-01T00:00:00+00:00"
+HEADER = {"type": "tertulia-export", "version": 1, "exported_at": TIME}
 CONVERSATION: Json = {
-    "type": "conversation", "id": "1", "model": "claude-opus-5-5", "created_at": MOMENT, "updated_at": MOMENT,
+    "type": "conversation", "id": "1", "model": "claude-opus-5-5", "created_at": TIME, "updated_at": TIME,
 }  # fmt: skip
 ANSWERED: Json = {
     "type": "message", "id": "2", "role": "assistant", "content": [{"type": "text", "text": "Hi"}],
-    "created_at": MOMENT, "generation": {"status": "completed", "model": "m", "created_at": MOMENT},
+    "created_at": TIME, "generation": {"status": "completed", "model": "m", "created_at": TIME},
 }  # fmt: skip
 ATTEMPTS, SLOW = 3, 1.0
-"""Seconds for which a server may not be silent while it checks a schema, on a machine that has other work."""
+"""Attempts, and the seconds after which a response of `/healthz` counts as slow, on a machine with other work."""
 
 
 def tools(schema: Json) -> Json:
@@ -41,16 +41,16 @@ def refusal(answered: Json) -> str:
 
 
 def imported(api: Api, *lines: Json) -> str:
-    answered = put_in(api, "\n".join(json.dumps(line) for line in (HEADER, *lines)).encode())
-    assert answered.status_code == 422, answered.text
-    return str(answered.json()["error"]["message"])
+    response = put_in(api, "\n".join(json.dumps(line) for line in (HEADER, *lines)).encode())
+    assert response.status_code == 422, response.text
+    return str(response.json()["error"]["message"])
 
 
 def own(api: Api) -> str:
     return str(api.ask(CREATE, input={})["createConversation"]["conversation"]["id"])
 
 
-DOORS: dict[str, Callable[[Api, Json], str]] = {
+INPUTS: dict[str, Callable[[Api, Json], str]] = {
     "tools of createConversation": lambda api, schema: refusal(
         api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
     ),
@@ -78,12 +78,12 @@ DOORS: dict[str, Callable[[Api, Json], str]] = {
         ANSWERED | {"generation": {**ANSWERED["generation"], "options": {"output_schema": schema}}},
     ),
 }
-"""Every place that takes a schema of a user's; each returns the message by which it is refused."""
+"""Every input that accepts a user's schema; each function returns the message of its refusal."""
 
 
 @contextmanager
 def listener() -> Generator[tuple[str, list[str]]]:
-    """A server that notes what is asked of it."""
+    """Run an HTTP server that records the paths of its requests."""
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,35 +108,35 @@ def listener() -> Generator[tuple[str, list[str]]]:
 
 
 def elsewhere(address: str) -> dict[str, Json]:
-    """Return schemas that name something outside of themselves, in every way that JSON Schema has."""
-    held = {"type": "object", "properties": {"a": {}}}
+    """Return schemas that refer to something outside themselves, in every way that JSON Schema allows."""
+    base = {"type": "object", "properties": {"a": {}}}
     return {
-        "a reference": held | {"properties": {"a": {"$ref": f"{address}/ref"}}},
-        "a reference at the top": held | {"$ref": f"{address}/top"},
-        "a file": held | {"properties": {"a": {"$ref": "file:///etc/hostname"}}},
-        "a file that is not there": held | {"properties": {"a": {"$ref": "file:///no/such/file"}}},
-        "a closed port": held | {"properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}},
-        "a dynamic reference": held | {"properties": {"a": {"$dynamicRef": f"{address}/dynamic#a"}}},
-        "a reference relative to $id": held | {"$id": f"{address}/base/", "properties": {"a": {"$ref": "other"}}},
-        "a reference in $defs": held | {"$defs": {"b": {"$ref": f"{address}/defs"}}, "$ref": "#/$defs/b"},
-        "a meta-schema": held | {"$schema": f"{address}/meta"},
-        "a reference of draft 7": held
+        "a reference": base | {"properties": {"a": {"$ref": f"{address}/ref"}}},
+        "a reference at the top": base | {"$ref": f"{address}/top"},
+        "a file": base | {"properties": {"a": {"$ref": "file:///etc/hostname"}}},
+        "a missing file": base | {"properties": {"a": {"$ref": "file:///no/such/file"}}},
+        "a closed port": base | {"properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}},
+        "a dynamic reference": base | {"properties": {"a": {"$dynamicRef": f"{address}/dynamic#a"}}},
+        "a reference relative to $id": base | {"$id": f"{address}/base/", "properties": {"a": {"$ref": "other"}}},
+        "a reference in $defs": base | {"$defs": {"b": {"$ref": f"{address}/defs"}}, "$ref": "#/$defs/b"},
+        "a meta-schema": base | {"$schema": f"{address}/meta"},
+        "a reference of draft 7": base
         | {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"$ref": f"{address}/draft7"}}},
     }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_what_a_schema_names_elsewhere_is_never_fetched_and_never_described(api: Api, door: str) -> None:
+@pytest.mark.parametrize("field", INPUTS)
+def test_external_references_of_a_schema_are_neither_fetched_nor_described(api: Api, field: str) -> None:
     with listener() as (address, seen):
-        for way, schema in elsewhere(address).items():
-            message = DOORS[door](api, schema)
-            assert seen == [], way
-            for told in ("expected value", "No such file", "sending request", "onnect", "os error", "refused"):
-                assert told not in message, way
+        for kind, schema in elsewhere(address).items():
+            message = INPUTS[field](api, schema)
+            assert seen == [], kind
+            for words in ("expected value", "No such file", "sending request", "onnect", "os error", "refused"):
+                assert words not in message, kind
 
 
 def expensive(kind: str) -> Json:
-    """Return a schema within all limits that costs more than anybody would wait for."""
+    """Return a schema within all limits that takes too long to check."""
     if kind == "patterns":
         return {"type": "object", "properties": {f"p{n}": {"pattern": f"{n}\\p{{L}}{{150}}"} for n in range(1500)}}
     doubled = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(60)}
@@ -149,52 +149,52 @@ def expensive(kind: str) -> Json:
 
 @contextmanager
 def watched(api: Api) -> Generator[list[float]]:
-    """Ask for `/healthz` all the while; gives the seconds of each answer."""
-    took: list[float] = []
+    """Request `/healthz` continuously; yield the list of response times in seconds."""
+    durations: list[float] = []
     going = True
-    # The first request also pays for a connection, and for what the server does once.
+    # The first request also includes the connection, and work that the server does only once.
     api.http.get("/healthz")
 
     def ask() -> None:
         while going:
             begun = time.perf_counter()
             api.http.get("/healthz")
-            took.append(time.perf_counter() - begun)
+            durations.append(time.perf_counter() - begun)
 
     thread = Thread(target=ask)
     thread.start()
     try:
-        yield took
+        yield durations
     finally:
         going = False
         thread.join()
 
 
-def test_a_schema_that_takes_too_long_is_refused_while_the_server_goes_on(api: Api) -> None:
-    with watched(api) as took:
+def test_a_schema_that_takes_too_long_to_check_is_refused_and_does_not_block_the_server(api: Api) -> None:
+    with watched(api) as durations:
         message = refusal(api.try_send("Hello", options={"outputSchema": expensive("patterns")}))
     assert "too complex" in message
-    assert max(took) < SLOW
+    assert max(durations) < SLOW
 
 
-def test_an_answer_that_takes_too_long_to_check_ends_and_says_so(staged: Staged) -> None:
+def test_an_answer_that_takes_too_long_to_check_completes_with_a_problem(staged: Staged) -> None:
     stage = staged(*[says('{"n": "one"}')] * ATTEMPTS, says("Next"))
     worst, sent = list[float](), Json()
-    # A machine with other work may be silent once by itself; a server that checks on its event loop is so each time.
+    # A busy machine may be slow once; a server that checks on its event loop is slow each time.
     while len(worst) < ATTEMPTS and min(worst, default=SLOW) >= SLOW:
-        with watched(stage.api) as took:
+        with watched(stage.api) as durations:
             sent = stage.api.send("Hello", options={"outputSchema": expensive("references")})
             done = stage.api.follow(sent["generation"]["id"])[-1]
-        worst.append(max(took))
+        worst.append(max(durations))
         assert done["__typename"] == "GenerationCompleted"
     assert min(worst) < SLOW, worst
-    asked = "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"
-    (block,) = stage.api.ask(asked, id=sent["generation"]["id"])["generation"]["message"]["content"]
+    query = "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"
+    (block,) = stage.api.ask(query, id=sent["generation"]["id"])["generation"]["message"]["content"]
     assert block == {"value": None, "problem": "This could not be checked: it takes too long or too much memory."}
     assert stage.api.answer("Again")["__typename"] == "GenerationCompleted"
 
 
-def test_the_same_schema_is_checked_once(api: Api) -> None:
+def test_the_same_schema_is_checked_only_once(api: Api) -> None:
     schema = expensive("patterns") | {"title": "checked once"}
     refusal(api.try_send("Hello", options={"outputSchema": schema}))
     begun = time.perf_counter()
@@ -206,18 +206,18 @@ def test_the_same_schema_is_checked_once(api: Api) -> None:
 @pytest.mark.parametrize(
     "pattern", ["^(?!admin).*$", r"^(?=.*\d)(?<name>a)\k<name>$"], ids=["a look-ahead", "a back reference"]
 )
-def test_patterns_of_a_clients_tool_are_the_clients_own_matter(api: Api, pattern: str) -> None:
+def test_patterns_in_the_schema_of_a_clients_tool_are_not_restricted(api: Api, pattern: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
     made = api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
     assert made["__typename"] == "ConversationPayload"
 
 
 def message(address: str, *content: Json) -> Json:
-    return {"type": "message", "id": "2", "role": "user", "created_at": MOMENT, "content": list(content)}
+    return {"type": "message", "id": "2", "role": "user", "created_at": TIME, "content": list(content)}
 
 
 def sources(address: str) -> list[Json]:
-    """Return blocks that name something to be fetched, in every way of the Messages API."""
+    """Return blocks that name something to fetch, in every way that the Messages API allows."""
     return [
         {"type": "image", "source": {"type": "url", "url": f"{address}/image.png"}},
         {"type": "image", "source": {"type": "file", "file_id": f"{address}/file"}},
@@ -228,7 +228,7 @@ def sources(address: str) -> list[Json]:
     ]
 
 
-def test_nothing_else_that_a_user_names_is_fetched(staged: Staged) -> None:
+def test_urls_in_users_messages_and_imports_are_never_fetched(staged: Staged) -> None:
     stage = staged(says("Hi"), says("Hi"), says("Hi"))
     api = stage.api
     with listener() as (address, seen):
@@ -243,15 +243,15 @@ def test_nothing_else_that_a_user_names_is_fetched(staged: Staged) -> None:
         ]  # fmt: skip
         lines = (HEADER, CONVERSATION, message(address, {"type": "text", "text": address}),
                  ANSWERED | {"id": "3", "parent_id": "2", "content": written})  # fmt: skip
-        answered = put_in(api, "\n".join(json.dumps(line) for line in lines).encode())
-        assert answered.status_code == 201, answered.text
-        (conversation,) = answered.json()["conversation_ids"]
+        response = put_in(api, "\n".join(json.dumps(line) for line in lines).encode())
+        assert response.status_code == 201, response.text
+        (conversation,) = response.json()["conversation_ids"]
         assert (
             api.answer(f"[Look]({address}/linked)", conversationId=conversation)["__typename"] == "GenerationCompleted"
         )
         assert api.http.get("/export").status_code == 200
         assert refusal(api.try_send("Hello", attachmentIds=[f"{address}/attached"]))
         assert refusal(api.try_send("Hello", attachmentIds=["file:///etc/hostname"]))
-        answered = api.http.post("/attachments", files={"file": (f"{address}/name", f"{address}/body".encode())})
-        assert answered.status_code == 415
+        response = api.http.post("/attachments", files={"file": (f"{address}/name", f"{address}/body".encode())})
+        assert response.status_code == 415
         assert seen == []
