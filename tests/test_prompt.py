@@ -9,8 +9,8 @@ from tertulia.claude.prompt import (
     LeftOut,
     Turn,
     build_request,
-    go_on,
     prefix_fingerprint,
+    with_answer_so_far,
     without_earlier_attachments,
     without_thinking,
 )
@@ -66,7 +66,7 @@ def test_a_continued_request_contains_no_blank_texts() -> None:
     call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
     result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
     request, _ = built(ASK)
-    continued = go_on(request, [text("\n\n"), call, result])
+    continued = with_answer_so_far(request, [text("\n\n"), call, result])
     assert continued["messages"][1:] == [
         {"role": "assistant", "content": [call]},
         {"role": "user", "content": [result]},
@@ -105,7 +105,7 @@ def test_a_turn_of_only_thinking_is_not_sent() -> None:
 def test_without_thinking_removes_and_counts_all_thinking() -> None:
     redacted = {"type": "redacted_thinking", "data": "aGlkZGVu"}
     request, _ = built(ASK, ("assistant", [THOUGHT, redacted, text("Hi.")]), ASK)
-    reduced, count = without_thinking(go_on(request, [THOUGHT, text("One moment.")]))
+    reduced, count = without_thinking(with_answer_so_far(request, [THOUGHT, text("One moment.")]))
     assert [message["content"] for message in reduced["messages"]] == [
         [text("Hello")],
         [text("Hi.")],
@@ -192,8 +192,8 @@ def test_only_attachments_of_earlier_messages_are_left_out() -> None:
     request, _ = built(("user", [picture, paper, text("See")]), ("assistant", [text("Yes.")]), ("user", [picture]))
     reduced, count = without_earlier_attachments(request)
     spoken = [
-        text("[Left out, because it could not be read: an image]"),
-        text("[Left out, because it could not be read: report.pdf]"),
+        text("[An attachment that could not be read was left out: an image]"),
+        text("[An attachment that could not be read was left out: report.pdf]"),
         text("See"),
     ]
     assert [message["content"] for message in reduced["messages"]] == [spoken, [text("Yes.")], [picture]]

@@ -21,7 +21,7 @@ class Hello:
         hello = [{"role": "user", "content": "Hello"}]
         return {"model": "claude-opus-5-5", "max_tokens": 100, "messages": hello}
 
-    async def instead(self, error: Exception) -> None:
+    async def body_without_refused(self, error: Exception) -> None:
         return None
 
 

@@ -1,5 +1,5 @@
-"""The Messages API: the client, the requests that it sends, and the parser of what it returns.
+"""The client of the Messages API, its requests, and the parser of its responses.
 
-Only this package and `tools` use the Anthropic SDK, except that `generation.request` reads its errors. It knows neither
-GraphQL nor HTTP.
+Only this package and `tools` use the Anthropic SDK, except that `generation.request` reads its errors. This package
+depends on neither GraphQL nor the HTTP server.
 """

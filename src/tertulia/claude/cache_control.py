@@ -1,8 +1,8 @@
 """Set cache breakpoints in requests, so that each turn reads all earlier turns from Claude's prompt cache.
 
-Source: "Prompt caching" in the Claude API documentation: a request is cached by its beginning, up to a breakpoint; at
-most four of them; a breakpoint finds what was cached up to twenty blocks before it; entries live five minutes or an
-hour.
+Source: "Prompt caching" in the Claude API documentation. The beginning of a request is cached up to each breakpoint. A
+request has at most four breakpoints. Each finds entries that end at most twenty blocks before it. Entries live for five
+minutes or for an hour.
 """
 
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ from tertulia.json import Json
 
 SHORT_LIFE, LONG_LIFE = timedelta(minutes=5), timedelta(hours=1)
 LOOK_BACK = 20
-"""Blocks that a breakpoint looks back over, including its own."""
+"""The number of blocks in which a breakpoint finds an entry, including its own."""
 WORTH_CACHING = 1500
-"""Characters from which a system prompt may have the tokens that the smallest entry needs (512 on current models)."""
-LOOKED_AT = 5
-"""The number of latest pauses from which the next one is predicted."""
+"""The length in characters from which a system prompt may fill the smallest entry (512 tokens on current models)."""
+RECENT_PAUSES = 5
+"""The number of recent pauses from which the next pause is predicted."""
 
 
 def is_slow(user_times: Sequence[datetime]) -> bool:
-    """Whether one of the latest pauses between the user's messages was longer than 5 minutes, but at most an hour.
+    """Return whether a recent pause between the user's messages was longer than 5 minutes, but at most an hour.
 
-    Writing an entry that lives for an hour costs more by three quarters of the new tokens. If an entry has expired, the
-    whole conversation must be written once more.
+    Then, entries that live for an hour are cheaper. Writing such an entry costs three quarters more for the new tokens.
+    If a short entry has expired, the whole conversation must be written to the cache again.
     """
     pauses = [later - earlier for earlier, later in pairwise(user_times)]
-    return any(SHORT_LIFE < pause <= LONG_LIFE for pause in pauses[-LOOKED_AT:])
+    return any(SHORT_LIFE < pause <= LONG_LIFE for pause in pauses[-RECENT_PAUSES:])
 
 
 def with_breakpoints(request: Json, *, slow: bool) -> Json:
-    """Return the request with breakpoints: one at its end, and others where that one is not enough.
+    """Return the request with a breakpoint at its end, and others where that one is not enough.
 
-    These are after a system prompt that is long enough to be cached, which other conversations can read; and where the
-    previous request ended, if there are too many blocks since then for the last breakpoint to look back over.
+    A second breakpoint follows a system prompt that is long enough, so that other conversations can read it from the
+    cache. A third is at the end of the previous request, if the last breakpoint is too many blocks after it.
     """
     control: Json = {"type": "ephemeral", "ttl": "1h"} if slow else {"type": "ephemeral"}
     marked = {**request, "cache_control": control, "messages": _marked(request["messages"], control)}

@@ -1,7 +1,7 @@
-"""The client of the Messages API: the official SDK, with our own deadlines.
+"""The client of the Messages API: the official SDK with our own deadlines.
 
-The SDK has 3,000 modules, which take a second to import. It is imported at its first use, always as `import anthropic`:
-importing one of its modules while another thread imports the SDK can deadlock.
+The SDK has 3,000 modules, which take a second to import, so it is imported at its first use. It is always imported as
+`import anthropic`, because importing one of its modules while another thread imports the SDK can deadlock.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tertulia.claude.backpressure import Backpressure
 from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
+    UNREADABLE,
     ErrorCode,
     GenerationError,
     StreamError,
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
-"""Seconds after the start: the import slows down everything else."""
+"""The seconds between the start and the import of the SDK, which slows down everything else."""
 MAX_RETRIES = 2
+"""The number of retries of a request that fails before Claude's first event."""
 BETA_PARTS = ("betas", "context_management")
 FAILURES = 400
-"""The smallest HTTP status that is a failure."""
+"""The lowest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0
-"""The longest Retry-After that is waited for, in seconds; the SDK has no limit."""
+"""The longest Retry-After after which a request is retried, in seconds. The SDK has no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class RequestSource(Protocol):
         """Return the body of `POST /v1/messages`; its `betas` are sent as a header."""
         ...
 
-    async def instead(self, error: "anthropic.APIStatusError") -> Json | None:
-        """Return another body after Claude has refused one with this error; None if there is none."""
+    async def body_without_refused(self, error: "anthropic.APIStatusError") -> Json | None:
+        """Return a body without the part that Claude has refused with this error; None if there is none."""
         ...
 
 
@@ -72,7 +74,7 @@ _attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=Non
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Time limits of a request in seconds: to connect, between two bytes, and for the whole answer."""
+    """The time limits of a request in seconds: for connecting, between two bytes, and for the whole answer."""
 
     connect: float = 10.0
     silence: float = 90.0
@@ -80,7 +82,7 @@ class Deadlines:
 
 
 class Claude:
-    """Sends requests to a Messages API server; all generations of a process share one instance."""
+    """Sends requests to a Messages API server. All generations of a process share one instance."""
 
     def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
         """Initialize without a connection. If `base_url` is None, the SDK's default is used."""
@@ -126,10 +128,17 @@ class Claude:
         return self._sdk
 
     async def stream(self, source: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
-        """Send a request, and yield the events of its stream in the batches in which they arrive, without `ping`.
+        """Send a request, and yield the events of its stream, except `ping`, in the batches in which they arrive.
 
-        Requests are retried only before the first event; failed ones are added to `failed`. Raises the exceptions
-        that `claude.errors.describe` handles; a body that ends without `message_stop` is a StreamError.
+        A request is retried only before its first event.
+
+        Args:
+            source: The request.
+            failed: Receives each attempt that has failed.
+
+        Raises:
+            StreamError: Claude sent an error or malformed data, or the stream ended without `message_stop`. The other
+                exceptions are those of `claude.errors.request_errors`.
         """
         from tertulia.claude.transport import BODY
 
@@ -150,43 +159,42 @@ class Claude:
                     return
                 if self.backpressure.delay:
                     await body.pause_reading(self.backpressure.delay)
-        raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's answer broke off.", request_id))
+        raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
-        """Send a request for a short answer without streaming, and return it in its known shape; raises as `stream`."""
+        """Send a request for a short response without streaming, and return it. Raises the same as `stream`."""
         _attempts.set(failed)
-        # The SDK's models print a warning with the content of blocks of unknown types.
+        # The raw response, because the SDK's models print a warning with the content of blocks of unknown types.
         create: Any = (await self.sdk()).messages.with_raw_response.create
         response = await create(**request)
         try:
             return message_of(clean(loads(response.http_response.content)))
         except ValueError as error:
-            message = "Claude's answer could not be understood."
             request_id = request_id_of(response.http_response)
-            raise StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id)) from error
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id)) from error
 
     async def _open(
         self, stack: AsyncExitStack, source: RequestSource, failed: list[Attempt] | None
     ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
-        """Send the request; if Claude refuses it, retry with the replacements that the source returns."""
+        """Send the request. If Claude refuses it, retry it with the bodies that the source returns."""
         sdk = await self.sdk()
         import anthropic
 
         _attempts.set(failed)
         body = await source.body()
         chat = stack.enter_context(chat_span(body, sdk.base_url.host))
-        # We read the bytes of the stream ourselves, so the SDK's own span would miss the events.
+        # The SDK's own span would miss the events, because we read the bytes of the stream ourselves.
         streaming = self._streaming = self._streaming or sdk.with_options(open_telemetry=False)
         while True:
             try:
                 create = streaming.messages.with_streaming_response.create
                 response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
-                reduced_body = await source.instead(error)
+                reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:
                     raise
                 reason = without_key(error.message, error.request)
-                logger.warning("Claude refused a request, which is asked otherwise now: %s", reason)
+                logger.warning("Claude refused a part of earlier turns; the request is retried without it: %s", reason)
                 body = reduced_body
             else:
                 if chat is not None:
@@ -200,7 +208,7 @@ class Claude:
 
 
 def _arguments(body: Json, chat: Chat | None) -> Json:
-    """Return the SDK's arguments; beta features are not part of its typed signature."""
+    """Return the arguments for the SDK, whose typed signature does not include beta features."""
     arguments = {name: value for name, value in body.items() if name not in BETA_PARTS}
     headers = {} if chat is None else chat.headers()
     if "betas" in body:
@@ -214,7 +222,7 @@ def _arguments(body: Json, chat: Chat | None) -> Json:
 def _read(
     named_events: Iterable[tuple[bytes, bytes]], response: "httpx2.Response"
 ) -> tuple[list[Json], StreamError | None]:
-    """Return the events up to the end or to an error, and the error."""
+    """Return the events up to the end of the stream or to the first error, and that error."""
     request_id = request_id_of(response)
     events: list[Json] = []
     for name, data in named_events:
@@ -227,8 +235,7 @@ def _read(
             kind = event["type"]
             event = clean_event(event)
         except (ValueError, KeyError, TypeError):
-            message = "Claude's answer could not be understood."
-            return events, StreamError(GenerationError(ErrorCode.API_ERROR, message, request_id))
+            return events, StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
         if kind == "error":
             return events, from_error_event(data, response)
         if kind == "message_start":
@@ -240,7 +247,7 @@ def _read(
 
 
 async def _watch_attempts(request: "anthropic.APIRequest", call_next: Any) -> Any:
-    """Record each failed request, and prevent retries after more than MAX_RETRY_AFTER seconds."""
+    """Record each failed attempt, and prevent retries if the API requires a wait longer than MAX_RETRY_AFTER."""
     failed = _attempts.get()
     try:
         response = await call_next(request)

@@ -1,7 +1,7 @@
 """Compaction: near the end of its context window, Claude summarizes the conversation and continues from the summary.
 
 Source: "Compaction" in the Claude API documentation. The summary is a block of the answer. It is sent back unchanged
-with all earlier blocks, which Claude then ignores. Nothing is deleted here.
+together with all earlier blocks, which Claude then ignores. Tertulia deletes nothing.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from tertulia.json import Json
 BETA = "compact-2026-01-12"
 EDIT = "compact_20260112"
 MIN_TRIGGER = 50_000
-"""The smallest trigger that the API accepts, in tokens."""
+"""The lowest trigger that the API accepts, in tokens."""
 TRIGGER = 0.8
-"""The fraction of the window at which Claude summarizes."""
+"""The used fraction of the context window at which Claude summarizes."""
 NEAR = 0.5
-"""The fraction at which requests start to allow compaction: a single message can be large."""
+"""The used fraction from which requests allow compaction, because the next message can be large."""
 
 
 def is_near(context_tokens: int, model: Model) -> bool:
-    """Whether so much of the window is in use that the next message may need compaction."""
+    """Return whether so much of the context window is in use that the next message may need compaction."""
     return context_tokens >= NEAR * (model.max_input_tokens or float("inf"))
 
 
@@ -30,7 +30,7 @@ class Compaction:
 
     Attributes:
         fields: The fields of the request.
-        is_near: Whether the next message may need it. A conversation with a summary always needs the fields.
+        is_near: Whether the next message may need compaction. A conversation with a summary always needs the fields.
     """
 
     fields: Json

@@ -1,4 +1,4 @@
-"""The deltas of content blocks: their event types, and merging of adjacent ones."""
+"""The deltas of content blocks: their event types, and functions that merge and clean them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ DELTAS: dict[str, tuple[type[Delta], str]] = {
 
 
 def utf16_length(text: str) -> int:
-    """Return the number of UTF-16 code units, which is the length of a JavaScript string."""
+    """Return the number of UTF-16 code units of a text, which is the length of a string in JavaScript."""
     return len(text) if text.isascii() else len(text) + sum(char > "\uffff" for char in text)
 
 
 def merge_deltas(events: Sequence[Json]) -> Iterator[Json]:
-    """Yield the events, with adjacent deltas of one block merged; malformed events are yielded unchanged."""
+    """Yield the events, with adjacent deltas of one block merged. Malformed events are yielded unchanged."""
     pending: Json | None = None
     pieces: list[str] = []
     pending_key: Any = None
@@ -40,7 +40,7 @@ def merge_deltas(events: Sequence[Json]) -> Iterator[Json]:
 
 
 def clean_event(event: Json) -> Json:
-    """Clean an event's text, except that of deltas, which may end with half of a surrogate pair.
+    """Return the event with clean text. Deltas are unchanged, because they may end with half of a surrogate pair.
 
     Raises:
         InvalidJson: The event is nested too deeply.
@@ -66,5 +66,5 @@ def _with_text(event: Json, pieces: list[str]) -> Json:
 
 
 def join_text(pieces: list[str]) -> str:
-    """Join the pieces, then clean the text: JSON escapes may split a surrogate pair between two pieces."""
+    """Return the joined text, cleaned. It is cleaned last, because two pieces may share a surrogate pair."""
     return clean_text("".join(pieces))

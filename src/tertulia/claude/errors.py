@@ -1,6 +1,6 @@
 """The errors of requests to Claude, by the Messages API's names.
 
-Source of the names: the "Errors" page of the Claude API documentation; the SDK's exceptions carry them as `.type`.
+Source of the names: the "Errors" page of the Claude API documentation. The SDK's exceptions have them as `.type`.
 """
 
 import re
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 MASK = "[the API key]"
 SECRET_LENGTH = 16
-"""The length from which a key is masked wherever it occurs. A shorter key is masked only as a separate word."""
+"""The length from which a key is masked wherever it occurs. A shorter key is masked only where it is a word."""
 WORD_LENGTH = 8
 """The length of the shortest key that is masked."""
 
 
 LONGEST_MESSAGE, LONGEST_REQUEST_ID = 2000, 128
-"""The maximum number of characters that are stored and shown."""
+"""The maximum lengths in characters that are stored and shown."""
 
 
 class ErrorCode(StrEnum):
@@ -68,7 +68,7 @@ _RETRYABLE = {
 
 @dataclass(frozen=True, slots=True)
 class GenerationError:
-    """Why a generation failed: what is stored with it and shown to its clients."""
+    """Why a generation failed, as stored with the generation and shown to clients."""
 
     code: ErrorCode
     message: str
@@ -92,9 +92,11 @@ class GenerationError:
         )
 
 
-INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer went away.")
-UNSAVED = GenerationError(ErrorCode.API_ERROR, "The answer could not be saved as it was.")
+INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer was stopped or lost.")
+UNSAVED = GenerationError(ErrorCode.API_ERROR, "The answer could not be saved completely.")
 NOT_RESUMED = GenerationError(ErrorCode.API_ERROR, "The answer could not be continued.")
+UNREADABLE = "The response of Claude's API could not be read."
+"""The message of API_ERROR for data that violates the protocol."""
 
 
 class StreamError(Exception):
@@ -107,9 +109,9 @@ class StreamError(Exception):
 
 
 def request_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions of requests to Claude, including those of the transport and parser during a stream.
+    """Return the exceptions that a request to Claude can raise, including those of the transport and the parser.
 
-    This is a function, and not a constant, because the SDK takes a second to import.
+    This is a function and not a constant, because the SDK takes a second to import.
     """
     import anthropic
     import httpx2
@@ -124,7 +126,7 @@ def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
         body = loads(data)["error"]
         code, message = _code(body["type"], None), _message(body["message"], response.request)
     except (ValueError, KeyError, TypeError):
-        code, message = ErrorCode.API_ERROR, "Claude reported an error in mid-stream."
+        code, message = ErrorCode.API_ERROR, "Claude's API reported an error during the answer."
     return StreamError(GenerationError(code, message, request_id))
 
 
@@ -141,11 +143,11 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
         case anthropic.APIStatusError():
             return _from_status(error)
         case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
-            return GenerationError(ErrorCode.TIMEOUT, "Claude did not answer in time.", request_id)
+            return GenerationError(ErrorCode.TIMEOUT, "Claude's API did not respond in time.", request_id)
         case anthropic.APIConnectionError() | httpx2.TransportError() | OSError():
             return GenerationError(ErrorCode.CONNECTION, "The connection to Claude was lost.", request_id)
         case _:
-            return GenerationError(ErrorCode.API_ERROR, "Claude's answer could not be understood.", request_id)
+            return GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id)
 
 
 def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
@@ -153,8 +155,8 @@ def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
     try:
         message = _message(body["error"]["message"], error.request)
     except (KeyError, TypeError):
-        # The body may be a proxy's HTML page, for example, whose text must not be shown.
-        message = f"Claude's API answered with status {error.status_code}."
+        # The body may be the HTML page of a proxy, for example, whose text must not be shown.
+        message = f"Claude's API responded with status {error.status_code}."
     return GenerationError(
         _code(error.type, error.status_code),
         message,
@@ -176,7 +178,7 @@ def _message(message: object, request: "httpx2.Request") -> str:
 def without_key(message: str, request: "httpx2.Request") -> str:
     """Return the API's message about a request, cleaned and without the API key, which some gateways quote.
 
-    A key as short as a word is not masked: it is a placeholder for servers that accept any key.
+    A key shorter than WORD_LENGTH is not masked, because it is a placeholder for servers that accept any key.
     """
     message = clean_text(message)
     for header in ("x-api-key", "authorization"):

@@ -13,14 +13,20 @@ if TYPE_CHECKING:
     import anthropic
 
 PATIENCE = 5.0
-"""Time limit of one request in seconds: the start of the server waits for it."""
+"""The time limit of one request in seconds. The start of the server waits for it."""
 ADDRESS, API_VERSION = "https://api.anthropic.com", "2023-06-01"
 """The SDK's defaults."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """The models that do not exist, those that the API lists, and why some could not be checked."""
+    """The result of a check.
+
+    Attributes:
+        missing: The ids of models that do not exist.
+        listed: The ids of all models that the API lists.
+        unchecked: Why some models could not be checked; None if all were.
+    """
 
     missing: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
@@ -28,13 +34,13 @@ class ModelCheck:
 
 
 async def check_models(claude: Claude, model_ids: Iterable[str]) -> ModelCheck:
-    """Request the list of models, and each model that is not in it.
+    """Check the models against the list of the Models API, and request each model that is not listed.
 
-    The first request is made without the SDK, whose import would delay each start. Only if its response does not list
-    all the models, for whatever reason, is the SDK used.
+    The first request is made without the SDK, whose import would delay each start. The SDK is used only if the response
+    does not list all the models, for whatever reason.
 
     A model is missing only if the API's error names it. A gateway may have no list, or accept models that it does not
-    list, so the tokens of a message are counted with the model, which is free of charge.
+    list, so a request counts tokens with the model, which is free of charge.
     """
     model_ids = list(model_ids)
     listed = await _first_page(claude)
@@ -57,7 +63,7 @@ async def check_models(claude: Claude, model_ids: Iterable[str]) -> ModelCheck:
 
 
 async def _first_page(claude: Claude) -> frozenset[str]:
-    """Return the models of the first page of the list, without the SDK; none if that fails."""
+    """Return the ids on the first page of the list, without the SDK. Empty if that fails."""
     import httpx2
 
     from tertulia.claude.transport import Transport
@@ -84,7 +90,7 @@ async def _listed(claude: Claude) -> frozenset[str]:
 
 
 async def _exists(claude: Claude, model: str) -> bool:
-    """Return False only if the API says that there is no such model; raise if that is uncertain."""
+    """Return False only if the API reports that there is no such model. Raise its error if that is uncertain."""
     client = (await claude.sdk()).with_options(timeout=PATIENCE, max_retries=0)
     import anthropic
 

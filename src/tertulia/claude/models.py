@@ -1,4 +1,4 @@
-"""The Claude models that this server may use: those of the Models API that the allow-list permits."""
+"""The Claude models that this server may use: those of the Models API that the setting `TERTULIA_MODELS` allows."""
 
 import asyncio
 import logging
@@ -15,16 +15,17 @@ from tertulia.claude.parser import LONGEST_ID, MOST_TOKENS
 from tertulia.isolation import ItemLoop
 
 LIFETIME = 3600.0
-"""Seconds for which the Models API's list is cached."""
+"""The seconds for which the Models API's list is cached."""
 RETRY = 60.0
-"""Seconds after which a failed request to the Models API is retried."""
+"""The seconds after which a failed request to the Models API is retried."""
 
-TOLD_OF = ("web_search", "code_execution")
+REPORTED_TOOLS = ("web_search", "code_execution")
 """Server tools that the Models API reports as capabilities."""
 PATIENCE = 10.0
-"""Time limit of requests to the Models API in seconds: sends wait for them."""
+"""The time limit of requests to the Models API in seconds. `sendMessage` waits for them."""
 
 MOST_LISTED = 1000
+"""The number of models that are read from the list: a broken server may report more pages forever."""
 LISTED = ItemLoop("models.list")
 
 logger = logging.getLogger("tertulia.claude")
@@ -32,7 +33,7 @@ logger = logging.getLogger("tertulia.claude")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A Claude model. Limits are in tokens; None means that they are not known."""
+    """A Claude model. Limits are in tokens, or None if they are not known."""
 
     id: str
     display_name: str
@@ -41,28 +42,35 @@ class Model:
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
     thinking: frozenset[str] | None = None
-    """The types of thinking that it supports, by the Messages API's names; None if that is not known."""
+    """The supported types of thinking, by the Messages API's names; None if they are not known."""
     efforts: frozenset[str] | None = None
     takes_images: bool | None = None
     takes_documents: bool | None = None
-    """Whether it accepts images and PDFs; None if that is not known."""
+    """Whether the model accepts images and PDFs; None if that is not known."""
     compacts: bool = False
-    """Whether it supports compaction."""
+    """Whether the model supports compaction."""
     structured: bool | None = None
-    """Whether it supports structured output; None if that is not known."""
+    """Whether the model supports structured output; None if that is not known."""
     server_tools: frozenset[str] | None = None
-    """The server tools that the Models API reports for it; None if that is not known."""
+    """The supported server tools, as far as the Models API reports them; None if they are not known."""
 
     def has_tool(self, name: str) -> bool:
-        """Whether it can use one of Claude's server tools; True if that is not known."""
-        return self.server_tools is None or name not in TOLD_OF or name in self.server_tools
+        """Return whether the model can use one of Claude's server tools. True if that is not known."""
+        return self.server_tools is None or name not in REPORTED_TOOLS or name in self.server_tools
 
 
 class Models:
     """The list of models, which is requested from the Models API at most once an hour."""
 
     def __init__(self, claude: Claude, *, default: str, allowed: tuple[str, ...], simulated: bool) -> None:
-        """Initialize; an empty `allowed` means all models that the API lists."""
+        """Initialize without a list.
+
+        Args:
+            claude: The client of the API.
+            default: The id of the default model, which is always allowed.
+            allowed: The ids of the other allowed models; if empty, all models that the API lists are allowed.
+            simulated: Whether the API is the simulator.
+        """
         self.default_id = default
         self._claude = claude
         self._allowed = allowed
@@ -72,26 +80,26 @@ class Models:
         self._refresh_lock = asyncio.Lock()
 
     async def list(self) -> list[Model]:
-        """Return the models that may be used, the default one first."""
+        """Return the models that clients may use, the default model first."""
         by_id = await self.load()
         ids = dict.fromkeys([self.default_id, *(self._allowed or by_id)])
         return [by_id.get(model_id) or self._unlisted(model_id) for model_id in ids]
 
     async def get(self, model_id: str) -> Model:
-        """Return a model by its id, even if it may no longer be used."""
+        """Return a model by its id, also if clients may no longer use it."""
         return (await self.load()).get(model_id) or self._unlisted(model_id)
 
     def known(self, model_id: str) -> Model:
-        """Return a model from the cached list, without a request."""
+        """Return a model by its id from the cached list, without a request."""
         return self._by_id.get(model_id) or self._unlisted(model_id)
 
     async def allows(self, model_id: str) -> bool:
-        """Whether clients may use the model."""
+        """Return whether clients may use the model."""
         return any(model.id == model_id for model in await self.list())
 
     async def load(self) -> dict[str, Model]:
-        """Return all known models by id, after a request to the Models API if the list has expired."""
-        # One caller sends the request, and all others wait for it: they must not see a list that is still empty.
+        """Return all known models by id. If the list has expired, it is requested from the Models API first."""
+        # One caller sends the request. All others wait for it, because the list is still empty at first.
         async with self._refresh_lock:
             if time.monotonic() >= self._fresh_until:
                 self._fresh_until = time.monotonic() + await self._refresh()
@@ -101,8 +109,8 @@ class Models:
         try:
             listed = [info async for info in self._ask()]
         except Exception as error:  # noqa: BLE001 - the SDK does not check what it reads, and may raise anything
-            # The key is refused, or there is no network. Configured ids can still be used; a send reports the error.
-            logger.warning("The Models API could not be asked: %s", error)
+            # The key is refused, or there is no network. Configured ids can still be used; an answer reports the error.
+            logger.warning("The Models API could not be read, retrying in %g seconds: %s", RETRY, error)
             return RETRY
         models = [
             LISTED.attempt_now(str(getattr(info, "id", None))[:100], partial(self._model, info)) for info in listed
@@ -117,11 +125,10 @@ class Models:
             yield info
             count += 1
             if count >= MOST_LISTED:
-                # A broken server may report more pages forever.
                 return
 
     def _model(self, info: Any) -> Model:
-        """Return a model from an entry of the Models API's list; raise ValueError if it has no id."""
+        """Return the model of an entry of the Models API's list. Raise ValueError if it has no valid id."""
         if not isinstance(info.id, str) or not 0 < len(info.id) <= LONGEST_ID:
             raise ValueError("A model in the Models API's list has no id.")
         capabilities = getattr(info, "capabilities", None)

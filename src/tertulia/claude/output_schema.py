@@ -1,4 +1,4 @@
-"""Structured output: JSON schemas in requests. `tools.json_schema` validates schemas, and answers against them.
+"""Structured output: the JSON schema in a request. `tools.json_schema` validates schemas and answers.
 
 Source: "Structured outputs" in the Claude API documentation.
 """
@@ -9,19 +9,19 @@ from tertulia.json import Json
 
 
 def output_format(schema: Json) -> Json:
-    """Return the output format of a request: objects are closed, and unsupported keywords become descriptions."""
+    """Return the output format of a request. Objects are closed, and unsupported keywords become descriptions."""
     import anthropic
 
     try:
         supported_schema = anthropic.transform_schema(schema)
     except (ValueError, AssertionError, TypeError):
-        # The schema may be newer than the SDK. The API reports what it does not accept.
+        # The SDK may not know a new keyword. The API reports what it does not accept.
         supported_schema = schema
     return {"type": "json_schema", "schema": supported_schema}
 
 
 def split_before_stops(events: Sequence[Json]) -> list[list[Json]]:
-    """Split events so that each one that ends a block is first in its part: the block is validated before it."""
+    """Split events before each one that ends a block, because the block is validated before that event is processed."""
     parts: list[list[Json]] = [[]]
     for event in events:
         if event.get("type") == "content_block_stop" and parts[-1]:

@@ -1,8 +1,8 @@
-"""Validate what a Messages API server sends, once, when it is received; returns JSON of known shapes.
+"""Validate the responses of a Messages API server when they are received, and return JSON of known shapes.
 
-Any server that implements the Messages API can be used, and gateways write null, omit fields or invent values. A value
+Any server that implements the Messages API can be used. Some gateways write null, omit fields or invent values. A value
 that is null or absent becomes the empty value of its type. A value of another type, or one that is too large to be
-stored, is malformed, and its answer fails. Source of the shapes: "Streaming Messages" in the Claude API documentation.
+stored, is malformed, and the answer fails. Source of the shapes: "Streaming Messages" in the Claude API documentation.
 """
 
 import re
@@ -17,22 +17,23 @@ Check = Callable[[Any], Any]
 TOOL_NAME = r"^[a-zA-Z0-9_-]{1,128}$"
 """The names that the Messages API accepts for a tool."""
 MOST_BLOCKS = 100_000
+"""The maximum number of content blocks in a response."""
 MOST_TOKENS = 100_000_000
-"""The largest valid count: a hundred times the largest window. A larger count is treated as absent."""
+"""The largest valid token count: a hundred times the largest context window. A larger count is ignored."""
 LONGEST_ID = 256
-"""Characters; PostgreSQL indexes at most 2,700 bytes."""
+"""The maximum length of an id in characters: PostgreSQL indexes at most 2,700 bytes."""
 LARGEST_INDEX = 2**31 - 1
 """The largest index in a citation: GraphQL's `Int` has 32 bits."""
 UNKNOWN_REASON = "unknown"
-"""Replaces a stop reason that is not a word."""
+"""The stop reason that replaces one which is not a word of up to 64 characters."""
 
 
 class Malformed(ValueError):
-    """A value does not have the shape that the Messages API documents; the message names the field."""
+    """A value does not have the shape that the Messages API documents. The message names the field."""
 
 
 def event_of(event: Any) -> Json:
-    """Return an event of a stream in its known shape; events of unknown types are returned unchanged.
+    """Return an event of a stream in its documented shape. Events of unknown types are returned unchanged.
 
     Raises:
         Malformed: The event is not an object, or the type of a field is not as documented.
@@ -59,7 +60,7 @@ def event_of(event: Any) -> Json:
 
 
 def message_of(message: Any) -> Json:
-    """Return a response that was not streamed in its known shape, without malformed blocks; raise Malformed."""
+    """Return a response that was not streamed in its documented shape, without malformed blocks. Raise Malformed."""
     if not is_object(message):
         raise Malformed("message")
     blocks: list[Json] = []
@@ -72,7 +73,11 @@ def message_of(message: Any) -> Json:
 
 
 def block_of(block: Any) -> Json:
-    """Return a content block in its known shape; other fields, and blocks of unknown types, are unchanged."""
+    """Return a content block in its documented shape. Other fields, and blocks of unknown types, are unchanged.
+
+    Raises:
+        Malformed: The block is not an object, or a field is not as documented.
+    """
     if not is_object(block) or not isinstance(kind := block.get("type"), str) or not 0 < len(kind) <= LONGEST_ID:
         raise Malformed("content_block")
     checks = _RESULT if kind.endswith("_result") else _BLOCKS.get(kind, {})
@@ -80,7 +85,7 @@ def block_of(block: Any) -> Json:
 
 
 def reason_in(message: Json) -> str | None:
-    """Return the stop reason; None if there is none yet."""
+    """Return the stop reason; None if the message has none yet."""
     reason = message.get("stop_reason")
     if reason is None:
         return None
@@ -88,7 +93,7 @@ def reason_in(message: Json) -> str | None:
 
 
 def usage_in(message: Json) -> Json:
-    """Return the valid token counts, by the API's names."""
+    """Return the valid token counts of a message or event, by the API's names."""
     usage = message.get("usage")
     return _counts(usage) if is_object(usage) else {}
 
@@ -176,7 +181,7 @@ def _citations(value: Any) -> list[Json] | None:
 def _citation(citation: Any) -> Json:
     if not is_object(citation):
         raise Malformed("citation")
-    for name in _PLACES:
+    for name in _CITATION_INDEXES:
         value = citation.get(name)
         if value is not None and not (isinstance(value, int) and 0 <= value <= LARGEST_INDEX):
             raise Malformed("citation")
@@ -206,7 +211,9 @@ def _is_checked(name: str, block: Json) -> bool:
     return name in block or name not in _OPTIONAL
 
 
-_PLACES = tuple(f"{end}_{unit}" for end in ("start", "end") for unit in ("char_index", "page_number", "block_index"))
+_CITATION_INDEXES = tuple(
+    f"{end}_{unit}" for end in ("start", "end") for unit in ("char_index", "page_number", "block_index")
+)
 _CALL: dict[str, Check] = {"id": _id, "name": _name, "input": _object}
 _RESULT: dict[str, Check] = {"tool_use_id": _id}
 _OPTIONAL = ("citations", "signature", "content")

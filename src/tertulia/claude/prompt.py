@@ -1,7 +1,7 @@
-"""Build the request for an answer from the branch that leads to it, without I/O.
+"""Build the request for an answer from the branch that leads to it. This module does no I/O.
 
-The rules are those of the Messages API: earlier blocks are sent back unchanged; unfinished blocks and empty turns would
-be refused and are left out; thinking is bound to its model, system prompt and tools.
+The rules are those of the Messages API. Earlier blocks are sent back unchanged. Unfinished blocks and empty turns are
+left out, because the API would refuse them. Thinking is bound to its model, system prompt and tools.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from tertulia.db.tables import Role
 from tertulia.json import Json
 
 DEFAULT_MAX_TOKENS = 32_000
+"""The maximum number of tokens of an answer, unless an option or the model sets another."""
 MIN_BUDGET_TOKENS = 1024
 """The smallest thinking budget that the API accepts."""
 THINKING = ("thinking", "redacted_thinking")
@@ -25,14 +26,14 @@ SUMMARY = "compaction"
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
 TOOL_OUTPUT = ("tool_result", *ATTACHED)
-"""Types of blocks in an answer that are the output of tools."""
+"""The types of blocks in an answer that are output of tools."""
 OF_CALL = "of"
-"""Our key in a picture that a tool returned; its value is the id of the call."""
+"""The key that Tertulia adds to a picture from a tool. Its value is the id of the call."""
 OWN_KEYS = ("partial", "json", "is_json")
-"""Keys of stored blocks that the Messages API does not have."""
+"""The keys that Tertulia adds to stored blocks, and that the Messages API does not know."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
-"""The definition of a tool that the conversation has called and no longer has."""
+"""The definition of a tool that was called in the conversation and no longer exists."""
 
 
 class LeftOut(StrEnum):
@@ -47,7 +48,7 @@ class LeftOut(StrEnum):
 
 
 def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Json] = ()) -> str:
-    """Return a fingerprint of what Claude's thinking is bound to, besides the messages."""
+    """Return a fingerprint of everything that Claude's thinking is bound to, except the messages."""
     bound = [model, system_prompt, *([list(tools)] if tools else [])]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
@@ -78,7 +79,7 @@ def build_request(
     tools: Sequence[Json] = (),
     compaction: Compaction | None = None,
 ) -> tuple[Json, Counter[LeftOut]]:
-    """Return the body of `POST /v1/messages`, and how many blocks of earlier messages are not in it, by reason.
+    """Return the body of `POST /v1/messages`, and the numbers of earlier blocks that were left out, by reason.
 
     Args:
         model: The model's id.
@@ -120,7 +121,7 @@ def build_request(
 
 
 def _removed_tools(messages: Sequence[Json]) -> list[Json]:
-    """Return definitions of the tools that were called: the API refuses calls in a request without tools."""
+    """Return definitions of the tools that were called, because the API refuses calls in a request without tools."""
     called_names = {
         block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"
     }
@@ -128,19 +129,19 @@ def _removed_tools(messages: Sequence[Json]) -> list[Json]:
 
 
 def rounds(role: str, content: Sequence[Json]) -> list[Json]:
-    """Split a stored message into the API's messages, in which the output of tools has the role `user`."""
+    """Split a stored message into messages of the API, in which the output of tools has the role `user`."""
     if role == Role.USER:
         return [{"role": role, "content": list(content)}] if content else []
     messages: list[Json] = []
     for is_tool_output, blocks in groupby(content, lambda block: block.get("type") in TOOL_OUTPUT):
-        # All results come first, and then their pictures.
+        # The results are first, followed by their pictures.
         ordered = sorted(blocks, key=lambda block: is_tool_output and block["type"] != "tool_result")
         messages.append({"role": "user" if is_tool_output else role, "content": ordered})
     return messages
 
 
 def with_pictures(request: Json) -> Json:
-    """Return the request with pictures that tools returned inside of their results, as the API requires."""
+    """Return the request with each picture from a tool inside the result of its call, as the API requires."""
     return {**request, "messages": [_with_pictures(message) for message in request["messages"]]}
 
 
@@ -158,14 +159,14 @@ def _with_pictures(message: Json) -> Json:
     return {**message, "content": blocks}
 
 
-def go_on(request: Json, content: Sequence[Json]) -> Json:
-    """Return the request that continues after the content of an answer so far, including the results of its tools."""
+def with_answer_so_far(request: Json, content: Sequence[Json]) -> Json:
+    """Return the request with the content of the answer so far, including tool results, for the next round."""
     replayable = _replayable(list(content), Counter(), keep_thinking=True)
     return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable)]}
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:
-    """Return the request without any thinking blocks, and their number; the API does not allow to omit only some."""
+    """Return the request without thinking blocks, and their number. The API does not allow omitting only some."""
     messages: list[Json] = []
     for message in request["messages"]:
         content = [block for block in message["content"] if block["type"] not in THINKING]
@@ -176,7 +177,7 @@ def without_thinking(request: Json) -> tuple[Json, int]:
 
 
 def without_earlier_attachments(request: Json) -> tuple[Json, int]:
-    """Return the request with text instead of attachments before the last message, and the number of these."""
+    """Return the request with text instead of the attachments before the last message, and their number."""
     *earlier, last_message = request["messages"]
     count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
     replaced = [{**message, "content": [_as_text(block) for block in message["content"]]} for message in earlier]
@@ -184,7 +185,7 @@ def without_earlier_attachments(request: Json) -> tuple[Json, int]:
 
 
 def _without_summaries(blocks: list[Json], left_out: Counter[LeftOut]) -> list[Json]:
-    # The blocks that they summarize are still in the request.
+    # Nothing is lost: the blocks that were summarized are still in the request.
     remaining = [block for block in blocks if block.get("type") != SUMMARY]
     left_out[LeftOut.SUMMARY_OF_ANOTHER_MODEL] += len(blocks) - len(remaining)
     return remaining
@@ -206,11 +207,14 @@ def _without_citations(blocks: list[Json], options: Json) -> list[Json]:
 def _as_text(block: Json) -> Json:
     if block["type"] not in ATTACHED:
         return block
-    return {"type": "text", "text": f"[Left out, because it could not be read: {block.get('title', 'an image')}]"}
+    return {
+        "type": "text",
+        "text": f"[An attachment that could not be read was left out: {block.get('title', 'an image')}]",
+    }
 
 
 def _answered(messages: Sequence[Json]) -> list[Json]:
-    """Add an error result for each call that has none: the API refuses calls without a result."""
+    """Add an error result for each call without a result, because the API refuses such calls."""
     answered_messages: list[Json] = []
     open_call_ids: list[str] = []
     for message in _merged(messages):
@@ -219,14 +223,14 @@ def _answered(messages: Sequence[Json]) -> list[Json]:
         if missing and message["role"] == "assistant":
             answered_messages.append({"role": "user", "content": missing})
             missing = []
-        # Results must come before all other blocks of the user's message.
+        # In the user's message, results must precede all other blocks.
         answered_messages.append({**message, "content": [*missing, *message["content"]]})
         open_call_ids = [block["id"] for block in message["content"] if block.get("type") == "tool_use"]
     return answered_messages
 
 
 def _merged(messages: Sequence[Json]) -> list[Json]:
-    """Merge tool output and the user's message after it into one message, as the API does."""
+    """Merge the output of tools and the user's message after it into one message, as the API does."""
     merged_messages: list[Json] = []
     for message in messages:
         previous_type = merged_messages[-1]["content"][-1]["type"] if merged_messages else None
@@ -248,16 +252,16 @@ def max_tokens(options: Json, max_output_tokens: int | None) -> int:
 
 
 def thinking_off(forms: frozenset[str] | None) -> Json | None:
-    """Return the setting that disables thinking; None if the model has none, or if its forms are not known."""
+    """Return the setting that disables thinking; None if the model has no such setting, or if that is not known."""
     disabled_form = next((form for form in ("disabled", "between_tools") if form in (forms or ())), None)
     return {"type": disabled_form} if disabled_form else None
 
 
 def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
-    """Return the thinking setting: what the option requests, if the model supports it, with summaries."""
+    """Return the thinking setting for an option, as far as the model supports it, with summaries."""
     supported = forms if forms is not None else ALL_FORMS
     if option is None:
-        # Set explicitly, because by default newer models think without returning summaries.
+        # Set explicitly, because newer models think by default, but without summaries.
         return SHOWN if forms is not None and "adaptive" in forms else None
     if not option["enabled"]:
         return thinking_off(supported) or SHOWN

@@ -1,17 +1,17 @@
-"""Parse server-sent events from chunks of bytes, without I/O.
+"""Parse server-sent events from chunks of bytes. This module does no I/O.
 
-Source: "Server-sent events" in the HTML standard, section 9.2.6, as far as the Messages API uses it. The SDK's own
-parser works line by line and costs several times as much for each token.
+Source: "Server-sent events" in the HTML standard, section 9.2.6, as far as the Messages API uses it. The SDK's parser
+reads line by line and takes several times as long for each token.
 """
 
 from collections.abc import Iterator
 
 LONGEST_EVENT = 32 * 1024 * 1024
-"""In bytes: a server that never ends an event must not fill the memory."""
+"""The maximum size of an event in bytes, so that a server that never ends an event cannot fill the memory."""
 
 
 class EventReader:
-    """Splits a body into its events, independently of how it is split into pieces."""
+    """Splits a body, which arrives in any pieces, into its events."""
 
     def __init__(self) -> None:
         """Initialize at the start of a body."""
@@ -20,13 +20,13 @@ class EventReader:
         self._after_cr = False
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the name and the data of each event that is complete; the name may be empty.
+        """Yield the name, which may be empty, and the data of each complete event.
 
         Raises:
             ValueError: An event is too long.
         """
         if self._after_cr:
-            # This may be the LF of a CRLF whose CR has ended the line already, so that the event did not have to wait.
+            # This may be the LF of a CRLF. Its CR has already ended the line, so that the event did not have to wait.
             self._after_cr = not piece
             piece = piece.removeprefix(b"\n")
         if b"\r" in piece:
@@ -38,18 +38,18 @@ class EventReader:
                 yield name, data
 
     def _split(self, piece: bytes) -> list[bytes]:
-        """Return the events that end in this piece, and buffer the incomplete one."""
+        """Return the events that end in this piece, and buffer the rest."""
         ends_here = b"\n\n" in piece or (piece[:1] == b"\n" and self._pieces and self._pieces[-1][-1:] == b"\n")
         if piece:
             self._pieces.append(piece)
             self._size += len(piece)
         events: list[bytes] = []
         if ends_here:
-            # Pieces are joined once for each event: joining for each piece takes quadratic time for a long event.
+            # Joined once for each event, because joining for each piece would take quadratic time for a long event.
             *events, incomplete = b"".join(self._pieces).split(b"\n\n")
             self._pieces, self._size = [incomplete] if incomplete else [], len(incomplete)
         if self._size > LONGEST_EVENT:
-            raise ValueError("An event is too long.")
+            raise ValueError("A server-sent event is too long.")
         return events
 
 

@@ -1,6 +1,7 @@
-"""The spans of an answer, by OpenTelemetry's conventions for generative AI. Without a collector, they cost little.
+"""The spans of an answer, by OpenTelemetry's conventions for generative AI.
 
-Source: "Semantic conventions for generative AI", spans and agent spans. Spans never contain text of messages.
+Source: "Semantic conventions for generative AI", spans and agent spans. Spans never contain the text of messages.
+Without a collector, they cost little.
 """
 
 import time
@@ -21,15 +22,15 @@ from tertulia.json import Json
 AGENT = "tertulia"
 tracer = trace.get_tracer("tertulia")
 written_here: ContextVar[UUID | None] = ContextVar("written_here", default=None)
-"""The id of the generation that a task works on, for log records."""
+"""The id of the generation that the current task works on, for log records."""
 TRACE_CONTEXT = TraceContextTextMapPropagator()
-"""Propagates ids only: `baggage` from our clients must not be sent to Claude."""
+"""Propagates ids only, because `baggage` of our clients must not be sent to Claude."""
 QUIET: Any = {"record_exception": False, "set_status_on_exception": False}
-"""Exceptions are not recorded, because their messages may contain text of users."""
+"""Arguments of a span that records no exceptions, because their messages may contain text of users."""
 
 
 def trace_id() -> str:
-    """Return the id of the current trace, or a new random id, by which an error can be found in the log."""
+    """Return the id of the current trace, or else a random id, by which an error can be found in the log."""
     span = trace.get_current_span().get_span_context()
     return trace.format_trace_id(span.trace_id) if span.is_valid else uuid4().hex
 
@@ -41,7 +42,7 @@ def fail(span: Span, kind: str) -> None:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the type of an error: Claude's error code, or else the name of the exception's class."""
+    """Return the type of an error for a span: Claude's error code, or else the name of the exception's class."""
     is_request_error = isinstance(error, request_errors())
     return describe(error).code.value if is_request_error else type(error).__name__
 
@@ -50,10 +51,10 @@ class Chat:
     """The span of one request to Claude."""
 
     def __init__(self, span: Span) -> None:
-        """Initialize with a span that is recorded."""
+        """Initialize with a recording span."""
         self._span = span
         self._started_at = time.monotonic()
-        self._silent = True
+        self._awaits_first_delta = True
         self._usage: Json = {}
 
     def headers(self) -> dict[str, str]:
@@ -68,7 +69,7 @@ class Chat:
             self._span.set_attribute("anthropic.request.id", request_id)
 
     def record_events(self, events: Iterable[Json]) -> None:
-        """Record the metadata in a stream's events. Malformed events are ignored here."""
+        """Record the metadata of a stream's events. Malformed events are ignored."""
         for event in events:
             with suppress(KeyError, TypeError, AttributeError):
                 self._record(event)
@@ -79,8 +80,8 @@ class Chat:
             message = event["message"]
             self._span.set_attributes({"gen_ai.response.id": message["id"], "gen_ai.response.model": message["model"]})
             self._usage |= message["usage"]
-        elif kind == "content_block_delta" and self._silent:
-            self._silent = False
+        elif kind == "content_block_delta" and self._awaits_first_delta:
+            self._awaits_first_delta = False
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._started_at)
         elif kind == "message_delta":
             self._usage |= {name: count for name, count in event["usage"].items() if count is not None}
@@ -90,7 +91,7 @@ class Chat:
 
 @contextmanager
 def chat_span(body: Json, server: str) -> Generator[Chat | None]:
-    """Open the span of a request to the host `server`; yields None if the span is not recorded."""
+    """Open the span of a request to the host `server`. Yields None if the span is not recorded."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
@@ -113,7 +114,7 @@ def chat_span(body: Json, server: str) -> Generator[Chat | None]:
 
 
 def usage_attributes(usage: Mapping[str, int]) -> dict[str, int]:
-    """Return token counts by the names of the conventions, whose input tokens include those of the cache."""
+    """Return token counts by the names of the conventions. Their input tokens include those of the cache."""
     cache_read, cache_write = usage.get("cache_read_tokens", 0), usage.get("cache_write_tokens", 0)
     return {
         "gen_ai.usage.input_tokens": usage.get("input_tokens", 0) + cache_read + cache_write,

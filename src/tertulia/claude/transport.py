@@ -1,8 +1,7 @@
-"""The HTTP transport of the SDK: a thin adapter of aiohttp's client to httpx's interface.
+"""The HTTP transport of the SDK: a thin adapter from httpx's interface to aiohttp's client.
 
-The SDK's own aiohttp transport reads a body through five generators for each token. This one also provides the body
-itself, as the response's extension BODY, and can pause reading it. HTTP, TLS, encodings and connection reuse are
-aiohttp's.
+The SDK's aiohttp transport reads each token through five generators. This transport provides the body itself, as the
+response's extension BODY, and can pause reading it. aiohttp handles HTTP, TLS, encodings and connection reuse.
 """
 
 import asyncio
@@ -15,28 +14,28 @@ import aiohttp
 import httpx2
 
 BODY = "tertulia.body"
-UNDONE = (b"content-encoding", b"content-length", b"transfer-encoding")
-"""Headers that no longer apply to the body that aiohttp returns."""
+DECODED_HEADERS = (b"content-encoding", b"content-length", b"transfer-encoding")
+"""Headers that do not apply to the body, because aiohttp has decoded it."""
 LARGE = 256 * 1024
-"""The size in bytes from which a request is written in pieces."""
+"""The size in bytes above which a request is written in pieces."""
 
 
 class Body(httpx2.AsyncByteStream):
-    """The body of a response while it is received; raises httpx's exceptions."""
+    """The body of a response while it is received. Its methods raise httpx's exceptions."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        """Initialize with a response whose headers are received."""
+        """Initialize with a response whose headers have been received."""
         self._response = response
 
     async def read(self) -> bytes:
-        """Return all bytes that are received but not read, waiting for at least one; empty at the end."""
+        """Wait for data, and return all bytes that have been received and not read. Empty at the end of the body."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translated(error) from error
 
     async def pause_reading(self, seconds: float) -> None:
-        """Pause reading: bytes that arrive meanwhile stay in the kernel's buffer, and then need one read."""
+        """Pause reading. Bytes that arrive meanwhile stay in the kernel's buffer and are then read at once."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
         if transport is not None:
@@ -47,24 +46,24 @@ class Body(httpx2.AsyncByteStream):
                 transport.resume_reading()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield pieces up to the end."""
+        """Yield the pieces of the body."""
         while piece := await self.read():
             yield piece
 
     async def aclose(self) -> None:
-        """Reuse the connection if the body was read to its end, or else close it."""
+        """Release the connection for reuse if the body was read to its end, or else close it."""
         self._response.release()
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """A transport with one aiohttp session, which is opened by the first request."""
+    """A transport with one aiohttp session, which the first request opens."""
 
     def __init__(self) -> None:
         """Initialize without a session."""
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request, and return the response when its headers are received."""
+        """Send a request, and return the response when its headers have arrived."""
         session = self._session = self._session or _session(request.url)
         data = await request.aread()
         with _translating():
@@ -72,12 +71,12 @@ class Transport(httpx2.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                # aiohttp writes a file in pieces, and does not block the event loop in between.
+                # aiohttp writes a file in pieces, and the event loop runs in between.
                 data=BytesIO(data) if len(data) > LARGE else data or None,
                 allow_redirects=False,
                 timeout=_timeout(request),
             )
-        headers = [(name, value) for name, value in response.raw_headers if name.lower() not in UNDONE]
+        headers = [(name, value) for name, value in response.raw_headers if name.lower() not in DECODED_HEADERS]
         body = Body(response)
         return httpx2.Response(response.status, headers=headers, stream=body, extensions={BODY: body})
 
@@ -88,8 +87,8 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 def _session(url: httpx2.URL) -> aiohttp.ClientSession:
-    # No limit: the number of concurrent answers is limited elsewhere. The proxy is read from the environment once:
-    # aiohttp would read it, and ~/.netrc, for each request.
+    # Connections are not limited here, because the number of concurrent answers is limited elsewhere. The proxy is read
+    # from the environment once, because aiohttp would read it, and ~/.netrc, for each request.
     proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
     connector = aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context())
     cookies = aiohttp.DummyCookieJar()

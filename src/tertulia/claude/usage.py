@@ -11,7 +11,7 @@ _USAGE = {
 
 
 def usage_of(usage: Json | None) -> dict[str, int]:
-    """Return the reported counts by the ledger's column names, including those of compaction."""
+    """Return the reported token counts by the ledger's column names. Those of compaction are included."""
     reported: Json = usage or {}
     counts = {
         column: int(reported[api_name]) for api_name, column in _USAGE.items() if reported.get(api_name) is not None
@@ -24,7 +24,7 @@ def usage_of(usage: Json | None) -> dict[str, int]:
 
 
 def context_of(usage: Json | None) -> int | None:
-    """Return how many tokens of the context window an answer leaves in use; None if that is not reported."""
+    """Return the number of tokens of the context window that are in use after an answer; None if not reported."""
     reported: Json = usage or {}
     rounds: list[Json] = reported.get("iterations") or []
     latest = next((iteration for iteration in reversed(rounds) if iteration.get("type") == "message"), reported)
