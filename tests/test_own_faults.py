@@ -123,7 +123,7 @@ def test_an_answer_fails_after_the_database_has_been_unavailable_for_a_minute(
     async def no(_database: object) -> bool:
         return False
 
-    monkeypatch.setattr("tertulia.generation.finalizer.answers", no)
+    monkeypatch.setattr("tertulia.generation.finalizer.is_available", no)
     monkeypatch.setattr("tertulia.generation.finalizer.time", SimpleNamespace(monotonic=lambda: 25.0 * len(attempts)))
     with failpoints.armed("end.save", away):
         last = staged(says("Hello")).api.answer("Hello")

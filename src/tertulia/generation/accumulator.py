@@ -1,8 +1,8 @@
 """Translate the Messages API's stream into generation events, and accumulate the content of the answer.
 
-An answer has one round, or several if tools are called. Each round is one request to Claude. Its blocks come after
-those of earlier rounds, with the results of the tools between them. This module does no I/O. Source: "Streaming
-Messages" in the Claude API documentation.
+An answer has one round, or several if Claude calls tools. Each round is one request to Claude. Its blocks follow those
+of the earlier rounds, with the results of the tools between them. This module does no I/O. Source: "Streaming Messages"
+in the Claude API documentation.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from itertools import count, pairwise
 from uuid import UUID
 
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
-from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
+from tertulia.claude.errors import UNREADABLE, ErrorCode, GenerationError, StreamError
 from tertulia.claude.usage import context_of, usage_of
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
 from tertulia.streams.events import (
@@ -23,11 +23,11 @@ from tertulia.streams.events import (
 )
 
 LARGEST_COUNT = 2**31 - 1
-"""The largest value that fits the count columns of a generation."""
+"""The largest value that fits into the token columns of a generation: they have 32 bits."""
 JSON_MARK = "json"
-"""Our key in stored text blocks that must be JSON."""
+"""The key that Tertulia adds to stored text blocks that must be JSON."""
 CHARACTERS_OF_TOKEN = 4
-"""An estimate, for output whose token count Claude did not report."""
+"""An estimate of the characters per token, for output whose token count Claude did not report."""
 
 
 def _is_running(block: Json) -> bool:
@@ -57,7 +57,7 @@ class AnswerAccumulator:
     """Claude's answer while it is being received."""
 
     def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
-        """Start with no content, or after the content that another process has saved."""
+        """Start with no content, or with the content that another process has saved."""
         self.generation_id = generation_id
         self.sequence = sequence
         self.stop_reason: str | None = None
@@ -68,16 +68,18 @@ class AnswerAccumulator:
         """The container in which Claude's server tools run, for the next request."""
         self.context_tokens: int | None = None
         self.usage: dict[str, int] = {}
-        """The usage of this round."""
+        """The token counts of this round, by column."""
         self.earlier: dict[str, int] = {}
-        """The usage of earlier rounds, whose API calls are in the ledger already."""
+        """The token counts of earlier rounds, whose API calls are already in the ledger."""
         self.earlier_amount: int | None = 0
+        """The cost of earlier rounds in units (see `billing.prices`); None if a price is not known."""
         self.counted = False
         """Whether Claude has reported the final usage of this round."""
         self._reported_usage: Json = {}
         self._written_characters = 0
-        self.written_for_an_hour = 0
+        self.cache_write_1h_tokens = 0
         self.web_searches = 0
+        """The tokens of this round's cache entries that live for an hour, and the searches of Claude's server tool."""
         self._blocks = {
             index: _Block(_without(block, "partial"), 0) if _is_running(block) else _Block(block, 0, finished=True)
             for index, block in enumerate(content)
@@ -88,11 +90,11 @@ class AnswerAccumulator:
     def restore(
         self, counted: Mapping[str, int], billed: Mapping[str, int], billed_amount: int | None, stop_reason: str | None
     ) -> None:
-        """Continue with the usage that another process has saved for this answer.
+        """Restore the usage that another process has saved for this answer.
 
         Args:
             counted: All tokens of the answer so far, by column.
-            billed: The tokens of the rounds that are in the ledger already.
+            billed: The tokens of the rounds that are already in the ledger, by column.
             billed_amount: The cost of these rounds, in units; None if a price is not known.
             stop_reason: The stop reason of the last complete round.
         """
@@ -107,18 +109,18 @@ class AnswerAccumulator:
 
     @property
     def rounds(self) -> int:
-        """The number of rounds that ended with results of tools."""
+        """The number of rounds that ended with tool results."""
         kinds = [block.get("type") == "tool_result" for block in self.content]
         return sum(is_result and not previous_is_result for previous_is_result, is_result in pairwise([False, *kinds]))
 
     @property
     def calls(self) -> int:
-        """The number of tool calls, without those of Claude's server tools."""
+        """The number of tool calls, excluding those of Claude's server tools."""
         return sum(block.get("type") == "tool_use" for block in self.content)
 
     @property
     def has_calls(self) -> bool:
-        """Whether tools were called in this round."""
+        """Whether Claude has called tools in this round."""
         return any(
             entry.block.get("type") == "tool_use" for index, entry in self._blocks.items() if index >= self._round_start
         )
@@ -136,17 +138,17 @@ class AnswerAccumulator:
         }
 
     def end_round(self, amount: int | None) -> None:
-        """Start the next round; `amount` is the cost of the one that has ended, in units."""
+        """Start the next round. `amount` is the cost of the round that has ended, in units; None if it is not known."""
         self.earlier = self.total()
         self.earlier_amount = None if amount is None or self.earlier_amount is None else self.earlier_amount + amount
         self.usage, self._reported_usage, self._written_characters = {}, {}, 0
-        self.counted, self.request_id, self.written_for_an_hour, self.web_searches = False, None, 0, 0
+        self.counted, self.request_id, self.cache_write_1h_tokens, self.web_searches = False, None, 0, 0
         self._round_start = max(self._blocks, default=-1) + 1
 
     def fix_invalid_inputs(self, events: list[GenerationEvent]) -> set[str]:
-        """Replace input that is not a JSON object with an empty one; return the ids of these calls.
+        """Replace each tool input that is not a JSON object with an empty object, and return the ids of these calls.
 
-        Adds an event for each of them to `events`.
+        Appends one event for each of these calls to `events`.
         """
         broken = set[str]()
         for index, entry in self._blocks.items():
@@ -158,7 +160,7 @@ class AnswerAccumulator:
         return broken
 
     def begin_result(self, tool_use_id: str) -> GenerationEvent | None:
-        """Return the event that a tool is running; None if a lost process has sent it already."""
+        """Return the event which reports that a tool is running; None if a lost process has already sent it."""
         if self._result_index(tool_use_id) is not None:
             return None
         index, self._round_start = self._round_start, self._round_start + 1
@@ -167,7 +169,7 @@ class AnswerAccumulator:
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, {**block, "partial": True})
 
     def finish_result(self, block: Json) -> list[GenerationEvent]:
-        """Add the result of a tool, and return its events."""
+        """Add the result of a tool call, and return its events."""
         started = self.begin_result(block["tool_use_id"])
         index = self._result_index(block["tool_use_id"])
         if index is None:
@@ -177,7 +179,7 @@ class AnswerAccumulator:
         return [finished] if started is None else [started, finished]
 
     def add(self, block: Json) -> list[GenerationEvent]:
-        """Add a complete block after the result of a tool, and return its events."""
+        """Add a complete block, such as a picture, after the result of a tool call, and return its events."""
         index, self._round_start = self._round_start, self._round_start + 1
         self._blocks[index] = _Block(block, 0, finished=True)
         started = ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
@@ -188,13 +190,13 @@ class AnswerAccumulator:
         return next(indexes, None)
 
     def total(self) -> dict[str, int]:
-        """Return the usage of all rounds."""
+        """Return the token counts of all rounds, by column."""
         current = self.billed()
         totals = {name: self.earlier.get(name, 0) + current.get(name, 0) for name in self.earlier | current}
         return {name: min(count, LARGEST_COUNT) for name, count in totals.items()}
 
     def billed(self) -> dict[str, int]:
-        """Return the usage of this round. The output is estimated from the text if Claude did not report it."""
+        """Return the token counts of this round, by column. If Claude did not report the output, it is estimated."""
         if self.counted or not (self.usage or self._written_characters):
             return self.usage
         guessed = -(-self._written_characters // CHARACTERS_OF_TOKEN)
@@ -206,7 +208,7 @@ class AnswerAccumulator:
         return self.sequence
 
     async def check_json(self, event: Json, check: Callable[[Json, str], Awaitable[str | None]]) -> None:
-        """Validate the text of a block that must be JSON, if this event ends one; `take` then adds the finding.
+        """Validate the text of a block that must be JSON, if this event ends one; `process` adds the finding to it.
 
         Args:
             event: An event of Claude's stream.
@@ -220,10 +222,10 @@ class AnswerAccumulator:
             text = current.block.get("text", "") + join_text(current.pieces)
             self._json_findings[self._round_start + block_index] = await check(self.schema, text)
 
-    def take(self, events: Sequence[Json], output: list[GenerationEvent]) -> None:
-        """Process events that Claude sent together, and append generation events to `output`.
+    def process(self, events: Sequence[Json], output: list[GenerationEvent]) -> None:
+        """Process events that Claude sent together, and append the resulting generation events to `output`.
 
-        Adjacent deltas of one block are merged, so that deltas grow when Claude writes faster than we read.
+        Adjacent deltas of one block are merged, so deltas become larger when Claude writes faster than we read.
 
         Raises:
             StreamError: An event is malformed. The events before it are in `output`.
@@ -234,8 +236,7 @@ class AnswerAccumulator:
                 if generation_event is not None:
                     output.append(generation_event)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            message = "Claude's stream could not be understood."
-            raise StreamError(GenerationError(ErrorCode.API_ERROR, message, self.request_id)) from error
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self.request_id)) from error
 
     def _handle(self, event: Json) -> GenerationEvent | None:
         match event["type"]:
@@ -255,7 +256,7 @@ class AnswerAccumulator:
                 self._add_usage(event.get("usage"))
                 self.counted = self.stop_reason is not None
             case _:
-                pass  # According to the documentation, new event types may be added at any time.
+                pass  # The documentation says that new event types may be added at any time.
         return None
 
     def _start(self, index: int, block: Json) -> GenerationEvent:
@@ -268,7 +269,7 @@ class AnswerAccumulator:
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
 
     def _unique_id(self, id: str) -> str:
-        """Make the id of a call unique in the answer: results refer to their calls by it."""
+        """Return an id for a call that is unique in the answer, because results refer to their calls by id."""
         existing_ids = {entry.block.get("id") for entry in self._blocks.values()}
         if id not in existing_ids:
             return id
@@ -314,14 +315,14 @@ class AnswerAccumulator:
         return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)
 
     def _add_usage(self, usage: Json | None) -> None:
-        # Claude's counts are cumulative: a later one replaces an earlier one.
+        # Claude's counts are cumulative, so a later count replaces an earlier one.
         self._reported_usage |= {name: count for name, count in (usage or {}).items() if count is not None}
         self.usage |= usage_of(self._reported_usage)
         self.context_tokens = context_of(self._reported_usage) or self.context_tokens
         server_tools: Json = self._reported_usage.get("server_tool_use") or {}
         self.web_searches = int(server_tools.get("web_search_requests") or 0)
         lifetimes: Json = self._reported_usage.get("cache_creation") or {}
-        self.written_for_an_hour = int(lifetimes.get("ephemeral_1h_input_tokens") or self.written_for_an_hour)
+        self.cache_write_1h_tokens = int(lifetimes.get("ephemeral_1h_input_tokens") or self.cache_write_1h_tokens)
 
 
 def _completed_block(block: Json, text: str) -> Json:
@@ -340,5 +341,5 @@ def _with_input(block: Json, text: str) -> Json:
     try:
         return {**block, "input": clean(loads(text), max_depth=MAX_VALUE_DEPTH)}
     except InvalidJson:
-        # max_tokens can cut off a tool's input, and some numbers and nesting depths are not accepted.
+        # `max_tokens` can cut off a tool's input, and Tertulia does not accept every number and nesting depth.
         return unfinished_block(block, text)

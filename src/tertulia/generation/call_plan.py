@@ -1,4 +1,4 @@
-"""Decide how to handle the tool calls of a round: run them here, answer them at once, or wait for their results."""
+"""Decide how to handle each tool call of a round: run it, answer it at once, or wait for its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tertulia.tools.registry import Selection
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """The tool runs in this process."""
+    """Run the tool in this process."""
 
     tool: Tool
     input: Json
@@ -21,7 +21,7 @@ class RunTool:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The call has its result already."""
+    """Answer the call at once with a known result."""
 
     result: Result
     status: CallStatus
@@ -29,7 +29,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The client submits the result or, with `requires_approval`, the user approves or denies the call."""
+    """Wait until the client submits the result or, if `requires_approval`, the user approves or denies the call."""
 
     requires_approval: bool
 
@@ -64,7 +64,7 @@ class CallPlan:
 
     @property
     def answered(self) -> dict[str, Answered]:
-        """The calls that have their results already, by id."""
+        """The calls that are answered at once, by id."""
         return {call.tool_use_id: call.decision for call in self.calls if isinstance(call.decision, Answered)}
 
     @property
@@ -95,7 +95,7 @@ def plan_calls(
         rows: The database rows of these calls, by id.
         tools: The tools of the conversation.
         unreadable: The ids of calls whose input was not a JSON object.
-        limit_reached: Whether no more calls are allowed. The calls of one round are all allowed, or none of them.
+        limit_reached: Whether no more calls are allowed. This applies to all calls of the round or to none of them.
     """
     planned: list[PlannedCall] = []
     for index, block in open_calls.items():
@@ -124,7 +124,7 @@ def classify_new_call(block: Json, tools: Selection) -> Decision:
 
 
 def classify_recorded_call(row: ToolCall, tool: Tool | None, input: Json) -> Decision:
-    """Decide on a recorded call: it runs only if no process can have run it before."""
+    """Decide on a recorded call. It runs only if no process can have run it before."""
     if row.status is CallStatus.WAITING:
         return Wait(row.asks_first)
     if row.status is not CallStatus.ANSWERED or row.answer is None:

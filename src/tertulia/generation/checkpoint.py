@@ -20,7 +20,7 @@ from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
 
 AT_ONCE = 16
-"""Texts that are prepared before the event loop gets control again: many long ones would block it."""
+"""Texts that are prepared in a row. After each batch, the event loop runs, because many long texts would block it."""
 TEXTS, SHOWN = ItemLoop("checkpoint.text"), ItemLoop("checkpoint.show")
 SAVE = Failpoint("checkpoint.save")
 RENEWING, RENEWED = Failpoint("checkpoint.renewing"), Failpoint("checkpoint.renewed")
@@ -29,7 +29,7 @@ logger = logging.getLogger("tertulia.generator")
 
 
 class Checkpoints:
-    """Saves the text of this process's generations, and renews all leases of this process."""
+    """Saves the text of all generations of this process, and renews their leases."""
 
     def __init__(self, database: Database, log: EventLog, process: UUID, lease_seconds: float) -> None:
         """Initialize for the process with this id; a lease lasts for `lease_seconds`."""
@@ -38,44 +38,47 @@ class Checkpoints:
         self._process = process
         self._lease_seconds = lease_seconds
 
-    async def save(self, jobs: Sequence[ActiveGeneration], claimed: Mapping[UUID, Lease]) -> None:
-        """Save the text of all jobs; end jobs whose lease is lost or that must stop.
+    async def save(self, active_generations: Sequence[ActiveGeneration], claimed: Mapping[UUID, Lease]) -> None:
+        """Save the text of all generations, and end those that have lost their lease or must stop.
 
         Args:
-            jobs: All jobs of this process, including those whose end is not saved yet: they need their lease, too.
-            claimed: The leases of generations that this process is reading before it starts a job for them.
+            active_generations: All generations of this process, including those whose end is not saved yet, because
+                they need their lease too.
+            claimed: The leases of generations that this process has claimed and is still reading.
         """
         lease_until = now() + timedelta(seconds=self._lease_seconds)
-        # Created before the transaction: a process frozen in it must not hold the lease longer than the row says.
+        # Created before the transaction: a process that is frozen in it must not hold the lease longer than the row.
         renewed = Lease(lease_until)
-        ids = [*(active.generation_id for active in jobs), *claimed]
+        ids = [*(active.generation_id for active in active_generations), *claimed]
         saved_sequences = dict[UUID, int]()
         await RENEWING.reach()
         try:
             async with self._database.renew() as session:
                 held_leases = await leases.renew_all(session, ids, self._process, lease_until)
                 saved_sequences = await _save(
-                    session, [active for active in jobs if active.generation_id in held_leases]
+                    session, [active for active in active_generations if active.generation_id in held_leases]
                 )
         except Exception as error:  # noqa: BLE001 - no failure to save a text may let a lease lapse
-            logger.warning("Texts are saved one by one, because they could not be saved together: %s", error)
+            logger.warning("Answers could not be saved together, so each is saved separately: %s", error)
             async with self._database.renew() as session:
                 held_leases = await leases.renew_all(session, ids, self._process, lease_until)
-            self._note(jobs, held_leases, renewed, {})
-            saved_sequences = await self._save_each([active for active in jobs if active.generation_id in held_leases])
+            self._note(active_generations, held_leases, renewed, {})
+            saved_sequences = await self._save_each(
+                [active for active in active_generations if active.generation_id in held_leases]
+            )
         await RENEWED.reach()
         for generation_id in held_leases.keys() & claimed.keys():
             claimed[generation_id].renew(renewed)
-        self._note(jobs, held_leases, renewed, saved_sequences)
+        self._note(active_generations, held_leases, renewed, saved_sequences)
 
     def _note(
         self,
-        jobs: Sequence[ActiveGeneration],
+        active_generations: Sequence[ActiveGeneration],
         held_leases: Mapping[UUID, RenewedLease],
         lease: Lease,
         saved_sequences: Mapping[UUID, int],
     ) -> None:
-        for active in jobs:
+        for active in active_generations:
             held_lease = held_leases.get(active.generation_id)
             if held_lease is not None:
                 active.saved = saved_sequences.get(active.generation_id, active.saved)
@@ -85,7 +88,7 @@ class Checkpoints:
             if held_lease is None or held_lease.stop_requested:
                 active.end(Ending.LOST if held_lease is None else Ending.STOPPED)
 
-    async def _save_each(self, jobs: Sequence[ActiveGeneration]) -> dict[UUID, int]:
+    async def _save_each(self, active_generations: Sequence[ActiveGeneration]) -> dict[UUID, int]:
         saved_sequences = dict[UUID, int]()
 
         async def save(active: ActiveGeneration) -> None:
@@ -98,17 +101,19 @@ class Checkpoints:
                     await leases.save_progress(session, [progress])
                 saved_sequences[active.generation_id] = progress.sequence
 
-        for active in jobs:
+        for active in active_generations:
             if not TEXTS.skips(active.generation_id):
                 await TEXTS.attempt(active.generation_id, partial(save, active))
         return saved_sequences
 
 
-async def _save(session: AsyncSession, jobs: Sequence[ActiveGeneration]) -> dict[UUID, int]:
-    """Save texts together, except those that failed before; return the last event's number of each generation."""
+async def _save(session: AsyncSession, active_generations: Sequence[ActiveGeneration]) -> dict[UUID, int]:
+    """Save texts together, except those that failed before. Return the last sequence of each saved generation."""
     saved_sequences = dict[UUID, int]()
-    for start in range(0, len(jobs), AT_ONCE):
-        batch = [active for active in jobs[start : start + AT_ONCE] if not TEXTS.skips(active.generation_id)]
+    for start in range(0, len(active_generations), AT_ONCE):
+        batch = [
+            active for active in active_generations[start : start + AT_ONCE] if not TEXTS.skips(active.generation_id)
+        ]
         progress = [text for active in batch if (text := _progress(active)) is not None]
         await leases.save_progress(session, progress)
         saved_sequences.update((item.generation_id, item.sequence) for item in progress)

@@ -1,4 +1,4 @@
-"""The services and the configuration that generations run with."""
+"""The services and the configuration of generations."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ LEASE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class EngineServices:
-    """Claude, and the services that requests to it need."""
+    """The client of Claude's API, and the services that build its requests."""
 
     claude: Claude
     models: Models
@@ -31,7 +31,17 @@ class EngineServices:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How generations are run; `alone` means that no other process runs generations."""
+    """How generations are run.
+
+    Attributes:
+        prices: The prices of models.
+        budget: The budgets of the users and of the server.
+        caching: Whether requests use Claude's prompt cache.
+        lease_seconds: The duration of a lease.
+        alone: Whether no other process runs generations of this database.
+        bounds: The limits of tool calls.
+        observer: Is notified of the lifecycle of generations.
+    """
 
     prices: Prices
     budget: Budget
@@ -42,5 +52,5 @@ class EngineConfig:
     observer: GenerationObserver = field(default_factory=GenerationObserver)
 
     def lease_end(self) -> datetime:
-        """Return when a lease that is written to a row now expires."""
+        """Return the expiry of a lease that begins now."""
         return now() + timedelta(seconds=self.lease_seconds)

@@ -1,4 +1,4 @@
-"""End the generations of this process: save each end, then notify its followers, whatever fails in between."""
+"""End generations: save each end, then notify its followers, also if a step in between fails."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.observer import End
 from tertulia.generation.persistence import StopRequested, finish_limiter, save_end, save_failure, save_suspension
-from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, answers
+from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, is_available
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended, end_of, outcome, suspension, terminal_event
 from tertulia.generation.titles import Titles
 from tertulia.generation.tool_rounds import close_calls
@@ -42,8 +42,8 @@ class Saved:
 
     Attributes:
         lease_held: Whether this process still held the lease.
-        complete: Whether the end was saved as it is, and not as a failure.
-        following: The claimed generations that waited for this end.
+        complete: Whether the actual end was saved, and not a failure instead of it.
+        following: The generations that waited for this end, and that this process has claimed.
     """
 
     lease_held: bool
@@ -53,17 +53,17 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
-    """Another process holds the lease now."""
+    """Another process holds the lease now, so nothing was saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitingTools:
-    """The generation waits for results of tools, without a process."""
+    """The generation waits for tool results. No process runs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end is stored; `following` are the claimed generations that waited for it."""
+    """The end is saved. `following` are the generations that waited for it, and that this process has claimed."""
 
     terminal_event: TerminalEvent
     end: End
@@ -85,7 +85,18 @@ class GenerationFinalizer:
         claimed: Callable[[Sequence[UUID]], None],
         is_draining: Callable[[], bool],
     ) -> None:
-        """Initialize; `claimed` is called with claimed generations, of which there are none while `is_draining`."""
+        """Initialize for a process.
+
+        Args:
+            database: The database.
+            log: The log of the generations' events.
+            signals: Notifies other processes of ends and changes.
+            titles: Generates titles after completed answers.
+            process: The id of this process, which holds the leases.
+            config: The configuration of generations.
+            claimed: Called with the generations that this process has claimed.
+            is_draining: Returns whether this process is shutting down. It then claims no generations.
+        """
         self._database = database
         self._log = log
         self._signals = signals
@@ -97,7 +108,11 @@ class GenerationFinalizer:
         self._finishing = finish_limiter(database)
 
     async def finalize(self, active: ActiveGeneration) -> Sequence[UUID]:
-        """Wait until a generation's task has ended, and end it; return the claimed generations that waited for it."""
+        """Wait until a generation's task has ended, then end the generation.
+
+        Returns:
+            The generations that waited for it, and that this process has claimed.
+        """
         written_here.set(active.generation_id)
         await active.wait_until_written()
         following = await ENDS.attempt(active.generation_id, lambda: self._finalize(active))
@@ -106,7 +121,7 @@ class GenerationFinalizer:
         return following or ()
 
     async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
-        """End a generation as failed, and save only its error; its followers read its row."""
+        """End a generation as failed, and save only its error. Its followers read its row."""
 
         async def end() -> bool:
             async with self._database.write() as session:
@@ -116,7 +131,7 @@ class GenerationFinalizer:
         if await GIVEN_UP.attempt(generation_id, end):
             await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
         else:
-            # Another process may hold the lease by now, and write to its log.
+            # Another process may hold the lease now, and write to its log.
             self._log.release(generation_id)
         self._signals.send(ENDED, generation_id)
 
@@ -133,7 +148,7 @@ class GenerationFinalizer:
         return ()
 
     async def _save_result(self, active: ActiveGeneration) -> LeaseLost | AwaitingTools | Ended:
-        """Save the outcome of a job; raises the database's error if the end cannot be saved."""
+        """Save the outcome of a generation's task. If that fails, the database's error is raised."""
         if active.ending is Ending.LOST:
             return LeaseLost()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
@@ -144,7 +159,7 @@ class GenerationFinalizer:
         event = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
         await ENDING.reach(active.generation_id)
         if active.ending is Ending.STOPPED:
-            # `stopGeneration` may return on another replica as soon as the row has ended. No content follows then.
+            # `stopGeneration` may return on another replica as soon as the row has ended. No content may follow then.
             await self._log.flush(active.generation_id)
         saved = await self._save(active, status, error)
         if not saved.lease_held:
@@ -155,15 +170,15 @@ class GenerationFinalizer:
         return Ended(event, end_of(active, status, error), saved.following)
 
     async def _show_end(self, active: ActiveGeneration, ended: Ended) -> None:
-        """Notify followers of an end that is saved."""
-        # The end is final: no other process will take this generation over.
+        """Append the terminal event of a generation whose end is saved."""
+        # The end is final: no other process can take over this generation.
         active.lease.never_expire()
         self._claimed(ended.following)
         if (
             await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.terminal_event, ended.end))
             is None
         ):
-            # Its followers read the row.
+            # Without the terminal event, the followers read the row.
             self._log.release(active.generation_id)
             self._signals.send(ENDED, active.generation_id)
 
@@ -171,7 +186,7 @@ class GenerationFinalizer:
         self._log.append(active.generation_id, close_calls(active.answer, active.ending))
 
     async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
-        """Suspend a generation; return False if it must end instead: it was stopped, or cannot be saved."""
+        """Suspend a generation. Return False if it must end instead, because it was stopped or cannot be saved."""
         answer, pending = active.answer, suspended
         event = ToolResultsRequired(
             active.generation_id, answer.next_sequence(), pending.tool_uses, pending.approvals, pending.expires_at
@@ -187,7 +202,11 @@ class GenerationFinalizer:
             active.ending = Ending.STOPPED
             return False
         except Exception as error:  # noqa: BLE001 - whatever the error is, the generation must end then
-            logger.warning("Generation %s cannot wait for its tools: %s", active.generation_id, error)
+            logger.warning(
+                "Generation %s is interrupted, because its wait for tool results could not be saved: %s",
+                active.generation_id,
+                error,
+            )
             answer.sequence -= 1
             active.ending = Ending.INTERRUPTED
             return False
@@ -204,8 +223,8 @@ class GenerationFinalizer:
         return True
 
     async def _save(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
-        """Save an end as it is, or as a failure if the database is available but rejects it."""
-        save_complete = lambda: self._save_complete(active, status, error)  # noqa: E731 - it is called repeatedly
+        """Save an end. If the database is available but rejects it, save a failure instead."""
+        save_complete = lambda: self._save_complete(active, status, error)  # noqa: E731 - it is called for each attempt
         return await self._persist(active.generation_id, save_complete, lambda: self._save_failure(active))
 
     async def _persist(
@@ -214,11 +233,11 @@ class GenerationFinalizer:
         save: Callable[[], Awaitable[Result]],
         otherwise: Callable[[], Awaitable[Result | None]] | None = None,
     ) -> Result:
-        """Retry a few times if the database rejects the data, then try `otherwise`; retry for a minute if it is away.
+        """Call `save` until it succeeds: up to ATTEMPTS times if the database rejects the data, then call `otherwise`.
 
-        Raises the error of the last attempt.
+        While the database is unavailable, `save` is retried for PATIENCE seconds. Then the last error is raised.
         """
-        given_up, attempts = time.monotonic() + PATIENCE, 0
+        give_up_at, attempts = time.monotonic() + PATIENCE, 0
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         while True:
             try:
@@ -226,15 +245,17 @@ class GenerationFinalizer:
             except StopRequested:
                 raise
             except Exception as failure:
-                logger.warning("Generation %s could not be saved yet: %s", generation_id, failure)
-                attempts += await answers(self._database)
+                logger.warning("Generation %s could not be saved, retrying: %s", generation_id, failure)
+                attempts += await is_available(self._database)
                 if attempts >= ATTEMPTS:
                     if otherwise is None:
                         raise
-                    logger.exception("Generation %s could not be saved as it was", generation_id)
+                    logger.exception(
+                        "The database rejects the end of generation %s, which is saved as failed instead", generation_id
+                    )
                     if (fallback_result := await otherwise()) is not None:
                         return fallback_result
-                if time.monotonic() > given_up:
+                if time.monotonic() > give_up_at:
                     raise
             await asyncio.sleep(backoff.next())
 
@@ -261,11 +282,11 @@ class GenerationFinalizer:
         self._titles.name(payer, on_named=lambda: self._signals.send(CHANGED, payer.owner_id))
 
     async def _save_failure(self, active: ActiveGeneration) -> Saved | None:
-        """Save an end as a failure; return None if that fails, too."""
+        """Save an end as a failure. Return None if that fails too."""
         try:
             location, lease_held = await save_failure(self._database, active, self._process, self._config.prices)
         except Exception:
-            logger.exception("Generation %s could not be saved as a failure", active.generation_id)
+            logger.exception("Generation %s could not be saved as failed either, retrying", active.generation_id)
             return None
         if location is not None:
             self._signals.send(CHANGED, location.owner_id)
@@ -276,12 +297,15 @@ class GenerationFinalizer:
         self._config.observer.on_end(end)
         self._log.append(event.generation_id, [event])
         await self._log.flush(event.generation_id)
-        # The row is saved, so the event is delivered even if Redis is unavailable: nothing else wakes the followers.
+        # The row is saved, so the event is delivered also if Redis is unavailable: nothing else notifies the followers.
         self._log.saved(event.generation_id, event.sequence)
         self._signals.send(ENDED, event.generation_id)
         return True
 
     def _release_lost(self, active: ActiveGeneration) -> None:
-        logger.warning("Generation %s is another process's now", active.generation_id)
+        logger.warning(
+            "This process has lost the lease of generation %s, which another process may have taken over",
+            active.generation_id,
+        )
         active.lost = True
         self._log.release(active.generation_id, active.lease)

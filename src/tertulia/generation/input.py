@@ -1,4 +1,4 @@
-"""The input of one generation, read from its rows: the part of a request that does not depend on the model."""
+"""The input of one generation, which is read from its rows: the part of a request that is independent of the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from tertulia.json import Json
 from tertulia.tools.registry import Selection
 
 REFUSAL = "refusal"
-"""The Messages API's reason to stop."""
+"""The stop reason of an answer that Claude refused to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class GenerationInput:
     turns: Sequence[Turn]
     tools: Selection
     slow: bool
-    """Whether the user takes longer to write than a short cache entry lives."""
+    """Whether the user's pauses exceed the lifetime of a short cache entry (see `claude.cache_control`)."""
     context_tokens: int
-    """The tokens of the context window that were in use after the last answer."""
+    """The number of tokens of the context window that were in use after the last answer."""
     refused_blocks: int = 0
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
 
@@ -47,7 +47,7 @@ class GenerationInput:
         return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
 
     def messages_request(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
-        """Return the request for the model, which must have the same id."""
+        """Return the request to Claude. `model` must be the one that this input names."""
         request, left_out = build_request(
             model=self.model,
             max_output_tokens=model.max_output_tokens,
@@ -65,14 +65,14 @@ class GenerationInput:
         )
 
     def with_answer(self, content: list[Json]) -> "GenerationInput":
-        """Return the input of another round: this one, followed by the content of the answer so far."""
+        """Return the input of the next round: this input, followed by the content of the answer so far."""
         return replace(self, turns=[*self.turns, Turn(Role.ASSISTANT.value, content, self.prefix)])
 
 
 def generation_input(
     generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection
 ) -> GenerationInput:
-    """Build the input from rows; `branch` ends with the message that is answered."""
+    """Build the input from rows. The last message of `branch` is the one that is answered."""
     replayed, refused_blocks = _without_refused(branch)
     turns = [Turn(item.message.role.value, item.message.content, item.prefix) for item in replayed]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]

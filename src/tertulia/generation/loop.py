@@ -1,4 +1,4 @@
-"""Write one answer: append what Claude streams to the generation's log, round by round."""
+"""The loop that writes one answer: it appends Claude's stream to the generation's log, round by round."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -28,7 +28,7 @@ from tertulia.streams.log import EventLog
 from tertulia.tools.json_schema import answer_problem
 
 CALLED, PAUSED = "tool_use", "pause_turn"
-"""Stop reasons after which there is another round."""
+"""The stop reasons after which another round follows."""
 MANY_TURNS = 1_000
 """Requests with more turns are built in a thread: 10,000 turns would block the event loop for a tenth of a second."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
@@ -66,7 +66,7 @@ class GenerationLoop:
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
 
     async def write(self, active: ActiveGeneration) -> None:
-        """Write an answer to its end; raise what interrupts it."""
+        """Write an answer until it is complete. An exception is how it fails, is stopped or is suspended."""
         with _span_of_answer(active):
             await self._write(active)
 
@@ -77,7 +77,7 @@ class GenerationLoop:
         if answer.sequence == 0:
             self._log.append(active.generation_id, [GenerationStarted(active.generation_id, answer.next_sequence())])
         async with asyncio.timeout(self._services.claude.deadlines.answer):
-            # A recovered answer that has content was interrupted at the end of a round.
+            # A recovered answer with content was interrupted at the end of a round.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
             requests, is_last_round = 0, False
             while True:
@@ -93,13 +93,13 @@ class GenerationLoop:
                         if is_last_round:
                             return
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                        request.go_on(answer.content, container=answer.container, last=is_last_round)
+                        request.add_round(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
 
     async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
         """Send the request to Claude, and process its events until the end of the round."""
         await ASKING.reach(active.generation_id)
-        # A process that has taken the generation over sends this request, too. The round must not be paid for twice.
+        # A process that has taken over the generation sends this request too. The round must not be paid for twice.
         await active.may_write()
         async for events in self._services.claude.stream(request, active.failed):
             for batch in [events] if active.answer.schema is None else split_before_stops(events):
@@ -107,23 +107,23 @@ class GenerationLoop:
                 await active.may_write()
                 HEARD.hit(active.generation_id)
                 self._append_events(active, batch)
-            self._watch_cost(active)
+            self._check_cost(active)
 
-    def _watch_cost(self, active: ActiveGeneration) -> None:
+    def _check_cost(self, active: ActiveGeneration) -> None:
         """Raise StreamError if the answer costs more than was reserved for it."""
         if active.allowance is not None:
             answer = active.answer
-            other_usage = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
+            other_usage = {"cache_write_1h_tokens": answer.cache_write_1h_tokens, "web_searches": answer.web_searches}
             calls = [answer.billed() | other_usage, *(attempt.usage for attempt in active.failed)]
             if sum(self._config.prices.amount(active.model or "", usage) or 0 for usage in calls) > active.allowance:
                 raise StreamError(EXCEEDED)
 
     def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
-        """Append events that Claude sent together as one batch, including those before a malformed event."""
+        """Append events that Claude sent together as one batch. Events before a malformed one are appended too."""
         generation_events: list[GenerationEvent] = []
         TAKE.hit(active.generation_id)
         try:
-            active.answer.take(events, generation_events)
+            active.answer.process(events, generation_events)
         finally:
             if generation_events:
                 active.first_token_at = active.first_token_at or now()
@@ -155,8 +155,8 @@ class GenerationLoop:
 
 
 def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:
-    """Whether another request follows, because Claude has called tools or has paused."""
-    # A request without tools cannot lead to calls of tools.
+    """Whether another request follows, because Claude has called tools or has paused its turn."""
+    # If the request has no tools, no call in its response can be run.
     has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
     return has_called or answer.stop_reason == PAUSED
 

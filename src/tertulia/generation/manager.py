@@ -1,7 +1,7 @@
 """Run generations: one task writes each answer, whether or not any client follows it.
 
-The order matters: a task starts only for a committed row; the answer is saved before the terminal event is appended;
-there is exactly one terminal event in all cases. A process writes only to generations whose lease it holds.
+The order matters. A task starts only for a committed row. The answer is saved before the terminal event is appended.
+There is always exactly one terminal event. A process writes only to generations whose lease it holds.
 """
 
 import asyncio
@@ -37,22 +37,22 @@ from tertulia.streams.notifier import Notifier
 from tertulia.tools.execution import Bounds
 
 CHECKPOINT_SECONDS = 1.0
-"""The seconds of text that a crash can lose, if no client has received it."""
-LOOK_AGAIN = 0.5
-"""Seconds between two reads of the row, while waiting for another process's generation."""
+"""The interval of checkpoints in seconds: a crash loses at most this much text, if no client has received it."""
+STATUS_POLL_SECONDS = 0.5
+"""The seconds between two reads of a row while waiting for the end of another process's generation."""
 STOP = "stop"
 STOP_SECONDS, STOP_LEASES = 8.0, 3.0
-"""How long a stop waits: in seconds if this process runs the generation, else in lease durations."""
+"""The time for which a stop waits: in seconds if this process runs the generation, else in lease durations."""
 TAKE_OVERS, CHANGES = ItemLoop("takeover"), ItemLoop("changes.trim")
 CLAIMED, READ = Failpoint("takeover.claimed"), Failpoint("takeover.read")
 TAKE_OVER_SECONDS = 2.0
-"""How long reading a generation that is taken over is retried; other takeovers wait for it."""
+"""The seconds for which reading a generation that is taken over is retried. Other takeovers wait meanwhile."""
 
 logger = logging.getLogger("tertulia.generator")
 
 
 class GenerationManager:
-    """Starts, stops, ends and takes over generations; there may be any number of processes."""
+    """Starts, stops, ends and takes over the generations of this process. Any number of processes can do so."""
 
     def __init__(
         self,
@@ -64,16 +64,25 @@ class GenerationManager:
         process: UUID,
         config: EngineConfig,
     ) -> None:
-        """Initialize for the process with this id."""
+        """Initialize for a process.
+
+        Args:
+            database: The database, which all processes share.
+            log: The log of the generations' events.
+            signals: Notifies other processes of stops, ends and changes.
+            services: The services that requests to Claude need.
+            process: The id of this process, which holds the leases of the generations that it runs.
+            config: The configuration of generations.
+        """
         self._database = database
         self._log = log
         self._signals = signals
         self._claude = services.claude
         self._process = process
         self._config = config
-        self._jobs: dict[UUID, ActiveGeneration] = {}
+        self._active: dict[UUID, ActiveGeneration] = {}
         self._claimed: dict[UUID, Lease] = {}
-        """The leases of generations that this process has claimed, and reads before it starts a job for them."""
+        """The leases of generations that this process has claimed and is still reading."""
         self._checkpoints = Checkpoints(database, log, process, config.lease_seconds)
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
@@ -104,21 +113,21 @@ class GenerationManager:
     @property
     def idle(self) -> bool:
         """Whether this process runs no generation."""
-        return not self._jobs
+        return not self._active
 
     @property
     def running(self) -> int:
         """The number of generations that this process runs."""
-        return len(self._jobs)
+        return len(self._active)
 
     @property
     def read_delay(self) -> float:
-        """The seconds of backpressure between two reads of an answer, because the event loop is late."""
+        """The seconds between two reads of an answer while the event loop is late (see `claude.backpressure`)."""
         return self._claude.backpressure.delay
 
     @property
     def bounds(self) -> Bounds:
-        """The limits of tools."""
+        """The limits of tool calls."""
         return self._config.bounds
 
     @property
@@ -127,22 +136,25 @@ class GenerationManager:
         return self._process
 
     def lease_end(self) -> datetime:
-        """Return when a lease that is written to a row now expires."""
+        """Return the expiry of a lease that begins now."""
         return self._config.lease_end()
 
     def start(self, generation: Generation, work: GenerationInput, owner: Owner) -> None:
-        """Start a generation whose row is committed and running, and whose holder is this process."""
+        """Start a generation. Its row must be committed, and must name this process as the holder."""
         lease = Lease(generation.lease_until)
         self._log.open(generation.id, lease)
         self._run(ActiveGeneration(AnswerAccumulator(generation.id), lease, work, owner, allowance=generation.reserved))
 
     async def resume(self, generation_id: UUID) -> None:
-        """Resume a generation that waited for tools and was just claimed by this process."""
+        """Resume a generation that has waited for tool results, and that this process has just claimed."""
         await self._take_over(generation_id)
 
     async def stop(self, generation_id: UUID) -> None:
-        """Stop a generation in whichever process it runs, and wait until it is saved. Has no effect on an ended one."""
-        active = self._jobs.get(generation_id)
+        """Stop a generation, which may run in any process, and wait until its end is saved.
+
+        The wait is limited (see STOP_SECONDS and STOP_LEASES). A generation that has ended is not changed.
+        """
+        active = self._active.get(generation_id)
         if active is not None:
             active.end(Ending.STOPPED)
             await asyncio.wait([active.finalizing], timeout=STOP_SECONDS)
@@ -160,7 +172,7 @@ class GenerationManager:
                 await self._wait_for_end(generation_id)
 
     async def begin(self) -> None:
-        """Start the background tasks, without waiting for the first sweep: a row may be broken."""
+        """Start the background tasks. The first sweep is not waited for, so a broken row cannot prevent the start."""
         sweep = run_periodically(self._config.lease_seconds / 3, self.sweep, at_once=True)
         self._background = [
             asyncio.create_task(run_periodically(CHECKPOINT_SECONDS, self._checkpoint), name="checkpoints"),
@@ -169,67 +181,67 @@ class GenerationManager:
         ]
 
     async def sweep(self) -> None:
-        """Take over generations that lost their process: resume those that can continue, and end the others."""
+        """Claim the generations that have lost their process. Resume those that can continue, and end the others."""
         if self.draining or time.monotonic() < self._quiet_until:
             return
         everything = self._config.alone and not self._swept
         try:
             async with self._database.write() as session:
-                # The checkpoint renews the leases of this process's own generations, or ends the jobs that lost theirs.
-                local_ids, lease_until = [*self._jobs, *self._claimed], self.lease_end()
+                # The checkpoint renews the leases of this process's generations, or ends those that have lost theirs.
+                local_ids, lease_until = [*self._active, *self._claimed], self.lease_end()
                 claimed = await leases.claim_lapsed(
                     session, self._process, lease_until, local_ids, everything=everything
                 )
         except DATABASE_ERRORS:
-            # Processes that could not renew because the database was unavailable get the duration of a lease to do so.
+            # No process could renew its leases while the database was unavailable. They get a lease's duration for it.
             self._quiet_until = time.monotonic() + self._config.lease_seconds
             raise
         self._swept = True
         self._note_claimed(claimed)
         for generation_id in claimed:
-            logger.info("Taking over generation %s", generation_id)
+            logger.info("Taking over generation %s, which no process is writing", generation_id)
             await self._take_over(generation_id, lapsed=True)
         await CHANGES.attempt(now().date(), self._trim_changes)
 
     async def drain(self, grace: float) -> None:
         """Start no more generations, and wait up to `grace` seconds for the running ones."""
         self.draining = True
-        if self._jobs and grace > 0:
-            await asyncio.wait([active.finalizing for active in self._jobs.values()], timeout=grace)
+        if self._active and grace > 0:
+            await asyncio.wait([active.finalizing for active in self._active.values()], timeout=grace)
 
     async def close(self) -> None:
         """Interrupt all running generations, and wait until they are saved."""
         self.draining = True
-        for active in self._jobs.values():
+        for active in self._active.values():
             active.end(Ending.INTERRUPTED)
-        if self._jobs:
-            await asyncio.wait([active.finalizing for active in self._jobs.values()])
+        if self._active:
+            await asyncio.wait([active.finalizing for active in self._active.values()])
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
 
     def _run(self, active: ActiveGeneration) -> None:
         active.saved = active.answer.sequence
-        self._jobs[active.generation_id] = active
-        context = copy_context() if active.work is not None else Context()  # a takeover belongs to no request
+        self._active[active.generation_id] = active
+        context = copy_context() if active.work is not None else Context()  # a takeover is not part of a request
         context.run(lift_read_limit)  # a generation outlives the request that started it
         active.writing = asyncio.create_task(self._writer.write(active), context=context)
         active.finalizing = asyncio.create_task(self._finalize(active), context=context.copy())
 
     def _stop_local(self, generation_id: UUID) -> None:
-        active = self._jobs.get(generation_id)
+        active = self._active.get(generation_id)
         if active is not None:
             active.end(Ending.STOPPED)
 
     async def _checkpoint(self) -> None:
-        if self._jobs or self._claimed:
-            await self._checkpoints.save(list(self._jobs.values()), dict(self._claimed))
+        if self._active or self._claimed:
+            await self._checkpoints.save(list(self._active.values()), dict(self._claimed))
 
     async def _finalize(self, active: ActiveGeneration) -> None:
         following = await self._finalizer.finalize(active)
-        if self._jobs.get(active.generation_id) is active:
-            # A suspended generation may have been resumed in the meantime, and have another job.
-            del self._jobs[active.generation_id]
+        if self._active.get(active.generation_id) is active:
+            # A suspended generation may have been resumed meanwhile, and have another task.
+            del self._active[active.generation_id]
         for generation_id in following:
             await self._take_over(generation_id)
 
@@ -238,11 +250,11 @@ class GenerationManager:
             await changes.trim(session)
 
     def _note_claimed(self, generation_ids: Sequence[UUID]) -> None:
-        # Only the rows have the expiry. Until they are read, which may take long, the checkpoint renews these leases.
+        # The expiry is only in the rows. Reading them may take long, so the checkpoint renews these leases meanwhile.
         self._claimed.update({generation_id: Lease(None) for generation_id in generation_ids})
 
     async def _take_over(self, generation_id: UUID, *, lapsed: bool = False) -> None:
-        """Resume a generation that was just claimed; if it cannot be resumed, it ends as failed."""
+        """Resume a generation that was just claimed. If that fails, end it as failed."""
         self._note_claimed([generation_id])
         try:
             await self._resume_or_give_up(generation_id, lapsed=lapsed)
@@ -250,16 +262,16 @@ class GenerationManager:
             self._claimed.pop(generation_id, None)
 
     async def _resume_or_give_up(self, generation_id: UUID, *, lapsed: bool) -> None:
-        if await TAKE_OVERS.attempt(generation_id, lambda: self._restart_job(generation_id, lapsed=lapsed)):
+        if await TAKE_OVERS.attempt(generation_id, lambda: self._restart(generation_id, lapsed=lapsed)):
             return
-        active = self._jobs.get(generation_id)
+        active = self._active.get(generation_id)
         if active is not None:
             active.end(Ending.INTERRUPTED)
         else:
-            # If the database is unavailable, the lease lapses, and a sweep claims the generation again.
+            # If the database is unavailable, the lease lapses, and a later sweep claims the generation again.
             await self._finalizer.give_up(generation_id, NOT_RESUMED)
 
-    async def _restart_job(self, generation_id: UUID, *, lapsed: bool) -> bool:
+    async def _restart(self, generation_id: UUID, *, lapsed: bool) -> bool:
         await CLAIMED.reach(generation_id)
         lost_generation = await retry_while_unavailable(
             self._database, lambda: find_lost(self._database, generation_id), TAKE_OVER_SECONDS
@@ -267,15 +279,18 @@ class GenerationManager:
         if lost_generation is None or lost_generation.generation.holder != self._process:
             return True
         if lapsed and lost_generation.generation.tools_expire_at is None:
-            # A generation whose tool results are overdue has not lost its process.
+            # A generation that has waited for tool results had no process that it could lose.
             self._config.observer.on_takeover()
         lease = self._claimed[generation_id] = Lease(lost_generation.generation.lease_until)
         recovered = await recover_answer(self._log, lost_generation, lease)
         await READ.reach(generation_id)
         if not lease.holds:
-            logger.warning("The lease of generation %s has lapsed before it could be taken over", generation_id)
+            logger.warning(
+                "The lease of generation %s lapsed before the generation was resumed; a later sweep claims it again",
+                generation_id,
+            )
             return True
-        # Nothing is awaited from here on: a lease that is held now is held when the job starts.
+        # Nothing is awaited from here on, so a lease that is held now is also held when the task starts.
         if recovered.events is not None:
             self._log.open(generation_id, lease, recovered.events)
         active = ActiveGeneration(recovered.answer, lease)
@@ -295,13 +310,13 @@ class GenerationManager:
             try:
                 if not await self._is_unfinished(generation_id):
                     return
-                await asyncio.wait([notification], timeout=LOOK_AGAIN)
+                await asyncio.wait([notification], timeout=STATUS_POLL_SECONDS)
             finally:
                 self._endings.unsubscribe(generation_id, notification)
 
     async def _is_unfinished(self, generation_id: UUID) -> bool:
-        """Whether a generation has not ended yet; if this process runs it, wait for its end first."""
-        active = self._jobs.get(generation_id)
+        """Return whether a generation has not ended. If this process runs it, wait for its end first."""
+        active = self._active.get(generation_id)
         if active is not None:
             await asyncio.wait([active.finalizing])
         async with self._database.read() as session:

@@ -1,11 +1,20 @@
-"""The interface through which metrics observe generations. The default observer ignores all events."""
+"""The interface through which metrics observe generations."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a generation ended. Times are in seconds since this process started its task; None without a first token."""
+    """How a generation ended.
+
+    Attributes:
+        status: The final status.
+        code: The error code of a failed generation.
+        model: The model's id; empty if the generation ended before it was known.
+        seconds: The duration since this process started the generation.
+        first_token_seconds: The time from that start to the first token; None without a token.
+        output_tokens: The tokens that Claude wrote.
+    """
 
     status: str
     code: str | None
@@ -16,19 +25,19 @@ class End:
 
 
 class GenerationObserver:
-    """Ignores all events; metrics override its methods."""
+    """An observer that ignores all events. Metrics override its methods."""
 
     def on_end(self, end: End) -> None:
-        """Called when a generation of this process has ended and is saved."""
+        """Called when the end of a generation of this process is saved."""
 
     def on_takeover(self) -> None:
-        """Called when this process has taken over the generation of a lost process."""
+        """Called when this process takes over the generation of a lost process."""
 
     def on_stop(self, seconds: float) -> None:
-        """Called when a stop has returned, with the seconds since its request."""
+        """Called when `stopGeneration` returns, with its duration in seconds."""
 
     def on_follow(self, how: str) -> None:
-        """Called for each follower: `snapshot`, `resumed` after a sequence number, or the reason of a gap."""
+        """Called for each new follower. `how` is `snapshot`, `resumed`, or the `reason` of the snapshot."""
 
     def on_limit_reached(self, limit: str) -> None:
-        """Called when the limit of this name was reached."""
+        """Called when a request is refused because of the limit with this name."""

@@ -1,7 +1,7 @@
-"""Save the end of a generation: its row, its text, the search index, and its API calls, in one transaction.
+"""Save the end of a generation in one transaction: its row, its text, the search index and its API calls.
 
-If that fails, the end is saved as a failure, without anything that may have caused it. Then the other parts are saved
-one by one, as far as possible.
+If the database rejects that, the row is saved as failed, without anything that may have been rejected. Then each of the
+other parts is saved separately, as far as possible.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.isolation import ItemLoop
 
 ENDS_AT_ONCE = 8
-"""Ends that a process saves at the same time: requests need connections, too, when a thousand answers end."""
+"""The ends that a process saves concurrently. Requests need connections too when a thousand answers end at once."""
 SAVE, SAVE_FAILURE, SAVE_SUSPENSION = Failpoint("end.save"), Failpoint("end.save_failure"), Failpoint("suspension.save")
 PARTS = ItemLoop("end.parts")
 
@@ -32,7 +32,7 @@ Part = Callable[[AsyncSession], Awaitable[object]]
 
 
 def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
-    """Return the limiter that ends wait for before they acquire a connection; none if writers are serialized anyway."""
+    """Return the limiter that each end acquires before a connection. None is needed if writes are serialized."""
     return nullcontext() if database.in_turn else asyncio.Semaphore(ENDS_AT_ONCE)
 
 
@@ -45,9 +45,11 @@ async def save_end(
     holder: UUID,
     prices: Prices,
 ) -> tuple[GenerationLocation | None, bool]:
-    """Save an end; return the location of the generation, and whether the holder still has the lease.
+    """Save the end of a generation in a transaction.
 
-    The location is None if the conversation was deleted, or if the lease is lost.
+    Returns:
+        The location of the generation, and whether the holder still has the lease. The location is None if the
+        conversation was deleted, or if the lease is lost.
     """
     SAVE.hit(active.generation_id)
     location = await leases.lock_owner_of(session, active.generation_id)
@@ -65,7 +67,7 @@ async def save_end(
 async def save_failure(
     database: Database, active: ActiveGeneration, holder: UUID, prices: Prices
 ) -> tuple[GenerationLocation | None, bool]:
-    """Save an end as a failure, then each of the parts that can be saved; return the same as `save_end`."""
+    """Save an end as failed, then each of the parts that can be saved. Return the same as `save_end`."""
     generation_id, number = active.generation_id, active.answer.sequence
     SAVE_FAILURE.hit(generation_id)
     async with database.write() as session:
@@ -76,7 +78,7 @@ async def save_failure(
         async with database.read() as session:
             return await leases.lock_owner_of(session, generation_id)
 
-    location = await PARTS.attempt(f"{generation_id} place", find_location)
+    location = await PARTS.attempt(f"{generation_id} location", find_location)
     if location is None:
         return None, True
     for name, part in _parts(active, location, Status.FAILED, prices).items():
@@ -91,7 +93,7 @@ async def _save_part(database: Database, location: GenerationLocation, part: Par
 
 
 def _parts(active: ActiveGeneration, location: GenerationLocation, status: Status, prices: Prices) -> dict[str, Part]:
-    """Return what is saved at an end besides the generation's row, by name."""
+    """Return the functions that save everything except the generation's row, by name."""
     return {**_parts_of_message(active, location), **_parts_of_bill(active, location, status, prices)}
 
 
@@ -139,7 +141,7 @@ class StopRequested(Exception):
 async def save_suspension(
     database: Database, active: ActiveGeneration, suspended: Suspended, holder: UUID
 ) -> GenerationLocation | None:
-    """Save that a generation waits for tools, and release its lease; None if the holder has lost the lease.
+    """Save that a generation waits for tool results, and release its lease. Return None if the lease was lost.
 
     Raises:
         StopRequested: The generation must stop. Nothing is saved.
@@ -155,10 +157,10 @@ async def save_suspension(
             "tools_expire_at": suspended.expires_at,
             **dict.fromkeys(("holder", "lease_until", "reserved")),
         }
-        held_lease = await leases.renew(session, active.generation_id, holder, values)
-        if held_lease is not None and held_lease.stop_requested:
+        renewed = await leases.renew(session, active.generation_id, holder, values)
+        if renewed is not None and renewed.stop_requested:
             raise StopRequested
-        if held_lease is None:
+        if renewed is None:
             return None
         await leases.write_answer(session, location.message_id, active.answer.content)
         kind = ChangeKind.UPDATED
@@ -178,12 +180,12 @@ def total_amount(active: ActiveGeneration, prices: Prices) -> int | None:
 
 
 def _counts(answer: AnswerAccumulator) -> dict[str, int]:
-    other_usage = {"cache_write_1h_tokens": answer.written_for_an_hour, "web_searches": answer.web_searches}
+    other_usage = {"cache_write_1h_tokens": answer.cache_write_1h_tokens, "web_searches": answer.web_searches}
     return answer.billed() | other_usage
 
 
 def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Prices) -> list[ApiCall]:
-    """Return the ledger rows of a round: one for each API call, the successful one last; none without a call."""
+    """Return the ledger rows of a round, one for each API call, with the successful call last."""
     if active.model is None:
         return []
     answer, rows = active.answer, list[ApiCall]()
@@ -200,7 +202,7 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
 
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
-    first = {"first_token_at": active.first_token_at} if active.first_token_at else {}
+    first_token = {"first_token_at": active.first_token_at} if active.first_token_at else {}
     left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
     return {
         "status": status,
@@ -209,7 +211,7 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "error": error.to_json() if error else None,
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),
-        **first,
+        **first_token,
         **left_out,
         "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),
     }

@@ -1,4 +1,4 @@
-"""Start a generation in the database, and recover one that lost its process."""
+"""Start generations in the database, and recover those that have lost their process."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ from tertulia.streams.log import EventLog
 from tertulia.tools.registry import ToolRegistry
 
 BETWEEN = ("tool_use", "tool_result", "image")
-"""The types of the last block of an answer between two rounds."""
+"""The types that the last block of an answer can have between two rounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartedGeneration:
-    """The input, owner and cost limit of a generation that has started."""
+    """The input, the owner and the allowance (see `ActiveGeneration`) of a generation that has started."""
 
     work: GenerationInput
     owner: Owner
@@ -45,10 +45,11 @@ async def start_generation(
     models: Models,
     tool_registry: ToolRegistry,
 ) -> StartedGeneration:
-    """Set a generation to running, reserve its cost, and return its input; ends the job if the lease is lost.
+    """Set a generation to running, reserve its cost, and read its input.
 
     Raises:
-        StreamError: The conversation was deleted, or the budget is spent.
+        StreamError: The conversation was deleted, or the budget is used up.
+        CancelledError: The lease is lost, so the generation has ended in this process.
     """
     async with database.write() as session:
         location = await leases.lock_owner_of(session, active.generation_id)
@@ -77,7 +78,7 @@ async def start_generation(
 
 @dataclass(frozen=True, slots=True)
 class LostGeneration:
-    """The rows of a generation that lost its process, its tool calls, and the usage that is in the ledger."""
+    """The rows of a generation that has lost its process, its tool calls by id, and its usage in the ledger."""
 
     generation: Generation
     message: Message
@@ -86,7 +87,7 @@ class LostGeneration:
 
 
 async def find_lost(database: Database, generation_id: UUID) -> LostGeneration | None:
-    """Read a generation that lost its process; None if its conversation was deleted."""
+    """Return a generation that has lost its process; None if its conversation was deleted."""
     async with database.read() as session:
         rows = await generations.unscoped(session, generation_id)
         if rows is None:
@@ -102,9 +103,9 @@ class RecoveredAnswer:
     """The saved state of an answer.
 
     Attributes:
-        answer: The accumulator, with the content that was saved.
+        answer: The accumulator, with the latest content that was saved in the row or in the log.
         events: The events of the log; None if the log is incomplete.
-        is_current: Whether no client can have received more content than this.
+        is_current: Whether no client can have received content after this state.
     """
 
     answer: AnswerAccumulator
@@ -113,7 +114,7 @@ class RecoveredAnswer:
 
 
 async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: Lease) -> RecoveredAnswer:
-    """Return the saved state of an answer, and take the log from the process that lost it."""
+    """Return the saved state of an answer, and take over the log from the lost process."""
     generation = lost_generation.generation
     is_waiting = generation.status is not Status.RUNNING
     stream = None if generation.status is Status.QUEUED else await log.take_over(generation.id, lease)
@@ -130,27 +131,27 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
         {name: getattr(lost_generation.billed, name) for name in TOKEN_COUNTS} if lost_generation.billed.tokens else {}
     )
     answer.restore(counted, billed, lost_generation.billed.amount, generation.stop_reason)
-    # A log that lost its beginning is not continued: its readers read the row.
+    # A log without its beginning cannot be continued. Its readers read the row instead.
     is_complete = len(events) == sequence
     # The row of a queued or suspended generation is complete.
     return RecoveredAnswer(answer, events if is_complete else None, is_current=is_waiting or stream is not None)
 
 
 def ending_of(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
-    """Return how a generation that was taken over must end at once; None if it can continue."""
+    """Return why a generation that was taken over must end at once; None if it can continue."""
     generation, answer = lost_generation.generation, recovered.answer
     if generation.stop_requested:
         return Ending.STOPPED
     if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
     if not recovered.is_current or (answer.content and not is_between_rounds(answer, lost_generation.calls)):
-        # Claude cannot continue its own text, and text must not be replaced or paid for twice.
+        # Claude cannot continue a text that broke off, and clients' text must not be replaced or paid for twice.
         return Ending.INTERRUPTED
     return None
 
 
 def is_between_rounds(answer: AnswerAccumulator, calls: Mapping[str, ToolCall]) -> bool:
-    """Whether an answer was interrupted after a round, with all its calls recorded, so that it can continue."""
+    """Return whether an answer was interrupted between rounds with all its calls recorded, so that it can continue."""
     content = answer.content
     all_complete = all(not block.get("partial") or block.get("type") == "tool_result" for block in content)
     call_ids = [block["id"] for block in content if block.get("type") == "tool_use"]

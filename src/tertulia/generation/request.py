@@ -1,4 +1,4 @@
-"""The request of one answer, which is reduced and retried if Claude refuses earlier turns of the conversation."""
+"""The request for one answer. If Claude refuses a part of earlier turns, the request is retried without it."""
 
 import re
 from collections import Counter
@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import with_breakpoints
-from tertulia.claude.prompt import LeftOut, go_on, with_pictures, without_earlier_attachments, without_thinking
+from tertulia.claude.prompt import (
+    LeftOut,
+    with_answer_so_far,
+    with_pictures,
+    without_earlier_attachments,
+    without_thinking,
+)
 from tertulia.json import Json
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ _OF_ATTACHMENTS = re.compile(r"\b(image|document|pdf)", re.IGNORECASE)
 
 
 class MessagesRequest:
-    """A request, and the counts of what was left out of it. The bytes of attachments are added by `body`."""
+    """A request for `claude.client`, and the number of blocks that were left out of it, by reason."""
 
     def __init__(
         self, request: Json, left_out: Counter[LeftOut], files: Files, *, slow: bool | None, context_tokens: int
@@ -27,11 +33,11 @@ class MessagesRequest:
         """Initialize with a request that `claude.prompt` has built.
 
         Args:
-            request: The request, without the bytes of attachments.
+            request: The request, without the bytes of attachments, which `body` adds.
             left_out: The number of blocks that are not in it, by reason.
-            files: Adds the bytes of attachments.
-            slow: Whether cache entries should live for an hour, see `claude.cache_control`; None without caching.
-            context_tokens: The tokens of the context window that were in use before.
+            files: The store of attachments.
+            slow: Whether cache entries live for an hour (see `claude.cache_control`); None disables caching.
+            context_tokens: The number of tokens of the context window that were in use before this answer.
         """
         self.left_out = left_out
         self.context_tokens = context_tokens
@@ -42,31 +48,42 @@ class MessagesRequest:
         self._slow = slow
         self._inline = False
 
-    def go_on(self, content: Sequence[Json], *, container: str | None, last: bool) -> None:
-        """Continue with another round after the content of the answer so far; in the `last` one, tools are disabled."""
+    def add_round(self, content: Sequence[Json], *, container: str | None, last: bool) -> None:
+        """Continue with another round.
+
+        Args:
+            content: The content of the answer so far, with the results of its tool calls.
+            container: The id of the container in which Claude's server tools run, if there is one.
+            last: Whether this is the last round, in which Claude may not call tools.
+        """
         self._content = content
         self._extra_fields = {"container": container} if container is not None else {}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
 
     async def body(self) -> Json:
-        """Return the body of `POST /v1/messages`."""
-        request = {**go_on(self._request, self._content), **self._extra_fields} if self._content else self._request
+        """Return the body of `POST /v1/messages`, with the bytes of attachments."""
+        request = (
+            {**with_answer_so_far(self._request, self._content), **self._extra_fields}
+            if self._content
+            else self._request
+        )
         if self._slow is not None:
             request = with_breakpoints(request, slow=self._slow)
         return with_pictures(await self._files.fill(request, inline=self._inline))
 
-    async def instead(self, error: "anthropic.APIStatusError") -> Json | None:
-        """Return a body without what Claude refuses of earlier turns, which would block the conversation; else None.
+    async def body_without_refused(self, error: "anthropic.APIStatusError") -> Json | None:
+        """Return a body without the part of earlier turns that Claude refuses; None if the error has another cause.
 
-        If the last message itself is refused, its sender must see the error.
+        Otherwise, a refused part would block the conversation forever. If Claude refuses the last message, its sender
+        must see the error.
         """
         error_text = str(error.body)
         reduced, count = without_thinking(self._request)
         if count and "thinking" in error_text:
             return await self._without(reduced, LeftOut.THINKING_REFUSED, count)
         if _OF_FILES.search(error_text) and not self._inline:
-            # The file belongs to another API key's workspace, or has expired. The bytes are still here.
+            # The file belongs to the workspace of another API key, or has expired. Tertulia still has the bytes.
             await self._files.forget(self._request)
             self._inline = True
             return await self.body()

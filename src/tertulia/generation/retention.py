@@ -1,4 +1,4 @@
-"""Delete conversations with everything that belongs to them: messages, generations, logs and attachments."""
+"""Delete conversations and users with everything that belongs to them, on request or after a time limit."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,17 +17,23 @@ from tertulia.streams.log import EventLog
 CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
 ROWS_AT_ONCE = 1000
-"""Small rows, such as audit log entries, that one transaction deletes: on SQLite it blocks all other writers."""
+"""Small rows, such as audit log entries, that one transaction deletes. On SQLite it blocks all other writers."""
 
 logger = logging.getLogger("tertulia.retention")
 
 MESSAGES_AT_ONCE = 200
-"""Messages that one transaction deletes: it blocks other writers on SQLite for about 0.1 s."""
+"""Messages that one transaction deletes. On SQLite it blocks other writers for about 0.1 seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletedResources:
-    """What remains to be deleted after one transaction: logs of generations, blobs, and more rows unless `finished`."""
+    """The resources whose rows one transaction has deleted.
+
+    Attributes:
+        generation_ids: The generations whose logs must be discarded.
+        blob_ids: The blobs whose files must be deleted.
+        finished: Whether all rows of the conversation are deleted.
+    """
 
     generation_ids: Sequence[UUID]
     blob_ids: Sequence[UUID]
@@ -42,10 +48,10 @@ class ResourceDeleter:
     log: EventLog
     files: Files
     stop: Callable[[UUID], Awaitable[None]] | None = None
-    """Stops a generation before its user is deleted, so that its exact cost is billed; if None, its reservation is."""
+    """Stops a generation before its user is deleted, so that its exact cost is billed. If None, its reservation is."""
 
     async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
-        """Delete a conversation of the owner; return whether it existed."""
+        """Delete a conversation of the owner. Return False if there is no such conversation."""
         async with self.database.write() as session:
             await leases.lock_owner(session, owner)
             removed = await remove_part(session, owner, conversation_id)
@@ -55,7 +61,7 @@ class ResourceDeleter:
         return True
 
     async def finish(self, removed: DeletedResources, owner: UUID, conversation_id: UUID) -> None:
-        """Delete what remains after the first transaction of a deletion, which must be committed."""
+        """Delete everything that the first transaction of a deletion, which must be committed, has left."""
         part: DeletedResources | None = removed
         while part is not None:
             await self._clean_up(part)
@@ -66,9 +72,12 @@ class ResourceDeleter:
                 part = await remove_part(session, owner, conversation_id, announce=False)
 
     async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
-        """Delete a user with everything that belongs to them; return the counts, or None if there is no such user.
+        """Delete a user with everything that belongs to them.
 
         The user is signed out first and deleted last, so that an interrupted deletion can be repeated.
+
+        Returns:
+            The numbers of deleted rows by name, or None if there is no such user.
         """
         async with self.database.write() as session:
             await leases.lock_owner(session, user_id)
@@ -76,7 +85,7 @@ class ResourceDeleter:
             await accounts.revoke(session, owner=user_id)
             running = await generations.unfinished_of_owner(session, user_id)
             owned = await accounts.conversations_of(session, user_id)
-        # In reverse order: a queued generation must not start when the one before it is stopped.
+        # In reverse order, so that a queued generation does not start when the one before it is stopped.
         if self.stop is not None:
             for generation_id in reversed(running):
                 await self.stop(generation_id)
@@ -99,15 +108,18 @@ class ResourceDeleter:
 async def remove_part(
     session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
 ) -> DeletedResources | None:
-    """Delete the deepest messages of a conversation, and the conversation with the last ones; None if there is none.
+    """Delete up to MESSAGES_AT_ONCE of the deepest messages of a conversation, and then the conversation itself.
 
-    The owner must be locked. A conversation that is not fully deleted yet is hidden from all lists.
+    A conversation that is only partly deleted is hidden from all lists.
 
     Args:
-        session: A transaction that writes.
+        session: A transaction that writes, in which the owner is locked.
         owner: The conversation's owner.
         conversation_id: The conversation.
-        announce: Whether to record the deletion for the owner's lists; once for each removal.
+        announce: Whether to record the deletion for `conversationChanges`. It must be recorded once.
+
+    Returns:
+        What was deleted; None if there is no such conversation.
     """
     if not await conversations.hide(session, owner, conversation_id):
         return None
@@ -123,16 +135,16 @@ async def remove_part(
 
 
 class Retention:
-    """Deletes conversations that were not used for a time limit, and temporary ones."""
+    """Deletes conversations that have not been used for a time limit, and temporary conversations."""
 
     def __init__(self, deleter: ResourceDeleter, *, days: float | None, temporary_hours: float) -> None:
-        """Initialize with the limits; if `days` is None, only temporary conversations are deleted."""
+        """Initialize with the limits. If `days` is None, only temporary conversations are deleted."""
         self._deleter = deleter
         self._keep = None if days is None else timedelta(days=days)
         self._keep_temporary = timedelta(hours=temporary_hours)
 
     async def sweep(self, changed: Callable[[UUID], None]) -> None:
-        """Delete all conversations past their limit, and call `changed` for each owner whose list has changed."""
+        """Delete all conversations that exceed their limit, and call `changed` with the owner of each of them."""
         current_time = now()
         unused_before = None if self._keep is None else current_time - self._keep
         async with self._deleter.database.read() as session:
@@ -143,7 +155,9 @@ class Retention:
 
         async def remove(conversation_id: UUID) -> None:
             if await self._deleter.remove(owners[conversation_id], conversation_id):
-                logger.info("Conversation %s was removed: nobody has used it for its time", conversation_id)
+                logger.info(
+                    "Conversation %s was deleted, because it has not been used for its time limit", conversation_id
+                )
                 changed(owners[conversation_id])
 
         await CONVERSATIONS.each(owners, remove)
@@ -151,7 +165,7 @@ class Retention:
 
 
 async def trim_audit(database: Database, days: float | None) -> None:
-    """Delete audit log entries that are older than `days`, in short transactions; None keeps all."""
+    """Delete audit log entries that are older than `days`, in short transactions. None keeps all entries."""
     if days is None:
         return
     cutoff = now() - timedelta(days=days)
@@ -164,7 +178,7 @@ async def trim_keys(database: Database) -> None:
 
 
 async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:
-    """Delete rows, `ROWS_AT_ONCE` in each transaction, until fewer are left."""
+    """Call `trim`, which deletes up to ROWS_AT_ONCE rows and returns their number, until it deletes fewer."""
     deleted = ROWS_AT_ONCE
     while deleted == ROWS_AT_ONCE:
         async with database.write() as session:

@@ -11,11 +11,11 @@ from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
 
 PATIENCE = 60.0
-"""Seconds for which operations are retried while the database is unavailable."""
+"""The seconds for which operations are retried while the database is unavailable."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
-"""The bounds of the delays between two attempts, in seconds."""
+"""The bounds of the delay between two attempts, in seconds."""
 ATTEMPTS = 5
-"""How often an operation is tried if the database is available but rejects it."""
+"""The number of attempts if the database is available but rejects an operation."""
 
 logger = logging.getLogger("tertulia.generator")
 Result = TypeVar("Result")
@@ -24,44 +24,41 @@ Result = TypeVar("Result")
 async def retry_while_unavailable(
     database: Database, work: Callable[[], Awaitable[Result]], seconds: float = PATIENCE
 ) -> Result:
-    """Run `work`, and retry it while the database is unavailable, or a few times if the database rejects it.
+    """Run `work`, and retry it for `seconds` while the database is unavailable.
 
-    Raises the error of the last attempt.
+    If the database is available but rejects the work, it is run at most ATTEMPTS times. Then the last error is raised.
     """
-    given_up = time.monotonic() + seconds
+    give_up_at = time.monotonic() + seconds
     backoff, attempts = Backoff(FIRST_DELAY, LONGEST_DELAY), 0
     while True:
         try:
             return await work()
         except DATABASE_ERRORS as error:
-            attempts += await answers(database)
-            if attempts >= ATTEMPTS or time.monotonic() > given_up:
+            attempts += await is_available(database)
+            if attempts >= ATTEMPTS or time.monotonic() > give_up_at:
                 raise
-            logger.warning("The database is away, trying again: %s", error)
+            logger.warning("The database is unavailable, retrying: %s", error)
             await asyncio.sleep(backoff.next())
 
 
-async def answers(database: Database) -> bool:
-    """Return whether the database answers at all."""
+async def is_available(database: Database) -> bool:
+    """Return whether the database answers a query."""
     try:
         await database.check()
-    except Exception:  # noqa: BLE001 - any error means that it does not answer
+    except Exception:  # noqa: BLE001 - any error means that it is unavailable
         return False
     return True
 
 
 async def run_periodically(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
-    """Run `work` every `seconds` until cancelled, the first time immediately if `at_once`.
-
-    Errors are logged.
-    """
+    """Run `work` every `seconds` until cancelled, the first time immediately if `at_once`. Errors are logged."""
     if not at_once:
         await asyncio.sleep(seconds)
     while True:
         try:
             await work()
         except DATABASE_ERRORS as error:
-            logger.warning("The database is away, trying again: %s", error)
+            logger.warning("The database is unavailable, retrying: %s", error)
         except Exception:
-            logger.exception("Looking after generations failed")
+            logger.exception("A periodic task of the generations failed, and runs again in %g seconds", seconds)
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The state of a generation that this process runs, and how it ends. No I/O; only the clock is read."""
+"""The state of a generation that this process runs, and how it ends. This module does no I/O."""
 
 import asyncio
 import logging
@@ -20,14 +20,16 @@ from tertulia.streams.events import GenerationCompleted, GenerationFailed, Gener
 from tertulia.streams.lease import Lease
 
 CANCEL_SECONDS = 3.0
-"""Seconds that a cancelled task has to end: a tool may ignore its cancellation."""
-EXPIRED = GenerationError(ErrorCode.TIMEOUT, "No results of tools came in time; what was written is kept.")
+"""The seconds that a cancelled task has to end, because a tool may ignore its cancellation."""
+EXPIRED = GenerationError(
+    ErrorCode.TIMEOUT, "The tool results were not submitted in time. The text written until then is kept."
+)
 
 logger = logging.getLogger("tertulia.generator")
 
 
 class Ending(Enum):
-    """Why a job was cancelled."""
+    """Why a generation's task was cancelled."""
 
     STOPPED = auto()
     INTERRUPTED = auto()
@@ -39,8 +41,8 @@ class Suspended(Exception):
     """The generation waits for tool results of the client, or for the user's approval of calls."""
 
     def __init__(self, tool_uses: dict[int, Json], approvals: list[int], expires_at: datetime) -> None:
-        """Initialize with the pending calls by block index, the indexes of those to approve, and the deadline."""
-        super().__init__("waits for the results of tools")
+        """Initialize with the pending calls by block index, the indexes of calls to approve, and the deadline."""
+        super().__init__("The generation waits for tool results.")
         self.tool_uses, self.approvals, self.expires_at = tool_uses, approvals, expires_at
 
 
@@ -57,8 +59,26 @@ class Owner:
 class ActiveGeneration:
     """The state of a generation whose lease this process holds.
 
-    `request` is None until this process builds it. `failed` are the API calls that failed before one succeeded.
-    `allowance` is what the answer may cost, in units; None means no limit.
+    Attributes:
+        answer: The content so far.
+        lease: The lease on this process's own clock.
+        work: The input. It is read from the rows if it is None, and is dropped when the task starts.
+        owner: The owner; None until the input is read.
+        message_id: The message that is written; None until the input is read.
+        model: The model's id; None until the input is read.
+        request: The request to Claude; None until it is built.
+        failed: The failed API calls of this round.
+        allowance: The maximum cost of the answer, in units; None without a budget.
+        started_at: When this process started the task.
+        first_token_at: When Claude's first event arrived.
+        saved: The sequence up to which the content is saved.
+        ending: Why the task was cancelled, if it was.
+        suspended: Whether the generation waits for tool results, without a process.
+        lost: Whether the lease was lost.
+        renewed: Is set whenever the checkpoint renews the lease.
+        abandoned: Is resolved if the task ignores its cancellation.
+        writing: The task that writes the answer.
+        finalizing: The task that waits for `writing` and then saves the end.
     """
 
     answer: AnswerAccumulator
@@ -87,13 +107,13 @@ class ActiveGeneration:
         return self.answer.generation_id
 
     async def may_write(self) -> None:
-        """If the lease has lapsed, wait until the checkpoint renews it, or cancels the task because it is lost."""
+        """If the lease has lapsed, wait until the checkpoint renews it or, if it is lost, cancels the task."""
         if not self.lease.holds:
             self.renewed.clear()
             await self.renewed.wait()
 
     def progress(self) -> Progress | None:
-        """Return the content to save; None if there is nothing new, or if the end is being saved."""
+        """Return the content to save; None if there is no new content, or if the end is being saved."""
         is_over = self.writing.done() or self.abandoned.done()
         if self.message_id is None or is_over or self.answer.sequence <= self.saved:
             return None
@@ -108,7 +128,10 @@ class ActiveGeneration:
         )
 
     def end(self, ending: Ending) -> None:
-        """Cancel the task; the first reason counts. A task that does not end in time is abandoned."""
+        """Cancel the task. If this is called repeatedly, the first reason counts.
+
+        A task that does not end within CANCEL_SECONDS is abandoned.
+        """
         if self.ending is None and not self.writing.done():
             self.ending = ending
             self.writing.cancel()
@@ -120,13 +143,13 @@ class ActiveGeneration:
 
     def _abandon(self) -> None:
         if not self.writing.done() and not self.abandoned.done():
-            logger.error("The writer of generation %s ignores its cancellation, and is abandoned", self.generation_id)
+            logger.error("The task of generation %s ignores its cancellation and is abandoned", self.generation_id)
             self.abandoned.set_result(None)
             self.writing.cancel()
 
 
 def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
-    """Return the status with which a job has ended, and the error of a failed one."""
+    """Return the final status of a generation whose task has ended, and the error if it failed."""
     if active.ending is Ending.STOPPED:
         return Status.STOPPED, None
     if active.ending is Ending.EXPIRED:
@@ -137,18 +160,18 @@ def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
     if failure is None:
         return Status.COMPLETED, None
     if not isinstance(failure, request_errors()):
-        logger.error("Generation %s failed by a fault of ours", active.generation_id, exc_info=failure)
-        return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer could not be written.")
+        logger.error("Generation %s failed because of an internal error", active.generation_id, exc_info=failure)
+        return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer failed because of an internal error.")
     return Status.FAILED, describe(failure, active.answer.request_id)
 
 
 def end_of(active: ActiveGeneration, status: Status, error: GenerationError | None) -> End:
-    """Return how a job has ended, for the observer."""
+    """Return how a generation has ended, for the observer."""
     first_token_seconds = (
         None if active.first_token_at is None else (active.first_token_at - active.started_at).total_seconds()
     )
     seconds = (now() - active.started_at).total_seconds()
-    # Missing tool results are not a failure of Claude, so they are counted separately.
+    # A timeout of tool results is not a failure of Claude, so it is counted separately.
     code = "tool_results_expired" if error is EXPIRED else None if error is None else error.code.value
     return End(
         status.value,
@@ -161,7 +184,7 @@ def end_of(active: ActiveGeneration, status: Status, error: GenerationError | No
 
 
 def suspension(active: ActiveGeneration) -> Suspended | None:
-    """Return what a job waits for; None if it has ended."""
+    """Return what a generation whose task has ended waits for; None if it does not wait."""
     if active.writing.cancelled() or active.ending is not None:
         return None
     failure = active.writing.exception()
@@ -169,7 +192,7 @@ def suspension(active: ActiveGeneration) -> Suspended | None:
 
 
 def terminal_event(generation_id: UUID, sequence: int, status: Status, error: Json | None) -> TerminalEvent:
-    """Return the terminal event of a generation with this final status; `error` is that of a failed one."""
+    """Return the terminal event for a final status. `error` is that of a failed generation."""
     match status:
         case Status.COMPLETED:
             return GenerationCompleted(generation_id, sequence)

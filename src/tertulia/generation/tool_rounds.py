@@ -1,7 +1,7 @@
 """Run the tools that Claude has called, between two rounds of an answer.
 
-Each call is recorded before it runs, and never runs twice: if a lost process may have run it, Claude gets an error as
-its result. Results and approvals by clients are waited for without a process (see `Suspended`).
+Each call is recorded before it runs, and never runs twice: if a lost process may have run it, its result is an error.
+While a generation waits for results or approvals of clients, no process runs it (see `Suspended`).
 """
 
 import asyncio
@@ -54,14 +54,14 @@ class Rounds:
         self._config = config
 
     async def end(self, active: ActiveGeneration, work: GenerationInput) -> None:
-        """Record the cost of a round, and run its calls; raise Suspended if some of them wait for the client."""
+        """Record the cost of a round, and run its calls. Raise Suspended if some of them wait for the client."""
         events: list[GenerationEvent] = []
         unreadable = active.answer.fix_invalid_inputs(events)
         self._append_events(active, events)
         bill = self._end_round(active)
-        # The rows must not be ahead of the log that other processes can read, or the log could not be continued.
+        # If the rows were ahead of the log that other processes can read, they could not continue the log.
         await self._log.flush(active.generation_id)
-        plan = await retry_while_unavailable(self._database, lambda: self._record(active, work, unreadable, bill))
+        plan = await retry_while_unavailable(self._database, lambda: self._record_calls(active, work, unreadable, bill))
         await WRITTEN_DOWN.reach(active.generation_id)
         room = await self._room(active, work)
         for call in plan.calls:
@@ -74,7 +74,7 @@ class Rounds:
                 self._append_events(active, [started_event])
         outcomes = await self._run_tools(active, plan.calls_to_run, room)
         await self._log.flush(active.generation_id)
-        await retry_while_unavailable(self._database, lambda: self._settle(active, work, plan, outcomes))
+        await retry_while_unavailable(self._database, lambda: self._record_results(active, work, plan, outcomes))
         if plan.waiting:
             expires_at = now() + timedelta(seconds=self._config.bounds.waiting_seconds)
             raise Suspended(plan.waiting, plan.approvals, expires_at)
@@ -86,7 +86,7 @@ class Rounds:
             self._log.append(active.generation_id, events)
 
     def _end_round(self, active: ActiveGeneration) -> list[ApiCall]:
-        """End the round in the accumulator, and return the ledger rows of its API calls."""
+        """End the round in the accumulator. Return the ledger rows of its API calls."""
         bill: list[ApiCall] = []
         if active.owner is not None and (active.answer.billed() or active.answer.request_id or active.failed):
             payer = Payer(active.owner.id, active.owner.conversation_id, active.generation_id)
@@ -95,7 +95,7 @@ class Rounds:
         active.failed.clear()
         return bill
 
-    async def _record(
+    async def _record_calls(
         self, active: ActiveGeneration, work: GenerationInput, unreadable: set[str], bill: Sequence[ApiCall]
     ) -> CallPlan:
         """Save the round, its API calls and its tool calls, before any of these tools runs."""
@@ -115,7 +115,7 @@ class Rounds:
             await tool_calls.begin(session, active.generation_id, [id for id in plan.calls_to_run if id in rows])
         return plan
 
-    async def _settle(
+    async def _record_results(
         self, active: ActiveGeneration, work: GenerationInput, plan: CallPlan, outcomes: dict[str, CallStatus]
     ) -> None:
         """Save how tool calls ended, and reserve the cost of another round."""
@@ -144,7 +144,7 @@ class Rounds:
         active.allowance = allowance
 
     async def _renew_lease(self, session: AsyncSession, active: ActiveGeneration) -> GenerationLocation:
-        """Renew the lease, and save the state of the answer; ends the job if the lease is lost."""
+        """Renew the lease, and save the state of the answer. If the lease is lost, raise CancelledError."""
         location = await leases.lock_owner_of(session, active.generation_id)
         if location is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
@@ -163,17 +163,17 @@ class Rounds:
     async def _run_tools(
         self, active: ActiveGeneration, calls: Mapping[str, RunTool], room: PictureRoom
     ) -> dict[str, CallStatus]:
-        """Run calls concurrently; the result of each is appended when it is available."""
+        """Run calls concurrently, append each result when it is available, and return the status of each call by id."""
         if not calls or active.owner is None:
             return {}
         owner, outcomes = active.owner, dict[str, CallStatus]()
-        # From here on the tools may have run, so every process must see that they were started.
+        # From here on, the tools may have run, so every process must be able to read that they were started.
         await self._log.flush(active.generation_id)
 
         async def run_call(tool_use_id: str, call: RunTool) -> None:
             CALL.hit(active.generation_id)
             context = ToolContext(owner.id, owner.name, owner.conversation_id, active.generation_id, tool_use_id)
-            # A process that has taken the generation over tells Claude that the tool may have run.
+            # If another process has taken over the generation, it tells Claude that the tool may have run.
             await active.may_write()
             result = await run_tool(call.tool, call.input, context, self._config.bounds)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
@@ -185,7 +185,7 @@ class Rounds:
         return outcomes
 
     async def _room(self, active: ActiveGeneration, work: GenerationInput) -> PictureRoom:
-        """Return the room that the conversation has for pictures that tools return."""
+        """Return the room that the conversation has for pictures from tools."""
         if active.owner is None:
             return PictureRoom([], 0, None, inline=False)
         owner = active.owner.id
@@ -206,7 +206,7 @@ class Rounds:
 
 
 def close_calls(answer: AnswerAccumulator, ending: Ending | None) -> list[GenerationEvent]:
-    """Add an error result to each call that has none when the answer ends: the API requires a result for each call."""
+    """Add an error result to each call without a result, because the API requires one. Return the events."""
     error_text = execution.EXPIRED if ending is Ending.EXPIRED else execution.STOPPED
     events: list[GenerationEvent] = []
     for block in answer.open_calls().values():
