@@ -64,15 +64,9 @@ class GenerationManager:
         process: UUID,
         config: EngineConfig,
     ) -> None:
-        """Initialize for a process.
+        """Initialize for the process with the id `process`, which holds the leases of its generations.
 
-        Args:
-            database: The database, which all processes share.
-            log: The log of the generations' events.
-            signals: Notifies other processes of stops, ends and changes.
-            services: The services that requests to Claude need.
-            process: The id of this process, which holds the leases of the generations that it runs.
-            config: The configuration of generations.
+        `signals` notifies other processes of stops, ends and changes.
         """
         self._database = database
         self._log = log
