@@ -1,6 +1,6 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
-/** `npm run codegen` writes the page's types from the committed schema; `make check` sees that they fit. */
+/** `npm run codegen` generates the page's types from the committed schema. `make check` tests that they are current. */
 const config: CodegenConfig = {
   schema: "schema/schema.graphql",
   documents: "web/app/src/operations.graphql",

@@ -1,6 +1,6 @@
-"""Copy the built files of GraphiQL, Swagger UI and ReDoc into the package, with their licences, for `make dist`.
+"""Copy the built files and licences of GraphiQL, Swagger UI and ReDoc into the package, for `make dist`.
 
-The files come from the wheels of `requirements/pages.txt`; docs/decisions/0001-page-assets.md says why.
+The files come from the wheels in `requirements/pages.txt`. docs/decisions/0001-page-assets.md explains why.
 """
 
 import shutil
@@ -18,14 +18,14 @@ LICENCES = ("LICENSE", "LICENCE", "COPYING", "AUTHORS")
 
 
 def vendor() -> None:
-    """Copy all of them; what was copied before is replaced."""
+    """Copy all files, and replace those of an earlier run."""
     shutil.rmtree(VENDOR, ignore_errors=True)
-    for folder, (name, inside) in SOURCES.items():
+    for folder, (name, source) in SOURCES.items():
         target = VENDOR / folder
         target.mkdir(parents=True)
         for file in distribution(name).files or ():
             is_licence = file.name.split(".")[0] in LICENCES
-            if is_licence or file.parent.as_posix() == inside:
+            if is_licence or file.parent.as_posix() == source:
                 shutil.copyfile(str(file.locate()), target / file.name)
 
 

@@ -1,4 +1,4 @@
-// The modules of the examples that adapt Tertulia to other clients, as Vite builds them.
+// Builds the modules of the adapter examples with Vite.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { build } from "vite";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples");
 
-/** Give the modules of an example, as Vite builds them. */
+/** Build the named modules of an example with Vite, and return their exports. */
 export async function built(example, ...names) {
   const outDir = await mkdtemp(join(tmpdir(), "adapters-"));
   const input = Object.fromEntries(names.map((name) => [name, join(EXAMPLES, example, `src/${name}.ts`)]));

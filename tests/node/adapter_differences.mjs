@@ -1,5 +1,5 @@
-// The pure halves of examples/ai-sdk and examples/ag-ui, held against the AI SDK's and AG-UI's own code: however a
-// stream arrives, each word is said once. Argument: the schema's path, which operations must fit. Prints which do not.
+// Tests the pure functions of examples/ai-sdk and examples/ag-ui with the AI SDK's and AG-UI's own code: however a stream
+// arrives, each word is shown once. Argument: the schema's path. Prints the operations that do not fit the schema.
 import { strict as assert } from "node:assert";
 import { readFile } from "node:fs/promises";
 import { AbstractAgent, EventType } from "@ag-ui/client";
@@ -24,7 +24,7 @@ async function documents(path) {
   return problems;
 }
 
-// ---- answers as the server would write them, and their differences
+// ---- answers as the server would write them
 
 const pieces = fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 6 }), { maxLength: 5 });
 const inputs = fc.dictionary(
@@ -53,7 +53,7 @@ const answers = fc.record({
   cutAt: fc.option(fc.nat(60)),
 });
 
-/** Give an answer's events, numbered, and what each leaves behind. */
+/** Return the numbered events of an answer, and the state after each. */
 function logOf({ rounds, end, cutAt }) {
   const steps = [{ __typename: "GenerationStarted" }];
   let index = 0;
@@ -99,7 +99,7 @@ function logOf({ rounds, end, cutAt }) {
     });
     const asked = made.filter((call) => call.ask !== "no");
     const resulted = (batch) => {
-      // They run side by side: all begin before the first one is whole.
+      // The calls run at the same time: all results begin before the first one is complete.
       const begun = batch.map((call) => ({
         call,
         block: {
@@ -144,7 +144,7 @@ const deliveries = fc.array(
   { maxLength: 80 },
 );
 
-/** Give the events as a bad network would: some twice, and from anywhere again behind a snapshot; to the end. */
+/** Yield the events as an unreliable network would deliver them: some twice, some after a snapshot of any event. */
 function* delivered({ events, states }, delivery) {
   let at = 0;
   const last = events.length - 1;
@@ -155,7 +155,7 @@ function* delivered({ events, states }, delivery) {
   for (const { kind, place } of delivery) {
     if (kind === "again" && at > 0) yield events[place % at];
     if (kind === "snapshot") {
-      // What ends an answer, or what it waits for, is no part of a snapshot: it comes behind it.
+      // A snapshot does not contain the end of an answer or the calls that it waits for. They follow the snapshot.
       at = place % (last + 1);
       if (events[at - 1]?.__typename === "ToolResultsRequired") at -= 1;
       yield snapshot(at);
@@ -165,7 +165,7 @@ function* delivered({ events, states }, delivery) {
   while (at < events.length) yield events[at++];
 }
 
-/** The parts of a message, without what only a stream has. */
+/** Return the parts of a message without the fields that only a stream has. */
 function shownParts({ parts }) {
   return parts.map(({ type, text, state, toolName, toolCallId, input, output, errorText }) => ({
     type,
@@ -220,11 +220,11 @@ async function sdkDifferences() {
           .map((block) => block.text)
           .join(""),
       );
-      // A message that grew is the message that is read later.
+      // The streamed message equals the message that is read later.
       assert.deepEqual(shownParts(await readBy(out)), shownParts(await readBy(chunks(initial, final))));
       const announced = out.filter((chunk) => chunk.type === "tool-input-available");
       assert.equal(new Set(announced.map((chunk) => chunk.toolCallId)).size, announced.length);
-      // What the client runs was asked for by the server, and by nothing else.
+      // The client runs only the calls that the server has asked it to run.
       const waited = log.events
         .flatMap((event) => event.toolUses ?? [])
         .filter((call) => call.name === "tool_client")
@@ -236,7 +236,7 @@ async function sdkDifferences() {
   );
 }
 
-/** An agent that plays what was recorded, through all that AG-UI holds events against. */
+/** An agent that replays recorded events, so that AG-UI's client validates them. */
 class Recorded extends AbstractAgent {
   run() {
     return from(this.recorded);
@@ -282,7 +282,7 @@ async function aguiDifferences() {
           block?.__typename === "ToolResultBlock" && (block.output !== null || block.isError) ? [block.toolUseId] : [],
         ),
       );
-      // Results that the client gave stand under its own ids; those of calls that the end cut off are not stored.
+      // Results from the client have the client's ids. Results of calls that the end cut off are not stored.
       const later = stored.filter((one) => one.role !== "tool" || !answered.has(one.toolCallId));
       const lived = agent.messages.filter(
         (one) => one.role !== "tool" || (!answered.has(one.toolCallId) && whole.has(one.toolCallId)),
@@ -296,7 +296,7 @@ async function aguiDifferences() {
       });
       const ordered = (messages) => messages.map(plain).sort((one, other) => (one.id < other.id ? -1 : 1));
       assert.deepEqual(ordered(lived), ordered(later));
-      // A call stands in the message of the text that it follows.
+      // A call belongs to the message of the text before it.
       for (const [index, block] of final.blocks.entries()) {
         if (block?.__typename !== "ToolUseBlock") continue;
         const place = final.blocks.findLastIndex((one, at) => at < index && one?.__typename !== "ToolUseBlock");

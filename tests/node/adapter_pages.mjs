@@ -1,16 +1,16 @@
-// Takes the pages of examples/ai-sdk and examples/ag-ui through a day in one browser that reaches nothing but this
-// machine. Arguments: Chromium's path, a picture's path, then NAME=ADDRESS. Prints by name what was seen, or the error.
+// Uses the pages of examples/ai-sdk and examples/ag-ui in a real browser that can reach only this machine. Arguments:
+// Chromium's path, an image's path, then NAME=ADDRESS. Prints what each page showed, or its error.
 import { chromium } from "playwright-core";
 
 const [executablePath, picture, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
 const QUESTIONS = "li[data-role=user]";
-/** What stands behind the last question. */
+/** The items after the last question. */
 const LAST = `xpath=//li[@data-role="user"][last()]/following-sibling::li`;
 const STORED = `query ($id: ID!) { conversation(id: $id) { lastMessage { id text siblings { id } generation { status } }
   messages(last: 100) { edges { node { role text content { __typename } } } } } }`;
 
-/** A window on an example, and what a user does with it. */
+/** Open an example in its own browser context, with helpers for what a user does. */
 async function opened(browser, address) {
   const context = await browser.newContext();
   const problems = [];
@@ -41,9 +41,9 @@ async function opened(browser, address) {
       await page.getByRole("button", { name: "Send" }).click();
       await page.locator(QUESTIONS).nth(asked).waitFor();
     },
-    /** Wait until these words answer the last question. */
+    /** Wait until the answer to the last question contains these words. */
     hears: (words) => last.getByText(words).first().waitFor(),
-    /** Wait until nothing is being written any more. */
+    /** Wait until no answer is being written. */
     async rests() {
       await page.getByRole("button", { name: "Send" }).waitFor();
       await page.locator("[aria-label=Messages]:not(:has([aria-busy=true]))").waitFor();
@@ -68,7 +68,7 @@ async function useChat(user) {
   await user.rests();
   seen.greeting = await user.said();
 
-  // Left and opened again in mid-answer.
+  // The page is reloaded in the middle of an answer.
   await user.send("/simulate long 1200");
   await user.hears("word20 ");
   await page.reload();
@@ -91,7 +91,7 @@ async function useChat(user) {
   await user.send("/simulate long 3000");
   await user.hears("word10 ");
   await page.getByRole("button", { name: "Stop" }).click();
-  // What the answer has cost is shown with what was kept of it.
+  // A stopped answer shows its cost with the text that was kept.
   await last.locator("small").waitFor();
   const { lastMessage: stopped } = await stored();
   seen.stopped = { status: stopped.generation.status, stored: stopped.text, after: await user.said() };
@@ -112,7 +112,7 @@ async function useChat(user) {
   await user.rests();
   seen.thinking = await last.locator("details").evaluate((details) => details.textContent);
 
-  // The server's tool asks first, and outlives a refresh.
+  // The server's tool requires approval, and the request survives a refresh.
   await user.send('/simulate call pay {"amount": 7}');
   await page.getByRole("button", { name: "Yes" }).waitFor();
   await page.reload();

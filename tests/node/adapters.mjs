@@ -1,5 +1,5 @@
-// Clients of the AI SDK and of AG-UI that talk to Tertulia by the examples' adapters. Arguments: `chat` or `agent`,
-// the server's address, and for the latter a picture in base64. Prints what was seen as JSON.
+// Clients of the AI SDK and of AG-UI that use Tertulia through the examples' adapters. Arguments: `chat` or `agent`, the
+// server's address, and for `agent` an image in base64. Prints what the clients received as JSON.
 import { connect, createServer } from "node:net";
 import { randomUUID } from "@ag-ui/client";
 import { Chat } from "@ai-sdk/react";
@@ -40,7 +40,7 @@ function observer(address) {
   };
 }
 
-/** Wait until a check gives something, which it is asked at each change. */
+/** Wait until `check`, which runs after each change, returns a truthy value. */
 function until(subscribe, check) {
   return new Promise((resolve) => {
     const look = () => {
@@ -52,8 +52,8 @@ function until(subscribe, check) {
   });
 }
 
-/** The network before a server, which can be cut: whoever was connected has to connect again. */
-async function wire(address) {
+/** A proxy before a server. `cut` closes its connections, so that clients must connect again. */
+async function proxy(address) {
   const open = new Set();
   const server = createServer((near) => {
     const far = connect(Number(new URL(address).port), "127.0.0.1");
@@ -71,7 +71,7 @@ async function wire(address) {
   return { address: `http://127.0.0.1:${server.address().port}`, cut };
 }
 
-/** Let the server take the next request, and its answer never arrive. */
+/** Let the server receive the next request, but lose its response. */
 function loseNextAnswer() {
   const whole = globalThis.fetch;
   globalThis.fetch = async (...request) => {
@@ -129,7 +129,7 @@ async function chat(address) {
     versions: versions[0].siblings.length,
   };
 
-  // The first send reached the server, and its answer never came: the second one is no second message.
+  // The server received the first send, but its response was lost. The repetition must not become a second message.
   const unheard = begin();
   loseNextAnswer();
   await unheard.sendMessage({ text: "Hello, my name is Ada" });
@@ -142,7 +142,7 @@ async function chat(address) {
     stored: (await unheard.stored()).length,
   };
 
-  // Stopped before there was an answer to stop, and asked again at once.
+  // Stopped before the answer existed; the next message is sent at once.
   const stopped = begin();
   const sending = stopped.sendMessage({ text: "/simulate long 400" });
   await until(
@@ -157,7 +157,7 @@ async function chat(address) {
     stored: (await stopped.stored()).map((one) => one.generation?.status),
   };
 
-  // Who leaves stops nothing; who comes back twice at once sees all of it, once.
+  // Disconnecting does not stop the answer. Two resumptions at the same time show the whole text once.
   const left = begin();
   const options = { trigger: "submit-message", chatId: left.id, messageId: undefined, abortSignal: undefined };
   const stream = await left.transport.sendMessages({
@@ -180,7 +180,7 @@ async function chat(address) {
     messages: back.messages.length,
   };
 
-  const network = await wire(address);
+  const network = await proxy(address);
   const cut = begin({ url: network.address });
   const telling = cut.sendMessage({ text: "/simulate long 300" });
   await cut.heard((message) => message?.role === "assistant" && said(message).includes("word20 "));
@@ -188,7 +188,7 @@ async function chat(address) {
   await telling;
   seen.cut = said(cut.lastMessage);
 
-  // What the history showed as unfinished, and had ended when it was followed.
+  // An answer that was unfinished in the history, and had ended before it was followed.
   const late = begin();
   await late.transport
     .sendMessages({
@@ -202,7 +202,7 @@ async function chat(address) {
   await later.resumeStream();
   seen.late = { same: said(later.lastMessage) === (await late.stored())[1].text, status: later.status };
 
-  // A yes and a result of the page's own, in one turn: nothing is handed in before both are there.
+  // An approval and a result of the page's tool in one turn: they are submitted only when both are complete.
   const calls = [];
   const mixed = begin({}, { onToolCall: ({ toolCall }) => void calls.push(toolCall.toolName) });
   await mixed.sendMessage({ text: '/simulate call pay {"amount": 3}\n/simulate call read_page {}' });
@@ -233,7 +233,7 @@ async function agent(address) {
     const made = new TertuliaAgent({ url: address, conversations, ...more });
     const stored = () => server.messages(conversations.get(made.threadId));
     const say = (content) => made.addMessage({ id: randomUUID(), role: "user", content });
-    /** Hold a run; gives the kinds of its events, and the last one. */
+    /** Run the agent. Returns the kinds of its events, without repetitions, and the last event. */
     const hold = async (parameters, subscriber = {}) => {
       const events = [];
       await made.runAgent(parameters, { ...subscriber, onEvent: ({ event }) => void events.push(event) });
@@ -296,7 +296,7 @@ async function agent(address) {
     billed: inputTokens + outputTokens + cacheReadTokens + cacheWriteTokens,
   };
 
-  // A yes, a no, and a result of the client's own, all waited for at once, and given in two runs.
+  // An approval, a refusal and a result of a client tool, requested at the same time and given in two runs.
   const mixed = begin();
   mixed.say('/simulate call pay {"amount": 4}\n/simulate call pay {"amount": 5}\n/simulate call ask_browser {}');
   const waited = await mixed.hold({ tools });
@@ -336,14 +336,14 @@ async function agent(address) {
     status: kept.generation.status,
   };
 
-  const network = await wire(address);
+  const network = await proxy(address);
   const cut = begin({ url: network.address });
   cut.say("/simulate long 300");
   let cuts = 0;
   await cut.hold({}, { onTextMessageContentEvent: () => void (cuts++ === 20 && network.cut()) });
   seen.cut = last(cut).content;
 
-  // Who leaves stops nothing, and finds all of it again, once.
+  // Disconnecting does not stop the answer, and the whole text is there once after reconnecting.
   const leaver = begin();
   leaver.say("/simulate long 200");
   await leaver.hold({}, { onTextMessageContentEvent: () => void leaver.detachActiveRun() });
@@ -355,7 +355,7 @@ async function agent(address) {
     same: last(back).content === whole.text,
     roles: back.messages.map((one) => one.role),
   };
-  // The same question at the end of the messages: another answer to it, in a clone that knows the thread.
+  // A clone of the agent whose last message is the same question regenerates the answer.
   const again = back.clone();
   again.setMessages(again.messages.slice(0, -1));
   await again.runAgent();

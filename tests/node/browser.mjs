@@ -1,4 +1,4 @@
-// A real browser that reaches nothing but this machine, and what journeys through the page need.
+// A real browser that can reach only this machine, and the helpers of the journeys through the page.
 import net from "node:net";
 import { chromium } from "playwright-core";
 
@@ -7,7 +7,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 
 export const launch = (executablePath) => chromium.launch({ executablePath, args: FLAGS });
 
-/** Note what a page asks of others, and what it complains of. */
+/** Record a page's requests to other hosts, and its errors. */
 export function watched(page, address, noted) {
   page.setDefaultTimeout(40_000);
   page.on("request", (request) => {
@@ -32,7 +32,7 @@ export async function say(page, text) {
   await message(page).press("Enter");
 }
 
-/** Say something and wait for the whole of the nth answer. */
+/** Send a message and wait until the nth answer is complete. */
 export async function told(page, text, count) {
   await say(page, text);
   await finished(page, count).waitFor();
@@ -42,7 +42,7 @@ export async function told(page, text, count) {
 export const counted = (last) => `${Array.from({ length: last }, (_, place) => `word${place + 1}`).join(" ")}.`;
 export const words = async (locator) => (await locator.locator(".text").allInnerTexts()).join("").replace(/\s+/g, " ").trim();
 
-/** Ask the server itself, as any client does. */
+/** Send a GraphQL request to the server, without the page. */
 export async function ask(address, query, variables = {}, headers = {}) {
   const response = await fetch(`${address}/graphql`, {
     method: "POST",
@@ -52,7 +52,7 @@ export async function ask(address, query, variables = {}, headers = {}) {
   return (await response.json()).data;
 }
 
-/** A network between the page and the server, which can be cut and mended. */
+/** A proxy between the page and the server, whose connections can be cut and restored. */
 export async function network(address) {
   const to = new URL(address);
   const open = new Set();
@@ -71,7 +71,7 @@ export async function network(address) {
   return {
     address: `http://127.0.0.1:${server.address().port}`,
     cut() { cut = true; for (const socket of open) socket.destroy(); },
-    mend() { cut = false; },
+    restore() { cut = false; },
     close() { this.cut(); server.close(); },
   };
 }

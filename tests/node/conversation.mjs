@@ -1,4 +1,4 @@
-// One conversation by the npm client graphql-ws: send, stream, a second turn, a stop. Argument: the endpoint's address.
+// A conversation with the npm client graphql-ws: send, stream, a second turn, a stop. Argument: the endpoint's address.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 

@@ -1,5 +1,5 @@
-// Follows an answer with the stock graphql-ws client, and cuts its socket once behind each number of events.
-// The client subscribes again by itself, with the same variables. Usage: node cuts.mjs ADDRESS/graphql GENERATION_ID
+// Follows an answer with the stock graphql-ws client, and cuts its socket once after each number of events.
+// The client subscribes again on its own, with the same variables. Usage: node cuts.mjs ADDRESS/graphql GENERATION_ID
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 

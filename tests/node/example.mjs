@@ -1,13 +1,13 @@
-// Takes examples through one journey, each in its own window of one browser that reaches nothing but this machine.
-// Arguments: Chromium's path, then NAME=ADDRESS of each example. Prints by name what was seen, or the error.
+// Runs the same journey through several examples, in a real browser that can reach only this machine.
+// Arguments: Chromium's path, then NAME=ADDRESS of each example. Prints what each example showed, or its error.
 import { connect, createServer } from "node:net";
 import { chromium } from "playwright-core";
 
 const [executablePath, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
 
-/** The network between the browser and an example: it can be cut, and mended. */
-async function wire(address) {
+/** A proxy between the browser and an example, whose connections can be cut and restored. */
+async function proxy(address) {
   const open = new Set();
   const seen = { down: false, refused: () => {} };
   const server = createServer((near) => {
@@ -25,18 +25,18 @@ async function wire(address) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     address: `http://127.0.0.1:${server.address().port}`,
-    /** Cut all connections; done when a new one was tried in vain. */
+    /** Cut all connections, and wait until a new one has been refused. */
     cut: () => new Promise((resolve, reject) => {
       Object.assign(seen, { down: true, refused: resolve });
       setTimeout(() => reject(new Error("nobody tried to connect again")), 20_000).unref();
       for (const socket of open) socket.destroy();
     }),
-    mend: () => (seen.down = false),
+    restore: () => (seen.down = false),
     close: () => server.close(),
   };
 }
 
-/** In the page: what an answer says, without notes beside it; and a watch that no answer ever loses a word. */
+/** Runs in the page: `said` returns an answer's text without notes, and `lost` records each answer that became shorter. */
 function watch() {
   const last = new Map();
   window.lost = [];
@@ -46,17 +46,17 @@ function watch() {
     return copy.textContent;
   };
   new MutationObserver(() => {
-    for (const [place, item] of document.querySelectorAll("li[data-role=assistant]").entries()) {
+    for (const [index, item] of document.querySelectorAll("li[data-role=assistant]").entries()) {
       const text = window.said(item);
-      const before = last.get(place) ?? "";
+      const before = last.get(index) ?? "";
       if (!text.startsWith(before)) window.lost.push({ before, text });
-      last.set(place, text);
+      last.set(index, text);
     }
   }).observe(document, { subtree: true, childList: true, characterData: true });
 }
 
 async function journey(browser, address) {
-  const network = await wire(address);
+  const network = await proxy(address);
   const context = await browser.newContext();
   const problems = [];
   context.setDefaultTimeout(30_000);
@@ -83,7 +83,7 @@ async function journey(browser, address) {
     await page.getByRole("alert").waitFor();
     return page.getByRole("alert").innerText();
   };
-  /** Wait until the last answer says more than this; gives what it says then. */
+  /** Wait until the last answer is longer than this text and contains `words`, and return it. */
   const more = async (page, than, words = "") => {
     await page.waitForFunction(([answers, than, words]) => {
       const item = [...document.querySelectorAll(answers)].at(-1);
@@ -92,7 +92,7 @@ async function journey(browser, address) {
     }, [ANSWERS, than, words]);
     return said(page);
   };
-  /** Wait until so many answers are there and whole; gives the last one. */
+  /** Wait until this many answers are complete, and return the last one. */
   const whole = async (page, count) => {
     await page.locator(ANSWERS).nth(count - 1).and(page.locator("[aria-busy=false]")).waitFor();
     return said(page);
@@ -107,7 +107,7 @@ async function journey(browser, address) {
     const idle = await open(seen.address);
     await whole(idle, 1);
 
-    // The server takes the message, but the page hears nothing of it: the next try is the same message.
+    // The server accepts the message, but the page receives no response. Its next attempt must be the same message.
     seen.keys = [];
     const keyed = (request) => {
       const key = /"idempotencyKey":"([^"]+)"/.exec(request.postData() ?? "");
@@ -137,7 +137,7 @@ async function journey(browser, address) {
     await page.locator(`${ANSWERS}[aria-busy=true]`).waitFor();
     await network.cut();
     const cut = await said(page);
-    network.mend();
+    network.restore();
     seen.cut = { before: cut, goesOn: await more(page, cut) };
     seen.answers = await Promise.all([page, idle, second].map((each) => whole(each, 2)));
     const roles = (items) => items.map((item) => item.dataset.role);

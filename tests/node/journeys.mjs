@@ -1,5 +1,5 @@
-// Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and the server's address.
-// Prints of each journey "ok" or what went wrong.
+// Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and its server's address.
+// Prints "ok" or the error of each journey. The environment variable JOURNEY selects journeys by a part of their name.
 import { launch, watched } from "./browser.mjs";
 import * as sets from "./page_journeys.mjs";
 
@@ -31,7 +31,7 @@ async function travel(name, journey, address) {
   }
 }
 
-/** No journey keeps the others waiting. */
+/** Fail a journey after 150 seconds, so that it does not block the others. */
 function inTime(journey) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -41,12 +41,12 @@ function inTime(journey) {
 }
 
 const waiting = [];
-for (let place = 0; place < pairs.length; place += 2) {
-  for (const [name, journey] of Object.entries(sets[pairs[place]])) {
-    if (!only || name.includes(only)) waiting.push([name, journey, pairs[place + 1]]);
+for (let index = 0; index < pairs.length; index += 2) {
+  for (const [name, journey] of Object.entries(sets[pairs[index]])) {
+    if (!only || name.includes(only)) waiting.push([name, journey, pairs[index + 1]]);
   }
 }
-// Side by side: most of a journey's time is Claude's.
+// Four at a time: a journey spends most of its time waiting for the simulated Claude.
 await Promise.all(Array.from({ length: 4 }, async () => {
   for (let next = waiting.shift(); next; next = waiting.shift()) await travel(...next);
 }));

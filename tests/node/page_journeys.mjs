@@ -1,4 +1,4 @@
-// Journeys through the page, each in a browser of its own that knows nothing of the others.
+// Journeys through the page, each in its own browser context.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { answers, ask, check, counted, finished, message, network, say, told, words } from "./browser.mjs";
@@ -20,7 +20,7 @@ async function begun(page, address, text = "Hello, my name is Ada") {
   return told(page, text, 1);
 }
 
-/** Wait until the nth answer is this text, no more and no less. */
+/** Wait until the nth answer is complete and equals this text. */
 async function whole(page, count, text) {
   await page.waitForFunction(([place, wanted]) => {
     const answer = document.querySelectorAll('li[data-role="assistant"]')[place];
@@ -28,18 +28,18 @@ async function whole(page, count, text) {
   }, [count - 1, text]);
 }
 
-/** Import a conversation of `count` short messages, of which the one at `place` has another text. */
-async function imported(address, count, place, text) {
+/** Import a conversation of `count` short messages. The message at `position` has the given text. */
+async function imported(address, count, position, text) {
   const at = "2026-01-01T00:00:00+00:00";
   const lines = [
     { type: "tertulia-export", version: 1, exported_at: at },
     { type: "conversation", id: "c", title: "A long one", model: "claude-opus-5-5", created_at: at, updated_at: at },
   ];
   for (let index = 0; index < count; index += 1) {
-    const said = index === place ? text : `Message ${index}.`;
+    const content = index === position ? text : `Message ${index}.`;
     lines.push({
       type: "message", id: `m${index}`, parent_id: index ? `m${index - 1}` : null, role: index % 2 ? "assistant" : "user",
-      content: [{ type: "text", text: said }], created_at: at,
+      content: [{ type: "text", text: content }], created_at: at,
     });
   }
   const form = new FormData();
@@ -74,16 +74,16 @@ async function audited(page, place) {
 }
 
 export const LOCAL = {
-  async "a first message is answered, named and listed"({ page, address }) {
+  async "a first message is answered, and its conversation gets a title and is listed"({ page, address }) {
     const answer = await begun(page, address);
     check((await words(answer)).includes("Ada"), "no greeting");
     check(idOf(page), "no conversation in the address");
     await entry(page, "Ada").waitFor();
-    check(await page.locator("#simulated").isVisible(), "it is not said that Claude is simulated");
+    check(await page.locator("#simulated").isVisible(), "the notice about the simulated Claude is missing");
     await page.getByRole("status").filter({ hasText: "Claude says: " }).waitFor({ state: "attached" });
   },
 
-  async "a refreshed page goes on with the answer, and no word is lost or doubled"({ page, address }) {
+  async "a refreshed page continues the answer, and no word is lost or repeated"({ page, address }) {
     await page.goto(address);
     await say(page, "/simulate long 300");
     await answers(page).getByText("word20").waitFor();
@@ -94,7 +94,7 @@ export const LOCAL = {
     await finished(page, 1).waitFor();
     await whole(page, 1, counted(300));
     const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
-    check(conversation.messages.edges[1].node.text.trim() === counted(300), "what is stored is another text");
+    check(conversation.messages.edges[1].node.text.trim() === counted(300), "the stored text is different");
   },
 
   async "a second tab follows the same answer, and stops it for both"({ page, address, open }) {
@@ -109,7 +109,7 @@ export const LOCAL = {
     check(!(await words(answers(page))).includes("word2000"), "it was not stopped");
   },
 
-  async "what another tab says is seen here"({ page, address, open }) {
+  async "a message sent in one tab appears in the other"({ page, address, open }) {
     await begun(page, address);
     const second = await open(page.url());
     await finished(second, 1).waitFor();
@@ -118,14 +118,14 @@ export const LOCAL = {
     check(await words(finished(page, 2)) === await words(finished(second, 2)), "the tabs show different texts");
   },
 
-  async "a network that is lost and found again loses no word"({ page, address, noted }) {
+  async "no word is lost when the network fails and returns"({ page, address, noted }) {
     const between = await network(address);
     await page.goto(between.address);
     await say(page, "/simulate long 120");
     await answers(page).getByText("word20").waitFor();
     between.cut();
     await page.getByText("The connection is lost.").waitFor();
-    between.mend();
+    between.restore();
     await finished(page, 1).waitFor();
     await whole(page, 1, counted(120));
     await page.getByText("The connection is lost.").waitFor({ state: "detached" });
@@ -133,7 +133,7 @@ export const LOCAL = {
     noted.length = 0;
   },
 
-  async "a message that could not be sent stays, and is sent once"({ page, address, noted }) {
+  async "a message that could not be sent stays in the box, and is sent once"({ page, address, noted }) {
     const between = await network(address);
     await page.goto(between.address);
     await told(page, "Hello, my name is Ada", 1);
@@ -141,7 +141,7 @@ export const LOCAL = {
     await say(page, "What is my name?");
     await page.getByText("The server cannot be reached.").first().waitFor();
     check(await message(page).inputValue() === "What is my name?", "the text is gone");
-    between.mend();
+    between.restore();
     await message(page).press("Enter");
     await finished(page, 2).waitFor();
     const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
@@ -150,7 +150,7 @@ export const LOCAL = {
     noted.length = 0;
   },
 
-  async "Markdown is shown as it is meant, and code is highlighted and copied"({ page, address, context }) {
+  async "Markdown is rendered, and code is highlighted and can be copied"({ page, address, context }) {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const answer = await begun(page, address, "/simulate markdown");
     await answer.getByRole("heading", { name: "Title", level: 1 }).waitFor();
@@ -161,7 +161,7 @@ export const LOCAL = {
     check((await page.evaluate(() => navigator.clipboard.readText())).includes("SELECT 1"), "not copied");
   },
 
-  async "thinking is folded until somebody looks"({ page, address }) {
+  async "thinking is collapsed until it is opened"({ page, address }) {
     const answer = await begun(page, address, "/simulate thinking");
     const thought = answer.locator("details.thinking");
     check(!(await thought.locator("p").isVisible()), "it is open");
@@ -169,7 +169,7 @@ export const LOCAL = {
     check((await thought.locator("p").innerText()).length > 5, "nothing in it");
   },
 
-  async "a tool that asks first gets its yes, also from a refreshed page"({ page, address }) {
+  async "a tool call can be approved, also after a refresh"({ page, address }) {
     await page.goto(address);
     await say(page, '/simulate call pay {"amount": 7}');
     await page.getByRole("button", { name: "Yes" }).waitFor();
@@ -182,7 +182,7 @@ export const LOCAL = {
     check((await call.innerText()).includes("Paid 7."), "no result");
   },
 
-  async "a no is told to Claude"({ page, address }) {
+  async "a denied call returns an error to Claude"({ page, address }) {
     await page.goto(address);
     await say(page, '/simulate call pay {"amount": 8}');
     await page.getByRole("button", { name: "No" }).click();
@@ -190,7 +190,7 @@ export const LOCAL = {
     check(await finished(page, 1).locator('details.call[data-state="failed"]').count() === 1, "the call did not fail");
   },
 
-  async "images are attached by button, drop and paste, and shown"({ page, address }) {
+  async "images can be attached by button, drop and paste, and are shown"({ page, address }) {
     await page.goto(address);
     const files = page.locator(".files");
     await page.locator('input[type="file"]').setInputFiles({ name: "picked.png", mimeType: "image/png", buffer: PNG });
@@ -213,28 +213,28 @@ export const LOCAL = {
     check(await shown.first().evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
   },
 
-  async "a file that is no image or PDF is refused in words"({ page, address, noted }) {
+  async "a file that is not an image or PDF is refused with a message"({ page, address, noted }) {
     await page.goto(address);
     await page.locator('input[type="file"]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("plain") });
     await page.locator(".composer [role=alert]").filter({ hasText: "notes.png" }).waitFor();
     check(noted.splice(0).every((line) => line.includes("the server responded with a status of")), "another problem");
   },
 
-  async "an edited message is a branch, and the arrows lead back"({ page, address }) {
+  async "editing a message creates a branch, and the arrows select the old one"({ page, address }) {
     await begun(page, address);
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
     await page.keyboard.press("Enter");
     await finished(page, 1).getByText("Grace").waitFor();
     await page.getByText("2 / 2").waitFor();
-    await page.getByRole("button", { name: "Version before" }).click();
+    await page.getByRole("button", { name: "Previous version" }).click();
     await finished(page, 1).getByText("Ada").waitFor();
     await page.reload();
     await finished(page, 1).getByText("Ada").waitFor();
     await page.getByText("1 / 2").waitFor();
   },
 
-  async "an edited message leaves nothing of its old text in sight"({ page, address }) {
+  async "after an edit the old text is not shown"({ page, address }) {
     await begun(page, address, "Hello, my name is Ada");
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
@@ -245,7 +245,7 @@ export const LOCAL = {
     check(said.join() === "Hello, my name is Grace", `the page shows: ${said}`);
   },
 
-  async "the wheel scrolls the conversation and never the page"({ page, address }) {
+  async "the wheel scrolls the conversation and not the page"({ page, address }) {
     await imported(address, 30, 5, "The capybara swims.");
     await page.goto(address);
     await message(page).waitFor();
@@ -284,7 +284,7 @@ export const LOCAL = {
     check(await message(page).inputValue() === "", "a sent draft came back");
   },
 
-  async "an attachment is sent without any text"({ page, address }) {
+  async "an attachment can be sent without text"({ page, address }) {
     await page.goto(address);
     await page.locator('input[type="file"]').setInputFiles({ name: "alone.png", mimeType: "image/png", buffer: PNG });
     await page.locator(".files").getByText("alone.png").waitFor();
@@ -296,7 +296,7 @@ export const LOCAL = {
     await page.getByText("2 / 2").waitFor();
   },
 
-  async "a search hit leads to its message, however far up it is"({ page, address }) {
+  async "a search result scrolls to its message, however old it is"({ page, address }) {
     await imported(address, 130, 7, "The quokka is a small wallaby.");
     await page.goto(address);
     await message(page).waitFor();
@@ -305,9 +305,9 @@ export const LOCAL = {
     await hit.waitFor();
     check(await visibleIn(hit), "the message is out of sight");
     check(!page.url().includes("m="), "the address still names the message");
-    await page.getByRole("button", { name: "To the end" }).click();
+    await page.getByRole("button", { name: "Jump to the end" }).click();
     await page.locator("#search").fill("quagga-and-quokka");
-    await page.getByText("Nothing was found.").waitFor();
+    await page.getByText("No results.").waitFor();
     await searched(page, "quokka");
     await page.waitForFunction(() => {
       const { top } = document.querySelector("li[data-target=true]").getBoundingClientRect();
@@ -315,7 +315,7 @@ export const LOCAL = {
     });
   },
 
-  async "a search hit on another branch shows that branch"({ page, address }) {
+  async "a search result on another branch selects that branch"({ page, address }) {
     await begun(page, address, "Tell me of the axolotl");
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Tell me of newts");
@@ -327,36 +327,36 @@ export const LOCAL = {
     await page.locator("li[data-target=true]").filter({ hasText: "axolotl" }).first().waitFor();
   },
 
-  async "an answer is asked for again beside the old one"({ page, address }) {
+  async "an answer can be regenerated, and continued in a new conversation"({ page, address }) {
     await begun(page, address);
-    await page.getByRole("button", { name: "Answer again" }).click();
+    await page.getByRole("button", { name: "Regenerate answer" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();
     const before = page.url();
-    await page.getByRole("button", { name: "Go on from here in a new conversation" }).click();
+    await page.getByRole("button", { name: "Continue in a new conversation" }).click();
     await page.waitForFunction((before) => location.href !== before, before);
     await finished(page, 1).waitFor();
   },
 
-  async "what is said while Claude answers waits in line"({ page, address }) {
+  async "a message sent while Claude answers is queued"({ page, address }) {
     await page.goto(address);
     await say(page, "/simulate long 2000");
     await answers(page).getByText("word10").waitFor();
     await say(page, "/simulate long 3");
-    await page.getByText("Waits for its turn").waitFor();
+    await page.getByText("Queued").waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await whole(page, 2, counted(3));
   },
 
-  async "an answer that failed says why, and can be asked for again"({ page, address }) {
+  async "a failed answer shows why, and can be regenerated"({ page, address }) {
     await page.goto(address);
     await say(page, "/simulate error");
     await finished(page, 1).getByRole("alert").waitFor();
-    check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "no words");
-    check(await page.getByRole("button", { name: "Answer again" }).isVisible(), "no way on");
+    check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "the alert is empty");
+    check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
   },
 
-  async "conversations are renamed, pinned, archived, searched and deleted"({ page, address }) {
+  async "conversations can be renamed, pinned, archived, searched and deleted"({ page, address }) {
     await begun(page, address, "A word about zeppelins");
     await entry(page, "zeppelins").waitFor();
     await rename(page, "zeppelins", "Airships of old");
@@ -375,20 +375,20 @@ export const LOCAL = {
     await entry(page, "Airships").waitFor({ state: "detached" });
   },
 
-  async "settings of a conversation are kept"({ page, address }) {
+  async "the settings of a conversation are stored"({ page, address }) {
     await begun(page, address);
-    await page.getByRole("button", { name: "Settings of this conversation" }).click();
+    await page.getByRole("button", { name: "Conversation settings" }).click();
     await page.getByLabel("System prompt").fill("Be brief.");
     await page.getByRole("checkbox", { name: "pay" }).uncheck();
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.reload();
-    await page.getByRole("button", { name: "Settings of this conversation" }).click();
+    await page.getByRole("button", { name: "Conversation settings" }).click();
     check(await page.getByLabel("System prompt").inputValue() === "Be brief.", "the prompt is gone");
     check(!(await page.getByRole("checkbox", { name: "pay" }).isChecked()), "the choice is gone");
   },
 
-  async "a temporary conversation is in no list"({ page, address }) {
+  async "a temporary conversation is not listed"({ page, address }) {
     await page.goto(address);
     await page.getByLabel("Temporary").check();
     await told(page, "Remember quagga and nothing else", 1);
@@ -397,7 +397,7 @@ export const LOCAL = {
     check(!conversations.edges.some(({ node }) => node.id === idOf(page)), "it is listed");
   },
 
-  async "the keyboard does it all"({ page, address }) {
+  async "the page can be used by keyboard alone"({ page, address }) {
     await page.goto(address);
     await message(page).waitFor();
     check(await page.evaluate(() => document.activeElement?.id) === "text", "the message box has no focus");
@@ -418,7 +418,7 @@ export const LOCAL = {
     await page.keyboard.press("Shift+Tab");
   },
 
-  async "a narrow screen has the list in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
+  async "on a narrow screen the list is in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
     await page.setViewportSize({ width: 360, height: 740 });
     await begun(page, address, "/simulate markdown");
     await picture("narrow");
@@ -432,7 +432,7 @@ export const LOCAL = {
     await page.getByRole("link", { name: "New conversation" }).first().waitFor({ state: "hidden" });
   },
 
-  async "no audit finds a fault, in light and dark"({ page, address, picture }) {
+  async "accessibility audits find no violation, in the light and the dark theme"({ page, address, picture }) {
     await page.goto(address);
     await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
     await audited(page, "welcome");
@@ -446,11 +446,11 @@ export const LOCAL = {
       await page.emulateMedia({ colorScheme: scheme });
       await picture(scheme);
       await audited(page, `conversation, ${scheme}`);
-      await page.getByRole("button", { name: "Settings of this conversation" }).click();
+      await page.getByRole("button", { name: "Conversation settings" }).click();
       await audited(page, `settings, ${scheme}`);
       await page.keyboard.press("Escape");
       await page.locator("nav footer button").first().click();
-      await page.getByText("in all.").waitFor();
+      await page.getByText("in total.").waitFor();
       await picture(`account-${scheme}`);
       await audited(page, `account, ${scheme}`);
       await page.keyboard.press("Escape");
@@ -459,7 +459,7 @@ export const LOCAL = {
     await finished(page, 5).waitFor();
   },
 
-  async "the plain page holds a conversation across a refresh"({ page, address, picture }) {
+  async "the plain page continues an answer after a refresh"({ page, address, picture }) {
     await page.goto(`${address}/plain`);
     await page.fill("#text", "/simulate long 60");
     await page.press("#text", "Enter");
@@ -472,14 +472,14 @@ export const LOCAL = {
 };
 
 export const PASSWORD = {
-  async "one registers, is refused with a wrong password, signs in, and signs out"({ page, address, picture, noted }) {
+  async "a user can register, sign out and sign in, but not with a wrong password"({ page, address, picture, noted }) {
     await page.goto(address);
-    await page.getByRole("button", { name: "I have no account yet" }).click();
+    await page.getByRole("button", { name: "I do not have an account" }).click();
     await picture("sign-in");
     await audited(page, "sign-in");
     await page.getByLabel("Name").fill("ada");
     await page.getByLabel("Password").fill("a long enough one");
-    await page.getByRole("button", { name: "Make an account" }).click();
+    await page.getByRole("button", { name: "Create account" }).click();
     await told(page, "Hello, my name is Ada", 1);
     await page.reload();
     await finished(page, 1).waitFor();
@@ -495,12 +495,12 @@ export const PASSWORD = {
     noted.length = 0;
   },
 
-  async "two tabs refresh one sign-in without ending it, and an image is its owner's"({ page, address, open, noted }) {
+  async "two tabs can refresh the same sign-in, and an image is shown to its owner"({ page, address, open, noted }) {
     await page.goto(address);
-    await page.getByRole("button", { name: "I have no account yet" }).click();
+    await page.getByRole("button", { name: "I do not have an account" }).click();
     await page.getByLabel("Name").fill("grace");
     await page.getByLabel("Password").fill("a long enough one");
-    await page.getByRole("button", { name: "Make an account" }).click();
+    await page.getByRole("button", { name: "Create account" }).click();
     await message(page).waitFor();
     await page.locator('input[type="file"]').setInputFiles({ name: "mine.png", mimeType: "image/png", buffer: PNG });
     await page.locator(".files").getByText("mine.png").waitFor();
@@ -523,11 +523,11 @@ export const PASSWORD = {
 };
 
 export const PROVIDER = {
-  async "a token of an identity provider that was handed in lasts over a refresh"({ page, address, noted }) {
+  async "the token of an identity provider survives a refresh"({ page, address, noted }) {
     const [place, token] = address.split("#");
     await page.goto(place);
     await page.getByLabel("Access token").fill(token);
-    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByRole("button", { name: "Continue" }).click();
     await told(page, "Hello, my name is Ada", 1);
     await page.reload();
     await finished(page, 1).waitFor();
@@ -536,7 +536,7 @@ export const PROVIDER = {
 };
 
 export const WIDE = {
-  async "a wide table scrolls sideways, and its words stay whole"({ page, address, picture }) {
+  async "a wide table scrolls sideways, and its words are not broken"({ page, address, picture }) {
     await page.setViewportSize({ width: 390, height: 800 });
     await page.goto(address);
     const answer = await told(page, "Anything", 1);
@@ -571,7 +571,7 @@ export const WIDE = {
 };
 
 export const SCRIPTED = {
-  async "what Claude writes is never run"({ page, address }) {
+  async "scripts in Claude's text are never executed"({ page, address }) {
     await page.goto(address);
     const answer = await told(page, "Anything", 1);
     await answer.getByText("End.").waitFor();
@@ -584,7 +584,7 @@ export const SCRIPTED = {
 };
 
 export const MOUNTED = {
-  async "under a prefix the pages use the server that is mounted there"({ page, address, open, noted }) {
+  async "pages under a prefix use the server that is mounted there"({ page, address, open, noted }) {
     const { origin } = new URL(address);
     page.on("request", (request) => {
       if (request.url().startsWith(origin) && !request.url().startsWith(`${address}`)) noted.push(`left the prefix for ${request.url()}`);

@@ -1,4 +1,4 @@
-// Opens the pages in a real browser that can reach nothing but this server; prints what it saw as JSON.
+// Opens the pages in a real browser that can reach only this server. Prints what the pages show as JSON.
 // Arguments: the server's address, Chromium's path, and (optional) a folder for screenshots.
 import { chromium } from "playwright-core";
 
@@ -62,14 +62,14 @@ async function plain() {
   return seen;
 }
 
-// Takes the tour's next step; gives it the focus that a screen reader reads it by.
+// Goes to the tour's next step, and waits until its title has the focus, so that screen readers read it.
 async function show(page, step) {
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByText(`Step ${step} of 10`).waitFor();
   await page.waitForFunction(() => document.activeElement.id === "tour-title");
 }
 
-// Runs a step of the tour, by the mouse or the keyboard; gives its tab, what was filled in, what came, what is said.
+// Runs a step of the tour by mouse or keyboard. Returns its tab, variables, result and status text.
 async function run(page, press) {
   if (press) await page.keyboard.press(press);
   else await page.getByRole("button", { name: "Run" }).click();
@@ -114,7 +114,7 @@ async function graphiql() {
   return { tabs, sent, steps, answer, inaccessible, ...(await leave(page)) };
 }
 
-// GraphiQL keeps its tabs a moment later; a page that is left before finds one of them twice.
+// GraphiQL stores its tabs with a delay. A page that is reloaded before that shows one of them twice.
 async function reload(page) {
   await page.waitForFunction(() => {
     const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState")) ?? { tabs: [] };
@@ -127,7 +127,7 @@ async function reload(page) {
   await page.reload();
 }
 
-// Ends the tour, and begins it again: closing gives the focus back to the button that opens it.
+// Ends the tour and starts it again. After closing, the focus is on the button that opens it.
 async function leave(page) {
   const focus = () => page.evaluate(() => document.activeElement.innerText);
   await page.getByRole("button", { name: "Done" }).click();
@@ -135,7 +135,7 @@ async function leave(page) {
   await reload(page);
   await page.getByRole("button", { name: "Tour" }).waitFor();
   const again = await page.locator(".tour").count();
-  // A tab that is not there any more is made again.
+  // The tab of a step is opened again if it was closed.
   await page.locator(".graphiql-tab").first().click();
   await page.locator(".graphiql-tab-active .graphiql-tab-close").click();
   await page.getByRole("button", { name: "Tour" }).click();

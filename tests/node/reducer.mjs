@@ -1,4 +1,4 @@
-// Folds streams with the JavaScript reducer; prints the state behind each event as JSON, for its Python twin to compare.
+// Folds streams with the JavaScript reducer. Prints the state after each event as JSON, to compare with the Python reducer.
 // Argument: a file with a list of streams, each a list of events.
 import { readFileSync, writeFileSync } from "node:fs";
 import { apply, ended, initial, text } from "../../web/packages/stream/index.js";

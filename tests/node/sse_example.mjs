@@ -1,13 +1,13 @@
-// Takes the page of examples/sse through a conversation in a real browser that reaches nothing but this machine.
-// Arguments: Chromium's path, the page's address. Prints what was seen as JSON.
+// Uses the page of examples/sse for a conversation, in a real browser that can reach only this machine.
+// Arguments: Chromium's path, the page's address. Prints what the page showed as JSON.
 import { connect, createServer } from "node:net";
 import { chromium } from "playwright-core";
 
 const [executablePath, address] = process.argv.slice(2);
 
-/** The network between the browser and the page: `down`, it lets nothing through. */
+/** A proxy between the browser and the page. While `down` is true, it refuses connections. */
 const network = { down: false, open: new Set(), refused: () => {} };
-const wire = createServer((near) => {
+const proxy = createServer((near) => {
   if (network.down) return near.destroy(), network.refused();
   const far = connect(Number(new URL(address).port), "127.0.0.1");
   for (const [socket, other] of [[near, far], [far, near]]) {
@@ -15,10 +15,10 @@ const wire = createServer((near) => {
     socket.on("error", () => {}).on("close", () => (network.open.delete(socket), other.destroy())).pipe(other);
   }
 });
-await new Promise((listening) => wire.listen(0, "127.0.0.1", listening));
-const near = `http://127.0.0.1:${wire.address().port}`;
+await new Promise((listening) => proxy.listen(0, "127.0.0.1", listening));
+const near = `http://127.0.0.1:${proxy.address().port}`;
 
-/** Cut all connections; done when the page has tried in vain to open one. */
+/** Cut all connections, and wait until a new connection of the page has been refused. */
 function cut() {
   return new Promise((refused) => {
     Object.assign(network, { down: true, refused });
@@ -26,7 +26,7 @@ function cut() {
   });
 }
 
-/** Let nothing more through what is open, without a word. */
+/** Stop forwarding on the open connections without closing them. */
 function hush() {
   for (const socket of network.open) socket.unpipe().pause();
 }
@@ -56,7 +56,7 @@ async function send(text) {
   await page.getByRole("button", { name: "Send" }).click();
 }
 
-/** Wait until the last answer says more than this; gives what it says then. */
+/** Wait until the last answer is longer than this text, and return it. */
 async function more(than) {
   await page.waitForFunction((length) => {
     const item = [...document.querySelectorAll("li[data-role=assistant]")].at(-1);
@@ -115,5 +115,5 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
-  wire.close();
+  proxy.close();
 }

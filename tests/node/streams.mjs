@@ -1,4 +1,4 @@
-// Follows one answer by HTTP with the stock clients of other projects: graphql-sse, Apollo Client, urql.
+// Follows an answer over HTTP with the unmodified clients graphql-sse, Apollo Client and urql.
 // Usage: node streams.mjs ADDRESS/graphql
 import { ApolloClient, HttpLink, InMemoryCache, gql } from "@apollo/client";
 import { Client, fetchExchange } from "@urql/core";

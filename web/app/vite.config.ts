@@ -5,24 +5,25 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
-// The server takes uploads and sockets from its own pages alone.
-const passed = { target: server, changeOrigin: true, ws: true, rewriteWsOrigin: true, headers: { origin: server } };
+// The server accepts uploads and sockets only from its own origin.
+const proxied = { target: server, changeOrigin: true, ws: true, rewriteWsOrigin: true, headers: { origin: server } };
 
-/** The server compresses nothing itself: its thread has tokens to carry. */
+/** Compress the files at build time: compression in the server would delay the delivery of tokens. */
 const compressed: Plugin = {
   name: "compressed",
   apply: "build",
   async writeBundle({ dir = "." }, bundle) {
-    for (const made of Object.values(bundle)) {
-      const content = made.type === "chunk" ? made.code : made.source;
-      if (!/\.(js|css)$/.test(made.fileName)) continue;
-      await writeFile(join(dir, `${made.fileName}.br`), brotliCompressSync(content));
-      await writeFile(join(dir, `${made.fileName}.gz`), gzipSync(content, { level: 9 }));
+    for (const file of Object.values(bundle)) {
+      const content = file.type === "chunk" ? file.code : file.source;
+      if (!/\.(js|css)$/.test(file.fileName)) continue;
+      await writeFile(join(dir, `${file.fileName}.br`), brotliCompressSync(content));
+      await writeFile(join(dir, `${file.fileName}.gz`), gzipSync(content, { level: 9 }));
     }
   },
 };
 
-// `npm run build` writes what src/tertulia/server/http/pages.py shows at /; `npm run dev` shows changes at once, beside a running server.
+// `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /. `npm run dev` shows changes at once, and
+// needs a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), compressed],
   base: command === "build" ? "./" : "/",
@@ -35,11 +36,11 @@ export default defineConfig(({ command }) => ({
     emptyOutDir: true,
     assetsDir: ".",
     target: "es2022",
-    // The page's policy allows no inline scripts, and every browser that it needs knows modules.
+    // The Content-Security-Policy allows no inline scripts, and all supported browsers can preload modules.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
   },
   server: {
-    proxy: { "/graphql": passed, "/attachments": passed, "/auth": passed, "/export": passed, "/assets": passed },
+    proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/assets": proxied },
   },
 }));

@@ -1,16 +1,16 @@
-// GraphiQL with its tour. Results pass by on their way, so that their ids can be filled in elsewhere.
+// GraphiQL with its tour. The fetcher reads the results, so that their ids can be filled into later operations.
 /* global React, ReactDOM, GraphiQL */
 import { begin, notice } from "./known.js";
 import { TABS } from "./tour-steps.js";
 import { Tour } from "./tour.js";
 
-// The headers of the last run: each tab has its own, and a sign-in is to reach them all. In memory alone.
+// The headers of the last run. Each tab has its own headers, but a sign-in must apply to all. Kept in memory only.
 const sent = { headers: null };
 
 const send = GraphiQL.createFetcher({
   url: "graphql",
   enableIncrementalDelivery: false,
-  // With an address GraphiQL opens a socket for each subscription, and its headers go into connection_init.
+  // With this URL GraphiQL opens a socket for each subscription, and sends the headers in connection_init.
   subscriptionUrl: new URL("graphql", location.href.replace(/^http/, "ws")).href,
 });
 
@@ -18,24 +18,24 @@ async function fetcher(request, options) {
   if (request.operationName === "IntrospectionQuery") return send(request, options);
   sent.headers = options?.headers ?? null;
   begin(request.operationName);
-  const result = await send(request, { ...options, documentAST: parsed(request.query) });
-  if (result?.[Symbol.asyncIterator]) return passing(request.operationName, result[Symbol.asyncIterator]());
+  const result = await send(request, { ...options, documentAST: parse(request.query) });
+  if (result?.[Symbol.asyncIterator]) return observed(request.operationName, result[Symbol.asyncIterator]());
   notice(request.operationName, result);
   return result;
 }
 
-// GraphiQL parses a moment after it is typed into; whether this is a subscription is to be known now.
-function parsed(query) {
+// GraphiQL parses a query shortly after it was edited. Whether it is a subscription must be known at once.
+function parse(query) {
   try {
     return GraphiQL.GraphQL.parse(query);
   } catch {
-    // The server says what is wrong with it.
+    // The server reports the syntax error.
     return undefined;
   }
 }
 
-// No generator: returning from one would wait for the next event, and who stops following wants to stop now.
-function passing(name, events) {
+// Not a generator: its return() would wait for the next event, and "Stop" must take effect at once.
+function observed(name, events) {
   return {
     [Symbol.asyncIterator]() {
       return this;

@@ -1,18 +1,18 @@
-// What the results of operations have told: ids for the next ones, and the answer as it grows.
+// The ids from the results of earlier operations, and the answer that is being followed.
 
-const KEPT = "tertulia:known";
+const STORAGE_KEY = "tertulia:known";
 const listeners = new Set();
 
-/** The newest ids, and what became of each operation; replaced as a whole by each change. */
-export let known = { ids: kept(), results: {}, answer: null, answered: false };
+/** The newest ids, and the result of each operation. Each change replaces the whole object. */
+export let known = { ids: storedIds(), results: {}, answer: null, answered: false };
 
-/** Calls back after each change; gives what ends that. */
+/** Calls the listener after each change. Returns a function that removes the listener. */
 export function whenKnown(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** Takes what came of an operation, by its name. */
+/** Stores the result of an operation. */
 export function notice(name, result) {
   const found = Object.values(result?.data ?? {}).filter((value) => value && typeof value === "object");
   const ids = Object.assign({}, known.ids, ...found.map(idsOf));
@@ -22,21 +22,21 @@ export function notice(name, result) {
   const event = result?.data?.generationEvents;
   if (event) known.answer = applied(known.answer, event);
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify(ids));
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(ids));
   } catch {
-    // Without storage they are known until the page is left.
+    // Without storage the ids are kept until the page is closed.
   }
   for (const listener of listeners) listener();
 }
 
-/** Forgets what came of an operation, which runs again. */
+/** Deletes the result of an operation that runs again. */
 export function begin(name) {
   const { [name]: _, ...results } = known.results;
   known = { ...known, results };
   for (const listener of listeners) listener();
 }
 
-// Payloads of mutations name what they are about by the same fields.
+// The payloads of all mutations use the same field names for these objects.
 function idsOf({ conversation, generation, userMessage }) {
   return {
     ...(conversation?.id && { conversationId: conversation.id }),
@@ -51,7 +51,7 @@ function isError(value) {
   return typeof value.message === "string";
 }
 
-// The client's whole rule: a snapshot replaces; a delta sets its block to what stands before `offset`, plus `text`.
+// The rule of a client: a snapshot replaces the text; a delta sets its block to the text before `offset`, plus `text`.
 function applied(answer, event) {
   switch (event.__typename) {
     case "MessageSnapshot":
@@ -63,9 +63,9 @@ function applied(answer, event) {
   }
 }
 
-function kept() {
+function storedIds() {
   try {
-    return JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+    return JSON.parse(sessionStorage.getItem(STORAGE_KEY)) ?? {};
   } catch {
     return {};
   }

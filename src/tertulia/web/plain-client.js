@@ -1,4 +1,4 @@
-/** GraphQL over HTTP: gives `data`, or throws an Error with the server's sentence. */
+/** Sends a GraphQL request over HTTP. Returns `data`, or throws an Error with the server's message. */
 export async function ask(query, variables = {}) {
   const response = await fetch("graphql", {
     method: "POST",
@@ -11,16 +11,16 @@ export async function ask(query, variables = {}) {
 }
 
 /**
- * One subscription over graphql-transport-ws. It is begun again when the socket is lost, with the same variables, until
- * it completes: each time the server sends a snapshot first. Gives a function that ends it.
+ * Subscribes over graphql-transport-ws. After a lost connection it subscribes again with the same variables, until the
+ * subscription completes. The server sends a snapshot first each time. Returns a function that ends the subscription.
  */
 export function subscribe(query, variables, { next, lost, failed }) {
   let socket;
-  let over = false;
-  let waited = 250;
+  let ended = false;
+  let retryDelay = 250;
 
   function end() {
-    over = true;
+    ended = true;
     socket.close();
   }
 
@@ -28,18 +28,18 @@ export function subscribe(query, variables, { next, lost, failed }) {
     const address = new URL("graphql", location.href.replace(/^http/, "ws"));
     socket = new WebSocket(address, "graphql-transport-ws");
     socket.onopen = () => socket.send(JSON.stringify({ type: "connection_init" }));
-    socket.onmessage = ({ data }) => take(JSON.parse(data));
+    socket.onmessage = ({ data }) => receive(JSON.parse(data));
     socket.onclose = () => {
-      if (over) return;
+      if (ended) return;
       lost();
-      setTimeout(connect, waited);
-      waited = Math.min(waited * 2, 5000);
+      setTimeout(connect, retryDelay);
+      retryDelay = Math.min(retryDelay * 2, 5000);
     };
   }
 
-  function take(message) {
+  function receive(message) {
     if (message.type === "connection_ack") {
-      waited = 250;
+      retryDelay = 250;
       socket.send(JSON.stringify({ type: "subscribe", id: "1", payload: { query, variables } }));
     } else if (message.type === "ping") {
       socket.send(JSON.stringify({ type: "pong" }));

@@ -1,4 +1,4 @@
-// The chat in a few hundred lines without a build: what / shows where the page of web/app is not built, and /plain always.
+// A chat page without a build step. The server shows it at /plain, and at / when the page of web/app is not built.
 import { apply, ended, initial } from "./stream.js";
 import { ask, subscribe } from "./plain-client.js";
 
@@ -32,12 +32,12 @@ let conversationId = new URLSearchParams(location.search).get("c");
 let answering = null;
 
 function element(name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(name), properties);
+  created.append(...children);
+  return created;
 }
 
-function trouble(message) {
+function showError(message) {
   $("trouble").hidden = !message;
   $("trouble").textContent = message ?? "";
 }
@@ -53,43 +53,43 @@ function render(item, state, submit = null) {
 }
 
 function words(block) {
-  const said = block.text ?? block.partialJson ?? block.summary ?? block.input ?? block.output ?? "";
-  return typeof said === "string" ? said : JSON.stringify(said);
+  const content = block.text ?? block.partialJson ?? block.summary ?? block.input ?? block.output ?? "";
+  return typeof content === "string" ? content : JSON.stringify(content);
 }
 
 function renderBlock(block) {
   if (block.__typename === "TextBlock") return element("span", { textContent: block.text });
   const titles = {
     ThinkingBlock: "Thinking",
-    ToolResultBlock: block.isError ? "The tool failed" : "The tool gave",
+    ToolResultBlock: block.isError ? "Tool error" : "Tool result",
     ToolUseBlock: `Tool: ${block.name}`,
     JsonBlock: "JSON",
-    CompactionBlock: "What stands before, summed up",
+    CompactionBlock: "Summary of the earlier messages",
   };
   const title = element("summary", { textContent: titles[block.__typename] ?? block.__typename });
   return element("details", { open: true }, title, words(block));
 }
 
-/** What Claude wants to call, with a yes and a no; tools of other clients' are refused by the no. */
+/** The calls that Claude waits for, with buttons. "No" denies an approval, and returns an error for a client tool. */
 function renderWait({ toolUses, approvals }, submit) {
-  const asking = new Set(approvals.map((call) => call.toolUseId));
+  const approvable = new Set(approvals.map((call) => call.toolUseId));
   const answers = new Map();
   const list = element("ul", { className: "calls" });
   for (const call of toolUses) {
-    const given = (result) => {
+    const answer = (result) => {
       answers.set(call.toolUseId, { toolUseId: call.toolUseId, ...result });
       for (const button of item.querySelectorAll("button")) button.disabled = true;
       if (answers.size === toolUses.length) submit([...answers.values()]);
     };
-    const yes = element("button", { type: "button", textContent: "Yes", onclick: () => given({ approved: true }) });
-    const refused = { output: "This page has no such tool.", isError: true };
+    const yes = element("button", { type: "button", textContent: "Yes", onclick: () => answer({ approved: true }) });
+    const missing = { output: "This client does not have this tool.", isError: true };
     const no = element("button", {
       type: "button",
       textContent: "No",
-      onclick: () => given(asking.has(call.toolUseId) ? { approved: false } : refused),
+      onclick: () => answer(approvable.has(call.toolUseId) ? { approved: false } : missing),
     });
-    const words = `May Claude call ${call.name} with ${JSON.stringify(call.input)}? `;
-    const item = element("li", {}, words, ...(asking.has(call.toolUseId) ? [yes] : []), no);
+    const question = `Allow Claude to call ${call.name} with ${JSON.stringify(call.input)}? `;
+    const item = element("li", {}, question, ...(approvable.has(call.toolUseId) ? [yes] : []), no);
     list.append(item);
   }
   return list;
@@ -111,24 +111,24 @@ function follow(generationId, item) {
   let state = initial;
   const submit = async (results) => {
     try {
-      const { submitToolResults: done } = await ask(SUBMIT, { input: { generationId, results } });
-      if (done.message) trouble(done.message);
+      const { submitToolResults: payload } = await ask(SUBMIT, { input: { generationId, results } });
+      if (payload.message) showError(payload.message);
     } catch (error) {
-      trouble(error.message);
+      showError(error.message);
     }
   };
   busy(generationId);
   render(item, state);
   subscribe(FOLLOW, { id: generationId }, {
     next({ generationEvents: event }) {
-      trouble(null);
+      showError(null);
       state = apply(state, event);
       render(item, state, submit);
       if (ended(state)) busy(null);
     },
-    lost: () => trouble("The connection is lost. It is tried again; the answer goes on meanwhile."),
+    lost: () => showError("The connection is lost. Reconnecting… The answer continues in the meantime."),
     failed(message) {
-      trouble(message);
+      showError(message);
       busy(null);
     },
   });
@@ -149,7 +149,7 @@ async function send(text) {
 }
 
 function key() {
-  // crypto.randomUUID exists only on pages served from this machine or over TLS.
+  // crypto.randomUUID exists only on pages from this machine or over TLS.
   return crypto.randomUUID?.() ?? "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
     (+digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (+digit / 4)))).toString(16));
 }
@@ -165,7 +165,7 @@ async function list() {
   }));
 }
 
-/** A message that is written already, as the stream would have left it. */
+/** Returns the state of a stored message, as if it had been streamed. */
 function read({ content, generation }) {
   const message = { __typename: "MessageSnapshot", message: { content } };
   return { ...apply(initial, message), status: generation?.status ?? "COMPLETED", error: generation?.error };
@@ -176,7 +176,7 @@ async function open() {
   const { conversation } = await ask(OPEN, { id: conversationId });
   if (!conversation) {
     conversationId = null;
-    trouble("This conversation is not here any more.");
+    showError("This conversation no longer exists.");
     return;
   }
   for (const { node } of conversation.messages.edges) {
@@ -192,10 +192,10 @@ $("composer").addEventListener("submit", async (event) => {
   if (!text.trim() || answering) return;
   $("send").disabled = true;
   try {
-    trouble(null);
+    showError(null);
     await send(text);
   } catch (error) {
-    trouble(error.message);
+    showError(error.message);
   }
   $("send").disabled = Boolean(answering);
 });
@@ -205,6 +205,6 @@ $("text").addEventListener("keydown", (event) => {
     $("composer").requestSubmit();
   }
 });
-$("stop").addEventListener("click", () => ask(STOP, { id: answering }).catch((error) => trouble(error.message)));
+$("stop").addEventListener("click", () => ask(STOP, { id: answering }).catch((error) => showError(error.message)));
 
-Promise.all([list(), open()]).catch((error) => trouble(error.message));
+Promise.all([list(), open()]).catch((error) => showError(error.message));

@@ -1,8 +1,8 @@
-// The steps of GraphiQL's tour. A step has an operation, which stands in a tab of that name, and says what it needs of
-// the steps before: ids are filled in, so that nobody copies them.
+// The steps of GraphiQL's tour. The operation of a step is in the tab that has its name. `needs` names the id that an
+// earlier step must have returned; known ids are filled into the variables.
 
-const SEND = `# Stores the message, starts Claude's answer and returns at once. Ctrl+Enter runs it.
-# Without conversationId a new conversation is made; with it, Claude has all of its branch before it.
+const SEND = `# Stores the message, starts Claude's answer, and returns at once. Ctrl+Enter runs the operation.
+# Without conversationId this creates a conversation. With it, Claude receives the messages of the active branch.
 
 mutation Send($text: String!, $conversationId: ID) {
   sendMessage(input: { text: $text, conversationId: $conversationId }) {
@@ -17,8 +17,8 @@ mutation Send($text: String!, $conversationId: ID) {
 }
 `;
 
-const FOLLOW = `# The token stream of one answer: before it begins, midway, or after its end.
-# A snapshot replaces; a delta sets its block to what stands before offset, plus text.
+const FOLLOW = `# Streams one answer. You can subscribe before it begins, while it is written, or after it has ended.
+# A snapshot replaces the text. A delta sets its block to the text before offset, plus its own text.
 
 subscription Follow($generationId: ID!) {
   generationEvents(generationId: $generationId) {
@@ -34,7 +34,7 @@ subscription Follow($generationId: ID!) {
 }
 `;
 
-const STOP = `# Stops an answer wherever it runs; what was written so far is kept. Stopping twice is no error.
+const STOP = `# Stops an answer on whichever server it runs, and keeps the text so far. Stopping twice is not an error.
 
 mutation Stop($generationId: ID!) {
   stopGeneration(id: $generationId) {
@@ -46,7 +46,7 @@ mutation Stop($generationId: ID!) {
 }
 `;
 
-const EDIT = `# Another version of a message of yours, on a branch of its own; the old one stays.
+const EDIT = `# Creates another version of your message, on a new branch. The old version stays.
 
 mutation Edit($messageId: ID!, $text: String!) {
   editMessage(input: { messageId: $messageId, text: $text }) {
@@ -61,7 +61,7 @@ mutation Edit($messageId: ID!, $text: String!) {
 }
 `;
 
-const REGENERATE = `# Another answer beside an existing one. options may ask another model.
+const REGENERATE = `# Creates another answer to the same message. options can select another model.
 
 mutation Regenerate($answerId: ID!, $options: GenerationOptionsInput) {
   regenerateMessage(input: { messageId: $answerId, options: $options }) {
@@ -76,8 +76,8 @@ mutation Regenerate($answerId: ID!, $options: GenerationOptionsInput) {
 }
 `;
 
-const READ = `# One conversation: its active branch, and how many versions each message has.
-# What is not yours does not exist for you: null.
+const READ = `# Reads the active branch of a conversation, and the versions of each message.
+# Another user's conversation is null, as if it did not exist.
 
 query Read($conversationId: ID!) {
   conversation(id: $conversationId) {
@@ -91,8 +91,8 @@ query Read($conversationId: ID!) {
 }
 `;
 
-const SEARCH = `# Your conversations, the last active first, a page at a time; and full-text search over all messages:
-# all words in any order, "a phrase", begin*
+const SEARCH = `# Lists your conversations page by page, the most recently active first, and searches all your messages.
+# A message matches when it contains all words, in any order. "a phrase" and begin* work too.
 
 query Search($words: String!) {
   conversations(first: 5) {
@@ -105,7 +105,7 @@ query Search($words: String!) {
 }
 `;
 
-const TOOLS = `# What Claude may call here, which MCP servers it comes from, and how often it was called.
+const TOOLS = `# Lists the tools that Claude may call, the MCP servers they come from, and how often they were called.
 
 query Tools {
   tools { name description asksFirst source server }
@@ -114,7 +114,7 @@ query Tools {
 }
 `;
 
-const USAGE = `# What was used and what it cost, in tokens and US dollars; what is left; how full the model's window is.
+const USAGE = `# Returns used tokens, their cost in US dollars, what remains of budget and limits, and the use of the context window.
 
 query Usage($conversationId: ID!) {
   viewer {
@@ -137,31 +137,31 @@ export const STEPS = [
   {
     title: "Send a message",
     text:
-      "A mutation stores your message, starts Claude's answer and returns at once. It gives the ids that " +
-      "the next steps need; they are filled in for you.",
+      "This mutation stores your message, starts Claude's answer, and returns at once. The next steps need the ids " +
+      "that it returns. They are filled in for you.",
     note:
-      'Does this server ask you to sign in? Write {"Authorization": "Bearer …"} under Headers, below the ' +
-      'operation. Sockets and the next tabs get it too.',
+      'Does this server require a sign-in? Write {"Authorization": "Bearer …"} under Headers, below the ' +
+      'operation. It also applies to subscriptions and to the next tabs.',
     tab: "Send",
     query: SEND,
     variables: () => ({ text: "Hello, my name is Ada", conversationId: null }),
-    done: "Claude has begun to answer. Next: follow it.",
+    done: "Claude has begun to answer. Next, follow the answer.",
   },
   {
     title: "Follow the stream",
     text:
-      "A subscription brings the answer as it is written, from any point on and to any number of readers. " +
-      "Who leaves and comes back misses nothing.",
+      "This subscription streams the answer while it is written, from any point, to any number of clients. " +
+      "A client that disconnects and returns misses nothing.",
     tab: "Follow",
     query: FOLLOW,
     needs: "generationId",
     variables: of("generationId"),
-    done: "That was the last event; what it wrote is stored.",
+    done: "That was the last event. The answer is stored.",
   },
   {
-    title: "Go on",
+    title: "Continue the conversation",
     text:
-      "With conversationId the conversation goes on. This answer is a long one: run it, and take the next " +
+      "With conversationId you continue a conversation. This answer is long: run the mutation, then go to the next " +
       "step at once.",
     tab: "Send",
     query: SEND,
@@ -170,91 +170,92 @@ export const STEPS = [
       text: known.simulated === false ? "Tell me a story of a thousand words." : "/simulate long 300",
       ...of("conversationId")(known),
     }),
-    done: "It is being written now, though nobody listens. Next: stop it.",
+    done: "The answer is being written, although no client follows it. Next, stop it.",
   },
   {
-    title: "Stop",
+    title: "Stop the answer",
     text:
-      "Stopping works from anywhere, and keeps what was written. An answer belongs to its conversation: " +
-      "closing a tab stops nothing.",
+      "You can stop an answer from any device, and the text so far is kept. Closing a tab does not stop an answer, " +
+      "because the answer belongs to its conversation.",
     tab: "Stop",
     query: STOP,
     needs: "generationId",
     variables: of("generationId"),
-    done: "STOPPED, with the text so far; COMPLETED where it was faster than you.",
+    done: "The status is STOPPED, or COMPLETED if the answer had already ended.",
   },
   {
-    title: "Branch: ask otherwise",
+    title: "Edit a message",
     text:
-      "Messages never change. Editing yours makes another version beside it, with an answer of its own; " +
-      "this branch is the active one then.",
+      "Messages never change. An edit creates another version with its own answer, on a new branch. The new branch " +
+      "becomes the active one.",
     tab: "Edit",
     query: EDIT,
     needs: "messageId",
     variables: (known) => ({ ...of("messageId")(known), text: "What is my name?" }),
-    done: "Two siblings now: the old message and the new one.",
+    done: "The message now has two siblings: the old version and the new one.",
   },
   {
-    title: "Branch: answer again",
+    title: "Regenerate an answer",
     text:
-      "Regenerating asks for another answer beside an existing one, of another model if you like. " +
-      "selectBranch goes back to any version.",
+      "This creates another answer to the same message, from another model if you choose one. " +
+      "selectBranch returns to any version.",
     tab: "Regenerate",
     query: REGENERATE,
     needs: "answerId",
     variables: (known) => ({ ...of("answerId")(known), options: null }),
-    done: "The new answer is on its way, beside the old one.",
+    done: "The new answer is being written. The old one is kept.",
   },
   {
     title: "Read it later",
     text:
-      "Everything is stored: read the active branch a page at a time. A refreshed page follows " +
+      "Everything is stored, and the active branch can be read page by page. After a refresh, a page follows " +
       "activeGeneration.",
     tab: "Read",
     query: READ,
     needs: "conversationId",
     variables: of("conversationId"),
-    done: "The branch as it is shown, with its versions.",
+    done: "These are the messages of the active branch, with their versions.",
   },
   {
     title: "List and search",
     text:
-      "Lists are pages with cursors that never shift. Search finds words in all of your messages, and says " +
-      "where they stand.",
+      "Lists have pages with stable cursors. The search finds words in all your messages, and returns the positions " +
+      "of the matches.",
     tab: "Search",
     query: SEARCH,
     variables: () => ({ words: "name" }),
-    done: "Highlights count UTF-16 code units, as JavaScript's strings do.",
+    done: "The positions of highlights count UTF-16 code units, as JavaScript strings do.",
   },
   {
     title: "Tools",
     text:
-      "Claude calls Python functions, MCP servers, tools of its own, and yours: calls and results are " +
-      "blocks of the answer. One that needs you ends in ToolResultsRequired, and submitToolResults goes on.",
+      "Claude can call Python functions, MCP servers, its own tools, and tools of your client. Calls and results are " +
+      "blocks of the answer. If a call needs the client, ToolResultsRequired is sent, and submitToolResults continues " +
+      "the answer.",
     tab: "Tools",
     query: TOOLS,
     variables: () => ({}),
-    done: "TERTULIA_TOOLS and TERTULIA_MCP_CONFIG say what a server offers.",
+    done: "The settings TERTULIA_TOOLS and TERTULIA_MCP_CONFIG define the tools of a server.",
   },
   {
     title: "Usage and cost",
     text:
-      "Tokens as Claude's API billed them, the cost to the last fraction of a cent, and what is left of " +
-      "budget and limits.",
+      "The tokens that Claude's API has billed, their cost to a fraction of a cent, and what remains of the " +
+      "budget and the limits.",
     tab: "Usage",
     query: USAGE,
     needs: "conversationId",
     variables: of("conversationId"),
-    done: "That is all. The book on the left describes every type, field and argument: units, limits, errors.",
+    done: "This was the last step. The documentation on the left describes all types, fields and arguments.",
   },
 ];
 
-/** The tabs of a first visit: each operation once. */
-export const TABS = STEPS.filter((step, place) => STEPS.findIndex((one) => one.tab === step.tab) === place).map(
+/** The tabs that GraphiQL opens the first time: each operation once. */
+export const TABS = STEPS.filter((step, index) => STEPS.findIndex((other) => other.tab === step.tab) === index).map(
   (step) => ({ query: step.query, variables: JSON.stringify(step.variables({}), null, 2) }),
 );
 
-/** Gives the name of a document's first operation. */
+/** Returns the name of a document's first operation. */
 export function operationOf(document) {
   return /^\s*(?:query|mutation|subscription)\s+(\w+)/m.exec(document ?? "")?.[1];
 }

@@ -1,31 +1,31 @@
-// The tour of GraphiQL: a panel beside it that opens each step's tab, fills in what is known, and runs it.
+// The tour of GraphiQL: a panel that opens the tab of each step, fills in the known ids, and runs the operation.
 /* global React, ReactDOM, GraphiQL */
 import { begin, known, whenKnown } from "./known.js";
 import { operationOf, STEPS } from "./tour-steps.js";
 
 const { createElement: h, useEffect, useReducer, useRef, useState } = React;
 const { useEditorContext, useExecutionContext, useSchemaContext } = GraphiQL.React;
-const KEPT = "tertulia:tour";
+const STORAGE_KEY = "tertulia:tour";
 const OVER = "over";
 
-function keptStep() {
+function storedStep() {
   try {
-    const kept = localStorage.getItem(KEPT);
-    return kept === OVER ? null : STEPS[Number(kept)] ? Number(kept) : 0;
+    const stored = localStorage.getItem(STORAGE_KEY);
+    return stored === OVER ? null : STEPS[Number(stored)] ? Number(stored) : 0;
   } catch {
     return 0;
   }
 }
 
-function keep(step) {
+function storeStep(step) {
   try {
-    localStorage.setItem(KEPT, step ?? OVER);
+    localStorage.setItem(STORAGE_KEY, step ?? OVER);
   } catch {
-    // Without storage each visit is a first one.
+    // Without storage the tour starts at its first step each time.
   }
 }
 
-/** Fills in ids that stand as null; gives null where there is nothing to fill in. */
+/** Returns the variables with known ids in place of nulls, or null if there is nothing to fill in. */
 function filled(text, ids) {
   try {
     const variables = JSON.parse(text);
@@ -39,13 +39,13 @@ function filled(text, ids) {
 
 /** The button that shows the tour, and the tour. */
 export function Tour({ sent }) {
-  const [step, setStep] = useState(keptStep);
+  const [step, setStep] = useState(storedStep);
   const button = useRef(null);
-  useWhatIsKnown();
+  useKnown();
   const { open, run } = useTabs(sent, step);
 
   function go(next) {
-    keep(next);
+    storeStep(next);
     setStep(next);
     if (next === null) button.current.focus();
     else open(next);
@@ -69,12 +69,12 @@ export function Tour({ sent }) {
   );
 }
 
-function useWhatIsKnown() {
+function useKnown() {
   const [, render] = useReducer((count) => count + 1, 0);
   useEffect(() => whenKnown(render), []);
 }
 
-/** Opens and fills tabs: those of the tour's steps, and ids that are missing in whichever tab is shown. */
+/** Opens the tabs of the tour's steps, and fills missing ids into the tab that is shown. */
 function useTabs(sent, firstStep) {
   const editors = useEditorContext({ nonNull: true });
   const execution = useExecutionContext({ nonNull: true });
@@ -82,13 +82,13 @@ function useTabs(sent, firstStep) {
   const { queryEditor, variableEditor, headerEditor, responseEditor, tabs, activeTabIndex } = editors;
   const wanted = useRef({ step: firstStep });
   const shown = useRef(null);
-  const ours = useRef(new Set([""]));
+  const sentHeaders = useRef(new Set([""]));
 
-  // A tab's headers are its own: one that has none, or those of an earlier run, gets those of the last run.
+  // Each tab has its own headers. A tab without headers, or with those of an earlier run, gets those of the last run.
   function signIn() {
     const headers = sent.headers ? JSON.stringify(sent.headers, null, 2) : "";
-    if (headers && ours.current.has(headerEditor.getValue().trim())) headerEditor.setValue(headers);
-    ours.current.add(headers);
+    if (headers && sentHeaders.current.has(headerEditor.getValue().trim())) headerEditor.setValue(headers);
+    sentHeaders.current.add(headers);
   }
 
   useEffect(() => {
@@ -96,7 +96,7 @@ function useTabs(sent, firstStep) {
     const { run } = wanted.current;
     if (wanted.current.step !== null) {
       const { tab, query, variables } = STEPS[wanted.current.step];
-      const index = tabs.findIndex((one) => operationOf(one.query) === tab);
+      const index = tabs.findIndex((open) => operationOf(open.query) === tab);
       if (index !== -1 && index !== activeTabIndex) return void editors.changeTab(index);
       if (index === -1 && !wanted.current.added) {
         wanted.current.added = true;
@@ -104,19 +104,19 @@ function useTabs(sent, firstStep) {
       }
       wanted.current = { step: null };
       if (operationOf(queryEditor.getValue()) !== tab) queryEditor.setValue(query);
-      // GraphiQL would read it a moment later; who runs at once would run what the last tab was called.
+      // GraphiQL updates the name with a delay. A run before that would use the name of the previous tab's operation.
       editors.setOperationName(tab);
       variableEditor.setValue(JSON.stringify(variables(known.ids), null, 2));
     } else if (shown.current !== activeTabIndex) {
-      const better = filled(variableEditor.getValue(), known.ids);
-      if (better) variableEditor.setValue(better);
+      const withIds = filled(variableEditor.getValue(), known.ids);
+      if (withIds) variableEditor.setValue(withIds);
     }
     if (shown.current !== activeTabIndex) signIn();
     shown.current = activeTabIndex;
     if (run) execution.run();
   });
 
-  // A server that asks who somebody is has refused to show its schema until then.
+  // A server that requires a sign-in has refused the introspection. Repeat it after the first successful operation.
   useEffect(() => {
     if (known.answered && !schema.schema && !schema.isFetching) schema.introspect();
   }, [known.answered]);
@@ -128,7 +128,7 @@ function useTabs(sent, firstStep) {
       wanted.current = { step };
     },
     run() {
-      // What is asked to run before its tab is open runs then.
+      // If the step's tab is not open yet, run the operation when it is.
       if (wanted.current.step === null) execution.run();
       else wanted.current.run = true;
     },
@@ -160,7 +160,7 @@ function Panel({ step, go, run }) {
   }
 
   const last = step + 1 === STEPS.length;
-  const button = (props, ...shown) => h("button", { type: "button", ...props }, ...shown);
+  const button = (props, ...children) => h("button", { type: "button", ...props }, ...children);
   return h(
     "aside",
     { className: "graphiql-container tour", "aria-labelledby": "tour-title", onKeyDown },
@@ -172,14 +172,14 @@ function Panel({ step, go, run }) {
     h(
       "p",
       { role: "status", className: result?.refused ? "tour-refused" : undefined },
-      said({ missing, result, isSubscribed, done }),
+      statusText({ missing, result, isSubscribed, done }),
     ),
     tab === "Follow" && h(Answer),
     h(
       "div",
       { className: "tour-actions" },
       button(
-        // Not disabled: it would lose the focus.
+        // aria-disabled instead of disabled, which would lose the focus.
         { className: "tour-run", "aria-disabled": missing || isFetching, onClick: act },
         isSubscribed ? "Stop following" : "Run",
         h("kbd", null, "Ctrl+Enter"),
@@ -196,8 +196,8 @@ function Answer() {
   return h("blockquote", { tabIndex: 0, "aria-label": "The answer" }, text);
 }
 
-function said({ missing, result, isSubscribed, done }) {
-  if (missing) return "It needs an id of an earlier step: go back and run that.";
+function statusText({ missing, result, isSubscribed, done }) {
+  if (missing) return "This step needs an id from an earlier step. Go back and run that step first.";
   if (result?.refused) return result.refused;
   if (isSubscribed) return "Following…";
   return result ? done : "";

@@ -11,25 +11,25 @@ type Viewer = AccountQuery["viewer"];
 
 const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "sends"],
-  ["Shift+Enter", "breaks the line"],
+  ["Shift+Enter", "adds a line break"],
   ["Escape", "stops the answer"],
   ["↑ in an empty message", "edits the last one"],
   ["Ctrl+K", "searches"],
-  ["Ctrl+Shift+O", "begins a new conversation"],
-  ["Ctrl+B", "shows the list on a narrow screen"],
+  ["Ctrl+Shift+O", "starts a new conversation"],
+  ["Ctrl+B", "shows the conversations on a narrow screen"],
 ];
 
-/** Who this is, what was used, and how the page looks. */
+/** The viewer's name and usage, the page's theme and its keyboard shortcuts. */
 export function AccountDialog({ onClose }: { onClose: () => void }) {
   const [{ data, error }] = useQuery({ query: AccountDocument, requestPolicy: "network-only" });
   const signed = useStore(session);
   return (
     <Dialog title={data?.viewer.name ?? "Account"} onClose={onClose}>
       {error && <p className="notice trouble" role="alert">{sentence(error)}</p>}
-      {data && <Used viewer={data.viewer} />}
-      <h3>Looks</h3>
+      {data && <ViewerUsage viewer={data.viewer} />}
+      <h3>Appearance</h3>
       <Themes />
-      <h3>Keys</h3>
+      <h3>Keyboard shortcuts</h3>
       <dl className="keys">
         {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
       </dl>
@@ -40,15 +40,15 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-function Used({ viewer }: { viewer: Viewer }) {
+function ViewerUsage({ viewer }: { viewer: Viewer }) {
   const { budget, usage, usageByDay, limits, toolUsage } = viewer;
   return (
     <>
       <h3>Usage</h3>
-      <p>{spent(usage)} in all.</p>
+      <p>{spent(usage)} in total.</p>
       {budget && (
         <p>
-          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label="The month's budget" />{" "}
+          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label="This month's budget" />{" "}
           {dollars(budget.spentUsd)} of {dollars(budget.limitUsd)} this month, until {new Date(budget.resetsAt).toLocaleDateString()}.
         </p>
       )}
@@ -57,11 +57,11 @@ function Used({ viewer }: { viewer: Viewer }) {
           <table>
             <thead><tr><th>Day</th><th>Model</th><th>Tokens in</th><th>Tokens out</th><th>Cost</th></tr></thead>
             <tbody>
-              {usageByDay.slice(-14).reverse().map(({ day, model, usage: used }) => (
+              {usageByDay.slice(-14).reverse().map(({ day, model, usage: daily }) => (
                 <tr key={day + model}>
                   <td>{day}</td><td>{model}</td>
-                  <td>{tokens(used.inputTokens + used.cacheReadTokens + used.cacheWriteTokens)}</td>
-                  <td>{tokens(used.outputTokens)}</td><td>{dollars(used.costUsd) ?? "?"}</td>
+                  <td>{tokens(daily.inputTokens + daily.cacheReadTokens + daily.cacheWriteTokens)}</td>
+                  <td>{tokens(daily.outputTokens)}</td><td>{dollars(daily.costUsd) ?? "?"}</td>
                 </tr>
               ))}
             </tbody>
@@ -75,13 +75,13 @@ function Used({ viewer }: { viewer: Viewer }) {
 }
 
 function Themes() {
-  const now = useStore(theme);
+  const selected = useStore(theme);
   return (
-    <div className="row" role="radiogroup" aria-label="Looks">
-      {(["system", "light", "dark"] satisfies Theme[]).map((one) => (
-        <label key={one} className="check">
-          <input type="radio" name="theme" checked={now === one} onChange={() => choose(one)} />
-          {one === "system" ? "As the system" : one === "light" ? "Light" : "Dark"}
+    <div className="row" role="radiogroup" aria-label="Appearance">
+      {(["system", "light", "dark"] satisfies Theme[]).map((option) => (
+        <label key={option} className="check">
+          <input type="radio" name="theme" checked={selected === option} onChange={() => choose(option)} />
+          {option === "system" ? "System" : option === "light" ? "Light" : "Dark"}
         </label>
       ))}
     </div>

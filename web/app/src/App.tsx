@@ -4,7 +4,7 @@ import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
 import { Conversation } from "./Conversation";
-import { askWhatIsOn } from "./exportable";
+import { loadExportable } from "./exportable";
 import { Icon } from "./Icon";
 import { StartDocument } from "./operations";
 import { show, useConversationId } from "./route";
@@ -14,15 +14,14 @@ import { SignIn } from "./SignIn";
 import { useStore } from "./store";
 import { sentence } from "./words";
 
-/** The page, connected as whoever is signed in. */
+/** The page, connected with the current sign-in. */
 export function App() {
-  const who = useStore(session);
-  const unknown = useStore(refused);
-  // A refreshed token is the same sign-in; another sign-in starts anew.
-  const signedIn = who !== null;
+  const signInRequired = useStore(refused);
+  // The connection is kept when a token is refreshed, and replaced when the user signs in or out.
+  const signedIn = useStore(session) !== null;
   const connection = useMemo(() => connect(), [signedIn]);
   useEffect(() => () => connection.close(), [connection]);
-  if (unknown) return <SignIn />;
+  if (signInRequired) return <SignIn />;
   return (
     <Provider value={connection.client}>
       <Page />
@@ -36,7 +35,7 @@ function Page() {
   const [account, setAccount] = useState(false);
   const [{ data, error }] = useQuery({ query: StartDocument });
   useEffect(() => setDrawer(false), [id]);
-  useEffect(() => void askWhatIsOn().catch(() => undefined), []);
+  useEffect(() => void loadExportable().catch(() => undefined), []);
   useShortcuts(() => setDrawer((open) => !open));
   return (
     <div className="page" data-drawer={drawer}>
@@ -58,38 +57,38 @@ function Page() {
 }
 
 function Notices({ simulated, problem }: { simulated: boolean; problem: string | null }) {
-  const away = useLate(useStore(lost), 1500);
+  const disconnected = useTrueFor(useStore(lost), 1500);
   return (
     <>
       {simulated && (
         <p className="notice" id="simulated">
-          The simulated Claude answers. Set <code>ANTHROPIC_API_KEY</code> and start again for the real one.
+          A simulated Claude answers. To use the real one, set <code>ANTHROPIC_API_KEY</code> and restart the server.
         </p>
       )}
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
-      {away && (
+      {disconnected && (
         <p className="notice trouble" role="status">
-          The connection is lost. It is tried again; what Claude writes meanwhile is kept.
+          The connection is lost. Reconnecting… The answer continues in the meantime.
         </p>
       )}
     </>
   );
 }
 
-/** Give `value`, but true only where it has been so for a while: what is over in a moment needs no words. */
-function useLate(value: boolean, milliseconds: number): boolean {
-  const [late, setLate] = useState(false);
+/** Return true once `value` has been true for this long, so that short interruptions show no notice. */
+function useTrueFor(value: boolean, milliseconds: number): boolean {
+  const [elapsed, setElapsed] = useState(false);
   useEffect(() => {
-    if (!value) return setLate(false);
-    const timer = setTimeout(() => setLate(true), milliseconds);
+    if (!value) return setElapsed(false);
+    const timer = setTimeout(() => setElapsed(true), milliseconds);
     return () => clearTimeout(timer);
   }, [value, milliseconds]);
-  return late;
+  return elapsed;
 }
 
 function useShortcuts(toggleDrawer: () => void): void {
   useEffect(() => {
-    function take(event: KeyboardEvent) {
+    function onKeyDown(event: KeyboardEvent) {
       if (!(event.metaKey || event.ctrlKey) || event.altKey) return;
       const key = event.key.toLowerCase();
       if (key === "k" && !event.shiftKey) document.getElementById("search")?.focus();
@@ -98,7 +97,7 @@ function useShortcuts(toggleDrawer: () => void): void {
       else return;
       event.preventDefault();
     }
-    addEventListener("keydown", take);
-    return () => removeEventListener("keydown", take);
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
   }, []);
 }

@@ -10,52 +10,52 @@ interface Props {
   readonly onProblem: (problem: string | null) => void;
 }
 
-/** The calls that Claude waits for: a yes or a no, and no result from tools that another client would have. */
+/** The calls that Claude waits for. The user approves or denies each; client tools get an error, as this page has none. */
 export function Approval({ generationId, waits, onProblem }: Props) {
   const [, submit] = useMutation(SubmitDocument);
-  const [given, setGiven] = useState<readonly ToolResultInput[]>([]);
-  const asking = new Set((waits.approvals ?? []).map((call) => call.toolUseId));
+  const [results, setResults] = useState<readonly ToolResultInput[]>([]);
+  const approvable = new Set((waits.approvals ?? []).map((call) => call.toolUseId));
   const calls = waits.toolUses ?? [];
-  async function give(result: ToolResultInput) {
-    const all = [...given, result];
-    setGiven(all);
+  async function addResult(result: ToolResultInput) {
+    const all = [...results, result];
+    setResults(all);
     if (all.length < calls.length) return;
     const problem = complaint(await submit({ input: { generationId, results: all } }));
     onProblem(problem);
-    if (problem) setGiven([]);
+    if (problem) setResults([]);
   }
   return (
     <div className="approvals">
       {calls.map((call) => (
-        <Asked
+        <PendingCall
           key={call.toolUseId}
           call={call}
-          approvable={asking.has(call.toolUseId)}
-          answered={given.some(({ toolUseId }) => toolUseId === call.toolUseId)}
-          onGive={give}
+          approvable={approvable.has(call.toolUseId)}
+          answered={results.some(({ toolUseId }) => toolUseId === call.toolUseId)}
+          onResult={addResult}
         />
       ))}
     </div>
   );
 }
 
-interface AskedProps {
+interface PendingCallProps {
   readonly call: Block;
   readonly approvable: boolean;
   readonly answered: boolean;
-  readonly onGive: (result: ToolResultInput) => Promise<void>;
+  readonly onResult: (result: ToolResultInput) => Promise<void>;
 }
 
-function Asked({ call, approvable, answered, onGive }: AskedProps) {
+function PendingCall({ call, approvable, answered, onResult }: PendingCallProps) {
   const toolUseId = call.toolUseId ?? "";
-  const missing = { toolUseId, isError: true, output: "This client has no such tool." };
+  const missing = { toolUseId, isError: true, output: "This client does not have this tool." };
   return (
     <div role="group" aria-label={`Call of ${call.name}`}>
-      <p>{approvable ? <>May Claude call <code>{call.name}</code> with this?</> : <>Claude calls <code>{call.name}</code>, which this page does not have.</>}</p>
+      <p>{approvable ? <>Allow Claude to call <code>{call.name}</code> with this input?</> : <>Claude called <code>{call.name}</code>. This page cannot run that tool.</>}</p>
       <pre>{written(call.input)}</pre>
       <div className="actions">
         {approvable && (
-          <button type="button" className="loud" disabled={answered} onClick={() => onGive({ toolUseId, approved: true, isError: false })}>
+          <button type="button" className="loud" disabled={answered} onClick={() => onResult({ toolUseId, approved: true, isError: false })}>
             Yes
           </button>
         )}
@@ -63,9 +63,9 @@ function Asked({ call, approvable, answered, onGive }: AskedProps) {
           type="button"
           className="plain"
           disabled={answered}
-          onClick={() => onGive(approvable ? { toolUseId, approved: false, isError: false } : missing)}
+          onClick={() => onResult(approvable ? { toolUseId, approved: false, isError: false } : missing)}
         >
-          {approvable ? "No" : "Go on without it"}
+          {approvable ? "No" : "Continue without it"}
         </button>
       </div>
     </div>

@@ -3,23 +3,23 @@ import type { FileFragment } from "./operations";
 import { authorization } from "./session";
 import { bytes } from "./words";
 
-/** An image as itself, a document as a link. Their bytes are for their owner alone, so they are fetched as the viewer. */
+/** An image, or a button that downloads a document. Only the owner may read a file, so it is fetched with the viewer's token. */
 export function Attachment({ file }: { file: FileFragment }) {
   const image = file.mediaType.startsWith("image/");
   const address = useBytes(image ? file.url : null);
-  const words = `${file.filename}, ${bytes(file.sizeBytes)}`;
+  const label = `${file.filename}, ${bytes(file.sizeBytes)}`;
   if (!image) {
     return (
       <button type="button" className="file" onClick={() => void save(file.url, file.filename)}>
-        {words}{file.pages !== null && `, ${file.pages === 1 ? "1 page" : `${file.pages} pages`}`}
+        {label}{file.pages !== null && `, ${file.pages === 1 ? "1 page" : `${file.pages} pages`}`}
       </button>
     );
   }
-  return <img className="attached" src={address ?? undefined} alt={words} width={file.width ?? undefined} height={file.height ?? undefined} />;
+  return <img className="attached" src={address ?? undefined} alt={label} width={file.width ?? undefined} height={file.height ?? undefined} />;
 }
 
 export async function save(url: string, filename: string): Promise<void> {
-  const address = await objectOf(url);
+  const address = await fetchObjectUrl(url);
   if (!address) return;
   const link = Object.assign(document.createElement("a"), { href: address, download: filename });
   link.click();
@@ -30,18 +30,18 @@ function useBytes(url: string | null): string | null {
   const [address, setAddress] = useState<string | null>(null);
   useEffect(() => {
     if (!url) return;
-    let gone = false;
-    const made = objectOf(url);
-    void made.then((found) => gone || setAddress(found));
+    let unmounted = false;
+    const objectUrl = fetchObjectUrl(url);
+    void objectUrl.then((fetched) => unmounted || setAddress(fetched));
     return () => {
-      gone = true;
-      void made.then((found) => found && URL.revokeObjectURL(found));
+      unmounted = true;
+      void objectUrl.then((fetched) => fetched && URL.revokeObjectURL(fetched));
     };
   }, [url]);
   return address;
 }
 
-async function objectOf(url: string): Promise<string | null> {
+async function fetchObjectUrl(url: string): Promise<string | null> {
   const response = await fetch(url, { headers: await authorization() }).catch(() => null);
   return response?.ok ? URL.createObjectURL(await response.blob()) : null;
 }

@@ -4,7 +4,7 @@ import { Attachment } from "./Attachment";
 import type { BlockFragment, FileFragment } from "./operations";
 import { written } from "./words";
 
-// The page stands before it is here; what is to be read is shown as it is meanwhile.
+// The page is drawn before the Markdown renderer is loaded, and shows the plain text until then.
 const Markdown = lazy(() => import("./Markdown"));
 
 type Attached = Extract<BlockFragment, { attachment: FileFragment }>;
@@ -13,12 +13,12 @@ export function isAttached(block: BlockFragment): block is Attached {
   return "attachment" in block;
 }
 
-/** What Claude has written, in its order; the last block of a running answer still grows. */
+/** The content blocks of an answer in their order. The last block of a running answer still grows. */
 export function Blocks({ blocks, running, waits }: Pick<Props, "blocks" | "running" | "waits">) {
-  return blocks.map((block, place) => {
+  return blocks.map((block, position) => {
     if (!block) return null;
-    const growing = running && place === blocks.length - 1;
-    return <OneBlock key={block.index ?? place} block={block} growing={growing} running={running} blocks={blocks} waits={waits} />;
+    const growing = running && position === blocks.length - 1;
+    return <OneBlock key={block.index ?? position} block={block} growing={growing} running={running} blocks={blocks} waits={waits} />;
   });
 }
 
@@ -47,15 +47,15 @@ function OneBlock({ block, growing, running, blocks, waits }: Props) {
         />
       );
     case "ToolResultBlock":
-      // It is shown with its call.
+      // A result is shown with its call.
       return blocks.some((other) => isResult(block, other)) ? null : <Result block={block} />;
     case "JsonBlock":
       return <pre className="json">{block.problem ? block.text : written(block.value ?? block.text)}</pre>;
     case "CompactionBlock":
       return (
         <details className="aside">
-          <summary>Claude summed up what stands before</summary>
-          <p>{block.summary ?? "It could not be summed up."}</p>
+          <summary>Claude summarized the earlier messages</summary>
+          <p>{block.summary ?? "The summary failed."}</p>
         </details>
       );
     case "ImageBlock":
@@ -77,8 +77,8 @@ function Text({ block, growing }: { block: Block; growing: boolean }) {
         <details className="aside sources">
           <summary>{sources.length === 1 ? "One source" : `${sources.length} sources`}</summary>
           <ol>
-            {sources.map(({ citedText, source }, place) => (
-              <li key={place}><q>{citedText}</q> <cite>{/^https?:/.test(source) ? <a href={source} target="_blank" rel="noreferrer">{source}</a> : source}</cite></li>
+            {sources.map(({ citedText, source }, position) => (
+              <li key={position}><q>{citedText}</q> <cite>{/^https?:/.test(source) ? <a href={source} target="_blank" rel="noreferrer">{source}</a> : source}</cite></li>
             ))}
           </ol>
         </details>
@@ -92,7 +92,7 @@ function Thinking({ block, growing }: { block: Block; growing: boolean }) {
   return (
     <details className="aside thinking">
       <summary>{growing ? "Thinking" : "Thought"}</summary>
-      <p>{block.redacted ? "Claude's API does not show this." : block.text}</p>
+      <p>{block.redacted ? "Claude's API has redacted this thinking." : block.text}</p>
     </details>
   );
 }
@@ -109,7 +109,7 @@ interface CallProps {
 }
 
 function Call({ block, result, running, waiting }: CallProps) {
-  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waits for you" : running ? "running" : "no result";
+  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : "no result";
   return (
     <details className="aside call" data-state={state}>
       <summary><code>{block.name}</code> {state}</summary>

@@ -4,10 +4,10 @@ import { SelectBranchDocument, type TurnFragment } from "./operations";
 import type { TurnActions } from "./Transcript";
 import { complaint } from "./words";
 
-/** Which of several versions of a message is shown, and the way to the others. */
+/** The number of the version of a message that is shown, and buttons for the other versions. */
 export function Branches({ turn, onChanged, onProblem }: TurnActions & { readonly turn: TurnFragment }) {
   const [{ fetching }, select] = useMutation(SelectBranchDocument);
-  const place = turn.siblings.findIndex(({ id }) => id === turn.id);
+  const position = turn.siblings.findIndex(({ id }) => id === turn.id);
   if (turn.siblings.length < 2) return null;
   async function go(to: number) {
     const other = turn.siblings[to];
@@ -18,16 +18,16 @@ export function Branches({ turn, onChanged, onProblem }: TurnActions & { readonl
   }
   return (
     <span className="branches" role="group" aria-label="Versions">
-      <button type="button" className="quiet" aria-label="Version before" disabled={fetching || place === 0} onClick={() => go(place - 1)}>
+      <button type="button" className="quiet" aria-label="Previous version" disabled={fetching || position === 0} onClick={() => go(position - 1)}>
         <Icon name="previous" />
       </button>
-      <span>{place + 1} / {turn.siblings.length}</span>
+      <span>{position + 1} / {turn.siblings.length}</span>
       <button
         type="button"
         className="quiet"
         aria-label="Next version"
-        disabled={fetching || place === turn.siblings.length - 1}
-        onClick={() => go(place + 1)}
+        disabled={fetching || position === turn.siblings.length - 1}
+        onClick={() => go(position + 1)}
       >
         <Icon name="next" />
       </button>

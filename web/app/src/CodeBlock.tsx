@@ -2,10 +2,11 @@ import type { HLJSApi } from "highlight.js";
 import { isValidElement, useDeferredValue, useEffect, useMemo, useState, type ComponentProps, type ReactNode } from "react";
 import { CopyButton } from "./CopyButton";
 
-const LONGEST = 50_000;
+/** Longer code, in characters, is not highlighted. */
+const MAX_LENGTH = 50_000;
 let loading: Promise<HLJSApi> | undefined;
 
-/** Highlighting is fetched when the first code is seen. */
+/** Load the highlighter when the first code block is shown. */
 function highlighter(): Promise<HLJSApi> {
   loading ??= import("highlight.js/lib/common").then((module) => module.default);
   return loading;
@@ -13,15 +14,15 @@ function highlighter(): Promise<HLJSApi> {
 
 export function CodeBlock({ children }: ComponentProps<"pre">) {
   const { code, language } = read(children);
-  const seen = useDeferredValue(code);
+  const deferredCode = useDeferredValue(code);
   const [painter, setPainter] = useState<HLJSApi | null>(null);
   useEffect(() => {
-    void highlighter().then((found) => setPainter(() => found));
+    void highlighter().then((loaded) => setPainter(() => loaded));
   }, []);
   const painted = useMemo(() => {
-    if (!painter || seen.length > LONGEST || !language || !painter.getLanguage(language)) return null;
-    return painter.highlight(seen, { language, ignoreIllegals: true }).value;
-  }, [painter, seen, language]);
+    if (!painter || deferredCode.length > MAX_LENGTH || !language || !painter.getLanguage(language)) return null;
+    return painter.highlight(deferredCode, { language, ignoreIllegals: true }).value;
+  }, [painter, deferredCode, language]);
   return (
     <figure className="code" dir="ltr">
       <figcaption>

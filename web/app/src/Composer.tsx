@@ -3,25 +3,25 @@ import { Icon } from "./Icon";
 import { EMPTY, useDraft, type Draft } from "./drafts";
 import type { StartQuery } from "./operations";
 import { Options, type Choices } from "./Options";
-import { TAKEN, upload } from "./uploads";
+import { ACCEPTED_TYPES, upload } from "./uploads";
 
 interface Props {
-  /** Whose draft it is: each conversation has one of its own. */
-  readonly place: string;
+  /** The key of the draft: each conversation has its own. */
+  readonly draftKey: string;
   readonly busy: boolean;
-  /** Of a new conversation; null once it has begun. */
+  /** The options of a new conversation; null once it has a message. */
   readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; models: StartQuery["models"] } | null;
   readonly onSend: (draft: Draft) => Promise<boolean>;
   readonly onStop: () => Promise<void>;
 }
 
-export function Composer({ place, busy, choices, onSend, onStop }: Props) {
-  const [draft, setDraft] = useDraft(place);
+export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
+  const [draft, setDraft] = useDraft(draftKey);
   const [sending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useFiles(setDraft);
   const ready = (draft.text.trim() !== "" || draft.files.length > 0) && !sending && files.running === 0;
-  useEffect(() => field.current?.focus(), [place]);
+  useEffect(() => field.current?.focus(), [draftKey]);
   async function send() {
     if (!ready) return;
     setSending(true);
@@ -30,7 +30,7 @@ export function Composer({ place, busy, choices, onSend, onStop }: Props) {
     if (sent) setDraft(EMPTY);
     field.current?.focus();
   }
-  function take(event: KeyboardEvent) {
+  function onKeyDown(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
@@ -38,7 +38,7 @@ export function Composer({ place, busy, choices, onSend, onStop }: Props) {
     } else if (event.key === "Escape" && busy) {
       void onStop();
     } else if (event.key === "ArrowUp" && draft.text === "") {
-      // The last message of the user's, to say it in other words.
+      // Edit the user's last message.
       Array.from(document.querySelectorAll<HTMLElement>("li.user .edit")).at(-1)?.click();
     }
   }
@@ -61,16 +61,16 @@ export function Composer({ place, busy, choices, onSend, onStop }: Props) {
         ref={field}
         rows={1}
         value={draft.text}
-        placeholder={busy ? "Say what comes next; it waits in line." : "Say something."}
+        placeholder={busy ? "Write the next message. It is answered after this one." : "Write a message."}
         onChange={(event) => setDraft({ ...draft, text: event.target.value })}
-        onKeyDown={take}
+        onKeyDown={onKeyDown}
         onPaste={files.paste}
       />
       <div className="bar">
         <label className="quiet attach" title="Attach images or PDFs">
           <Icon name="clip" />
           <span className="hidden">Attach images or PDFs</span>
-          <input type="file" className="hidden" multiple accept={TAKEN} onChange={files.pick} />
+          <input type="file" className="hidden" multiple accept={ACCEPTED_TYPES} onChange={files.pick} />
         </label>
         {choices && <NewOptions {...choices} />}
         <span className="gap" />
@@ -91,7 +91,7 @@ function NewOptions({ choices, setChoices, models }: NonNullable<Props["choices"
   return (
     <>
       <Options models={models} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
-      <label className="check" title="In no list and no search, and deleted a day after its last message">
+      <label className="check" title="Not listed, not searchable, and deleted a day after its last message">
         <input
           type="checkbox"
           checked={choices.temporary}
@@ -121,12 +121,12 @@ function Files({ files, running, onRemove }: FilesProps) {
           </button>
         </li>
       ))}
-      {running > 0 && <li role="status">{running === 1 ? "One file is" : `${running} files are`} uploaded …</li>}
+      {running > 0 && <li role="status">Uploading {running === 1 ? "one file" : `${running} files`}…</li>}
     </ul>
   );
 }
 
-/** Attachments by the button, by drop and by paste; each is uploaded at once. */
+/** Attach files by the button, by drop or by paste. Each is uploaded at once. */
 function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
   const [running, setRunning] = useState(0);
   const [problem, setProblem] = useState<string | null>(null);
@@ -138,7 +138,7 @@ function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
     setRunning((count) => count + added.length);
     for (const file of added) {
       upload(file)
-        .then((made) => setDraft((now) => ({ ...now, files: [...now.files, made] })))
+        .then((uploaded) => setDraft((now) => ({ ...now, files: [...now.files, uploaded] })))
         .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
         .finally(() => setRunning((count) => count - 1));
     }

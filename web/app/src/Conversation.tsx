@@ -16,11 +16,11 @@ interface Props {
   readonly id: string | null;
   readonly models: StartQuery["models"];
   readonly tools: StartQuery["tools"];
-  /** What is to be said beside the conversation: right above the message box, where nothing has to make room. */
+  /** Notices. They are shown above the message box, where they do not move the messages. */
   readonly children: ReactNode;
 }
 
-/** A conversation, or the place where a new one begins. */
+/** A conversation, or the welcome text of a new one, with the message box. */
 export function Conversation({ id, models, tools, children }: Props) {
   const [{ data, error, fetching }, read] = useQuery({
     query: ConversationDocument,
@@ -36,11 +36,11 @@ export function Conversation({ id, models, tools, children }: Props) {
   const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
   const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
-  // Of several in line, the first: it is the one that is being written.
+  // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const { send, sending, forgetSent, problem, setProblem } = useSend(id, answering !== null, choices, stick);
   const unread = sending?.to === id && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
-  // A message that was read back once is never shown as being sent again: an edit takes it out of the branch.
+  // Once the message has been read from the server, forget it: after an edit it is not in the branch, and would be shown as unsent.
   const readBack = turns.some((turn) => turn.id === sending?.messageId);
   useEffect(() => {
     if (readBack) forgetSent();
@@ -65,19 +65,19 @@ export function Conversation({ id, models, tools, children }: Props) {
             onProblem={setProblem}
           />
         )}
-        {/* Not before it is known what it says, so that nothing moves once it stands. */}
+        {/* Shown only after the models are known, so that its text does not change. */}
         {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
         {id && !conversation && !unread && !fetching && (
-          <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation is not here any more."}</p>
+          <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation no longer exists."}</p>
         )}
       </div>
       {away && (
-        <button type="button" className="quiet toEnd" onClick={stick}>To the end</button>
+        <button type="button" className="quiet toEnd" onClick={stick}>Jump to the end</button>
       )}
       {children}
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
       <Composer
-        place={id ?? "new"}
+        draftKey={id ?? "new"}
         busy={answering !== null}
         choices={id ? null : { choices, setChoices, models }}
         onSend={send}
@@ -89,36 +89,38 @@ export function Conversation({ id, models, tools, children }: Props) {
   );
 }
 
-/** What is on its way to a conversation, null for a new one; its message once there is one. */
+/** A message that is being sent. */
 interface Sending {
   readonly draft: Draft;
+  /** The conversation's id; null for a new one. */
   readonly to: string | null;
+  /** Known once the server has stored the message. */
   readonly messageId: string | null;
 }
 
-/** Sending, under one key until it is said to be done: what is tried again is no second message. */
+/** Send messages. A repeated attempt uses the same idempotency key, so that it does not become a second message. */
 function useSend(id: string | null, busy: boolean, choices: Choices, stick: () => void) {
   const [, mutate] = useMutation(SendDocument);
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState<Sending | null>(null);
   useEffect(() => setProblem(null), [id]);
-  const tried = useRef<{ of: string; key: string } | null>(null);
+  const attempt = useRef<{ content: string; key: string } | null>(null);
   async function send(draft: Draft): Promise<boolean> {
     const { text, files } = draft;
-    const of = JSON.stringify([id, text, files]);
-    if (tried.current?.of !== of) tried.current = { of, key: newKey() };
-    const asked = id ? {} : { options: choices.options, temporary: choices.temporary };
-    const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...asked };
+    const content = JSON.stringify([id, text, files]);
+    if (attempt.current?.content !== content) attempt.current = { content, key: newKey() };
+    const settings = id ? {} : { options: choices.options, temporary: choices.temporary };
+    const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...settings };
     const whenBusy = busy ? ("QUEUE" as const) : ("REJECT" as const);
     setSending({ draft, to: id, messageId: null });
     stick();
-    const result = await mutate({ input: { ...input, idempotencyKey: tried.current.key, whenBusy } });
+    const result = await mutate({ input: { ...input, idempotencyKey: attempt.current.key, whenBusy } });
     setProblem(complaint(result));
     const sent = result.data?.sendMessage;
     const done = sent?.__typename === "SendMessagePayload";
     setSending(done ? { draft, to: sent.conversation.id, messageId: sent.userMessage.id } : null);
     if (!done) return false;
-    tried.current = null;
+    attempt.current = null;
     show(sent.conversation.id);
     return true;
   }
@@ -126,7 +128,7 @@ function useSend(id: string | null, busy: boolean, choices: Choices, stick: () =
   return { send, sending, forgetSent, problem, setProblem };
 }
 
-/** The message that the address asks for: scroll to it, on the branch that has it. */
+/** Scroll to the message in the address, and select its branch if another one is active. */
 function useTarget(release: () => void, readAgain: () => void, setProblem: (problem: string | null) => void) {
   const messageId = useTargetMessageId();
   const [, select] = useMutation(SelectBranchDocument);

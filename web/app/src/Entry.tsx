@@ -10,7 +10,7 @@ import { follow, show } from "./route";
 import { useStore } from "./store";
 import { complaint } from "./words";
 
-/** A conversation in the list, with what can be done to it. */
+/** A conversation in the list, with its menu. */
 export function Entry({ entry, current }: { entry: EntryFragment; current: boolean }) {
   const [renaming, setRenaming] = useState(false);
   const [deleting, setDeleting] = useState(false);
@@ -35,7 +35,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
         <button type="button" onClick={() => setRenaming(true)}><Icon name="edit" /> Rename</button>
         <button type="button" onClick={() => change({ pinned: !entry.pinned })}><Icon name="pin" /> {entry.pinned ? "Unpin" : "Pin"}</button>
         <button type="button" onClick={() => change({ archived: !entry.archived })}>
-          <Icon name="archive" /> {entry.archived ? "Take out of the archive" : "Archive"}
+          <Icon name="archive" /> {entry.archived ? "Unarchive" : "Archive"}
         </button>
         {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> Export</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> Delete</button>
@@ -61,7 +61,7 @@ function Menu({ title, children }: { title: string; children: React.ReactNode })
         menu.current.querySelector("summary")?.focus();
       }}
     >
-      <summary aria-label={`More about ${title}`}><Icon name="more" /></summary>
+      <summary aria-label={`Actions for ${title}`}><Icon name="more" /></summary>
       <div onClick={close}>{children}</div>
     </details>
   );
@@ -101,15 +101,15 @@ function Delete({ entry, title, current, onClose }: DeleteProps) {
   const [{ fetching }, remove] = useMutation(DeleteDocument);
   const [problem, setProblem] = useState<string | null>(null);
   async function go() {
-    const said = complaint(await remove({ id: entry.id }));
-    setProblem(said);
-    if (said) return;
+    const failure = complaint(await remove({ id: entry.id }));
+    setProblem(failure);
+    if (failure) return;
     onClose();
     if (current) show(null, { replace: true });
   }
   return (
     <Dialog title="Delete this conversation?" onClose={onClose}>
-      <p>“{title}” is deleted with its messages and attachments, for good. What it has cost stays on the bill.</p>
+      <p>“{title}” and its messages and attachments are deleted permanently. Its cost still counts in your usage.</p>
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
       <div className="actions">
         <button type="button" className="plain" onClick={onClose}>Cancel</button>

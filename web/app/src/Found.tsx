@@ -5,7 +5,7 @@ import { sentence } from "./words";
 
 type Hit = SearchQuery["searchMessages"]["edges"][number];
 
-/** Conversations whose title has the words, then messages that do. */
+/** Conversations whose title contains the words, then messages that match them. */
 export function Found({ words, current }: { words: string; current: string | null }) {
   const [titles] = useQuery({ query: ConversationsDocument, variables: { filter: { titleContains: words }, first: 10 } });
   const [messages] = useQuery({ query: SearchDocument, variables: { query: words } });
@@ -14,9 +14,9 @@ export function Found({ words, current }: { words: string; current: string | nul
   const done = !titles.fetching && !messages.fetching;
   return (
     <section className="found" aria-label="Search results">
-      <p className="hidden" role="status">{done ? `${named.length + hits.length} found` : ""}</p>
+      <p className="hidden" role="status">{done ? `${named.length + hits.length} results` : ""}</p>
       {messages.error && <p className="notice trouble" role="alert">{sentence(messages.error)}</p>}
-      {done && named.length + hits.length === 0 && <p className="note">Nothing was found.</p>}
+      {done && named.length + hits.length === 0 && <p className="note">No results.</p>}
       <ol className="entries">
         {named.map(({ node }) => (
           <li key={node.id}>
@@ -39,8 +39,8 @@ export function Found({ words, current }: { words: string; current: string | nul
 }
 
 function Marked({ hit: { excerpt, highlights } }: { hit: Hit }) {
-  const pieces = highlights.flatMap(({ start, end }, place) => {
-    const before = excerpt.slice(highlights[place - 1]?.end ?? 0, start);
+  const pieces = highlights.flatMap(({ start, end }, position) => {
+    const before = excerpt.slice(highlights[position - 1]?.end ?? 0, start);
     return [before, <mark key={start}>{excerpt.slice(start, end)}</mark>];
   });
   return <>{pieces}{excerpt.slice(highlights.at(-1)?.end ?? 0)}</>;

@@ -11,7 +11,7 @@ interface Props {
   readonly onProblem: (problem: string | null) => void;
 }
 
-/** What the conversation is, what it has cost, and how full its window is. */
+/** The conversation's title, model and cost, and how much of the context window is in use. */
 export function Header({ conversation, models, tools, onProblem }: Props) {
   const [open, setOpen] = useState(false);
   const { usage, context } = conversation;
@@ -22,18 +22,18 @@ export function Header({ conversation, models, tools, onProblem }: Props) {
       {conversation.temporary && <small>Temporary</small>}
       <small>
         {conversation.model.displayName}
-        {cost && <>, <span title="What all its answers have cost">{cost}</span></>}
+        {cost && <>, <span title="Total cost of this conversation">{cost}</span></>}
       </small>
       {context.limit !== null && context.usedTokens > 0 && (
         <meter
           min={0}
           max={context.limit}
           value={context.usedTokens}
-          title={`${tokens(context.usedTokens)} of ${tokens(context.limit)} tokens of the model's window`}
-          aria-label="How full the model's window is"
+          title={`${tokens(context.usedTokens)} of ${tokens(context.limit)} tokens of the context window`}
+          aria-label="Context window in use"
         />
       )}
-      <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label="Settings of this conversation" title="Settings">
+      <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label="Conversation settings" title="Settings">
         <Icon name="settings" />
       </button>
       {open && (

@@ -1,4 +1,4 @@
-/** Strokes on a field of 24 by 24. */
+/** SVG paths in a view box of 24 by 24. */
 const PATHS = {
   archive: "M4 8h16M5 8v11h14V8M4 5h16v3H4zM10 12h4",
   branch: "M7 4v10a4 4 0 0 0 4 4h6M14 15l3 3-3 3",

@@ -6,23 +6,23 @@ function Link(props: ComponentProps<"a">) {
   return <a {...props} target="_blank" rel="noreferrer" />;
 }
 
-/** The page loads nothing from elsewhere, so a picture is a link to it. */
+/** The page loads nothing from other servers, so an image is shown as a link. */
 function Picture({ src, alt }: ComponentProps<"img">) {
   return <Link href={src}>{alt || src}</Link>;
 }
 
-/** Wide tables scroll by themselves; the keyboard reaches them. */
+/** Wide tables scroll on their own, also by keyboard. */
 function Table(props: ComponentProps<"table">) {
   return <div className="wide" tabIndex={0} role="region" aria-label="Table"><table {...props} /></div>;
 }
 
-/** Arabic and Hebrew are written from right to left: each block takes the direction of its own first letter. */
+/** Arabic and Hebrew are written from right to left: the first letter of each block sets the block's direction. */
 const DIRECTIONS = Object.fromEntries(
   ["p", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "th", "td"].map((tag) => [tag, { props: { dir: "auto" } }]),
 );
 
 const OPTIONS: MarkdownToJSX.Options = {
-  // What Claude writes is text: tags in it are shown, not made.
+  // HTML in Claude's text is shown as text and never interpreted.
   disableParsingRawHTML: true,
   forceBlock: true,
   overrides: { a: Link, img: Picture, pre: CodeBlock, table: Table, ...DIRECTIONS },

@@ -1,6 +1,6 @@
 import type { Effort, GenerationOptionsInput, StartQuery } from "./operations";
 
-/** What the first message of a new conversation is sent with. */
+/** The options that are sent with the first message of a new conversation. */
 export interface Choices {
   readonly options: GenerationOptionsInput;
   readonly temporary: boolean;
@@ -17,9 +17,9 @@ interface Props {
   readonly onChange: (options: GenerationOptionsInput) => void;
 }
 
-/** Which model answers, with how much effort, and whether it thinks first. */
+/** The choice of the model, its effort, and thinking. */
 export function Options({ models, options, onChange }: Props) {
-  const model = models.find(({ id }) => id === options.model) ?? models.find((one) => one.default);
+  const model = models.find(({ id }) => id === options.model) ?? models.find((candidate) => candidate.default);
   const efforts = EFFORTS.filter((effort) => model?.efforts?.includes(effort.toLowerCase()));
   return (
     <>
@@ -36,7 +36,7 @@ export function Options({ models, options, onChange }: Props) {
             value={options.effort ?? ""}
             onChange={(event) => onChange({ ...options, effort: (event.target.value || null) as Effort | null })}
           >
-            <option value="">Usual effort</option>
+            <option value="">Default effort</option>
             {efforts.map((effort) => (
               <option key={effort} value={effort}>{effort.toLowerCase()} effort</option>
             ))}
@@ -51,9 +51,9 @@ export function Options({ models, options, onChange }: Props) {
             onChange={({ target }) =>
               onChange({ ...options, thinking: target.value ? { enabled: target.value === "true" } : null })}
           >
-            <option value="">Thinks as usual</option>
-            <option value="true">Thinks first</option>
-            <option value="false">Answers at once</option>
+            <option value="">Default thinking</option>
+            <option value="true">With thinking</option>
+            <option value="false">Without thinking</option>
           </select>
         </label>
       )}

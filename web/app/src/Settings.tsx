@@ -20,7 +20,7 @@ interface Props {
   readonly onProblem: (problem: string | null) => void;
 }
 
-/** Title, system prompt, model, and the tools that Claude may call. */
+/** A dialog for the title, system prompt, model and tools of a conversation. */
 export function SettingsDialog({ conversation, models, tools, onClose, onProblem }: Props) {
   const { id, options: kept } = conversation;
   const [title, setTitle] = useState(conversation.title ?? "");
@@ -36,24 +36,24 @@ export function SettingsDialog({ conversation, models, tools, onClose, onProblem
   const [problem, setProblem] = useState<string | null>(null);
   const [{ fetching }, update] = useMutation(UpdateDocument);
   async function save() {
-    // What was not touched is left out: it may have changed elsewhere meanwhile.
-    const { model, ...rest } = options;
+    // Send only what the user has changed: other fields may have changed on another device.
+    const { model, ...otherOptions } = options;
     const input: UpdateConversationInput = {
       id,
       ...(title.trim() !== (conversation.title ?? "") && { title: title.trim() || null }),
       ...(systemPrompt !== (conversation.systemPrompt ?? "") && { systemPrompt: systemPrompt.trim() || null }),
-      ...(options !== started && { options: rest }),
+      ...(options !== started && { options: otherOptions }),
       ...(model && model !== conversation.model.id && { model }),
       ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
     };
-    const said = complaint(await update({ input }));
-    setProblem(said);
-    if (said) return;
+    const failure = complaint(await update({ input }));
+    setProblem(failure);
+    if (failure) return;
     onProblem(null);
     onClose();
   }
   return (
-    <Dialog title="This conversation" onClose={onClose}>
+    <Dialog title="Conversation settings" onClose={onClose}>
       <form
         className="fields"
         onSubmit={(event) => {
@@ -78,21 +78,21 @@ export function SettingsDialog({ conversation, models, tools, onClose, onProblem
   );
 }
 
-/** A choice of tools replaces the whole; those of other clients go along, without what urql adds to them. */
+/** Return the client tools as input. `tools` replaces both lists, so they must be sent too, without urql's `__typename`. */
 function clientTools({ tools }: SettingsFragment): ClientToolInput[] {
   return tools.client.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
 }
 
 interface ToolsProps {
   readonly tools: StartQuery["tools"];
-  /** Names; null for all of them. */
+  /** The names of the tools; null for all. */
   readonly chosen: readonly string[] | null;
   readonly onChange: (chosen: readonly string[] | null) => void;
 }
 
 function Tools({ tools, chosen, onChange }: ToolsProps) {
   const names = tools.map(({ name }) => name);
-  const on = (name: string) => chosen === null || chosen.includes(name);
+  const enabled = (name: string) => chosen === null || chosen.includes(name);
   return (
     <fieldset>
       <legend>Tools that Claude may call</legend>
@@ -100,13 +100,13 @@ function Tools({ tools, chosen, onChange }: ToolsProps) {
         <label key={name} className="check" title={description}>
           <input
             type="checkbox"
-            checked={on(name)}
+            checked={enabled(name)}
             onChange={({ target }) => {
-              const now = names.filter((other) => (other === name ? target.checked : on(other)));
-              onChange(now.length === names.length ? null : now);
+              const changed = names.filter((other) => (other === name ? target.checked : enabled(other)));
+              onChange(changed.length === names.length ? null : changed);
             }}
           />
-          <code>{name}</code> {asksFirst && <small>asks first</small>}
+          <code>{name}</code> {asksFirst && <small>requires approval</small>}
         </label>
       ))}
     </fieldset>

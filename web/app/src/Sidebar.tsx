@@ -20,11 +20,11 @@ interface Props {
   readonly onAccount: () => void;
 }
 
-/** The viewer's conversations, and the search through what was said. */
+/** The list of the viewer's conversations, and the search. */
 export function Sidebar({ current, name, onClose, onAccount }: Props) {
   const [words, setWords] = useState("");
   const [archived, setArchived] = useState(false);
-  const sought = useSettled(words.trim(), 150);
+  const query = useSettled(words.trim(), 150);
   return (
     <nav className="side" aria-label="Conversations" onKeyDown={(event) => event.key === "Escape" && onClose()}>
       <div className="top">
@@ -43,12 +43,12 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
         />
       </div>
       <div className="lists">
-        {sought ? (
-          <Found words={sought} current={current} />
+        {query ? (
+          <Found words={query} current={current} />
         ) : archived ? (
           <>
             <List title="Archived" filter={ARCHIVED} current={current} />
-            <p className="note">Nothing is archived.</p>
+            <p className="note">No archived conversations.</p>
           </>
         ) : (
           <>
@@ -80,13 +80,13 @@ function List({ title, filter, current }: ListProps) {
     <section>
       <h2>{title}</h2>
       <ol className="entries">
-        {pages.map((after, place) => (
+        {pages.map((after, position) => (
           <Page
             key={after}
             filter={filter}
             after={after}
             current={current}
-            onMore={place === pages.length - 1 ? (cursor) => setPages([...pages, cursor]) : null}
+            onMore={position === pages.length - 1 ? (cursor) => setPages([...pages, cursor]) : null}
           />
         ))}
       </ol>
@@ -116,7 +116,7 @@ function Page({ filter, after, current, onMore }: PageProps) {
   );
 }
 
-/** Give `value` once it has stayed the same for a while. */
+/** Return `value` once it has not changed for this long. */
 function useSettled(value: string, milliseconds: number): string {
   const [settled, setSettled] = useState(value);
   useEffect(() => {

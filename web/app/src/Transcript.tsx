@@ -11,21 +11,21 @@ type Page = Opened["messages"];
 const NONE: Page = { edges: [], pageInfo: { hasPreviousPage: false, startCursor: null } };
 
 export interface TurnActions {
-  /** The conversation is not what it was. */
+  /** Called after the conversation has changed. */
   readonly onChanged: () => void;
   readonly onProblem: (problem: string | null) => void;
 }
 
 interface Props extends TurnActions {
   readonly conversation: Opened | null;
-  /** What is being sent, until it is read back. */
+  /** The message that is being sent, until it is read from the server. */
   readonly sending: Draft | null;
   readonly target: ScrollTarget;
-  /** The target is not on the active branch. */
+  /** Called when the target is not on the active branch. */
   readonly onMissing: () => void;
 }
 
-/** The active branch, oldest first. Earlier messages are read on demand, or until the target is found. */
+/** The messages of the active branch, oldest first. Earlier ones are loaded on demand, or until the target is found. */
 export function Transcript({ conversation, sending, onMissing, ...props }: Props) {
   const page = conversation?.messages ?? NONE;
   return (
@@ -65,7 +65,7 @@ interface BeforeProps extends TurnActions {
   readonly onMissing: () => void;
 }
 
-/** What comes before a page: a button, the earlier pages, or nothing where the page is the first one. */
+/** What is shown before a page: a button, the earlier pages, or nothing if the page is the first. */
 function Before({ page, target, onMissing, ...props }: BeforeProps) {
   const { hasPreviousPage, startCursor } = page.pageInfo;
   const sought = target.messageId !== null && !page.edges.some(({ node }) => node.id === target.messageId);
@@ -96,7 +96,7 @@ function Earlier({ before, sought, ...props }: EarlierProps) {
       </button>
     );
   }
-  // The pages after this one have been searched: without the target, they would look for it again.
+  // When a later page already has the target, drop it here. Otherwise all earlier pages would be searched for it too.
   const target = sought ? props.target : { ...props.target, messageId: null };
   return (
     <>

@@ -107,11 +107,11 @@ function Editor({ text, optional, onSave, onCancel }: EditorProps) {
 function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
   const item = useScrollTarget(turn.id, target);
   const live = !final(generation.status);
-  const away = useStore(lost);
+  const disconnected = useStore(lost);
   const { state, problem } = useAnswer(generation.id, live, onChanged);
-  // What is stored of a running answer is about a second old: its snapshot, which comes at once, says more.
-  const unheard = live && !state && !away ? [] : turn.content;
-  const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? unheard;
+  // The stored content of a running answer is about a second old. The snapshot arrives at once and contains more.
+  const storedBlocks = live && !state && !disconnected ? [] : turn.content;
+  const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? storedBlocks;
   const status = state?.status ?? generation.status;
   const running = !final(status);
   return (
@@ -128,14 +128,14 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
 }
 
 const STATUS: Partial<Record<string, string>> = {
-  QUEUED: "Waits for its turn",
-  AWAITING_TOOL_RESULTS: "Claude waits for you",
+  QUEUED: "Queued",
+  AWAITING_TOOL_RESULTS: "Claude is waiting for you",
 };
 
 const REASONS: Partial<Record<string, string>> = {
-  MAX_TOKENS: "Claude reached the longest answer that was allowed.",
-  REFUSAL: "Claude declined to go on.",
-  MODEL_CONTEXT_WINDOW_EXCEEDED: "The conversation is as long as this model can read. Go on in a new one.",
+  MAX_TOKENS: "The answer reached its maximum length.",
+  REFUSAL: "Claude declined to continue.",
+  MODEL_CONTEXT_WINDOW_EXCEEDED: "The conversation fills the model's context window. Start a new conversation.",
 };
 
 interface EndProps {
@@ -145,17 +145,17 @@ interface EndProps {
   readonly message: string | undefined;
 }
 
-/** How an answer ended, where that is not simply at its end. */
+/** Notes on how an answer ended, unless it simply completed. */
 function End({ turn, generation, status, message }: EndProps) {
-  const hidden = turn.leftOut.reduce((sum, { blocks }) => sum + blocks, 0);
+  const leftOut = turn.leftOut.reduce((sum, { blocks }) => sum + blocks, 0);
   return (
     <>
       {status === "STOPPED" && <p className="note">Stopped.</p>}
       {status === "FAILED" && <p className="notice trouble" role="alert">{message ?? "The answer failed."}</p>}
       {generation.stopReason && REASONS[generation.stopReason] && <p className="note">{REASONS[generation.stopReason]}</p>}
-      {hidden > 0 && (
+      {leftOut > 0 && (
         <p className="note">
-          {hidden === 1 ? "One block" : `${hidden} blocks`} of earlier messages could not be shown to Claude:{" "}
+          {leftOut === 1 ? "One block" : `${leftOut} blocks`} of earlier messages could not be sent to Claude:{" "}
           {turn.leftOut.map(({ reason }) => reason.toLowerCase().replaceAll("_", " ")).join(", ")}.
         </p>
       )}
@@ -166,12 +166,12 @@ function End({ turn, generation, status, message }: EndProps) {
 function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "target"> & { generation: WorkFragment }) {
   const [, regenerate] = useMutation(RegenerateDocument);
   const [, fork] = useMutation(ForkDocument);
-  async function again() {
+  async function regenerateAnswer() {
     const problem = complaint(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
     onProblem(problem);
     if (!problem) onChanged();
   }
-  async function forked() {
+  async function forkHere() {
     const result = await fork({ input: { messageId: turn.id } });
     onProblem(complaint(result));
     if (result.data?.forkConversation.__typename === "ConversationPayload") show(result.data.forkConversation.conversation.id);
@@ -180,10 +180,10 @@ function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "
     <div className="actions">
       <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
       <CopyButton text={textOf(turn.content)} what="answer" />
-      <button type="button" className="quiet" onClick={again} aria-label="Answer again" title="Answer again">
+      <button type="button" className="quiet" onClick={regenerateAnswer} aria-label="Regenerate answer" title="Regenerate">
         <Icon name="retry" />
       </button>
-      <button type="button" className="quiet" onClick={forked} aria-label="Go on from here in a new conversation" title="Go on from here in a new conversation">
+      <button type="button" className="quiet" onClick={forkHere} aria-label="Continue in a new conversation" title="Continue from here in a new conversation">
         <Icon name="branch" />
       </button>
       <small>{generation.model.displayName}{generation.usage && `, ${spent(generation.usage)}`}</small>

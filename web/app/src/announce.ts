@@ -1,10 +1,11 @@
 import { store } from "./store";
 
-const LONGEST = 600;
+/** The characters of an answer that are read aloud. */
+const MAX_LENGTH = 600;
 
-/** What screen readers say next: an answer is read when it is whole, not word by word. */
+/** The text that screen readers announce: a whole answer, not each word. */
 export const announced = store("");
 
 export function announce(text: string): void {
-  announced.set(text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text);
+  announced.set(text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)} …` : text);
 }

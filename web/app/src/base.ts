@@ -1,5 +1,5 @@
-/** The folder of the page's address: `/`, or the prefix under which an application or a proxy serves Tertulia. */
+/** The path of the page: `/`, or the prefix under which an application or a proxy serves Tertulia. */
 export const BASE = new URL(".", document.baseURI).pathname;
 
-/** The path of one of the server's routes, such as `at("graphql")`. */
+/** Return the path of one of the server's routes, such as `at("graphql")`. */
 export const at = (route: string): string => BASE + route;

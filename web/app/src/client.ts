@@ -2,24 +2,24 @@ import { at } from "./base";
 import { authExchange } from "@urql/exchange-auth";
 import { createClient, type Client as Socket } from "graphql-ws";
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from "urql";
-import { authorization, doubt, expired, refresh, session } from "./session";
+import { authorization, expired, refresh, requireRefresh, session } from "./session";
 import { store } from "./store";
 
-/** How many times the socket was there again after it was lost: what was read before may be old. */
+/** How many times the socket has reconnected. Data that was read before may be outdated. */
 export const returns = store(0);
-/** Whether the socket is lost just now. */
+/** Whether the socket is disconnected. */
 export const lost = store(false);
 
-const PING = 12_000;
-const PONG = 5_000;
-const LONGEST_WAIT = 8_000;
+const PING_INTERVAL_MS = 12_000;
+const PONG_TIMEOUT_MS = 5_000;
+const MAX_RETRY_MS = 8_000;
 
 export interface Connection {
   readonly client: Client;
   close(): void;
 }
 
-/** Connect as whoever is signed in; another sign-in needs another connection, which knows nothing of this one. */
+/** Connect with the current sign-in. Each sign-in needs its own connection, which shares no cache with the others. */
 export function connect(): Connection {
   const socket = openSocket();
   const client = new Client({
@@ -58,14 +58,14 @@ function openSocket(): Socket {
   const socket = createClient({
     url: address.href,
     connectionParams: authorization,
-    keepAlive: PING,
+    keepAlive: PING_INTERVAL_MS,
     retryAttempts: Infinity,
     shouldRetry: () => true,
-    retryWait: (retries) => soon(Math.min(250 * 2 ** retries, LONGEST_WAIT) * (0.5 + Math.random() / 2)),
+    retryWait: (retries) => waitForRetry(Math.min(250 * 2 ** retries, MAX_RETRY_MS) * (0.5 + Math.random() / 2)),
     on: {
-      // A laptop that wakes, or a network that changes, leaves a socket that only looks open.
+      // After a laptop wakes or a network changes, a dead socket can look open.
       ping(received) {
-        if (!received) silence = setTimeout(() => socket.terminate(), PONG);
+        if (!received) silence = setTimeout(() => socket.terminate(), PONG_TIMEOUT_MS);
       },
       pong(received) {
         if (received) clearTimeout(silence);
@@ -77,26 +77,26 @@ function openSocket(): Socket {
       closed(event) {
         clearTimeout(silence);
         const { code } = event as CloseEvent;
-        // graphql-ws says 1000 where it closed a socket that nobody used.
+        // graphql-ws closes a socket that has no subscriptions with 1000.
         lost.set(code !== 1000);
-        if (code === 4403) doubt();
+        if (code === 4403) requireRefresh();
       },
     },
   });
   return socket;
 }
 
-/** Wait so many milliseconds, but no longer than until the network is back or somebody looks. */
-function soon(milliseconds: number): Promise<void> {
+/** Wait this long, or until the network returns or the page becomes visible. */
+function waitForRetry(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
-    const over = new AbortController();
-    const go = () => {
-      over.abort();
+    const listeners = new AbortController();
+    const finish = () => {
+      listeners.abort();
       clearTimeout(timer);
       resolve();
     };
-    const timer = setTimeout(go, milliseconds);
-    addEventListener("online", go, over);
-    document.addEventListener("visibilitychange", go, over);
+    const timer = setTimeout(finish, milliseconds);
+    addEventListener("online", finish, listeners);
+    document.addEventListener("visibilitychange", finish, listeners);
   });
 }

@@ -2,60 +2,60 @@ import { useState } from "react";
 import type { FileFragment } from "./operations";
 import { subject } from "./session";
 
-/** A message that is not sent yet. */
+/** A message that has not been sent. */
 export interface Draft {
   readonly text: string;
   readonly files: readonly FileFragment[];
 }
 
 export const EMPTY: Draft = { text: "", files: [] };
-/** Drafts kept in the browser; the oldest are dropped first. */
-const MOST = 50;
+/** The number of drafts that the browser stores; the oldest are dropped first. */
+const MAX_DRAFTS = 50;
 
 const memory = new Map<string, Draft>();
 
-/** The draft of one place (a conversation's id, or "new"). It survives a refresh, and belongs to the signed-in user. */
-export function useDraft(place: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
+/** The draft of a conversation's id, or of "new". It survives a refresh, and belongs to the signed-in user. */
+export function useDraft(conversation: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
   const [, redraw] = useState(0);
-  const held = `${key()}:${place}`;
-  const draft = memory.get(held) ?? read()[place] ?? EMPTY;
+  const memoryKey = `${storageKey()}:${conversation}`;
+  const draft = memory.get(memoryKey) ?? read()[conversation] ?? EMPTY;
   return [
     draft,
     (next) => {
-      const changed = typeof next === "function" ? next(memory.get(held) ?? read()[place] ?? EMPTY) : next;
-      memory.set(held, changed);
-      write(place, changed);
+      const changed = typeof next === "function" ? next(memory.get(memoryKey) ?? read()[conversation] ?? EMPTY) : next;
+      memory.set(memoryKey, changed);
+      write(conversation, changed);
       redraw((count) => count + 1);
     },
   ];
 }
 
-/** Forget all drafts of the signed-in user, who signs out. */
+/** Delete all drafts of the signed-in user, who is signing out. */
 export function forgetDrafts(): void {
   memory.clear();
-  localStorage.removeItem(key());
+  localStorage.removeItem(storageKey());
 }
 
-function key(): string {
+function storageKey(): string {
   return `tertulia:drafts:${subject()}`;
 }
 
 function read(): Record<string, Draft> {
   try {
-    return (JSON.parse(localStorage.getItem(key()) ?? "null") as Record<string, Draft> | null) ?? {};
+    return (JSON.parse(localStorage.getItem(storageKey()) ?? "null") as Record<string, Draft> | null) ?? {};
   } catch {
     return {};
   }
 }
 
-/** Only this place's draft is written: other tabs have drafts of their own in the same storage. */
-function write(place: string, draft: Draft): void {
-  const { [place]: _, ...others } = read();
+/** Write only this conversation's draft: other tabs store theirs in the same item. */
+function write(conversation: string, draft: Draft): void {
+  const { [conversation]: _, ...others } = read();
   const empty = draft.text === "" && draft.files.length === 0;
-  const kept = Object.entries(empty ? others : { ...others, [place]: draft }).slice(-MOST);
+  const kept = Object.entries(empty ? others : { ...others, [conversation]: draft }).slice(-MAX_DRAFTS);
   try {
-    localStorage.setItem(key(), JSON.stringify(Object.fromEntries(kept)));
+    localStorage.setItem(storageKey(), JSON.stringify(Object.fromEntries(kept)));
   } catch {
-    // Storage is full or forbidden: the draft lives as long as the page.
+    // Storage is full or forbidden. The draft then lasts until the page is closed.
   }
 }

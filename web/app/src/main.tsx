@@ -2,9 +2,9 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import "./style.css";
-import { dress } from "./theme";
+import { applyTheme } from "./theme";
 
-dress();
+applyTheme();
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);
 void import("./Markdown");

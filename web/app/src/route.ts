@@ -1,7 +1,7 @@
 import { BASE } from "./base";
 import { useSyncExternalStore } from "react";
 
-/** The conversation in the address, `?c=ID`: links, a refresh and the browser's history lead back to it. */
+/** The conversation in the address, `?c=ID`, so that links, a refresh and the browser's history find it again. */
 export function useConversationId(): string | null {
   return useSyncExternalStore(subscribe, () => parameter("c"));
 }
@@ -28,7 +28,7 @@ export function show(id: string | null, { replace = false, messageId }: ShowOpti
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
-/** Take the message out of the address: the page has scrolled to it, so the same link works again. */
+/** Remove the message from the address after the page has scrolled to it, so that the same link works again. */
 export function targetReached(): void {
   history.replaceState(null, "", address(parameter("c")));
   dispatchEvent(new PopStateEvent("popstate"));

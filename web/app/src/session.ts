@@ -1,44 +1,46 @@
 import { BASE, at } from "./base";
 import { store } from "./store";
 
-/** A sign-in of the mode `password`, or a token from elsewhere, which has no `refresh`. Times are in milliseconds. */
+/** A sign-in of the mode `password`, or an identity provider's token, which has no `refresh`. */
 export interface Session {
   readonly access: string;
   readonly refresh: string | null;
+  /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
 
-/** How the server lets users in: what `GET /` says of it. */
-export interface Door {
+/** How users sign in and what the server offers, from `GET /`. */
+export interface ServerInfo {
   readonly auth: "local" | "password" | "oidc" | "host";
   readonly registration: "open" | "closed";
-  /** The paths of what this server has, by name. */
+  /** The paths of this server's routes, by name. */
   readonly links: Readonly<Record<string, string>>;
 }
 
 // One origin may have several servers, each under its prefix.
 const KEY = BASE === "/" ? "tertulia:session" : `tertulia:session:${BASE}`;
-const EARLY = 20_000;
+/** A token is refreshed this long before it expires. */
+const REFRESH_EARLY_MS = 20_000;
 
 export const session = store<Session | null>(read());
-/** Whether the server has asked who this is, and got no answer that it takes. */
+/** Whether the server requires a sign-in and has refused the current one, or none. */
 export const refused = store(false);
 
 addEventListener("storage", (event) => {
   if (event.key === KEY) session.set(read());
 });
 
-export async function door(): Promise<Door> {
+export async function fetchServerInfo(): Promise<ServerInfo> {
   const response = await fetch(BASE, { headers: { accept: "application/json" } });
-  return (await response.json()) as Door;
+  return (await response.json()) as ServerInfo;
 }
 
 export async function signIn(path: "auth/token" | "auth/register", username: string, password: string) {
   keep(await ask(path, { grant_type: "password", username, password }));
 }
 
-export function handIn(token: string): void {
-  // When it expires its issuer knows; JSON knows no Infinity.
+export function saveToken(token: string): void {
+  // Only the issuer knows when the token expires, and JSON cannot represent Infinity.
   keep({ access: token, refresh: null, expiresAt: Number.MAX_SAFE_INTEGER });
 }
 
@@ -51,13 +53,13 @@ export async function signOut(): Promise<void> {
 
 export function expired(): boolean {
   const signed = session.get();
-  return signed !== null && signed.expiresAt - EARLY < Date.now();
+  return signed !== null && signed.expiresAt - REFRESH_EARLY_MS < Date.now();
 }
 
 /**
- * Give headers with a token that is good, none in the mode `local`.
+ * Return headers with a valid token; none in the mode `local`.
  *
- * A refresh token is good for one refresh, and coming twice ends its sign-in: of several tabs, one asks.
+ * A refresh token can be used once. Using it twice ends the sign-in, so only one of several tabs refreshes.
  */
 export async function authorization(): Promise<Record<string, string>> {
   if (expired()) await refresh();
@@ -68,9 +70,9 @@ export async function authorization(): Promise<Record<string, string>> {
 export async function refresh(): Promise<void> {
   const used = session.get();
   if (!used?.refresh) return end();
-  await alone(async () => {
-    const now = read();
-    if (now && now.access !== used.access) return session.set(now);
+  await exclusively(async () => {
+    const stored = read();
+    if (stored && stored.access !== used.access) return session.set(stored);
     try {
       keep(await ask("auth/refresh", { refresh_token: used.refresh ?? "" }));
     } catch (error) {
@@ -80,7 +82,7 @@ export async function refresh(): Promise<void> {
   });
 }
 
-/** Whose session it is: the token's `sub`, or "local" where nobody signs in. */
+/** Return the token's `sub`, or "local" in the mode `local`. */
 export function subject(): string {
   const payload = session.get()?.access.split(".")[1];
   if (!payload) return "local";
@@ -92,13 +94,13 @@ export function subject(): string {
   }
 }
 
-/** The server took the token for no good one: the next request refreshes it first. */
-export function doubt(): void {
+/** Refresh the token before the next request, because the server has refused it. */
+export function requireRefresh(): void {
   const signed = session.get();
   if (signed) session.set({ ...signed, expiresAt: 0 });
 }
 
-/** The server does not know this sign-in any more. */
+/** Forget the sign-in, which the server no longer accepts. */
 function end(): void {
   keep(null);
   refused.set(true);
@@ -108,13 +110,13 @@ class Refused extends Error {}
 
 async function ask(path: string, form: Record<string, string>): Promise<Session> {
   const response = await fetch(at(path), { method: "POST", body: new URLSearchParams(form) });
-  const said: unknown = await response.json().catch(() => ({}));
+  const body: unknown = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const { error_description: words } = said as { error_description?: string };
-    if (response.status < 500 && response.status !== 429) throw new Refused(words ?? "Signing in was refused.");
-    throw new Error(words ?? "The server does not answer as it should.");
+    const { error_description: description } = body as { error_description?: string };
+    if (response.status < 500 && response.status !== 429) throw new Refused(description ?? "The sign-in was refused.");
+    throw new Error(description ?? `The server failed with status ${response.status}. Try again later.`);
   }
-  const tokens = said as { access_token: string; refresh_token: string; expires_in: number };
+  const tokens = body as { access_token: string; refresh_token: string; expires_in: number };
   return {
     access: tokens.access_token,
     refresh: tokens.refresh_token,
@@ -137,7 +139,8 @@ function read(): Session | null {
   }
 }
 
-async function alone(work: () => Promise<void>): Promise<void> {
+/** Run `work` in one tab at a time. */
+async function exclusively(work: () => Promise<void>): Promise<void> {
   // Locks exist only on pages served from this machine or over TLS.
   if (navigator.locks) await navigator.locks.request(KEY, work);
   else await work();

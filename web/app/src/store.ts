@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A value outside of React that components read. */
+/** A value outside of React that components can read. */
 export interface Store<Value> {
   get(): Value;
   set(value: Value): void;

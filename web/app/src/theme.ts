@@ -2,18 +2,18 @@ import { store } from "./store";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "tertulia:theme";
-const kept = localStorage.getItem(KEY);
+const stored = localStorage.getItem(KEY);
 
-export const theme = store<Theme>(kept === "light" || kept === "dark" ? kept : "system");
+export const theme = store<Theme>(stored === "light" || stored === "dark" ? stored : "system");
 
 export function choose(chosen: Theme): void {
   localStorage.setItem(KEY, chosen);
   theme.set(chosen);
-  dress();
+  applyTheme();
 }
 
-/** Let the page follow the choice; the colours themselves are `light-dark()` in the style sheet. */
-export function dress(): void {
+/** Apply the chosen theme to the page. The style sheet defines the colours with `light-dark()`. */
+export function applyTheme(): void {
   const chosen = theme.get();
   document.documentElement.style.colorScheme = chosen === "system" ? "light dark" : chosen;
 }

@@ -8,15 +8,15 @@ import { sentence } from "./words";
 const ENDS: Partial<Record<Status, string>> = { STOPPED: "The answer was stopped.", FAILED: "The answer failed." };
 
 export interface Answer {
-  /** What the stream has said so far; null before its first event. */
+  /** The state after the events so far; null before the first event. */
   readonly state: State | null;
   readonly problem: string | null;
 }
 
 /**
- * Follow an answer that is being written, from wherever it stands.
+ * Follow an answer while it is being written.
  *
- * The first event is a snapshot; so it is when graphql-ws subscribes again behind a lost socket, and nothing comes twice.
+ * The first event is a snapshot, also when graphql-ws subscribes again after a lost connection. So no text is repeated.
  */
 export function useAnswer(generationId: string, live: boolean, onEnd: () => void): Answer {
   const [{ data, error }] = useSubscription<EventsSubscription, State, { generationId: string }>(

@@ -7,11 +7,11 @@ import { useStore } from "./store";
 type Change = ChangesSubscription["conversationChanges"];
 
 /**
- * Call `read` where something may have changed that is not seen from here: on another device, in another tab, or while the
- * socket was lost. All callers share one subscription.
+ * Call `read` after a change that was made on another device, in another tab, or while the socket was disconnected.
+ * All callers share one subscription.
  */
 export function useChanges(concerns: (change: Change) => boolean, read: () => void): void {
-  // Counted, so that of several that come at once none hides another.
+  // Counted, so that changes which arrive at the same time do not hide each other.
   const [{ data: concerning = 0 }] = useSubscription<ChangesSubscription, number>(
     { query: ChangesDocument },
     (count = 0, { conversationChanges }) => count + Number(concerns(conversationChanges)),

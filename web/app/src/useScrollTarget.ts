@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState, type RefObject } from "react";
 
-/** The message that the page was asked to scroll to, and what to call once it is in sight. */
+/** The message that the page scrolls to, and the callback after it has done so. */
 export interface ScrollTarget {
   readonly messageId: string | null;
   readonly onReached: () => void;
@@ -11,7 +11,7 @@ interface ScrollTargetProps {
   readonly "data-target": boolean;
 }
 
-/** Return the attributes of a message's list item that scroll to it, and mark it for a moment, when it is the target. */
+/** Return the attributes of a message's list item. They scroll to it and briefly highlight it when it is the target. */
 export function useScrollTarget(id: string, { messageId, onReached }: ScrollTarget): ScrollTargetProps {
   const ref = useRef<HTMLLIElement>(null);
   const [marked, setMarked] = useState(false);

@@ -1,13 +1,15 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 
-const NEAR = 80;
+/** At most this many pixels from its end, an element counts as scrolled to the end. */
+const NEAR_END = 80;
 
 /**
- * Keep the end of a scrolling element in sight while its content grows, unless the reader has scrolled away.
+ * Keep the end of a scrolling element visible while its content grows, unless the reader has scrolled away.
  *
- * @param of What the element shows: another one begins at its end, or `elsewhere`.
+ * @param content Identifies what the element shows. When it changes, the element scrolls to its end.
+ * @param elsewhere Whether the page scrolls to a message instead of the end.
  */
-export function useStickToEnd<Element extends HTMLElement>(of: unknown, elsewhere: boolean) {
+export function useStickToEnd<Element extends HTMLElement>(content: unknown, elsewhere: boolean) {
   const ref = useRef<Element>(null);
   const sticks = useRef(true);
   const [away, setAway] = useState(false);
@@ -16,13 +18,13 @@ export function useStickToEnd<Element extends HTMLElement>(of: unknown, elsewher
     setAway(false);
     ref.current?.scrollTo({ top: ref.current.scrollHeight });
   }, []);
-  /** Stay at what the page has just scrolled to. */
+  /** Stay at the message that the page has just scrolled to. */
   const release = useCallback(() => {
     sticks.current = false;
     setAway(ref.current !== null && !near(ref.current));
   }, []);
   const begin = elsewhere ? release : stick;
-  useEffect(() => begin(), [of]);
+  useEffect(() => begin(), [content]);
   useEffect(() => {
     const element = ref.current;
     if (!element) return;
@@ -30,24 +32,24 @@ export function useStickToEnd<Element extends HTMLElement>(of: unknown, elsewher
       if (sticks.current) element.scrollTop = element.scrollHeight;
       else setAway(!near(element));
     };
-    const noted = () => {
+    const onScroll = () => {
       sticks.current = near(element);
       setAway(!sticks.current);
     };
-    const grown = new MutationObserver(follow);
-    grown.observe(element, { childList: true, subtree: true, characterData: true });
-    const sized = new ResizeObserver(follow);
-    sized.observe(element);
-    element.addEventListener("scroll", noted, { passive: true });
+    const contentObserver = new MutationObserver(follow);
+    contentObserver.observe(element, { childList: true, subtree: true, characterData: true });
+    const sizeObserver = new ResizeObserver(follow);
+    sizeObserver.observe(element);
+    element.addEventListener("scroll", onScroll, { passive: true });
     return () => {
-      grown.disconnect();
-      sized.disconnect();
-      element.removeEventListener("scroll", noted);
+      contentObserver.disconnect();
+      sizeObserver.disconnect();
+      element.removeEventListener("scroll", onScroll);
     };
   }, []);
   return { ref, stick, release, away };
 }
 
 function near(element: HTMLElement): boolean {
-  return element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+  return element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END;
 }

@@ -1,18 +1,18 @@
 import type { CombinedError } from "urql";
 import type { CostFragment, GenerationStatus } from "./operations";
 
-/** Give the sentence of a fault: the server's own words where there are some. */
+/** Return the message of an error: the server's, if it sent one. */
 export function sentence(error: CombinedError): string {
   const [first] = error.graphQLErrors;
   if (first) return first.message;
   return "The server cannot be reached. Nothing is lost; try again.";
 }
 
-/** What a mutation said that is no success, or null. Errors of its union carry a `message`. */
+/** Return the error message of a mutation, or null if it succeeded. The error types of its union have a `message`. */
 export function complaint(result: { error?: CombinedError | undefined; data?: object | undefined }): string | null {
   if (result.error) return sentence(result.error);
-  for (const given of Object.values(result.data ?? {}) as unknown[]) {
-    if (typeof given === "object" && given !== null && "message" in given) return String(given.message);
+  for (const payload of Object.values(result.data ?? {}) as unknown[]) {
+    if (typeof payload === "object" && payload !== null && "message" in payload) return String(payload.message);
   }
   return null;
 }
@@ -36,10 +36,10 @@ export function bytes(amount: number): string {
 }
 
 export function spent(usage: CostFragment): string {
-  const read = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
-  const said = `${tokens(read)} tokens in, ${tokens(usage.outputTokens)} out`;
+  const input = usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
+  const counts = `${tokens(input)} tokens in, ${tokens(usage.outputTokens)} out`;
   const cost = dollars(usage.costUsd);
-  return cost ? `${said}, ${cost}` : said;
+  return cost ? `${counts}, ${cost}` : counts;
 }
 
 export function written(value: unknown): string {
@@ -47,10 +47,10 @@ export function written(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
-/** A key for one send, under which asking again is no second send. */
+/** Return an idempotency key: repeating a send with the same key does not send a second message. */
 export function newKey(): string {
   if (crypto.randomUUID) return crypto.randomUUID();
-  // It exists only on pages served from this machine or over TLS.
+  // `crypto.randomUUID` exists only on pages from this machine or over TLS.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

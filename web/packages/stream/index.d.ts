@@ -1,4 +1,4 @@
-/** What of a type a selection asks for: clients ask for what they show. */
+/** The fields of a type that an operation selects. All are optional, because clients select only what they show. */
 export type Selected<T> = { readonly [Field in keyof T]?: T[Field] | null | undefined };
 
 /** The statuses of a generation; the last three are final. */
@@ -48,31 +48,31 @@ export type StreamEvent = Selected<{
   error: Failure;
   toolUses: readonly Block[];
   approvals: readonly Block[];
-  /** A DateTime, as your client gives scalars. */
+  /** A DateTime, in the form in which your client returns scalars. */
   expiresAt: unknown;
 }>;
 
-/** What the events have said so far. */
+/** The state of an answer after the events so far. */
 export interface State {
-  /** By `index`; null where a block is not known yet. */
+  /** The content blocks by their `index`; null for a block that has not arrived. */
   readonly blocks: readonly (Block | null)[];
   readonly status: Status;
-  /** Why it failed; null unless `status` is FAILED. */
+  /** Why the answer failed; null unless `status` is FAILED. */
   readonly error: Failure | null;
-  /** The ToolResultsRequired that the answer waits behind. */
+  /** The ToolResultsRequired event that the answer waits for; null if it does not wait. */
   readonly waits: StreamEvent | null;
-  /** The number of the last event: what `generationEvents(after:)` takes. 0 before the first. */
+  /** The number of the last event, for `generationEvents(after:)`. 0 before the first event. */
   readonly sequence: number;
 }
 
 /** The state before the first event. */
 export const initial: State;
 
-/** Give the state behind an event; the given one is not changed. Applying an event twice changes nothing. */
+/** Return the state after an event. The argument is not changed. Applying an event twice changes nothing. */
 export function apply(state: State, event: StreamEvent): State;
 
-/** Give what Claude has said: the text of all text blocks. */
+/** Return Claude's text: that of all `TextBlock`s and `JsonBlock`s. */
 export function text(state: State): string;
 
-/** Whether no further event can come. */
+/** Return whether no further event can arrive. */
 export function ended(state: State): boolean;

@@ -1,6 +1,6 @@
 /**
- * The whole rule of a client: a snapshot replaces; a delta sets its block to what stands before `offset`, in UTF-16 code
- * units (a string's length), plus its piece. Rules 5 to 9 and 17 of PROTOCOL.md; index.d.ts says what each part is.
+ * Reduce the events of an answer to its state. A snapshot replaces the state; a delta sets its block to the text before
+ * `offset`, in UTF-16 code units, plus its own text. Implements rules 5 to 9 and 17 of PROTOCOL.md.
  *
  * @import { Block, State, Status, StreamEvent } from "./index.d.ts"
  */
@@ -21,23 +21,23 @@ const ENDS = { GenerationCompleted: "COMPLETED", GenerationStopped: "STOPPED", G
 /** @type {(state: State, event: StreamEvent) => State} */
 export function apply(state, event) {
   const kind = event.__typename ?? "";
-  // After the end the server may send the end again, for a client that has not seen it: this one has.
+  // After a resume the server repeats the terminal event, in case the client missed it. This state already has it.
   if (kind === "MessageSnapshot") return ended(state) && event.reason === "ENDED" ? state : replaced(event);
   if (ended(state) || (event.sequence ?? Infinity) <= state.sequence) return state;
-  const seen = { ...state, sequence: event.sequence ?? state.sequence };
+  const next = { ...state, sequence: event.sequence ?? state.sequence };
   const end = ENDS[kind];
-  if (end) return { ...seen, status: end, waits: null, error: event.error ?? null };
-  if (kind === "ToolResultsRequired") return { ...seen, status: "AWAITING_TOOL_RESULTS", waits: event };
-  // What follows a wait says that it is over.
-  const running = /** @type {State} */ ({ ...seen, status: "RUNNING", waits: null });
+  if (end) return { ...next, status: end, waits: null, error: event.error ?? null };
+  if (kind === "ToolResultsRequired") return { ...next, status: "AWAITING_TOOL_RESULTS", waits: event };
+  // Any event after ToolResultsRequired means that the answer continues.
+  const running = /** @type {State} */ ({ ...next, status: "RUNNING", waits: null });
   const piece = PIECES[kind];
   return piece ? withPiece(running, event, ...piece) : withBlock(running, event.index, event.block);
 }
 
 /** @type {(state: State) => string} */
 export function text(state) {
-  const said = state.blocks.filter((block) => block?.__typename === "TextBlock" || block?.__typename === "JsonBlock");
-  return said.map((block) => block?.text ?? "").join("");
+  const shown = state.blocks.filter((block) => block?.__typename === "TextBlock" || block?.__typename === "JsonBlock");
+  return shown.map((block) => block?.text ?? "").join("");
 }
 
 /** @type {(state: State) => boolean} */
@@ -47,10 +47,10 @@ export function ended(state) {
 
 /** @type {(snapshot: StreamEvent) => State} */
 function replaced({ message, generation, sequence }) {
-  // `generation` is as it is now, and may be ahead of what is written here: its end, or its wait, comes by itself.
+  // `generation` is current and may be ahead of this snapshot. Its end, or ToolResultsRequired, arrives as an event.
   const status = generation?.status === "QUEUED" ? "QUEUED" : "RUNNING";
   const start = /** @type {State} */ ({ ...initial, status, sequence: sequence ?? 0 });
-  return (message?.content ?? []).reduce((state, block, place) => withBlock(state, block.index ?? place, block), start);
+  return (message?.content ?? []).reduce((state, block, position) => withBlock(state, block.index ?? position, block), start);
 }
 
 /** @type {(state: State, event: StreamEvent, kind: string, field: "text" | "partialJson") => State} */

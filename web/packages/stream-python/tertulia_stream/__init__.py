@@ -1,7 +1,7 @@
-"""Folds the events of a Tertulia answer into its state: a pure function without dependencies.
+"""A reducer for the events of a Tertulia answer: a pure function without dependencies.
 
-The whole rule of a client: a snapshot replaces; a delta sets its block to what stands before `offset`, in UTF-16 code
-units, plus its piece. Rules 5 to 9 and 17 of PROTOCOL.md. The twin of the npm package `@tertulia/stream`.
+A snapshot replaces the state; a delta sets its block to the text before `offset`, in UTF-16 code units, plus its own text.
+Implements rules 5 to 9 and 17 of PROTOCOL.md, like the npm package `@tertulia/stream`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,50 +19,50 @@ _ENDS = {"GenerationCompleted": "COMPLETED", "GenerationStopped": "STOPPED", "Ge
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the events have said so far."""
+    """The state of an answer after the events so far."""
 
     blocks: tuple[Json | None, ...] = ()
-    """By `index`; None where a block is not known yet."""
+    """The content blocks by their `index`; None for a block that has not arrived."""
     status: str = "RUNNING"
-    """That of the generation: the last three, COMPLETED, STOPPED and FAILED, are final."""
+    """QUEUED, RUNNING, AWAITING_TOOL_RESULTS, or a final status: COMPLETED, STOPPED or FAILED."""
     error: Json | None = None
-    """Why it failed; None unless `status` is FAILED."""
+    """Why the answer failed; None unless `status` is FAILED."""
     waits: Json | None = None
-    """The ToolResultsRequired that the answer waits behind."""
+    """The ToolResultsRequired event that the answer waits for; None if it does not wait."""
     sequence: int = 0
-    """The number of the last event: what `generationEvents(after:)` takes. 0 before the first."""
+    """The number of the last event, for `generationEvents(after:)`. 0 before the first event."""
 
 
 initial = State()
 
 
 def apply(state: State, event: Json) -> State:
-    """Give the state behind an event; the given one is not changed. Applying an event twice changes nothing."""
+    """Return the state after an event. The argument is not changed. Applying an event twice changes nothing."""
     kind, sequence = event.get("__typename", ""), event.get("sequence")
-    if kind == "MessageSnapshot":  # with ENDED, the end is sent again, for clients that have not seen it
+    if kind == "MessageSnapshot":  # ENDED: the server repeats the terminal event, in case the client missed it
         return state if ended(state) and event.get("reason") == "ENDED" else _replaced(event)
     if ended(state) or (sequence is not None and sequence <= state.sequence):
         return state
-    seen = replace(state, sequence=state.sequence if sequence is None else sequence)
+    advanced = replace(state, sequence=state.sequence if sequence is None else sequence)
     if kind in _ENDS:
-        return replace(seen, status=_ENDS[kind], waits=None, error=event.get("error"))
+        return replace(advanced, status=_ENDS[kind], waits=None, error=event.get("error"))
     if kind == "ToolResultsRequired":
-        return replace(seen, status="AWAITING_TOOL_RESULTS", waits=event)
-    # What follows a wait says that it is over.
-    running = replace(seen, status="RUNNING", waits=None)
+        return replace(advanced, status="AWAITING_TOOL_RESULTS", waits=event)
+    # Any event after ToolResultsRequired means that the answer continues.
+    running = replace(advanced, status="RUNNING", waits=None)
     if kind in _PIECES:
         return _with_piece(running, event.get("index"), event, *_PIECES[kind])
     return _with_block(running, event.get("index"), event.get("block"))
 
 
 def text(state: State) -> str:
-    """Give what Claude has said: the text of all text blocks."""
-    said = (block for block in state.blocks if block and block.get("__typename") in ("TextBlock", "JsonBlock"))
-    return "".join(block.get("text") or "" for block in said)
+    """Return Claude's text: that of all `TextBlock`s and `JsonBlock`s."""
+    shown = (block for block in state.blocks if block and block.get("__typename") in ("TextBlock", "JsonBlock"))
+    return "".join(block.get("text") or "" for block in shown)
 
 
 def ended(state: State) -> bool:
-    """Tell whether no further event can come."""
+    """Return whether no further event can arrive."""
     return state.status in _ENDS.values()
 
 
@@ -70,11 +70,11 @@ def _replaced(snapshot: Json) -> State:
     generation: Json = snapshot.get("generation") or {}
     message: Json = snapshot.get("message") or {}
     content: Sequence[Json] = message.get("content") or ()
-    # `generation` is as it is now, and may be ahead of what is written here: its end, or its wait, comes by itself.
+    # `generation` is current and may be ahead of this snapshot. Its end, or ToolResultsRequired, arrives as an event.
     status = "QUEUED" if generation.get("status") == "QUEUED" else "RUNNING"
     state = State(status=status, sequence=snapshot.get("sequence") or 0)
-    for place, block in enumerate(content):
-        state = _with_block(state, place if (index := block.get("index")) is None else index, block)
+    for position, block in enumerate(content):
+        state = _with_block(state, position if (index := block.get("index")) is None else index, block)
     return state
 
 

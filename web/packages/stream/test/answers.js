@@ -1,4 +1,4 @@
-// Answers as the server would write them, and ways in which a client may be given them.
+// Generators of answers as the server would write them, and of the ways in which a client can receive them.
 import fc from "fast-check";
 import { initial } from "@tertulia/stream";
 
@@ -8,14 +8,14 @@ const FAILURE = { code: "OVERLOADED", message: "Claude is overloaded.", retryabl
 
 const texts = fc.string({ unit: "grapheme", maxLength: 20 });
 
-/** Pieces of a text that is cut anywhere, in the middle of a surrogate pair too. */
+/** Pieces of a text that is split anywhere, also in the middle of a surrogate pair. */
 const split = (written) =>
   fc.uniqueArray(fc.nat(written.length), { maxLength: 8 }).map((cuts) => {
-    const places = [0, ...cuts.sort((a, b) => a - b), written.length];
-    return places.slice(1).map((end, place) => written.slice(places[place], end)).filter(Boolean);
+    const ends = [0, ...cuts.sort((a, b) => a - b), written.length];
+    return ends.slice(1).map((end, previous) => written.slice(ends[previous], end)).filter(Boolean);
   });
 
-/** A block: what it is before its pieces and behind them, and the pieces. */
+/** A block before and after its deltas, and the pieces of its text. */
 const block = fc
   .tuple(
     fc.constantFrom("text", "thinking", "redacted", "call", "json", "result", "summary"),
@@ -50,7 +50,7 @@ const block = fc
     return make({ __typename: "CompactionBlock", summary: null }, { summary: said });
   });
 
-/** The events of a block without their numbers, and what each leaves of it. */
+/** The events of a block without their numbers, and the block after each. */
 function steps({ begun, whole, delta, pieces }, index) {
   const field = FIELDS[delta];
   let written = begun[field] ?? "";
@@ -64,7 +64,7 @@ function steps({ begun, whole, delta, pieces }, index) {
   return [...found, [{ __typename: "ContentBlockFinished", index, block: finished }, finished]];
 }
 
-/** The events with their numbers, and the state behind each, worked out by a way of its own. */
+/** The events with their numbers, and the state after each, calculated independently of the reducer. */
 function numbered(unnumbered, end) {
   const last = end === "GenerationFailed" ? { __typename: end, error: FAILURE } : { __typename: end };
   const events = [];
@@ -81,7 +81,7 @@ function numbered(unnumbered, end) {
   return { events, written };
 }
 
-/** Answers of any blocks, one behind the other or at the same time, with waits, and one of the three ends. */
+/** Answers of any blocks, one after the other or at the same time, with waits, and one of the three ends. */
 export const answers = fc
   .record({
     blocks: fc.array(block, { maxLength: 5 }),
@@ -102,11 +102,11 @@ export const answers = fc
     return numbered(end === "GenerationCompleted" ? found : found.slice(0, kept), end);
   });
 
-/** The same texts as deltas that are cut in two ways. */
+/** The same texts, split into deltas in two ways. */
 export const twoSplits = fc.array(texts, { minLength: 1, maxLength: 4 }).chain((said) => {
   const version = fc.tuple(...said.map(split)).map((cut) => {
     const begun = { __typename: "TextBlock", text: "" };
-    const blocks = cut.map((pieces, place) => ({ begun, whole: { ...begun, text: said[place] }, delta: "TextDelta", pieces }));
+    const blocks = cut.map((pieces, index) => ({ begun, whole: { ...begun, text: said[index] }, delta: "TextDelta", pieces }));
     return numbered(blocks.flatMap(steps), "GenerationCompleted");
   });
   return fc.tuple(version, version, fc.constant(said.join("")));
@@ -132,7 +132,7 @@ function merged({ events }, first, last) {
   return { ...events[first - 1], sequence: last, [field]: joined };
 }
 
-/** An answer, and what a client is given of it: merged or not, told twice, begun again with a snapshot of any time. */
+/** An answer, and the events that a client receives: merged or not, repeated, or started again with any snapshot. */
 export const followings = fc
   .record({
     answer: answers,
@@ -146,7 +146,7 @@ export const followings = fc
     for (const move of moves) {
       if (move === "snapshot") {
         const at = between(0, answer.events.length - 1);
-        // The generation is as it is now, which may be ahead of what is written in the snapshot.
+        // The generation's status is current, which may be ahead of the snapshot's content.
         const status = ["RUNNING", "AWAITING_TOOL_RESULTS", answer.written.at(-1).status][between(0, 2)];
         known = { ...answer.written[at], status: "RUNNING", waits: null };
         seen.push({ event: snapshot(answer, at, status), state: known });

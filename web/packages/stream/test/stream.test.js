@@ -1,4 +1,4 @@
-// The rule holds for any stream: `node --test web/packages/stream/test/stream.test.js`, or `make test`.
+// Property tests of the reducer: `node --test web/packages/stream/test/stream.test.js`, or `make test`.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -9,17 +9,17 @@ const folded = (events) => events.reduce(apply, initial);
 const holds = (arbitrary, says, numRuns = 200) => fc.assert(fc.property(arbitrary, says), { numRuns, seed: 7 });
 const withoutNumber = ({ sequence, ...rest }) => rest;
 
-/** Make every change an error: modules are strict. */
+/** Freeze a value deeply, so that every change throws an error: modules are strict. */
 function frozen(value) {
   if (value && typeof value === "object" && !Object.isFrozen(value)) Object.values(Object.freeze(value)).forEach(frozen);
   return value;
 }
 
-test("a whole stream leaves what the server has written", () => {
+test("a whole stream results in the state that the server has written", () => {
   holds(answers, ({ events, written }) => assert.deepEqual(folded(events), written.at(-1)));
 });
 
-test("any merge, repetition and reconnection gives the same state, and nothing that is given is changed", () => {
+test("any merge, repetition and reconnection results in the same state, and no argument is changed", () => {
   holds(followings, ({ answer, seen }) => {
     let state = frozen(structuredClone(initial));
     for (const { event, state: expected } of seen) {
@@ -30,14 +30,14 @@ test("any merge, repetition and reconnection gives the same state, and nothing t
   }, 500);
 });
 
-test("any split of the deltas gives the same blocks", () => {
+test("any split of the deltas results in the same blocks", () => {
   holds(twoSplits, ([one, other, said]) => {
     assert.deepEqual({ ...folded(one.events), sequence: 0 }, { ...folded(other.events), sequence: 0 });
     assert.equal(text(folded(one.events)), said);
   });
 });
 
-test("a text only grows, unless an older snapshot comes", () => {
+test("a text only grows, unless an older snapshot arrives", () => {
   holds(followings, ({ answer, seen }) => {
     const final = answer.written.at(-1);
     let state = initial;
@@ -54,7 +54,7 @@ test("a text only grows, unless an older snapshot comes", () => {
   });
 });
 
-test("an end that is sent again changes nothing", () => {
+test("a repeated terminal event changes nothing", () => {
   holds(answers, (answer) => {
     const state = folded(answer.events);
     const again = { ...snapshot(answer, answer.events.length - 1), reason: "ENDED" };
@@ -64,7 +64,7 @@ test("an end that is sent again changes nothing", () => {
   });
 });
 
-test("an event that comes twice in a row changes nothing", () => {
+test("an event that arrives twice in a row changes nothing", () => {
   holds(fc.tuple(answers, fc.boolean()), ([answer, numbers]) => {
     let state = initial;
     for (const event of [snapshot(answer, 0), ...answer.events]) {
@@ -75,7 +75,7 @@ test("an event that comes twice in a row changes nothing", () => {
   });
 });
 
-test("offsets alone are enough for who asks for no numbers", () => {
+test("offsets are enough for clients that do not select `sequence`", () => {
   holds(fc.tuple(answers, fc.nat(), fc.nat()), ([answer, some, fewer]) => {
     const events = answer.events.map(withoutNumber);
     const lost = some % events.length;
@@ -84,7 +84,7 @@ test("offsets alone are enough for who asks for no numbers", () => {
   });
 });
 
-test("behind the end only a snapshot changes anything; the same object says that there is nothing to draw", () => {
+test("after the end only a snapshot changes the state; otherwise the same object is returned", () => {
   holds(answers, (answer) => {
     const state = folded(answer.events);
     for (const event of answer.events) {
@@ -95,7 +95,7 @@ test("behind the end only a snapshot changes anything; the same object says that
   });
 });
 
-test("the text is that of texts and JSON alone", () => {
+test("the text is that of text blocks and JSON blocks only", () => {
   const kinds = ["TextBlock", "ThinkingBlock", "JsonBlock", "ToolUseBlock", "TextBlock"];
   const blocks = kinds.map((__typename, index) => ({ __typename, index, text: `${index}` }));
   assert.equal(text({ ...initial, blocks: [...blocks, null] }), "024");
@@ -107,26 +107,26 @@ test("a queued answer is queued until it starts", () => {
   assert.equal(apply(queued, { __typename: "GenerationStarted", sequence: 1 }).status, "RUNNING");
 });
 
-test("blocks of kinds that are not known leave their place empty", () => {
+test("the position of an unknown block is null", () => {
   const said = { __typename: "TextBlock", index: 1, text: "b" };
   const state = apply(initial, { __typename: "MessageSnapshot", sequence: 4, message: { content: [said] } });
   assert.deepEqual(state.blocks, [null, said]);
   assert.equal(text(state), "b");
 });
 
-test("blocks whose index was not asked for stand in their order", () => {
+test("blocks without a selected index keep their order", () => {
   for (const index of [{}, { index: null }]) {
     const content = ["a", "b"].map((words) => ({ __typename: "TextBlock", text: words, ...index }));
     assert.deepEqual(apply(initial, { __typename: "MessageSnapshot", sequence: 4, message: { content } }).blocks, content);
   }
 });
 
-test("events of kinds that are not known yet count, and change nothing else", () => {
+test("an unknown event advances the sequence and changes nothing else", () => {
   const state = apply(initial, { __typename: "TextDelta", sequence: 3, index: 0, offset: 0, text: "kept" });
   assert.deepEqual(apply(state, { __typename: "SomethingNew", sequence: 4 }), { ...state, sequence: 4 });
 });
 
-test("only the last three statuses are ends", () => {
+test("only COMPLETED, STOPPED and FAILED are ends", () => {
   const statuses = ["QUEUED", "RUNNING", "AWAITING_TOOL_RESULTS", "COMPLETED", "STOPPED", "FAILED"];
   assert.deepEqual(statuses.filter((status) => ended({ ...initial, status })), statuses.slice(3));
 });

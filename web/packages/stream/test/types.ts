@@ -1,7 +1,7 @@
-// Checked by `tsc` and never run: the types that GraphQL Code Generator makes of a subscription fit without a cast.
+// Checked by `tsc` and never executed: the types that GraphQL Code Generator generates fit without a cast.
 import { apply, initial, text, type Block, type State, type StreamEvent } from "@tertulia/stream";
 
-// ---- as the plugin typescript-operations wrote it, from its defaults --------------------------------------------------
+// ---- as the plugin typescript-operations generates it by default ------------------------------------------------------
 
 type GenerationErrorCode = "API_ERROR" | "OVERLOADED" | "TIMEOUT";
 type GenerationStatus = "AWAITING_TOOL_RESULTS" | "COMPLETED" | "FAILED" | "QUEUED" | "RUNNING" | "STOPPED";
@@ -31,7 +31,7 @@ type FollowSubscription = { generationEvents:
     | { __typename: 'ToolResultsRequired', expiresAt: unknown, sequence: number, toolUses: Array<{ toolUseId: string, name: string, input: unknown }>, approvals: Array<{ toolUseId: string }> }
    };
 
-// ---- as older versions and other settings write it: Maybe<>, optional names, enums, read-only lists -------------------
+// ---- as older versions and other settings generate it: Maybe<>, optional names, enums, read-only lists ----------------
 
 type Maybe<T> = T | null;
 enum Status {
@@ -50,9 +50,9 @@ type OlderSubscription = { readonly __typename?: 'Subscription', readonly genera
     | { readonly __typename?: 'GenerationFailed', readonly generationId: string, readonly sequence: number, readonly error: { readonly __typename?: 'GenerationError', readonly code: GenerationErrorCode, readonly message: string, readonly requestId?: Maybe<string> } }
     | { readonly __typename?: 'GenerationStopped', readonly generationId: string, readonly sequence: number } };
 
-// ---- what must fit ---------------------------------------------------------------------------------------------------
+// ---- must compile ----------------------------------------------------------------------------------------------------
 
-/** Clients that are used without generated types have their own idea of what a result is. */
+/** Results of clients whose `data` may be missing or null. */
 export function follow(found: { data?: FollowSubscription | null }, older: OlderSubscription): string {
   let state: State = initial;
   if (found.data) state = apply(state, found.data.generationEvents);
@@ -64,9 +64,9 @@ export const folded = (events: readonly FollowSubscription["generationEvents"][]
 export const placed = (content: readonly Parts[]): readonly Block[] => content;
 export const resumesAt: number = initial.sequence;
 
-// ---- what must not ---------------------------------------------------------------------------------------------------
+// ---- must not compile ------------------------------------------------------------------------------------------------
 
-// A snapshot whose content was not asked for would be taken for an empty one.
+// A snapshot without selected content would look like an empty one.
 // @ts-expect-error
 export const textAlone: StreamEvent = { __typename: "MessageSnapshot" as const, message: { text: "all" } };
 // @ts-expect-error
