@@ -120,7 +120,7 @@ def check_pending_calls(seen: dict[str, Any]) -> None:
     assert own["answer"] == 'The tool gave: "Firefox".'
     assert own["used"] == own["billed"] > 0
     assert (mixed["waited"], mixed["partly"], mixed["outcome"]) == ("interrupt", "success", "success")
-    assert mixed["message"] == 'May Claude call pay with {"amount":4}?'
+    assert mixed["message"] == 'Allow Claude to call pay with {"amount":4}?'
     assert sorted(mixed["results"]) == ["Firefox", "Paid 4.", "The user said no."]
     assert all(result in mixed["answer"] for result in mixed["results"])
     assert Path("paid.txt").read_text() == "4\n"
@@ -135,7 +135,7 @@ def check_runs_that_end_early(seen: dict[str, Any]) -> None:
     assert seen["picture"] == ["ImageBlock", "TextBlock"]
     # Two turns of that conversation, and one whose message was sent twice and kept once.
     assert seen["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
-    assert seen["nothing"] == "There is nothing to answer."
+    assert seen["nothing"] == "There is no new message or tool result to answer."
 
 
 @pytest.mark.needs("chromium")

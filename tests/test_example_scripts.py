@@ -257,14 +257,14 @@ def test_the_shell_example_resumes_after_a_lost_connection(paced: Api, proxy: Cu
         proxy.cut()
         rest, _ = rest_of(program)
     assert program.returncode == 0
-    assert f"\n{words(150)}\n== Go on" in out + rest
+    assert f"\n{words(150)}\n== Continue" in out + rest
     assert len(paced.messages(conversation_in(rest))) == 10
 
 
 @needs_curl
 def test_the_shell_example_prints_why_an_answer_failed(paced: Api) -> None:
     _, out, _ = ended(shell("/simulate error"), paced.address)
-    assert "\nThis answer begins as every other, but it\nOverloaded\n== Go on" in out
+    assert "\nThis answer begins as every other, but it\nOverloaded\n== Continue" in out
 
 
 @needs_curl

@@ -1,6 +1,6 @@
 import { defineConfig, loadEnv } from "vite";
 
-// The page and the API share an origin, as they do behind one reverse proxy.
+// Serve the page and the API from one origin, as behind a reverse proxy.
 export default defineConfig(({ mode }) => {
   const { TERTULIA_URL: target = "http://127.0.0.1:8000" } = loadEnv(mode, ".", "TERTULIA_");
   const tertulia = { target, changeOrigin: true, ws: true, rewriteWsOrigin: true, headers: { origin: target } };

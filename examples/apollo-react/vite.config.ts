@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-// The page and the API share an origin, as they do behind one reverse proxy.
+// Serve the page and the API from one origin, as behind a reverse proxy.
 const tertulia = {
   target: process.env.TERTULIA_URL ?? "http://127.0.0.1:8000",
   changeOrigin: true,

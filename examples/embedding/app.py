@@ -1,4 +1,4 @@
-"""A FastAPI application with users of its own, and Tertulia under /ai.
+"""A FastAPI application with its own users, and Tertulia under /ai.
 
     pip install tertulia uvicorn
     uvicorn app:app
@@ -17,7 +17,7 @@ from tertulia import FieldContext, Settings, Tertulia, Viewer
 
 PEOPLE = {"ada": "Ada Lovelace", "grace": "Grace Hopper"}
 SESSIONS: dict[str, str] = {}
-"""User by session cookie. A real application keeps its sessions in a database."""
+"""The user of each session cookie. A real application stores its sessions in a database."""
 
 
 async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
@@ -28,7 +28,7 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
 
 @strawberry.type
 class GreetingQuery:
-    """A field of the application, which clients select next to Tertulia's."""
+    """A field of the application, which clients can select together with Tertulia's fields."""
 
     @strawberry.field
     async def greeting(self, info: strawberry.Info[FieldContext]) -> str:
@@ -43,7 +43,7 @@ app.mount("/ai", tertulia.app)
 
 @app.get("/login/{user}")
 async def login(user: str) -> RedirectResponse:
-    """Sign a user in. An application asks for a password here."""
+    """Sign a user in. A real application requires a password here."""
     if user not in PEOPLE:
         raise HTTPException(404, "There is no such user.")
     session = secrets.token_urlsafe()

@@ -195,7 +195,7 @@ async function readBy(sdkChunks) {
 }
 
 async function sdkDifferences() {
-  const { chunks, behind } = await built("ai-sdk", "chunks");
+  const { chunks, shownAfter } = await built("ai-sdk", "chunks");
   await fc.assert(
     fc.asyncProperty(answers, deliveries, async (answer, delivery) => {
       const log = logOf(answer);
@@ -204,7 +204,7 @@ async function sdkDifferences() {
       for (const event of delivered(log, delivery)) {
         state = apply(state, event);
         out.push(...chunks(shown, state));
-        shown = behind(shown, state);
+        shown = shownAfter(shown, state);
       }
       const final = log.states.at(-1);
       const said = (kind) =>
@@ -244,7 +244,7 @@ class Recorded extends AbstractAgent {
 }
 
 async function aguiDifferences() {
-  const { events, behind, messagesOf } = await built("ag-ui", "events");
+  const { events, shownAfter, messagesOf } = await built("ag-ui", "events");
   await fc.assert(
     fc.asyncProperty(answers, deliveries, async (answer, delivery) => {
       const log = logOf(answer);
@@ -260,7 +260,7 @@ async function aguiDifferences() {
         state = apply(state, event);
         agent.recorded.push(...events(shown, state, "m", answered));
         const isNews = state.sequence > shown.sequence;
-        shown = behind(shown, state);
+        shown = shownAfter(shown, state);
         if (!isNews || !state.waits) continue;
         await play();
         for (const { toolUseId, name } of state.waits.toolUses) {

@@ -97,7 +97,7 @@ async function useChat(user) {
   seen.stopped = { status: stopped.generation.status, stored: stopped.text, after: await user.said() };
 
   const before = await page.locator("li").count();
-  await page.getByRole("button", { name: "Another answer" }).click();
+  await page.getByRole("button", { name: "Regenerate" }).click();
   await last.and(page.locator("[aria-busy=true]")).getByText("word10 ").waitFor();
   await page.getByRole("button", { name: "Stop" }).click();
   await last.locator("small").waitFor();

@@ -1,7 +1,7 @@
 /**
- * An AG-UI agent whose answers are Tertulia's: they outlive the page, the connection and the server.
+ * An AG-UI agent that uses Tertulia. Its answers survive a refresh, a lost connection and a server restart.
  *
- * To copy: this file, events.ts and tertulia.ts.
+ * Copy this file, events.ts and tertulia.ts.
  */
 
 import { AbstractAgent, randomUUID, type AgentConfig } from "@ag-ui/client";
@@ -9,25 +9,25 @@ import { contentToText, EventType, PROTOCOL_VERSION } from "@ag-ui/core";
 import type { AGUIEvent, BaseEvent, Interrupt, RunAgentInput, TokenUsage, UserMessage } from "@ag-ui/core";
 import { apply, ended, initial, type State, type StreamEvent } from "@tertulia/stream";
 import { Observable } from "rxjs";
-import { behind, events, messagesOf } from "./events";
+import { shownAfter, events, messagesOf } from "./events";
 import { documents, Tertulia, type Answer, type Conversation, type Event, type Generation } from "./tertulia";
 
-/** Which conversation a thread is. */
+/** Maps the ids of AG-UI's threads to the ids of Tertulia's conversations. */
 export interface Conversations {
   get(threadId: string): string | undefined;
   set(threadId: string, conversationId: string): unknown;
 }
 
 export interface TertuliaAgentConfig extends AgentConfig {
-  /** The server's address; the page's own origin unless given. */
+  /** The server's address; by default the page's origin. */
   url?: string;
-  /** Such as Authorization; asked for before each request and each connection. */
+  /** Returns headers such as `Authorization`. Called before each request and each connection. */
   headers?: () => Record<string, string>;
-  /** A Map unless given: give a store where threads are to outlive the page. */
+  /** By default a `Map`. Pass persistent storage if threads must survive a refresh. */
   conversations?: Conversations;
 }
 
-/** What was shown of an answer, and what it waits for. */
+/** An answer, and its state after the events that were shown. */
 interface Shown {
   answer: Answer;
   state: State;
@@ -35,33 +35,33 @@ interface Shown {
 
 interface Thread {
   conversationId: string;
-  /** The tools and the instructions that the conversation has, as JSON. */
-  told: string;
+  /** The tools and the system prompt of the conversation, as JSON. */
+  settings: string;
   /** The answers to the user's messages, by AG-UI's ids. */
   answers: Map<string, string>;
-  /** What was shown, and which calls the client has still to answer. */
+  /** The answer that waits for the client, and the calls that have no result yet. */
   waiting?: (Shown & { waits: StreamEvent }) | undefined;
-  /** What earlier runs of an answer have reported. */
+  /** The usage that earlier runs of an answer have reported. */
   reported?: { id: string; usage: TokenUsage } | undefined;
 }
 
 interface Run {
   input: RunAgentInput;
-  /** The client wants Claude to stop. */
+  /** Aborted when the client stops the answer. */
   stopping: AbortSignal;
-  /** Nobody listens any more; Claude goes on. */
+  /** Aborted when the client unsubscribes. The answer continues. */
   leaving: AbortSignal;
 }
 
-type Played = AsyncGenerator<AGUIEvent, void>;
-/** An Observable of the rxjs that `@ag-ui/client` brings; another copy of it is as good, but of another type. */
+type EventStream = AsyncGenerator<AGUIEvent, void>;
+/** The Observable type of the rxjs copy in `@ag-ui/client`. Other copies work too, but have a different type. */
 type Observed = ReturnType<AbstractAgent["run"]>;
 
 export class TertuliaAgent extends AbstractAgent {
   private server: Tertulia;
   private conversations: Conversations;
   private threads = new Map<string, Thread>();
-  /** One key for each message, so that sending it again is no second one. */
+  /** The idempotency key of each message, so that a repeated send does not become a second message. */
   private keys = new Map<string, string>();
   private stopping = new AbortController();
 
@@ -71,17 +71,17 @@ export class TertuliaAgent extends AbstractAgent {
     this.conversations = conversations;
   }
 
-  /** Answer what stands at the end of the messages: a user's message, or results of the client's tools. */
+  /** Answer the last messages: a user message, or results of client tools. */
   override run(input: RunAgentInput): Observed {
-    return this.observed(input, (run) => this.answered(run));
+    return this.observe(input, (run) => this.answer(run));
   }
 
-  /** For `connectAgent`: the thread so far, and the rest of the answer that is being written. */
+  /** For `connectAgent`: emit the thread so far, and then the running answer. */
   protected override connect(input: RunAgentInput): Observed {
-    return this.observed(input, (run) => this.restored(run));
+    return this.observe(input, (run) => this.restore(run));
   }
 
-  /** Stop Claude; what was written until then is kept, and the run ends as cancelled. */
+  /** Stop the answer. The text written until then is kept, and the run ends as `cancelled`. */
   override abortRun(): void {
     this.stopping.abort();
   }
@@ -97,23 +97,23 @@ export class TertuliaAgent extends AbstractAgent {
     });
   }
 
-  private observed(input: RunAgentInput, play: (run: Run) => Played): Observed {
-    const observed = new Observable<BaseEvent>((subscriber) => {
+  private observe(input: RunAgentInput, events: (run: Run) => EventStream): Observed {
+    const observable = new Observable<BaseEvent>((subscriber) => {
       const leaving = new AbortController();
       this.stopping = new AbortController();
       const run = { input, stopping: this.stopping.signal, leaving: leaving.signal };
-      const pass = async () => {
-        for await (const event of framed(run, play)) subscriber.next(event);
+      const emit = async () => {
+        for await (const event of withStartAndErrors(run, events)) subscriber.next(event);
         subscriber.complete();
       };
-      void pass();
-      // Who only leaves stops nothing.
+      void emit();
+      // Unsubscribing does not stop the answer.
       return () => leaving.abort();
     });
-    return observed as unknown as Observed;
+    return observable as unknown as Observed;
   }
 
-  private async *answered(run: Run): Played {
+  private async *answer(run: Run): EventStream {
     const { input } = run;
     const thread = await this.thread(input);
     if (input.messages.at(-1)?.role === "user") {
@@ -122,7 +122,7 @@ export class TertuliaAgent extends AbstractAgent {
     }
     const { waiting } = thread;
     const results = waiting ? resultsFor(waiting.waits, input) : [];
-    if (!waiting || !results.length) throw new Error("There is nothing to answer.");
+    if (!waiting || !results.length) throw new Error("There is no new message or tool result to answer.");
     await this.server.change(documents.submit, { input: { generationId: waiting.answer.id, results } });
     const left = without(waiting.waits, new Set(results.map((result) => result.toolUseId)));
     thread.waiting = left.toolUses?.length ? { ...waiting, waits: left } : undefined;
@@ -130,29 +130,29 @@ export class TertuliaAgent extends AbstractAgent {
     else yield* this.follow(run, thread, waiting);
   }
 
-  private async *restored(run: Run): Played {
+  private async *restore(run: Run): EventStream {
     const { threadId } = run.input;
     const conversationId = this.conversations.get(threadId);
     if (!conversationId) return yield finished(run.input, { type: "success" });
     const found = await this.server.ask<{ conversation: Conversation | null }>(documents.history, {
       id: conversationId,
     });
-    if (!found.conversation) throw new Error("This conversation is not here any more.");
+    if (!found.conversation) throw new Error("This conversation no longer exists.");
     const { activeGeneration: active, messages } = found.conversation;
     const nodes = messages.edges.map((edge) => edge.node);
-    const thread: Thread = this.threads.get(threadId) ?? { conversationId, told: "", answers: new Map() };
+    const thread: Thread = this.threads.get(threadId) ?? { conversationId, settings: "", answers: new Map() };
     this.threads.set(threadId, thread);
-    for (const [place, { id, role }] of nodes.entries()) {
-      const next = nodes[place + 1];
+    for (const [index, { id, role }] of nodes.entries()) {
+      const next = nodes[index + 1];
       if (role === "USER" && next) thread.answers.set(id, next.id);
     }
-    const written = nodes.filter((node) => node.id !== active?.message.id).flatMap(messagesOf);
-    yield { type: EventType.MESSAGES_SNAPSHOT, messages: written };
+    const finishedMessages = nodes.filter((node) => node.id !== active?.message.id).flatMap(messagesOf);
+    yield { type: EventType.MESSAGES_SNAPSHOT, messages: finishedMessages };
     if (active) yield* this.follow(run, thread, { answer: active, state: initial });
     else yield finished(run.input, { type: "success" });
   }
 
-  /** Give the thread, its conversation made or told what has changed. */
+  /** Return the thread. Creates its conversation, or updates the conversation's settings if they have changed. */
   private async thread({ threadId, messages, context, tools }: RunAgentInput): Promise<Thread> {
     const instructions = messages.flatMap((one) =>
       one.role === "system" || one.role === "developer" ? [one.content] : [],
@@ -165,13 +165,18 @@ export class TertuliaAgent extends AbstractAgent {
       inputSchema: (parameters as object | undefined) ?? { type: "object" },
     }));
     const settings = { tools: { client }, ...(systemPrompt && { systemPrompt }) };
-    const told = JSON.stringify(settings);
-    const found = this.threads.get(threadId);
-    if (found?.told === told) return found;
+    const serialized = JSON.stringify(settings);
+    const existing = this.threads.get(threadId);
+    if (existing?.settings === serialized) return existing;
     const id = this.conversations.get(threadId);
     const [document, input] = id ? [documents.update, { id, ...settings }] : [documents.create, settings];
     const { conversation } = await this.server.change<{ conversation: { id: string } }>(document, { input });
-    const thread = { answers: new Map<string, string>(), ...found, conversationId: conversation.id, told };
+    const thread = {
+      answers: new Map<string, string>(),
+      ...existing,
+      conversationId: conversation.id,
+      settings: serialized,
+    };
     this.conversations.set(threadId, conversation.id);
     this.threads.set(threadId, thread);
     return thread;
@@ -181,9 +186,9 @@ export class TertuliaAgent extends AbstractAgent {
     const { conversationId, answers } = thread;
     const last = messages.at(-1) as UserMessage;
     const earlier = answers.get(last.id);
-    const behindLast = messages.slice(messages.findLastIndex((one) => one.role !== "user" || answers.has(one.id)) + 1);
-    const text = behindLast.map((one) => contentToText((one as UserMessage).content)).join("\n\n");
-    const attachmentIds = await Promise.all(behindLast.flatMap((one) => this.files(one as UserMessage)));
+    const unanswered = messages.slice(messages.findLastIndex((one) => one.role !== "user" || answers.has(one.id)) + 1);
+    const text = unanswered.map((one) => contentToText((one as UserMessage).content)).join("\n\n");
+    const attachmentIds = await Promise.all(unanswered.flatMap((one) => this.files(one as UserMessage)));
     const idempotencyKey = earlier ? randomUUID() : (this.keys.get(last.id) ?? randomUUID());
     this.keys.set(last.id, idempotencyKey);
     const [document, input] = earlier
@@ -198,26 +203,26 @@ export class TertuliaAgent extends AbstractAgent {
     if (typeof content === "string") return [];
     return content.flatMap((part) => {
       if (part.type === "text") return [];
-      if (part.source.type === "file") throw new Error("A file must come with its bytes, or with an address.");
+      if (part.source.type === "file") throw new Error("The source of a file must be `data` or `url`.");
       const { value, mimeType } = part.source;
       const url = part.source.type === "url" ? value : `data:${mimeType};base64,${value}`;
       return [this.server.upload(url, part.type)];
     });
   }
 
-  private async *follow({ input, stopping, leaving }: Run, thread: Thread, begun: Shown): Played {
-    const { answer } = begun;
+  private async *follow({ input, stopping, leaving }: Run, thread: Thread, before: Shown): EventStream {
+    const { answer } = before;
     const stop = () => void this.server.change(documents.stop, { id: answer.id }).catch(console.error);
     if (stopping.aborted) stop();
     stopping.addEventListener("abort", stop, { once: true });
     const answered = new Set(input.messages.flatMap((one) => (one.role === "tool" ? [one.toolCallId] : [])));
-    let [state, shown] = [initial, begun.state];
+    let [state, shown] = [initial, before.state];
     for await (const event of this.server.follow(answer.id, leaving)) {
       state = apply(state, event);
       yield* events(shown, state, answer.message.id, answered);
-      const isNews = state.sequence > shown.sequence;
-      shown = behind(shown, state);
-      if (isNews && state.waits) {
+      const isNew = state.sequence > shown.sequence;
+      shown = shownAfter(shown, state);
+      if (isNew && state.waits) {
         thread.waiting = { answer, state: shown, waits: state.waits };
         const { generation } = await this.server.ask<{ generation: Generation }>(documents.used, { id: answer.id });
         return yield finished(input, outcomeOf(state.waits), this.usage(thread, answer.id, generation));
@@ -226,31 +231,35 @@ export class TertuliaAgent extends AbstractAgent {
     }
   }
 
-  /** What this run has used: all that the answer has, without what its earlier runs have reported. */
+  /** Return the usage of this run: that of the whole answer, minus what its earlier runs have reported. */
   private usage(thread: Thread, id: string, generation: Partial<Generation> | null | undefined): TokenUsage[] {
     if (!generation?.usage) return [];
     const { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens } = generation.usage;
-    const all = {
+    const total = {
       inputTokens: inputTokens + cacheReadTokens + cacheWriteTokens,
       outputTokens,
       totalTokens: inputTokens + cacheReadTokens + cacheWriteTokens + outputTokens,
       cachedInputTokens: cacheReadTokens,
       cacheWriteInputTokens: cacheWriteTokens,
     };
-    const before: Record<string, unknown> = thread.reported?.id === id ? thread.reported.usage : {};
-    thread.reported = { id, usage: all };
-    const own = Object.entries(all).map(([name, count]) => [name, count - Number(before[name] ?? 0)] as const);
+    const reported: Record<string, unknown> = thread.reported?.id === id ? thread.reported.usage : {};
+    thread.reported = { id, usage: total };
+    const difference = Object.entries(total).map(([name, count]) => [name, count - Number(reported[name] ?? 0)]);
     return [
-      { provider: "anthropic", ...(generation.model && { model: generation.model.id }), ...Object.fromEntries(own) },
+      {
+        provider: "anthropic",
+        ...(generation.model && { model: generation.model.id }),
+        ...Object.fromEntries(difference),
+      },
     ];
   }
 }
 
-async function* framed(run: Run, play: (run: Run) => Played): Played {
+async function* withStartAndErrors(run: Run, events: (run: Run) => EventStream): EventStream {
   const { threadId, runId } = run.input;
   yield { type: EventType.RUN_STARTED, threadId, runId, protocolVersion: PROTOCOL_VERSION };
   try {
-    yield* play(run);
+    yield* events(run);
   } catch (error) {
     yield { type: EventType.RUN_ERROR, message: error instanceof Error ? error.message : String(error) };
   }
@@ -276,14 +285,14 @@ function end(input: RunAgentInput, { __typename, error, generation }: Event, usa
   return { ...finished(input, outcome, usage), metadata };
 }
 
-/** A yes or no is an interrupt; calls of the client's own tools are simply left to it. */
+/** Return the outcome of a run that waits: approvals are interrupts; calls of client tools are `pendingToolCallIds`. */
 function outcomeOf({ toolUses, approvals, expiresAt }: StreamEvent): Outcome {
   const asking = new Set(approvals?.map((call) => call.toolUseId));
   const calls = toolUses ?? [];
   const interrupts = calls.flatMap((call): Interrupt[] => {
     const id = call.toolUseId ?? "";
     if (!asking.has(id)) return [];
-    const message = `May Claude call ${call.name} with ${JSON.stringify(call.input)}?`;
+    const message = `Allow Claude to call ${call.name} with ${JSON.stringify(call.input)}?`;
     const properties = { approved: { type: "boolean" }, reason: { type: "string" } };
     const responseSchema = { type: "object", properties, required: ["approved"] };
     return [
@@ -301,7 +310,7 @@ function outcomeOf({ toolUses, approvals, expiresAt }: StreamEvent): Outcome {
   return { type: "success", pendingToolCallIds: calls.map((call) => call.toolUseId ?? "") };
 }
 
-/** What this run's input says of the calls that are waited for. */
+/** Return the results in this run's input for the calls that the answer waits for. */
 function resultsFor({ toolUses, approvals }: StreamEvent, { messages, resume = [] }: RunAgentInput) {
   const asking = new Set(approvals?.map((call) => call.toolUseId));
   return (toolUses ?? []).flatMap(({ toolUseId }): { toolUseId: string; [field: string]: unknown }[] => {
@@ -314,10 +323,10 @@ function resultsFor({ toolUses, approvals }: StreamEvent, { messages, resume = [
       const reason = approved ? undefined : payload?.reason;
       return [{ toolUseId: id, approved, ...(reason ? { output: reason } : {}) }];
     }
-    const told = messages.findLast((one) => one.role === "tool" && one.toolCallId === id);
-    if (told?.role !== "tool") return [];
-    const output = [contentToText(told.content), told.error].filter(Boolean).join("\n");
-    return [{ toolUseId: id, output, isError: told.error !== undefined }];
+    const result = messages.findLast((one) => one.role === "tool" && one.toolCallId === id);
+    if (result?.role !== "tool") return [];
+    const output = [contentToText(result.content), result.error].filter(Boolean).join("\n");
+    return [{ toolUseId: id, output, isError: result.error !== undefined }];
   });
 }
 

@@ -1,4 +1,4 @@
-/** What AG-UI is to hear when an answer has gone on: the difference of two states of `@tertulia/stream`. Pure. */
+/** Converts the difference of two states of `@tertulia/stream` to AG-UI events. All functions are pure. */
 
 import { EventType, type AGUIEvent, type AssistantMessage, type ContentPart, type Message } from "@ag-ui/core";
 import { ended, type Block, type State } from "@tertulia/stream";
@@ -7,10 +7,12 @@ import type { Stored } from "./tertulia";
 type Part = Block & { index: number };
 
 /**
- * Give the events that lead from what was shown of an answer to what is known of it now.
+ * Return the events that lead from the state `shown` to the state `now`.
  *
- * `messageId`: the answer's message. `answered`: calls whose results the client has, because it gave them itself.
- * Nothing where `now` is not ahead: a snapshot behind a lost connection, or an event that comes twice.
+ * Returns nothing if `now` is not newer, as after a reconnection's snapshot or a repeated event.
+ *
+ * @param messageId The id of the answer's message.
+ * @param answered The calls whose results came from the client, which therefore has them.
  */
 export function events(shown: State, now: State, messageId: string, answered: ReadonlySet<string>): AGUIEvent[] {
   if (now.sequence <= shown.sequence) return [];
@@ -18,53 +20,53 @@ export function events(shown: State, now: State, messageId: string, answered: Re
     switch (block.__typename) {
       case "TextBlock":
       case "JsonBlock":
-        return said(shown, now, block, idOf(messageId, block.index));
+        return textEvents(shown, now, block, idOf(messageId, block.index));
       case "ThinkingBlock":
-        return block.redacted ? [] : thought(shown, now, block, idOf(messageId, block.index));
+        return block.redacted ? [] : thinkingEvents(shown, now, block, idOf(messageId, block.index));
       case "ToolUseBlock":
-        return called(shown, now, block, messageId, answered);
+        return callEvents(shown, now, block, messageId, answered);
       case "ToolResultBlock":
-        return resulted(shown, now, block, idOf(messageId, block.index), answered);
+        return resultEvents(shown, now, block, idOf(messageId, block.index), answered);
       default:
         return [];
     }
   });
 }
 
-/** Give what is shown once these events are out. A wait stays known when it is over: it has closed its calls. */
-export function behind(shown: State, now: State): State {
+/** Return the shown state after these events. It keeps `waits` after the wait, because its calls were announced. */
+export function shownAfter(shown: State, now: State): State {
   return now.sequence <= shown.sequence ? shown : { ...now, waits: now.waits ?? shown.waits };
 }
 
-/** Give the messages that a stored one is for AG-UI: the same that the events of an answer build. */
+/** Convert a stored message to AG-UI messages: the same that result from the events of an answer. */
 export function messagesOf({ id, role, content }: Stored): Message[] {
   if (role === "USER") return [{ id, role: "user", content: content.flatMap(written) }];
   const blocks = parts(content);
-  const made = new Map<string, Message>();
+  const converted = new Map<string, Message>();
   for (const block of blocks) {
     const own = idOf(id, block.index);
-    if (isText(block)) made.set(own, { id: own, role: "assistant", content: block.text ?? "" });
+    if (isText(block)) converted.set(own, { id: own, role: "assistant", content: block.text ?? "" });
     if (block.__typename === "ThinkingBlock" && !block.redacted) {
-      made.set(own, { id: own, role: "reasoning", content: block.text ?? "" });
+      converted.set(own, { id: own, role: "reasoning", content: block.text ?? "" });
     }
     if (block.__typename === "ToolUseBlock") {
       const parent = parentOf(blocks, block, id);
-      const holder = (made.get(parent) ?? { id: parent, role: "assistant" }) as AssistantMessage;
+      const holder = (converted.get(parent) ?? { id: parent, role: "assistant" }) as AssistantMessage;
       const call = { name: block.name ?? "", arguments: JSON.stringify(block.input ?? {}) };
       const toolCalls = [
         ...(holder.toolCalls ?? []),
         { id: block.toolUseId ?? "", type: "function" as const, function: call },
       ];
-      made.set(parent, { ...holder, toolCalls });
+      converted.set(parent, { ...holder, toolCalls });
     }
     if (block.__typename === "ToolResultBlock" && isThere(block)) {
-      made.set(own, { id: own, role: "tool", toolCallId: block.toolUseId ?? "", content: asText(block.output) });
+      converted.set(own, { id: own, role: "tool", toolCallId: block.toolUseId ?? "", content: asText(block.output) });
     }
   }
-  return [...made.values()];
+  return [...converted.values()];
 }
 
-function said(shown: State, now: State, block: Part, messageId: string): AGUIEvent[] {
+function textEvents(shown: State, now: State, block: Part, messageId: string): AGUIEvent[] {
   const before = shown.blocks[block.index];
   const delta = (block.text ?? "").slice((before?.text ?? "").length);
   const out: AGUIEvent[] = before ? [] : [{ type: EventType.TEXT_MESSAGE_START, messageId, role: "assistant" }];
@@ -75,7 +77,7 @@ function said(shown: State, now: State, block: Part, messageId: string): AGUIEve
   return out;
 }
 
-function thought(shown: State, now: State, block: Part, messageId: string): AGUIEvent[] {
+function thinkingEvents(shown: State, now: State, block: Part, messageId: string): AGUIEvent[] {
   const before = shown.blocks[block.index];
   const delta = (block.text ?? "").slice((before?.text ?? "").length);
   const out: AGUIEvent[] = [];
@@ -91,7 +93,7 @@ function thought(shown: State, now: State, block: Part, messageId: string): AGUI
   return out;
 }
 
-function called(shown: State, now: State, block: Part, id: string, answered: ReadonlySet<string>): AGUIEvent[] {
+function callEvents(shown: State, now: State, block: Part, id: string, answered: ReadonlySet<string>): AGUIEvent[] {
   const [toolCallId, toolCallName] = [block.toolUseId ?? "", block.name ?? ""];
   const out: AGUIEvent[] = [];
   if (!shown.blocks[block.index]) {
@@ -99,18 +101,18 @@ function called(shown: State, now: State, block: Part, id: string, answered: Rea
     out.push({ type: EventType.TOOL_CALL_START, toolCallId, toolCallName, parentMessageId });
   }
   if (isMade(now, toolCallId) && !isMade(shown, toolCallId)) {
-    // In one piece: what a lost connection swallowed of its JSON text can only be told from the whole input.
+    // In one piece: after a reconnection, only the complete input tells which part of its JSON text was missed.
     out.push({ type: EventType.TOOL_CALL_ARGS, toolCallId, delta: JSON.stringify(block.input ?? {}) });
     out.push({ type: EventType.TOOL_CALL_END, toolCallId });
   }
   if (ended(now) && !ended(shown) && !isSettled(now, toolCallId) && !answered.has(toolCallId)) {
-    const content = "The answer was ended before there was a result.";
+    const content = "The answer ended before this call had a result.";
     out.push({ type: EventType.TOOL_CALL_RESULT, messageId: `${id}-${toolCallId}`, toolCallId, content });
   }
   return out;
 }
 
-function resulted(
+function resultEvents(
   shown: State,
   now: State,
   block: Part,
@@ -124,7 +126,7 @@ function resulted(
   return [{ type: EventType.TOOL_CALL_RESULT, messageId, toolCallId, content, ...metadata }];
 }
 
-/** What the user wrote, and the files that came with it. */
+/** Convert a block of a user message: its text, or an attached file. */
 function written(block: Block): ContentPart[] {
   if (isText(block)) return [{ type: "text", text: block.text ?? "" }];
   const file = block.attachment as { url: string; mediaType: string } | undefined;
@@ -133,12 +135,12 @@ function written(block: Block): ContentPart[] {
   return [{ type: block.__typename === "ImageBlock" ? "image" : "document", source }];
 }
 
-/** Each text, each thinking and each result of an answer is a message of AG-UI's. */
+/** Each text, thinking and result block of an answer is a message of its own in AG-UI. */
 function idOf(messageId: string, index: number): string {
   return `${messageId}-${index}`;
 }
 
-/** Calls stand in the message of the text before them, or in one of their own, which those of one turn share. */
+/** Return the id of a call's message: that of the text before it, or one that the calls of a turn share. */
 function parentOf(blocks: readonly Part[], call: Part, messageId: string): string {
   let index = call.index;
   for (const block of blocks.filter((one) => one.index < call.index).reverse()) {
@@ -149,9 +151,9 @@ function parentOf(blocks: readonly Part[], call: Part, messageId: string): strin
   return idOf(messageId, index);
 }
 
-/** All blocks that are known, by their index. */
+/** Return all known blocks with their index. */
 function parts(blocks: readonly (Block | null)[]): Part[] {
-  return blocks.flatMap((block, place) => (block ? [{ ...block, index: block.index ?? place }] : []));
+  return blocks.flatMap((block, position) => (block ? [{ ...block, index: block.index ?? position }] : []));
 }
 
 function isText(block: Block): boolean {
@@ -162,12 +164,12 @@ function asText(output: unknown): string {
   return typeof output === "string" ? output : JSON.stringify(output);
 }
 
-/** Claude writes one block after the other. */
+/** Whether a block is complete: Claude writes one block after the other. */
 function isWhole(state: State, index: number): boolean {
   return index < state.blocks.length - 1 || state.status === "AWAITING_TOOL_RESULTS" || ended(state);
 }
 
-/** Whether a call is under way: it has a result, be it an empty one still, or is waited for, or nothing more comes. */
+/** Whether a call's input is complete: it has a result, even an empty one, is waited for, or the answer has ended. */
 function isMade(state: State, toolUseId: string): boolean {
   const isWaitedFor = state.waits?.toolUses?.some((call) => call.toolUseId === toolUseId);
   return Boolean(isWaitedFor) || Boolean(resultOf(state, toolUseId)) || ended(state);

@@ -1,4 +1,4 @@
-/** A page that talks to the agent as every AG-UI client does. `?t=` names the thread. */
+/** A page that uses the agent like any other AG-UI client. `?t=` in the address names the thread. */
 
 import { randomUUID, type Message } from "@ag-ui/client";
 import { contentToText, type Interrupt, type Tool } from "@ag-ui/core";
@@ -16,7 +16,7 @@ history.replaceState(null, "", `?t=${threadId}`);
 
 const agent = new TertuliaAgent({
   threadId,
-  // A page that is opened again finds its threads where it has left them.
+  // Stored, so that a refreshed page continues its thread.
   conversations: {
     get: (thread) => localStorage.getItem(`tertulia-${thread}`) ?? undefined,
     set: (thread, conversation) => localStorage.setItem(`tertulia-${thread}`, conversation),
@@ -45,7 +45,7 @@ form.addEventListener("submit", (event) => {
 stop.addEventListener("click", () => agent.abortRun());
 void run(() => agent.connectAgent());
 
-/** Hold a run, and another where the page has something to say: the result of its tool, or the user's yes or no. */
+/** Start a run. If it ends with calls of the page's tool or with approvals, answer them and start another run. */
 async function run(begin: () => Promise<unknown>): Promise<void> {
   fail(null);
   busy(true);
@@ -53,13 +53,13 @@ async function run(begin: () => Promise<unknown>): Promise<void> {
   busy(false);
   const done = new Set(agent.messages.flatMap((one) => (one.role === "tool" ? [one.toolCallId] : [])));
   const calls = agent.messages.flatMap((one) => (one.role === "assistant" ? (one.toolCalls ?? []) : []));
-  const mine = calls.filter((call) => call.function.name === "read_page" && !done.has(call.id));
-  for (const call of mine) {
+  const pageCalls = calls.filter((call) => call.function.name === "read_page" && !done.has(call.id));
+  for (const call of pageCalls) {
     const content = JSON.stringify({ title: document.title, address: location.href });
     agent.addMessage({ id: randomUUID(), role: "tool", toolCallId: call.id, content });
   }
   const answers = await Promise.all(agent.pendingInterrupts.map(ask));
-  if (mine.length || answers.length) await run(() => agent.runAgent({ tools, resume: answers }));
+  if (pageCalls.length || answers.length) await run(() => agent.runAgent({ tools, resume: answers }));
 }
 
 function ask(interrupt: Interrupt) {
@@ -80,7 +80,7 @@ function ask(interrupt: Interrupt) {
 
 function show(): void {
   list.replaceChildren(
-    ...agent.messages.flatMap((message, place) => item(message, place === agent.messages.length - 1)),
+    ...agent.messages.flatMap((message, index) => item(message, index === agent.messages.length - 1)),
   );
 }
 
@@ -92,10 +92,10 @@ function item(message: Message, isLast: boolean): HTMLElement[] {
     message.role !== "tool"
   )
     return [];
-  const made = document.createElement("li");
-  made.dataset["role"] = message.role === "user" ? "user" : "assistant";
-  made.setAttribute("aria-busy", String(isLast && agent.isRunning && message.role !== "user"));
-  made.style.whiteSpace = "pre-wrap";
+  const element = document.createElement("li");
+  element.dataset["role"] = message.role === "user" ? "user" : "assistant";
+  element.setAttribute("aria-busy", String(isLast && agent.isRunning && message.role !== "user"));
+  element.style.whiteSpace = "pre-wrap";
   const calls = message.role === "assistant" ? (message.toolCalls ?? []) : [];
   const words = calls.map((call) => `${call.function.name} ${call.function.arguments}`);
   const said = contentToText(message.content);
@@ -104,11 +104,11 @@ function item(message: Message, isLast: boolean): HTMLElement[] {
     const summary = document.createElement("summary");
     summary.textContent = "Thinking";
     folded.append(summary, said);
-    made.append(folded);
+    element.append(folded);
   } else {
-    made.textContent = [said, ...words].filter(Boolean).join("\n");
+    element.textContent = [said, ...words].filter(Boolean).join("\n");
   }
-  return [made];
+  return [element];
 }
 
 function busy(running: boolean): void {

@@ -4,7 +4,7 @@ import { useState, type FormEvent } from "react";
 import type { TertuliaMessage } from "./chunks";
 
 type Part = TertuliaMessage["parts"][number];
-/** Gives the user's yes or no; nothing where it is too late. */
+/** Approves or denies a call; undefined if the message is not the last one. */
 type Answer = ((id: string, approved: boolean) => void) | undefined;
 
 export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: () => Promise<TertuliaMessage[]> }) {
@@ -28,7 +28,7 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
 
   async function stopAndShow() {
     await stop();
-    // useChat hears nothing behind a stop; what was written until then is kept, and shown.
+    // useChat receives nothing after a stop. Show the text that the server has kept.
     setMessages(await history());
   }
 
@@ -36,10 +36,10 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
     <main>
       <h1>Tertulia with the AI SDK</h1>
       <ol aria-label="Messages">
-        {messages.map((message, place) => (
-          <li key={message.id} data-role={message.role} aria-busy={busy && place === messages.length - 1}>
+        {messages.map((message, position) => (
+          <li key={message.id} data-role={message.role} aria-busy={busy && position === messages.length - 1}>
             {message.parts.map((part, index) => (
-              <Shown key={index} part={part} answer={place === messages.length - 1 ? answer : undefined} />
+              <PartView key={index} part={part} answer={position === messages.length - 1 ? answer : undefined} />
             ))}
             {message.metadata?.error && <p>{message.metadata.error.message}</p>}
             {message.metadata?.usage?.costUsd && <small>{message.metadata.usage.costUsd} USD</small>}
@@ -63,14 +63,14 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
           <button disabled={!text.trim()}>Send</button>
         )}
         <button type="button" disabled={busy || !messages.length} onClick={() => void regenerate()}>
-          Another answer
+          Regenerate
         </button>
       </form>
     </main>
   );
 }
 
-function Shown({ part, answer }: { part: Part; answer: Answer }) {
+function PartView({ part, answer }: { part: Part; answer: Answer }) {
   if (part.type === "text") return <p style={{ whiteSpace: "pre-wrap" }}>{part.text}</p>;
   if (part.type === "reasoning") {
     return (
@@ -81,7 +81,7 @@ function Shown({ part, answer }: { part: Part; answer: Answer }) {
     );
   }
   if (part.type === "file") return <a href={part.url}>{part.filename ?? part.mediaType}</a>;
-  if (part.type === "data-compaction") return <p>Claude summed up what was said before.</p>;
+  if (part.type === "data-compaction") return <p>Claude summarized the earlier messages.</p>;
   return isToolUIPart(part) ? <Call part={part} answer={answer} /> : null;
 }
 
@@ -93,7 +93,7 @@ function Call({ part, answer }: { part: Extract<Part, { toolCallId: string }>; a
       {outcome !== undefined && <pre>{typeof outcome === "string" ? outcome : JSON.stringify(outcome)}</pre>}
       {part.state === "approval-requested" && answer && (
         <p>
-          May Claude call {getToolName(part)}?{" "}
+          Allow Claude to call {getToolName(part)}?{" "}
           <button type="button" onClick={() => answer(part.approval.id, true)}>
             Yes
           </button>

@@ -1,4 +1,4 @@
-/** What the AI SDK is to hear when an answer has gone on: the difference of two states of `@tertulia/stream`. Pure. */
+/** Converts the difference of two states of `@tertulia/stream` to the AI SDK's chunks. All functions are pure. */
 
 import { ended, type Block, type State } from "@tertulia/stream";
 import type { Citation, InferUIMessageChunk, UIMessage } from "ai";
@@ -10,55 +10,55 @@ export type Chunk = InferUIMessageChunk<TertuliaMessage>;
 type Part = Block & { index: number };
 
 /**
- * Give the chunks that lead from what was shown to what is known now.
+ * Return the chunks that lead from the state `shown` to the state `now`.
  *
- * Nothing where `now` is not ahead of it: a snapshot behind a lost connection, or an event that comes twice.
+ * Returns nothing if `now` is not newer, as after a reconnection's snapshot or a repeated event.
  */
 export function chunks(shown: State, now: State): Chunk[] {
   if (now.sequence <= shown.sequence) return [];
   return parts(now).flatMap((block) => {
-    const begun = shown.blocks[block.index] ? [] : begins(now, block);
-    return [...begun, ...goesOn(shown, now, block)];
+    const start = shown.blocks[block.index] ? [] : stepStart(now, block);
+    return [...start, ...blockChunks(shown, now, block)];
   });
 }
 
-/** Give what is shown once these chunks are out. A wait stays known when it is over: it has announced its calls. */
-export function behind(shown: State, now: State): State {
+/** Return the shown state after these chunks. It keeps `waits` after the wait, because its calls were announced. */
+export function shownAfter(shown: State, now: State): State {
   return now.sequence <= shown.sequence ? shown : { ...now, waits: now.waits ?? shown.waits };
 }
 
-/** A step of the AI SDK is a turn of Claude's: the first one, and one behind each round of tools. */
-function begins(now: State, block: Part): Chunk[] {
+/** A step of the AI SDK is a turn of Claude: the first one, and one after each round of tools. */
+function stepStart(now: State, block: Part): Chunk[] {
   const before = parts(now).findLast((one) => one.index < block.index);
   return !isToolsOwn(block) && (!before || isToolsOwn(before)) ? [{ type: "start-step" }] : [];
 }
 
-function goesOn(shown: State, now: State, block: Part): Chunk[] {
+function blockChunks(shown: State, now: State, block: Part): Chunk[] {
   switch (block.__typename) {
     case "TextBlock":
     case "JsonBlock":
-      return written("text", shown, now, block);
+      return textChunks("text", shown, now, block);
     case "ThinkingBlock":
-      return block.redacted ? [] : written("reasoning", shown, now, block);
+      return block.redacted ? [] : textChunks("reasoning", shown, now, block);
     case "ToolUseBlock":
-      return called(shown, now, block);
+      return callChunks(shown, now, block);
     case "ToolResultBlock":
-      return resulted(shown, now, block);
+      return resultChunks(shown, now, block);
     case "ImageBlock":
     case "DocumentBlock":
-      return shown.blocks[block.index] ? [] : attached(block);
+      return shown.blocks[block.index] ? [] : fileChunks(block);
     case "CompactionBlock":
-      return compacted(shown.blocks[block.index], block);
+      return compactionChunks(shown.blocks[block.index], block);
     default:
       return [];
   }
 }
 
-function written(kind: "text" | "reasoning", shown: State, now: State, block: Part): Chunk[] {
+function textChunks(kind: "text" | "reasoning", shown: State, now: State, block: Part): Chunk[] {
   const before = shown.blocks[block.index];
   const [id, seen, text] = [String(block.index), before?.text ?? "", block.text ?? ""];
   const out: Chunk[] = before ? [] : [{ type: `${kind}-start`, id }];
-  // A block is only ever added to.
+  // The text of a block only grows.
   if (text.length > seen.length) out.push({ type: `${kind}-delta`, id, delta: text.slice(seen.length) });
   if (isWhole(now, block.index) && !(before && isWhole(shown, block.index))) {
     out.push(kind === "text" ? { type: "text-end", id, ...cited(block) } : { type: "reasoning-end", id });
@@ -66,7 +66,7 @@ function written(kind: "text" | "reasoning", shown: State, now: State, block: Pa
   return out;
 }
 
-function called(shown: State, now: State, block: Part): Chunk[] {
+function callChunks(shown: State, now: State, block: Part): Chunk[] {
   const before = shown.blocks[block.index];
   const call = { toolCallId: block.toolUseId ?? "", toolName: block.name ?? "", dynamic: true };
   const { toolCallId } = call;
@@ -76,7 +76,7 @@ function called(shown: State, now: State, block: Part): Chunk[] {
     out.push({ type: "tool-input-delta", toolCallId, inputTextDelta: json.slice(seen.length) });
   }
   if (isMade(now, toolCallId) && !isMade(shown, toolCallId)) {
-    // What the server runs is "provider executed": nobody here is to run it too.
+    // Calls that the server runs are "provider executed", so that the page does not run them too.
     const providerExecuted = !isOurs(now, toolCallId);
     out.push({ type: "tool-input-available", ...call, input: block.input ?? {}, providerExecuted });
   }
@@ -84,12 +84,12 @@ function called(shown: State, now: State, block: Part): Chunk[] {
     out.push({ type: "tool-approval-request", approvalId: toolCallId, toolCallId });
   }
   if (ended(now) && !ended(shown) && !isSettled(now, toolCallId)) {
-    out.push({ type: "tool-output-error", toolCallId, errorText: "The answer was ended before there was a result." });
+    out.push({ type: "tool-output-error", toolCallId, errorText: "The answer ended before this call had a result." });
   }
   return out;
 }
 
-function resulted(shown: State, now: State, block: Part): Chunk[] {
+function resultChunks(shown: State, now: State, block: Part): Chunk[] {
   const toolCallId = block.toolUseId ?? "";
   const known = parts(now).some((one) => one.__typename === "ToolUseBlock" && one.toolUseId === toolCallId);
   if (!known || !isSettled(now, toolCallId) || isSettled(shown, toolCallId)) return [];
@@ -100,22 +100,22 @@ function resulted(shown: State, now: State, block: Part): Chunk[] {
   ];
 }
 
-function attached(block: Part): Chunk[] {
+function fileChunks(block: Part): Chunk[] {
   const { url, mediaType } = block.attachment as { url: string; mediaType: string };
   return [{ type: "file", url, mediaType }];
 }
 
-function compacted(before: Block | null | undefined, block: Part): Chunk[] {
+function compactionChunks(before: Block | null | undefined, block: Part): Chunk[] {
   const summary = block.summary ?? null;
   if (before && (before.summary ?? null) === summary) return [];
   return [{ type: "data-compaction", id: String(block.index), data: { summary } }];
 }
 
-/** Where Tertulia's citations stand in their source the AI SDK has no place for. */
+/** Return the citations of a block, without their positions in the source, for which the AI SDK has no field. */
 function cited(block: Part): { citations?: Citation[] } {
   const found = (block.citations ?? []) as { citedText: string; source: string }[];
-  const citations = found.map(({ citedText, source }, place): Citation => {
-    const id = `${block.index}-${place}`;
+  const citations = found.map(({ citedText, source }, position): Citation => {
+    const id = `${block.index}-${position}`;
     const document = { sourceType: "document", id, title: source, mediaType: "application/octet-stream" } as const;
     const from = /^https?:/.test(source) ? ({ sourceType: "url", id, url: source } as const) : document;
     return { source: { type: "source", ...from }, citedText };
@@ -123,22 +123,22 @@ function cited(block: Part): { citations?: Citation[] } {
   return citations.length ? { citations } : {};
 }
 
-/** All blocks that are known; kinds that this client has no name for are left out. */
+/** Return all known blocks with their index. Kinds that this client does not know are left out. */
 function parts(state: State): Part[] {
   return state.blocks.flatMap((block, index) => (block ? [{ ...block, index }] : []));
 }
 
-/** Results of tools, and the pictures behind them. */
+/** Whether a block is a tool's result, or an image or document of a result. */
 function isToolsOwn(block: Block): boolean {
   return ["ToolResultBlock", "ImageBlock", "DocumentBlock"].includes(block.__typename ?? "");
 }
 
-/** Claude writes one block after the other. */
+/** Whether a block is complete: Claude writes one block after the other. */
 function isWhole(state: State, index: number): boolean {
   return index < state.blocks.length - 1 || state.status === "AWAITING_TOOL_RESULTS" || ended(state);
 }
 
-/** Whether a call is under way: it has a result, be it an empty one still, or is waited for, or nothing more comes. */
+/** Whether a call's input is complete: it has a result, even an empty one, is waited for, or the answer has ended. */
 function isMade(state: State, toolUseId: string): boolean {
   return Boolean(resultOf(state, toolUseId)) || isWaitedFor(state, toolUseId) || ended(state);
 }
@@ -160,7 +160,7 @@ function asks(state: State, toolUseId: string): boolean {
   return Boolean(state.waits?.approvals?.some((call) => call.toolUseId === toolUseId));
 }
 
-/** A tool of this page's, which the answer waits for. */
+/** Whether the answer waits for this page to run the call. */
 function isOurs(state: State, toolUseId: string): boolean {
   return isWaitedFor(state, toolUseId) && !asks(state, toolUseId);
 }

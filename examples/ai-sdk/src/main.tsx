@@ -19,7 +19,7 @@ const transport = new TertuliaTransport({
 const root = createRoot(document.getElementById("root") as HTMLElement);
 
 try {
-  // A Chat of our own: one that useChat makes is stopped with its component, and so would be the answer.
+  // Create the Chat here. useChat stops a Chat that it has created, and so the answer, when its component unmounts.
   const chat: Chat<TertuliaMessage> = new Chat({
     transport,
     messages: await transport.history(),

@@ -1,4 +1,4 @@
-/** The few operations of Tertulia that a chat needs, over HTTP and one socket. */
+/** The operations of Tertulia that a chat needs, over HTTP and one WebSocket. */
 
 import type { Block, Status, StreamEvent } from "@tertulia/stream";
 import { createClient, type Client } from "graphql-ws";
@@ -48,7 +48,7 @@ export interface Usage {
   outputTokens: number;
   cacheReadTokens: number;
   cacheWriteTokens: number;
-  /** US dollars, exact; null where the price is not known. */
+  /** An exact amount in US dollars; null if the model's price is not known. */
   costUsd: string | null;
 }
 
@@ -60,7 +60,7 @@ export interface Generation {
   usage: Usage | null;
 }
 
-/** An answer to follow: Claude's work on it, and the message that it becomes. */
+/** An answer to follow: its generation, and the message that the generation writes. */
 export interface Answer {
   id: string;
   message: { id: string };
@@ -79,10 +79,10 @@ export interface Conversation {
   };
 }
 
-/** An event of `generationEvents`; the last one bears the whole generation. */
+/** An event of `generationEvents`. The terminal event contains the whole generation. */
 export type Event = StreamEvent & { generation?: Partial<Generation> | null };
 
-/** What Claude may call and this page runs. */
+/** A tool that Claude may call and this page runs. */
 export interface ClientTool {
   name: string;
   description: string;
@@ -92,7 +92,10 @@ export interface ClientTool {
 export class Tertulia {
   private readonly socket: Client;
 
-  /** `url`: the server's address, else the page's own origin. `headers`: such as Authorization, asked each time. */
+  /**
+   * @param url The server's address; by default the page's origin.
+   * @param headers Returns headers such as `Authorization`, for each request and connection.
+   */
   constructor(
     private readonly url = "",
     private readonly headers: () => Record<string, string> = () => ({}),
@@ -101,13 +104,13 @@ export class Tertulia {
     this.socket = createClient({
       url: href.replace(/^http/, "ws"),
       connectionParams: headers,
-      // A page that was asleep, or in a tunnel, goes on when it can.
+      // After a laptop's sleep or a lost network the page reconnects, however long it took.
       retryAttempts: Infinity,
       shouldRetry: () => true,
     });
   }
 
-  /** Give `data`; throw the server's sentence. */
+  /** Execute a query or mutation. Returns `data`; throws an `Error` with the server's message. */
   async ask<Data>(query: string, variables: object): Promise<Data> {
     const response = await fetch(`${this.url}/graphql`, {
       method: "POST",
@@ -119,14 +122,14 @@ export class Tertulia {
     return data;
   }
 
-  /** Give a mutation's payload; its errors are members of its union, and all have a `message`. */
+  /** Return a mutation's payload. Throws if the result is an error type of its union; those have a `message`. */
   async change<Payload>(mutation: string, variables: object): Promise<Payload> {
     const { result } = await this.ask<{ result: Payload & { message?: string } }>(mutation, variables);
     if (result.message !== undefined) throw new Error(result.message);
     return result;
   }
 
-  /** Follow an answer to its end, or to `leaving`. A lost socket is opened again; a snapshot says what was missed. */
+  /** Follow an answer until it ends or `leaving` is aborted. After a reconnection the first event is a snapshot. */
   async *follow(generationId: string, leaving: AbortSignal): AsyncGenerator<Event, void> {
     if (leaving.aborted) return;
     const events = this.socket.iterate<{ generationEvents: Event }>({
@@ -140,13 +143,13 @@ export class Tertulia {
     }
   }
 
-  /** Keep a file, named by any URL that this page can read; give its id. */
+  /** Upload a file from a URL that this page can fetch, and return the attachment's id. */
   async upload(url: string, filename: string): Promise<string> {
     const form = new FormData();
     form.append("file", await (await fetch(url)).blob(), filename);
     const response = await fetch(`${this.url}/attachments`, { method: "POST", headers: this.headers(), body: form });
-    const kept = (await response.json()) as { id?: string; error?: { message: string } };
-    if (!kept.id) throw new Error(kept.error?.message ?? response.statusText);
-    return kept.id;
+    const attachment = (await response.json()) as { id?: string; error?: { message: string } };
+    if (!attachment.id) throw new Error(attachment.error?.message ?? response.statusText);
+    return attachment.id;
   }
 }

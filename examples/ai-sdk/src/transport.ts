@@ -1,12 +1,14 @@
 /**
- * A ChatTransport of the AI SDK whose answers are Tertulia's: they outlive the page, the connection and the server.
+ * A ChatTransport of the AI SDK that uses Tertulia.
  *
- * To copy: this file, chunks.ts and tertulia.ts.
+ * Its answers survive a refresh, a lost connection and a server restart.
+ *
+ * Copy this file, chunks.ts and tertulia.ts.
  */
 
 import { apply, ended, initial, type Block, type State, type StreamEvent } from "@tertulia/stream";
 import { isToolUIPart, readUIMessageStream, type ChatTransport, type FinishReason } from "ai";
-import { behind, chunks, type Chunk, type TertuliaMessage } from "./chunks";
+import { shownAfter, chunks, type Chunk, type TertuliaMessage } from "./chunks";
 import {
   documents,
   Tertulia,
@@ -22,37 +24,37 @@ type Stored = Conversation["messages"]["edges"][number]["node"];
 type ReconnectOptions = Parameters<ChatTransport<TertuliaMessage>["reconnectToStream"]>[0];
 
 export interface TertuliaOptions {
-  /** The server's address; the page's own origin unless given. */
+  /** The server's address; by default the page's origin. */
   url?: string;
-  /** Such as Authorization; asked for before each request and each connection. */
+  /** Returns headers such as `Authorization`. Called before each request and each connection. */
   headers?: () => Record<string, string>;
-  /** The conversation to go on with; the first message makes one where there is none. */
+  /** The conversation to continue. Without it, the first message creates one. */
   conversationId?: string | undefined;
-  /** Called with the id of a conversation that was made: keep it where a refresh finds it. */
+  /** Called with the id of a created conversation. Store it, so that a refreshed page can continue. */
   onConversation?: (id: string) => void;
-  /** Tools that this page runs: answer their calls with `addToolOutput`. */
+  /** The tools that this page runs. Answer their calls with `addToolOutput`. */
   tools?: ClientTool[];
 }
 
-/** What was shown of an answer, and what it waits for. */
+/** An answer, and its state after the chunks that were shown. */
 interface Shown {
   answer: Answer;
   state: State;
 }
 
 export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
-  /** A stream that is resumed begins with all that is written. */
+  /** A resumed stream begins with the whole text so far. */
   readonly resumeStreamIsReplay = true;
   private readonly server: Tertulia;
   private conversationId: string | undefined;
-  /** Tertulia's ids of the messages that useChat gave an id of its own. */
+  /** Tertulia's ids of messages, by useChat's ids. */
   private readonly ids = new Map<string, string>();
   /** The answers to the user's messages, by useChat's ids. */
   private readonly answers = new Map<string, string>();
-  /** One key for each thing that is sent, so that sending it again is no second message. */
+  /** The idempotency key of each message, so that a repeated send does not become a second message. */
   private readonly keys = new Map<string, string>();
   private waiting: Shown | undefined;
-  /** What the history showed as unfinished; it may have ended before it is followed, and is followed all the same. */
+  /** The answer that was unfinished in the history. It is followed even if it has ended in the meantime. */
   private unfinished: Answer | null = null;
   private stopping: Promise<unknown> | undefined;
   private current: object = {};
@@ -62,18 +64,18 @@ export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
     this.conversationId = options.conversationId;
   }
 
-  /** The conversation so far, for `messages` of useChat: the last hundred, what is being written included. */
+  /** Return the conversation for `messages` of useChat: its last hundred messages, including a running answer. */
   async history(): Promise<TertuliaMessage[]> {
     await this.stopped();
     if (!this.conversationId) return [];
     const found = await this.server.ask<{ conversation: Conversation | null }>(documents.history, {
       id: this.conversationId,
     });
-    if (!found.conversation) throw new Error("This conversation is not here any more.");
+    if (!found.conversation) throw new Error("This conversation no longer exists.");
     this.unfinished = found.conversation.activeGeneration;
     const nodes = found.conversation.messages.edges.map((edge) => edge.node);
-    for (const [place, { id, role }] of nodes.entries()) {
-      const answer = nodes[place + 1];
+    for (const [index, { id, role }] of nodes.entries()) {
+      const answer = nodes[index + 1];
       if (role !== "USER") continue;
       this.ids.set(id, id);
       if (answer) this.answers.set(id, answer.id);
@@ -81,13 +83,13 @@ export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
     return Promise.all(nodes.map(message));
   }
 
-  /** Send, edit, ask again, or hand in what the answer waits for: what it is, the messages say. */
+  /** Send or edit a message, regenerate an answer, or submit results. The messages determine which. */
   async sendMessages({ trigger, messageId, messages, abortSignal }: SendOptions): Promise<ReadableStream<Chunk>> {
-    // One answer at a time: what is being stopped has ended then.
+    // One answer at a time: wait until a stopped one has ended.
     await this.stopped();
     const last = messages.find((one) => one.id === messageId) ?? messages.at(-1);
-    if (!last) throw new Error("There is nothing to send.");
-    if (last.role === "assistant") return this.goOn(last, abortSignal);
+    if (!last) throw new Error("There is no message to send.");
+    if (last.role === "assistant") return this.submitResults(last, abortSignal);
     this.waiting = undefined;
     this.unfinished = null;
     const { conversation, userMessage, generation } = await this.send(last, trigger);
@@ -97,21 +99,21 @@ export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
     return this.stream({ answer: generation, state: initial }, abortSignal);
   }
 
-  /** Go on with the answer that is being written, in this tab or another; null where there is none. */
+  /** Follow the running answer, which may have been started in another tab. Returns null if there is none. */
   async reconnectToStream({ abortSignal }: ReconnectOptions): Promise<ReadableStream<Chunk> | null> {
-    const mine = (this.current = {});
+    const attempt = (this.current = {});
     const answer = this.unfinished ?? (await this.active());
-    if (!answer || this.current !== mine) return null;
+    if (!answer || this.current !== attempt) return null;
     return this.stream({ answer, state: initial }, abortSignal);
   }
 
-  /** For `sendAutomaticallyWhen`: whether all that the answer waits for is there. */
+  /** For `sendAutomaticallyWhen`: whether everything that the answer waits for is available. */
   readonly isAnswered = ({ messages }: { messages: TertuliaMessage[] }): boolean => {
     const last = messages.at(-1);
     return Boolean(this.waiting && last && results(this.waiting.state.waits, last));
   };
 
-  /** Wait until what is being stopped has ended; say once that it could not be stopped. */
+  /** Wait until a stopped answer has ended. Throws, once, if it could not be stopped. */
   private async stopped(): Promise<void> {
     const stopping = this.stopping;
     this.stopping = undefined;
@@ -149,51 +151,51 @@ export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
     return key;
   }
 
-  /** Hand in what was waited for; the same answer goes on. */
-  private async goOn(last: TertuliaMessage, abortSignal: AbortSignal | undefined): Promise<ReadableStream<Chunk>> {
+  /** Submit the results that the answer waits for, and follow the same answer. */
+  private async submitResults(last: TertuliaMessage, abortSignal: AbortSignal | undefined): Promise<ReadableStream<Chunk>> {
     const shown = this.waiting;
-    const given = shown && results(shown.state.waits, last);
-    if (!given) throw new Error("There is nothing to hand in.");
-    await this.server.change(documents.submit, { input: { generationId: shown.answer.id, results: given } });
+    const submitted = shown && results(shown.state.waits, last);
+    if (!submitted) throw new Error("The answer does not wait for a result, or a result is missing.");
+    await this.server.change(documents.submit, { input: { generationId: shown.answer.id, results: submitted } });
     this.waiting = undefined;
     return this.stream(shown, abortSignal);
   }
 
   private stream(shown: Shown, abortSignal: AbortSignal | undefined): ReadableStream<Chunk> {
-    const mine = (this.current = {});
+    const attempt = (this.current = {});
     const leaving = new AbortController();
-    const followed = this.follow(shown, leaving.signal);
+    const chunkStream = this.follow(shown, leaving.signal);
     const stop = () => {
       leaving.abort();
-      // A second resume aborts the first one, and asks for a stream at once: that is no wish to stop.
+      // A second resume aborts the first one and requests a stream at once. That must not stop the answer.
       queueMicrotask(() => {
-        if (this.current === mine) this.stopping = this.server.change(documents.stop, { id: shown.answer.id });
+        if (this.current === attempt) this.stopping = this.server.change(documents.stop, { id: shown.answer.id });
       });
     };
     if (abortSignal?.aborted) stop();
     abortSignal?.addEventListener("abort", stop, { once: true });
     return new ReadableStream<Chunk>({
       async pull(controller) {
-        const { done, value } = await followed.next();
+        const { done, value } = await chunkStream.next();
         if (!done) return controller.enqueue(value);
         abortSignal?.removeEventListener("abort", stop);
         controller.close();
       },
-      // Who only leaves stops nothing.
+      // Closing the stream does not stop the answer.
       cancel: () => leaving.abort(),
     });
   }
 
-  private async *follow({ answer, state: begun }: Shown, leaving: AbortSignal): AsyncGenerator<Chunk, void> {
-    let [state, shown] = [initial, begun];
+  private async *follow({ answer, state: before }: Shown, leaving: AbortSignal): AsyncGenerator<Chunk, void> {
+    let [state, shown] = [initial, before];
     yield { type: "start", messageId: answer.message.id };
     for await (const event of this.server.follow(answer.id, leaving)) {
       state = apply(state, event);
       yield* chunks(shown, state);
-      const isNews = state.sequence > shown.sequence;
-      shown = behind(shown, state);
-      if (ended(state) || (isNews && state.waits)) this.unfinished = null;
-      if (isNews && state.waits) {
+      const isNew = state.sequence > shown.sequence;
+      shown = shownAfter(shown, state);
+      if (ended(state) || (isNew && state.waits)) this.unfinished = null;
+      if (isNew && state.waits) {
         this.waiting = { answer, state: shown };
         return yield { type: "finish", finishReason: "tool-calls" };
       }
@@ -202,7 +204,7 @@ export class TertuliaTransport implements ChatTransport<TertuliaMessage> {
   }
 }
 
-/** The AI SDK's words for Claude's reasons to stop. */
+/** The AI SDK's finish reasons, by Claude's stop reasons. */
 const REASONS: Readonly<Record<string, FinishReason>> = {
   END_TURN: "stop",
   STOP_SEQUENCE: "stop",
@@ -221,9 +223,9 @@ function* end({ __typename, generation, error }: Event): Generator<Chunk, void> 
   yield { type: "finish", finishReason: stopped ? "interrupted" : (REASONS[generation?.stopReason ?? ""] ?? "other") };
 }
 
-/** What the message's parts say of the calls that are waited for; null where one of them has no answer yet. */
+/** Return the results of the calls that the answer waits for; null if one of them is missing. */
 function results(waits: StreamEvent | null, message: TertuliaMessage): object[] | null {
-  const given = (waits?.toolUses ?? []).map(({ toolUseId }) => {
+  const all = (waits?.toolUses ?? []).map(({ toolUseId }) => {
     const part = message.parts.filter(isToolUIPart).find((one) => one.toolCallId === toolUseId);
     const asks = waits?.approvals?.some((call) => call.toolUseId === toolUseId);
     if (asks && part?.state === "approval-responded") {
@@ -234,10 +236,10 @@ function results(waits: StreamEvent | null, message: TertuliaMessage): object[] 
     if (!asks && part?.state === "output-error") return { toolUseId, output: part.errorText, isError: true };
     return null;
   });
-  return given.length && given.every((one) => one !== null) ? given : null;
+  return all.length && all.every((one) => one !== null) ? all : null;
 }
 
-/** A stored message; an answer's parts are made in the way that a stream makes them. */
+/** Convert a stored message. The parts of an answer are created in the same way as from a stream. */
 async function message({ id, role, content, generation }: Stored): Promise<TertuliaMessage> {
   if (role === "USER") return { id, role: "user", parts: content.flatMap(written) };
   const blocks: (Block | null)[] = [];
@@ -255,7 +257,7 @@ async function message({ id, role, content, generation }: Stored): Promise<Tertu
   return generation && ended(state) ? { ...shown, metadata: generation } : shown;
 }
 
-/** What the user wrote, and the files that came with it. */
+/** Convert a block of a user message: its text, or an attached file. */
 function written(block: Block): TertuliaMessage["parts"] {
   if (block.__typename === "TextBlock") return [{ type: "text", text: block.text ?? "" }];
   const file = block.attachment as { url: string; mediaType: string; filename: string } | undefined;

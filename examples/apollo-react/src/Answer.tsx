@@ -3,7 +3,7 @@ import { apply, ended, initial, type Block } from "@tertulia/stream";
 import { useReducer } from "react";
 import { FollowDocument, type MessagesFragment } from "./operations";
 
-/** A message that is whole. */
+/** A complete message. */
 export function Message({ message }: { message: MessagesFragment["edges"][number]["node"] }) {
   const { role, content, generation } = message;
   return (
@@ -18,43 +18,43 @@ export function Message({ message }: { message: MessagesFragment["edges"][number
 /**
  * An answer that is being written.
  *
- * The subscription begins with a snapshot of all that is there. So it does when graphql-ws subscribes again behind a
- * lost socket: `apply` is then right without a word about it.
+ * The subscription begins with a snapshot of the text so far, also when graphql-ws subscribes again after a lost
+ * connection. `apply` needs no special case for it.
  *
- * The last event brings the ended generation, which the cache takes in: the conversation then shows the stored message.
+ * The last event contains the ended generation. The cache stores it, and the conversation shows the stored message.
  */
 export function Answer({ generationId }: { generationId: string }) {
-  const [state, take] = useReducer(apply, initial);
+  const [state, dispatch] = useReducer(apply, initial);
   const { error } = useSubscription(FollowDocument, {
     variables: { generationId },
-    onData: ({ data: { data } }) => data && take(data.generationEvents),
+    onData: ({ data: { data } }) => data && dispatch(data.generationEvents),
   });
   return (
     <li data-role="assistant" aria-busy={!ended(state)}>
       <Blocks blocks={state.blocks} />
-      {state.waits && <p className="note">Claude waits for a tool that this page does not have.</p>}
+      {state.waits && <p className="note">Claude is waiting for a tool call that this page cannot answer.</p>}
       {error && <p role="alert">{error.message}</p>}
     </li>
   );
 }
 
 function Blocks({ blocks }: { blocks: readonly (Block | null)[] }) {
-  return blocks.map((block, place) => {
+  return blocks.map((block, index) => {
     switch (block?.__typename) {
       case "TextBlock":
       case "JsonBlock":
-        return <span key={place}>{block.text}</span>;
+        return <span key={index}>{block.text}</span>;
       case "ThinkingBlock":
         return (
-          <details key={place}>
+          <details key={index}>
             <summary>Thinking</summary>
             {block.text}
           </details>
         );
       case "ToolUseBlock":
         return (
-          <p key={place} className="note">
-            Claude calls {block.name}.
+          <p key={index} className="note">
+            Claude called {block.name}.
           </p>
         );
       default:

@@ -4,7 +4,7 @@ import { Answer, Message } from "./Answer";
 import { Composer } from "./Composer";
 import { ConversationDocument, EarlierDocument, SendDocument, StopDocument } from "./operations";
 
-/** The conversation of the page's address, `?c=ID`, or a new one. */
+/** The conversation in the page's address, `?c=ID`, or a new one. */
 export function Conversation() {
   const [id, setId] = useState(() => new URLSearchParams(location.search).get("c"));
   const view = useRef<HTMLElement>(null);
@@ -15,10 +15,10 @@ export function Conversation() {
 
   const conversation = data?.conversation;
   const active = conversation?.activeGeneration?.id;
-  const gone = conversation === null ? "This conversation is not here any more." : null;
+  const gone = conversation === null ? "This conversation no longer exists." : null;
   const trouble = problem ?? error?.message ?? gone;
 
-  /** Gives whether the message is on its way; if not, says why. */
+  /** Send a message. Returns whether it was stored; if not, shows why. */
   async function send(text: string, idempotencyKey: string): Promise<boolean> {
     setProblem(null);
     try {
@@ -30,10 +30,10 @@ export function Conversation() {
         view.current?.scrollTo(0, 0);
         return true;
       }
-      // InvalidInput, RateLimited, ConversationBusy, ...: each says what is wrong, in a sentence.
+      // InvalidInput, RateLimited, ConversationBusy and the other errors have a `message` for users.
       setProblem(sent?.message ?? null);
     } catch (failure) {
-      setProblem(`${(failure as Error).message}. Send it again: it is answered once.`);
+      setProblem(`${(failure as Error).message}. Send the message again; it is answered once.`);
     }
     return false;
   }
@@ -60,7 +60,7 @@ export function Conversation() {
         )}
         <ol aria-label="Messages">
           {conversation?.messages.edges.map(({ node }) =>
-            // What is being written is followed, also by a page that was refreshed or opened elsewhere.
+            // Follow the running answer, also after a refresh or on another device.
             node.generation && node.generation.id === active ? (
               <Answer key={node.id} generationId={node.generation.id} />
             ) : (

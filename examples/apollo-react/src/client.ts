@@ -6,7 +6,7 @@ import { OperationTypeNode } from "graphql";
 import { createClient } from "graphql-ws";
 import { possibleTypes } from "./possibleTypes";
 
-/** A server with users (`TERTULIA_AUTH=password` or `oidc`) wants a token; where there is none, none is sent. */
+/** Headers with the token, which a server with users requires (`TERTULIA_AUTH=password` or `oidc`). */
 function signed(): Record<string, string> {
   const token = localStorage.getItem("token");
   return token ? { Authorization: `Bearer ${token}` } : {};
@@ -17,7 +17,7 @@ let silence: ReturnType<typeof setTimeout> | undefined;
 const socket = createClient({
   url: () => new URL("/graphql", location.href.replace(/^http/, "ws")).href,
   connectionParams: signed,
-  // Open while something is followed. Lost, it is tried again for ever, with pauses that grow to ten seconds.
+  // The socket is open while an answer is followed. It reconnects without limit, with delays that grow to ten seconds.
   lazy: true,
   retryAttempts: Infinity,
   shouldRetry: () => true,
@@ -25,7 +25,7 @@ const socket = createClient({
     const longest = Math.min(500 * 2 ** retries, 10_000);
     return new Promise((resolve) => setTimeout(resolve, longest * (0.5 + Math.random() / 2)));
   },
-  // A laptop that wakes, or a network that changes, leaves a socket that only looks open.
+  // After a laptop wakes or a network changes, a dead socket can look open.
   keepAlive: 12_000,
   on: {
     ping: (received) => {
@@ -45,13 +45,13 @@ const cache = new InMemoryCache({
   typePolicies: {
     Query: {
       fields: {
-        // A conversation that a mutation brought need not be asked for.
-        conversation: (found, { args, toReference }) =>
-          found === undefined ? toReference({ __typename: "Conversation", id: args?.["id"] }) : found,
+        // A conversation that a mutation returned is read from the cache.
+        conversation: (existing, { args, toReference }) =>
+          existing === undefined ? toReference({ __typename: "Conversation", id: args?.["id"] }) : existing,
       },
     },
     Conversation: { fields: { messages: relayStylePagination() } },
-    // An event replaces the one before it.
+    // Each event replaces the previous one.
     Subscription: { fields: { generationEvents: { merge: false } } },
   },
 });

@@ -1,4 +1,4 @@
-/** What the cache must know of the interfaces and unions that src/operations.graphql asks for. */
+/** The types of the interfaces and unions in src/operations.graphql, for the cache. */
 export const possibleTypes = {
   ContentBlock: [
     "CompactionBlock",

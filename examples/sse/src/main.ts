@@ -3,9 +3,9 @@ import { createClient } from "graphql-sse";
 import { FOLLOW, READ, SEND, STOP, type Follow, type Message, type Read, type Send } from "./documents";
 
 function find<Found extends HTMLElement>(selector: string): Found {
-  const found = document.querySelector<Found>(selector);
-  if (!found) throw new Error(`The page has no ${selector}.`);
-  return found;
+  const element = document.querySelector<Found>(selector);
+  if (!element) throw new Error(`The page has no ${selector}.`);
+  return element;
 }
 
 const list = find<HTMLOListElement>("ol");
@@ -15,31 +15,31 @@ const sendButton = find<HTMLButtonElement>("#send");
 const stopButton = find<HTMLButtonElement>("#stop");
 const lost = find("#lost");
 
-// Distinct connections: each subscription is a POST of its own, and its answer the stream. `follow` connects again itself.
-const client = createClient({ url: "/graphql", retryAttempts: 0, fetchFn: fetchHearing });
-/** The server says something every 15 seconds, if only a comment. */
-const LONGEST_SILENCE = 20_000;
+// Distinct connections mode: each subscription is a POST whose response is the stream. `follow` reconnects itself.
+const client = createClient({ url: "/graphql", retryAttempts: 0, fetchFn: fetchWatched });
+/** The server sends an event or a comment at least every 15 seconds. */
+const MAX_SILENCE_MS = 20_000;
 
-/** The conversation of the page's address, `?c=ID`, or a new one. */
+/** The conversation in the page's address, `?c=ID`, or a new one. */
 let conversationId = new URLSearchParams(location.search).get("c");
 let answering: string | null = null;
-/** A key for each message: sent again behind a lost connection, it is still the same message; other words are another. */
+/** An idempotency key for each text: repeating a send after a lost connection does not create a second message. */
 let key = crypto.randomUUID();
 let leave = () => {};
 let reconnect = () => {};
 let silence: ReturnType<typeof setTimeout> | undefined;
 
-/** Like `fetch`, of a stream: one that falls silent only looks open, as behind a laptop's sleep, and is opened again. */
-async function fetchHearing(url: string, init: RequestInit): Promise<Response> {
+/** Like `fetch`, but reconnects when the stream is silent for too long: after a laptop sleeps, it only looks open. */
+async function fetchWatched(url: string, init: RequestInit): Promise<Response> {
   const response = await fetch(url, init);
-  const hear = new TransformStream<Uint8Array, Uint8Array>({
+  const watcher = new TransformStream<Uint8Array, Uint8Array>({
     transform(piece, out) {
       clearTimeout(silence);
-      silence = setTimeout(() => reconnect(), LONGEST_SILENCE);
+      silence = setTimeout(() => reconnect(), MAX_SILENCE_MS);
       out.enqueue(piece);
     },
   });
-  return new Response(response.body?.pipeThrough(hear) ?? null, response);
+  return new Response(response.body?.pipeThrough(watcher) ?? null, response);
 }
 
 /** Execute a query or a mutation. */
@@ -48,25 +48,25 @@ async function ask<Data>(query: string, variables: object): Promise<Data> {
   const response = await fetch("/graphql", { method: "POST", headers, body: JSON.stringify({ query, variables }) });
   if (!response.headers.get("content-type")?.includes("json")) throw new Error("The server cannot be reached");
   const { data, errors } = (await response.json()) as { data?: Data; errors?: { message: string }[] };
-  if (!data || errors) throw new Error(errors?.[0]?.message ?? "The server gave nothing");
+  if (!data || errors) throw new Error(errors?.[0]?.message ?? "The server returned no data");
   return data;
 }
 
-/** Show a message; one that is being written is followed, so that a refreshed page goes on where it was. */
+/** Show a message. If it is still being written, follow it, so that a refreshed page continues. */
 function add(message: Message): void {
   const item = document.createElement("li");
   item.dataset.role = message.role.toLowerCase();
   list.append(item);
   const { status = "COMPLETED", error = null } = message.generation ?? {};
   const state: State = { ...apply(initial, { __typename: "MessageSnapshot", message }), status, error };
-  // What is stored of an answer that is being written is about a second old: its stream says at once what there is.
+  // The stored content of a running answer is about a second old. The stream begins with a current snapshot.
   if (message.generation && !ended(state)) follow(message.generation.id, item);
   else draw(item, state);
 }
 
-/** Follow an answer to its end, over as many connections as it takes. */
+/** Follow an answer to its end. Reconnects after a lost connection. */
 function follow(generationId: string, item: HTMLElement): void {
-  // Nothing is known before the first event, which is a snapshot; behind it `after` asks for exactly what is missing.
+  // Without `after` the first event is a snapshot. After that, `after` requests exactly the missing events.
   let state = initial;
   let after: number | null = null;
   let wait = 250;
@@ -117,31 +117,31 @@ function answer(generationId: string | null): void {
   stopButton.hidden = generationId === null;
 }
 
-/** Draw a message. Each block keeps its element, so that only what is new is drawn. */
+/** Draw a message. Each block keeps its element, so that only changes are drawn. */
 function draw(item: HTMLElement, state: State): void {
-  for (const about of item.querySelectorAll("p")) about.remove();
-  for (const [place, block] of state.blocks.entries()) {
-    const element = item.children[place] ?? item.appendChild(document.createElement("span"));
+  for (const paragraph of item.querySelectorAll("p")) paragraph.remove();
+  for (const [index, block] of state.blocks.entries()) {
+    const element = item.children[index] ?? item.appendChild(document.createElement("span"));
     element.className = block?.__typename === "ThinkingBlock" || block?.__typename === "ToolUseBlock" ? "note" : "";
     const words = wordsOf(block);
     if (element.textContent !== words) element.textContent = words;
   }
   if (state.status === "STOPPED") note(item, "Stopped.");
-  if (state.waits) note(item, "Claude waits for a tool that this page does not have.");
+  if (state.waits) note(item, "Claude is waiting for a tool call that this page cannot answer.");
   if (state.error) note(item, state.error.message ?? "Failed.").role = "alert";
   item.setAttribute("aria-busy", String(!ended(state)));
 }
 
 function wordsOf(block: Block | null): string {
-  return block?.__typename === "ToolUseBlock" ? `Claude calls ${block.name}.` : (block?.text ?? "");
+  return block?.__typename === "ToolUseBlock" ? `Claude called ${block.name}.` : (block?.text ?? "");
 }
 
 function note(item: HTMLElement, words: string): HTMLElement {
-  const about = document.createElement("p");
-  about.className = "note";
-  about.textContent = words;
-  item.append(about);
-  return about;
+  const paragraph = document.createElement("p");
+  paragraph.className = "note";
+  paragraph.textContent = words;
+  item.append(paragraph);
+  return paragraph;
 }
 
 function trouble(words: string | null): void {
@@ -151,7 +151,7 @@ function trouble(words: string | null): void {
 
 async function read(): Promise<void> {
   const { conversation } = await ask<Read>(READ, { id: conversationId });
-  if (!conversation) return trouble("This conversation is not here any more.");
+  if (!conversation) return trouble("This conversation no longer exists.");
   list.replaceChildren();
   for (const { node } of conversation.messages.edges) add(node);
 }
@@ -160,9 +160,9 @@ async function send(): Promise<void> {
   const input = { text: text.value, conversationId, idempotencyKey: key };
   const { sendMessage: sent } = await ask<Send>(SEND, { input });
   if (sent.__typename !== "SendMessagePayload") {
-    // InvalidInput, RateLimited, ...: each says what is wrong, in a sentence.
+    // InvalidInput, RateLimited and the other errors have a `message` for users.
     trouble(sent.message);
-    // Another page of this conversation was faster: its message and the answer are shown here too.
+    // Another page has sent a message to this conversation: show that message and its answer.
     if (sent.__typename === "ConversationBusy") await read();
     return;
   }
@@ -179,7 +179,7 @@ form.addEventListener("submit", async (event) => {
   if (!text.value.trim() || sendButton.disabled) return;
   sendButton.disabled = text.readOnly = true;
   trouble(null);
-  await send().catch((error: Error) => trouble(`${error.message}: send it again, it is answered once.`));
+  await send().catch((error: Error) => trouble(`${error.message}. Send the message again; it is answered once.`));
   sendButton.disabled = answering !== null;
   text.readOnly = false;
 });

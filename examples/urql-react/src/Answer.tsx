@@ -3,7 +3,7 @@ import { useEffect } from "react";
 import { useSubscription } from "urql";
 import { FollowDocument, type FollowSubscription, type MessageFragment } from "./operations";
 
-/** A message that is whole. */
+/** A complete message. */
 export function Message({ message: { role, content, generation } }: { message: MessageFragment }) {
   return (
     <li data-role={role.toLowerCase()} aria-busy={false}>
@@ -19,10 +19,10 @@ const fold = (state: State = initial, { generationEvents }: FollowSubscription) 
 /**
  * An answer that is being written.
  *
- * The subscription begins with a snapshot of all that is there. So it does when graphql-ws subscribes again behind a
- * lost socket: `apply` is then right without a word about it.
+ * The subscription begins with a snapshot of the text so far, also when graphql-ws subscribes again after a lost
+ * connection. `apply` needs no special case for it.
  *
- * Behind the last event the message is stored, whole: `onEnd` reads the conversation again.
+ * After the last event the complete message is stored, and `onEnd` reloads the conversation.
  */
 export function Answer({ generationId, onEnd }: { generationId: string; onEnd(): void }) {
   const [{ data: state = initial, error }] = useSubscription(
@@ -37,29 +37,29 @@ export function Answer({ generationId, onEnd }: { generationId: string; onEnd():
   return (
     <li data-role="assistant" aria-busy={!over}>
       <Blocks blocks={state.blocks} />
-      {state.waits && <p className="note">Claude waits for a tool that this page does not have.</p>}
+      {state.waits && <p className="note">Claude is waiting for a tool call that this page cannot answer.</p>}
       {error && <p role="alert">{error.message}</p>}
     </li>
   );
 }
 
 function Blocks({ blocks }: { blocks: readonly (Block | null)[] }) {
-  return blocks.map((block, place) => {
+  return blocks.map((block, index) => {
     switch (block?.__typename) {
       case "TextBlock":
       case "JsonBlock":
-        return <span key={place}>{block.text}</span>;
+        return <span key={index}>{block.text}</span>;
       case "ThinkingBlock":
         return (
-          <details key={place}>
+          <details key={index}>
             <summary>Thinking</summary>
             {block.text}
           </details>
         );
       case "ToolUseBlock":
         return (
-          <p key={place} className="note">
-            Claude calls {block.name}.
+          <p key={index} className="note">
+            Claude called {block.name}.
           </p>
         );
       default:

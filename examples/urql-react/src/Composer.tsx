@@ -2,11 +2,11 @@ import { useState, type FormEvent, type KeyboardEvent } from "react";
 
 interface Props {
   send(text: string, idempotencyKey: string): Promise<boolean>;
-  /** Null while nothing is being answered. */
+  /** Null while no answer is being written. */
   stop: (() => void) | null;
 }
 
-/** A key for each message: sent again behind a lost connection it is still the same one; other words are another. */
+/** An idempotency key for each text: repeating a send after a lost connection does not create a second message. */
 const draft = (text: string) => ({ text, key: crypto.randomUUID() });
 
 export function Composer({ send, stop }: Props) {

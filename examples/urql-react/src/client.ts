@@ -1,7 +1,7 @@
 import { createClient } from "graphql-ws";
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from "urql";
 
-/** A server with users (`TERTULIA_AUTH=password` or `oidc`) wants a token; where there is none, none is sent. */
+/** Headers with the token, which a server with users requires (`TERTULIA_AUTH=password` or `oidc`). */
 function signed(): Record<string, string> {
   const token = localStorage.getItem("token");
   return token ? { Authorization: `Bearer ${token}` } : {};
@@ -12,7 +12,7 @@ let silence: ReturnType<typeof setTimeout> | undefined;
 const socket = createClient({
   url: () => new URL("/graphql", location.href.replace(/^http/, "ws")).href,
   connectionParams: signed,
-  // Open while something is followed. Lost, it is tried again for ever, with pauses that grow to ten seconds.
+  // The socket is open while an answer is followed. It reconnects without limit, with delays that grow to ten seconds.
   lazy: true,
   retryAttempts: Infinity,
   shouldRetry: () => true,
@@ -20,7 +20,7 @@ const socket = createClient({
     const longest = Math.min(500 * 2 ** retries, 10_000);
     return new Promise((resolve) => setTimeout(resolve, longest * (0.5 + Math.random() / 2)));
   },
-  // A laptop that wakes, or a network that changes, leaves a socket that only looks open.
+  // After a laptop wakes or a network changes, a dead socket can look open.
   keepAlive: 12_000,
   on: {
     ping: (received) => {
@@ -36,7 +36,7 @@ export const client = new Client({
   preferGetMethod: false,
   fetchOptions: () => ({ headers: signed() }),
   exchanges: [
-    // Reads a conversation again behind each mutation that gives one back.
+    // Reloads a conversation after each mutation that returns one.
     cacheExchange,
     fetchExchange,
     subscriptionExchange({

@@ -8,10 +8,10 @@ const fold = (state: State = initial, { generationEvents }: FollowSubscription) 
 /**
  * Follow an answer that is being written.
  *
- * The subscription begins with a snapshot of all that is there. So it does when graphql-ws subscribes again behind a
- * lost socket: `apply` is then right without a word about it.
+ * The subscription begins with a snapshot of the text so far, also when graphql-ws subscribes again after a lost
+ * connection. `apply` needs no special case for it.
  *
- * Behind the last event the message is stored, whole: `onEnd` reads the conversation again.
+ * After the last event the complete message is stored, and `onEnd` reloads the conversation.
  */
 export function useAnswer(generationId: string, onEnd: () => void) {
   const { data, error } = useSubscription({ query: FollowDocument, variables: { generationId } }, fold);

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from "@urql/vue";
 import { computed, ref } from "vue";
 import { ConversationDocument, SendDocument, StopDocument } from "./operations";
 
-/** The conversation of the page's address, `?c=ID`, or a new one. */
+/** The conversation in the page's address, `?c=ID`, or a new one. */
 export function useConversation() {
   const id = ref(new URLSearchParams(location.search).get("c"));
   const problem = ref<string | null>(null);
@@ -15,12 +15,12 @@ export function useConversation() {
   const { executeMutation: stopGeneration } = useMutation(StopDocument);
 
   const messages = computed(() => data.value?.conversation?.messages.edges.map(({ node }) => node) ?? []);
-  /** What is being written just now: also a page that was refreshed, or opened elsewhere, follows it. */
+  /** The running generation, which is also followed after a refresh or on another device. */
   const active = computed(() => data.value?.conversation?.activeGeneration?.id ?? null);
-  const gone = computed(() => (data.value?.conversation === null ? "This conversation is not here any more." : null));
+  const gone = computed(() => (data.value?.conversation === null ? "This conversation no longer exists." : null));
   const trouble = computed(() => problem.value ?? error.value?.message ?? gone.value);
 
-  /** Gives whether the message is on its way; if not, `trouble` says why. */
+  /** Send a message. Returns whether it was stored; if not, `trouble` contains the reason. */
   async function send(text: string, idempotencyKey: string): Promise<boolean> {
     problem.value = null;
     const { data, error } = await sendMessage({ text, idempotencyKey, conversationId: id.value });
@@ -30,9 +30,9 @@ export function useConversation() {
       id.value = sent.conversation.id;
       return true;
     }
-    // InvalidInput, RateLimited, ...: each says what is wrong, in a sentence. Behind ConversationBusy the cache reads
-    // the conversation again, and the answer that another device asked for is followed here too.
-    problem.value = sent?.message ?? `${error?.message}. Send it again: it is answered once.`;
+    // InvalidInput, RateLimited and the other errors have a `message` for users. After ConversationBusy the cache
+    // reloads the conversation, and this page follows the answer that another device has started.
+    problem.value = sent?.message ?? `${error?.message}. Send the message again; it is answered once.`;
     return false;
   }
 

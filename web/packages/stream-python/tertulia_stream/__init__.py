@@ -1,7 +1,7 @@
 """A reducer for the events of a Tertulia answer: a pure function without dependencies.
 
-A snapshot replaces the state; a delta sets its block to the text before `offset`, in UTF-16 code units, plus its own text.
-Implements rules 5 to 9 and 17 of PROTOCOL.md, like the npm package `@tertulia/stream`.
+A snapshot replaces the state; a delta sets its block to the text before `offset`, in UTF-16 code units, plus its own
+text. Implements rules 5 to 9 and 17 of PROTOCOL.md, like the npm package `@tertulia/stream`.
 """
 
 from collections.abc import Mapping, Sequence
