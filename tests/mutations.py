@@ -14,7 +14,7 @@ from scripted import sse
 Json = dict[str, Any]
 Path = tuple[str | int, ...]
 DEEPEST = 6
-"""How many levels of nested models are filled."""
+"""The number of levels of nested models that get sample values."""
 HUGE_TEXT, HUGE_NUMBER, HUGE_LENGTH = "x" * 400_000, 10**30, 5_000
 DELTAS = {
     "text": ("text_delta", "citations_delta"),
@@ -42,10 +42,9 @@ class Mutation:
 
 
 def mutations(count: int, seed: int = 23) -> list[Mutation]:
-    """Return `count` mutations, chosen evenly from all of them and always the same for a seed."""
+    """Return `count` mutations, chosen evenly from all of them. A seed always gives the same ones."""
     candidates = list(_all())
-    chosen = random.Random(seed)
-    chosen.shuffle(candidates)
+    random.Random(seed).shuffle(candidates)
     return [candidates[index % len(candidates)] for index in range(count)]
 
 
@@ -55,7 +54,7 @@ def _all() -> Iterator[Mutation]:
             for path in _paths(event):
                 before = _at(event, path)
                 for kind, after in _wrong(before).items():
-                    changed = (*events[:index], _with(event, path, after, kind == "nothing"), *events[index + 1 :])
+                    changed = (*events[:index], _with(event, path, after, kind == "missing"), *events[index + 1 :])
                     name = f"{stream_name}: {event['type']}.{'.'.join(map(str, path))} is {kind}"
                     yield Mutation(name, changed)
 
@@ -143,7 +142,7 @@ def _with(value: Any, path: Path, after: Any, remove: bool) -> Any:  # noqa: FBT
 
 
 def _wrong(before: Any) -> dict[str, Any]:
-    """Return wrong values to put in place of a value, each by its description."""
+    """Return wrong values for a field, by their description."""
     wrong: Any
     huge: Any
     match before:
@@ -157,4 +156,4 @@ def _wrong(before: Any) -> dict[str, Any]:
             wrong, huge = "words", [*before] * HUGE_LENGTH
         case _:
             wrong, huge = 7, {f"key{number}": number for number in range(HUGE_LENGTH)}
-    return {"null": None, "of a wrong type": wrong, "huge": huge, "nothing": None}
+    return {"null": None, "of a wrong type": wrong, "huge": huge, "missing": None}

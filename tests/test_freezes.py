@@ -1,7 +1,7 @@
-"""The promise when a process is frozen for longer than its lease, at each step at which it waits.
+"""The same guarantees hold when a process is frozen for longer than its lease, at each step at which it waits.
 
 Two servers share a storage, each in a thread. The first one that reaches a step sleeps there, with its whole event
-loop: for the other one, and by the clock, that is the same as a process that was stopped and goes on later.
+loop. To the other server and by the clock, that is the same as a process that is suspended and resumed.
 """
 
 import threading
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.both
 
 Json = dict[str, Any]
 LEASE, FROZEN = 1.0, 2.5
-"""Seconds."""
+"""The length of a lease and of a freeze, in seconds."""
 REDIS_WRITES, JOURNAL_WRITES = ("redis.sending", "redis.sent"), ("journal.writing",)
 WRITES = ("round.heard", "checkpoint.renewing", "checkpoint.save", "checkpoint.renewed")
 ENDS = ("end.begin", "end.save", "end.saved", "end.announce")
@@ -33,12 +33,12 @@ ATTEMPTS, FREEZE_BEGINS = 5, 8.0
 
 
 def only(mark: pytest.MarkDecorator, steps: tuple[str, ...]) -> list[Any]:
-    """Return steps that only one setup has as parameters."""
+    """Return parameters for steps that only the setup of a mark has."""
     return [pytest.param(step, marks=mark) for step in steps]
 
 
 class Freeze:
-    """Stops the thread that reaches a step first, once."""
+    """Puts the first thread that reaches a step to sleep, once."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -77,7 +77,7 @@ def pair(
 
 
 def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
-    """Send to the first server, and follow on both, with `after` and without, until there is some text."""
+    """Send to the first server, and follow on both, with `after` and without, until some text has arrived."""
     for _ in range(ATTEMPTS):
         said = f"/simulate long {words} {uuid4().hex}"
         sent = pair[0].send(said)
@@ -88,19 +88,20 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
         ]
         while not readers[0].longest and readers[0].is_alive():
             look_again()
-        # On a machine that is busy a lease of a second may lapse by itself, before there is any text.
+        # On a busy machine a lease of one second may lapse by itself before any text is written.
         if readers[0].longest:
             return said, sent, readers
-    raise AssertionError("no answer has begun")
+    raise AssertionError("no answer has any text")
 
 
 def frozen(
     pair: list[Api], claude: CountingClaude, steps: dict[str, float], words: int = 120
 ) -> tuple[str, Json, list[Reader], int]:
-    """Send, freeze at each step for so many seconds, and wait for all readers; again where a step was not reached.
+    """Send, freeze at each step for its number of seconds, and wait for all readers. Retry if a step is not reached.
 
-    An answer may end before the freeze is armed, and a writer that is frozen inside a transaction cannot be taken over.
-    The last value is how often Claude had been asked before: more than once where a lease lapsed without any text.
+    An answer may end before the freeze is armed, and an answer whose writer is frozen inside a transaction cannot be
+    taken over. The last returned value is the number of requests to Claude before the freeze: more than one if a lease
+    lapsed before any text was written.
     """
     for _ in range(ATTEMPTS):
         said, sent, readers = send(pair, words)
@@ -115,11 +116,11 @@ def frozen(
             if begun:
                 assert all(freeze.over.wait(30) for freeze in freezes.values())
                 return said, sent, readers, asked
-    raise AssertionError(f"nothing was frozen at {', '.join(steps)}")
+    raise AssertionError(f"no server reached {', '.join(steps)}")
 
 
 def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
-    """No reader has seen an event whose number is that of the terminal event, or a later one."""
+    """Assert that no other event has the number of the terminal event or a later one."""
     for reader in readers:
         last = reader.events[-1]["sequence"]
         assert all(event["sequence"] < last for event in reader.events if event["__typename"] not in TERMINAL)
@@ -129,16 +130,14 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
     "step",
     [*WRITES, *ENDS, *only(pytest.mark.joined, REDIS_WRITES), *only(pytest.mark.embedded, JOURNAL_WRITES)],
 )
-def test_a_writer_that_was_frozen_shows_nothing_that_is_not_stored(
-    pair: list[Api], claude: CountingClaude, step: str
-) -> None:
+def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claude: CountingClaude, step: str) -> None:
     said, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
     hold(pair[1], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)
-    assert_the_end_is_sent_again(pair, sent["generation"]["id"])
+    assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
 
 
-def assert_the_end_is_sent_again(pair: list[Api], generation: str) -> None:
+def assert_the_terminal_event_is_repeated(pair: list[Api], generation: str) -> None:
     for api in pair:
         last = api.follow(generation)[-1]
         again = api.follow(generation, last["sequence"])
@@ -147,10 +146,10 @@ def assert_the_end_is_sent_again(pair: list[Api], generation: str) -> None:
 
 
 @pytest.mark.parametrize("step", [*TAKEOVERS, *only(pytest.mark.joined, REDIS_TAKEOVERS)])
-def test_a_process_that_was_frozen_while_it_took_over_leaves_the_answer_to_the_other(
+def test_a_process_frozen_during_a_takeover_leaves_the_answer_to_the_other(
     pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
     said, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
     hold(pair[0], claude, sent, said, readers, most=asked)
     assert_nothing_follows_the_end(readers)
-    assert_the_end_is_sent_again(pair, sent["generation"]["id"])
+    assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])

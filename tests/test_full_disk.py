@@ -1,4 +1,4 @@
-"""A full disk: the error has its own code, `/readyz` reports it, and everything works again once there is space."""
+"""A full disk has its own error code, `/readyz` reports it, and the server recovers once there is space."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ SETTINGS = ("ANTHROPIC", "TERTULIA", "DATABASE", "REDIS")
 
 @contextmanager
 def served(folder: Path) -> Generator[tuple[int, Api]]:
-    """Serve in a separate process, whose files can be bounded."""
+    """Serve in a separate process, whose file sizes can be limited."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
     command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", "0"]
@@ -40,13 +40,13 @@ def served(folder: Path) -> Generator[tuple[int, Api]]:
             with Api(line[line.index("http://") :].split()[0].rstrip("/")) as api:
                 yield process.pid, api
         finally:
-            bound(process.pid, UNLIMITED)
+            limit_file_sizes(process.pid, UNLIMITED)
             process.terminate()
             process.wait(START_SECONDS)
 
 
-def bound(pid: int, size: int) -> None:
-    """Let a process write no file beyond so many bytes, as if the disk were full."""
+def limit_file_sizes(pid: int, size: int) -> None:
+    """Limit the size of the files that a process may write, as if the disk were full."""
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, UNLIMITED))
 
 
@@ -60,12 +60,12 @@ def try_to_upload(api: Api) -> httpx2.Response:
 
 
 @pytest.mark.needs("Linux")
-def test_a_full_disk_has_a_code_and_readiness_says_so_until_there_is_space(tmp_path: Path) -> None:
+def test_a_full_disk_has_an_error_code_and_fails_readiness_until_there_is_space(tmp_path: Path) -> None:
     with served(tmp_path) as (pid, api):
         assert ready(api)[0] == 200
         first = api.send("Hello")
         api.follow(first["generation"]["id"])
-        bound(pid, 4096)
+        limit_file_sizes(pid, 4096)
         query = 'mutation { createConversation(input: {title: "x"}) { __typename } }'
         (error,) = api.post(query).json()["errors"]
         assert error["extensions"]["code"] == "STORAGE_FULL"
@@ -73,9 +73,9 @@ def test_a_full_disk_has_a_code_and_readiness_says_so_until_there_is_space(tmp_p
         for answer in (api.http.post("/chat", json={"message": "Hello"}), try_to_upload(api)):
             assert (answer.status_code, answer.json()["error"]["code"]) == (507, "STORAGE_FULL")
         assert ready(api) == (503, {"status": "unavailable", "database": "ok", "storage": ANY_REASON})
-        # What is stored can be read meanwhile.
+        # Stored data can still be read.
         assert len(api.messages(first["conversation"]["id"])) == 2
-        bound(pid, UNLIMITED)
+        limit_file_sizes(pid, UNLIMITED)
         assert ready(api) == (200, {"status": "ok", "database": "ok"})
         assert "data" in api.post(query).json()
         assert try_to_upload(api).status_code == 201
@@ -116,5 +116,5 @@ FULL = "CREATE TABLE t AS SELECT zeroblob(1000000)"
     ],
     ids=repr,
 )
-def test_errors_of_a_full_disk_are_told_from_others(error: Exception, *, expected: bool) -> None:
+def test_errors_of_a_full_disk_are_distinguished_from_others(error: Exception, *, expected: bool) -> None:
     assert is_storage_full(error) is expected

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is one of the protocol's, and the server goes on: sockets, uploads, tokens, forms."""
+"""The server answers random messages, uploads, tokens and forms as documented, and keeps running."""
 
 import json
 from collections.abc import Generator
@@ -44,7 +44,7 @@ QUERIES = st.builds(
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """A server without limits, so that each request is answered for what it says."""
+    """A server without rate limits, so that each response depends only on its request."""
     unlimited = {"request_limit": "1000000", "upload_limit": "1000000"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "TRIES_OF_ADDRESS", Rate("sign-in from an address", "1000000/minute"))
@@ -58,8 +58,8 @@ def api(address: str) -> Generator[Api]:
         yield client
 
 
-def closes_with(connection: ClientConnection, messages: list[Any]) -> int | None:
-    """Send all of it; give the code that the socket was closed with, None where it goes on."""
+def close_code(connection: ClientConnection, messages: list[Any]) -> int | None:
+    """Send all messages, and return the code with which the socket was closed, or None if it stays open."""
     try:
         for one in messages:
             connection.send(json.dumps(one))
@@ -72,10 +72,10 @@ def closes_with(connection: ClientConnection, messages: list[Any]) -> int | None
 
 
 @given(st.lists(MESSAGES | QUERIES | PIECES, max_size=6))
-def test_messages_of_a_socket(api: Api, messages: list[Any]) -> None:
+def test_random_messages_over_a_socket_are_answered_or_close_it(api: Api, messages: list[Any]) -> None:
     init = {"type": "connection_init", "payload": api.signed}
     with raw_socket(api.address) as connection:
-        assert closes_with(connection, [init, *messages]) in PROTOCOL_CODES
+        assert close_code(connection, [init, *messages]) in PROTOCOL_CODES
     assert api.http.get("/readyz").status_code == 200
 
 
@@ -84,14 +84,16 @@ def test_messages_of_a_socket(api: Api, messages: list[Any]) -> None:
     st.sampled_from([b"", image()[:40], image("GIF")[:20], pdf("x")[:200]]),
     st.text(max_size=20),
 )
-def test_bytes_of_an_upload(api: Api, content: bytes, beginning: bytes, filename: str) -> None:
+def test_random_bytes_in_an_upload_are_accepted_or_refused(
+    api: Api, content: bytes, beginning: bytes, filename: str
+) -> None:
     name = filename.replace("\0", "") or "x"
     sent = api.http.post("/attachments", files={"file": (name, beginning + content)})
     assert sent.status_code in (201, 415, 422)
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200))
-def test_words_of_a_token(api: Api, words: str) -> None:
+def test_random_tokens_are_refused(api: Api, words: str) -> None:
     header = {"authorization": f"Bearer {words}"}
     assert api.http.post("/graphql", json={"query": "{ __typename }"}, headers=header).status_code == 401
 
@@ -100,7 +102,7 @@ def test_words_of_a_token(api: Api, words: str) -> None:
 @given(
     st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"])
 )
-def test_bodies_of_a_form(api: Api, content: bytes, media_type: str) -> None:
+def test_random_bodies_of_a_form_are_accepted_or_refused(api: Api, content: bytes, media_type: str) -> None:
     for path in ("token", "refresh", "revoke", "register"):
         sent = api.http.post(f"/auth/{path}", content=content, headers={"content-type": media_type})
         assert sent.status_code in (200, 400, 422)
@@ -108,7 +110,7 @@ def test_bodies_of_a_form(api: Api, content: bytes, media_type: str) -> None:
 
 @settings(max_examples=40)
 @given(PIECES)
-def test_bodies_of_a_request(api: Api, body: Any) -> None:
+def test_random_bodies_of_a_request_are_answered_or_refused(api: Api, body: Any) -> None:
     for path in ("/graphql", "/chat"):
         sent = api.http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
         assert sent.status_code in (200, 400, 404, 422)

@@ -43,7 +43,7 @@ PARAMETERS = {
     f"{OPERATION}.send_next": "self execution_result",
     f"{OPERATION}.send_operation_message": "self message",
 }
-"""The first parameters of each function that is called or overridden, in their order."""
+"""The first parameters of each function that is called or overridden, in order."""
 PUBLIC = {
     "graphql",
     "graphql.execution",
@@ -63,11 +63,11 @@ PUBLIC = {
     "strawberry.types.scalar",
     "strawberry.types.unset",
 }
-"""The modules that any other file may import."""
+"""The modules that all other files may import."""
 
 
 @pytest.mark.parametrize("path", PARAMETERS)
-def test_each_private_function_has_the_parameters_that_are_relied_on(path: str) -> None:
+def test_each_private_function_has_the_expected_parameters(path: str) -> None:
     module, _, names = path.partition(":")
     part: Any = import_module(module)
     for attribute in names.split("."):
@@ -78,7 +78,7 @@ def test_each_private_function_has_the_parameters_that_are_relied_on(path: str) 
     assert parameters == expected, f"{path} of {VERSIONS} takes other parameters: change {MODULE}"
 
 
-def test_each_private_attribute_that_is_relied_on_exists() -> None:
+def test_each_private_attribute_in_use_exists() -> None:
     document = parse("query ($yes: Boolean = true) { viewer { id @include(if: $yes) } }")
     executor: Any = schema.operation(Prepared(document, []), None, None, None).executor()
     query, generation = schema.core.query_type, schema.core.type_map["Generation"]

@@ -1,4 +1,4 @@
-"""Guessing passwords: how long an address waits after wrong ones, and how much later everybody is answered."""
+"""Protection against guessing passwords: waits for each address, and delays for all sign-ins with a name."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return the list of the delays, none of which is waited for."""
+    """Return the list of requested delays. They are recorded, not waited for."""
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -52,7 +52,7 @@ def failed(guesses: SignInThrottle, times: int, address: str = HERE) -> None:
         run(guesses.failed("ada", address))
 
 
-def test_an_address_waits_2_seconds_after_ten_wrong_passwords_then_4_up_to_a_minute(clock: Clock) -> None:
+def test_after_ten_wrong_passwords_an_address_waits_2_seconds_then_4_up_to_a_minute(clock: Clock) -> None:
     counted = SignInThrottle(LocalFailures())
     failed(counted, 9)
     waits: list[float] = []
@@ -64,7 +64,7 @@ def test_an_address_waits_2_seconds_after_ten_wrong_passwords_then_4_up_to_a_min
     assert run(counted.wait("grace", HERE)) == 0
 
 
-def test_a_wait_is_counted_from_the_last_wrong_password(clock: Clock) -> None:
+def test_a_wait_begins_with_the_last_wrong_password(clock: Clock) -> None:
     counted = SignInThrottle(LocalFailures())
     failed(counted, 11)
     assert run(counted.wait("ada", HERE)) == 4
@@ -85,7 +85,7 @@ def test_wrong_passwords_are_forgotten_15_minutes_after_the_last_one(clock: Cloc
     assert run(counted.wait("ada", HERE)) == 0
 
 
-def test_the_right_password_forgets_only_the_failures_of_its_address(clock: Clock, slept: list[float]) -> None:
+def test_the_right_password_resets_only_the_failures_of_its_address(clock: Clock, slept: list[float]) -> None:
     counted = SignInThrottle(LocalFailures())
     failed(counted, 15)
     failed(counted, 15, THERE)
@@ -96,7 +96,7 @@ def test_the_right_password_forgets_only_the_failures_of_its_address(clock: Cloc
     assert slept == [0.5]
 
 
-def test_after_20_wrong_passwords_from_anywhere_all_are_answered_later_up_to_2_seconds(
+def test_after_20_wrong_passwords_from_any_address_responses_are_delayed_up_to_2_seconds(
     clock: Clock, slept: list[float]
 ) -> None:
     counted = SignInThrottle(LocalFailures())
@@ -113,7 +113,7 @@ def test_after_20_wrong_passwords_from_anywhere_all_are_answered_later_up_to_2_s
     assert run(counted.wait("ada", HERE)) == 0
 
 
-def test_where_too_many_failures_are_kept_the_oldest_ones_are_forgotten(
+def test_when_too_many_failures_are_stored_the_oldest_are_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guesses, "MOST_KEPT", 3)
@@ -139,7 +139,7 @@ def test_only_a_few_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch
             tasks = [asyncio.ensure_future(one()) for _ in range(10)]
             for _ in range(20):
                 await asyncio.sleep(0)
-            # Each takes tens of megabytes of memory.
+            # Each hash takes tens of megabytes of memory.
             assert len(begun) == passwords.AT_ONCE
             release.set()
             await asyncio.gather(*tasks)

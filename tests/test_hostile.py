@@ -1,4 +1,4 @@
-"""Documents that would cost too much, tell too much, or are not known: refused before anything is done for them."""
+"""Documents that are too expensive, not allowed or not trusted are refused before they are executed."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ CODE = "QUERY_TOO_COMPLEX"
 
 
 def doubling(levels: int) -> str:
-    """Fragments that each spread the next one twice."""
+    """Return a document whose fragments each spread the next one twice."""
     chain = "".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }} " for n in range(levels))
     return f"{{ ...f0 }} {chain} fragment f{levels} on Query {{ viewer {{ id }} }}"
 
@@ -91,7 +91,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("document", TOO_MUCH.values(), ids=TOO_MUCH)
-def test_a_document_that_asks_for_too_much_is_refused_in_words(api: Api, document: str) -> None:
+def test_a_document_that_exceeds_a_limit_is_refused_and_the_limit_is_named(api: Api, document: str) -> None:
     refused = api.post(document)
     (error,) = refused.json()["errors"]
     assert (refused.status_code, error["extensions"]["code"]) == (400, CODE)
@@ -100,7 +100,7 @@ def test_a_document_that_asks_for_too_much_is_refused_in_words(api: Api, documen
 
 
 @pytest.mark.parametrize("size", [{"n": 100}, {}])
-def test_sizes_in_variables_count_as_they_are_given(api: Api, size: Json) -> None:
+def test_sizes_in_variables_count_towards_the_cost(api: Api, size: Json) -> None:
     document = """query ($n: Int = 100) { conversations(first: $n) { edges { node {
         messages(first: 100) { edges { node { id text role createdAt } } } } } } }"""
     (error,) = api.errors(document, **size)
@@ -125,7 +125,7 @@ CREATE = "mutation ($input: CreateConversationInput!) { createConversation(input
     ],
     ids=["a long list", "unknown entries", "a long list inside"],
 )
-def test_variables_that_no_field_takes_are_refused_before_they_are_read(
+def test_invalid_variables_are_refused_before_they_are_read(
     api: Api, document: str, variables: Json, says: str
 ) -> None:
     (error,) = api.errors(document, **variables)
@@ -133,7 +133,7 @@ def test_variables_that_no_field_takes_are_refused_before_they_are_read(
     assert error["message"].startswith(says)
 
 
-def test_a_response_has_a_bound_however_often_a_text_is_selected(api: Api) -> None:
+def test_the_size_of_a_response_is_limited_however_often_a_text_is_selected(api: Api) -> None:
     sent = api.send("long " * 30_000)
     api.follow(sent["generation"]["id"])
     id = sent["conversation"]["id"]
@@ -151,7 +151,7 @@ def test_a_response_has_a_bound_however_often_a_text_is_selected(api: Api) -> No
     assert api.ask(f'{{ conversation(id: "{id}") {{ {messages} }} }}')["conversation"]
 
 
-def test_over_a_socket_the_operation_is_refused_and_the_socket_stays(api: Api) -> None:
+def test_over_a_socket_only_the_operation_is_refused_and_the_socket_stays_open(api: Api) -> None:
     with api.socket() as socket:
         id = socket.subscribe(TOO_MUCH["cost"], {})
         refused = socket.receive()
@@ -173,14 +173,14 @@ def test_over_a_socket_the_operation_is_refused_and_the_socket_stays(api: Api) -
         "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }",
     ],
 )
-def test_a_document_that_makes_no_sense_is_an_error_of_its_own(api: Api, document: str) -> None:
+def test_a_malformed_document_is_a_parse_or_validation_error(api: Api, document: str) -> None:
     answered = api.post(document)
     codes = {error["extensions"]["code"] for error in answered.json().get("errors", [])}
     assert codes <= {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
     assert answered.status_code in (200, 400)
 
 
-def test_what_people_ask_is_far_from_any_limit(api: Api) -> None:
+def test_usual_documents_are_within_all_limits(api: Api) -> None:
     assert "__schema" in api.ask(get_introspection_query(descriptions=True, input_value_deprecation=True))
     assert api.conversation(api.send("Hello")["conversation"]["id"])
 
@@ -209,12 +209,12 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
         ("{ ... on Conversatio { id } }", {}),
     ],
 )
-def test_where_introspection_is_off_nothing_is_suggested(api: Api, closed: Api, document: str, variables: Json) -> None:
+def test_without_introspection_errors_suggest_no_names(api: Api, closed: Api, document: str, variables: Json) -> None:
     assert "Did you mean" in json.dumps(api.errors(document, **variables))
     assert "Did you mean" not in json.dumps(closed.errors(document, **variables))
 
 
-def test_introspection_may_be_off(closed: Api) -> None:
+def test_introspection_can_be_turned_off(closed: Api) -> None:
     for document in ("{ __schema { types { name } } }", '{ __type(name: "Query") { name } }'):
         assert closed.errors(document)[0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     assert closed.http.get("/graphql", headers={"accept": "text/html"}).status_code == 404
@@ -228,7 +228,7 @@ def persisted(text: str) -> Json:
     return {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
 
 
-def test_apollos_automatic_form_is_understood(fresh: Api) -> None:
+def test_apollos_automatic_persisted_queries_are_supported(fresh: Api) -> None:
     unknown = fresh.http.post("/graphql", json={"extensions": persisted(ME)})
     (error,) = unknown.json()["errors"]
     assert (error["message"], error["extensions"]["code"]) == ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
@@ -254,7 +254,7 @@ def test_apollos_automatic_form_is_understood(fresh: Api) -> None:
         {"persistedQuery": "x"},
     ],
 )
-def test_a_hash_that_is_wrong_is_refused(api: Api, extensions: Any) -> None:
+def test_a_wrong_hash_is_refused(api: Api, extensions: Any) -> None:
     refused = api.http.post("/graphql", json={"query": ME, "extensions": extensions})
     assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
 
@@ -267,7 +267,7 @@ def test_a_hash_that_is_wrong_is_refused(api: Api, extensions: Any) -> None:
          "operations": [{"id": "viewer-1", "body": ME, "name": "Viewer", "type": "query"}]},
     ],
 )  # fmt: skip
-def test_only_trusted_documents_are_executed_where_there_is_a_file_of_them(tmp_path: Path, file: Json) -> None:
+def test_with_a_file_of_trusted_documents_only_these_are_executed(tmp_path: Path, file: Json) -> None:
     documents = tmp_path / "documents.json"
     documents.write_text(json.dumps(file))
     trusted = Settings.model_validate({"persisted_queries": str(documents)}).persisted_queries

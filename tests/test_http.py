@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, to the letter of its specification, over real requests."""
+"""Conformance to the GraphQL-over-HTTP specification, tested with real requests."""
 
 import gzip
 import json
@@ -36,12 +36,12 @@ def post(api: Api, body: Any, *, accept: str | None = RESPONSE, content_type: st
         (f"{JSON}, {RESPONSE};q=0.9", JSON),
         (f"{RESPONSE}; charset=utf-8, {JSON}; charset=utf-8", JSON),
         (f"text/event-stream;q=0.1, {RESPONSE}", RESPONSE),
-        # What urql 5 sends with every query.
+        # The header of every query of urql 5.
         (f"{RESPONSE}, {JSON};q=0.9, text/event-stream, multipart/mixed", RESPONSE),
         ("text/html;q=0.1, */*", JSON),
     ],
 )
-def test_the_answer_has_the_type_that_the_client_likes_best(api: Api, accept: str | None, expected: str) -> None:
+def test_the_response_has_the_media_type_that_the_client_prefers(api: Api, accept: str | None, expected: str) -> None:
     response = post(api, QUERY, accept=accept)
     assert response.status_code == 200
     assert response.headers["content-type"] == f"{expected}; charset=utf-8"
@@ -49,7 +49,7 @@ def test_the_answer_has_the_type_that_the_client_likes_best(api: Api, accept: st
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png", "application/xml", f"{JSON};q=0"])
-def test_what_cannot_be_answered_in_an_accepted_type_is_406(api: Api, accept: str) -> None:
+def test_a_request_that_accepts_no_supported_media_type_is_406(api: Api, accept: str) -> None:
     response = post(api, QUERY, accept=accept)
     assert response.status_code == 406
     assert "Accept" in response.json()["errors"][0]["message"]
@@ -60,7 +60,7 @@ def test_what_cannot_be_answered_in_an_accepted_type_is_406(api: Api, accept: st
     [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json",
      "application/jsonp", "application/json; charset=utf-16", "application/graphql"],
 )  # fmt: skip
-def test_what_a_form_of_another_page_could_send_is_415(api: Api, content_type: str | None) -> None:
+def test_media_types_that_a_form_of_another_site_can_send_are_415(api: Api, content_type: str | None) -> None:
     response = post(api, QUERY, content_type=content_type)
     assert response.status_code == 415
     assert "Content-Type" in response.json()["errors"][0]["message"]
@@ -69,7 +69,7 @@ def test_what_a_form_of_another_page_could_send_is_415(api: Api, content_type: s
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", 'application/json;charset="UTF-8"', "Application/JSON"]
 )
-def test_json_in_utf8_is_taken(api: Api, content_type: str) -> None:
+def test_json_in_utf8_is_accepted(api: Api, content_type: str) -> None:
     assert post(api, QUERY, content_type=content_type).json() == ANSWER
 
 
@@ -80,7 +80,7 @@ def test_json_in_utf8_is_taken(api: Api, content_type: str) -> None:
      b'{"query": ["{ viewer { name } }"]}', b'{"query": ""}', b'{"query": "  "}'],
 )  # fmt: skip
 @pytest.mark.parametrize("accept", [RESPONSE, JSON])
-def test_a_body_that_is_no_request_is_400_and_says_why(api: Api, body: bytes, accept: str) -> None:
+def test_an_invalid_body_is_400_with_a_reason(api: Api, body: bytes, accept: str) -> None:
     response = post(api, body, accept=accept)
     assert response.status_code == 400
     assert response.headers["content-type"].startswith(accept)
@@ -138,12 +138,12 @@ def test_the_named_one_of_several_operations_is_run(api: Api) -> None:
     assert "id" in post(api, {"query": query, "operationName": "B"}).json()["data"]["viewer"]
 
 
-def test_a_fault_of_one_field_leaves_the_rest_and_is_200(api: Api) -> None:
+def test_an_empty_list_of_ids_is_answered_with_an_empty_list(api: Api) -> None:
     response = post(api, {"query": "{ viewer { name } nodes(ids: []) { id } }"})
     assert response.json() == {"data": {"viewer": {"name": "local"}, "nodes": []}}
 
 
-def test_an_argument_that_cannot_be_taken_is_named(api: Api) -> None:
+def test_an_invalid_argument_is_named(api: Api) -> None:
     response = post(api, {"query": "{ conversations(first: -1) { edges { cursor } } viewer { name } }"})
     assert response.status_code == 200
     assert response.json()["errors"][0]["message"].startswith("first")
@@ -154,7 +154,7 @@ def test_a_batch_is_refused(api: Api) -> None:
     assert post(api, [QUERY, QUERY]).status_code == 400
 
 
-def test_too_large_a_body_is_413(api: Api) -> None:
+def test_a_body_that_is_too_large_is_413(api: Api) -> None:
     response = post(api, {"query": "{ viewer { name } }", "variables": {"x": "y" * 2_100_000}})
     assert response.status_code == 413
 
@@ -181,25 +181,25 @@ def test_a_mutation_over_get_is_405(api: Api, accept: str) -> None:
 @pytest.mark.parametrize(
     "parameters", [{}, {"query": ""}, {"query": "{ viewer { name } }", "variables": "{"}, {"variables": "{}"}]
 )
-def test_a_get_that_is_no_request_is_400(api: Api, parameters: dict[str, str]) -> None:
+def test_an_invalid_get_request_is_400(api: Api, parameters: dict[str, str]) -> None:
     assert api.http.get("/graphql", params=parameters, headers={"accept": RESPONSE}).status_code == 400
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_other_methods_are_405_and_say_which_are_served(api: Api, method: str) -> None:
+def test_other_methods_are_405_and_the_allowed_ones_are_named(api: Api, method: str) -> None:
     response = api.http.request(method, "/graphql", json=QUERY)
     assert response.status_code == 405
     assert "POST" in response.headers["allow"]
 
 
-def test_half_a_surrogate_pair_is_answered_with_the_field(api: Api) -> None:
+def test_text_with_half_a_surrogate_pair_is_refused_and_the_field_is_named(api: Api) -> None:
     body = '{"query": "mutation ($t: String!) { sendMessage(input: {text: $t}) { ... on InvalidInput { field } } }", '
     response = post(api, body + '"variables": {"t": "broken \\ud83d"}}')
     assert response.json() == {"data": {"sendMessage": {"field": "text"}}}
 
 
-@pytest.mark.parametrize("padding", ["", "#" * 20_000], ids=["short", "too long to keep"])
-def test_a_document_is_prepared_once_for_each_request_and_kept_where_it_is_short(
+@pytest.mark.parametrize("padding", ["", "#" * 20_000], ids=["short", "too long to cache"])
+def test_a_short_document_is_parsed_once_and_a_long_one_for_each_request(
     api: Api, monkeypatch: pytest.MonkeyPatch, padding: str
 ) -> None:
     parsed: list[str] = []
@@ -216,21 +216,21 @@ def test_a_document_is_prepared_once_for_each_request_and_kept_where_it_is_short
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "10.0.0.1", ""])
-def test_another_name_than_this_machines_is_not_answered_to(api: Api, host: str) -> None:
+def test_a_foreign_host_name_is_refused(api: Api, host: str) -> None:
     for path in ("/", "/graphql", "/export", "/readyz"):
         refused = api.http.get(path, headers={"host": host})
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "FORBIDDEN_HOST")
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "[::1]:8000", "127.0.0.1", "app.localhost"])
-def test_each_name_of_this_machine_is_answered_to(api: Api, host: str) -> None:
+def test_each_local_host_name_is_accepted(api: Api, host: str) -> None:
     assert api.http.get("/readyz", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/graphql", "/docs", "/readyz", "/export", "/openapi.json", "/nowhere", "/assets/web/chat.js"]
 )
-def test_every_answer_says_what_a_browser_may_do_with_it(api: Api, path: str) -> None:
+def test_every_response_has_security_headers(api: Api, path: str) -> None:
     headers = api.http.get(path, headers={"accept": "text/html"}).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -242,7 +242,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(api: Api, path: str) ->
 
 @pytest.mark.parametrize("path", ["/graphql", "/chat", "/chat/stream", "/attachments", "/import"])
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "nonsense"])
-def test_a_compressed_body_is_refused_by_name(api: Api, path: str, encoding: str) -> None:
+def test_a_compressed_body_is_refused_and_the_encoding_is_named(api: Api, path: str, encoding: str) -> None:
     body = gzip.compress(json.dumps(QUERY).encode())
     refused = api.http.post(path, content=body, headers={"content-type": JSON, "content-encoding": encoding})
     assert refused.status_code == 415
@@ -251,12 +251,12 @@ def test_a_compressed_body_is_refused_by_name(api: Api, path: str, encoding: str
     assert encoding in refused.text
 
 
-def test_a_body_that_is_said_not_to_be_compressed_is_served(api: Api) -> None:
+def test_the_content_encoding_identity_is_accepted(api: Api) -> None:
     headers = {"content-type": JSON, "content-encoding": "identity"}
     assert api.http.post("/graphql", content=json.dumps(QUERY), headers=headers).json() == ANSWER
 
 
-def test_a_client_of_http_1_0_gets_bodies_without_chunks_up_to_the_connections_end(api: Api) -> None:
+def test_a_client_of_http_1_0_gets_unchunked_bodies_that_end_with_the_connection(api: Api) -> None:
     generation = api.send("Hello")["generation"]["id"]
     api.follow(generation)
     followed = f'subscription {{ generationEvents(generationId: "{generation}", after: 0) {{ sequence }} }}'

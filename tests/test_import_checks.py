@@ -1,4 +1,4 @@
-"""Imports: what is stored can be read, exported and sent afterwards; everything else is refused, with its place."""
+"""An import accepts only content that can be shown, exported and sent again, and names the place of any error."""
 
 import base64
 import io
@@ -17,12 +17,12 @@ from test_attachments import uploaded
 from test_command import run_here
 from test_transfer import archived, export, imported, put_in
 
-MOMENT = "2026-01-01T00:00:00+00:00"
-HEADER = {"type": "tertulia-export", "version": 1, "exported_at": MOMENT}
+TIME = "2026-01-01T00:00:00+00:00"
+HEADER = {"type": "tertulia-export", "version": 1, "exported_at": TIME}
 TEXT = {"type": "text", "text": "hi"}
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "seen"}
-GENERATION = {"status": "completed", "model": "claude-opus-5-5", "created_at": MOMENT}
+GENERATION = {"status": "completed", "model": "claude-opus-5-5", "created_at": TIME}
 CITATION = {"type": "page_location", "cited_text": "x"}
 SCHEMA = {"type": "object"}
 READ = """query ($id: ID!) { conversation(id: $id) { createdAt usage { inputTokens } messages { edges { node { text leftOut { __typename }
@@ -31,7 +31,7 @@ READ = """query ($id: ID!) { conversation(id: $id) { createdAt usage { inputToke
 
 
 def conversation(**more: Any) -> Json:
-    moments = {"created_at": MOMENT, "updated_at": MOMENT}
+    moments = {"created_at": TIME, "updated_at": TIME}
     return {"type": "conversation", "id": "c", "model": "claude-opus-5-5", **moments, **more}
 
 
@@ -42,7 +42,7 @@ def asked(**more: Any) -> Json:
         "parent_id": None,
         "role": "user",
         "content": [TEXT],
-        "created_at": MOMENT,
+        "created_at": TIME,
     }
     return message | more
 
@@ -101,7 +101,7 @@ REFUSED: list[tuple[bytes, str]] = [
     (file(conversation(), asked(), answered(generation={**GENERATION, "sequence": 2**40})), "line 4: generation.sequence"),
     (file(conversation(), asked(), answered(generation={**GENERATION, "options": {"output_schema": {"type": "x"}}})), "line 4: generation.options"),
     (file(conversation(), asked(), answered(generation={**GENERATION, "error": {"code": "x", "message": "y"}})), "line 4: generation.error"),
-    (file(conversation(), {"type": "attachment", "id": "a", "filename": "a", "data": "é", "created_at": MOMENT}), "line 3: data"),
+    (file(conversation(), {"type": "attachment", "id": "a", "filename": "a", "data": "é", "created_at": TIME}), "line 3: data"),
     (file(conversation(), asked(content=[{"type": "image", "source": {"type": "attachment", "attachment_id": "a"}}])), "line 3: content.0.source"),
     (file(conversation(), asked(content=[json.loads("[" * 300 + "]" * 300)])), "line 3: is not JSON: nested"),
     (file(conversation(title=float("nan"))), "line 2: is not JSON"),
@@ -112,7 +112,7 @@ REFUSED: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "words"), REFUSED, ids=[words.replace(" ", "-") for _, words in REFUSED])
-def test_an_import_refuses_what_could_not_be_shown_or_sent_again(api: Api, content: bytes, words: str) -> None:
+def test_an_import_refuses_content_that_cannot_be_shown_or_sent_again(api: Api, content: bytes, words: str) -> None:
     refused = put_in(api, content)
     assert refused.status_code == 422, refused.text
     assert words in refused.json()["error"]["message"]
@@ -121,11 +121,11 @@ def test_an_import_refuses_what_could_not_be_shown_or_sent_again(api: Api, conte
 ACCEPTED = {
     "text with U+0000 and half of a surrogate pair": file(conversation(), asked(content=[{"type": "text", "text": "a\0b\ud800"}])),
     "a call without its result": file(conversation(), asked(), answered(CALL)),
-    "a call that was cut off": file(conversation(), asked(), answered({**CALL, "input": None, "partial": True, "partial_json": "{"})),
+    "an incomplete call": file(conversation(), asked(), answered({**CALL, "input": None, "partial": True, "partial_json": "{"})),
     "citations": file(conversation(), asked(), answered({**TEXT, "citations": [CITATION]})),
-    "a block of a kind that nobody knows": file(conversation(), asked(), answered({"type": "hologram", "depth": 3}, TEXT)),
-    "a tool of another server": file(conversation(tools={"server": ["weather", "github__*"]}), asked()),
-    "options of a model that is not here": file(conversation(model="gone", options={"effort": "max"}), asked()),
+    "a block of an unknown type": file(conversation(), asked(), answered({"type": "hologram", "depth": 3}, TEXT)),
+    "a tool that this server does not have": file(conversation(tools={"server": ["weather", "github__*"]}), asked()),
+    "options of an unknown model": file(conversation(model="gone", options={"effort": "max"}), asked()),
     "two branches": file(conversation(), asked(), asked(id="m1"), answered(id="m2", parent_id="m1")),
     "an empty answer": file(conversation(), asked(), answered(content=[])),
     "an attachment that its export left out": file(
@@ -138,7 +138,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_an_import_accepts_is_read_exported_and_continued(api: Api, name: str) -> None:
+def test_imported_conversations_can_be_read_exported_and_continued(api: Api, name: str) -> None:
     (id,) = imported(api, ACCEPTED[name])["conversation_ids"]
     assert api.ask(READ, id=id)["conversation"]
     assert export(api, f"/export/{id}?format=markdown").startswith(b"# ")
@@ -156,9 +156,7 @@ OLD: list[Json] = [
 ]
 
 
-def test_content_that_an_earlier_version_stored_hides_neither_its_conversation_nor_others(
-    fresh: Api, place: Json
-) -> None:
+def test_malformed_content_of_an_earlier_version_does_not_hide_conversations(fresh: Api, place: Json) -> None:
     (id,) = imported(fresh, file(conversation(), asked(), answered()))["conversation_ids"]
     fresh.answer("Another conversation")
     stored = json.dumps(OLD).replace("'", "''").replace(":", "\\:")
@@ -176,7 +174,7 @@ def test_content_that_an_earlier_version_stored_hides_neither_its_conversation_n
     assert len(export(fresh).splitlines()) == 7
 
 
-def test_an_export_leaves_out_a_conversation_that_cannot_be_read_and_says_so(tmp_path: Path, place: Json) -> None:
+def test_an_export_reports_a_conversation_that_it_cannot_read_and_leaves_it_out(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         imported(api, file(conversation(title="Broken"), asked()))
         api.answer("A whole one")
@@ -192,7 +190,7 @@ def test_an_export_leaves_out_a_conversation_that_cannot_be_read_and_says_so(tmp
     assert len((tmp_path / "all.jsonl").read_bytes().splitlines()) == 8
 
 
-def test_an_attachment_whose_bytes_are_missing_costs_an_export_only_itself(tmp_path: Path) -> None:
+def test_an_export_leaves_out_an_attachment_whose_file_is_missing(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         api.answer("What is it?", attachmentIds=[uploaded(api, image(), "red.png")])
         for bytes_of in (tmp_path / "files").rglob("*"):
@@ -204,9 +202,9 @@ def test_an_attachment_whose_bytes_are_missing_costs_an_export_only_itself(tmp_p
         assert "no longer there" in message["text"]
 
 
-def test_a_large_attachment_comes_in(api: Api) -> None:
+def test_a_large_attachment_can_be_imported(api: Api) -> None:
     large = base64.b64encode(pdf("Tea") + b"\n%" + b"x" * (13 << 20)).decode()
-    line = {"type": "attachment", "id": "a", "filename": "tea.pdf", "data": large, "created_at": MOMENT}
+    line = {"type": "attachment", "id": "a", "filename": "tea.pdf", "data": large, "created_at": TIME}
     assert imported(api, file(conversation(), line))["attachments"] == 1
 
 
@@ -219,7 +217,7 @@ CLAUDES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("content", "words"), CLAUDES)
-def test_a_conversation_of_claudes_export_that_is_wrong_is_named(api: Api, content: Any, words: str) -> None:
+def test_an_invalid_conversation_in_claudes_export_is_named(api: Api, content: Any, words: str) -> None:
     refused = put_in(api, json.dumps(content).encode())
     assert (refused.status_code, words in refused.json()["error"]["message"]) == (422, True), refused.text
 
@@ -244,11 +242,11 @@ def test_fields_of_claudes_export_may_be_null_or_of_another_type(api: Api) -> No
     assert [one["text"] for one in api.messages(told["conversation_ids"][0])] == ["Hello", "Hi\ufffd", "[a file]"]
 
 
-def lying(content: bytes, size: int) -> bytes:
-    """An archive that says its file were so large."""
+def archive_with_false_size(content: bytes, size: int) -> bytes:
+    """Return an archive whose headers claim that its file has this size."""
     made = bytearray(archived(content))
-    for sign, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
-        at = made.rindex(sign) + place
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = made.rindex(signature) + offset
         made[at : at + 4] = struct.pack("<I", size)
     return bytes(made)
 
@@ -276,8 +274,8 @@ ARCHIVES: list[tuple[bytes, str]] = [
     (packed(b'[{"uuid": "a", "chat_messages": [' + b"[]," * 500_000 + b"[]]}]", zipfile.ZIP_STORED), "conversation 0: has more than 500,000 values"),
     (packed(b'[{"uuid": "a' + b"a" * (17 << 20) + b'"}]', zipfile.ZIP_STORED), "conversation 0: is larger than 16 MB"),
     (packed(b'[{"uuid": "a", "chat_messages": ' + b"[" * 300 + b"]" * 300 + b"}]", zipfile.ZIP_STORED), "conversation 0: is not JSON: nested"),
-    (lying(EMPTY, 10), "is not an archive that can be read"),
-    (lying(EMPTY, 600 << 20), "is larger than 512 MB"),
+    (archive_with_false_size(EMPTY, 10), "is not an archive that can be read"),
+    (archive_with_false_size(EMPTY, 600 << 20), "is larger than 512 MB"),
     (many_members(), "more than 20,000 members"),
     (packed(EMPTY, zipfile.ZIP_LZMA), "another method than Deflate"),
     (archived(EMPTY).replace(b"conversations.json", b"conversations.jsox"), "has no conversations.json"),
@@ -285,7 +283,7 @@ ARCHIVES: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "words"), ARCHIVES, ids=range(len(ARCHIVES)))
-def test_an_archive_is_read_within_bounds(api: Api, content: bytes, words: str) -> None:
+def test_an_archive_is_read_within_limits(api: Api, content: bytes, words: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused = put_in(api, content)
     assert (refused.status_code, words in refused.json()["error"]["message"]) == (422, True), refused.text
@@ -293,7 +291,7 @@ def test_an_archive_is_read_within_bounds(api: Api, content: bytes, words: str) 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000
 
 
-def test_quotas_count_what_an_archive_unpacks_to(tmp_path: Path) -> None:
+def test_quotas_count_the_unpacked_size_of_an_archive(tmp_path: Path) -> None:
     padded = EMPTY.replace(b"[]", b"[" + b" " * (3 << 20) + b"]")
     with tertulia(tmp_path, upload_limit="2/hour") as address, Api(address) as api:
         refused = put_in(api, packed(padded, zipfile.ZIP_STORED))

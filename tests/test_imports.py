@@ -1,4 +1,4 @@
-"""What a start imports: large libraries are imported when they are used, so that servers start fast."""
+"""Servers start fast because large libraries are imported only when they are used."""
 
 import ast
 import os
@@ -13,7 +13,7 @@ from scripted import scripted
 import tertulia
 
 LAZY = {
-    "PIL": "images are decoded in a process of their own",
+    "PIL": "images are decoded in a separate process",
     "aiohttp": "Claude is asked over HTTP",
     "alembic": "there is something to migrate",
     "anthropic": "a message is sent, or after the start",
@@ -22,7 +22,7 @@ LAZY = {
     "cryptography": "TERTULIA_AUTH is password or oidc",
     "gql": "`tertulia chat` runs",
     "httpx2": "Claude is asked over HTTP",
-    "jsonschema_rs": "schemas are checked in a process of their own",
+    "jsonschema_rs": "schemas are checked in a separate process",
     "jwt": "TERTULIA_AUTH is password or oidc",
     "limits": "a rate is limited",
     "mcp": "TERTULIA_MCP_CONFIG is set",
@@ -30,7 +30,7 @@ LAZY = {
     "opentelemetry.exporter": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
     "opentelemetry.sdk": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
     "pygments": "a terminal needs colors",
-    "pypdfium2": "documents are opened in a process of their own",
+    "pypdfium2": "documents are opened in a separate process",
     "redis": "REDIS_URL is set",
     "regex": "a text is not ASCII",
     "rich": "a terminal needs colors",
@@ -38,7 +38,7 @@ LAZY = {
     "tertulia.transfer.exporter": "a user exports conversations",
     "tertulia.transfer.importer": "a user imports conversations",
 }
-"""Modules that no start needs, and when they are needed."""
+"""Modules that a start does not need, and when they are needed."""
 
 SERVE = """
 import os, sys
@@ -57,11 +57,11 @@ run.print = print_modules
 sys.argv = ["tertulia", "serve", "--port", "0"]
 main.main()
 """
-"""Serves, and prints the imported modules in place of the announcement that the server is ready."""
+"""Serves, and prints the names of the imported modules instead of the server's address."""
 
 
 def unneeded(folder: Path, *needed: str, **more: str) -> dict[str, str]:
-    """Start a server on an up-to-date database; return which of the modules it imported, and what they are for."""
+    """Start a server on a migrated database, and return those modules of LAZY that it imported, with their reasons."""
     settings_of = {"TERTULIA_TITLE_MODEL": "", "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}", **more}
     lay(settings_of["DATABASE_URL"])
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
@@ -76,19 +76,19 @@ def unneeded(folder: Path, *needed: str, **more: str) -> dict[str, str]:
     return {name: reason for name, reason in LAZY.items() if name in modules and name not in needed}
 
 
-def test_a_server_with_the_simulated_claude_starts_without_the_libraries_that_it_does_not_need(tmp_path: Path) -> None:
+def test_a_server_with_the_simulated_claude_imports_no_unneeded_libraries(tmp_path: Path) -> None:
     assert unneeded(tmp_path, "tertulia.simulator", "jsonschema_rs") == {}, "each is only needed when the reason holds"
 
 
-def test_a_server_with_a_key_checks_its_models_and_starts_without_the_sdk(tmp_path: Path) -> None:
+def test_a_server_with_a_key_checks_its_models_without_importing_the_sdk(tmp_path: Path) -> None:
     with scripted() as claude:
         key = {"ANTHROPIC_API_KEY": "sk-ant-test", "ANTHROPIC_BASE_URL": claude.address}
         assert unneeded(tmp_path, "aiohttp", "httpx2", **key) == {}, "each is only needed when the reason holds"
 
 
-def test_no_module_imports_a_part_of_the_sdk_before_the_sdk() -> None:
-    # Python locks a module before its parent: a thread that imports the SDK meanwhile would wait for this one, and this
-    # one for it.
+def test_no_module_imports_a_submodule_of_the_sdk() -> None:
+    # Python locks a module before its parent package. A thread that imports a submodule of the SDK and another one that
+    # imports the SDK at the same time would wait for each other.
     offenders = [
         f"{file.name}: {name}"
         for file in Path(tertulia.__file__).parent.rglob("*.py")
@@ -99,7 +99,7 @@ def test_no_module_imports_a_part_of_the_sdk_before_the_sdk() -> None:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the modules that are imported at run time: all but those below `if TYPE_CHECKING:`."""
+    """Yield the modules that are imported at run time: all except those under `if TYPE_CHECKING:`."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ImportFrom):
             yield node.module or ""

@@ -1,4 +1,4 @@
-"""Loops over many: what one item raises costs the others nothing."""
+"""Loops over many items: an error at one item does not affect the others."""
 
 import ast
 import asyncio
@@ -13,7 +13,7 @@ from tertulia.isolation import ItemLoop
 LOOP = ItemLoop("test.loop")
 
 
-def test_the_items_after_one_that_fails_are_worked_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_items_after_a_failed_one_are_processed(caplog: pytest.LogCaptureFixture) -> None:
     done, before = list[str](), LOOP.failures
 
     async def work(item: str) -> None:
@@ -40,11 +40,11 @@ def test_an_item_that_failed_is_skipped_until_its_pause_ends(monkeypatch: pytest
     for seconds in (0, 1, 30, 30, 31):
         clock[0] += seconds
         asyncio.run(loop.each(["item"], work))
-    # At once, after 30 seconds, and after another 60.
+    # The attempts are at once, after 30 seconds, and after another 60 seconds.
     assert len(tried) == 3
 
 
-def test_an_item_that_succeeds_again_is_no_longer_put_aside() -> None:
+def test_an_item_that_succeeds_again_is_no_longer_skipped() -> None:
     loop = ItemLoop("test.again")
     loop.fail("item", KeyError())
     assert loop.skips("item")
@@ -52,7 +52,7 @@ def test_an_item_that_succeeds_again_is_no_longer_put_aside() -> None:
     assert not loop.skips("item")
 
 
-def test_a_cancellation_passes() -> None:
+def test_a_cancellation_is_not_suppressed() -> None:
     async def work() -> None:
         raise asyncio.CancelledError
 
@@ -62,26 +62,26 @@ def test_a_cancellation_passes() -> None:
 
 ROOT = Path(__file__).parent.parent
 ONE_REQUEST = "it serves one request, which fails as a whole"
-ISOLATED = "each item is isolated by what is called"
-BOUNDED = "it is no loop over stored items"
+ISOLATED = "the called function isolates each item"
+BOUNDED = "it is not a loop over stored items"
 KNOWN = {
     "src/tertulia/tools/execution.py blocks_of": ISOLATED,
-    "src/tertulia/generation/checkpoint.py _save": "where one fails, each is saved by itself",
+    "src/tertulia/generation/checkpoint.py _save": "if one fails, each is saved separately",
     "src/tertulia/generation/checkpoint.py _save_each": ISOLATED,
-    "src/tertulia/attachments/files.py fill": "of one answer",
-    "src/tertulia/attachments/files.py forget": "of one answer",
-    "src/tertulia/generation/persistence.py save_end": "of one answer; where one part fails, each is saved by itself",
+    "src/tertulia/attachments/files.py fill": "its items belong to one answer",
+    "src/tertulia/attachments/files.py forget": "its items belong to one answer",
+    "src/tertulia/generation/persistence.py save_end": "if one part of the answer fails, each is saved separately",
     "src/tertulia/generation/persistence.py save_failure": ISOLATED,
     "src/tertulia/generation/manager.py _finalize": ISOLATED,
     "src/tertulia/generation/manager.py sweep": ISOLATED,
     "src/tertulia/tools/mcp/servers.py start": BOUNDED,
     "src/tertulia/claude/model_check.py check_models": BOUNDED,
-    "src/tertulia/generation/retention.py remove_user": "of one user; what fails is repeated with the whole",
-    "src/tertulia/generation/tool_rounds.py end": "of one answer",
-    "src/tertulia/generation/loop.py _receive_round": "of one answer",
+    "src/tertulia/generation/retention.py remove_user": "after a failure the whole deletion of the user is repeated",
+    "src/tertulia/generation/tool_rounds.py end": "its items belong to one answer",
+    "src/tertulia/generation/loop.py _receive_round": "its items belong to one answer",
     "resolvers/conversations.py delete_conversation": ONE_REQUEST,
     "src/tertulia/transfer/exporter.py export": ONE_REQUEST,
-    "resolvers/follow.py _follow": "of one follower",
+    "resolvers/follow.py _follow": "its items belong to one follower",
     "src/tertulia/transfer/importer.py _store": ONE_REQUEST,
     "src/tertulia/transfer/importer.py import_file": ONE_REQUEST,
     "src/tertulia/ratelimit/limits.py standing": BOUNDED,
@@ -91,13 +91,13 @@ KNOWN = {
     "src/tertulia/server/auth/oidc.py _welcome": BOUNDED,
     "src/tertulia/cli/chat.py _answer_calls": BOUNDED,
     "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
-    "src/tertulia/server/http/uploads.py _write": "of one upload",
+    "src/tertulia/server/http/uploads.py _write": "its items belong to one upload",
 }
-"""Loops that wait for something at each item and are no `ItemLoop`, with the reason why one item costs no others."""
+"""Loops with an `await` for each item that are no `ItemLoop`, with the reason why an item does not affect others."""
 
 
 def waiting_loops() -> set[str]:
-    """Find the functions with a loop that waits for something at each item."""
+    """Return the functions that have a loop with an `await` for each item."""
     found = set[str]()
     packages = [
         folder for folder in (ROOT / "src" / "tertulia").iterdir() if folder.is_dir() and not folder.is_symlink()
@@ -116,7 +116,7 @@ def waiting_loops() -> set[str]:
     return found
 
 
-def test_a_new_loop_over_many_is_an_item_loop_or_says_why_not() -> None:
+def test_each_loop_over_many_items_is_an_item_loop_or_has_a_reason() -> None:
     loops = waiting_loops()
     assert loops - set(KNOWN) == set(), "use tertulia.isolation.ItemLoop, or give the reason in KNOWN"
-    assert set(KNOWN) - loops == set(), "these functions have no such loop any more"
+    assert set(KNOWN) - loops == set(), "these functions no longer have such a loop"
