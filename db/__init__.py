@@ -1,5 +1,6 @@
-"""Tables and every query that touches them: nothing else in the project writes SQL.
+"""The tables and all queries: no other package writes SQL.
 
-Every query for the API takes the owner and never returns rows of another one. The few queries without an owner are for
-the generator, and their names or docstrings state it. This package does not depend on GraphQL, HTTP or Claude.
+Every query for the API takes the owner and returns only rows of that owner. The few queries that are not limited to an
+owner are for the generator, and their names or docstrings say so. This package does not depend on GraphQL, HTTP or
+Claude.
 """

@@ -1,4 +1,4 @@
-"""Queries on users and their credentials. They run before authentication, so most are not limited to an owner."""
+"""Queries on users and their credentials. Most run before authentication, so they are not limited to an owner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ _SIGN_INS = METADATA.tables["sign_ins"]
 
 
 async def by_name(session: AsyncSession, name: str) -> User | None:
-    """Return the user with a name, exactly as it is stored."""
+    """Return the user whose stored name is exactly `name`."""
     return (await session.exec(select(User).where(User.name == name))).one_or_none()
 
 
 async def by_written_name(session: AsyncSession, spelling: str) -> User | None:
-    """Return the user with an equivalent spelling of the name. Older accounts have a former canonical spelling."""
+    """Return the user whose name has an equivalent spelling. Older accounts have a former canonical spelling."""
     for name in dict.fromkeys((spelling, former_canonical_name(spelling), canonical_name(spelling))):
         user = await by_name(session, name)
         if user is not None:
@@ -48,7 +48,7 @@ async def by_written_name(session: AsyncSession, spelling: str) -> User | None:
 
 
 async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
-    """Return the user with an id."""
+    """Return the user with this id."""
     return (await session.exec(select(User).where(User.id == user_id))).one_or_none()
 
 
@@ -65,39 +65,39 @@ async def add(session: AsyncSession, user: User) -> bool:
 
 
 async def get_or_create(session: AsyncSession, name: str) -> User:
-    """Return the user with that name, created if there is none; several replicas may do this at once."""
+    """Return the user with this name, who is created if necessary. Several replicas may do this at the same time."""
     await add(session, User(name=name))
     return (await session.exec(select(User).where(User.name == name))).one()
 
 
 async def by_subject(session: AsyncSession, issuer: str, subject: str) -> User | None:
-    """Return the user with an identity provider's issuer and subject."""
+    """Return the user of an identity provider, by its issuer and the user's subject."""
     return (await session.exec(select(User).where(User.issuer == issuer, User.subject == subject))).one_or_none()
 
 
-async def everybody(session: AsyncSession) -> Sequence[User]:
+async def all_users(session: AsyncSession) -> Sequence[User]:
     """Return all users, ordered by name."""
     return (await session.exec(select(User).order_by(User.name))).all()
 
 
 async def set_password(session: AsyncSession, user_id: UUID, password_hash: str) -> None:
-    """Set a user's password, as its hash."""
+    """Store the hash of a user's new password."""
     await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
 
 
 async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime) -> SignIn:
-    """Create a sign-in of a device. Each refresh extends its expiry."""
+    """Store a new sign-in of a device. Each refresh extends its expiry."""
     sign_in = SignIn(owner_id=owner, expires_at=expires_at)
     await insert(session, [sign_in])
     return sign_in
 
 
 _ALIVE = and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > bindparam("now", type_=UtcDateTime))
-_OF_SIGN_IN = select(User.id, User.name).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+_SIGN_IN_USER = select(User.id, User.name).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
 _GOOD = or_(
     col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > bindparam("now", type_=UtcDateTime)
 )
-_OF_TOKEN = (
+_TOKEN_USER = (
     select(User.id, User.name, PersonalToken.expires_at)
     .join(PersonalToken)
     .where(PersonalToken.digest == bindparam("digest"), _GOOD)
@@ -105,19 +105,19 @@ _OF_TOKEN = (
 
 
 async def of_sign_in(database: Database, sign_in_id: UUID) -> tuple[UUID, str] | None:
-    """Return the id and name of a sign-in's user; None if it is revoked or expired. Runs for each request."""
-    row = await database.row(_OF_SIGN_IN, id=sign_in_id, now=now())
+    """Return the id and name of a sign-in's user, or None if it is revoked or expired. Runs for each request."""
+    row = await database.row(_SIGN_IN_USER, id=sign_in_id, now=now())
     return None if row is None else (row[0], row[1])
 
 
 async def of_token(database: Database, digest: str) -> tuple[UUID, str, datetime | None] | None:
-    """Return a personal access token's user id, user name and expiry; None if there is no valid token."""
-    row = await database.row(_OF_TOKEN, digest=digest, now=now())
+    """Return the user id, the user name and the expiry of a personal access token, or None if it is not valid."""
+    row = await database.row(_TOKEN_USER, digest=digest, now=now())
     return None if row is None else (row[0], row[1], row[2])
 
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
-    """Return the user of a sign-in, within a transaction; None if it is revoked or expired."""
+    """Return the user of a sign-in, within a transaction, or None if it is revoked or expired."""
     query = select(User).join(SignIn).where(SignIn.id == sign_in_id, _alive())
     return (await session.exec(query)).one_or_none()
 
@@ -125,47 +125,54 @@ async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
 async def rotate(
     session: AsyncSession, sign_in_id: UUID, rotation: int, expires_at: datetime, grace: timedelta
 ) -> bool:
-    """Exchange a refresh token for the next one. Return whether it was valid.
+    """Exchange a refresh token for its successor. Return whether the token was valid.
 
-    Valid are the newest token of an active sign-in, and the one before, if it was exchanged within `grace` and its
-    successor has not been used: the response with the successor may have been lost.
+    The newest token of an active sign-in is valid. The token before it is valid too if it was exchanged within `grace`
+    and its successor has not been used, because the response with the successor may have been lost.
+
+    Args:
+        session: The session to use.
+        sign_in_id: The sign-in that the token belongs to.
+        rotation: The number of the token: how many tokens of the sign-in were exchanged before it.
+        expires_at: The new expiry of the sign-in.
+        grace: How long the token before the newest one stays valid.
     """
-    moment = now()
+    rotated_at = now()
     newest = and_(_SIGN_INS.c.id == sign_in_id, _SIGN_INS.c.rotation == rotation, _alive())
-    change = {"rotation": rotation + 1, "rotated_at": moment, "expires_at": expires_at}
+    change = {"rotation": rotation + 1, "rotated_at": rotated_at, "expires_at": expires_at}
     if (await session.exec(update(_SIGN_INS).where(newest).values(**change))).rowcount:
         return True
-    former = and_(col(SignIn.rotation) == rotation + 1, col(SignIn.rotated_at) > moment - grace)
+    former = and_(col(SignIn.rotation) == rotation + 1, col(SignIn.rotated_at) > rotated_at - grace)
     query = select(SignIn.id).where(SignIn.id == sign_in_id, former, _alive())
     return (await session.exec(query)).first() is not None
 
 
 async def revoke(session: AsyncSession, *, sign_in_id: UUID | None = None, owner: UUID | None = None) -> bool:
-    """End one sign-in, or all sign-ins of an owner. Return whether there was one."""
+    """Revoke one sign-in, or all sign-ins of an owner. Return whether an active one was found."""
     which = _SIGN_INS.c.id == sign_in_id if sign_in_id else _SIGN_INS.c.owner_id == owner
     done = await session.exec(update(_SIGN_INS).where(which, _alive()).values(revoked_at=now()))
     return bool(done.rowcount)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How many sign-ins and personal access tokens were ended."""
+class RevokedCounts:
+    """The numbers of sign-ins and personal access tokens that were revoked."""
 
     sign_ins: int
     tokens: int
 
 
-async def revoke_everything(session: AsyncSession, owner: UUID | None) -> Ended:
-    """End all sign-ins and personal access tokens of an owner, or of all users if `owner` is None."""
+async def revoke_everything(session: AsyncSession, owner: UUID | None) -> RevokedCounts:
+    """Revoke all sign-ins and personal access tokens of an owner, or of all users if `owner` is None."""
     alive = _alive() if owner is None else and_(_SIGN_INS.c.owner_id == owner, _alive())
     of_owner = true() if owner is None else col(PersonalToken.owner_id) == owner
     sign_ins = await session.exec(update(_SIGN_INS).where(alive).values(revoked_at=now()))
     tokens = await session.exec(delete(PersonalToken).where(of_owner))
-    return Ended(sign_ins.rowcount, tokens.rowcount)
+    return RevokedCounts(sign_ins.rowcount, tokens.rowcount)
 
 
 async def forget_ended(session: AsyncSession, before: datetime) -> None:
-    """Delete the sign-ins that ended before a time."""
+    """Delete the sign-ins that expired or were revoked before a time."""
     ended = or_(col(SignIn.expires_at) < before, col(SignIn.revoked_at) < before)
     await session.exec(delete(SignIn).where(ended))
 
@@ -182,13 +189,13 @@ async def tokens_of(session: AsyncSession, owner: UUID) -> Sequence[PersonalToke
 
 
 async def remove_token(session: AsyncSession, owner: UUID, token_id: UUID) -> bool:
-    """Delete the owner's token. Return whether there was one."""
+    """Delete a personal access token of the owner. Return whether it existed."""
     mine = and_(col(PersonalToken.owner_id) == owner, col(PersonalToken.id) == token_id)
     return bool((await session.exec(delete(PersonalToken).where(mine))).rowcount)
 
 
 async def remove_digest(session: AsyncSession, digest: str) -> User | None:
-    """Delete the token with a digest. Return its user; None if there is no such token."""
+    """Delete the personal access token with a digest. Return its user, or None if there is no such token."""
     query = select(User).join(PersonalToken).where(PersonalToken.digest == digest)
     owner = (await session.exec(query)).one_or_none()
     if owner is not None:
@@ -197,7 +204,7 @@ async def remove_digest(session: AsyncSession, digest: str) -> User | None:
 
 
 async def conversations_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
-    """Return the ids of all of a user's conversations."""
+    """Return the ids of all conversations of a user."""
     return (await session.exec(select(Conversation.id).where(Conversation.owner_id == owner))).all()
 
 
@@ -207,7 +214,7 @@ async def blobs_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
 
 
 async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
-    """Return how many conversations, messages, attachments and API calls a user has."""
+    """Return the numbers of a user's conversations, messages, attachments and API calls, by name."""
     mine = Conversation.owner_id == owner
     queries = {
         "conversations": select(func.count()).select_from(Conversation).where(mine),
@@ -222,7 +229,7 @@ async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
 
 
 async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
-    """Delete a user with all their data, including their audit log. Return whether there was one."""
+    """Delete a user with all their data, including their audit log. Return whether the user existed."""
     await spending.settle_all(session, user_id)
     await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
     return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
@@ -231,23 +238,23 @@ async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
 async def audit(
     session: AsyncSession, action: Action, user_id: UUID | None, address: str | None = None, **detail: str
 ) -> None:
-    """Write a line of the audit log. Never pass secrets or the content of messages."""
+    """Write an entry of the audit log. `detail` must not contain secrets or the content of messages."""
     details: Json = {**detail}
     await insert(session, [AuditEntry(action=action.value, user_id=user_id, address=address, detail=details)])
 
 
 async def trim_audit(session: AsyncSession, before: datetime, most: int) -> int:
-    """Delete up to `most` lines of the audit log from before a time, oldest first. Return how many."""
+    """Delete up to `most` entries of the audit log from before a time, oldest first. Return how many were deleted."""
     old = col(AuditEntry.created_at) < before
-    # Ids sort by time, so this condition limits the scan to the rows that are deleted.
+    # Ids sort by time, so the condition on the id limits the scan to the rows that are deleted.
     oldest = select(AuditEntry.id).where(old, col(AuditEntry.id) < _first_id_after(before)).order_by(col(AuditEntry.id))
     done = await session.exec(delete(AuditEntry).where(col(AuditEntry.id).in_(oldest.limit(most))))
     return done.rowcount
 
 
-def _first_id_after(moment: datetime) -> UUID:
-    # UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds come first.
-    return UUID(int=(int(moment.timestamp() * 1000) + 1) << 80)
+def _first_id_after(time: datetime) -> UUID:
+    # A UUIDv7 begins with 48 bits of milliseconds (RFC 9562, section 5.7).
+    return UUID(int=(int(time.timestamp() * 1000) + 1) << 80)
 
 
 def _is_in_conversation(model: type[Message] | type[Generation]) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from tertulia.db.tables import METADATA, Attachment, Blob, now
 UNSENT = timedelta(hours=24)
 """How long an upload is kept without a message that refers to it."""
 BEING_STORED = timedelta(hours=1)
-"""How long a blob without an attachment is kept, because its upload may be in progress."""
+"""How long a blob without an attachment is kept, because its upload may still be in progress."""
 SWEPT_AT_ONCE = 100
 
 _BLOBS = METADATA.tables["blobs"]
@@ -23,49 +23,57 @@ _SOURCES = select(Attachment.id, Blob, Attachment.filename).join(Blob).where(som
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Attachment]:
-    """Return those of the attachments that belong to the owner, by id."""
+    """Return the attachments with these ids that belong to the owner, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
 
 
 async def of_conversation(session: AsyncSession, owner: UUID, conversation_id: UUID) -> list[Attachment]:
-    """Return all attachments in the owner's conversation, oldest first."""
+    """Return all attachments of a conversation of the owner, oldest first."""
     query = select(Attachment).where(Attachment.conversation_id == conversation_id, Attachment.owner_id == owner)
     return list((await session.exec(query.order_by(col(Attachment.id)))).all())
 
 
 async def claim(session: AsyncSession, ids: Sequence[UUID], conversation_id: UUID) -> None:
-    """Assign unassigned attachments to a conversation."""
+    """Assign attachments to a conversation. The caller has checked that they belong to none."""
     if ids:
         claiming = update(METADATA.tables["attachments"]).where(col(Attachment.id).in_(ids))
         await session.exec(claiming.values(conversation_id=conversation_id))
 
 
 def again(old: Attachment, conversation_id: UUID) -> Attachment:
-    """Return a new attachment with the same bytes for another conversation. It is not stored yet."""
+    """Return a new attachment with the same bytes for another conversation, without storing it."""
     same = ("owner_id", "blob_id", "filename", "media_type", "size_bytes", "width", "height", "pages")
     return Attachment(conversation_id=conversation_id, **{name: getattr(old, name) for name in same})
 
 
 async def sources(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, tuple[Blob, str]]:
-    """Return each attachment's blob and filename, by the attachment's id. Not limited to an owner."""
+    """Return the blob and the filename of each attachment, by the attachment's id. Not limited to an owner."""
     rows = await session.exec(_SOURCES, params={"ids": ids})
     return {attachment_id: (blob, filename) for attachment_id, blob, filename in rows.all()}
 
 
 async def remember_file(session: AsyncSession, blob_id: UUID, file_id: str | None) -> None:
-    """Store the id of a blob in Claude's Files API, or remove it with None. Not limited to an owner."""
+    """Store the id that a blob has in Claude's Files API, or remove it with None. Not limited to an owner."""
     await session.exec(update(_BLOBS).where(col(Blob.id) == blob_id).values(file_id=file_id))
 
 
 async def forget_unsent(session: AsyncSession) -> None:
-    """Delete all owners' uploads that no message has referred to within a day."""
+    """Delete the uploads of all owners that no message has used within a day."""
     old = col(Attachment.created_at) < now() - UNSENT
     await session.exec(delete(Attachment).where(col(Attachment.conversation_id).is_(None), old))
 
 
 async def unused(session: AsyncSession, ids: Sequence[UUID] | None = None) -> list[Blob]:
-    """Return blobs that no attachment refers to, of the ids or the oldest of all. Not limited to an owner."""
+    """Return blobs that no attachment refers to. Not limited to an owner.
+
+    Args:
+        session: The session to use.
+        ids: The blobs to check; None for all that are older than an hour.
+
+    Returns:
+        Up to 100 blobs, oldest first.
+    """
     query = select(Blob).where(~exists().where(col(Attachment.blob_id) == col(Blob.id)))
     if ids is None:
         query = query.where(col(Blob.created_at) < now() - BEING_STORED)
@@ -75,5 +83,5 @@ async def unused(session: AsyncSession, ids: Sequence[UUID] | None = None) -> li
 
 
 async def remove_blobs(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Delete the rows of blobs whose bytes were deleted."""
+    """Delete the rows of blobs. The caller has deleted their bytes."""
     await session.exec(delete(Blob).where(col(Blob.id).in_(ids)))

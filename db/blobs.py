@@ -1,4 +1,4 @@
-"""The bytes of uploads: in a folder, or in an object store (S3, Google Cloud, Azure) by `obstore`."""
+"""Storage for the bytes of uploads: a folder, or an object store (S3, Google Cloud, Azure) with `obstore`."""
 
 import asyncio
 import shutil
@@ -11,43 +11,43 @@ from uuid import UUID, uuid4
 from tertulia.storage import is_storage_full
 
 CHUNK = 256 * 1024
-"""Bytes in a piece that is read."""
+"""The number of bytes that are read at once."""
 
 
 class StoreError(OSError):
-    """An object store cannot be reached, or refuses a request."""
+    """An object store is unreachable or refused a request."""
 
 
 class Store(Protocol):
-    """Stores bytes under names."""
+    """A store of bytes by name."""
 
     async def put(self, name: str, data: Path | bytes) -> None:
-        """Store a file's bytes, atomically."""
+        """Store bytes, or the content of a file, atomically."""
         ...
 
     async def get(self, name: str) -> bytes:
-        """Return all bytes; raises FileNotFoundError."""
+        """Return all bytes. Raise FileNotFoundError if the name does not exist."""
         ...
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
-        """Return the bytes piece by piece; raises FileNotFoundError before the first piece."""
+        """Return an iterator over the bytes. Raise FileNotFoundError at once if the name does not exist."""
         ...
 
     async def delete(self, name: str) -> None:
-        """Remove the bytes; raises FileNotFoundError."""
+        """Delete the bytes. Raise FileNotFoundError if the name does not exist."""
         ...
 
 
 class Folder:
-    """A folder of this machine."""
+    """A store in a folder of this machine."""
 
     def __init__(self, path: Path) -> None:
-        """Create the folder if it does not exist; raises OSError."""
+        """Create the folder if it does not exist. Raise OSError if that fails."""
         path.mkdir(parents=True, exist_ok=True)
         self._path = path
 
     async def put(self, name: str, data: Path | bytes) -> None:
-        """Write a file under another name, then rename it."""
+        """Write a temporary file, then rename it."""
         await asyncio.to_thread(self._put, self._path / name, data)
 
     async def get(self, name: str) -> bytes:
@@ -55,9 +55,9 @@ class Folder:
         return await asyncio.to_thread((self._path / name).read_bytes)
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
-        """Return a file's bytes piece by piece."""
+        """Return an iterator over a file's bytes."""
         path = self._path / name
-        # A generator that is never started would not close an open file.
+        # The file is only opened by the generator, because a generator that is never started would not close it.
         await asyncio.to_thread(path.stat)
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -87,17 +87,17 @@ class Folder:
 
 
 class ObjectStore:
-    """A store that `obstore` supports, by its URL."""
+    """An object store that `obstore` supports."""
 
     def __init__(self, url: str) -> None:
-        """Create a client without connecting. Raises StoreError for an unsupported URL."""
+        """Create a client for a URL, without connecting. Raise StoreError if the URL is not supported."""
         from obstore.store import from_url
 
         with _as_store_error():
             self._store = from_url(url)
 
     async def put(self, name: str, data: Path | bytes) -> None:
-        """Upload a file's bytes."""
+        """Upload bytes or a file."""
         with _as_store_error():
             await self._store.put_async(name, data)
 
@@ -107,7 +107,7 @@ class ObjectStore:
             return bytes(await (await self._store.get_async(name)).bytes_async())
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
-        """Download the bytes piece by piece."""
+        """Return an iterator that downloads the bytes."""
         with _as_store_error():
             response = await self._store.get_async(name)
 
@@ -125,10 +125,17 @@ class ObjectStore:
 
 
 class Blobs:
-    """Stores bytes under ids. Callers read an id from a row of its owner in the database."""
+    """Stores bytes by id. There is no access check: callers read the id from a row of its owner in the database."""
 
     def __init__(self, location: str) -> None:
-        """Open a folder, which is created, or a store's URL, such as `s3://bucket/prefix`. Raises ValueError."""
+        """Open a store.
+
+        Args:
+            location: A folder, which is created, or the URL of an object store, such as `s3://bucket/prefix`.
+
+        Raises:
+            ValueError: The folder cannot be created, or the URL is not supported.
+        """
         self._is_full = False
         try:
             self._store: Store = ObjectStore(location) if "://" in location else Folder(Path(location))
@@ -136,20 +143,20 @@ class Blobs:
             raise ValueError(str(error).partition("\n")[0]) from error
 
     async def check(self) -> None:
-        """Write and delete a test object. Raises OSError if that fails."""
+        """Write and delete a test object. Raise OSError if that fails."""
         name = f"check-{uuid4().hex}"
         await self._store.put(name, b"tertulia")
         await self._store.delete(name)
 
     async def check_storage(self) -> None:
-        """Raise OSError if nothing can be stored. It is only tested after a write has failed for lack of space."""
+        """Raise OSError if nothing can be stored. Writing is only tested after a write has found the store full."""
         if self._is_full:
             probe = uuid4()
             await self.put(probe, bytes(CHUNK))
             await self.delete([probe])
 
     async def put(self, blob_id: UUID, file: Path | bytes) -> None:
-        """Store a file's bytes, atomically."""
+        """Store bytes, or the content of a file, atomically."""
         try:
             await self._store.put(_name(blob_id), file)
         except OSError as error:
@@ -158,15 +165,15 @@ class Blobs:
         self._is_full = False
 
     async def get(self, blob_id: UUID) -> bytes:
-        """Return all bytes. Raises FileNotFoundError if there are none."""
+        """Return all bytes of a blob. Raise FileNotFoundError if it does not exist."""
         return await self._store.get(_name(blob_id))
 
     async def read(self, blob_id: UUID) -> AsyncIterator[bytes]:
-        """Return the bytes in pieces. Raises FileNotFoundError before the first piece."""
+        """Return an iterator over the bytes. Raise FileNotFoundError at once if the blob does not exist."""
         return await self._store.read(_name(blob_id))
 
     async def delete(self, blob_ids: Iterable[UUID]) -> None:
-        """Delete bytes. Missing ones are not an error."""
+        """Delete blobs. Those that do not exist are ignored."""
         for blob_id in blob_ids:
             with suppress(FileNotFoundError):
                 await self._store.delete(_name(blob_id))
@@ -185,5 +192,5 @@ def _as_store_error() -> Generator[None]:
 
 
 def _name(blob_id: UUID) -> str:
-    # The folder is the id's end, because its beginning is a time: otherwise one folder would hold all files.
+    # The folder is named after the end of the id. The beginning is a time, so one folder would contain all files.
     return f"{blob_id.hex[-2:]}/{blob_id.hex}"

@@ -1,7 +1,7 @@
-"""The numbered changes to an owner's conversations, which keep lists on several devices in sync.
+"""Queries on the numbered changes to an owner's conversations, which keep lists on several devices in sync.
 
-Numbers are assigned under a lock on the owner's row, so that changes become visible in their order: a reader that has
-seen number n has missed none below it.
+Numbers are assigned under a lock on the owner's row, so that changes become visible in order: a reader that has seen
+number n has missed no lower number.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ PAGE = 100
 
 
 Change = tuple[ChangeKind, UUID, UUID | None]
-"""The kind of a change, its conversation, and the generation that caused it."""
+"""The kind of a change, its conversation, and the generation that caused it, if any."""
 
 _COUNT = (
     update(USERS)
@@ -31,35 +31,35 @@ _COUNT = (
 _INSERT = insert(METADATA.tables["conversation_changes"])
 
 
-async def record(session: AsyncSession, owner: UUID, *happened: Change) -> None:
-    """Number and store changes, in the transaction that makes them. Locks the owner."""
+async def record(session: AsyncSession, owner: UUID, *changes: Change) -> None:
+    """Number and store changes, in the transaction that makes them. This locks the owner."""
     connection = await session.connection()
-    last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(happened)})).scalar_one()
+    last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(changes)})).scalar_one()
     keys, created = ("owner_id", "sequence", "created_at", "kind", "conversation_id", "generation_id"), now()
-    first = last - len(happened) + 1
+    first = last - len(changes) + 1
     rows = [
-        dict(zip(keys, (owner, first + index, created, *change), strict=True)) for index, change in enumerate(happened)
+        dict(zip(keys, (owner, first + index, created, *change), strict=True)) for index, change in enumerate(changes)
     ]
     await connection.execute(_INSERT, rows)
 
 
 async def newest(session: AsyncSession, owner: UUID) -> int:
-    """Return the number of the owner's last change; 0 if there is none."""
+    """Return the number of the owner's last change, or 0 if there is none."""
     return (await session.exec(select(User.changes).where(User.id == owner))).one()
 
 
 async def oldest_kept(session: AsyncSession, owner: UUID) -> int | None:
-    """Return the lowest number that is still stored; None if there is none."""
+    """Return the lowest number that is still stored, or None if there is none."""
     query = select(func.min(ConversationChange.sequence)).where(ConversationChange.owner_id == owner)
     return (await session.exec(query)).one()
 
 
 async def changes_after(session: AsyncSession, owner: UUID, after: int) -> Sequence[ConversationChange]:
-    """Return the changes after a number, in order, up to `PAGE`."""
+    """Return the changes after a number, in order, at most `PAGE`."""
     query = select(ConversationChange).where(ConversationChange.owner_id == owner, ConversationChange.sequence > after)
     return (await session.exec(query.order_by(col(ConversationChange.sequence)).limit(PAGE))).all()
 
 
 async def trim(session: AsyncSession) -> None:
-    """Delete the changes of all owners that are older than a day."""
+    """Delete the changes of all owners that are older than 24 hours."""
     await session.exec(delete(ConversationChange).where(col(ConversationChange.created_at) < now() - KEPT))

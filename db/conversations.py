@@ -37,7 +37,7 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The filter of a list of conversations. None does not filter."""
+    """The filter of a list of conversations. Fields that are None do not filter."""
 
     archived: bool | None = None
     pinned: bool | None = None
@@ -46,7 +46,7 @@ class Filter:
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
-    """Return the owner's conversation with an id; None if there is none."""
+    """Return the conversation with this id, or None if the owner has none."""
     return (await get_many(session, owner, [conversation_id])).get(conversation_id)
 
 
@@ -54,13 +54,13 @@ _BY_IDS = select(Conversation).where(some_of(Conversation.id), col(Conversation.
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
-    """Return those of the conversations that belong to the owner, by id."""
+    """Return the conversations with these ids that belong to the owner, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
 
 
 class Order(StrEnum):
-    """The order of a list of conversations."""
+    """The sort order of a list of conversations."""
 
     LAST_ACTIVE = "last_active"
     LEAST_ACTIVE = "least_active"
@@ -69,7 +69,7 @@ class Order(StrEnum):
     TITLE = "title"
 
 
-# Identical to the expression of the index: with a parameter, neither database would use the index.
+# Identical to the expression of the index. With a parameter in it, neither database would use the index.
 _TITLE = func.coalesce(func.lower(col(Conversation.title)), literal_column("''"))
 _KEYS: dict[Order, tuple[Any, bool]] = {
     Order.LAST_ACTIVE: (col(Conversation.updated_at), True),
@@ -78,15 +78,15 @@ _KEYS: dict[Order, tuple[Any, bool]] = {
     Order.OLDEST: (col(Conversation.created_at), False),
     Order.TITLE: (_TITLE, False),
 }
-"""The column of each order, and whether it is descending."""
+"""The sort key of each order, and whether it is descending."""
 
 
 async def page(
-    session: AsyncSession, owner: UUID, page: Page, narrowed: Filter, order: Order = Order.LAST_ACTIVE
+    session: AsyncSession, owner: UUID, page: Page, filter: Filter, order: Order = Order.LAST_ACTIVE
 ) -> Connection[Conversation]:
     """Return a page of the owner's conversations."""
     key, descending = _KEYS[order]
-    query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(narrowed))
+    query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(filter))
     for argument, cursor, is_after in (("after", page.after, True), ("before", page.before, False)):
         if cursor is not None:
             cursor_keys = tuple_(*_decode_position(argument, cursor, order))
@@ -100,14 +100,14 @@ async def page(
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
-    """Set columns of the owner's conversation. Return whether there is one."""
+    """Set columns of the owner's conversation. Return whether it exists."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     changed = await session.exec(update(Conversation).where(mine).values(**values))
     return bool(changed.rowcount)
 
 
 async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool:
-    """Set the title of a conversation without one. Return whether it was set. Not limited to an owner."""
+    """Set the title of a conversation that has none. Return whether it was set. Not limited to an owner."""
     naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
     connection = await session.connection()
     return bool((await connection.execute(naming.values(title=title))).rowcount)
@@ -116,9 +116,14 @@ async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool
 async def unused_since(
     session: AsyncSession, before: datetime | None, temporary_before: datetime
 ) -> Sequence[tuple[UUID, UUID]]:
-    """Return a batch of conversations that have not been used since a time, with their owners. For retention.
+    """Return a batch of conversations that retention must delete, with their owners. Not limited to an owner.
 
     Conversations with an unfinished generation are excluded.
+
+    Args:
+        session: The session to use.
+        before: Conversations that were last used before this time are returned; None for temporary ones only.
+        temporary_before: The same for temporary conversations.
     """
     running = exists().where(
         col(Generation.conversation_id) == col(Conversation.id), col(Generation.status).in_(UNFINISHED)
@@ -132,15 +137,15 @@ async def unused_since(
 
 
 async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
-    """Delete the owner's conversation with everything in it; return whether there was one."""
+    """Delete the owner's conversation with everything in it. Return whether it existed."""
     mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
 
 
 async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
-    """Hide a conversation that is being deleted from all lists. Return whether there is one.
+    """Hide a conversation from all lists while it is being deleted. Return whether it exists.
 
-    It becomes a temporary conversation that was last used in 1970, so that retention finishes an interrupted deletion.
+    It becomes a temporary conversation that was last used in 1970, so that retention completes an interrupted deletion.
     """
     values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER}
     return await change(session, owner, conversation_id, values)
@@ -154,26 +159,30 @@ _ADD_USAGE = (
 )
 
 
-async def add_usage(session: AsyncSession, conversation_id: UUID, used: dict[str, int], amount: int | None) -> None:
-    """Add token counts, by the names of their columns, and their cost, if known, to the usage of a conversation.
+async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[str, int], amount: int | None) -> None:
+    """Add the usage of a generation to that of its conversation. For the generator: not limited to an owner.
 
-    Not limited to an owner: for the generator.
+    Args:
+        session: The session to use.
+        conversation_id: The conversation.
+        usage: Token counts by the names of their columns.
+        amount: The cost in 10^-12 US dollars, or None if a price is unknown.
     """
-    if used:
-        counts = {f"more_{name}": used.get(name, 0) for name in TOKEN_COUNTS}
+    if usage:
+        counts = {f"more_{name}": usage.get(name, 0) for name in TOKEN_COUNTS}
         connection = await session.connection()
         await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
-def _conditions(narrowed: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == narrowed.temporary]
-    if narrowed.archived is not None:
-        conditions.append(col(Conversation.archived) == narrowed.archived)
-    if narrowed.pinned is not None:
-        conditions.append(col(Conversation.pinned) == narrowed.pinned)
-    if narrowed.title_contains:
+def _conditions(filter: Filter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == filter.temporary]
+    if filter.archived is not None:
+        conditions.append(col(Conversation.archived) == filter.archived)
+    if filter.pinned is not None:
+        conditions.append(col(Conversation.pinned) == filter.pinned)
+    if filter.title_contains:
         title = UnicodeLower(col(Conversation.title))
-        conditions.append(title.contains(clean_text(narrowed.title_contains.lower()), autoescape=True))
+        conditions.append(title.contains(clean_text(filter.title_contains.lower()), autoescape=True))
     return conditions
 
 
@@ -184,7 +193,7 @@ def _decode_position(argument: str, cursor: str, order: Order) -> tuple[Any, UUI
         read = text if order is Order.TITLE else datetime.fromisoformat(text).astimezone(UTC)
         return literal(read, String() if order is Order.TITLE else UtcDateTime()), UUID(row_id)
     except (ValueError, OverflowError):
-        raise PageError(argument, "is not a cursor of this list") from None
+        raise PageError(argument, "is not a cursor of this list.") from None
 
 
 def _as_text(value: Any) -> str:

@@ -22,19 +22,19 @@ _WITH_ANSWERS = select(Generation, Message).where(
 _BY_MESSAGES = _OWNED.where(some_of(Generation.message_id))
 _UNFINISHED = (
     _OWNED.where(some_of(Generation.conversation_id), col(Generation.status).in_(UNFINISHED))
-    # Ids are UUIDv7: the order by id is oldest first.
+    # Ids are UUIDv7, so this order is oldest first.
     .order_by(col(Generation.id))
 )
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Return those of the generations that are in the owner's conversations, by id."""
+    """Return the generations with these ids that are in the owner's conversations, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
 
 
 async def count_running(session: AsyncSession, owner: UUID) -> int:
-    """Count an owner's running generations. Those that wait for tool results from clients cost nothing."""
+    """Count an owner's running generations, without those that wait for tool results, because waiting costs nothing."""
     mine = select(func.count()).where(owned(Generation.conversation_id), Generation.status == Status.RUNNING)
     return (await session.exec(mine, params={"owner": owner})).one()
 
@@ -42,7 +42,7 @@ async def count_running(session: AsyncSession, owner: UUID) -> int:
 async def with_answers(
     session: AsyncSession, owner: UUID, ids: Sequence[UUID]
 ) -> dict[UUID, tuple[Generation, Message]]:
-    """Return those of the generations that are in the owner's conversations, each with its answer, by id."""
+    """Return the generations with these ids that are in the owner's conversations, each with its answer, by id."""
     rows = await session.exec(_WITH_ANSWERS, params={"owner": owner, "ids": ids})
     return {generation.id: (generation, message) for generation, message in rows.all()}
 
@@ -54,7 +54,7 @@ async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -
 
 
 async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Generation]]:
-    """Return the running and waiting generations of the conversations, oldest first, by the conversation's id."""
+    """Return the unfinished generations of each conversation, oldest first, by the conversation's id."""
     by_conversation: dict[UUID, list[Generation]] = {}
     for row in (await session.exec(_UNFINISHED, params={"owner": owner, "ids": ids})).all():
         by_conversation.setdefault(row.conversation_id, []).append(row)
@@ -74,28 +74,28 @@ _ACTIVE = (
 
 
 async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Return the generation that runs, or is first in the queue, in each conversation, by the conversation's id.
+    """Return the generation of each conversation that runs or is the first in the queue, by the conversation's id.
 
-    If several branches have one, the active branch takes precedence.
+    If several branches have one, that of the active branch is returned.
     """
-    lines: dict[UUID, list[Generation]] = {}
+    queues: dict[UUID, list[Generation]] = {}
     leaves: dict[UUID, UUID | None] = {}
     for row, leaf in (await session.exec(_ACTIVE, params={"owner": owner, "ids": ids})).all():
-        lines.setdefault(row.conversation_id, []).append(row)
+        queues.setdefault(row.conversation_id, []).append(row)
         leaves[row.conversation_id] = leaf
-    return {own: _first(line, leaves[own]) for own, line in lines.items()}
+    return {key: _first(queue, leaves[key]) for key, queue in queues.items()}
 
 
-def _first(line: Sequence[Generation], leaf: UUID | None) -> Generation:
-    by_id = {generation.id: generation for generation in line}
-    first = next((generation for generation in line if generation.message_id == leaf), line[0])
+def _first(queue: Sequence[Generation], leaf: UUID | None) -> Generation:
+    by_id = {generation.id: generation for generation in queue}
+    first = next((generation for generation in queue if generation.message_id == leaf), queue[0])
     while first.waits_for is not None and first.waits_for in by_id:
         first = by_id[first.waits_for]
     return first
 
 
 async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
-    """Return the ids of the owner's generations that run or wait, oldest first."""
+    """Return the ids of the owner's unfinished generations, oldest first."""
     query = select(Generation.id).join(Conversation).order_by(col(Generation.id))
     return (
         await session.exec(query.where(Conversation.owner_id == owner, col(Generation.status).in_(UNFINISHED)))
@@ -103,7 +103,7 @@ async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UU
 
 
 async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey | None:
-    """Return the row of an idempotency key that was used in the last 24 hours, and delete an older one."""
+    """Return the row of an idempotency key that was used in the last 24 hours. An older row is deleted."""
     row = await session.get(IdempotencyKey, (owner, key))
     if row is not None and row.created_at < now() - KEY_LIFETIME:
         await session.delete(row)
@@ -130,5 +130,5 @@ _WHOLE = select(Generation, Message, Conversation).where(
 
 
 async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
-    """Return a generation with its answer and conversation. Not limited to an owner: only for the generator."""
+    """Return a generation with its answer and its conversation. For the generator: not limited to an owner."""
     return (await session.exec(_WHOLE, params={"generation": generation_id})).one_or_none()

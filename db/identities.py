@@ -1,4 +1,4 @@
-"""The tables of credentials: sign-ins and personal access tokens, and the audit log."""
+"""The tables of sign-ins, personal access tokens and the audit log."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,16 +22,16 @@ def _owner() -> Any:
 
 
 class SignIn(SQLModel, table=True):
-    """A device on which a user has signed in. No secret is stored: its tokens are signed and contain the row's id."""
+    """A device on which a user has signed in. It stores no secret: its tokens are signed and contain the row's id."""
 
     __tablename__: ClassVar[Any] = "sign_ins"
     __table_args__: ClassVar[Any] = (Index("sign_ins_by_owner", "owner_id"),)
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     owner_id: UUID = _owner()
-    # How often its refresh token was exchanged: only the newest one is valid.
+    # How often its refresh token was exchanged. Only the newest token is valid.
     rotation: int = Field(default=0, sa_type=BigInteger)
-    # When it was last exchanged: for a short time, the previous token is accepted too.
+    # When the token was last exchanged. For a short time after that, the previous token is accepted too.
     rotated_at: datetime | None = _moment(nullable=True)
     expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
     revoked_at: datetime | None = _moment(nullable=True)
@@ -39,7 +39,7 @@ class SignIn(SQLModel, table=True):
 
 
 class PersonalToken(SQLModel, table=True):
-    """A personal access token, stored as its SHA-256. It is long and random, so it needs no slower hash."""
+    """A personal access token, stored as its SHA-256 hash. Tokens are long and random, so they need no slower hash."""
 
     __tablename__: ClassVar[Any] = "personal_tokens"
     __table_args__: ClassVar[Any] = (Index("personal_tokens_by_owner", "owner_id"),)
@@ -70,7 +70,7 @@ class Action(StrEnum):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One line of the audit log. Users are not foreign keys, because the entry of a user's deletion is kept."""
+    """An entry of the audit log. `user_id` is not a foreign key, because the entry of a user's deletion is kept."""
 
     __tablename__: ClassVar[Any] = "audit"
     __table_args__: ClassVar[Any] = (Index("audit_by_user", "user_id", "created_at"),)
@@ -78,7 +78,7 @@ class AuditEntry(SQLModel, table=True):
     id: UUID = Field(default_factory=new_id, primary_key=True)
     user_id: UUID | None = None
     action: str
-    # The client's address; null for actions of the command line.
+    # The IP address of the client; null for actions on the command line.
     address: str | None = None
     detail: Json = Field(default_factory=dict, sa_type=JSON)
     created_at: datetime = _moment()

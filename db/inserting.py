@@ -1,4 +1,4 @@
-"""Insert rows with known ids in one statement, bypassing the session's unit of work."""
+"""Inserting rows without SQLAlchemy's unit of work, which would track them and cost more."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +12,9 @@ from tertulia.db.tables import METADATA
 
 
 async def insert(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
-    """Insert rows of one table, in order. The session does not track them, so later changes are not stored."""
+    """Insert rows of one table, in one statement and in order. The session does not track them: changes to the objects
+    are not stored.
+    """
     model: Any = type(rows[0])
     connection = await session.connection()
     values = [{name: getattr(row, name) for name in model.model_fields} for row in rows]

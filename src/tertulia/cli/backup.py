@@ -75,7 +75,7 @@ def _back_up(settings: Settings, file: Path, folder: Path) -> str:
         _copy_blobs(attachments, temporary / FILES, backup.blobs)
         blob_ids = _delete_other_blobs(temporary / FILES, backup.blobs)
         summary = f"{len(blob_ids)} attachment files"
-        if missing_count := len(backup.shown - blob_ids):
+        if missing_count := len(backup.attached_blobs - blob_ids):
             summary += f"; {missing_count} more are missing in {attachments}"
     secret = file.with_name(file.name + "-secret")
     if secret.exists():

@@ -75,7 +75,7 @@ async def change_password(settings: Settings, name: str, password: str | None) -
 async def describe_users(settings: Settings) -> str:
     """Return a line for each user: id, name and sign-in method."""
     async with _open_database(settings) as database, database.read() as session:
-        users = await accounts.everybody(session)
+        users = await accounts.all_users(session)
     return "\n".join(f"{user.id}  {user.name}  {_sign_in_method(user)}" for user in users) or "There are no users."
 
 
