@@ -107,7 +107,7 @@ def read_address(text: str) -> Address:
 def _read_sqlite(rest: str) -> Address:
     path, _, query = rest.partition("?")
     if not path.startswith("/") or path in ("/", "/:memory:") or query:
-        raise ValueError("must be sqlite+aiosqlite:///FILE, without parameters; an absolute path has four slashes")
+        raise ValueError("must be sqlite+aiosqlite:///FILE, with no parameters; an absolute path has four slashes")
     return Address(make_url(f"{SQLITE}://{path}"))
 
 

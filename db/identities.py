@@ -12,7 +12,7 @@ from tertulia.db.tables import UtcDateTime, new_id, now
 from tertulia.json import Json
 
 
-def _moment(*, nullable: bool = False) -> Any:
+def _time(*, nullable: bool = False) -> Any:
     default: Any = {"default": None} if nullable else {"default_factory": now}
     return Field(sa_type=UtcDateTime, nullable=nullable, **default)
 
@@ -32,10 +32,10 @@ class SignIn(SQLModel, table=True):
     # How often its refresh token was exchanged. Only the newest token is valid.
     rotation: int = Field(default=0, sa_type=BigInteger)
     # When the token was last exchanged. For a short time after that, the previous token is accepted too.
-    rotated_at: datetime | None = _moment(nullable=True)
+    rotated_at: datetime | None = _time(nullable=True)
     expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
-    revoked_at: datetime | None = _moment(nullable=True)
-    created_at: datetime = _moment()
+    revoked_at: datetime | None = _time(nullable=True)
+    created_at: datetime = _time()
 
 
 class PersonalToken(SQLModel, table=True):
@@ -48,8 +48,8 @@ class PersonalToken(SQLModel, table=True):
     owner_id: UUID = _owner()
     label: str
     digest: str = Field(unique=True)
-    expires_at: datetime | None = _moment(nullable=True)
-    created_at: datetime = _moment()
+    expires_at: datetime | None = _time(nullable=True)
+    created_at: datetime = _time()
 
 
 class Action(StrEnum):
@@ -81,4 +81,4 @@ class AuditEntry(SQLModel, table=True):
     # The IP address of the client; null for actions on the command line.
     address: str | None = None
     detail: Json = Field(default_factory=dict, sa_type=JSON)
-    created_at: datetime = _moment()
+    created_at: datetime = _time()

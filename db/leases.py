@@ -1,7 +1,7 @@
-"""Leases: which process writes a generation, and how generations of a lost process are taken over.
+"""Leases: which process writes a generation, and how another process takes it over.
 
-A process writes only while the row names it as the holder: without the lease, it changes nothing. All queries are for
-the generator, so none of them is limited to an owner.
+A process changes a generation only while the row names it as the holder. All queries are for the generator, so none of
+them is limited to an owner.
 """
 
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ from tertulia.db.tables import (
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.json import Json
 
-# The tables, not the classes: for a class, SQLAlchemy would also search the session, which holds no rows here.
+# Tables instead of classes: for a class, SQLAlchemy would also search the session, which contains no rows here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 CLAIMED_AT_ONCE = 50
 START_TIMEOUT = timedelta(seconds=5)
-"""A generation at the head of its queue that was not started for this long is taken over."""
+"""A generation at the head of its queue that has not been started for this long is taken over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RenewedLease:
 
 @dataclass(frozen=True, slots=True)
 class GenerationLocation:
-    """The owner, conversation and message of a generation."""
+    """The owner, conversation and message of a generation, and whether the conversation is temporary."""
 
     owner_id: UUID
     conversation_id: UUID
@@ -56,7 +56,7 @@ class GenerationLocation:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The partial content and usage of an answer."""
+    """The content and usage of an unfinished answer."""
 
     generation_id: UUID
     message_id: UUID
@@ -66,7 +66,7 @@ class Progress:
     usage: dict[str, int]
 
 
-# Built once, because each answer executes them. The parameters determine which columns are set.
+# Built once, because each answer executes them. The parameters of an execution determine which columns it sets.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
 _RENEW = (
     update(_GENERATIONS)
@@ -84,7 +84,11 @@ _WAITING_FOR = (
 async def renew(
     session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]
 ) -> RenewedLease | None:
-    """Set columns, including the lease's end. Return None if the lease is lost or the generation has ended."""
+    """Set columns of a generation, including `lease_until`.
+
+    Returns:
+        The renewed lease, or None if it is lost or the generation has ended.
+    """
     connection = await session.connection()
     row = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
     return None if row is None else RenewedLease(row[0])
@@ -93,7 +97,11 @@ async def renew(
 async def renew_all(
     session: AsyncSession, generation_ids: Sequence[UUID], holder: UUID, until: datetime
 ) -> dict[UUID, RenewedLease]:
-    """Renew many leases in one statement. Return those that were neither lost nor ended, by the generation's id."""
+    """Renew many leases in one statement.
+
+    Returns:
+        The renewed leases by the generation's id, without those that are lost or whose generation has ended.
+    """
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
@@ -101,7 +109,7 @@ async def renew_all(
 
 
 async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
-    """Store the progress of many answers, in the transaction that has renewed their leases."""
+    """Store the progress of many answers, in the transaction that renewed their leases."""
     if not progress:
         return
     connection = await session.connection()
@@ -130,7 +138,7 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
-    """Store the content of an answer, in the transaction that has renewed its lease."""
+    """Store the content of an answer, in the transaction that renewed its lease."""
     connection = await session.connection()
     await connection.execute(_WRITE_ANSWER, {"of_message": message_id, "content": content})
 
@@ -138,10 +146,17 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
 async def end_as_failed(
     session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
 ) -> int | None:
-    """End a generation with an error only, and return the sequence number of its last event.
+    """End a generation with an error.
 
-    `sequence` is that number; None means the number after the last one that was saved. Returns None if the lease is
-    lost or the generation has ended.
+    Args:
+        session: The session to use.
+        generation_id: The generation.
+        holder: The process that holds its lease.
+        error: The error, as it is stored.
+        sequence: The number of the terminal event; None for the one after the last number that was saved.
+
+    Returns:
+        The number of the terminal event, or None if the lease is lost or the generation has ended.
     """
     number = _GENERATIONS.c.sequence + 1 if sequence is None else literal(sequence)
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
@@ -151,7 +166,7 @@ async def end_as_failed(
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
-    """Acquire the lease of an unfinished generation that no process holds. Return whether that succeeded."""
+    """Acquire the lease of an unfinished generation that no process holds. Return whether it was acquired."""
     free = and_(col(Generation.id) == generation_id, _unfinished(), _has_no_holder())
     return bool(
         (await session.exec(update(_GENERATIONS).where(free).values(holder=holder, lease_until=until))).rowcount
@@ -159,10 +174,12 @@ async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until:
 
 
 async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, until: datetime) -> list[UUID]:
-    """Acquire the leases of all generations that waited for one that has ended, oldest first.
+    """Acquire the leases of the generations that waited for one that has ended. The caller has locked the owner.
 
-    The caller has locked the owner. If the ended generation was itself still waiting, they wait for the generation
-    before it instead, and an empty list is returned.
+    If the ended generation was itself still waiting for another one, its successors wait for that one instead.
+
+    Returns:
+        The generations whose leases were acquired, oldest first.
     """
     connection = await session.connection()
     waiting_ids = (await connection.execute(_WAITING_FOR, {"ended": ended})).scalars().all()
@@ -189,22 +206,25 @@ async def claim_lapsed(
 ) -> list[UUID]:
     """Acquire the leases of generations that no process is writing.
 
-    These are generations whose lease has lapsed, heads of queues that were never started, and generations that have
-    waited too long for tool results or have none left to wait for.
+    These are generations whose lease has lapsed, generations at the head of their queue that were never started, and
+    generations that have waited too long for tool results or have received all of them.
 
     Args:
         session: The session to use.
         holder: The process that acquires the leases.
         until: The end of the new leases.
-        own: Generations that the holder already writes, which are excluded: another process may have held a lease that
-            is acquired again here, and the holder would not see that process's events.
-        everything: Also take leases that another process still holds, for a server configured to be the only one.
+        own: Generations that the holder already writes. They are excluded, because another process may have held the
+            lease meanwhile, and the holder would not see the events of that process.
+        everything: Also acquire leases that another process still holds, because this server is the only one.
+
+    Returns:
+        The ids of up to 50 generations, oldest first.
     """
     of_others = and_(literal(everything), col(Generation.holder) != holder)
     lost = and_(col(Generation.holder).is_not(None), or_(of_others, col(Generation.lease_until) < now()))
     awaiting = col(Generation.status) == Status.AWAITING_TOOL_RESULTS
     ready = and_(awaiting, _has_no_holder(), or_(col(Generation.tools_expire_at) <= now(), ~_has_waiting_calls()))
-    forgotten = and_(
+    unstarted = and_(
         col(Generation.holder).is_(None),
         ~awaiting,
         or_(literal(everything), col(Generation.created_at) < now() - START_TIMEOUT),
@@ -212,7 +232,7 @@ async def claim_lapsed(
     )
     query = (
         select(Generation.id)
-        .where(_unfinished(), or_(lost, forgotten, ready), col(Generation.id).not_in(own))
+        .where(_unfinished(), or_(lost, unstarted, ready), col(Generation.id).not_in(own))
         .order_by(col(Generation.id))
         .limit(CLAIMED_AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -225,7 +245,7 @@ async def claim_lapsed(
 
 
 async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
-    """Request a stop. The holder, or the process that takes over, reads the request when it renews the lease."""
+    """Request that a generation stops. Its holder, or the next one, reads the request when it renews the lease."""
     await session.exec(
         update(_GENERATIONS).where(col(Generation.id) == generation_id, _unfinished()).values(stop_requested=True)
     )
@@ -242,20 +262,24 @@ _LOCATION = (
 
 
 async def lock_owner(session: AsyncSession, owner: UUID) -> None:
-    """Lock out other transactions that change this owner's conversations until this one ends."""
-    # SQLite has one writer at a time: a write transaction has locked everything.
+    """Block other transactions that change this owner's conversations until this transaction ends."""
+    # SQLite allows one writer at a time, so a write transaction blocks all others.
     if session.get_bind().dialect.name != "sqlite":
         await session.exec(_OWNER, params={"owner": owner})
 
 
 async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> GenerationLocation | None:
-    """Lock the owner of a generation like `lock_owner`. Return its place; None if the generation is gone."""
+    """Lock the owner of a generation like `lock_owner`.
+
+    Returns:
+        The owner, conversation and message of the generation, or None if it was deleted.
+    """
     row = (await session.exec(_LOCATION, params={"generation": generation_id})).one_or_none()
     return None if row is None else GenerationLocation(*row)
 
 
 async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None:
-    """Return the status of a generation; None if it is gone."""
+    """Return the status of a generation, or None if it was deleted."""
     status = (await session.exec(select(Generation.status).where(Generation.id == generation_id))).one_or_none()
     return None if status is None else Status(status)
 

@@ -1,6 +1,6 @@
-"""The ledger: one row for each call of Claude's API, which is kept after the conversation is deleted.
+"""Queries on the ledger, which has one row for each call of Claude's API, also after the conversation is deleted.
 
-Amounts are whole numbers of 10^-12 US dollars, so that their sums are exact on either database.
+Amounts are integers in units of 10^-12 US dollars, so that their sums are exact on both databases.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tertulia.json import clean_text
 
 _CALLS = METADATA.tables["calls"].c
 UNIT = Decimal("1e-12")
-"""The value of one unit of an amount in US dollars."""
+"""The value of one unit in US dollars."""
 
 
 def dollars(amount: int) -> Decimal:
@@ -29,7 +29,7 @@ def dollars(amount: int) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class UsageSum:
-    """The tokens of one or many calls, as Claude's API billed them. `amount` is None if a price is unknown."""
+    """The tokens of calls, as Claude's API billed them, and their cost. `amount` is None if a price is unknown."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -59,14 +59,14 @@ class UsageOfDay:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Selects calls from `since` on, before `until`, of one model. None does not restrict."""
+    """Selects calls at or after `since`, before `until`, of one model. Fields that are None do not restrict."""
 
     since: datetime | None = None
     until: datetime | None = None
     model: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions for a statement."""
+        """Return the conditions of a statement."""
         conditions: list[ColumnElement[bool]] = []
         if self.since is not None:
             conditions.append(_CALLS.created_at >= self.since)
@@ -85,20 +85,20 @@ async def usage(session: AsyncSession, owner: UUID, period: Period) -> UsageSum:
 
 
 async def is_known(session: AsyncSession, call_id: UUID) -> bool:
-    """Return whether a call is recorded: a commit may have succeeded although its response was lost."""
+    """Return whether a call is recorded. A commit may have succeeded although the connection was lost."""
     connection = await session.connection()
     return (await connection.execute(select(_CALLS.id).where(_CALLS.id == call_id))).one_or_none() is not None
 
 
 async def of_generation(session: AsyncSession, owner: UUID, generation_id: UUID, since: datetime) -> UsageSum:
-    """Return the usage of a generation's answer. `since` is the generation's creation."""
-    of_it = (_CALLS.owner_id == owner, _CALLS.created_at >= since, _CALLS.generation_id == generation_id)
+    """Return the usage of the calls for a generation's answer. `since` is when the generation was created."""
+    conditions = (_CALLS.owner_id == owner, _CALLS.created_at >= since, _CALLS.generation_id == generation_id)
     connection = await session.connection()
-    return _usage((await connection.execute(select(*_sums()).where(*of_it, _CALLS.purpose == "answer"))).one())
+    return _usage((await connection.execute(select(*_sums()).where(*conditions, _CALLS.purpose == "answer"))).one())
 
 
 async def usage_by_day(session: AsyncSession, owner: UUID, period: Period) -> Sequence[UsageOfDay]:
-    """Return an owner's usage for each day and model, oldest day first."""
+    """Return an owner's usage by day and model, oldest day first."""
     query = select(*_sums(), _CALLS.day, _CALLS.model).where(_CALLS.owner_id == owner, *period.conditions())
     query = query.group_by(_CALLS.day, _CALLS.model).order_by(_CALLS.day, _CALLS.model)
     connection = await session.connection()
@@ -123,14 +123,14 @@ async def committed(session: AsyncSession, owner: UUID, since: datetime) -> Comm
     return Committed(int(row[0]), int(row[1]))
 
 
-def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """Return the beginnings of a time's month and of the next month, in UTC."""
-    start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def month_of(time: datetime) -> tuple[datetime, datetime]:
+    """Return the start of the month of a time, and the start of the next month, in UTC."""
+    start = time.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return start, (start + timedelta(days=32)).replace(day=1)
 
 
 def _usage(row: Any) -> UsageSum:
-    # PostgreSQL's sums of bigint are numeric.
+    # PostgreSQL returns sums of bigint as numeric.
     return UsageSum(
         int(row.input_tokens),
         int(row.output_tokens),

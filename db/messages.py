@@ -1,4 +1,4 @@
-"""Queries on messages: a conversation's branch is the path from a leaf up to its root."""
+"""Queries on messages and branches. A branch is the path from a leaf of a conversation's tree to its root."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Message]:
-    """Return those of the messages that are in the owner's conversations, by id."""
+    """Return the messages with these ids that are in the owner's conversations, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
 
@@ -37,24 +37,24 @@ async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: P
     return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
 
 
-_ASKED = aliased(Message)
+_REQUESTED = aliased(Message)
 _SIBLINGS = (
-    select(_ASKED.id, Message)
+    select(_REQUESTED.id, Message)
     .join(
-        _ASKED,
+        _REQUESTED,
         and_(
-            col(Message.conversation_id) == col(_ASKED.conversation_id),
-            col(Message.parent_id).is_not_distinct_from(_ASKED.parent_id),
-            col(Message.role) == col(_ASKED.role),
+            col(Message.conversation_id) == col(_REQUESTED.conversation_id),
+            col(Message.parent_id).is_not_distinct_from(_REQUESTED.parent_id),
+            col(Message.role) == col(_REQUESTED.role),
         ),
     )
-    .where(some_of(_ASKED.id), owned(Message.conversation_id))
+    .where(some_of(_REQUESTED.id), owned(Message.conversation_id))
     .order_by(col(Message.id))
 )
 
 
 async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
-    """Return all versions of each message, including itself, oldest first, by the message's id."""
+    """Return all versions of each message, including the message itself, oldest first, by the message's id."""
     versions: dict[UUID, list[Message]] = {}
     for message_id, message in (await session.exec(_SIBLINGS, params={"owner": owner, "ids": ids})).all():
         versions.setdefault(message_id, []).append(message)
@@ -70,7 +70,7 @@ def _path() -> Any:
 
 _PATH = _path()
 BRANCH_ROWS = 500
-"""Messages that are read in one query: their rows are decoded on the event loop, in about 15 ms."""
+"""The number of messages that one query reads. Decoding their rows blocks the event loop for about 15 ms."""
 
 
 def _branch_end() -> Any:
@@ -101,9 +101,9 @@ class OnBranch(NamedTuple):
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
-    """Return all messages of a branch, oldest first. Not limited to an owner: for the generator."""
+    """Return all messages of a branch, oldest first. For the generator: not limited to an owner."""
     newest_first: list[OnBranch] = []
-    # A conversation with more text than the limit of one response must still accept messages.
+    # A conversation must accept messages even if it has more text than one response may contain.
     with without_read_limit():
         while leaf_id is not None:
             result = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
@@ -126,7 +126,7 @@ _CONTEXT = (
 
 
 async def context_tokens(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return the size of the context in tokens after each answer, or before it while it is being written."""
+    """Return the context size in tokens after each answer, or before the answer while it is being written."""
     rows: Any = await session.exec(_CONTEXT, params={"owner": owner, "ids": ids})
     return {message_id: count for message_id, count in rows.all() if count is not None}
 
@@ -141,7 +141,7 @@ def _newest_leaf(*, lateral: bool) -> Any:
     below = select(col(Message.id)).where(Message.id == bindparam("top")).cte("below", recursive=True)
     child, leaf_child = aliased(Message), aliased(Message)
     if lateral:
-        # PostgreSQL would read the whole table for each level, where its statistics are older than a long conversation.
+        # Without it, PostgreSQL reads the whole table for each level if its statistics predate a long conversation.
         children = select(child.id).where(col(child.parent_id) == below.c.id).offset(0).lateral()
         below = below.union_all(select(children.c.id).select_from(below.join(children, true())))
     else:
@@ -162,16 +162,20 @@ async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
 
 
 async def deepest(session: AsyncSession, conversation_id: UUID, count: int) -> Sequence[UUID]:
-    """Return the ids of a conversation's deepest messages, the deepest first. The conversation is the owner's."""
+    """Return the ids of a conversation's deepest messages, deepest first. The caller has checked the owner."""
     query = select(Message.id).where(Message.conversation_id == conversation_id)
     return (await session.exec(query.order_by(col(Message.depth).desc()).limit(count))).all()
 
 
 async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
-    """Delete messages that have no children outside of `ids`; return the ids of the generations that wrote them.
+    """Delete messages that have no children outside of `ids`.
 
-    `ON DELETE CASCADE` on `parent_id` recurses once for each level below a deleted message: SQLite allows 1,000 levels,
-    and PostgreSQL as many as fit in its stack. Deleting the deepest messages first, a few at a time, stays within that.
+    `ON DELETE CASCADE` on `parent_id` recurses once for each level below a deleted message. SQLite allows 1,000 levels,
+    and PostgreSQL as many as fit in its stack. To stay within these limits, delete the deepest messages first, a few at
+    a time.
+
+    Returns:
+        The ids of the generations that wrote the messages.
     """
     mine = col(Generation.message_id).in_(ids)
     generations = (await session.exec(select(Generation.id, Generation.reserved).where(mine))).all()
@@ -187,5 +191,5 @@ MAX_DEPTH_DIGITS = 9
 def _depth(argument: str, cursor: str) -> int:
     (depth,) = decode_cursor(argument, cursor, 1)
     if not depth.isdecimal() or len(depth) > MAX_DEPTH_DIGITS:
-        raise PageError(argument, "is not a cursor of this list")
+        raise PageError(argument, "is not a cursor of this list.")
     return int(depth)

@@ -1,6 +1,6 @@
-"""Names of users: their canonical spelling, and which names look alike. Pure.
+"""Canonical spellings of user names, and skeletons that show which names look alike. Pure.
 
-Sources: RFC 8265 (UsernameCaseMapped) and Unicode's UTS #39 (skeletons, from its table `confusables.txt`).
+Sources: RFC 8265 (`UsernameCaseMapped`), and Unicode UTS #39 for skeletons, with its table `confusables.txt`.
 """
 
 import re
@@ -49,24 +49,24 @@ _LOOKALIKES = {
     "y": ("\u0263\u028f\u03b3\u0443\u04af\u10e7\u13a9\u13bd\u1d8c\u1eff\ua4ec\uab5a\U000102b2\U000118dc\U00016f43"),
     "z": "\u13c3\u1d22\ua4dc\U000102f5\U000118c4\U000118e5",
 }
-"""Letters and digits that UTS #39 maps to ASCII: Cyrillic, Greek, Armenian, Cherokee and others."""
+"""The letters and digits that UTS #39 maps to ASCII: Cyrillic, Greek, Armenian, Cherokee and others."""
 _TRANSLATION = str.maketrans({other: letter for letter, others in _LOOKALIKES.items() for other in others})
 _SEQUENCES = (("0", "o"), ("1", "l"), ("rn", "m"), ("vv", "w"))
 
 
 def canonical_name(name: str) -> str:
-    """Return the stored form of a name: the same for full-width letters, ligatures and any case."""
+    """Return the stored form of a name. Case, full-width letters and ligatures make no difference."""
     folded = unicodedata.normalize("NFKC", name.strip()).lower()
     return unicodedata.normalize("NFKC", folded)
 
 
 def former_canonical_name(name: str) -> str:
-    """Return the form in which older versions stored a name, before they folded compatibility characters."""
+    """Return the form in which older versions stored a name, which did not fold compatibility characters."""
     return unicodedata.normalize("NFC", name.strip()).lower()
 
 
 def skeleton(name: str) -> str:
-    """Return the skeleton of a name, which is the same for names that look alike, such as `ada` with a Cyrillic a."""
+    """Return the skeleton of a name. Names that look alike, such as `ada` with a Cyrillic a, have the same skeleton."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_TRANSLATION)
     for sequence, replacement in _SEQUENCES:
         folded = folded.replace(sequence, replacement)

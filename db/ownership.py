@@ -1,4 +1,4 @@
-"""Ownership as a condition of statements."""
+"""Conditions that limit statements to an owner and to ids."""
 
 from typing import Any
 from uuid import UUID
@@ -10,15 +10,15 @@ from tertulia.db.tables import Conversation
 
 
 def owned(conversation_id: UUID) -> ColumnElement[bool]:
-    """Return the condition that a row, by its column `conversation_id`, is in a conversation of `owner`.
+    """Return the condition that the conversation in a column belongs to the owner.
 
-    The statement is executed with the parameter `owner`. This is not a join, because SQLite might start a join with all
-    of the owner's conversations instead of the requested rows.
+    The statement must be executed with the parameter `owner`. This is not a join, because SQLite might start a join
+    with all conversations of the owner instead of the requested rows.
     """
-    mine = bindparam("owner", type_=Uuid)
-    return exists().where(col(Conversation.id) == col(conversation_id), col(Conversation.owner_id) == mine)
+    owner = bindparam("owner", type_=Uuid)
+    return exists().where(col(Conversation.id) == col(conversation_id), col(Conversation.owner_id) == owner)
 
 
 def some_of(column: Any) -> ColumnElement[bool]:
-    """Return the condition that a column is in the parameter `ids`."""
+    """Return the condition that a column is in `ids`, a parameter of the statement."""
     return col(column).in_(bindparam("ids", expanding=True))

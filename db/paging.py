@@ -1,4 +1,4 @@
-"""Keyset pagination: cursors encode a row's position in the order, so that pages never shift."""
+"""Keyset pagination. A cursor encodes the position of a row, so that pages do not shift when rows are added."""
 
 import base64
 import binascii
@@ -13,17 +13,26 @@ DEFAULT_PAGE = 50
 
 
 class PageError(ValueError):
-    """An argument of a page is invalid; `argument` is its name."""
+    """An argument of a page is invalid.
 
-    def __init__(self, argument: str, message: str) -> None:
-        """Create an error for an argument. `message` describes what it accepts."""
-        super().__init__(f"{argument}: {message}")
+    Attributes:
+        argument: Its name.
+    """
+
+    def __init__(self, argument: str, predicate: str) -> None:
+        """Create an error for an argument.
+
+        Args:
+            argument: The name of the argument.
+            predicate: The rest of a sentence about it, such as "is not a cursor of this list.".
+        """
+        super().__init__(f"`{argument}` {predicate}")
         self.argument = argument
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The requested part of a list, as in Relay's connection arguments."""
+    """The requested part of a list, with the arguments of Relay's connections."""
 
     first: int | None = None
     after: str | None = None
@@ -31,12 +40,12 @@ class Page:
     before: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise PageError for sizes outside 0 to 100, or for `first` with `last`."""
+        """Raise `PageError` for a size that is not from 0 to 100, and for `first` together with `last`."""
         for argument, size in (("first", self.first), ("last", self.last)):
             if size is not None and not 0 <= size <= MAX_PAGE:
-                raise PageError(argument, f"takes 0 to {MAX_PAGE}, not {size}")
+                raise PageError(argument, f"must be from 0 to {MAX_PAGE}, not {size}.")
         if self.first is not None and self.last is not None:
-            raise PageError("last", "cannot stand beside first")
+            raise PageError("last", "cannot be combined with `first`.")
 
     @property
     def backward(self) -> bool:
@@ -52,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """Information about the neighbors of a page, as in Relay's connection specification."""
+    """Whether there are rows before and after a page, as in Relay's connection specification."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -70,14 +79,20 @@ class Edge(Generic[Row]):
 
 @dataclass(frozen=True, slots=True)
 class Connection(Generic[Row]):
-    """One page of rows."""
+    """A page of rows."""
 
     edges: list[Edge[Row]]
     page_info: PageInfo
 
 
 def connect(rows: Sequence[Row], page: Page, cursor: Callable[[Row], str]) -> Connection[Row]:
-    """Return a page of rows, which were read in the direction of the page, with one more than its size if it exists."""
+    """Return a page of rows.
+
+    Args:
+        rows: The rows in the direction in which the page is read, including one more than its size if it exists.
+        page: The requested page.
+        cursor: Returns the cursor of a row.
+    """
     page_rows = list(rows[: page.size])
     has_more = len(rows) > page.size
     if page.backward:
@@ -95,17 +110,17 @@ def connect(rows: Sequence[Row], page: Page, cursor: Callable[[Row], str]) -> Co
 
 
 def encode_cursor(*parts: str) -> str:
-    """Return an opaque cursor that encodes the position of a row."""
+    """Return an opaque cursor for the position of a row."""
     return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
 
 
 def decode_cursor(argument: str, cursor: str, count: int) -> list[str]:
-    """Decode a cursor into `count` values. Raise PageError, which names the argument, for an invalid cursor."""
+    """Decode a cursor into `count` values. Raise `PageError` for the argument if the cursor is invalid."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         parts = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode().split("|")
     except (ValueError, binascii.Error):
         parts = []
     if len(parts) != count:
-        raise PageError(argument, "is not a cursor of this list")
+        raise PageError(argument, "is not a cursor of this list.")
     return parts

@@ -1,7 +1,7 @@
 """Full-text search over an owner's messages: FTS5 on SQLite, a tsvector with GIN on PostgreSQL.
 
-Both store the words that `db.words` extracts, and the owner as an additional word, so that a search never reads other
-owners' words. Of very many matches, only the newest are ranked.
+Both store the words that `db.words` extracts, and the owner as an additional word, so that a search never reads the
+words of other owners. If there are very many matches, only the newest are ranked.
 """
 
 import asyncio
@@ -23,31 +23,30 @@ from tertulia.isolation import ItemLoop
 from tertulia.json import Json
 
 RANKED = 1000
-"""How many of the newest matches are ranked."""
+"""The number of matches that are ranked: the newest ones."""
 MAX_POSITIONS = 250
-"""Positions of one word in one message. PostgreSQL does not store more."""
+"""The maximum number of positions of a word in a message. PostgreSQL does not store more."""
 MAX_BYTES = 900_000
-"""Bytes of one message's words. PostgreSQL refuses a megabyte; words after the limit are not indexed."""
+"""The maximum size of a message's words. PostgreSQL refuses a megabyte. Words after the limit are not indexed."""
 MAX_CHARACTERS = 1_000_000
-"""Characters of one message's text that are indexed: a list of words takes ten times the memory of its text."""
+"""The number of characters of a message that are indexed. A list of words needs ten times the memory of its text."""
 WORD_BYTES, POSITION_BYTES = 8, 2
 LONG_TEXT = 5_000
-"""Characters above which words are extracted in a thread: a character takes up to a microsecond."""
+"""Texts with more characters are split in a thread, because each character takes up to a microsecond."""
 AT_ONCE = 20
-"""Messages that are reindexed in one transaction."""
-
+"""The number of messages that are reindexed in one transaction."""
 PAUSE = 0.1
-"""Seconds between two of these transactions."""
+"""The delay between two of these transactions in seconds."""
 REBUILD = ItemLoop("search.rebuild")
 
 
 class SearchRebuild(SQLModel, table=True):
-    """The progress of reindexing all messages by the rules of one version of `db.words`."""
+    """The progress of reindexing all messages with one version of the rules in `db.words`."""
 
     __tablename__: ClassVar[Any] = "search_rebuilds"
 
     version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    # The last message that was reindexed; null before the first.
+    # The last message that was reindexed; null before the first one.
     after: UUID | None = None
     finished: bool = False
 
@@ -110,31 +109,33 @@ _SEARCH = {dialect: {False: _search(dialect, "DESC"), True: _search(dialect, "AS
 """The statements, by dialect and by whether the page is counted from the end."""
 
 
-Added = tuple[UUID, UUID, Sequence[Json]]
-"""The owner, the message's id and its content."""
+IndexedMessage = tuple[UUID, UUID, Sequence[Json]]
+"""The owner of a message, its id and its content."""
 Insertion = tuple[TextClause, list[Json]]
 """A statement and its parameters."""
 
 
-async def add(session: AsyncSession, *added: Added) -> None:
-    """Index the text blocks of messages. Each message must be added only once."""
+async def add(session: AsyncSession, *messages: IndexedMessage) -> None:
+    """Index the text blocks of messages, none of which may be indexed already."""
     dialect = session.get_bind().dialect.name
-    long = sum(len(text) for _, _, content in added for text in _texts(content)) > LONG_TEXT
-    await execute(session, await asyncio.to_thread(insertion, dialect, added) if long else insertion(dialect, added))
+    long = sum(len(text) for _, _, content in messages for text in _texts(content)) > LONG_TEXT
+    await execute(
+        session, await asyncio.to_thread(insertion, dialect, messages) if long else insertion(dialect, messages)
+    )
 
 
 async def execute(session: AsyncSession, insertion: Insertion) -> None:
-    """Execute the result of `insertion`, which callers may compute in a thread, because long messages take time."""
+    """Execute the result of `insertion`. Callers may compute it in a thread, because long messages take time."""
     statement, rows = insertion
     if rows:
         connection = await session.connection()
         await connection.execute(statement, rows)
 
 
-def insertion(dialect: str, added: Iterable[Added]) -> Insertion:
+def insertion(dialect: str, messages: Iterable[IndexedMessage]) -> Insertion:
     """Return the statement that indexes messages, and its parameters."""
     rows: list[Json] = []
-    for owner, message_id, content in added:
+    for owner, message_id, content in messages:
         words = [word for text in _texts(content) for word in bare_words(text)]
         if words and dialect == "sqlite":
             rows.append({"id": message_id.hex, "owner": owner.hex, "words": " ".join(words)})
@@ -153,10 +154,10 @@ def _texts(content: Sequence[Json]) -> Iterator[str]:
 
 
 async def rebuild(database: Database) -> None:
-    """Reindex all messages that an earlier version may have indexed by other rules.
+    """Reindex all messages, because an earlier version may have indexed them with other rules.
 
-    Progress is stored in the table `search_rebuilds`, and each step is a separate transaction, so that the rebuild can
-    be interrupted at any point and several replicas can share it.
+    Progress is stored in the table `search_rebuilds`, and each batch is a separate transaction. The rebuild can
+    therefore be interrupted at any point, and several replicas can share it.
     """
     has_more = True
     while has_more:
@@ -165,7 +166,7 @@ async def rebuild(database: Database) -> None:
 
 
 async def _rebuild_some(database: Database) -> bool:
-    """Reindex the next messages. Return False once all are done."""
+    """Reindex the next batch of messages. Return whether there are more."""
     async with database.read() as session:
         progress = await session.get(SearchRebuild, VERSION)
         if progress is not None and progress.finished:
@@ -174,13 +175,13 @@ async def _rebuild_some(database: Database) -> bool:
         query = _FINISHED if after is None else _FINISHED.where(col(Message.id) > after)
         batch = (await session.exec(query)).all()
     if progress is None and not batch:
-        return False  # a new database has nothing to reindex
-    rows: list[Added] = [(owner, message.id, message.content) for message, owner in batch]
+        return False  # A new database has nothing to reindex.
+    rows: list[IndexedMessage] = [(owner, message.id, message.content) for message, owner in batch]
     values = await asyncio.to_thread(_values, database.engine.dialect.name, rows)
     async with database.write() as session:
         progress = await session.get(SearchRebuild, VERSION, with_for_update=True) or SearchRebuild(version=VERSION)
         if progress.after != after or progress.finished:
-            return True  # another replica has reindexed these
+            return True  # Another replica has reindexed this batch.
         existing_ids = await session.exec(select(Message.id).where(col(Message.id).in_([row[1] for row in rows])))
         for message_id in existing_ids.all():
             await REBUILD.attempt(message_id, partial(_replace, session, message_id, values[message_id]))
@@ -189,8 +190,8 @@ async def _rebuild_some(database: Database) -> bool:
     return True
 
 
-def _values(dialect: str, rows: Sequence[Added]) -> dict[UUID, list[Json]]:
-    """Return the rows to insert for each message: none for a message without words."""
+def _values(dialect: str, rows: Sequence[IndexedMessage]) -> dict[UUID, list[Json]]:
+    """Return the rows to insert for each message, by its id. A message without words has none."""
     values: dict[UUID, list[Json]] = {}
     for row in rows:
         inserted = REBUILD.attempt_now(row[1], partial(insertion, dialect, [row]))
@@ -209,9 +210,9 @@ async def _replace(session: AsyncSession, message_id: UUID, values: list[Json]) 
 
 
 async def find(session: AsyncSession, owner: UUID, terms: Sequence[Term], page: Page) -> list[tuple[Message, float]]:
-    """Return the owner's messages that contain all the terms, each with its score, for `paging.connect`.
+    """Return the owner's messages that contain all terms, each with its score, for `paging.connect`.
 
-    They are in the direction of the page. Where there are more than its size, one additional message is returned.
+    They are in the direction of the page. If there are more than its size, one additional message is returned.
     """
     dialect = session.get_bind().dialect.name
     query = _sqlite_query(owner, terms) if dialect == "sqlite" else _postgresql_query(owner, terms)
@@ -228,7 +229,7 @@ async def find(session: AsyncSession, owner: UUID, terms: Sequence[Term], page: 
 
 
 def cursor(message: Message, score: float) -> str:
-    """Return the cursor of a message among the results of a search."""
+    """Return the cursor of a search result."""
     return encode_cursor(repr(score), str(message.id))
 
 
@@ -237,7 +238,7 @@ def _decode_position(argument: str, page_cursor: str) -> tuple[float, UUID]:
     try:
         return float(score), UUID(row_id)
     except ValueError:
-        raise PageError(argument, "is not a cursor of this list") from None
+        raise PageError(argument, "is not a cursor of this list.") from None
 
 
 def _uuid(value: Any) -> UUID:
@@ -245,7 +246,7 @@ def _uuid(value: Any) -> UUID:
 
 
 def _sqlite_query(owner: UUID, terms: Sequence[Term]) -> str:
-    # Words consist of letters, digits and marks only, so they cannot contain FTS5 syntax.
+    # Words consist only of letters, digits and marks, so they cannot contain FTS5 syntax.
     phrases = [f'words : "{" ".join(term.words)}"{"*" if term.prefix else ""}' for term in terms]
     return " AND ".join([f'owner : "{owner.hex}"', *phrases])
 
@@ -268,7 +269,7 @@ def _vector(owner: UUID, words: Sequence[str]) -> str:
         positions = positions_by_word.setdefault(word, [])
         if len(positions) < MAX_POSITIONS:
             positions.append(str(min(position, 16_383)))
-    # The owner's word has no position, so that it never matches in a phrase.
+    # The word of the owner has no position, so that it never matches as part of a phrase.
     return " ".join(
         [f"'@{owner.hex}'", *(f"'{word}':{','.join(positions)}" for word, positions in positions_by_word.items())]
     )

@@ -1,7 +1,8 @@
-"""The spending of all users, and the reservations from the server's budget.
+"""Queries on the spending of all users, and on reservations from the server's budget.
 
-`spending` holds one amount for each day and shard, updated in the transaction that writes the ledger. Summing a month
-reads at most `31 * SHARDS` rows, however long the ledger is, and the amounts are kept when a user is deleted.
+The table `spending` has one amount for each day and shard, which is updated in the transaction that writes the ledger.
+The sum of a month reads at most `31 * SHARDS` rows, however long the ledger is. The amounts are kept when a user is
+deleted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +21,9 @@ from tertulia.db.inserting import insert
 from tertulia.db.tables import METADATA, UNFINISHED, ApiCall, UtcDateTime, new_id, now
 
 SHARDS = 16
-"""Rows for one day. With several, transactions of different owners seldom wait for the same row."""
+"""The number of rows for one day. Transactions of different owners seldom wait for the same row."""
 ONE_AT_A_TIME = 7_310_838_062
-"""PostgreSQL's advisory lock for reservations from the server's budget. `db.migrate` uses another number."""
+"""The key of PostgreSQL's advisory lock for reservations from the server's budget. `db.migrate` uses another key."""
 
 
 class Spending(SQLModel, table=True):
@@ -36,7 +37,7 @@ class Spending(SQLModel, table=True):
 
 
 class Reservation(SQLModel, table=True):
-    """The reserved cost of a call outside of a generation. It expires if its process is lost."""
+    """The reserved cost of a call that is not part of a generation. It expires, in case its process is lost."""
 
     __tablename__: ClassVar[Any] = "reservations"
     __table_args__: ClassVar[Any] = (Index("reservations_by_owner", "owner_id"),)
@@ -49,7 +50,7 @@ class Reservation(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class ServerCommitted:
-    """The spending of all users this month and today, and the reserved cost of running calls, in units."""
+    """The spending of all users this month and today, and the reserved cost of running calls, in 10^-12 US dollars."""
 
     month: int
     day: int
@@ -74,7 +75,7 @@ _COMMITTED = select(
 
 
 async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
-    """Write calls of one owner to the ledger, and add their amounts to the server's spending."""
+    """Write calls of one owner to the ledger, and add their cost to the server's spending."""
     await insert(session, calls)
     amounts = dict[date, int]()
     for call in calls:
@@ -83,39 +84,45 @@ async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
 
 
 async def add(session: AsyncSession, key: UUID, amounts: Mapping[date, int]) -> None:
-    """Add amounts by day to the server's spending. `key`, such as an owner's id, selects the shard."""
+    """Add amounts to the server's spending.
+
+    Args:
+        session: The session to use.
+        key: An id that selects the shard, such as the owner's.
+        amounts: The amounts by day, in 10^-12 US dollars.
+    """
     into = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     adding: Any = into(METADATA.tables["spending"])
     adding = adding.on_conflict_do_update(
         index_elements=["day", "shard"], set_={"amount": _SPENDING.amount + adding.excluded.amount}
     )
     connection = await session.connection()
-    # Sorted, because two transactions that update the same rows in different orders would deadlock.
+    # Sorted, because two transactions that update the same rows in different orders can deadlock.
     for day, amount in sorted(amounts.items()):
         if amount:
             await connection.execute(adding.values(day=day, shard=key.int % SHARDS, amount=amount))
 
 
 async def lock(session: AsyncSession) -> None:
-    """Lock out other reservations from the server's budget until this transaction ends."""
-    # SQLite has only one writer at a time.
+    """Block other reservations from the server's budget until this transaction ends."""
+    # SQLite allows only one writer at a time.
     if session.get_bind().dialect.name != "sqlite":
         connection = await session.connection()
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
 
 
 async def committed(session: AsyncSession) -> ServerCommitted:
-    """Return the server's spending of this month and day, in UTC, and the reservations."""
-    moment = now()
-    today = moment.date()
+    """Return the server's spending of this month and this day, in UTC, and all reservations."""
+    time = now()
+    today = time.date()
     connection = await session.connection()
-    values = {"month": today.replace(day=1), "today": today, "now": moment}
+    values = {"month": today.replace(day=1), "today": today, "now": time}
     row = (await connection.execute(_COMMITTED, values)).one()
     return ServerCommitted(*(int(amount) for amount in row))
 
 
 def reserved_of(owner: UUID) -> ColumnElement[int]:
-    """Return an expression for the reserved cost of an owner's running calls."""
+    """Return an SQL expression for the reserved cost of an owner's running calls."""
     conversations = METADATA.tables["conversations"]
     answers = (
         select(func.coalesce(func.sum(_GENERATIONS.reserved), 0))
@@ -143,6 +150,6 @@ async def reserve(session: AsyncSession, reservation: Reservation) -> None:
 
 
 async def release(session: AsyncSession, reservation_id: UUID) -> None:
-    """Delete a reservation, in the transaction that records what the call has cost."""
+    """Delete a reservation, in the transaction that records the cost of its call."""
     connection = await session.connection()
     await connection.execute(delete(METADATA.tables["reservations"]).where(_RESERVATIONS.id == reservation_id))

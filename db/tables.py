@@ -1,4 +1,4 @@
-"""The tables: conversations, their append-only tree of messages, and the generations that write answers."""
+"""The tables of users, conversations, messages, generations, API calls and attachments."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -32,12 +32,12 @@ class Status(StrEnum):
 
 
 TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-"""The columns of a generation, of its calls and of its conversation that count tokens."""
+"""The columns with token counts of generations, API calls and conversations."""
 UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC. SQLite stores no time zone, so it is added when a value is read."""
+    """A datetime in UTC. SQLite does not store the time zone, so it is added when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -52,8 +52,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def new_id() -> UUID:
-    """Return a new UUIDv7. Ids sort by the time of their creation."""
-    # A Python function, because Pydantic inspects a default factory's signature each time, which is slow for uuid7.
+    """Return a new UUIDv7. Ids sort by creation time."""
+    # A Python function, because Pydantic inspects the signature of a default factory each time, which is slow for
+    # `uuid7`.
     return uuid7()
 
 
@@ -63,22 +64,22 @@ def now() -> datetime:
 
 
 def _words(enum: type[StrEnum]) -> Any:
-    # Stored as strings, with our own check constraints: native enums of a database are hard to migrate.
+    # Stored as strings with check constraints, because native enums are hard to migrate.
     return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
 
 
 _ROLE, _STATUS = _words(Role), _words(Status)
 _IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
 METADATA = SQLModel.metadata
-"""All tables, for migrations."""
+"""The metadata of all tables."""
 
 
-def _moment() -> Any:
+def _time() -> Any:
     return Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
 
 
-def optional_moment() -> Any:
-    """Return a column for a time that may be null."""
+def optional_time() -> Any:
+    """Return the field of a time that may be null."""
     return Field(default=None, sa_type=UtcDateTime, nullable=True)
 
 
@@ -96,7 +97,7 @@ def _reference(column: str, *, nullable: bool = False, **options: Any) -> Any:
 
 
 class User(SQLModel, table=True):
-    """A user, who owns conversations."""
+    """A user, who owns conversations and attachments."""
 
     __tablename__: ClassVar[Any] = "users"
     __table_args__: ClassVar[Any] = (Index("users_by_subject", "issuer", "subject", unique=True),)
@@ -106,15 +107,15 @@ class User(SQLModel, table=True):
     name_skeleton: str | None = Field(default=None, unique=True, index=True)  # See `db.names.skeleton`.
     # An Argon2 hash; null for users of an identity provider, and for the user of the mode `local`.
     password_hash: str | None = None
-    issuer: str | None = None  # With `subject`: the identity at an identity provider.
+    issuer: str | None = None  # With `subject`, the identity of the user at an identity provider.
     subject: str | None = None
-    # The number of the last change to any of the user's conversations: `db.changes` counts here.
+    # The number of the last change to the user's conversations, assigned by `db.changes`.
     changes: int = 0
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class Conversation(SQLModel, table=True):
-    """An exchange owned by one viewer. The active leaf determines which branch of its tree is shown."""
+    """An exchange owned by one viewer. The active leaf determines which branch of its message tree is shown."""
 
     __tablename__: ClassVar[Any] = "conversations"
     __table_args__: ClassVar[Any] = (
@@ -131,27 +132,27 @@ class Conversation(SQLModel, table=True):
     model: str
     # The default options of its generations.
     options: Json = _object()
-    # Which of the server's tools Claude may call, and the client's own (tools.registry).
+    # The server's tools that Claude may call, and the client's tools (see tools.registry).
     tools: Json = _object()
     archived: bool = False
     pinned: bool = False
-    # Temporary conversations are not listed or searched, and are deleted a day after their last message.
+    # Temporary conversations are neither listed nor searched, and are deleted a day after their last message.
     temporary: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    # Not a foreign key: messages refer to conversations, and SQLite cannot add a circular reference later.
+    # Not a foreign key, because messages refer to conversations, and SQLite cannot add a circular reference later.
     active_leaf_id: UUID | None = None
-    # The total usage of its generations, updated in the transaction that ends one.
+    # The total usage of its generations, updated in the transaction that ends a generation.
     input_tokens: int = _count()
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
-    # In 10^-12 US dollars; null once a price was unknown.
+    # In 10^-12 US dollars; null as soon as one price is unknown.
     amount: int | None = Field(default=0, sa_type=BigInteger, nullable=True, sa_column_kwargs={"server_default": "0"})
-    created_at: datetime = _moment()
-    updated_at: datetime = _moment()
+    created_at: datetime = _time()
+    updated_at: datetime = _time()
 
 
 class Message(SQLModel, table=True):
-    """One turn. `content` holds blocks of the Messages API, byte for byte as Claude sent them."""
+    """A turn: a role, and content blocks of the Messages API, byte for byte as Claude sent them."""
 
     __tablename__: ClassVar[Any] = "messages"
     __table_args__: ClassVar[Any] = (
@@ -166,11 +167,11 @@ class Message(SQLModel, table=True):
     role: Role = Field(sa_type=_ROLE)
     depth: int
     content: list[Json] = Field(default=[], sa_type=JSON)
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class Generation(SQLModel, table=True):
-    """Claude's work on one answer. `sequence` is the number of its last event, including the terminal one."""
+    """Claude's work on one answer. `sequence` is the number of its last event, including the terminal event."""
 
     __tablename__: ClassVar[Any] = "generations"
     __table_args__: ClassVar[Any] = (
@@ -185,11 +186,11 @@ class Generation(SQLModel, table=True):
     conversation_id: UUID = _reference("conversations.id")
     message_id: UUID = _reference("messages.id", unique=True)
     status: Status = Field(default=Status.QUEUED, sa_type=_STATUS)
-    # The process that writes it, and the end of its lease; null while it is queued (see db.leases).
+    # The process that writes it, and the end of that process's lease; null while it is queued (see db.leases).
     holder: UUID | None = None
-    lease_until: datetime | None = optional_moment()
+    lease_until: datetime | None = optional_time()
     stop_requested: bool = False
-    # The generation before it in the queue. Not a foreign key, because it may outlive that generation.
+    # The generation before it in the queue. Not a foreign key, because that generation may be deleted earlier.
     waits_for: UUID | None = None
     model: str
     options: Json = Field(default={}, sa_type=JSON)
@@ -197,14 +198,14 @@ class Generation(SQLModel, table=True):
     stop_reason: str | None = None
     error: Json | None = Field(default=None, sa_type=JSON)
     request_id: str | None = None
-    # A hash of model, system prompt and tools: Claude binds its thinking to them (see claude.prompt).
+    # A hash of the model, the system prompt and the tools, to which Claude binds its thinking (see claude.prompt).
     prefix: str | None = None
-    # Tokens of the model's context window in use after it; of a failed one, the last known number.
+    # The tokens of the model's context window that are in use after it, or the last known number if it failed.
     context_tokens: int | None = None
-    # How many blocks of earlier messages were not sent to Claude, by reason (see claude.prompt).
+    # The number of blocks of earlier messages that were not sent to Claude, by reason (see claude.prompt).
     left_out: Json = _object()
-    # When waiting for tool results ends.
-    tools_expire_at: datetime | None = optional_moment()
+    # When the generation stops waiting for tool results.
+    tools_expire_at: datetime | None = optional_time()
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
@@ -212,14 +213,14 @@ class Generation(SQLModel, table=True):
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     # The maximum cost, reserved from the owner's budget until it is settled.
     reserved: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
-    created_at: datetime = _moment()
-    started_at: datetime | None = optional_moment()
-    first_token_at: datetime | None = optional_moment()
-    finished_at: datetime | None = optional_moment()
+    created_at: datetime = _time()
+    started_at: datetime | None = optional_time()
+    first_token_at: datetime | None = optional_time()
+    finished_at: datetime | None = optional_time()
 
 
 class ApiCall(SQLModel, table=True):
-    """One call of Claude's API, as it was billed. It is kept after its conversation is deleted."""
+    """A call of Claude's API, as it was billed. The row is kept after its conversation is deleted."""
 
     __tablename__: ClassVar[Any] = "calls"
     __table_args__: ClassVar[Any] = (Index("calls_by_owner", "owner_id", "created_at"),)
@@ -231,37 +232,37 @@ class ApiCall(SQLModel, table=True):
     purpose: str
     model: str
     request_id: str | None = None
-    # The status with which it ended, as of generations.
+    # The status with which it ended, one of those of generations.
     outcome: Status = Field(sa_type=_STATUS)
     input_tokens: int = _count()
     output_tokens: int = _count()
     cache_read_tokens: int = _count()
     cache_write_tokens: int = _count()
-    # Whether the response was interrupted, so that the server estimated the output tokens.
+    # True if the response was interrupted, so that the server estimated the output tokens.
     estimated: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    # The part of the tokens written to the cache that is cached for an hour.
+    # The part of `cache_write_tokens` that is cached for an hour.
     cache_write_1h_tokens: int = _count()
     web_searches: int = _count()
-    # In 10^-12 US dollars, by the price table of version `prices`; null if the price was unknown.
+    # In 10^-12 US dollars, by version `prices` of the price table; null if the price was unknown.
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     prices: str
     day: date = Field(sa_type=Date)
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class Blob(SQLModel, table=True):
-    """The bytes of an upload, stored under this id as long as an attachment refers to it."""
+    """The bytes of an upload. They are stored under this id as long as an attachment refers to it."""
 
     __tablename__: ClassVar[Any] = "blobs"
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
-    # Its id in Claude's Files API, once it was uploaded there.
+    # Its id in Claude's Files API, if it was uploaded there.
     file_id: str | None = None
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class Attachment(SQLModel, table=True):
-    """A user's file, verified by its content. The first message with it assigns it to a conversation."""
+    """A file of a user, whose content was verified. The first message with it assigns it to a conversation."""
 
     __tablename__: ClassVar[Any] = "attachments"
     __table_args__: ClassVar[Any] = tuple(
@@ -275,15 +276,15 @@ class Attachment(SQLModel, table=True):
     filename: str
     media_type: str
     size_bytes: int = _count()
-    # Pixels of an image and pages of a document, both of which Claude limits.
+    # The pixels of an image, and the pages of a document. Claude limits both.
     width: int | None = None
     height: int | None = None
     pages: int | None = None
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A client's idempotency key, written in the transaction of its message. It is valid for 24 hours."""
+    """An idempotency key of a client, stored in the transaction that stores its message. It is valid for 24 hours."""
 
     __tablename__: ClassVar[Any] = "idempotency_keys"
     __table_args__: ClassVar[Any] = (Index("idempotency_keys_by_generation", "generation_id"),)
@@ -292,7 +293,7 @@ class IdempotencyKey(SQLModel, table=True):
     key: str = Field(primary_key=True)
     fingerprint: str
     generation_id: UUID = _reference("generations.id")
-    created_at: datetime = _moment()
+    created_at: datetime = _time()
 
 
 class ChangeKind(StrEnum):
@@ -306,9 +307,9 @@ class ChangeKind(StrEnum):
 
 
 class ConversationChange(SQLModel, table=True):
-    """One change to one of an owner's conversations, numbered from 1 without gaps. It is kept for a day.
+    """A change to one of an owner's conversations. Changes are numbered from 1 without gaps, and kept for a day.
 
-    Its references are not foreign keys, because it outlives conversations and generations.
+    The references are not foreign keys, because a change outlives its conversation and its generation.
     """
 
     __tablename__: ClassVar[Any] = "conversation_changes"
@@ -319,4 +320,4 @@ class ConversationChange(SQLModel, table=True):
     kind: ChangeKind = Field(sa_type=_words(ChangeKind))
     conversation_id: UUID
     generation_id: UUID | None = None
-    created_at: datetime = _moment()
+    created_at: datetime = _time()

@@ -1,6 +1,6 @@
-"""Calls of tools. Each is stored before it runs, so that it never runs twice.
+"""The table of tool calls, and its queries. A call is stored before it runs, so that it never runs twice.
 
-A row is kept for the usage statistics after its conversation is deleted; the submitted result is not.
+The row is kept for usage statistics after its conversation is deleted, without the submitted result.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.ownership import owned
-from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now, optional_moment
+from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now, optional_time
 from tertulia.json import Json
 
 
 class CallStatus(StrEnum):
-    """The state of a call.
+    """The status of a call.
 
-    It waits for its client or its user, was answered by them, is running, or has ended. `unknown` means that the
-    process that ran it was lost, so whether it was carried out is not known.
+    It is waiting for its client or its user, was answered by them, is running, or has ended. `unknown` means that the
+    process that ran it was lost, so that the call may or may not have been carried out.
     """
 
     WAITING = "waiting"
@@ -35,7 +35,7 @@ class CallStatus(StrEnum):
 
 
 class ToolCall(SQLModel, table=True):
-    """One call of a tool that runs on the server or at the client."""
+    """A call of a tool that runs on the server or at the client."""
 
     __tablename__: ClassVar[Any] = "tool_calls"
     __table_args__: ClassVar[Any] = (
@@ -51,12 +51,12 @@ class ToolCall(SQLModel, table=True):
     name: str
     status: CallStatus = Field(sa_type=Enum(CallStatus, native_enum=False, length=32, values_callable=list))
     asks_first: bool = False
-    # The submitted result, until Claude has received it; and its fingerprint, which is kept to detect duplicates.
+    # The submitted result, until Claude has received it. Its fingerprint is kept to detect duplicates.
     answer: Json | None = Field(default=None, sa_type=JSON)
     fingerprint: str | None = None
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
-    started_at: datetime | None = optional_moment()
-    finished_at: datetime | None = optional_moment()
+    started_at: datetime | None = optional_time()
+    finished_at: datetime | None = optional_time()
 
 
 _CALLS = METADATA.tables["tool_calls"]
@@ -70,7 +70,7 @@ _OWNED = (
 
 
 async def of_generation(session: AsyncSession, generation_id: UUID) -> dict[str, ToolCall]:
-    """Return the calls of a generation by tool use id. The caller holds its lease or has checked its owner."""
+    """Return the calls of a generation by tool use id. The caller holds the lease or has checked the owner."""
     rows = await session.exec(_OF_GENERATION, params={"generation": generation_id})
     return {row.tool_use_id: row for row in rows.all()}
 
@@ -83,13 +83,13 @@ async def settle(session: AsyncSession, generation_id: UUID, ended: dict[str, Ca
 
 
 async def begin(session: AsyncSession, generation_id: UUID, tool_use_ids: Sequence[str]) -> None:
-    """Store that calls are running: from now on they may have been carried out."""
+    """Mark calls as running. From now on, they may have been carried out."""
     where = (_CALLS.c.generation_id == generation_id, _CALLS.c.tool_use_id.in_(tool_use_ids))
     await session.exec(update(_CALLS).where(*where).values(status=CallStatus.RUNNING, started_at=now()))
 
 
 async def close(session: AsyncSession, generation_id: UUID) -> None:
-    """End all open calls of a generation as failed or unknown."""
+    """End all open calls of a generation. Running calls become `unknown`, the others `failed`."""
     mine = _CALLS.c.generation_id == generation_id
     closing = update(_CALLS).values(finished_at=now(), answer=None)
     for before, after in (
@@ -100,7 +100,7 @@ async def close(session: AsyncSession, generation_id: UUID) -> None:
 
 
 async def owned_generation(session: AsyncSession, owner: UUID, generation_id: UUID) -> Generation | None:
-    """Return the owner's generation and lock its row; None if there is none. The caller has locked the owner."""
+    """Return a generation of the owner, or None, and lock its row. The caller has locked the owner."""
     result = await session.exec(_OWNED, params={"generation": generation_id, "owner": owner})
     return result.one_or_none()
 
@@ -112,7 +112,7 @@ async def submit(session: AsyncSession, call: ToolCall, answer: Json, fingerprin
 
 
 async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
-    """Acquire a generation whose calls have all been answered. Return False if another process has acquired it."""
+    """Acquire the lease of a generation whose calls are all answered. Return False if another process has it."""
     waiting = (
         _GENERATIONS.c.id == generation_id,
         _GENERATIONS.c.status == Status.AWAITING_TOOL_RESULTS,
@@ -124,7 +124,7 @@ async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until
 
 @dataclass(frozen=True, slots=True)
 class ToolUsage:
-    """The number of a tool's calls, and of those that failed."""
+    """The number of calls of a tool, and how many of them failed."""
 
     name: str
     calls: int
@@ -132,7 +132,7 @@ class ToolUsage:
 
 
 async def usage(session: AsyncSession, owner: UUID, since: datetime | None) -> list[ToolUsage]:
-    """Count an owner's calls for each tool, ordered by name."""
+    """Count an owner's calls of each tool, ordered by its name. `since` is the earliest time, or None for all calls."""
     failed = func.count().filter(col(ToolCall.status).in_((CallStatus.FAILED, CallStatus.UNKNOWN)))
     query = select(ToolCall.name, func.count(), failed).where(ToolCall.owner_id == owner)
     if since is not None:

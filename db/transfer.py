@@ -1,4 +1,4 @@
-"""Queries that read complete conversations for an export."""
+"""Queries that read complete conversations for exports."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ async def all_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
 
 
 async def contents_of(session: AsyncSession, owner: UUID, conversation_id: UUID) -> ConversationContents | None:
-    """Return a conversation of the owner with its messages and attachments; None if there is none."""
+    """Return a conversation of the owner with its messages and attachments, or None if it does not exist."""
     conversation = await conversations.get(session, owner, conversation_id)
     if conversation is None:
         return None
@@ -39,7 +39,7 @@ async def contents_of(session: AsyncSession, owner: UUID, conversation_id: UUID)
 
 
 async def _messages(session: AsyncSession, conversation_id: UUID) -> AsyncGenerator[tuple[Message, Generation | None]]:
-    """Yield messages with their generations in batches: creating thousands of rows at once blocks the event loop."""
+    """Yield messages with their generations, read in batches, because thousands of rows block the event loop."""
     query = select(Message, Generation).outerjoin(Generation, col(Generation.message_id) == col(Message.id))
     query = query.where(Message.conversation_id == conversation_id).order_by(col(Message.depth), col(Message.id))
     rows = (await session.exec(query.limit(ROWS_AT_ONCE))).all()

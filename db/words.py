@@ -1,8 +1,8 @@
-"""Split texts and queries into words for full-text search: the same on both databases, for all scripts. Pure.
+"""Splitting of texts and queries into words for full-text search, in all scripts and the same on both databases. Pure.
 
-Search compares normalized words, without case, accents and vowel points. In scripts without spaces between words, and
-in Korean, which appends particles to words, each character is a word, and so is each emoji: a word of such a language
-is a phrase of characters. Letters and digits are separate words, so that `1.2` finds `v1.2.3`.
+Search compares normalized words, without case, accents and vowel points. Each character is a word in scripts that do
+not separate words with spaces, and in Korean, which appends particles to words; a word of such a language is a phrase
+of characters. Each emoji is a word. Letters and digits are separate words, so that `1.2` finds `v1.2.3`.
 """
 
 import re
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import regex
 
 VERSION = 2
-"""The version of the rules below. Messages indexed by an earlier version are reindexed (`db.search.rebuild`)."""
+"""The version of these rules. Messages that an earlier version indexed are reindexed (`db.search.rebuild`)."""
 MAX_WORD = 60
-"""Characters of a word that are compared; the rest is ignored."""
+"""The number of characters of a word that are compared."""
 _ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Hangul}"
 """Scripts in which each character is a word."""
 _VOICED = r"[\u3099\u309A\uFF9E\uFF9F]"
-"""Marks that belong to the kana before them."""
+"""Voicing marks, which belong to the kana before them."""
 _JAMO = r"[\u1100-\u115F\uA960-\uA97C][\u1160-\u11A7\uD7B0-\uD7C6]*[\u11A8-\u11FF\uD7CB-\uD7FB]*"
-"""A Korean syllable whose letters are separate characters."""
+"""A Korean syllable that is written as separate characters for its letters."""
 _EMOJI = r"[[\p{Extended_Pictographic}\p{Regional_Indicator}]--[\p{L}\p{N}]]"
 _PIECES = (
     rf"{_JAMO}|[[{_ALONE}]--[{_VOICED[1:-1]}]]{_VOICED}?|{_EMOJI}"
@@ -35,14 +35,14 @@ _MARKS = re.compile(
     r"[\u00AD\u0300-\u036F"  # soft hyphen; accents of Latin, Greek and Cyrillic
     r"\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7"  # Hebrew points and cantillation
     r"\u0610-\u061A\u0640\u064B-\u0652\u0656-\u065F\u0670\u06D6-\u06DC\u06DF-\u06E4\u06E7\u06E8\u06EA-\u06ED"  # Arabic
-    r"\u20D0-\u20FF\uFE00-\uFE0F]"  # enclosing keycaps, selectors of a variation
+    r"\u20D0-\u20FF\uFE00-\uFE0F]"  # enclosing keycaps, variation selectors
 )
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe"})
-"""Letters that Unicode does not decompose, and that are often typed without their stroke or dot."""
+"""Letters that Unicode does not decompose, and that users often type without their stroke or dot."""
 
 
 class Word(NamedTuple):
-    """A normalized word of a text, and its position in characters."""
+    """A normalized word of a text, and its position in the text in characters."""
 
     text: str
     start: int
@@ -50,14 +50,14 @@ class Word(NamedTuple):
 
 
 class Term(NamedTuple):
-    """Words that must be adjacent. With `prefix`, the last one may be the beginning of a longer word."""
+    """Words that must be adjacent. With `prefix`, the last word may be the beginning of a longer word."""
 
     words: tuple[str, ...]
     prefix: bool = False
 
 
 class Match(NamedTuple):
-    """The position of a term in a text's words: from `begin` up to, but not including, `end`."""
+    """The position of a term among the words of a text: from `begin` to `end`, exclusive."""
 
     begin: int
     end: int
@@ -71,20 +71,20 @@ def words(text: str) -> Iterator[Word]:
             yield Word(plain[0][:MAX_WORD], plain.start(), plain.end())
         return
     for piece in _pieces().finditer(text):
-        alike = _alike(piece.group())
-        if alike:
-            yield Word(alike, piece.start(), piece.end())
+        normalized = _normalized(piece.group())
+        if normalized:
+            yield Word(normalized, piece.start(), piece.end())
 
 
 def bare_words(text: str) -> list[str]:
-    """Return the words of a text without their positions: the form that the search index stores."""
+    """Return the words of a text without their positions, as the search index stores them."""
     if text.isascii():
         return [word[:MAX_WORD] for word in _ASCII.findall(text.lower())]
-    return [alike for piece in _pieces().findall(text) if (alike := _alike(piece))]
+    return [normalized for piece in _pieces().findall(text) if (normalized := _normalized(piece))]
 
 
 def terms(query: str) -> list[Term]:
-    """Parse a query: words, which must all occur, "phrases" and prefixes*. Other characters only separate words."""
+    """Parse a query of words, "phrases" and prefixes*, which must all occur. Other characters only separate words."""
     result: list[Term] = []
     for part in _QUERY.finditer(query):
         bare = part.group("bare")
@@ -95,7 +95,7 @@ def terms(query: str) -> list[Term]:
 
 
 def matches(text_words: list[Word], query_terms: Iterable[Term]) -> Iterator[Match]:
-    """Yield the positions of terms in a text's words. Each word is only compared with terms that may begin with it."""
+    """Yield the positions of terms among the words of a text. A word is only compared with terms that begin with it."""
     by_first: dict[str, list[int]] = {}
     beginnings: list[int] = []
     term_list = list(query_terms)
@@ -125,14 +125,14 @@ def _matches_at(text_words: list[Word], position: int, term: Term) -> bool:
 
 @cache
 def _pieces() -> "regex.Pattern[str]":
-    # Only texts that are not ASCII need the library.
+    # Imported here, because only texts that are not ASCII need the library.
     import regex
 
     return regex.compile(_PIECES, regex.V1)
 
 
 @lru_cache(maxsize=20_000)
-def _alike(word: str) -> str:
+def _normalized(word: str) -> str:
     if word.isascii():
         return word.lower()[:MAX_WORD]
     bare = _MARKS.sub("", unicodedata.normalize("NFKD", word)).casefold().translate(_LETTERS)

@@ -1,4 +1,4 @@
-"""What Alembic runs: migrations on the connection that db.migrate hands over."""
+"""Alembic's environment: it runs migrations on the connection that `db.migrate` passes."""
 
 from alembic import context
 

@@ -1,11 +1,11 @@
-"""All tables of the first supported schema.
+"""Create all tables of the first supported schema.
 
-This migration makes a new database; later migrations only add to it. Its revision is `0014` because it replaces the
-migrations 0001 to 0014, which were never released. Databases that they made are at the revision `0014` and go on with
-0015; older ones are refused (`tertulia.db.migrate`).
+This migration creates a new database, and later migrations only add to it. Its revision is `0014` because it replaces
+the migrations 0001 to 0014, which were never released. Databases that those created have the revision `0014` and
+continue with 0015. Older ones are refused (`tertulia.db.migrate`).
 
-SQLAlchemy declares the same tables in `tertulia.db`; this is their state at that time, so nothing is imported from
-there. SQLAlchemy cannot declare `message_words`, the index of full-text search: it is a virtual table of FTS5 with a
+The tables are declared again in `tertulia.db`. Nothing is imported from there, because this is their state at that
+time. SQLAlchemy cannot declare `message_words`, the index of full-text search: it is a virtual table of FTS5 with a
 trigger on SQLite, and a table with a GIN index on PostgreSQL.
 """
 
@@ -22,7 +22,7 @@ depends_on = None
 TOKEN_COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 STATUSES = "'queued', 'running', 'awaiting_tool_results', 'completed', 'stopped', 'failed'"
 SEARCH_ON_SQLITE = (
-    # `db.words` finds the words; this tokenizer only splits at the spaces between them.
+    # `db.words` extracts the words. This tokenizer only splits them at spaces.
     "CREATE VIRTUAL TABLE message_words USING fts5(id, owner, words, tokenize = 'ascii')",
     """
     CREATE TRIGGER messages_forget_words AFTER DELETE ON messages BEGIN
@@ -42,7 +42,7 @@ SEARCH_ON_POSTGRESQL = (
 
 
 def upgrade() -> None:
-    """Create all tables, each after those that it refers to."""
+    """Create all tables, each after the tables that it refers to."""
     _create_users()
     _create_conversations()
     _create_messages()

@@ -1,4 +1,4 @@
-"""An index of idempotency keys by generation: each generation that is deleted looks for its key."""
+"""Index idempotency keys by generation, because deleting a generation looks for its key."""
 
 from alembic import op
 
@@ -9,5 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Create the index."""
     op.create_index("idempotency_keys_by_generation", "idempotency_keys", ["generation_id"])

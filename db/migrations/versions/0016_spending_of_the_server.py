@@ -1,4 +1,4 @@
-"""What all users have spent, by day, and what calls outside of answers have reserved."""
+"""Add the spending of all users by day, and the reservations of calls that are not part of an answer."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,7 @@ SELECT day, 0, sum(amount) FROM calls WHERE amount IS NOT NULL GROUP BY day HAVI
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Create the tables, and compute the spending from the ledger."""
     op.create_table(
         "spending",
         sa.Column("day", sa.Date(), primary_key=True),

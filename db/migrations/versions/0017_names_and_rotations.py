@@ -1,4 +1,4 @@
-"""Skeletons of users' names, unique where they are set; and when each refresh token was last exchanged."""
+"""Add the skeletons of user names, which are unique or null, and the time when a refresh token was last exchanged."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply. Of accounts whose names look alike already, the oldest one gets the skeleton; the others keep none."""
+    """Add the columns. Of existing accounts whose names look alike, only the oldest gets the skeleton."""
     op.add_column("users", sa.Column("name_skeleton", sa.String()))
     op.add_column("sign_ins", sa.Column("rotated_at", sa.DateTime(timezone=True)))
     connection = op.get_bind()

@@ -1,4 +1,4 @@
-"""How far the messages of earlier versions are indexed again, where the rules of words have changed."""
+"""Add the progress of reindexing messages after the rules for words have changed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply. The server indexes in the background, so that the start does not wait for it."""
+    """Create the table. The server reindexes in the background, so that its start does not wait."""
     op.create_table(
         "search_rebuilds",
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
