@@ -13,16 +13,21 @@ def argument(description: str) -> StrawberryArgumentAnnotation:
     return strawberry.argument(description=description)
 
 
-_CURSOR = "A cursor of another list or order is refused with the code BAD_USER_INPUT."
+_CURSOR = "A cursor of another list or another order fails with the code BAD_USER_INPUT."
 
 First = Annotated[
     int | None,
     argument(
-        "How many to give from the beginning: 0 to 100, and 50 where neither this nor `last` is given, never both."
+        "The number of items to return from the start of the list: 0 to 100. The default is 50 if `last` is not "
+        "passed either. Cannot be combined with `last`."
     ),
 ]
 Last = Annotated[
-    int | None, argument("How many to give from the end, in the list's own order: 0 to 100; not with `first`.")
+    int | None,
+    argument(
+        "The number of items to return from the end of the list, in the list's order: 0 to 100. Cannot be combined "
+        "with `first`."
+    ),
 ]
 After = Annotated[
     str | None, argument(f"Return the items after this cursor: `endCursor` of the previous page. {_CURSOR}")
@@ -31,25 +36,31 @@ Before = Annotated[
     str | None, argument(f"Return the items before this cursor: `startCursor` of the next page. {_CURSOR}")
 ]
 
-SearchQuery = Annotated[str, argument("What to look for: 1 to 32 words and phrases, in at most 1,000 characters.")]
+SearchQuery = Annotated[
+    str, argument("The words and phrases to find: 1 to 32 words and phrases, in at most 1,000 characters.")
+]
 
 FirstEvents = Annotated[
     int | None,
     argument(
-        "How many events to return from the beginning: 0 to 100, and 100 where neither this nor `last` is given, never "
-        "both."
+        "The number of events to return from the start of the list: 0 to 100. The default is 100 if `last` is not "
+        "passed either. Cannot be combined with `last`."
     ),
 ]
 LastEvents = Annotated[
-    int | None, argument("How many events to return from the end, by rising `sequence`: 0 to 100; not with `first`.")
+    int | None,
+    argument(
+        "The number of events to return from the end of the list, by ascending `sequence`: 0 to 100. Cannot be "
+        "combined with `first`."
+    ),
 ]
 AfterEvents = Annotated[
-    int | None, argument("Return the events after this `sequence`; all of them where it is null or 0.")
+    int | None, argument("Return the events after this `sequence`. Null or 0 returns the events from the first one on.")
 ]
-BeforeEvents = Annotated[int | None, argument("Return the events before this `sequence`; null for no bound.")]
-_SEQUENCE = "Cursors are sequences in decimal; anything else is refused with the code BAD_USER_INPUT."
+BeforeEvents = Annotated[int | None, argument("Return the events before this `sequence`. Null sets no upper bound.")]
+_SEQUENCE = "A cursor is a sequence in decimal; anything else fails with the code BAD_USER_INPUT."
 AfterEvent = Annotated[
-    str | None, argument(f"Return the events after this cursor: `endCursor` of the page before. {_SEQUENCE}")
+    str | None, argument(f"Return the events after this cursor: `endCursor` of the previous page. {_SEQUENCE}")
 ]
 BeforeEvent = Annotated[
     str | None, argument(f"Return the events before this cursor: `startCursor` of the next page. {_SEQUENCE}")
@@ -57,24 +68,24 @@ BeforeEvent = Annotated[
 Resume = Annotated[
     int | None,
     argument(
-        "The last `sequence` that was seen, 0 for none: exactly the events behind it follow. Null for a snapshot of "
-        "all that is written so far."
+        "The `sequence` of the last event that the client has applied, or 0 for none: exactly the events after it "
+        "follow. Null begins with a snapshot of everything written so far."
     ),
 ]
 ResumeChanges = Annotated[
     str | None,
     argument(
-        "The last `cursor` that was seen, good for a day: what has happened since is told first. Null for what happens "
-        "from now on."
+        "The `cursor` of the last change that the client has received: all changes since then are sent first. Valid "
+        "for 24 hours. Null sends only changes from now on."
     ),
 ]
 
-Since = Annotated[
-    datetime | None, argument("Count from this moment on, itself included; null for all that was before.")
-]
-Until = Annotated[datetime | None, argument("Count up to this moment, itself left out; null for up to now.")]
-OfModel = Annotated[str | None, argument("Count this model alone, by its id; null for all models.")]
+Since = Annotated[datetime | None, argument("The start of the period, inclusive. Null sets no lower bound.")]
+Until = Annotated[datetime | None, argument("The end of the period, exclusive. Null counts up to now.")]
+OfModel = Annotated[str | None, argument("The id of the only model to count. Null counts all models.")]
 
-ConversationId = Annotated[ID, argument("The conversation's id.")]
-GenerationId = Annotated[ID, argument("The answer's id, as a send or `activeGeneration` gave it.")]
+ConversationId = Annotated[ID, argument("The id of the conversation.")]
+GenerationId = Annotated[
+    ID, argument("The id of the generation, for example from `sendMessage` or `Conversation.activeGeneration`.")
+]
 MessageId = Annotated[ID, argument("The id of any message of the branch.")]

@@ -19,15 +19,20 @@ from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 
 MAX_FILENAME = 200
+"""Characters. Longer names are cut."""
 MAX_ATTACHED = 100
 """The most attachments of one message."""
 
 
 class FileRejected(InvalidInput):
-    """An upload that Claude would not accept. `unknown`: because of its type, and not of its size."""
+    """An upload that Claude would not accept.
+
+    Attributes:
+        unknown: Whether its media type is the reason.
+    """
 
     def __init__(self, error: UnfitMedia) -> None:
-        super().__init__("file", str(error))
+        super().__init__("file", f"was not accepted: {error}")
         self.unknown = isinstance(error, UnknownMedia)
 
 
@@ -53,7 +58,7 @@ class MessageAttachments:
 
 
 def url(info: Info, root: Attachment) -> str:
-    """Where its bytes are, as a path on this server; for its owner alone, with the same token as all else."""
+    """The path on this server from which the owner can download the file, with the same token as for other requests."""
     return path_of(info.context, root)
 
 
@@ -63,7 +68,7 @@ def path_of(context: Context, attachment: Attachment) -> str:
 
 
 async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
-    """The file that is shown."""
+    """The attached file."""
     return await info.context.loaders.attachments.load(root.attachment_id)
 
 
@@ -103,16 +108,28 @@ async def attach(
     ids: Sequence[str] | None,
     model: Model,
 ) -> MessageAttachments:
-    """Return what a message with these attachments adds; raise InvalidInput if one does not exist, or for too many."""
+    """Return the blocks and rows that these attachments add to a message.
+
+    Args:
+        session: The transaction that will store the message.
+        context: The viewer's context.
+        conversation: The conversation of the message. Its row may not exist yet.
+        branch: The earlier messages. Their attachments count towards the limits of a request to Claude.
+        ids: The ids of the attachments, from the client.
+        model: The model that will answer.
+
+    Raises:
+        InvalidInput: An attachment does not exist, the model does not accept it, or a limit is exceeded.
+    """
     if not ids:
         return MessageAttachments()
     requested_ids = [as_uuid(id) for id in dict.fromkeys(ids)]
     rows_by_id = await rows.get_many(session, conversation.owner_id, [id for id in requested_ids if id])
     missing = next((id for id in ids if (as_uuid(id) or None) not in rows_by_id), None)
     if missing is not None:
-        raise InvalidInput("attachmentIds", f"there is no attachment {missing[:100]!r}.")
+        raise InvalidInput("attachmentIds", f"contains {missing[:100]!r}, which is not the id of an attachment.")
     if len(requested_ids) > MAX_ATTACHED:
-        raise InvalidInput("attachmentIds", f"takes at most {MAX_ATTACHED} attachments, not {len(requested_ids)}.")
+        raise InvalidInput("attachmentIds", f"must have at most {MAX_ATTACHED} items, not {len(requested_ids)}.")
     requested = [_for_conversation(rows_by_id[id], conversation) for id in requested_ids if id]
     _check_model_accepts(requested, model)
     earlier_ids = attachments_in(message.content for message in branch)
@@ -128,7 +145,7 @@ def _check_model_accepts(requested: Sequence[Attachment], model: Model) -> None:
         if accepted is False and any(
             (attachment.media_type == PDF) == (kind == "documents") for attachment in requested
         ):
-            raise InvalidInput("attachmentIds", f"{model.id} takes no {kind}.")
+            raise InvalidInput("attachmentIds", f"must not contain {kind}: {model.id} does not accept them.")
 
 
 def _check_together(attached: Sequence[Attachment], model: Model, *, inline: bool) -> None:
@@ -138,7 +155,7 @@ def _check_together(attached: Sequence[Attachment], model: Model, *, inline: boo
     size = sum(attachment.size_bytes for attachment in attached) if inline else 0
     problem = check_together(media, size, model.max_input_tokens)
     if problem is not None:
-        raise InvalidInput("attachmentIds", problem)
+        raise InvalidInput("attachmentIds", f"cannot be sent in this conversation: {problem}")
 
 
 def attachment_ids(content: Sequence[Json]) -> list[str]:

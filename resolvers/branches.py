@@ -1,4 +1,4 @@
-"""Branches: selecting the active one, and forking one into a new conversation."""
+"""The mutations that select a branch and fork one into a new conversation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -32,11 +32,11 @@ TIMESTAMPS = ("created_at", "started_at", "first_token_at", "finished_at")
 
 
 async def select_branch(info: Info, message_id: MessageId) -> ConversationPayload:
-    """Makes the branch that holds this message the one that `Conversation.messages` shows: of several, the newest.
+    """Make the branch that contains this message the active one, which `Conversation.messages` returns.
 
-    Doing it twice changes nothing.
+    If several branches contain the message, the newest one is selected. Repeating the request changes nothing.
 
-    - `NotFound`: there is no such message.
+    - `NotFound`: The message does not exist.
     """
     owner = info.context.viewer.user_id
     async with info.context.database.write() as session:
@@ -50,14 +50,16 @@ async def select_branch(info: Info, message_id: MessageId) -> ConversationPayloa
 
 
 async def fork_conversation(
-    info: Info, input: Annotated[ForkConversation, argument("Where the copy ends, and its title.")]
+    info: Info,
+    input: Annotated[ForkConversation, argument("The last message to copy, and the title of the new conversation.")],
 ) -> ConversationPayload:
-    """Copies the branch that ends in a message into a new conversation, which goes its own way from there.
+    """Copy a branch, up to one of its messages, into a new conversation.
 
-    What the copied answers have used stays with the old conversation: it was paid once. Doing it twice makes two.
+    The usage of the copied answers is counted in the original conversation only. A repeated request creates another
+    conversation.
 
-    - `InvalidInput`: a title that is too long, or a message behind an answer that is still being written.
-    - `NotFound`: there is no such message.
+    - `InvalidInput`: The title is too long, or an answer of the branch is still being written.
+    - `NotFound`: The message does not exist.
     """
     if input.title is not None:
         check_text("title", input.title, MAX_TITLE)
@@ -68,7 +70,7 @@ async def fork_conversation(
         branch = [entry.message for entry in await messages.branch(session, end.id)]
         generations_by_message = await generations.of_messages(session, owner, [message.id for message in branch])
         if any(generation.status in UNFINISHED for generation in generations_by_message.values()):
-            raise InvalidInput("messageId", "stands behind an answer that is still being written.")
+            raise InvalidInput("messageId", "must be on a branch whose answers are all finished.")
         title = conversation.title if input.title is None else input.title
         fork = await _copy(session, conversation, title, branch, generations_by_message)
         await changes.record(session, owner, (ChangeKind.CREATED, fork.id, None))

@@ -17,10 +17,10 @@ POLL_SECONDS = 5.0
 
 
 async def conversation_changes(info: Info, after: ResumeChanges = None) -> AsyncGenerator[ConversationChange]:
-    """Changes to the viewer's conversations, for lists on several devices and tabs: each once, in order.
+    """Subscribe to changes to the viewer's conversations, to keep lists on several devices and tabs up to date.
 
-    A cursor that is no longer kept, or is none, fails with the code BAD_USER_INPUT: load the list, and follow without
-    `after`.
+    Each change is sent once, in order. An invalid cursor, or one that is no longer stored, fails with the code
+    BAD_USER_INPUT: load the list again, and subscribe without `after`.
     """
     context = info.context
     last_sequence = await _first_sequence(context, after)
@@ -32,7 +32,7 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
 
 async def _follow(context: Context, last_sequence: int) -> AsyncGenerator[ConversationChange]:
     while True:
-        # Listen before reading, so that a change in between sends a notification.
+        # Subscribe before reading, so that a change in between causes a notification.
         notification = context.notifier.subscribe(context.viewer.user_id)
         try:
             async with context.read() as session:
@@ -47,7 +47,7 @@ async def _follow(context: Context, last_sequence: int) -> AsyncGenerator[Conver
 
 
 def cursor(root: ConversationChange) -> str:
-    """What `conversationChanges(after)` takes, for a day."""
+    """The change's position, to be passed to `conversationChanges(after:)`. Valid for 24 hours."""
     return str(root.sequence)
 
 
@@ -57,12 +57,12 @@ def conversation_id(root: ConversationChange) -> ID:
 
 
 async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
-    """The conversation as it is now, which may be later than the change; null once it is deleted."""
+    """The conversation in its current state, which may include later changes. Null if it has been deleted."""
     return await info.context.loaders.conversations.load(root.conversation_id)
 
 
 async def generation(info: Info, root: ConversationChange) -> Generation | None:
-    """The answer that started, ended, or waits for the client; null for other changes, and once it is deleted."""
+    """The generation that has started, has ended, or waits for the client. Null for other changes, and once deleted."""
     return await info.context.loaders.generations.load(root.generation_id) if root.generation_id else None
 
 
@@ -75,7 +75,9 @@ async def _first_sequence(context: Context, after: str | None) -> int:
         return newest
     valid = after.isascii() and after.isdecimal() and len(after) < 19 and int(after) <= newest  # noqa: PLR2004 - int64
     if not valid:
-        raise BadUserInput("after", "is not a cursor of these changes.")
+        raise BadUserInput("after", "must be a cursor of `conversationChanges`.")
     if int(after) + 1 < (oldest if oldest is not None else newest + 1):
-        raise BadUserInput("after", "these changes are no longer kept; load the list, and follow without `after`.")
+        raise BadUserInput(
+            "after", "is a cursor that is no longer stored. Load the list again, and subscribe without `after`."
+        )
     return int(after)

@@ -1,4 +1,4 @@
-"""Content blocks as clients see them, derived from the blocks as Claude sent them."""
+"""Content blocks for clients, converted from the stored blocks of the Messages API."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class TextBlock:
 
 @dataclass(frozen=True, slots=True)
 class JsonBlock:
-    """JSON that follows a schema."""
+    """JSON that should match a schema."""
 
     index: int
     text: str
@@ -80,7 +80,7 @@ class ToolResultBlock:
 
 @dataclass(frozen=True, slots=True)
 class ImageBlock:
-    """A picture."""
+    """An image."""
 
     index: int
     attachment_id: UUID
@@ -101,15 +101,15 @@ ContentBlock = (
 
 
 def show(blocks: Sequence[Json]) -> list[ContentBlock]:
-    """Convert stored blocks. Kinds that this version does not support are omitted; the others keep their index."""
+    """Convert stored blocks. Types that this version does not support are omitted; the others keep their index."""
     converted = (show_block(index, block) for index, block in enumerate(blocks))
     return [block for block in converted if block is not None]
 
 
 def show_block(index: int, block: Json) -> ContentBlock | None:
-    """Convert a stored block; return None if its kind is not supported or it lacks a field that its kind requires.
+    """Convert a stored block; return None if its type is not supported or it lacks a field that its type requires.
 
-    Earlier versions imported incomplete blocks, and one of them must not hide its whole conversation.
+    Earlier versions imported incomplete blocks. Such a block must not make its whole conversation unreadable.
     """
     kind = str(block.get("type"))
     show_kind = _show_tool_result if kind.endswith("tool_result") else _KINDS.get(kind)
@@ -134,7 +134,7 @@ def _show_json(index: int, block: Json) -> JsonBlock:
 
 
 def _value(text: str, default: Any = None) -> Any:
-    """Parse stored JSON for clients; return `default` for text that only earlier versions accepted."""
+    """Parse stored JSON for clients; return `default` for invalid JSON, which earlier versions accepted."""
     try:
         return exact_for_javascript(clean(loads(text)))
     except InvalidJson:
@@ -146,7 +146,7 @@ def _show_thinking(index: int, block: Json) -> ThinkingBlock:
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
-    # The input may be null if the call was cut off.
+    # The input is null if the call was cut off.
     input = exact_for_javascript({} if block.get("input") is None else block["input"])
     partial = block.get("partial_json")
     return ToolUseBlock(
@@ -157,7 +157,7 @@ def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:
     output = block.get("content")
     if block.get(JSON_RESULT) and isinstance(output, str):
-        # Imported blocks may have the mark although their text is not JSON.
+        # Imported blocks may be marked as JSON although their text is not.
         output = _value(output, output)
     return ToolResultBlock(index, text_of(block["tool_use_id"]), output, bool(block.get("is_error")))
 
@@ -212,5 +212,5 @@ def _citation(citation: Json) -> Citation:
 
 
 def _index(value: object) -> int | None:
-    """Return an index; None if it is not one, or exceeds GraphQL's Int."""
+    """Return a citation's index; None if it is not an integer that fits into GraphQL's Int."""
     return value if type(value) is int and 0 <= value < 2**31 else None

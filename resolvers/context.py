@@ -1,4 +1,4 @@
-"""The context of resolvers: the viewer and the parts of the server. It has no session and caches no rows."""
+"""The context of resolvers: the viewer and the server's services. It has no session and caches no rows."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
 
 LOADED_AT_ONCE = 200
-"""The most rows that a loader reads at once: about 5 ms of work between two waits for the database."""
+"""The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
 Row = TypeVar("Row")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -39,9 +39,9 @@ class Viewer:
     """The authenticated caller.
 
     Attributes:
-        id: A text of 1 to 255 characters that identifies the user. It must never change: conversations belong to it.
-        name: The name of the user, for people.
-        claims: Any other data that the application has about the user. It is not stored.
+        id: The user's id, 1 to 255 characters. It must never change, because conversations belong to it.
+        name: The user's name, for people.
+        claims: Other data of the application about the user. It is not stored.
     """
 
     id: str
@@ -51,26 +51,30 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredViewer(Viewer):
-    """A viewer who has a row in the table of users. `user_id`: its id, which conversations name as their owner."""
+    """A viewer with a row in the table of users.
+
+    Attributes:
+        user_id: The id of the row, which is the `owner_id` of the viewer's conversations.
+    """
 
     user_id: UUID
 
 
 class FieldContext(Protocol):
-    """What `info.context` is in the resolver of a GraphQL field that the application has added.
+    """The type of `info.context` in resolvers of GraphQL fields that the application adds.
 
-    Annotate it as `info: strawberry.Info[FieldContext]`.
+    Annotate the parameter as `info: strawberry.Info[FieldContext]`.
     """
 
     @property
     def viewer(self) -> Viewer:
-        """The authenticated caller: what `authenticate` returned, or the user who signed in."""
+        """The authenticated caller: the viewer that `authenticate` returned, or the user who signed in."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of the server that resolvers use; created once by `create_app`."""
+    """The services that resolvers use, created once by `create_app`."""
 
     database: Database
     log: EventLog
@@ -89,9 +93,10 @@ class Services:
 
 
 class Loaders:
-    """Loads one viewer's rows; rows of other owners cannot be loaded.
+    """Loads rows of one viewer. It cannot load rows of other owners.
 
-    Loaders batch the requests of one tick. They cache nothing, because rows change during the life of a socket.
+    Each loader combines the requests of one turn of the event loop into one query. Nothing is cached, because a socket
+    lives longer than its rows stay current.
     """
 
     def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:
@@ -135,12 +140,12 @@ class Loaders:
 
     @cached_property
     def context_tokens(self) -> DataLoader[UUID, int | None]:
-        """The tokens of the context window that are in use after an answer, by its message's id."""
+        """The number of tokens in use after a message, by the message's id."""
         return self._loader(messages.context_tokens)
 
     @cached_property
     def active_in(self) -> DataLoader[UUID, Generation | None]:
-        """The generation that runs in a conversation, or is queued first, by the conversation's id."""
+        """The generation that is running in a conversation, or else the first queued one, by the conversation's id."""
         return self._loader(generations.active)
 
     def _loader(
@@ -155,7 +160,7 @@ class Loaders:
 
 
 class Context(BaseContext):
-    """One request's or one socket's context."""
+    """The context of one request or one socket."""
 
     def __init__(
         self, services: Services, viewer: StoredViewer, address: str | None = None, root_path: str = ""
@@ -163,7 +168,7 @@ class Context(BaseContext):
         """Create a context for a viewer.
 
         Args:
-            services: The parts of the server.
+            services: The server's services.
             viewer: The authenticated caller.
             address: The client's network address, for the audit log.
             root_path: The prefix under which the server is mounted, such as `/ai`.
@@ -175,7 +180,7 @@ class Context(BaseContext):
         self._root_path = root_path.rstrip("/")
         self.database = services.database
         self.read: Reading = services.database.read
-        """Opens a read-only transaction; within a query, that of its snapshot."""
+        """Opens a read-only transaction. In a query, it opens the snapshot that all reads of the query share."""
         self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
         self.generation_manager = services.generation_manager
@@ -184,18 +189,18 @@ class Context(BaseContext):
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncGenerator["Context"]:
-        """Open the context of one query, which reads everything from the same snapshot."""
+        """Open a copy of this context for one query. All of its reads come from the same snapshot."""
         async with self.database.read_snapshot() as snapshot:
             context = copy(self)
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context
 
     def path(self, route: str) -> str:
-        """Return the path of a route for clients, with the prefix under which the server is mounted."""
+        """Return the path of a route for clients, including the prefix under which the server is mounted."""
         return self._root_path + route
 
     def changed(self) -> None:
-        """Notify all followers of the viewer's conversations, in every process. Call it after the commit."""
+        """Notify all subscribers to the viewer's conversations, in every process. Call this after the commit."""
         self.services.signals.send(CHANGED, self.viewer.user_id)
 
 
@@ -203,7 +208,7 @@ Info = StrawberryInfo[Context, Any]
 
 
 def as_uuid(text: str) -> UUID | None:
-    """Parse an id from a client; return None for text that cannot be an id of this server."""
+    """Parse an id from a client; return None for text that is not a UUID in its canonical form."""
     try:
         uuid = UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Conversations: reading, creating, changing and deleting them."""
+"""The queries and mutations of conversations, and the fields of the type `Conversation`."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -35,14 +35,14 @@ from tertulia.resolvers.tools import stored as tools_stored
 
 @dataclass(frozen=True, slots=True)
 class ConversationPayload:
-    """The conversation as it is now."""
+    """The conversation in its current state."""
 
     conversation: Conversation
 
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """How full a model's window is, in tokens."""
+    """How much of a model's context window a conversation uses, in tokens."""
 
     used_tokens: int
     limit: int | None
@@ -57,7 +57,7 @@ class DeletedConversation:
 
 
 async def conversation(info: Info, id: ConversationId) -> Conversation | None:
-    """The viewer's conversation of that id; null where there is none."""
+    """The viewer's conversation with this id. Null if it does not exist."""
     conversation_id = as_uuid(id)
     return await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
 
@@ -68,12 +68,16 @@ async def conversations(
     after: After = None,
     last: Last = None,
     before: Before = None,
-    filter: Annotated[ConversationFilter | None, argument("Which ones; null for all that are not temporary.")] = None,
-    order: Annotated[Order, argument("In what order; cursors belong to one order.")] = Order.LAST_ACTIVE,
+    filter: Annotated[
+        ConversationFilter | None, argument("The conversations to list. Null lists all that are not temporary.")
+    ] = None,
+    order: Annotated[Order, argument("The order of the list. A cursor is only valid for its order.")] = (
+        Order.LAST_ACTIVE
+    ),
 ) -> Connection[Conversation]:
-    """The viewer's conversations, the most recently active first unless `order` says otherwise.
+    """The viewer's conversations, by default the most recently active first.
 
-    Pages hold at most 100, and 50 unless asked; more fails with the code BAD_USER_INPUT.
+    A page has at most 100 conversations, and 50 by default. A request for more fails with the code BAD_USER_INPUT.
     """
     filters = Filter(**vars(filter)) if filter is not None else Filter()
     async with info.context.read() as session:
@@ -88,29 +92,35 @@ async def messages(
     last: Last = None,
     before: Before = None,
 ) -> Connection[Message]:
-    """The active branch, oldest first. Pages hold at most 100, and 50 unless asked; `last: 20` gives its end."""
+    """The messages of the active branch, oldest first. A page has at most 100 messages, and 50 by default.
+
+    `last: 20` returns the latest 20 messages.
+    """
     async with info.context.read() as session:
         page = Page(first, after, last, before)
         return await message_rows.page(session, info.context.viewer.user_id, root.active_leaf_id, page)
 
 
 def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
-    """The end of the active branch; null in an empty conversation."""
+    """The last message of the active branch. Null in an empty conversation."""
     return info.context.loaders.messages.load(root.active_leaf_id) if root.active_leaf_id else None
 
 
 def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | None]:
-    """The answer being written now: what a refreshed page attaches to. Of several in line, the first; null for none."""
+    """The generation that is running, or else the first one that is queued. Null if there is none.
+
+    A page that has just been opened can follow it.
+    """
     return info.context.loaders.active_in.load(root.id)
 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
-    """The Claude model that answers, unless a send names another."""
+    """The Claude model that answers. Requests for answers can override it."""
     return await info.context.models.get(root.model)
 
 
 async def context(info: Info, root: Conversation) -> ContextWindow:
-    """How full the model's window is on the active branch."""
+    """How much of the model's context window the active branch uses."""
     model = await info.context.models.get(root.model)
     leaf = root.active_leaf_id
     used_tokens = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
@@ -118,17 +128,20 @@ async def context(info: Info, root: Conversation) -> ContextWindow:
 
 
 def usage(root: Conversation) -> UsageSum:
-    """What all answers of the conversation have used, of all its branches; in tokens and US dollars."""
+    """The usage of all generations of the conversation, on all branches, in tokens and US dollars."""
     return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens, root.amount)
 
 
 async def create_conversation(
-    info: Info, input: Annotated[CreateConversation, argument("How it is to be; `{}` will do.")]
+    info: Info,
+    input: Annotated[CreateConversation, argument("The fields of the conversation. `{}` uses the defaults.")],
 ) -> ConversationPayload:
-    """Make an empty conversation. Doing it twice makes two; `sendMessage` makes one by itself.
+    """Create an empty conversation. `sendMessage` can also create one.
 
-    - `InvalidInput`: a title or system prompt that is too long, or a model, options or tools that there are not here.
-    - `RateLimited`: too much in too little time; it counts as a message.
+    A repeated request creates another conversation.
+
+    - `InvalidInput`: The title or system prompt is too long, or the model, an option or a tool is not available.
+    - `RateLimited`: The viewer has sent too many messages. Creating a conversation counts as one.
     """
     values = await check_values(
         info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
@@ -148,19 +161,19 @@ async def create_conversation(
 
 
 async def update_conversation(
-    info: Info, input: Annotated[UpdateConversation, argument("Which conversation, and what to change of it.")]
+    info: Info, input: Annotated[UpdateConversation, argument("The conversation and the fields to change.")]
 ) -> ConversationPayload:
-    """Change what is given; what is left out stays as it is. Answers that are being written go on as they were asked.
+    """Change fields of a conversation. Omitted fields do not change, and running generations are not affected.
 
-    - `InvalidInput`: a title or system prompt that is too long, a null that cannot be, or a model, options or tools
-      that there are not here.
-    - `NotFound`: there is no such conversation.
+    - `InvalidInput`: The title or system prompt is too long, a field must not be null, or the model, an option or a
+      tool is not available.
+    - `NotFound`: The conversation does not exist.
     """
     conversation_id = as_uuid(input.id)
     changed_fields = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
     for key in ("model", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
-            raise InvalidInput(key, "cannot be null.")
+            raise InvalidInput(key, "must not be null. Omit it to keep its value.")
     values = await check_values(info, changed_fields)
     if "options" in values:
         current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
@@ -183,11 +196,11 @@ async def update_conversation(
 
 
 async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversation:
-    """Delete a conversation with its messages, attachments and logs; an answer being written is stopped.
+    """Delete a conversation with its messages, attachments and events. Its running generations are stopped.
 
-    It cannot be taken back. What was used stays on the bill.
+    This cannot be undone. The usage of the conversation still counts towards the viewer's usage and budget.
 
-    - `NotFound`: there is no such conversation, or not any more.
+    - `NotFound`: The conversation does not exist, or has already been deleted.
     """
     conversation_id = as_uuid(id)
     if conversation_id is None or await info.context.loaders.conversations.load(conversation_id) is None:
@@ -195,7 +208,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     owner = info.context.viewer.user_id
     async with info.context.read() as session:
         unfinished = await generations.unfinished(session, owner, [conversation_id])
-    # The last one first: a queued generation must not start when the one before it is stopped.
+    # Stop the last one first: otherwise, stopping a generation would start the next queued one.
     for generation in reversed(unfinished.get(conversation_id, [])):
         await info.context.generation_manager.stop(generation.id)
     async with info.context.database.write() as session:
@@ -208,7 +221,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
         await accounts.audit(session, Action.CONVERSATION_DELETED, owner, info.context.address, **details)
     info.context.changed()
     for generation in started_meanwhile.get(conversation_id, []):
-        # It started during the deletion. Its row is deleted, so there is nothing to save.
+        # It started during the deletion. Its row has been deleted, so stopping it saves nothing.
         await info.context.generation_manager.stop(generation.id)
     services = info.context.services
     await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, conversation_id)
@@ -216,7 +229,7 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
 
 
 async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a conversation; raise InvalidInput for the first that is not accepted."""
+    """Return the values unchanged; raise InvalidInput for an invalid title, system prompt or model."""
     for key, field, limit in (
         ("title", "title", MAX_TITLE),
         ("system_prompt", "systemPrompt", MAX_SYSTEM_PROMPT),

@@ -8,7 +8,7 @@ from tertulia.ratelimit.errors import RateLimited
 
 
 class ExpectedError(Exception):
-    """An error that is part of the API; `message` is for people."""
+    """An error that is part of the API; `message` is shown to clients."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -19,12 +19,18 @@ class InvalidInput(ExpectedError):
     """A value is not accepted.
 
     Attributes:
-        field: The path of the value in the input, such as `text`.
-        message: What would be accepted. It is shown to clients.
+        field: The path of the value in the input, such as `options.maxTokens`.
+        message: A sentence that begins with the field. It is shown to clients.
     """
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
+    def __init__(self, field: str, predicate: str) -> None:
+        """Create an error for one value.
+
+        Args:
+            field: The path of the value in the input.
+            predicate: The rest of a sentence about the field, such as "must not be blank.".
+        """
+        super().__init__(f"`{field}` {predicate}")
         self.field = field
 
 
@@ -33,7 +39,7 @@ class NotFound(ExpectedError):
 
     Attributes:
         id: The id, as the caller passed it.
-        message: The error for people. It is shown to clients.
+        message: Which kind of object does not exist. It is shown to clients.
     """
 
     def __init__(self, id: str, kind: str = "object") -> None:
@@ -42,24 +48,24 @@ class NotFound(ExpectedError):
 
 
 class ConversationBusy(ExpectedError):
-    """The conversation is being answered already.
+    """A generation is already running where the new message would be answered.
 
     Attributes:
-        generation: The running answer. Its `id` can be followed or stopped.
-        message: The error for people. It is shown to clients.
+        generation: The running generation. Its `id` can be followed or stopped.
+        message: Why the send was refused. It is shown to clients.
     """
 
-    def __init__(self, generation: Generation, message: str = "The conversation is being answered already.") -> None:
+    def __init__(self, generation: Generation, message: str = "The conversation is already being answered.") -> None:
         super().__init__(message)
         self.generation = generation
 
 
 class BudgetExceeded(ExpectedError):
-    """The budget of the viewer or of the server is spent for this period.
+    """The budget of the viewer or of the server is used up for this period.
 
     Attributes:
         resets_at: When the next period begins, in UTC.
-        message: Which budget is spent. It is shown to clients.
+        message: Which budget is used up. It is shown to clients.
     """
 
     def __init__(self, resets_at: datetime, message: str) -> None:
@@ -68,10 +74,15 @@ class BudgetExceeded(ExpectedError):
 
 
 class BadUserInput(ExpectedError):
-    """An argument is not accepted, in a field without a result union: a GraphQL error with BAD_USER_INPUT."""
+    """An argument of a field without a result union is not accepted: a GraphQL error with the code BAD_USER_INPUT.
 
-    def __init__(self, argument: str, message: str) -> None:
-        super().__init__(f"{argument}: {message}")
+    Attributes:
+        argument: The name of the argument.
+        message: A sentence that begins with the argument. It is shown to clients.
+    """
+
+    def __init__(self, argument: str, predicate: str) -> None:
+        super().__init__(f"`{argument}` {predicate}")
         self.argument = argument
 
 

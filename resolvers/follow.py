@@ -1,4 +1,4 @@
-"""Following an answer: the subscription and list of its events, from the log while it is kept, then from the row."""
+"""The subscription to a generation's events and their list: read from the log while it is stored, then from the row."""
 
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -41,14 +41,14 @@ from tertulia.streams.events import (
 from tertulia.streams.stream import Follower, Stream
 
 RESTART_SECONDS = 5.0
-"""For how long reads of an unavailable database are retried when a client begins to follow: the time of a restart."""
-NOT_FOUND = "there is no generation with this id."
-DELETED = "the conversation was deleted."
+"""How long a new follower retries reads while the database is unavailable: about the time of a database restart."""
+NOT_FOUND = "is not the id of a generation."
+DELETED = "is the id of a generation whose conversation was deleted."
 
 
 @dataclass(slots=True)
 class MessageSnapshot(GenerationEvent):
-    """The message as written up to `sequence`."""
+    """The answer as written up to `sequence`."""
 
     message: Message
     reason: SnapshotReason | None = None
@@ -60,7 +60,7 @@ Push = Callable[[GenerationEvent], bool]
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
-    """The events of an answer, for one follower."""
+    """The events of a generation, for one follower."""
 
     context: Context
     generation_id: str
@@ -75,15 +75,16 @@ class EventStream:
 
 
 def generation_events(info: Info, generation_id: GenerationId, after: Resume = None) -> EventStream:
-    """The token stream of one answer: before the first token, midway or after the end, for any number of listeners.
+    """Subscribe to the events of one generation, before it starts, while Claude writes, or after its end.
 
-    Without `after` it begins with a `MessageSnapshot` of all that is written; with it, exactly the events after that
-    number follow. Where they are no longer kept, the number is unknown or is that of the terminal event, a snapshot
-    says why and replaces what the client has, also in the middle of a stream. It completes after the one terminal
-    event, and a client that leaves never stops the answer.
+    Without `after`, the stream begins with a `MessageSnapshot` of everything written so far. With `after`, it sends
+    exactly the events after that number. If these are no longer stored, if the generation has no event with that
+    number, or if it is the number of the terminal event, a snapshot with a `reason` replaces what the client has. The
+    stream completes after the terminal event. Any number of clients can subscribe, and a client that disconnects does
+    not stop the generation.
 
-    It fails with the code BAD_USER_INPUT where there is no such answer, and RATE_LIMITED where the server follows as
-    many as it can (20,000, and 100 on one socket, unless it says otherwise).
+    Fails with the code BAD_USER_INPUT if the generation does not exist. Fails with the code RATE_LIMITED if the server
+    has too many subscriptions: by default 20,000, and 100 on one socket.
     """
     return EventStream(info.context, generation_id, after)
 
@@ -91,17 +92,17 @@ def generation_events(info: Info, generation_id: GenerationId, after: Resume = N
 async def follow_after(
     context: Context, generation_id: str, after: int | None, push: Push | None = None
 ) -> AsyncGenerator[GenerationEvent]:
-    """Follow one of the viewer's answers, within the server's limit on subscriptions.
+    """Yield the events of one of the viewer's generations, within the server's limit on subscriptions.
 
     Args:
         context: The viewer's context.
-        generation_id: The answer.
+        generation_id: The id of the generation, from the client.
         after: The sequence of the last event that the client has; None to begin with a snapshot.
         push: Called with each event as it is appended. Events that it delivers are not yielded.
 
     Raises:
-        BadUserInput: The viewer has no such answer.
-        GraphQLError: The server follows as many answers as it can.
+        BadUserInput: The viewer has no such generation.
+        GraphQLError: The server has too many subscriptions.
     """
     rows = _Rows(
         *await retry_while_unavailable(context.database, lambda: _owned(context, generation_id), RESTART_SECONDS)
@@ -127,13 +128,13 @@ class _Rows:
             case status if status in UNFINISHED:
                 return RowState(self.generation.sequence)
             case _:
-                # An answer that ended before its first event still has a terminal event.
+                # A generation that ended before its first event still has a terminal event.
                 return RowState(max(self.generation.sequence, 1), Phase.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The beginning of a stream: events to send first; then the events of `log`, if any, after `after`."""
+    """The beginning of a stream: first `events`, then those of `log`, if any, with a sequence greater than `after`."""
 
     events: list[GenerationEvent]
     after: int
@@ -158,7 +159,7 @@ async def _follow(
     generation = rows.generation
     follower = Follower(0 if after is None else after, push)
     with _traced(generation, follower) as span:
-        # Only here: a span that a generator keeps attached would also be current in its consumer.
+        # The span is current only here: a span that a generator keeps attached is also current in its consumer.
         with trace.use_span(span, **QUIET):
             beginning = await _begin(context, rows, after)
         mode = _mode(beginning.events)
@@ -171,7 +172,7 @@ async def _follow(
         while not ended:
             async with aclosing(context.log.follow(generation.id, follower)) as batches:
                 async for batch in batches:
-                    # An empty batch: another process may have ended the answer, or the log cannot be reached.
+                    # The batch is empty if another process may have ended the generation or the log is unavailable.
                     for event in batch or await _new_events(context, generation.id, follower.after):
                         follower.after = event.sequence
                         yield event
@@ -208,26 +209,28 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     stream = await context.log.read(rows.generation.id)
     newest = stream.newest if stream else None
     if stream is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
-        # The read of the log may have taken seconds, and an end or a wait is written to the row before the log.
+        # Read the row again: reading the log may have taken seconds, and the end of a generation, or its wait for
+        # tool results, is written to the row before the log.
         rows = await _read(context, rows.generation.id)
     log_state = LogState(stream.last_visible, stream.over) if stream else None
     replay = plan_replay(after, log_state, rows.state, waited=waited)
     message = rows.message
     if replay.snapshot is Source.LOG and stream:
-        # Nothing was awaited since the log was read, so its sequence and its text belong together.
+        # Nothing was awaited since `log_state` was computed, so its sequence matches the text of the log.
         message = message.model_copy(update={"content": fold(stream.events_after(0))})
     events: list[GenerationEvent] = []
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        # An event must have the same content each time it is sent, and the row has only the calls still waiting.
+        # Prefer the event of the log: the row has only the calls that still wait, but an event must have the same
+        # content each time it is sent.
         was_sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
         events.append(newest if newest is not None and was_sent else await _last_event(context, rows))
     return _Beginning(events, events[-1].sequence if events else replay.after, stream)
 
 
 async def _new_events(context: Context, generation_id: UUID, last_sequence: int) -> list[GenerationEvent]:
-    """Return the events after a sequence from the row, or from the log of a process that has taken over."""
+    """Return the events after `last_sequence`: from the row, or from the log of a process that has taken over."""
     try:
         rows = await _read(context, generation_id)
     except AWAY:
@@ -254,10 +257,11 @@ async def events(
     last: LastEvents = None,
     before: BeforeEvents = None,
 ) -> Connection[GenerationEvent]:
-    """The stream's events as a list, for clients that poll: the same numbers as `generationEvents`.
+    """The generation's events as a list, for clients that poll. They have the same numbers as in `generationEvents`.
 
-    At most 100 a page. Where the log is gone or `after` is unknown or the number of the terminal event, the first one
-    is a `MessageSnapshot` that says why. `after` and `before` are numbers; `eventLog` takes cursors.
+    A page has at most 100 events. If the requested events are no longer stored, or if `after` is the number of no event
+    or of the terminal event, the page begins with a `MessageSnapshot` that has a `reason`. `after` and `before` are
+    numbers; `eventLog` accepts cursors instead.
     """
     size = MAX_PAGE if first is None and last is None else first
     page = Page(size, str(after) if after else None, last, None if before is None else str(before))
@@ -272,10 +276,10 @@ async def event_log(
     last: Last = None,
     before: BeforeEvent = None,
 ) -> Connection[GenerationEvent]:
-    """The list `events` with the arguments of all other connections, for Relay's `@connection`.
+    """The same list as `events` with the arguments of other connections, for Relay's `@connection`.
 
-    Pages hold at most 100, and 50 unless asked. Where the events that a page asks for are no longer kept, it begins
-    with a `MessageSnapshot` that says why, as `events` does.
+    A page has at most 100 events, and 50 by default. If the requested events are no longer stored, the page begins with
+    a `MessageSnapshot` that has a `reason`, as in `events`.
     """
     page = Page(first, after, last, before)
     sequences = (_sequence("after", after), _sequence("before", before))
@@ -287,7 +291,7 @@ def _sequence(argument: str, cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not re.fullmatch(r"[0-9]{1,10}", cursor) or int(cursor) > GRAPHQL_MAX_INT:
-        raise PageError(argument, "is not a cursor of this list")
+        raise PageError(argument, "must be a cursor of this list")
     return int(cursor)
 
 
@@ -300,7 +304,8 @@ async def _event_page(
         *(beginning.log.iter_events(beginning.after) if beginning.log and not beginning.ended else ()),
     ]
     if before is not None:
-        # A snapshot replaces all events up to its sequence, so it also replaces those before a lower one.
+        # A snapshot is kept even if its sequence is not before `before`: it replaces all events up to its sequence,
+        # including those before `before`.
         page_events = [event for event in page_events if event.sequence < before or isinstance(event, MessageSnapshot)]
     return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 
@@ -314,7 +319,7 @@ async def _owned(context: Context, generation_id: str) -> tuple[Generation, Mess
 
 
 async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
-    """Return the last event of an answer that has ended or waits for the client, from its row."""
+    """Return the last event of a generation that has ended or waits for the client, from its row."""
     generation, sequence = rows.generation, rows.state.sequence
     if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
         async with context.read() as session:
@@ -327,7 +332,7 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
 
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:
-    """The generation as it is now."""
+    """The generation in its current state."""
     generation = await info.context.loaders.generations.load(root.generation_id)
     if generation is None:
         raise BadUserInput("generationId", DELETED)

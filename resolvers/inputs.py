@@ -1,4 +1,4 @@
-"""The inputs of mutations as Python classes; the schema assigns their GraphQL names."""
+"""The inputs of mutations as Python classes. `schema.inputs` assigns their GraphQL names."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +11,13 @@ from tertulia.resolvers.errors import InvalidInput
 MAX_TEXT = 200_000
 """Characters of one message."""
 MAX_TITLE = 200
+"""Characters."""
 MAX_SYSTEM_PROMPT = 100_000
+"""Characters."""
 
 
 class WhenBusy(StrEnum):
-    """What a send does when its conversation is being answered already."""
+    """How to handle a new message while its conversation is being answered."""
 
     REJECT = "reject"
     QUEUE = "queue"
@@ -23,7 +25,7 @@ class WhenBusy(StrEnum):
 
 
 class Effort(StrEnum):
-    """How much work Claude puts into an answer."""
+    """How much effort Claude puts into an answer."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -34,40 +36,52 @@ class Effort(StrEnum):
 
 @dataclass
 class Thinking:
-    """Whether Claude thinks before it answers. `Model.thinking` says what a model takes: some always think."""
+    """Options for thinking. `Model.thinking` lists what a model supports; some models always think."""
 
     enabled: bool
-    """Whether it is to think."""
+    """Whether Claude thinks before it answers."""
     budget_tokens: int | None = None
-    """Tokens that it may think for: 1,024 or more, and less than `maxTokens`. Only for models that take a budget."""
+    """The maximum number of tokens for thinking: 1,024 or more, and less than `maxTokens`.
+
+    Only for models whose `Model.thinking` contains `enabled`. Null if the server chooses it.
+    """
 
 
 @dataclass
 class GenerationOptions:
-    """What a request may set; what is left out comes from the conversation, then from the server."""
+    """Options for answers. Options that are not set come from the conversation, and otherwise from the server."""
 
     model: str | None = None
-    """The model that answers, by its id (`Query.models`). Not beside a conversation, which has a `model` of its own."""
+    """The id of the model that answers (`Query.models`). Not accepted in the options of a conversation, which has a
+    `model` field.
+    """
     max_tokens: int | None = None
-    """The most tokens of an answer, its thinking included: 1 to the model's `maxOutputTokens`; else 32,000 at most."""
+    """The maximum number of tokens of an answer, including thinking: 1 to the model's `maxOutputTokens`. The default is
+    32,000, or the model's maximum if it is lower.
+    """
     effort: Effort | None = None
-    """How much work Claude puts into it, as far as the model takes it."""
+    """How much effort Claude puts into the answer. The model must support the level."""
     thinking: Thinking | None = None
-    """Whether Claude thinks first; where nobody says, the model does as it likes."""
+    """Whether and how much Claude thinks before it answers. The default depends on the model."""
     output_schema: JSON | None = None
-    """A JSON schema of at most 65,536 bytes and 64 levels: the answer is then a `JsonBlock`, which says if it fits."""
+    """A JSON schema that the answer must match, of at most 65,536 bytes and 64 levels. The answer is then a
+    `JsonBlock`.
+    """
 
 
 @dataclass
 class ClientTool:
-    """A tool that the client runs: it gets its calls by `ToolResultsRequired`, and answers by `submitToolResults`."""
+    """A tool that the client runs.
+
+    The client receives the calls as `ToolResultsRequired`, and submits the results with `submitToolResults`.
+    """
 
     name: str
-    """1 to 128 letters, digits, `_` and `-`; no name of the server's tools, and none twice."""
+    """The tool's name: 1 to 128 letters, digits, `_` and `-`. It must be unique, also among the server's tools."""
     description: str
-    """What it does, for Claude: 1 to 10,000 characters."""
+    """A description of the tool for Claude, 1 to 10,000 characters."""
     input_schema: JSON
-    """What it takes: a JSON schema of an object, of at most 65,536 bytes."""
+    """The JSON schema of the tool's input, which is an object. At most 65,536 bytes."""
 
 
 @dataclass
@@ -75,102 +89,113 @@ class ConversationTools:
     """The tools that Claude may call in a conversation."""
 
     server: list[str] | None = None
-    """At most 100 names of `Query.tools`, or patterns as `github__*`; null for all of the server's, `[]` for none."""
+    """At most 100 names of server tools (`Query.tools`), or patterns such as `github__*`. Null for all server tools,
+    `[]` for none.
+    """
     client: list[ClientTool] | None = None
-    """The client's own, at most 100."""
+    """The client tools, at most 100."""
 
 
 @dataclass
 class ToolResult:
-    """What came of one call: the output of a tool of the client's, or the user's yes or no to one that asks first."""
+    """The result of one tool call: the output of a client tool, or the user's decision on a call to approve."""
 
     tool_use_id: ID
-    """The call, as `ToolResultsRequired` names it."""
+    """The id of the call, from `ToolResultsRequired`."""
     output: JSON | None = None
-    """What the client's tool gave: any JSON, of at most 200,000 bytes. Of a no, a string that tells Claude why."""
+    """The output of the client tool: any JSON of at most 200,000 bytes. With `approved: false`, a string that tells
+    Claude the reason.
+    """
     is_error: bool = False
-    """Whether the client's tool failed; `output` then tells Claude why."""
+    """Whether the client tool failed. `output` then tells Claude the reason."""
     approved: bool | None = None
-    """The user's yes or no; needed for a tool that asks first, and null for a tool of the client's."""
+    """Whether the user approves the call. Required for tools that require approval; must be null for client tools."""
 
 
 @dataclass
 class SubmitToolResults:
-    """Results of calls that an answer waits for. The answer goes on once it has all of them."""
+    """The results of tool calls. The generation continues when every call has a result."""
 
     generation_id: ID
-    """The answer that waits."""
+    """The id of the generation that waits for the results."""
     results: list[ToolResult]
-    """One or more results, each of another call; all are taken, or none."""
+    """One or more results of different calls. Either all of them are stored, or none."""
 
 
 @dataclass
 class SendMessage:
-    """A message of the user's, and how it is to be answered."""
+    """A message of the user, and how it should be answered."""
 
     text: str
-    """At most 200,000 characters; blank only beside attachments."""
+    """The text of the message, at most 200,000 characters. It may be blank only if the message has attachments."""
     conversation_id: ID | None = None
-    """Where to say it; null makes a new conversation."""
+    """The id of the conversation. Null creates a conversation."""
     attachment_ids: list[ID] | None = None
-    """At most 100 files that were uploaded to `/attachments`, shown in front of the text."""
+    """At most 100 ids of files that were uploaded to `/attachments`. Claude reads them before the text."""
     parent_id: ID | None = None
-    """The message of the conversation to go on from; null for the end of the active branch."""
+    """The id of the message of the conversation to continue from. Null for the last message of the active branch."""
     options: GenerationOptions | None = None
-    """What this answer is asked with; the conversation's options fill what is left out."""
+    """Options for this answer. The conversation's options apply to those that are not set."""
     idempotency_key: ID | None = None
-    """A UUID of the client's: the same send with the same key within 24 hours gives the first result, and asks once.
+    """A UUID that the client creates. Within 24 hours, a repeated request with the same key returns the first result,
+    and Claude is asked only once.
 
-    It passes the rate limit; with other input it is `InvalidInput`.
+    A repeated request does not count towards the rate limit. The same key with other input is `InvalidInput`.
     """
     when_busy: WhenBusy = WhenBusy.REJECT
-    """What to do where the branch is being answered already."""
+    """How to handle the message while the branch is already being answered."""
     temporary: bool = False
-    """Of a new conversation alone: in no list and no search, and deleted a day after its last message."""
+    """Whether the new conversation is temporary: see `Conversation.temporary`. Not accepted with `conversationId`."""
     tools: ConversationTools | None = None
-    """Of a new conversation alone: the tools that Claude may call; null for all of the server's."""
+    """The tools that Claude may call in the new conversation. Null for all server tools. Not accepted with
+    `conversationId`.
+    """
 
 
 @dataclass
 class EditMessage:
-    """A new version of a message of the user's."""
+    """A new version of a message of the user."""
 
     message_id: ID
-    """The message to say otherwise; one of the user's."""
+    """The id of the user's message to edit."""
     text: str
-    """The new text: at most 200,000 characters; blank only beside attachments."""
+    """The new text, at most 200,000 characters. It may be blank only if the message has attachments."""
     attachment_ids: list[ID] | None = None
-    """At most 100 uploaded files; null for those of the old version, `[]` for none."""
+    """At most 100 ids of uploaded files. Null keeps those of the old version, `[]` removes them."""
     options: GenerationOptions | None = None
-    """What this answer is asked with; the conversation's options fill what is left out."""
+    """Options for this answer. The conversation's options apply to those that are not set."""
     idempotency_key: ID | None = None
-    """A UUID of the client's: the same edit with the same key within 24 hours gives the first result, and asks once."""
+    """A UUID that the client creates. Within 24 hours, a repeated request with the same key returns the first result,
+    and Claude is asked only once.
+    """
     when_busy: WhenBusy = WhenBusy.REJECT
-    """What to do where an answer in front of the message is still being written."""
+    """How to handle the edit while an answer before the message is still being written."""
 
 
 @dataclass
 class RegenerateMessage:
-    """A new answer beside an existing one."""
+    """A request for another version of an answer."""
 
     message_id: ID
-    """The answer to ask for again; one of Claude's."""
+    """The id of the assistant's message to regenerate."""
     options: GenerationOptions | None = None
-    """What this answer is asked with, such as another model; the conversation's options fill what is left out."""
+    """Options for this answer, such as another model. The conversation's options apply to those that are not set."""
     idempotency_key: ID | None = None
-    """A UUID of the client's: the same with the same key within 24 hours gives the first result, and asks once."""
+    """A UUID that the client creates. Within 24 hours, a repeated request with the same key returns the first result,
+    and Claude is asked only once.
+    """
     when_busy: WhenBusy = WhenBusy.REJECT
-    """What to do where an answer in front of the message is still being written."""
+    """How to handle the request while an answer before the message is still being written."""
 
 
 @dataclass
 class ForkConversation:
-    """A new conversation that goes on behind a message of another."""
+    """A new conversation that continues from a message of another conversation."""
 
     message_id: ID
-    """The last message that is copied; all in front of it on its branch come along."""
+    """The id of the last message to copy. All earlier messages of its branch are copied too."""
     title: str | None = None
-    """At most 200 characters; null for the old conversation's title."""
+    """The title of the new conversation, at most 200 characters. Null copies the title of the other conversation."""
 
 
 @dataclass
@@ -178,66 +203,78 @@ class CreateConversation:
     """A new conversation."""
 
     title: str | None = None
-    """At most 200 characters; null for one that a small model gives behind the first answer."""
+    """The title, at most 200 characters. If it is null, a small model writes one after the first answer."""
     system_prompt: str | None = None
-    """What Claude is told before all messages: at most 100,000 characters; null for nothing."""
+    """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none."""
     model: str | None = None
-    """The id of the model that answers, one of `Query.models`; null for the server's default."""
+    """The id of the model that answers, from `Query.models`. Null for the server's default model."""
     options: GenerationOptions | None = None
-    """What its answers are asked with, unless a send says otherwise."""
+    """The options of the conversation. Requests for answers can override each of them."""
     temporary: bool = False
-    """In no list and no search, without a title of the server's, and deleted a day after its last message."""
+    """Whether the conversation is temporary: see `Conversation.temporary`. The server writes no title for it."""
     tools: ConversationTools | None = None
-    """The tools that Claude may call; null for all of the server's."""
+    """The tools that Claude may call. Null for all server tools."""
 
 
 @dataclass
 class UpdateConversation:
-    """What to change. What is left out stays as it is; null is something else."""
+    """The changes to a conversation. Omitted fields do not change; null is a value of its own."""
 
     id: ID
-    """The conversation to change."""
+    """The id of the conversation."""
     title: str | None = UNSET
-    """At most 200 characters; null takes it away."""
+    """The new title, at most 200 characters. Null removes the title."""
     system_prompt: str | None = UNSET
-    """At most 100,000 characters; null takes it away. Claude's earlier thinking, bound to it, is then left out."""
+    """The new instructions, at most 100,000 characters. Null removes them.
+
+    Claude's earlier thinking is only valid with the previous instructions, and is not sent to Claude any more.
+    """
     model: str | None = UNSET
-    """The id of the model that answers from now on, one of `Query.models`; never null."""
+    """The id of the model that answers from now on, from `Query.models`. Must not be null."""
     archived: bool | None = UNSET
-    """Whether to put it away; never null."""
+    """Whether the conversation is archived. Must not be null."""
     pinned: bool | None = UNSET
-    """Whether to mark it as one to have at hand; never null."""
+    """Whether the conversation is pinned. Must not be null."""
     options: GenerationOptions | None = UNSET
-    """All its options anew; null takes them away."""
+    """The new options, which replace all previous ones. Null removes all options."""
     tools: ConversationTools | None = UNSET
-    """The tools that Claude may call, anew; null for all of the server's."""
+    """The tools that Claude may call, which replace the previous choice. Null for all server tools."""
 
 
 @dataclass
 class ConversationFilter:
-    """What a list of conversations is narrowed to: those that all of it holds for."""
+    """A filter for a list of conversations. Conversations must match all of its fields."""
 
     archived: bool | None = None
-    """Those that are archived, or those that are not; null for both."""
+    """True for archived conversations, false for the others, null for both."""
     pinned: bool | None = None
-    """Those that are pinned, or those that are not; null for both."""
+    """True for pinned conversations, false for the others, null for both."""
     title_contains: str | None = None
-    """Those whose title holds this, in capitals or not; null or empty for all."""
+    """A text that the title must contain, ignoring case. Null or empty for all titles."""
     temporary: bool = False
-    """Those that are temporary, in place of all others: they stand in a list of their own."""
+    """True for temporary conversations only. Otherwise none of them is listed."""
 
 
 def check_text(field: str, text: str, limit: int) -> str:
-    """Return the text; raise InvalidInput if it cannot be stored or sent."""
+    """Return the text.
+
+    Args:
+        field: The path of the text in the input.
+        text: The text from the client.
+        limit: The maximum number of characters.
+
+    Raises:
+        InvalidInput: The text is too long, or contains U+0000 or an unpaired surrogate, which cannot be stored.
+    """
     if len(text) > limit:
-        raise InvalidInput(field, f"takes at most {limit:,} characters, not {len(text):,}.")
+        raise InvalidInput(field, f"must have at most {limit:,} characters, not {len(text):,}.")
     if "\0" in text:
-        raise InvalidInput(field, "cannot hold the character U+0000.")
+        raise InvalidInput(field, "must not contain the character U+0000.")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InvalidInput(field, "holds half of a surrogate pair, which is no character.")
+        raise InvalidInput(field, "must not contain an unpaired surrogate (half of a UTF-16 pair).")
     return text
 
 
 def blank_error(field: str) -> InvalidInput:
-    """Return the error of a blank message, which Claude's API does not accept."""
-    return InvalidInput(field, "must not be empty or blank.")
+    """Return the error for a blank message, which Claude's API does not accept."""
+    return InvalidInput(field, "must not be blank.")

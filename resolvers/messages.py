@@ -14,24 +14,24 @@ from tertulia.resolvers.context import Info
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Blocks of earlier messages that Claude was not shown."""
+    """The number of blocks of earlier messages that were not sent to Claude, for one reason."""
 
     reason: Reason
     blocks: int
 
 
 def content(root: Message) -> list[ContentBlock]:
-    """The blocks, in Claude's order. While the answer is being written: as of about a second ago."""
+    """The message's blocks, in the order of the Messages API. While an answer is being written, about a second old."""
     return show(root.content)
 
 
 def text(root: Message) -> str:
-    """All text blocks, joined without anything between them; empty where there is none."""
+    """The concatenated text of all text blocks. Empty if there is none."""
     return joined_text(root.content)
 
 
 async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
-    """What of earlier messages Claude was not shown when it wrote this one, and why; empty until it has ended."""
+    """The blocks of earlier messages that were not sent to Claude for this answer. Empty until the answer has ended."""
     generation = await info.context.loaders.generation_of.load(root.id)
     return (
         [] if generation is None else [LeftOut(Reason(reason), count) for reason, count in generation.left_out.items()]
@@ -39,32 +39,32 @@ async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
 
 
 def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:
-    """The conversation it stands in."""
+    """The conversation to which this object belongs."""
     return info.context.loaders.conversations.load(root.conversation_id)
 
 
 def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
-    """The message before it on its branch; null for the first one."""
+    """The previous message of the branch. Null for the first message."""
     return info.context.loaders.messages.load(root.parent_id) if root.parent_id else None
 
 
 async def siblings(info: Info, root: Message) -> Sequence[Message]:
-    """Other versions of this message, itself included, oldest first."""
+    """All versions of this message, including itself, oldest first."""
     return await info.context.loaders.siblings_of.load(root.id) or [root]
 
 
 def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
-    """Claude's work on it; null for a user's message."""
+    """The generation that wrote this message. Null for a user's message."""
     return info.context.loaders.generation_of.load(root.id)
 
 
 def message(info: Info, root: Generation) -> Awaitable[Message | None]:
-    """The assistant's message; it exists, and grows, while the answer is being written."""
+    """The assistant's message. It exists from the start, and its content grows while Claude writes."""
     return info.context.loaders.messages.load(root.message_id)
 
 
 def usage(root: Generation) -> UsageSum | None:
-    """Tokens as Claude's API billed them; null before Claude has said anything of them."""
+    """The tokens that Claude's API billed. Null until Claude's API has reported any."""
     if root.input_tokens is None and root.output_tokens is None:
         return None
     return UsageSum(
@@ -77,5 +77,5 @@ def usage(root: Generation) -> UsageSum | None:
 
 
 def error(root: Any) -> GenerationError | None:
-    """Why it failed; null where it did not."""
+    """Why the generation failed. Null if it did not fail."""
     return GenerationError.from_json(root.error) if root.error else None

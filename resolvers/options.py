@@ -1,4 +1,4 @@
-"""The options of an answer: checked against what the model supports, and stored with the generation."""
+"""The checks of options for answers, and the form in which they are stored."""
 
 from dataclasses import asdict
 
@@ -13,16 +13,16 @@ from tertulia.tools.json_schema import SchemaKind, schema_problem
 
 
 async def check_options(context: Context, options: GenerationOptions | None) -> None:
-    """Raise InvalidInput for a model that may not be used, and for options that no model supports."""
+    """Raise InvalidInput if the model may not be used, or for options that no model supports."""
     if options is None:
         return
     if options.model is not None:
         await check_model(context, "options.model", options.model)
     else:
-        # Fetch the models now: `check_for_model` runs inside a transaction and reads only cached ones.
+        # Fetch the models before the transaction, in which `check_for_model` reads only cached ones.
         await context.models.list()
     if options.max_tokens is not None and options.max_tokens < 1:
-        raise InvalidInput("options.maxTokens", f"takes 1 or more, not {options.max_tokens}.")
+        raise InvalidInput("options.maxTokens", f"must be 1 or more, not {options.max_tokens}.")
     if options.output_schema is not None:
         problem = await schema_problem(options.output_schema, SchemaKind.OUTPUT)
         if problem is not None:
@@ -32,17 +32,22 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
 
 
 def check_for_model(options: Json, model: Model) -> None:
-    """Raise InvalidInput for stored options that the model, by the Models API, does not support."""
+    """Raise InvalidInput for stored options that the model does not support according to the Models API."""
     max_output_tokens, max_tokens = model.max_output_tokens, options.get("max_tokens")
     if max_tokens is not None and max_output_tokens is not None and max_tokens > max_output_tokens:
-        raise InvalidInput("options.maxTokens", f"takes 1 to {max_output_tokens} with {model.id}.")
+        raise InvalidInput(
+            "options.maxTokens", f"must be 1 to {max_output_tokens} with the model {model.id}, not {max_tokens}."
+        )
     if options.get("effort") is not None and model.efforts is not None and options["effort"] not in model.efforts:
         efforts = ", ".join(sorted(model.efforts)).upper()
         raise InvalidInput(
-            "options.effort", f"takes {efforts} with {model.id}." if efforts else f"{model.id} takes none."
+            "options.effort",
+            f"must be one of {efforts} with the model {model.id}."
+            if efforts
+            else f"must not be set: the model {model.id} does not support it.",
         )
     if options.get("output_schema") is not None and model.structured is False:
-        raise InvalidInput("options.outputSchema", f"{model.id} takes none.")
+        raise InvalidInput("options.outputSchema", f"must not be set: the model {model.id} does not support it.")
     if options.get("thinking") is not None and model.thinking is not None:
         _check_thinking(options["thinking"], model.id, model.thinking)
 
@@ -51,21 +56,21 @@ async def of_conversation(context: Context, options: GenerationOptions | None, m
     """Check the options of a conversation, and return them as they are stored."""
     await check_options(context, options)
     if options is not None and options.model is not None:
-        raise InvalidInput("options.model", "stands beside the options of a conversation: set `model`.")
+        raise InvalidInput("options.model", "must not be set for a conversation. Set its `model` instead.")
     values = stored(options)
     check_for_model(values, context.models.known(model_id))
     return values
 
 
 async def check_model(context: Context, field: str, model_id: str) -> None:
-    """Raise InvalidInput for a model that may not be used. The error names the allowed models."""
+    """Raise InvalidInput for a model that may not be used. The error lists the allowed models."""
     if not await context.models.allows(model_id):
         allowed_ids = ", ".join(model.id for model in await context.models.list())
-        raise InvalidInput(field, f"there is no model {model_id[:100]!r} here; there are: {allowed_ids}.")
+        raise InvalidInput(field, f"must be one of {allowed_ids}, not {model_id[:100]!r}.")
 
 
 def stored(options: GenerationOptions | None) -> Json:
-    """Return the options that are set, as they are stored: under the names of columns."""
+    """Return the options that are set, in the form in which they are stored: under their Python names."""
     if options is None:
         return {}
     values = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
@@ -76,22 +81,24 @@ def stored(options: GenerationOptions | None) -> Json:
 def _check_budget(thinking: Thinking, max_tokens: int | None) -> None:
     field, budget = "options.thinking.budgetTokens", thinking.budget_tokens or 0
     if not thinking.enabled:
-        raise InvalidInput(field, "makes no sense where thinking is not enabled.")
+        raise InvalidInput(field, "must not be set if thinking is not enabled.")
     if budget < MIN_BUDGET_TOKENS or budget >= (max_tokens or budget + 1):
-        raise InvalidInput(field, f"takes {MIN_BUDGET_TOKENS} or more, and less than maxTokens.")
+        raise InvalidInput(field, f"must be {MIN_BUDGET_TOKENS} or more, and less than `maxTokens`.")
 
 
 def _check_thinking(thinking: Json, model: str, forms: frozenset[str]) -> None:
     if not thinking["enabled"] and not forms & {"disabled", "between_tools"}:
-        raise InvalidInput("options.thinking.enabled", f"{model} always thinks.")
+        raise InvalidInput("options.thinking.enabled", f"must be true: the model {model} always thinks.")
     if thinking["enabled"] and not forms & {"adaptive", "enabled"}:
-        raise InvalidInput("options.thinking.enabled", f"{model} does not think.")
+        raise InvalidInput("options.thinking.enabled", f"must be false: the model {model} does not support thinking.")
     if thinking.get("budget_tokens") is not None and "enabled" not in forms:
-        raise InvalidInput("options.thinking.budgetTokens", f"{model} takes no budget: leave it out.")
+        raise InvalidInput(
+            "options.thinking.budgetTokens", f"must not be set: the model {model} does not support a budget."
+        )
 
 
 def conversation_options(root: Conversation) -> GenerationOptions:
-    """What its answers are asked with, unless a send says otherwise."""
+    """The options for answers. Requests for answers can override each of them."""
     options = root.options
     thinking = options.get("thinking")
     return GenerationOptions(

@@ -1,7 +1,8 @@
-"""How a stream begins or resumes: a pure function of the states of the client, the log and the row.
+"""The decision how a stream begins or resumes: a pure function of the states of the client, the log and the row.
 
-Rules 6 to 8 of PROTOCOL.md. The log holds the events that were sent. It may be expired, late, or stale because the
-process that wrote it was lost. The row is as old as its last checkpoint, and final once the answer has ended.
+It implements rules 6 to 8 of PROTOCOL.md. The log has the events that were sent. It may have expired, it may not yet
+have the latest events, and it may be stale because the process that wrote it was lost. The row is as old as its last
+checkpoint, and final once the generation has ended.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from enum import Enum, StrEnum, auto
 
 
 class SnapshotReason(StrEnum):
-    """Why a snapshot comes in place of the events that were asked for."""
+    """Why a snapshot is sent instead of the requested events."""
 
     EXPIRED = "expired"
     UNKNOWN_SEQUENCE = "unknown_sequence"
@@ -33,17 +34,19 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The state of a log: it has the events 1 to `last`; `ended`: the last one is terminal."""
+    """The state of a log, which has the events 1 to `last`."""
 
     last: int
     ended: bool = False
+    """Whether event `last` is the terminal event."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """The state of a row: its text is that of the events up to `sequence`, or, unless RUNNING, up to `sequence - 1`.
+    """The state of a row.
 
-    Event `sequence` is then the terminal event or ToolResultsRequired.
+    While the phase is RUNNING, the row has the text of the events up to `sequence`. Otherwise event `sequence` is the
+    terminal event or ToolResultsRequired, and the row has the text of the events up to `sequence - 1`.
     """
 
     sequence: int
@@ -57,9 +60,15 @@ class RowState:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a client receives: a snapshot, if any, up to `after`; the row's last event, if `row_event`; then the log.
+    """The plan of a stream, in the order of its parts. Nothing follows a terminal event.
 
-    With `row_event`, the events of the log after that of the row follow. Nothing follows a terminal event.
+    Attributes:
+        after: The sequence of the snapshot, or else the last sequence that the client has.
+        snapshot: The source of the snapshot to send first; None for no snapshot.
+        reason: The reason that the snapshot names.
+        row_event: Whether the row's last event is sent next.
+
+    The events of the log after these follow.
     """
 
     after: int
@@ -69,13 +78,14 @@ class Replay:
 
 
 def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waited: bool) -> Replay:
-    """Decide what to send to a client that has the events up to `after`, or, with None, no events.
+    """Return the plan of the stream for one client.
 
     Args:
-        after: The sequence of the last event that the client has.
-        log: None if the log does not exist, does not begin at 1, or cannot be reached.
-        row: Read before the log, and again after it if the log is None, has ended, or waits for the client.
-        waited: Whether the log has had time to receive the events that the row includes: it may be a little late.
+        after: The sequence of the last event that the client has; None to begin with a snapshot.
+        log: The state of the log; None if it does not exist, does not begin at 1, or cannot be reached.
+        row: The state of the row. It must have been read before the log, and again after it if the log is None, has
+            ended, or waits for the client.
+        waited: Whether the log has had time to receive the events that the row already includes.
     """
     if row.phase is Phase.ENDED and log is not None and not _is_of(log, row):
         log = None
@@ -90,13 +100,14 @@ def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waite
     if after < row.sequence:
         is_late = log is not None and not waited
         return Replay(after) if is_late else _snapshot(log, row, SnapshotReason.EXPIRED)
-    # The row has no such sequence. It may be older than the events already sent, and only the log has those.
+    # The sequence is higher than that of the row. The event may still exist: the row can be older than events that
+    # were already sent, and only the log has those.
     may_exist = row.phase is not Phase.ENDED and (not waited if log is None else after == log.last)
     return Replay(after) if may_exist else _snapshot(log, row, SnapshotReason.UNKNOWN_SEQUENCE)
 
 
 def _is_of(log: LogState, row: RowState) -> bool:
-    """Return whether a log agrees with an ended row: it is complete, or lacks only events at its end.
+    """Return whether a log matches an ended row: it is complete, or lacks only events at its end.
 
     Any other log was written by a process that had lost its lease.
     """
@@ -104,9 +115,9 @@ def _is_of(log: LogState, row: RowState) -> bool:
 
 
 def _snapshot(log: LogState | None, row: RowState, reason: SnapshotReason | None) -> Replay:
-    """Plan a snapshot from the log or the row, whichever is ahead.
+    """Return the plan of a stream that begins with a snapshot: from the log or the row, whichever is ahead.
 
-    The log was sent. The row may be that of a process that could not read the log.
+    The row can be behind the log, which was sent, if a process that could not read the log has taken over.
     """
     is_older = (
         log is not None and row.phase is not Phase.ENDED and row.sequence < log.last + (row.phase is Phase.RUNNING)

@@ -1,4 +1,4 @@
-"""searchMessages: the matches, and an excerpt of each."""
+"""The query `searchMessages`, and the excerpts of its matches."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,9 @@ from tertulia.resolvers.context import Info
 from tertulia.resolvers.errors import BadUserInput
 
 MAX_QUERY = 1000
+"""Characters."""
 MAX_TERMS = 32
+"""Words and phrases."""
 PASSAGE = 240
 """Approximate length of an excerpt, in characters."""
 MAX_SCANNED = 50_000
@@ -69,13 +71,13 @@ async def search_messages(
     last: Last = None,
     before: Before = None,
 ) -> MessageSearchConnection:
-    """Full-text search over the viewer's own messages, best match first.
+    """Search the text of the viewer's messages. The best match comes first.
 
-    All words must be there, in any case and with or without accents and vowel points. `"Quotes"` ask for a phrase, a
-    star for words that begin so: `tert*`. Pages hold at most 100, and 50 unless asked; of very many matches the newest
-    thousand are ranked.
+    A message matches if it contains all words of the query, in upper or lower case, with or without accents and vowel
+    points. `"Quotes"` search for a phrase, and an asterisk for words with a prefix: `tert*`. A page has at most 100
+    matches, and 50 by default. If more than 1,000 messages match, only the newest 1,000 are ranked.
 
-    It fails with the code BAD_USER_INPUT where the query holds no word, or is too long.
+    Fails with the code BAD_USER_INPUT if the query contains no word or is too long.
     """
     search_terms = _terms(query)
     page = Page(first, after, last, before)
@@ -89,17 +91,17 @@ async def search_messages(
 
 def _terms(query: str) -> list[Term]:
     if len(query) > MAX_QUERY:
-        raise BadUserInput("query", f"takes at most {MAX_QUERY:,} characters, not {len(query):,}")
+        raise BadUserInput("query", f"must have at most {MAX_QUERY:,} characters, not {len(query):,}.")
     search_terms = terms(query)
     if not search_terms:
-        raise BadUserInput("query", "must hold a word")
+        raise BadUserInput("query", "must contain a word.")
     if len(search_terms) > MAX_TERMS:
-        raise BadUserInput("query", f"takes at most {MAX_TERMS} words and phrases, not {len(search_terms)}")
+        raise BadUserInput("query", f"must have at most {MAX_TERMS} words and phrases, not {len(search_terms)}.")
     return search_terms
 
 
 def _edges(rows: Sequence[Edge[tuple[Message, float]]], search_terms: Sequence[Term]) -> list[MessageSearchEdge]:
-    """Return the edges of a page. Runs in a thread: it takes a microsecond for each word of each message."""
+    """Return the edges of a page. Runs in a thread, because it takes a microsecond for each word of each message."""
     remaining = MAX_SCANNED_ON_PAGE
     edges: list[MessageSearchEdge] = []
     for edge in rows:
@@ -113,7 +115,13 @@ def _edges(rows: Sequence[Edge[tuple[Message, float]]], search_terms: Sequence[T
 
 
 def passage(text: str, search_terms: Sequence[Term], scanned: int = MAX_SCANNED) -> tuple[str, list[TextRange]]:
-    """Return the part of a text's beginning that holds most of the terms, and their positions in it."""
+    """Return the excerpt of a text, and the positions of the terms in the excerpt.
+
+    Args:
+        text: The text of a message.
+        search_terms: The terms of the query.
+        scanned: The number of characters at the beginning of the text that are searched.
+    """
     spans = _spans(text[:scanned], search_terms)
     start, end = _window(text, spans)
     prefix, suffix = "…" * (start > 0), "…" * (end < len(text))
@@ -124,7 +132,7 @@ def passage(text: str, search_terms: Sequence[Term], scanned: int = MAX_SCANNED)
 
 
 def _spans(text: str, search_terms: Sequence[Term]) -> list[Span]:
-    """Return the occurrences of the terms, in order; of those that overlap, the first and longest."""
+    """Return the occurrences of the terms in order. Of overlapping ones, only the first and longest is returned."""
     text_words = list(words(text))
     spans = [
         Span(text_words[match.begin].start, text_words[match.end - 1].end, match.term)
@@ -139,7 +147,10 @@ def _spans(text: str, search_terms: Sequence[Term]) -> list[Span]:
 
 
 def _window(text: str, spans: Sequence[Span]) -> tuple[int, int]:
-    """Choose an excerpt: most different terms, then most occurrences, then the earliest; cut between words."""
+    """Return the first character of the excerpt and the one after its end. The excerpt is cut between words.
+
+    It is the passage with the most different terms, then with the most occurrences, then the earliest one.
+    """
     best_score, extent = (0, 0), (0, 0)
     term_counts = Counter[int]()
     past_last = 0

@@ -1,4 +1,4 @@
-"""Requesting and stopping answers. Sends, edits and regenerations are each stored in one transaction."""
+"""The mutations that request and stop answers."""
 
 import hashlib
 import json
@@ -35,11 +35,13 @@ from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
 MAX_QUEUE = 10
+"""The most messages that wait in one conversation."""
 MAX_SIDE_BY_SIDE = 4
-"""Branches of one conversation that are answered at once."""
+"""The most branches of one conversation that are answered at the same time."""
 FINISHING_SECONDS = 5.0
-"""Seconds after which a client should retry: an answer may have ended by then."""
+"""The `retryAfterSeconds` of the limit on concurrent generations: one of them may have ended by then."""
 MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
+"""The most generations that a send stops before it gives up: all that one conversation can have."""
 
 Input = SendMessage | EditMessage | RegenerateMessage
 LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
@@ -57,70 +59,76 @@ class SendMessagePayload:
 
 @dataclass(frozen=True, slots=True)
 class GenerationPayload:
-    """The generation as it is now."""
+    """The generation in its current state."""
 
     generation: Generation
 
 
 async def send_message(
-    info: Info, input: Annotated[SendMessage, argument("What to say, where, and how it is to be answered.")]
+    info: Info, input: Annotated[SendMessage, argument("The message, its conversation, and how it should be answered.")]
 ) -> SendMessagePayload:
-    """Stores the user's message, starts Claude's answer and returns at once; follow `generationEvents`.
+    """Store a message of the user and start Claude's answer.
 
-    Sent twice with the same `idempotencyKey`, it is stored and answered once.
+    Returns before Claude answers: follow the generation with `generationEvents`. A repeated request with the same
+    `idempotencyKey` returns the first result, and Claude is asked only once.
 
-    - `InvalidInput`: a text that is blank or too long; attachments, options or tools that cannot be taken; a key that
-      is no UUID, or was used for something else.
-    - `NotFound`: there is no such conversation, or no such message in it.
-    - `ConversationBusy`: it is being answered already, or ten messages wait in line; see `whenBusy`.
-    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    - `InvalidInput`: The text is blank or too long, an attachment, an option or a tool is not accepted, or the
+      `idempotencyKey` is not a UUID or was used with other input.
+    - `NotFound`: The conversation does not exist, or does not contain the parent message.
+    - `ConversationBusy`: The branch is already being answered, or ten messages wait in the queue. See `whenBusy`.
+    - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
+      shutting down.
+    - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     """
     return await send(info.context, input)
 
 
 async def edit_message(
-    info: Info, input: Annotated[EditMessage, argument("Which message, in what words, and how it is to be answered.")]
+    info: Info, input: Annotated[EditMessage, argument("The message, its new text, and how it should be answered.")]
 ) -> SendMessagePayload:
-    """A new version of a user message: a sibling branch with its own answer. The new branch is the active one.
+    """Store a new version of a user's message and start Claude's answer to it. Their branch becomes the active one.
 
-    The old version stays. Doing it twice without an `idempotencyKey` makes two versions.
+    The old version is kept. A repeated request without an `idempotencyKey` creates another version.
 
-    - `InvalidInput`: a message of Claude's; a text that is blank or too long; attachments, options or a key that
-      cannot be taken.
-    - `NotFound`: there is no such message.
-    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
-    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    - `InvalidInput`: The message is not a user's message, the text is blank or too long, or an attachment, an option
+      or the `idempotencyKey` is not accepted.
+    - `NotFound`: The message does not exist.
+    - `ConversationBusy`: An answer before the message is still being written, or four branches are being answered. See
+      `whenBusy`.
+    - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
+      shutting down.
+    - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     """
     _check_content(input)
     return await _send(info.context, input, turn_of_edit)
 
 
 async def regenerate_message(
-    info: Info, input: Annotated[RegenerateMessage, argument("Which answer, and how it is to be asked for again.")]
+    info: Info, input: Annotated[RegenerateMessage, argument("The answer, and the options for its new version.")]
 ) -> SendMessagePayload:
-    """A new answer beside an existing one. The new branch is the active one.
+    """Start another version of an answer. Its branch becomes the active one.
 
-    The old answer stays. Doing it twice without an `idempotencyKey` makes two answers.
+    The old answer is kept. A repeated request without an `idempotencyKey` creates another version.
 
-    - `InvalidInput`: a message of the user's; options or a key that cannot be taken.
-    - `NotFound`: there is no such message.
-    - `ConversationBusy`: the conversation is being answered in front of it, or in four places; see `whenBusy`.
-    - `RateLimited`: too many messages or answers at once, or a server that is about to stop.
-    - `BudgetExceeded`: the month's money or the day's tokens are spent, or the server's own budget.
+    - `InvalidInput`: The message is not an answer, or an option or the `idempotencyKey` is not accepted.
+    - `NotFound`: The message does not exist.
+    - `ConversationBusy`: An answer before the message is still being written, or four branches are being answered. See
+      `whenBusy`.
+    - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
+      shutting down.
+    - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     """
     return await _send(info.context, input, turn_of_regeneration)
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
-    """Store a message and start its answer, for `sendMessage` and the REST routes."""
+    """Store a message and start its answer, for `sendMessage` and the REST routes; raise its ExpectedErrors."""
     _check_content(input)
     return await _send(context, input, turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
-    """Stop one of the viewer's answers and return its final state; raise NotFound."""
+    """Stop one of the viewer's generations and return its final state; raise NotFound."""
     generation_id = as_uuid(id)
     if generation_id is None or await context.loaders.generations.load(generation_id) is None:
         raise NotFound(id, "generation")
@@ -141,7 +149,7 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
     if isinstance(input, SendMessage) and input.conversation_id is None:
         await check_tools(context, input.tools)
     if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
-        # Fetch the models now: their support for attachments is checked inside a transaction.
+        # Fetch the models before the transaction, which checks whether they support the attachments.
         await context.models.list()
     for _ in range(MAX_INTERRUPTS):
         try:
@@ -155,26 +163,25 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
 
 
 async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
-    """Stops an answer wherever it runs; what was written so far is kept. No content follows once it has returned.
+    """Stop a generation, on whichever replica it runs. The text written until then is kept.
 
-    Stopping twice, or what has ended, is no error: it gives the final state.
+    No content is sent after the mutation has returned. If the generation has already ended, its final state is
+    returned.
 
-    - `NotFound`: there is no such answer.
+    - `NotFound`: The generation does not exist.
     """
     return GenerationPayload(await stop(info.context, id))
 
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
-    """What a send will store.
-
-    `work`: the input of the generation; None if it waits for another generation to end (`waits_for`).
-    """
+    """The rows that a send will store, and the input of its generation."""
 
     turn: Turn
     answer: Message
     generation: Generation
     work: GenerationInput | None
+    """The input of the generation; None if it is queued after another one (`waits_for`)."""
 
     @property
     def payload(self) -> SendMessagePayload:
@@ -185,7 +192,7 @@ class SendPlan:
 async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
     """Plan, store and commit the send; then start the generation."""
     if context.generation_manager.draining:
-        raise RateLimited(1.0, "This server is about to stop; send again.")
+        raise RateLimited(1.0, "The server is shutting down. Retry the request.")
     viewer = context.viewer
     async with context.database.write() as session:
         await leases.lock_owner(session, viewer.user_id)
@@ -203,7 +210,7 @@ async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> 
 
 
 async def _plan_send(session: AsyncSession, context: Context, input: Input, locate_turn: LocateTurn) -> SendPlan:
-    """Read what the send depends on, and plan what it stores. This writes nothing."""
+    """Read the rows that the send depends on, and return its plan. Nothing is written."""
     owner = context.viewer.user_id
     turn = await locate_turn(session, context, input)
     conversation = turn.conversation
@@ -230,7 +237,7 @@ async def _store_plan(session: AsyncSession, context: Context, input: Input, pla
     conversation = turn.conversation
     await _insert_messages(session, turn, plan.answer)
     if plan.work is not None:
-        # As late as possible: until the commit, no other send can reserve from the server's budget.
+        # Reserve as late as possible: until the commit, no other send can reserve from the server's budget.
         generation.reserved = await _reserve(session, context, plan.work)
     await insert(session, [generation])
     if input.idempotency_key is not None:
@@ -242,7 +249,7 @@ async def _store_plan(session: AsyncSession, context: Context, input: Input, pla
 
 
 def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy: WhenBusy) -> Generation | None:
-    """Return the generation to wait for: one on the same branch, or the last one if too many run.
+    """Return the generation to wait for, if any: the last one on the same branch, or the last one if too many run.
 
     Raises:
         ConversationBusy: The send must not wait, or the queue is full.
@@ -258,7 +265,7 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     if when_busy is not WhenBusy.QUEUE:
         raise ConversationBusy(blocking[0])
     if len(queued) >= MAX_QUEUE:
-        raise ConversationBusy(blocking[0], f"{MAX_QUEUE} messages are waiting in this conversation already.")
+        raise ConversationBusy(blocking[0], f"The queue of the conversation is full: {MAX_QUEUE} messages are waiting.")
     return blocking[-1]
 
 
@@ -293,7 +300,8 @@ async def _check_running(session: AsyncSession, context: Context) -> None:
         and await generations.count_running(session, context.viewer.user_id) >= max_generations
     ):
         raise RateLimited(
-            FINISHING_SECONDS, f"At most {max_generations:,} answers at once: wait for one to end, or stop one."
+            FINISHING_SECONDS,
+            f"At most {max_generations:,} answers can be written at the same time. Wait for one to end, or stop one.",
         )
 
 
@@ -304,7 +312,9 @@ async def _reserve(session: AsyncSession, context: Context, work: GenerationInpu
     except BudgetSpent as spent:
         raise BudgetExceeded(spent.resets_at, str(spent)) from None
     except PriceUnknown:
-        raise InvalidInput("options.model", f"there is a budget, and the price of {model.id} is not known.") from None
+        raise InvalidInput(
+            "options.model", f"must be a model with a known price, because a budget is set. {model.id} has none."
+        ) from None
 
 
 def _mark_running(generation: Generation, context: Context, work: GenerationInput) -> None:
@@ -341,7 +351,7 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
     if key is None:
         return None
     if key.fingerprint != _fingerprint(input):
-        raise InvalidInput("idempotencyKey", "was used for another send within 24 hours.")
+        raise InvalidInput("idempotencyKey", "was used with other input in the last 24 hours. Use a new UUID.")
     generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
     answer = (await messages.get_many(session, owner, [generation.message_id]))[generation.message_id]
     question_id = answer.parent_id or answer.id

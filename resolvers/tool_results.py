@@ -1,4 +1,4 @@
-"""Results of tools that a client runs, and the user's approvals: they are stored, and the generation resumes."""
+"""The mutation that submits results of client tools and the user's approvals."""
 
 import json
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ from tertulia.tools.execution import fingerprint
 
 
 async def submit_tool_results(
-    info: Info, input: Annotated[SubmitToolResults, argument("Which answer, and what came of its calls.")]
+    info: Info, input: Annotated[SubmitToolResults, argument("The generation, and the results of its tool calls.")]
 ) -> GenerationPayload:
-    """Hands back what the client's own tools returned, or the user's yes or no to a tool that asks first.
+    """Submit results of client tools, or the user's decisions on tools that require approval.
 
-    The answer goes on once all of its calls are answered, in whichever process this is. Each call is answered once:
-    repeating what was submitted changes nothing.
+    The generation continues when every call has a result, on any replica. Submitting the same result again changes
+    nothing.
 
-    - `InvalidInput`: no results, a call that does not wait, one that was answered otherwise, or an output of more than
-      200,000 bytes of JSON (unless the server says otherwise). None of the results is taken then.
-    - `NotFound`: there is no such answer.
+    - `InvalidInput`: The list is empty, a call does not wait for a result or already has a different one, or an output
+      has more than 200,000 bytes of JSON (the default limit). None of the results is stored then.
+    - `NotFound`: The generation does not exist.
     """
     context, generation_id = info.context, as_uuid(input.generation_id)
     if not input.results:
-        raise InvalidInput("results", "is empty.")
+        raise InvalidInput("results", "must not be empty.")
     resumed = False
     async with context.database.write() as session:
         await leases.lock_owner(session, context.viewer.user_id)
@@ -66,16 +66,21 @@ async def _store_results(
             or result.tool_use_id in submitted_ids
             or (call.fingerprint is None and not _is_submittable(call))
         ):
-            raise InvalidInput(f"{field}.toolUseId", "is no call that this answer waits for, or was named before.")
+            raise InvalidInput(
+                f"{field}.toolUseId", "must be the id of a call that waits for a result, and must not be repeated."
+            )
         submitted_ids.add(result.tool_use_id)
         value = _result_value(field, call, result, context.services.generation_manager.bounds.result_bytes)
         result_fingerprint = fingerprint(value)
         if call.fingerprint is not None:
             if call.fingerprint != result_fingerprint:
-                raise InvalidInput(f"{field}.toolUseId", "was answered already, with something else.")
+                raise InvalidInput(f"{field}.toolUseId", "is the id of a call that already has a different result.")
             continue
         if not accepts_results:
-            raise InvalidInput("generationId", f"waits for nothing any more: it is {generation.status.upper()}.")
+            raise InvalidInput(
+                "generationId",
+                f"must be a generation that waits for results. The status of this one is {generation.status.upper()}.",
+            )
         await tool_calls.submit(session, call, value, result_fingerprint)
 
 
@@ -87,17 +92,20 @@ def _result_value(field: str, call: ToolCall, result: ToolResult, max_bytes: int
     output: Any = result.output
     if call.asks_first:
         if result.approved is None:
-            raise InvalidInput(f"{field}.approved", f"is needed: {call.name} asks first.")
+            raise InvalidInput(f"{field}.approved", f"must be true or false: {call.name} requires approval.")
         if output is not None and (result.approved or not isinstance(output, str)):
-            raise InvalidInput(f"{field}.output", "is only the reason for a no, and a string: the server runs it.")
+            raise InvalidInput(
+                f"{field}.output",
+                "must be null, or a string with the reason if `approved` is false: the server runs the tool.",
+            )
     elif result.approved is not None:
-        raise InvalidInput(f"{field}.approved", f"makes no sense: {call.name} is a tool of the client's.")
+        raise InvalidInput(f"{field}.approved", f"must be null: {call.name} is a client tool.")
     try:
         size = len(json.dumps(output).encode())
     except (ValueError, RecursionError):
-        raise InvalidInput(f"{field}.output", "takes JSON.") from None
+        raise InvalidInput(f"{field}.output", "must be JSON.") from None
     if size > max_bytes:
-        raise InvalidInput(f"{field}.output", f"takes at most {max_bytes:,} bytes of JSON, not {size:,}.")
+        raise InvalidInput(f"{field}.output", f"must have at most {max_bytes:,} bytes of JSON, not {size:,}.")
     if isinstance(output, str):
         check_text(f"{field}.output", output, max_bytes)
     return {"output": output, "is_error": result.is_error, "approved": result.approved}

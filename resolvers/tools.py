@@ -1,4 +1,4 @@
-"""Tools: those of the server, those of a conversation, and how often they were called."""
+"""The queries of tools and their usage, and the checks of a conversation's tools."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ class Choice:
 
 
 async def tools(info: Info) -> Sequence[Offer]:
-    """The tools that this server offers to Claude, by name; those of lost MCP servers are missing."""
+    """The tools that this server offers to Claude, by name. Tools of disconnected MCP servers are omitted."""
     return info.context.services.tool_registry.offers()
 
 
@@ -52,27 +52,30 @@ async def tool_servers(info: Info) -> Sequence[McpServer]:
 
 
 def of_conversation(root: Conversation) -> Choice:
-    """The tools that Claude may call."""
+    """The tools that Claude may call in the conversation."""
     stored_tools: list[Json] = root.tools.get("client") or []
     declared = [ClientTools(**tool) for tool in stored_tools]
     return Choice(root.tools.get("server"), declared)
 
 
 async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
-    """How often tools were called, by name; also for what is deleted. Those of Claude's own are part of its usage."""
+    """The number of calls of each tool by name, including deleted conversations.
+
+    Calls of tools that Claude's API runs are not counted here: their cost is part of `usage`.
+    """
     async with info.context.read() as session:
         return await tool_calls.usage(session, info.context.viewer.user_id, since)
 
 
 async def check_tools(context: Context, choice: ConversationTools | None) -> None:
-    """Raise InvalidInput for a choice of tools that is not accepted."""
+    """Raise InvalidInput if a conversation cannot have these tools."""
     if choice is None:
         return
     offered = {offer.name for offer in context.services.tool_registry.offers()}
     patterns, declared = choice.server or [], choice.client or []
     for field, items in (("server", patterns), ("client", declared)):
         if len(items) > MAX_TOOLS:
-            raise InvalidInput(f"tools.{field}", f"takes at most {MAX_TOOLS}, not {len(items)}.")
+            raise InvalidInput(f"tools.{field}", f"must have at most {MAX_TOOLS} items, not {len(items)}.")
     for index, pattern in enumerate(patterns):
         _check_pattern(f"tools.server[{index}]", pattern, offered)
     for index, tool in enumerate(declared):
@@ -81,7 +84,7 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
         await asyncio.sleep(0)
     names = [tool.name for tool in declared]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidInput("tools.client", f"two tools are called {duplicates[0]}.")
+        raise InvalidInput("tools.client", f"must have unique names: {duplicates[0]} is repeated.")
 
 
 def stored(choice: ConversationTools | None) -> Json:
@@ -99,19 +102,19 @@ def stored(choice: ConversationTools | None) -> Json:
 
 def _check_pattern(field: str, pattern: str, offered: set[str]) -> None:
     if not re.fullmatch(PATTERN, pattern):
-        raise InvalidInput(field, "takes a name of a tool, or a pattern such as github__*.")
-    # The tools of an MCP server may be missing only for now.
+        raise InvalidInput(field, "must be the name of a tool, or a pattern such as github__*.")
+    # A name with "__" may be that of an MCP server's tool, which is missing while the server is disconnected.
     if pattern not in offered and "__" not in pattern and not re.search(r"[*?\[]", pattern):
-        raise InvalidInput(field, f"there is no tool {pattern!r} here; see `Query.tools`.")
+        raise InvalidInput(field, f"must be the name of a tool in `Query.tools`, or a pattern; {pattern!r} is neither.")
 
 
 async def _check_declared(field: str, tool: ClientTool, offered: set[str]) -> None:
     if not re.fullmatch(TOOL_NAME, tool.name):
-        raise InvalidInput(f"{field}.name", "takes 1 to 128 letters, digits, _ and -.")
+        raise InvalidInput(f"{field}.name", "must have 1 to 128 letters, digits, _ and -.")
     if tool.name in offered:
-        raise InvalidInput(f"{field}.name", f"{tool.name} is a tool of the server's: choose another name.")
+        raise InvalidInput(f"{field}.name", f"must differ from the names of server tools: {tool.name} is one.")
     if not tool.description.strip():
-        raise InvalidInput(f"{field}.description", "is blank: it tells Claude what the tool does.")
+        raise InvalidInput(f"{field}.description", "must not be blank: it tells Claude what the tool does.")
     check_text(f"{field}.description", tool.description, MAX_DESCRIPTION)
     if (problem := await schema_problem(tool.input_schema, SchemaKind.TOOL)) is not None:
         raise InvalidInput(f"{field}.inputSchema", problem)

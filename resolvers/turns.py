@@ -1,4 +1,4 @@
-"""Turns: the user's message and the branch before it, for sends, edits and regenerations."""
+"""Turns: the user's message that Claude will answer, and the branch before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ Branch = Sequence[OnBranch]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What Claude will answer: the user's message, `question`, after the messages of `branch`, oldest first."""
+    """A user's message to be answered, `question`, and the messages before it, `branch`, oldest first."""
 
     conversation: Conversation
     branch: Branch
@@ -34,7 +34,13 @@ class Turn:
 
 
 async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
-    """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation."""
+    """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation.
+
+    Raises:
+        NotFound: The conversation or the parent message does not exist.
+        InvalidInput: The message is blank, an attachment is not accepted, or a field is set that is only for new
+            conversations.
+    """
     if input.conversation_id is None:
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
@@ -47,7 +53,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         return replace(turn, new_conversation=True)
     for field, value in (("temporary", input.temporary), ("tools", input.tools)):
         if value:
-            raise InvalidInput(field, "is said of a new conversation, so not beside conversationId.")
+            raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
     conversation_id = as_uuid(input.conversation_id)
     existing = await conversations.get(session, context.viewer.user_id, conversation_id) if conversation_id else None
     if existing is None:
@@ -60,25 +66,29 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
 
 
 async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
-    """Return the turn of an edit: a new version of a user's message, as its sibling."""
+    """Return the turn of an edit: a new version of a user's message, as its sibling; raise NotFound or InvalidInput."""
     message, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if message.role is not Role.USER:
-        raise InvalidInput("messageId", "is an answer of Claude's: regenerateMessage gives another one.")
+        raise InvalidInput(
+            "messageId", "must be the id of a user's message. Use `regenerateMessage` for another version of an answer."
+        )
     branch = await messages.branch(session, message.parent_id)
     if input.attachment_ids is None:
-        # Attachments that the input does not mention stay.
+        # Without a list, the new version keeps the attachments of the old one.
         input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
 async def turn_of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
-    """Return the turn of a regeneration: the same question, for a sibling of the answer."""
+    """Return the turn of a regeneration: the same question again; raise NotFound or InvalidInput."""
     answer, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if answer.role is not Role.ASSISTANT:
-        raise InvalidInput("messageId", "is a message of the user's: name the answer behind it, or use editMessage.")
+        raise InvalidInput(
+            "messageId", "must be the id of an answer. Use `editMessage` for a new version of a user's message."
+        )
     branch = await messages.branch(session, answer.parent_id)
     if not branch:
-        raise InvalidInput("messageId", "answers nothing, so there is nothing to ask again.")
+        raise InvalidInput("messageId", "must be the id of an answer that follows a user's message.")
     return Turn(conversation, branch[:-1], branch[-1].message, new_message=False)
 
 

@@ -23,12 +23,12 @@ AnyNode = Conversation | Message | Generation | Attachment
 
 
 def viewer(info: Info) -> Viewer:
-    """Who is asking: the user whose token came with the request, or the only one of a server in the mode `local`."""
+    """The authenticated user. On a server in the mode `local`, its only user."""
     return info.context.viewer
 
 
 async def usage(info: Info, since: Since = None, until: Until = None, model: OfModel = None) -> UsageSum:
-    """What the viewer has used, in tokens and US dollars; also for what is deleted, and for titles."""
+    """The viewer's usage in tokens and US dollars, including deleted conversations and generated titles."""
     async with info.context.read() as session:
         return await ledger.usage(session, info.context.viewer.user_id, Period(since, until, model))
 
@@ -36,19 +36,19 @@ async def usage(info: Info, since: Since = None, until: Until = None, model: OfM
 async def usage_by_day(
     info: Info, since: Since = None, until: Until = None, model: OfModel = None
 ) -> Sequence[UsageOfDay]:
-    """What the viewer has used on each day (in UTC) with each model, oldest day first; what used nothing is missing."""
+    """The viewer's usage by day (in UTC) and model, oldest day first. Days and models without usage are omitted."""
     async with info.context.read() as session:
         return await ledger.usage_by_day(session, info.context.viewer.user_id, Period(since, until, model))
 
 
 async def budget(info: Info) -> BudgetStatus | None:
-    """How much of the month's budget is used; null where the server sets none."""
+    """The viewer's monthly budget. Null if the server sets none."""
     async with info.context.read() as session:
         return await info.context.services.budget.standing(session, info.context.viewer.user_id)
 
 
 async def limits(info: Info) -> list[Limit]:
-    """How the viewer stands with each limit; what has none is missing."""
+    """The viewer's limits, and the amount that remains of each. Limits that the server does not set are omitted."""
     context = info.context
     async with context.read() as session:
         running = await generations.count_running(session, context.viewer.user_id)
@@ -56,40 +56,40 @@ async def limits(info: Info) -> list[Limit]:
 
 
 async def node(
-    info: Info, id: Annotated[ID, argument("The id of a conversation, message, answer or attachment.")]
+    info: Info, id: Annotated[ID, argument("The id of a conversation, message, generation or attachment.")]
 ) -> AnyNode | None:
-    """Any object of the viewer's by its id; null where there is none."""
+    """The viewer's object with this id, of any type. Null if it does not exist."""
     return await _find(info, as_uuid(id))
 
 
 async def nodes(
     info: Info,
-    ids: Annotated[list[ID], argument("At most 100 ids of any kinds; more fails with the code BAD_USER_INPUT.")],
+    ids: Annotated[list[ID], argument("At most 100 ids of any types. More fail with the code BAD_USER_INPUT.")],
 ) -> Sequence[AnyNode | None]:
-    """Any objects of the viewer's by their ids, in that order; null for what there is not."""
+    """The viewer's objects with these ids, in the same order. An item is null if its object does not exist."""
     if len(ids) > MAX_NODES:
-        raise BadUserInput("ids", f"takes at most {MAX_NODES} ids, not {len(ids)}.")
+        raise BadUserInput("ids", f"must have at most {MAX_NODES} items, not {len(ids)}.")
     return await asyncio.gather(*(_find(info, as_uuid(id)) for id in ids))
 
 
 async def generation(info: Info, id: GenerationId) -> Generation | None:
-    """The viewer's answer of that id; null where there is none."""
+    """The viewer's generation with this id. Null if it does not exist."""
     generation_id = as_uuid(id)
     return await info.context.loaders.generations.load(generation_id) if generation_id else None
 
 
 async def models(info: Info) -> list[Model]:
-    """The Claude models that this server may use, the default one first, and marked."""
+    """The Claude models that this server may use, the default model first."""
     return await info.context.models.list()
 
 
 def thinking(root: Model) -> list[str] | None:
-    """The forms of thinking that it takes, in the Messages API's words; null where that is not known."""
+    """The forms of thinking that the model supports, as named by the Messages API. Null if they are not known."""
     return None if root.thinking is None else sorted(root.thinking)
 
 
 def efforts(root: Model) -> list[str] | None:
-    """The efforts that it takes, in the Messages API's words; null where that is not known."""
+    """The effort levels that the model supports, as named by the Messages API. Null if they are not known."""
     return None if root.efforts is None else sorted(root.efforts)
 
 

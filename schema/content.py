@@ -13,128 +13,128 @@ from tertulia.schema.relay import Node
 
 @interface
 class ContentBlock:
-    """A part of a message. Kinds may be added: a client passes over those that it does not know."""
+    """A part of a message. New types may be added: clients must ignore types that they do not know."""
 
     index: int
-    """Its place in the message, from 0. Kinds that this server cannot show leave gaps."""
+    """The block's position in the message, counted from 0. Blocks that this server cannot show leave gaps."""
 
 
 @graphql_type(content.Citation)
 class Citation:
-    """Where a passage comes from. The indexes count characters or blocks of the source from 0, or pages from 1."""
+    """The source of a passage. The indexes count characters or blocks of the source from 0, or its pages from 1."""
 
     cited_text: str
-    """The passage, as it stands in the source."""
+    """The cited text, exactly as in the source."""
     source: str
-    """The document's title, or the address of a page of the web; empty where Claude gave neither."""
+    """The title of the document, or the URL of the web page. Empty if Claude returned neither."""
     start_index: int | None
-    """The first character, page or block of the passage; null where the source has no such places."""
+    """The first character, page or block of the cited text. Null if the source has no such positions."""
     end_index: int | None
-    """The first character, page or block behind the passage; null where the source has no such places."""
+    """The first character, page or block after the cited text. Null if the source has no such positions."""
 
 
 @graphql_type(content.TextBlock)
 class TextBlock(ContentBlock):
-    """Words."""
+    """Text, often in Markdown."""
 
     text: str
-    """What is written so far; Claude likes to write Markdown. `TextDelta` adds to it."""
+    """The text written so far. Each `TextDelta` extends it."""
     citations: list[Citation]
-    """Where passages of the text come from; complete once the block is, and empty where nothing is cited."""
+    """The sources that the text cites. Complete once the block is finished; empty if nothing is cited."""
 
 
 @graphql_type(content.JsonBlock)
 class JsonBlock(ContentBlock):
-    """What `outputSchema` asked for, written as text, and checked once it is whole."""
+    """An answer in JSON, which `outputSchema` requested. The server validates it when the block is finished."""
 
     text: str
-    """The JSON text so far. `TextDelta` adds to it."""
+    """The JSON text written so far. Each `TextDelta` extends it."""
     value: JSON | None
-    """What fits the schema, once the block is whole; null while it is written, and where it does not fit."""
+    """The parsed JSON. Null until the block is finished, and if the JSON does not match the schema."""
     problem: str | None
-    """Why it does not fit the schema, in words for people; null while it is written, and where it fits."""
+    """Why the JSON does not match the schema, for people. Null until the block is finished, and if it matches."""
 
 
 @graphql_type(content.CompactionBlock)
 class CompactionBlock(ContentBlock):
-    """Claude's summary of all that stands before it, from which it goes on.
+    """Claude's summary of everything before this block.
 
-    Nothing is deleted: the messages before it stay, and are only not read by Claude any more.
+    Claude continues from the summary and no longer reads the messages before it. They are not deleted.
     """
 
     summary: str | None
-    """The summary in Claude's words; null where it could not sum up."""
+    """The text of the summary. Null if Claude could not write one."""
 
 
 @graphql_type(content.ThinkingBlock)
 class ThinkingBlock(ContentBlock):
-    """Claude's thinking, as far as it is shown."""
+    """Claude's thinking, as far as Claude's API shows it."""
 
     text: str
-    """A summary of the thinking so far; empty where it is redacted. `ThinkingDelta` adds to it."""
+    """A summary of the thinking so far. Empty if `redacted` is true. Each `ThinkingDelta` extends it."""
     redacted: bool
-    """Whether Claude's API gave this thinking encrypted, for Claude's eyes alone."""
+    """Whether Claude's API returned this thinking in encrypted form, which only Claude can read."""
 
 
 @graphql_type(content.ToolUseBlock)
 class ToolUseBlock(ContentBlock):
-    """A call of a tool."""
+    """A tool call."""
 
     tool_use_id: strawberry.ID
-    """Names the call: its `ToolResultBlock` bears the same id, and `submitToolResults` takes it."""
+    """The id of the call. Its `ToolResultBlock` has the same id, and `submitToolResults` accepts it."""
     name: str
-    """The tool's name: of the server's (`Query.tools`), of the client's, or of Claude's own."""
+    """The name of the tool: a server tool (`Query.tools`), a client tool, or a tool that Claude's API runs."""
     input: JSON
-    """What Claude passes, by the tool's schema; an empty object until it is whole."""
+    """The arguments that Claude passes to the tool. An empty object until they are complete."""
     partial_json: str | None
-    """The JSON text of the input while it is written; null once it is whole. `ToolInputDelta` adds to it."""
+    """The JSON text of the input written so far; each `ToolInputDelta` extends it. Null once the input is complete."""
 
 
 @graphql_type(content.ToolResultBlock)
 class ToolResultBlock(ContentBlock):
-    """What a tool gave back."""
+    """The result of a tool call."""
 
     tool_use_id: strawberry.ID
-    """The call that it answers."""
+    """The id of the tool call, as in its `ToolUseBlock`."""
     output: JSON | None
-    """What the tool gave: JSON, a text, or texts and pictures as the Messages API's blocks; null until it is there."""
+    """The tool's output: JSON, a text, or text and image blocks of the Messages API. Null until it is available."""
     is_error: bool
-    """Whether the call failed or was refused; `output` then says why."""
+    """Whether the call failed or was denied. `output` then contains the reason."""
 
 
 @graphql_type(tables.Attachment)
 class Attachment(Node):
-    """A file of the viewer's, uploaded to `/attachments`; of the conversation whose message shows it first.
+    """A file that the viewer uploaded to `/attachments`. It belongs to the conversation that first uses it.
 
     PNG, JPEG, GIF or WebP of at most 3.75 MB and 8000 x 8000 pixels, or PDF of at most 22 MB and 600 pages.
     """
 
     filename: str
-    """The name it was uploaded with, without folders; at most 200 characters."""
+    """The name of the uploaded file without its folders, at most 200 characters."""
     media_type: str
-    """What it is by its content, as `image/png` or `application/pdf`."""
+    """The media type, detected from the content: for example `image/png` or `application/pdf`."""
     size_bytes: int
-    """Its size in bytes."""
+    """The size of the file in bytes."""
     url: str = field(attachments.url)
     width: int | None
-    """Pixels; null for a document."""
+    """The width in pixels. Null for a document."""
     height: int | None
-    """Pixels; null for a document."""
+    """The height in pixels. Null for a document."""
     pages: int | None
-    """How many pages a document has; null for an image."""
+    """The number of pages. Null for an image."""
     created_at: datetime
-    """When it was uploaded, in UTC."""
+    """When the file was uploaded, in UTC."""
 
 
 @graphql_type(content.ImageBlock)
 class ImageBlock(ContentBlock):
-    """A picture: one that the user showed, or one that a tool gave."""
+    """An image that the user attached or that a tool returned."""
 
     attachment: Attachment = field(attachments.attachment)
 
 
 @graphql_type(content.DocumentBlock)
 class DocumentBlock(ContentBlock):
-    """A document that the user showed; Claude may cite it."""
+    """A document that the user attached. Claude may cite it."""
 
     attachment: Attachment = field(attachments.attachment)

@@ -1,10 +1,10 @@
-"""The cost of an operation, before it is executed: about how many fields it may return.
+"""The cost of an operation before it is executed: about the number of fields that it can return.
 
-A field costs 1. The cost of its selection is multiplied by the number of objects that it may return: `first` or `last`,
-a page if neither is passed, the number of `ids`, or 5 for any other list. Of fragments on different object types only
-the most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists of the
-introspection count as many items as this schema has: the average over all types inside of `types`, else the maximum.
-Each fragment is visited once.
+A field costs 1. The cost of its selection is multiplied by the number of objects that it can return: `first` or `last`,
+the default page size without either, the number of `ids`, or 5 for any other list. Of fragments on different object
+types only the most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists
+of the introspection count as many items as this schema has: inside `types` the average over all types, elsewhere the
+maximum. Each fragment is visited once.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ from graphql import (
 from tertulia.db.paging import DEFAULT_PAGE, MAX_PAGE
 from tertulia.schema.graphql_internals import declaring_module
 
-named_type: Any = graphql.get_named_type  # its declared type is unknown in part
+named_type: Any = graphql.get_named_type  # its declared type is partly unknown
 MAX_COST = 30_000
 OF_LIST = 5
 """The assumed number of items of a list without a limit."""
@@ -51,7 +51,7 @@ META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 OTHER_TYPES = ("type", "ofType", "possibleTypes", "interfaces")
 """Fields of the introspection that lead from a type to other types."""
 MAX_WRAPPERS = 3
-"""`[T!]!`: no type has more levels of `ofType`."""
+"""The levels of `ofType` in `[T!]!`. No type has more."""
 PAGED = ("first", "last")
 MANY, SEARCHED = "ids", "query"
 
@@ -68,7 +68,7 @@ def cost_of(
 
 
 def _values(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables, with those defaults that are integers or lists."""
+    """Return the variables, including those defaults that are integers or lists."""
     values: dict[str, Any] = {}
     for node in operation.variable_definitions or ():
         name = node.variable.name.value
@@ -119,9 +119,9 @@ class _CostCounter:
         }
         self._fragment_costs: dict[tuple[str, bool], int] = {}
         self._of_each_type = False
-        """Whether the current selection is on every type of the schema."""
+        """Whether the current selection applies to every type of the schema."""
         self._wrappers = 0
-        """How many `ofType` contain the current selection."""
+        """The number of `ofType` fields around the current selection."""
 
     def selection_cost(self, selected: SelectionSetNode | None, parent: GraphQLNamedType | None) -> int:
         """Return the cost of a selection on a type."""
@@ -183,7 +183,7 @@ class _CostCounter:
         if any(name in field.args for name in PAGED):
             sizes = [self._page_size(arguments[name]) for name in PAGED if name in arguments]
             size = max(sizes, default=DEFAULT_PAGE)
-            # Resolvers of Tertulia reject more; those of the application may not.
+            # Tertulia's own resolvers reject larger pages; those of the application may not.
             return min(size, MAX_PAGE) if _is_internal(field) else size
         if MANY in field.args and MANY in arguments:
             return self._list_length(arguments[MANY])

@@ -1,6 +1,6 @@
-"""Declarations of GraphQL types whose values are rows: fields read attributes of the same name, without a wrapper.
+"""Functions that declare GraphQL types whose values are rows. A field reads the attribute of the same name.
 
-The description of a type is its docstring. The description of a field is the string under it in its class, or the
+The description of a type is its docstring. The description of a field is the string under the field, or else the
 docstring of its resolver.
 """
 
@@ -22,7 +22,7 @@ Type = TypeVar("Type", bound=type)
 
 
 def graphql_type(*sources: type, name: str | None = None) -> Callable[[Type], Type]:
-    """Declare a GraphQL type whose values are instances of `sources`."""
+    """Return a decorator that declares a GraphQL type whose values are instances of `sources`."""
 
     def declare(cls: Type) -> Type:
         def is_type_of(value: object, _info: object) -> bool:
@@ -51,7 +51,11 @@ def graphql_input(source: type, name: str) -> None:
 
 
 def graphql_enum(source: EnumMeta, name: str, description: str, /, **members: str) -> None:
-    """Declare a GraphQL enum with the descriptions of its members; raise KeyError if one has none."""
+    """Declare a GraphQL enum with the descriptions of its members.
+
+    Raises:
+        KeyError: A member has no description.
+    """
     strawberry.enum(source, name=name, description=description)
     for value in enum_definition(source).values:
         value.description = members[value.name]
@@ -68,7 +72,7 @@ def subscription(resolver: Callable[..., Any]) -> Any:
 
 
 def _with_field_descriptions(cls: Type) -> Type:
-    """Set the descriptions of fields to the strings under them, in their class or its interface."""
+    """Set the description of each field to the string under it, in its class or in an interface of the class."""
     texts_by_class = [_field_texts(base.__module__).get(base.__name__, {}) for base in cls.__mro__]
     for field in get_object_definition(cls, strict=True).fields:
         description = next((texts[field.python_name] for texts in texts_by_class if field.python_name in texts), None)
@@ -78,7 +82,7 @@ def _with_field_descriptions(cls: Type) -> Type:
 
 @cache
 def _field_texts(module: str) -> dict[str, dict[str, str]]:
-    """Return the strings under the fields of a module's classes, by class; empty if its source is not available."""
+    """Return the strings under the fields of a module's classes, by class. Empty if the source is not available."""
     try:
         tree = ast.parse(getsource(sys.modules[module]))
     except (KeyError, OSError, TypeError):
@@ -96,7 +100,7 @@ def _strings(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 def _unwrapped(text: str | None) -> str | None:
-    """Return a docstring without line breaks inside paragraphs and list items: clients wrap the text."""
+    """Return a docstring without line breaks inside paragraphs and list items, because clients wrap the text."""
     if text is None:
         return None
     lines = "\n".join(line.strip() for line in text.strip().splitlines())

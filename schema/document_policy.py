@@ -17,9 +17,9 @@ from tertulia.schema.subscription_fast_path import OperationFailed
 from tertulia.schema.variables import check_variables
 
 PERSISTED_CHARACTERS = 4_000_000
-"""The most characters of all persisted documents together."""
+"""The most characters of all persisted documents together. The least recently used ones are removed first."""
 MAX_PERSISTED_LENGTH = 20_000
-"""Longer documents are executed, and not persisted."""
+"""Characters. Longer documents are executed, but not persisted."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +32,7 @@ class CheckedDocument:
 
 
 class DocumentPolicy:
-    """Admits documents according to the server's settings."""
+    """Decides which documents are executed, according to the server's settings."""
 
     def __init__(self, schema: Schema, *, introspection: bool = True, trusted: Mapping[str, str] | None = None) -> None:
         """Create a policy.
@@ -50,20 +50,28 @@ class DocumentPolicy:
         self._persisted_characters = 0
 
     def document(self, query: object, extensions: object, document_id: object) -> str:
-        """Return the text of the document that a request selects; raise GraphQLError.
+        """Return the text of the document that a request selects.
 
-        Sources: Apollo's "Automatic Persisted Queries" for `extensions.persistedQuery`, and the draft of GraphQL over
-        HTTP for `documentId`.
+        `extensions.persistedQuery` follows Apollo's "Automatic Persisted Queries", and `documentId` the draft of
+        GraphQL over HTTP.
+
+        Args:
+            query: The request's `query`.
+            extensions: The request's `extensions`.
+            document_id: The request's `documentId`.
+
+        Raises:
+            GraphQLError: The request is malformed, or the server does not have or not execute the document.
         """
         query_hash = _persisted_query_hash(extensions)
         if query is None and query_hash is None and document_id is None:
-            raise bad_request("query: must be a text with a GraphQL document.")
+            raise bad_request("`query` must be a string with a GraphQL document.")
         if query is not None and (not isinstance(query, str) or not query.strip()):
-            raise bad_request("query: must be a text with a GraphQL document.")
+            raise bad_request("`query` must be a string with a GraphQL document.")
         if document_id is not None and not isinstance(document_id, str):
-            raise bad_request("documentId: must be a text.")
+            raise bad_request("`documentId` must be a string.")
         if query is not None and query_hash is not None and digest(query) != query_hash:
-            raise bad_request("extensions.persistedQuery.sha256Hash: is not that of the query.")
+            raise bad_request("`extensions.persistedQuery.sha256Hash` must be the SHA-256 of `query`.")
         if self._trusted is not None:
             return self._trusted_document(query, query_hash, document_id)
         if query is None:
@@ -73,7 +81,17 @@ class DocumentPolicy:
         return query
 
     async def admit(self, query: str, variables: Mapping[str, Any] | None, name: str | None) -> CheckedDocument:
-        """Check a document; raise GraphQLError or OperationFailed if it must not be executed."""
+        """Check a document and its variables before they are executed.
+
+        Args:
+            query: The text of the document.
+            variables: The request's `variables`.
+            name: The request's `operationName`.
+
+        Raises:
+            GraphQLError: The document or its variables are refused for one reason.
+            OperationFailed: The document or its variables have several errors.
+        """
         prepared = await self.schema.prepare(query, closed=self.closed)
         operation = find_operation(prepared.document, name)
         if prepared.errors:
@@ -81,7 +99,7 @@ class DocumentPolicy:
         values = dict(variables or {})
         check_variables(self.schema.core, operation, values)
         if self.closed:
-            # Coerced here too, because errors of the execution would suggest names of the schema.
+            # Coerce the variables here too, because errors of the execution would suggest names of the schema.
             coerced = get_variable_values(
                 self.schema.core,
                 operation.variable_definitions or (),
@@ -93,7 +111,10 @@ class DocumentPolicy:
                 raise OperationFailed(coerced)
         cost = cost_of(self.schema.core, prepared.document, operation, values)
         if cost > MAX_COST:
-            raise too_complex(f"The operation may give about {cost:,} fields; at most {MAX_COST:,} are taken.")
+            raise too_complex(
+                f"The operation can return about {cost:,} fields, and at most {MAX_COST:,} are allowed. "
+                "Request smaller pages or fewer fields."
+            )
         return CheckedDocument(prepared, operation)
 
     def _trusted_document(self, query: str | None, query_hash: str | None, document_id: object) -> str:
@@ -102,12 +123,12 @@ class DocumentPolicy:
             query_hash or (digest(query) if query else "")
         )
         if text is None:
-            raise _persisted_query_not_found("This server executes only the documents that it knows.")
+            raise _persisted_query_not_found("The document is not one of the documents that this server executes.")
         return text
 
     def _persisted_document(self, query_hash: str) -> str:
         if query_hash not in self._persisted:
-            # Apollo's clients look for this message, and then send the document with its hash.
+            # Apollo's clients expect this message, and then send the document together with its hash.
             raise _persisted_query_not_found("PersistedQueryNotFound")
         self._persisted.move_to_end(query_hash)
         return self._persisted[query_hash]
@@ -123,7 +144,7 @@ class DocumentPolicy:
 
 
 def digest(text: str) -> str:
-    """Return a document's SHA-256 in hexadecimal."""
+    """Return the SHA-256 of a document in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -133,10 +154,10 @@ def _persisted_query_hash(extensions: object) -> str | None:
         return None
     entry = cast("Json", persisted_query) if isinstance(persisted_query, dict) else {}
     if entry.get("version") != 1:
-        raise bad_request("extensions.persistedQuery: takes {version: 1, sha256Hash}.")
+        raise bad_request("`extensions.persistedQuery` must be an object with `version: 1` and `sha256Hash`.")
     query_hash = entry.get("sha256Hash")
     if not isinstance(query_hash, str) or not SHA256.fullmatch(query_hash.lower()):
-        raise bad_request("extensions.persistedQuery.sha256Hash: takes 64 hexadecimal digits.")
+        raise bad_request("`extensions.persistedQuery.sha256Hash` must be 64 hexadecimal digits.")
     return query_hash.lower()
 
 

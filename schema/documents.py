@@ -1,4 +1,4 @@
-"""Documents, which are parsed and validated once in a thread, and the operation that a request selects."""
+"""The parsing, validation and execution of GraphQL documents."""
 
 import threading
 from asyncio import get_running_loop
@@ -46,14 +46,16 @@ from tertulia.schema.subscription_fast_path import Operation, OperationFailed, T
 
 BAD_USER_INPUT = "BAD_USER_INPUT"
 LONGEST_DOCUMENT = 400_000
-"""Characters. Parsing more would take longer than the rest of a request; long texts belong in variables."""
+"""Characters. Parsing more would take longer than the rest of a request. Long texts belong in variables."""
 CACHED_CHARACTERS = 1_000_000
-"""The most characters of all cached documents together. A parsed document takes about 100 times its text."""
+"""The most characters of all cached documents together. A parsed document takes about 100 times the memory of its text.
+"""
 LONGEST_CACHED = 20_000
-"""Characters; a longer document is prepared for each request that sends it."""
+"""Characters. A longer document is parsed and validated for each request."""
 OF_MODELS = "model"
-"""Part of the name of each field that returns Claude's models."""
+"""A part of the name of each field that returns Claude's models."""
 MAX_TOKENS = 5_000
+"""Lexical tokens of one document."""
 MAX_ERRORS = 20
 """The number of errors after which validation stops."""
 
@@ -72,16 +74,21 @@ class Schema(StrawberrySchema):
     """Strawberry's schema with a cache of prepared documents."""
 
     own_query_fields: frozenset[str] = frozenset()
-    """Fields of `Query` that the application has added. graphql-core executes documents that select one."""
+    """The fields of `Query` that the application has added. graphql-core executes documents that select one of them."""
 
     @cached_property
     def _documents(self) -> "_Documents":
         return _Documents()
 
     async def prepare(self, query: str, *, closed: bool = False) -> Prepared:
-        """Parse and validate a document; raise GraphQLError with the code GRAPHQL_PARSE_FAILED for a syntax error.
+        """Parse and validate a document in a thread, or return it from the cache.
 
-        `closed`: without introspection, and without errors that suggest names of the schema.
+        Args:
+            query: The text of the document.
+            closed: Whether to refuse introspection, and not to suggest names of the schema in errors.
+
+        Raises:
+            GraphQLError: The document is too long (QUERY_TOO_COMPLEX) or has a syntax error (GRAPHQL_PARSE_FAILED).
         """
         prepared = self._documents.get(query, closed=closed)
         if prepared is None:
@@ -92,7 +99,7 @@ class Schema(StrawberrySchema):
     async def answer(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, name: str | None, context: object
     ) -> ExecutionResult:
-        """Execute a query or a mutation of a valid document; errors are returned as clients may see them."""
+        """Execute a query or a mutation of a valid document. Errors of the result are safe to show to clients."""
         operation = find_operation(prepared.document, name)
         with _traced(operation) as span:
             try:
@@ -129,8 +136,8 @@ class Schema(StrawberrySchema):
                         data, [_root_field_error(key, error) for key, error in faults.items()] or None
                     )
                 except query_fast_path.FALLBACK_ERRORS as error:
-                    # Reads have no side effects. They are repeated in another snapshot, because a transaction
-                    # accepts no more statements after one has failed.
+                    # The reads can be repeated, because they have no side effects. They need another snapshot: a
+                    # transaction accepts no more statements after one has failed.
                     query_fast_path.record_fallback(error)
         async with context.at_one_moment() as snapshot:
             return await self._execute_with_core(self.operation(prepared, variables, name, snapshot), definition)
@@ -155,11 +162,11 @@ class Schema(StrawberrySchema):
         return Operation(self.core, executor_class, prepared.document, prepared.templates, name, values, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: object = None) -> None:
-        """Log nothing here: `schema.failures` logs internal errors alone."""
+        """Do nothing. Strawberry would log every error here, but `schema.failures` logs internal errors only."""
 
 
 class _Documents:
-    """The most recently used prepared documents by their text. One thread prepares them, one after the other."""
+    """A cache of the most recently used documents, by their text. One thread prepares them, one after the other."""
 
     def __init__(self) -> None:
         self._cache: OrderedDict[tuple[str, bool], Prepared] = OrderedDict()
@@ -194,21 +201,21 @@ _worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
 def narrow_schema(schema: BaseSchema) -> Schema:
     """Narrow Strawberry's declared type of a schema to Tertulia's class."""
     if not isinstance(schema, Schema):
-        raise TypeError(f"expected a Schema of Tertulia, got {type(schema).__name__}")
+        raise TypeError(f"expected a Schema of Tertulia, got {type(schema).__name__}.")
     return schema
 
 
 def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    """Return the operation that a request selects (GraphQL specification, GetOperation), or raise GraphQLError."""
+    """Return the operation that a request selects (GraphQL specification, GetOperation); raise GraphQLError."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if not operations:
-        raise bad_request("query: the document holds no operation.")
+        raise bad_request("`query` must contain an operation.")
     if name is None and len(operations) > 1:
-        raise bad_request("operationName: the document holds several operations; say which one.")
+        raise bad_request("`operationName` must name one of the operations of the document, which has several.")
     for operation in operations:
         if name is None or (operation.name and operation.name.value == name):
             return operation
-    raise bad_request(f"operationName: the document holds no operation {name[:100]!r}." if name else "operationName")
+    raise bad_request(f"`operationName` must name an operation of the document, which has no {(name or '')[:100]!r}.")
 
 
 def _root_fields(document: DocumentNode) -> Iterator[str]:
@@ -244,7 +251,10 @@ def _root_field_error(key: str, error: Exception) -> GraphQLError:
 
 
 def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.Span]:
-    """Open the span of an operation (OpenTelemetry, "Semantic conventions for GraphQL server"), without its text."""
+    """Open the span of an operation (OpenTelemetry, "Semantic conventions for GraphQL server").
+
+    It does not contain the text of the document.
+    """
     kind, name = operation.operation.value, operation.name.value if operation.name else None
     attributes = {"graphql.operation.type": kind} | ({"graphql.operation.name": name} if name else {})
     return tracer.start_as_current_span(f"{kind} {name}" if name else kind, attributes=attributes, **QUIET)
@@ -252,7 +262,10 @@ def _traced(operation: OperationDefinitionNode) -> AbstractContextManager[trace.
 
 def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
     if len(query) > LONGEST_DOCUMENT:
-        raise too_complex(f"The document is too long: at most {LONGEST_DOCUMENT:,} characters are taken.")
+        raise too_complex(
+            f"The document is too long: at most {LONGEST_DOCUMENT:,} characters are allowed. Put long texts into "
+            "variables."
+        )
     try:
         document = parse(query, max_lexical_tokens=MAX_TOKENS)
     except GraphQLError as syntax_error:
@@ -262,11 +275,11 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
         raise GraphQLError("The document is nested too deeply.", extensions={"code": "GRAPHQL_PARSE_FAILED"}) from None
     problem = shape_problem(document)
     if problem is not None:
-        # It is not validated, because that takes longer than parsing.
+        # The document is not validated, because that would take longer than parsing.
         return Prepared(document, [too_complex(problem)])
     rules = [*specified_rules, *recommended_rules, *([NoSchemaIntrospectionCustomRule] if closed else [])]
     if not all(isinstance(node, ExecutableDefinitionNode) for node in document.definitions):
-        # The other rules would report nothing useful for such a document.
+        # The other rules report nothing useful for a document with type definitions.
         rules = [ExecutableDefinitionsRule]
     errors = validate(schema, document, rules, MAX_ERRORS, hide_suggestions=closed)
     for error in errors:
@@ -275,5 +288,5 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
 
 
 def too_complex(message: str) -> GraphQLError:
-    """Return the error of a document or operation that would cost too much."""
+    """Return the error of a document or an operation that exceeds a limit."""
     return GraphQLError(message, extensions={"code": "QUERY_TOO_COMPLEX"})

@@ -1,4 +1,4 @@
-"""The GraphQL names and descriptions of enums, most of which are declared in other modules."""
+"""The GraphQL names and descriptions of enums. Most of their classes are in other modules."""
 
 from enum import Enum
 
@@ -23,112 +23,116 @@ class StopReason(Enum):
 graphql_enum(
     StopReason,
     "StopReason",
-    "Why Claude ended, in the Messages API's words.",
-    END_TURN="Claude had said all that it wanted to say.",
-    MAX_TOKENS="The answer reached `maxTokens`; what was written stays.",
-    STOP_SEQUENCE="Claude wrote a text that was to end the answer. This server asks for none.",
-    TOOL_USE="Claude called a tool, and was not asked again with its result.",
-    PAUSE_TURN="Claude paused a long turn with tools of its own, and was not asked to go on.",
-    REFUSAL="Claude declined to answer, or to go on.",
-    MODEL_CONTEXT_WINDOW_EXCEEDED="The model's context window is full: go on in a new conversation.",
+    "Why Claude stopped writing, as named by the Messages API.",
+    END_TURN="Claude finished its answer.",
+    MAX_TOKENS="The answer reached `maxTokens`. The text written until then is kept.",
+    STOP_SEQUENCE="Claude wrote a stop sequence. This server does not request any.",
+    TOOL_USE="Claude called a tool, and the generation ended without sending the result to Claude.",
+    PAUSE_TURN="Claude paused a long turn with tools of Claude's API, and the generation ended without continuing it.",
+    REFUSAL="Claude refused to answer, or to continue.",
+    MODEL_CONTEXT_WINDOW_EXCEEDED="The model's context window is full. Continue in a new conversation.",
 )
 graphql_enum(
     tables.Role,
     "MessageRole",
-    "Who wrote a message.",
-    USER="The viewer, or a program in their name.",
+    "The author of a message.",
+    USER="The viewer, or a program on the viewer's behalf.",
     ASSISTANT="Claude.",
 )
 graphql_enum(
     tables.Status,
     "GenerationStatus",
-    "Where a generation stands. COMPLETED, STOPPED and FAILED are final.",
-    QUEUED="It waits in line behind another answer of its conversation; Claude was not asked yet.",
-    RUNNING="Claude is being asked, or writes, or a tool of the server runs.",
-    AWAITING_TOOL_RESULTS="It waits for the client: answer with `submitToolResults`, as `ToolResultsRequired` says.",
-    COMPLETED="Claude came to an end; `stopReason` says why.",
-    STOPPED="Somebody stopped it, or a new message took its place; what was written stays.",
-    FAILED="It failed, and `error` says why; what was written stays.",
+    "The status of a generation. COMPLETED, STOPPED and FAILED are final.",
+    QUEUED="The generation waits for an earlier generation of its conversation to end.",
+    RUNNING="The server is sending a request to Claude, Claude is writing, or a tool of the server is running.",
+    AWAITING_TOOL_RESULTS="The generation waits for the client: see `ToolResultsRequired` and `submitToolResults`.",
+    COMPLETED="Claude has finished the answer. `stopReason` is the reason.",
+    STOPPED="The generation was stopped by a client or replaced by a new message. The text written until then is kept.",
+    FAILED="The generation has failed. `error` is the reason. The text written until then is kept.",
 )
 graphql_enum(
     errors.ErrorCode,
     "GenerationErrorCode",
-    "Why an answer failed: Claude's own failures as the Messages API names them, and some of this server's own.",
-    AUTHENTICATION="Claude refused the server's key. It says nothing of the client's own sign-in.",
-    PERMISSION="The server's key may not use what was asked for.",
-    BILLING="Claude's API asks the server's operator to pay.",
-    INVALID_REQUEST="Claude's API did not take the request; asking the same again will not help.",
-    NOT_FOUND="Claude's API does not know the model.",
-    REQUEST_TOO_LARGE="The conversation with its attachments is more than Claude's API takes in one request.",
-    RATE_LIMITED="The server's key has asked too much of Claude in too little time; see `retryAfterSeconds`.",
-    OVERLOADED="Claude is overloaded; try again later.",
-    API_ERROR="Something went wrong on Claude's side, or what it sent could not be understood.",
-    TIMEOUT="Claude was silent for too long (90 seconds unless the server says otherwise), or the results of tools did "
-    "not come in time.",
-    CONNECTION="The connection to Claude was lost.",
-    INTERRUPTED="The server that wrote the answer went away. Regenerate it.",
-    BUDGET_EXCEEDED="The viewer's budget, or the server's, was spent while Claude wrote.",
+    "Why a generation failed: the errors of the Messages API under its names, and those of this server.",
+    AUTHENTICATION="Claude's API refused the server's API key. The client's own token is not the reason.",
+    PERMISSION="The server's API key lacks the permission for the requested resource.",
+    BILLING="The server's Claude account has a billing problem, which its operator must fix.",
+    INVALID_REQUEST="Claude's API rejected the request. Retrying the same request does not help.",
+    NOT_FOUND="The model, or another resource in the request, does not exist.",
+    REQUEST_TOO_LARGE="The conversation with its attachments exceeds the size limit of a request to Claude's API.",
+    RATE_LIMITED="The server's API key has exceeded its rate limit. See `retryAfterSeconds`.",
+    OVERLOADED="Claude's API is overloaded. Retry later.",
+    API_ERROR="Claude's API had an internal error, or its response could not be read.",
+    TIMEOUT="Claude's API sent nothing for too long (90 seconds by default), or the tool results were not submitted in "
+    "time.",
+    CONNECTION="The connection to Claude's API was lost.",
+    INTERRUPTED="The server process that wrote the answer was stopped or lost. Regenerate the answer.",
+    BUDGET_EXCEEDED="The budget of the viewer or of the server was used up while Claude wrote.",
 )
 graphql_enum(
     prompt.LeftOut,
     "LeftOutReason",
     "Why blocks of earlier messages were not sent to Claude.",
-    THINKING_OF_ANOTHER_PREFIX="Thinking is bound to the model, system prompt and tools that it was written with, and "
-    "these have changed.",
-    THINKING_REFUSED="Claude refused its thinking of earlier messages, and was asked again without.",
-    UNFINISHED="Thinking or a call that was cut off when its answer ended early.",
-    REFUSED="A message that Claude refused to answer, and what it wrote of the answer. Claude would refuse all that "
-    "follows.",
-    ATTACHMENT_REFUSED="Claude refused an attachment of an earlier message, and was asked again without.",
-    SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not take; it reads the messages themselves.",
+    THINKING_OF_ANOTHER_PREFIX="Thinking that was written with another model, system prompt or set of tools. It is "
+    "only valid with the same ones.",
+    THINKING_REFUSED="Claude's API refused the thinking of earlier messages, and the request was retried without it.",
+    UNFINISHED="Thinking or a tool call that was cut off because its answer ended early.",
+    REFUSED="A message that Claude refused to answer, and the part of the answer that it wrote. If they were sent, "
+    "Claude would refuse all later messages too.",
+    ATTACHMENT_REFUSED="Claude's API refused an attachment of an earlier message, and the request was retried without "
+    "it.",
+    SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not support. The summarized messages were "
+    "sent instead.",
 )
 graphql_enum(
     replay.SnapshotReason,
     "SnapshotReason",
-    "Why a snapshot comes in place of the events that were asked for.",
-    EXPIRED="The events are no longer kept: 15 minutes past the answer's end, or less on a server that is short of "
-    "memory. It also comes in the middle of a stream, when the process or the Redis that had them was lost.",
-    UNKNOWN_SEQUENCE="There is no event with the number that `after` gave.",
-    ENDED="`after` gave the number of the terminal event. It is sent again, because the server cannot know whether the "
-    "client has seen it.",
+    "Why a snapshot is sent instead of the requested events.",
+    EXPIRED="The events are no longer stored. They are deleted 15 minutes after the end of the generation, or earlier "
+    "if the server is short of memory. This can also happen in the middle of a stream, when the process that wrote "
+    "the answer or Redis is lost.",
+    UNKNOWN_SEQUENCE="The generation has no event with the number in `after`.",
+    ENDED="`after` is the number of the terminal event. The event is sent again, because the server cannot know "
+    "whether the client has received it.",
 )
 graphql_enum(
     tables.ChangeKind,
     "ConversationChangeKind",
-    "What happened to a conversation.",
-    CREATED="It was made: by `createConversation`, a send, a fork or an import.",
-    UPDATED="Its title, model, marks, options, tools or active branch may have changed, or an answer in it waits for "
-    "the client.",
-    DELETED="It is gone, by `deleteConversation` or because its time was up.",
-    GENERATION_STARTED="An answer in it has started.",
-    GENERATION_ENDED="An answer in it has ended: completed, stopped or failed.",
+    "The kind of a change to a conversation.",
+    CREATED="The conversation was created: by `createConversation`, `sendMessage`, `forkConversation` or an import.",
+    UPDATED="A field of the conversation or its active branch may have changed, or a generation waits for the client.",
+    DELETED="The conversation was deleted: by `deleteConversation`, or because its retention time has passed.",
+    GENERATION_STARTED="A generation of the conversation has started.",
+    GENERATION_ENDED="A generation of the conversation was completed, stopped or has failed.",
 )
 graphql_enum(
     inputs.Effort,
     "Effort",
-    "How much work Claude puts into an answer: more effort takes more tokens. `Model.efforts` says what a model takes.",
-    LOW="Short and fast: the fewest tokens.",
-    MEDIUM="Between LOW and HIGH.",
-    HIGH="Thorough.",
-    XHIGH="More than HIGH, for long and hard work.",
-    MAX="As much as the model can, without regard to tokens.",
+    "How much effort Claude puts into an answer. More effort uses more tokens. `Model.efforts` lists the supported "
+    "levels.",
+    LOW="Short and fast answers with the fewest tokens.",
+    MEDIUM="A balance between LOW and HIGH.",
+    HIGH="Thorough answers.",
+    XHIGH="More effort than HIGH, for long and difficult tasks.",
+    MAX="The model's maximum, without regard to the number of tokens.",
 )
 graphql_enum(
     inputs.WhenBusy,
     "WhenBusy",
-    "What a send does when its branch of the conversation is being answered already, or four branches are.",
-    REJECT="It gives `ConversationBusy` with the answer to follow. An answer that waits for results of tools "
-    "is stopped instead, and the send goes on.",
-    QUEUE="It waits in line, first in, first out, at most ten in a conversation; it is QUEUED until its turn comes.",
-    INTERRUPT="It stops all answers of the conversation, keeps what they wrote, and goes on.",
+    "How to handle a new message while its branch is being answered, or while four branches of its conversation are.",
+    REJECT="Return `ConversationBusy` with the running generation. A generation that waits for tool results is stopped "
+    "instead, and the new message is answered.",
+    QUEUE="Queue the message. Messages are answered in the order of arrival, and at most ten wait in a conversation. "
+    "The status of the generation is QUEUED until it starts.",
+    INTERRUPT="Stop all generations of the conversation, keep their text, and answer the new message.",
 )
 graphql_enum(
     conversations.Order,
     "ConversationOrder",
-    "What a list of conversations is ordered by. A cursor belongs to its order.",
-    LAST_ACTIVE="By `updatedAt`, the latest first.",
-    LEAST_ACTIVE="By `updatedAt`, the earliest first.",
-    NEWEST="By `createdAt`, the latest first.",
-    OLDEST="By `createdAt`, the earliest first.",
-    TITLE="By title in lower case; those without one stand first.",
+    "The order of a list of conversations. A cursor is only valid for the order in which it was returned.",
+    LAST_ACTIVE="By `updatedAt`, latest first.",
+    LEAST_ACTIVE="By `updatedAt`, earliest first.",
+    NEWEST="By `createdAt`, latest first.",
+    OLDEST="By `createdAt`, earliest first.",
+    TITLE="By title in lower case. Conversations without a title come first.",
 )

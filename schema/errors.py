@@ -1,4 +1,4 @@
-"""Errors that callers can cause and handle, as members of the result unions."""
+"""The GraphQL types of errors that callers can cause and handle, as members of the result unions."""
 
 import dataclasses
 from datetime import datetime
@@ -17,59 +17,62 @@ from tertulia.schema.types import Generation
 
 @interface
 class Error:
-    """What a caller can cause and handle. Nothing was changed; only what INTERRUPT stopped stays so."""
+    """An error that the caller can handle.
+
+    The mutation has changed nothing, except that `whenBusy: INTERRUPT` may already have stopped generations.
+    """
 
     message: str
-    """What went wrong, in words for people; programs look at the type."""
+    """A description of the error, for people. Programs should use the type instead."""
 
 
 @described
 class InvalidInput(Error):
-    """A value that cannot be taken; `message` says what would be."""
+    """A value is not accepted. `message` describes which values are."""
 
     field: str
-    """The value's path in the input, such as `options.maxTokens` or `results[0].output`."""
+    """The path of the value in the input, such as `options.maxTokens` or `results[0].output`."""
 
 
 @described
 class NotFound(Error):
-    """There is no such thing for this caller: what belongs to others does not exist either."""
+    """No object with this id exists, or it belongs to another viewer."""
 
     id: strawberry.ID
-    """The id that was asked for, as it was given."""
+    """The id, as it was passed."""
 
 
 @described
 class ConversationBusy(Error):
-    """The conversation is being answered already: follow `generation`, or send with another `whenBusy`.
+    """The conversation is already being answered. Follow `generation`, or retry with another `whenBusy`.
 
-    With QUEUE it means that ten messages wait in line.
+    With `whenBusy: QUEUE`, this error means that ten messages are already queued.
     """
 
     generation: Generation
-    """The answer that stands in the way."""
+    """The generation that is running."""
 
 
 @described
 class RateLimited(Error):
-    """Too many messages in too little time, or answers at once; also a server that is about to stop.
+    """The viewer has sent too many messages or has too many concurrent generations, or the server is shutting down.
 
-    `Viewer.limits` says how much there is.
+    `Viewer.limits` shows the limits and what remains of them.
     """
 
     retry_after_seconds: float
-    """Seconds after which it may be tried again."""
+    """The number of seconds to wait before retrying."""
 
 
 @described
 class BudgetExceeded(Error):
-    """The month's money or the day's tokens are spent, or the budget of the whole server.
+    """The viewer's monthly budget, the viewer's daily tokens or the budget of the whole server is used up.
 
-    `Viewer.budget` says how much money the viewer has; what the server has is not shown.
+    `Viewer.budget` shows the viewer's monthly budget. The server's budget is not visible to clients.
     """
 
     resets_at: datetime
-    """When there is more, in UTC."""
+    """When the budget is renewed, in UTC."""
 
 
 class Expected:
@@ -84,7 +87,10 @@ class Expected:
     def handle(
         self, exception: ExpectedError | ratelimit_errors.RateLimited, *, field: StrawberryField, info: Info
     ) -> Any:
-        """Return the member with the exception's attributes. Returning the exception itself would raise it again."""
+        """Return the member of the union with the exception's attributes.
+
+        It is not the exception itself, because Strawberry would raise a returned exception again.
+        """
         names = [attribute.name for attribute in dataclasses.fields(self.error_type)]
         return self.error_type(**{name: getattr(exception, name) for name in names})
 

@@ -1,8 +1,4 @@
-"""The events of a generation's stream.
-
-Clients apply two rules: a snapshot replaces the message; a delta sets its block to the text before `offset`, plus
-`text`. Applying an event twice changes nothing.
-"""
+"""The GraphQL types of the events of a generation."""
 
 from datetime import datetime
 from typing import Any
@@ -24,25 +20,26 @@ from tertulia.streams import events
 
 @interface
 class GenerationEvent:
-    """One event of an answer's stream.
+    """One event of a generation.
 
-    A snapshot replaces; a delta sets its block to what stands before `offset`, plus its text. Applying an event twice
-    changes nothing. Kinds may be added: a client passes over those that it does not know.
+    To apply a snapshot, replace the whole answer. To apply a delta, keep the part of its block before `offset` and
+    append the delta. Applying an event twice changes nothing. New types may be added: clients must ignore types that
+    they do not know.
     """
 
     generation_id: strawberry.ID
-    """The answer that it is an event of."""
+    """The id of the generation to which the event belongs."""
     sequence: int
-    """Its number: from 1 on without gaps, rising with every event. Merged deltas bear the number of the last one."""
+    """The event's number within its generation: 1, 2, 3 and so on. Merged deltas have the number of the last one."""
 
 
 def _started_block(root: events.ContentBlockStarted) -> Any:
-    """The block as it begins; a kind that this server cannot show comes as an empty `TextBlock`."""
+    """The block at its start. An empty `TextBlock` if this server cannot show the block."""
     return _block(root.index, root.block)
 
 
 def _finished_block(root: events.ContentBlockFinished) -> Any:
-    """The block as it is stored; a kind that this server cannot show comes as an empty `TextBlock`."""
+    """The block as it is stored. An empty `TextBlock` if this server cannot show the block."""
     return _block(root.index, root.block)
 
 
@@ -51,123 +48,135 @@ def _block(index: int, block: Json) -> Any:
 
 
 def _error(root: events.GenerationFailed) -> StoredError:
-    """Why it failed."""
+    """Why the generation failed."""
     return StoredError.from_json(root.error)
 
 
 @graphql_type(follow.MessageSnapshot)
 class MessageSnapshot(GenerationEvent):
-    """All that is written up to `sequence`: it replaces what a client has. Without `after`, the first event."""
+    """The whole answer up to `sequence`. It replaces what the client has.
+
+    A stream without `after` begins with it.
+    """
 
     generation: Generation = field(follow.event_generation)
     message: Message
     """The answer with all its blocks, as far as they are written."""
     reason: replay.SnapshotReason | None
-    """Why it comes in place of events; null only in the first event of a stream without `after`."""
+    """Why the snapshot is sent instead of the requested events. Null only at the start of a stream without `after`."""
 
 
 @graphql_type(events.GenerationStarted)
 class GenerationStarted(GenerationEvent):
-    """Claude was asked: the first event of an answer."""
+    """The server asks Claude for the answer. The first event of a generation."""
 
     generation: Generation = field(follow.event_generation)
 
 
 @graphql_type(events.ContentBlockStarted)
 class ContentBlockStarted(GenerationEvent):
-    """A block begins, mostly empty; deltas add to it."""
+    """A block begins. It is usually empty, and deltas extend it."""
 
     index: int
-    """The block's place in the message, from 0."""
+    """The block's position in the message, counted from 0."""
     block: ContentBlock = field(_started_block)
 
 
 @graphql_type(events.TextDelta)
 class TextDelta(GenerationEvent):
-    """A piece of a `TextBlock` or `JsonBlock`: its text is what stands before `offset`, plus `text`."""
+    """A piece of the text of a `TextBlock` or `JsonBlock`. The new text is its part before `offset`, plus `text`."""
 
     index: int
-    """The block's place in the message, from 0."""
+    """The block's position in the message, counted from 0."""
     offset: int
-    """Where it begins in the block's text, in UTF-16 code units (a JavaScript string's length)."""
+    """The position of the piece in the block's text, in UTF-16 code units, as in JavaScript strings."""
     text: str
-    """The piece, at least one character."""
+    """The piece of text, at least one character long."""
 
 
 @graphql_type(events.ThinkingDelta)
 class ThinkingDelta(GenerationEvent):
-    """A piece of a `ThinkingBlock`: its text is what stands before `offset`, plus `text`."""
+    """A piece of the text of a `ThinkingBlock`. The new text is its part before `offset`, plus `text`."""
 
     index: int
-    """The block's place in the message, from 0."""
+    """The block's position in the message, counted from 0."""
     offset: int
-    """Where it begins in the block's text, in UTF-16 code units (a JavaScript string's length)."""
+    """The position of the piece in the block's text, in UTF-16 code units, as in JavaScript strings."""
     text: str
-    """The piece, at least one character."""
+    """The piece of text, at least one character long."""
 
 
 @graphql_type(events.ToolInputDelta)
 class ToolInputDelta(GenerationEvent):
-    """A piece of a `ToolUseBlock`: its `partialJson` is what stands before `offset`, plus this `partialJson`."""
+    """A piece of the input of a `ToolUseBlock`.
+
+    The new `partialJson` of the block is its part before `offset`, plus the `partialJson` of this event.
+    """
 
     index: int
-    """The block's place in the message, from 0."""
+    """The block's position in the message, counted from 0."""
     offset: int
-    """Where it begins in the JSON text of the tool's input, in UTF-16 code units (a JavaScript string's length)."""
+    """The position of the piece in the JSON text of the input, in UTF-16 code units, as in JavaScript strings."""
     partial_json: str
-    """The piece of JSON text; by itself it is seldom whole JSON."""
+    """The piece of JSON text. By itself it is rarely valid JSON."""
 
 
 @graphql_type(events.ContentBlockFinished)
 class ContentBlockFinished(GenerationEvent):
-    """A block is whole: it replaces what was put together of its deltas."""
+    """A block is finished. `block` replaces the block that the client has assembled from deltas."""
 
     index: int
-    """The block's place in the message, from 0."""
+    """The block's position in the message, counted from 0."""
     block: ContentBlock = field(_finished_block)
 
 
 def _tool_uses(root: events.ToolResultsRequired) -> Any:
-    """All calls that are waited for."""
+    """All tool calls that need a result."""
     return [show_block(index, block) for index, block in root.tool_uses.items()]
 
 
 def _approvals(root: events.ToolResultsRequired) -> Any:
-    """Those of them that wait for the user's yes or no; the others are tools of the client's."""
+    """Those calls of `toolUses` that need the user's approval. The others are calls of client tools."""
     return [show_block(index, block) for index, block in root.tool_uses.items() if index in root.approvals]
 
 
 @graphql_type(events.ToolResultsRequired)
 class ToolResultsRequired(GenerationEvent):
-    """Claude waits for the client: answer with submitToolResults, and the same stream goes on.
+    """The generation waits for results of client tools or for the user's approval.
 
-    It stands at the end of the stream for as long as it is waited, behind a snapshot too. A new message on the answer's
-    branch stops it.
+    Submit them with `submitToolResults`, and the same stream continues. Until then this is the last event of the
+    stream, also after a snapshot. A new message on the same branch stops the generation.
     """
 
     tool_uses: list[ToolUseBlock] = field(_tool_uses)
     approvals: list[ToolUseBlock] = field(_approvals)
     expires_at: datetime
-    """Until when it waits, in UTC: an hour unless the server says otherwise. The answer fails with TIMEOUT then."""
+    """When the generation fails with the code TIMEOUT, in UTC. By default one hour after the event."""
 
 
 @graphql_type(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
-    """Claude came to an end; `generation.stopReason` says why. The last event; the whole answer can be queried."""
+    """Claude has finished the answer, for the reason in `generation.stopReason`. The last event of the generation.
+
+    The whole answer can be queried from now on.
+    """
 
     generation: Generation = field(follow.event_generation)
 
 
 @graphql_type(events.GenerationStopped)
 class GenerationStopped(GenerationEvent):
-    """Somebody stopped it; what was written stays. The last event."""
+    """The generation was stopped. The text written until then is kept. The last event of the generation."""
 
     generation: Generation = field(follow.event_generation)
 
 
 @graphql_type(events.GenerationFailed)
 class GenerationFailed(GenerationEvent):
-    """It failed; what was written stays, and can be regenerated. The last event."""
+    """The generation has failed. The text written until then is kept. The last event of the generation.
+
+    `regenerateMessage` requests a new answer.
+    """
 
     generation: Generation = field(follow.event_generation)
     error: GenerationError = field(_error)
@@ -178,19 +187,19 @@ class GenerationEventEdge:
     """An event in a list."""
 
     cursor: str
-    """The event's `sequence` in decimal; `eventLog` takes it as it is, and `events` as a number."""
+    """The event's `sequence` in decimal. `eventLog` accepts it as a string, and `events` as a number."""
     node: GenerationEvent
     """The event."""
 
 
 @graphql_type(paging.Connection)
 class GenerationEventConnection:
-    """A page of an answer's events."""
+    """A page of a generation's events."""
 
     edges: list[GenerationEventEdge]
-    """The events, by rising `sequence`."""
+    """The events, by ascending `sequence`."""
     page_info: PageInfo
-    """Whether there are more, and from where."""
+    """The position of the page in the list."""
 
 
 EVENTS = (

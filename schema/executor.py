@@ -1,4 +1,4 @@
-"""graphql-core's executor with limits: it shares the event loop, and counts the text that it returns.
+"""graphql-core's executor, extended to share the event loop and to count the text that it returns.
 
 It executes mutations, events of subscriptions, introspection, and queries that `schema.query_fast_path` does not
 support.
@@ -17,7 +17,7 @@ LONG_LIST = 4
 
 
 class BoundedExecutor(StrawberryExecutor):
-    """Executes one operation."""
+    """Executes one operation in several turns of the event loop, within the limit on the text of a response."""
 
     def complete_list_value(
         self,
@@ -28,7 +28,7 @@ class BoundedExecutor(StrawberryExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Complete a list; a long one in several turns of the event loop."""
+        """Complete a list. A long one is completed in several turns of the event loop."""
         items: Any = result
         if isinstance(result, list | tuple) and len(items) > LONG_LIST:
             items = _share_loop_between(items)
@@ -44,7 +44,7 @@ class BoundedExecutor(StrawberryExecutor):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Complete a value once it is available. Many may become available at the same time."""
+        """Complete an awaitable value. Many may become available at the same time, so each shares the event loop."""
         core: Any = super()
         awaitable = _await_and_share_loop(result)
         return await core.complete_awaitable_value(
@@ -53,14 +53,14 @@ class BoundedExecutor(StrawberryExecutor):
 
     @staticmethod
     def complete_leaf_value(return_type: Any, result: Any) -> Any:
-        """Complete a leaf and count it."""
+        """Complete a leaf and count its characters."""
         value = StrawberryExecutor.complete_leaf_value(return_type, result)
         count_value(value)
         return value
 
 
 def count_value(value: object) -> None:
-    """Count the characters of a leaf that is a text or JSON. Other leaves are short."""
+    """Count the characters of a leaf if it is a text or JSON; other leaves are short. Raise ReadLimitExceeded."""
     if isinstance(value, str):
         count_shown(len(value))
     elif isinstance(value, dict | list):

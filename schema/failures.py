@@ -1,4 +1,4 @@
-"""Errors as clients see them: each has a code; internal errors have a trace id and no details."""
+"""Errors for clients: each has a code, and internal errors have a trace id instead of details."""
 
 import logging
 from collections import Counter
@@ -17,12 +17,12 @@ _counts = Counter[str]()
 
 
 def internal_errors() -> int:
-    """Return how many errors were shown as INTERNAL_SERVER_ERROR in this process, over all transports."""
+    """Return the number of errors shown as INTERNAL_SERVER_ERROR in this process, over all transports."""
     return _counts[CODE]
 
 
 def show_error(error: GraphQLError) -> GraphQLError:
-    """Return an error with its code; the message of an internal error is logged and hidden."""
+    """Return an error for clients, with its code. An internal error is logged, and its message is hidden."""
     original = error.original_error
     if error.extensions and "code" in error.extensions:
         return error
@@ -38,13 +38,14 @@ def show_error(error: GraphQLError) -> GraphQLError:
 
 
 def storage_error(error: GraphQLError, original: BaseException) -> GraphQLError:
-    """Log that the storage is full, and return the error that a client sees."""
-    logger.error("Nothing can be stored: %s", str(getattr(original, "orig", original)).partition("\n")[0])
+    """Log that the storage is full, and return the error for the client."""
+    reason = str(getattr(original, "orig", original)).partition("\n")[0]
+    logger.error("Nothing can be stored. Free space on the disk, or make it writable. Cause: %s", reason)
     return _with_code(error, MESSAGE, {"code": STORAGE_FULL})
 
 
 def internal_error(error: BaseException) -> GraphQLError:
-    """Log an internal error, and return the error that a client sees."""
+    """Log an internal error, and return the error for the client."""
     return _masked(GraphQLError(""), error)
 
 

@@ -1,7 +1,7 @@
-"""The private parts of Strawberry and graphql-core that Tertulia relies on. No other module imports any.
+"""The private parts of Strawberry and graphql-core that Tertulia relies on. Other modules must not import any.
 
-Both libraries may change them in any release, so `pyproject.toml` bounds their versions. Each part says what it relies
-on, and tests/test_graphql_internals.py reports those that a new version lacks.
+Both libraries may change them in any release, so `pyproject.toml` limits their versions. Each docstring here names the
+parts that it relies on, and tests/test_graphql_internals.py reports those that a new version lacks.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 Selection = list[FieldDetails]
-"""The nodes of one response key. Relies on `FieldDetails.node`."""
+"""The nodes that a selection has for one response key. Relies on `FieldDetails.node`."""
 
 StrawberryExecutor = StrawberryGraphQLCoreExecutionContext
 """The executor of one operation of a Strawberry schema.
@@ -68,7 +68,7 @@ ResolveInfo = GraphQLResolveInfo[Any]
 class StrawberrySchema(strawberry.Schema):
     """Strawberry's schema with access to that of graphql-core. Relies on `Schema._schema`."""
 
-    execution_context_class: Any  # its declared type is unknown in part
+    execution_context_class: Any  # its declared type is partly unknown
 
     @property
     def core(self) -> GraphQLSchema:
@@ -79,7 +79,7 @@ class StrawberrySchema(strawberry.Schema):
 def selected_fields(
     executor: Executor[Any], type_: GraphQLObjectType, selection: Selection | None = None
 ) -> dict[str, Selection]:
-    """Return the fields that a selection has on a type, by response key: fragments and directives are applied.
+    """Return the fields that a selection has on a type, by response key. Fragments and directives are applied.
 
     Relies on `collect_fields` and `collect_subfields` of `graphql.execution.collect_fields`, and on the
     `grouped_field_set` of their result.
@@ -122,7 +122,7 @@ def declaring_module(field: GraphQLField) -> str | None:
 def resolve_info(
     executor: Any, field: GraphQLField, parent: GraphQLObjectType, key: str, selection: Selection
 ) -> ResolveInfo:
-    """Return the info of a field for all objects of a level. Its path does not identify any one of them.
+    """Return the info of a field that is resolved for many objects together. Its path has no index of a list.
 
     Relies on `Executor.build_resolve_info`.
     """
@@ -132,7 +132,7 @@ def resolve_info(
 
 
 def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Sequence[Any]], list[Any]]:
-    """Return the function that resolves a field without arguments for all objects of a level.
+    """Return a function that resolves a field without arguments for a list of objects.
 
     Relies on `StrawberryField.base_resolver`, on the resolver's `wrapped_func`, `info_parameter` and `root_parameter`,
     and on the parameters of `Info`.

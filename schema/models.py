@@ -1,4 +1,4 @@
-"""Models, generation options, usage, and Claude's errors."""
+"""The GraphQL types of models, generation options, usage, and Claude's errors."""
 
 from decimal import Decimal
 
@@ -12,98 +12,107 @@ from tertulia.schema.declare import field, graphql_type
 
 @graphql_type(models.Model)
 class Model:
-    """A Claude model that this server may use. What is null of it is not known, and is left to Claude to refuse."""
+    """A Claude model that this server may use.
+
+    A field is null if the server does not know its value. Requests are then not checked against it, and Claude's API
+    may refuse them.
+    """
 
     id: str
-    """Its id in the Messages API: what `model` takes."""
+    """The model's id in the Messages API, as accepted by the `model` fields of inputs."""
     display_name: str
-    """Its name for people."""
+    """The model's name, for people."""
     default: bool
-    """Whether it answers where nobody names another."""
+    """Whether this is the server's default model."""
     simulated: bool
-    """Whether no key is set, so that answers are made up on this server."""
+    """Whether the server has no API key, so that its simulator writes the answers."""
     max_input_tokens: int | None
-    """Its context window, in tokens."""
+    """The size of the context window in tokens."""
     max_output_tokens: int | None
-    """The most tokens of one answer: the bound of `maxTokens`."""
+    """The maximum number of tokens of one answer, and the upper bound of `maxTokens`."""
     takes_images: bool | None
-    """Whether it reads images."""
+    """Whether the model accepts images."""
     takes_documents: bool | None
-    """Whether it reads PDFs."""
+    """Whether the model accepts PDF documents."""
     structured: bool | None
-    """Whether it writes JSON by an `outputSchema`."""
+    """Whether the model supports `outputSchema`."""
     compacts: bool
-    """Whether it sums up what was said when 80 % of its window is in use."""
+    """Whether the model summarizes the conversation when 80 % of its context window is in use."""
     thinking: list[str] | None = field(viewer.thinking)
     efforts: list[str] | None = field(viewer.efforts)
 
 
 @graphql_type(inputs.Thinking)
 class ThinkingOptions:
-    """Whether Claude thinks before it answers."""
+    """The thinking options of a conversation."""
 
     enabled: bool
-    """Whether it does."""
+    """Whether Claude thinks before it answers."""
     budget_tokens: int | None
-    """Tokens that it may think for; null leaves it to the server."""
+    """The maximum number of tokens for thinking. Null if the server chooses it."""
 
 
 @graphql_type(inputs.GenerationOptions)
 class GenerationOptions:
-    """What the answers of a conversation are asked with, unless a send says otherwise; null leaves it to the server."""
+    """The options of a conversation. `sendMessage`, `editMessage` and `regenerateMessage` can override each of them."""
 
     max_tokens: int | None
-    """The most tokens of an answer, its thinking included; null for 32,000, or less where the model gives less."""
+    """The maximum number of tokens of an answer, including thinking. Null for 32,000, or the model's maximum if it is
+    lower.
+    """
     effort: inputs.Effort | None
-    """How much work Claude puts into an answer; null for the model's own default."""
+    """How much effort Claude puts into an answer. Null for the model's default."""
     thinking: ThinkingOptions | None
-    """Whether Claude thinks first; null for what the model does by itself."""
+    """Whether and how much Claude thinks before it answers. Null for the model's default."""
     output_schema: JSON | None
-    """The JSON schema that answers are to fit; null for words."""
+    """The JSON schema that answers must match. Null for answers in text."""
 
 
 @graphql_type(conversations.ContextWindow)
 class ContextWindow:
-    """How full the model's context window is, in tokens."""
+    """How much of the model's context window a conversation uses."""
 
     used_tokens: int
-    """Tokens in use behind the last answer of the active branch, as Claude's API counted them; 0 before the first."""
+    """The tokens in use after the last answer of the active branch, as counted by Claude's API. 0 before the first
+    answer.
+    """
     limit: int | None
-    """The most tokens there is room for; null where it is not known."""
+    """The size of the context window in tokens. Null if it is not known."""
     compacts: bool
-    """Whether Claude sums up what was said near the end, as a `CompactionBlock` says then.
+    """Whether Claude summarizes the conversation when the window is nearly full. A `CompactionBlock` shows the summary.
 
-    Where not, it ends with MODEL_CONTEXT_WINDOW_EXCEEDED, or refuses: go on in a new conversation.
+    If false, Claude stops with MODEL_CONTEXT_WINDOW_EXCEEDED or refuses the request when the window is full. Continue
+    in a new conversation then.
     """
 
 
 @graphql_type(ledger.UsageSum)
 class Usage:
-    """Tokens as Claude's API billed them, and what they cost. The four counts do not overlap."""
+    """The tokens that Claude's API billed, and their cost. The four counts do not overlap."""
 
     input_tokens: int
-    """Tokens that Claude read at the full price: those that its cache neither held nor took."""
+    """Input tokens billed at the full price: those that were neither read from the cache nor written to it."""
     output_tokens: int
-    """Tokens that Claude wrote, thinking included."""
+    """Tokens that Claude wrote, including thinking."""
     cache_read_tokens: int
-    """Tokens that Claude read from its cache, which costs a fraction of the price."""
+    """Input tokens read from Claude's cache, billed at a fraction of the full price."""
     cache_write_tokens: int
-    """Tokens that Claude read and put into its cache, which costs a little more than the price."""
+    """Input tokens written to Claude's cache, billed slightly above the full price."""
     cost_usd: Decimal | None
-    """The cost in US dollars, exact to 10^-12, web searches included; null where the price of a model is not known."""
+    """The cost in US dollars, including web searches, exact to 10^-12. Null if the price of a model is not known."""
 
 
 @graphql_type(errors.GenerationError)
 class GenerationError:
-    """Why an answer failed."""
+    """Why a generation failed."""
 
     code: errors.ErrorCode
-    """Why, for programs; kinds may be added."""
+    """The reason, for programs. New codes may be added."""
     message: str
-    """What Claude's API or this server said, in words for people."""
+    """The error message of Claude's API or of this server, for people."""
     retryable: bool
-    """Whether the same request may succeed later: then `regenerateMessage` asks again."""
+    """Whether the same request may succeed later. `regenerateMessage` retries it."""
     request_id: str | None
-    """Claude's request id, for its support; null where Claude was not reached."""
+    """The id of the request to Claude's API, for Anthropic's support. Null if Claude's API was not reached."""
     retry_after_seconds: float | None
-    """Seconds after which Claude said to come back; null where it did not say."""
+    """The number of seconds to wait, as requested by Claude's API. Null if it requested no wait."""

@@ -1,4 +1,4 @@
-"""Schemas with GraphQL fields of the application that embeds the server."""
+"""Schemas with GraphQL fields of the application that embeds Tertulia."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from tertulia.schema import root
 from tertulia.schema.documents import Schema
 from tertulia.schema.graphql_internals import StrawberryObjectDefinition, get_object_definition
 
-core: Any = graphql  # its declared types are unknown in part
+core: Any = graphql  # its declared types are partly unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class _Owner:
 
 
 def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Schema:
-    """Return a schema with the application's root fields; without any, the schema that all servers share.
+    """Return a schema with the application's root fields. Without any, return the default schema.
 
     Args:
         query: Strawberry types whose fields are added to `Query`.
         mutation: Strawberry types whose fields are added to `Mutation`.
 
     Raises:
-        TypeError: An item is no Strawberry type, or a field returns a type of Tertulia.
+        TypeError: An item is not a Strawberry type, or a field leads to a type of Tertulia.
         ValueError: A field or a type has the same name as another one.
     """
     if not query and not mutation:
@@ -57,7 +57,7 @@ def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Sc
 def _own_fields(argument: str, base: type, types: Sequence[type]) -> dict[str, _Owner]:
     """Return the fields that an argument adds to a root type, by their GraphQL names."""
     if not isinstance(types, list | tuple):
-        raise TypeError(f"{argument}: takes a list of Strawberry types, such as {argument}=[My{argument.title()}].")
+        raise TypeError(f"`{argument}` must be a list of Strawberry types, such as {argument}=[My{argument.title()}].")
     name_of = StrawberryConfig().name_converter.from_field
     owners_by_attribute = {field.python_name: _Owner(field, base) for field in _definition(base).fields}
     owners_by_name = {name_of(owner.field): owner for owner in owners_by_attribute.values()}
@@ -67,7 +67,9 @@ def _own_fields(argument: str, base: type, types: Sequence[type]) -> dict[str, _
             name, owner = name_of(field), _Owner(field, cls)
             other = owners_by_name.get(name) or owners_by_attribute.get(field.python_name)
             if other is not None:
-                raise ValueError(f"{owner}: `{name}` is a field of {other.cls.__qualname__} already. Rename one.")
+                raise ValueError(
+                    f"{owner}: `{name}` is already a field of {other.cls.__qualname__}. Rename one of them."
+                )
             owners_by_name[name] = owners_by_attribute[field.python_name] = own_fields[name] = owner
     return own_fields
 
@@ -77,7 +79,10 @@ def _fields(argument: str, cls: object) -> list[StrawberryField]:
     definition = get_object_definition(cls) if isinstance(cls, type) else None
     if definition is None or definition.origin is not cls or definition.is_input or definition.is_interface:
         label = cls.__qualname__ if isinstance(cls, type) else repr(cls)[:100]
-        raise TypeError(f"{argument}: {label} is no Strawberry type: decorate the class with @strawberry.type.")
+        raise TypeError(
+            f"`{argument}` must contain only Strawberry types, and {label} is none. Decorate the class with "
+            "@strawberry.type."
+        )
     return definition.fields
 
 
@@ -97,9 +102,10 @@ def _duplicate(error: DuplicatedTypeName) -> str:
 
 
 def _check_results(schema: Schema, root_name: str, own: dict[str, _Owner]) -> None:
-    """Raise TypeError if an own field leads to a type of Tertulia.
+    """Raise TypeError if a field of the application leads to a type of Tertulia.
 
-    The fields of those types do not check who may read a row: that is checked when the row is read.
+    The fields of Tertulia's types do not check whether the viewer may read a row. That is checked where Tertulia
+    fetches the row.
     """
     fields: dict[str, Any] = cast("Any", schema.core.type_map[root_name]).fields
     internal = {name for name, declared in root.schema.core.type_map.items() if core.is_composite_type(declared)}
@@ -107,13 +113,13 @@ def _check_results(schema: Schema, root_name: str, own: dict[str, _Owner]) -> No
         for type_name in _reachable(schema, fields[name]):
             if type_name in internal:
                 raise TypeError(
-                    f"{owner}: returns {type_name}, which is a type of Tertulia. Return an id, which clients pass to "
+                    f"{owner} returns {type_name}, which is a type of Tertulia. Return an id that clients can pass to "
                     "`node`, or a type of your own."
                 )
 
 
 def _reachable(schema: Schema, field: Any) -> list[str]:
-    """Return the names of all types that a selection on a field can reach, the nearest first."""
+    """Return the names of all types that a selection on a field can reach, nearest types first."""
     names: list[str] = []
     types = deque([core.get_named_type(field.type)])
     while types:

@@ -1,11 +1,11 @@
-"""Execution of queries level by level: each field is read for all rows of a list together.
+"""The execution of queries level by level: each field is read for all rows of a list together.
 
 graphql-core visits each row separately. For each field of each row it repeats work that this module does once per
 level: collecting the selected fields, reading arguments, resolving types and awaiting values. Selections and arguments
 are still read by graphql-core's functions. Queries that this module does not support (introspection, a null in a
 non-null field, errors of the client) are executed again by graphql-core from the beginning. Both return the same
-result: tests/test_levels.py compares them. An internal error is not retried; the root field that it occurred in becomes
-null.
+result: tests/test_levels.py compares them. After an internal error, the query is not executed again: the root field in
+which it occurred becomes null.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from tertulia.schema.graphql_internals import (
 from tertulia.schema.turns import share_loop
 
 Read = Callable[[Sequence[Any]], list[Any]]
-Executor = Any  # graphql-core's; its declared types, and those of what is in it, are unknown in part
+Executor = Any  # graphql-core's executor; its declared type and those of its attributes are partly unknown
 types: Any = graphql
 arguments_of: Any = get_argument_values
 UNCHANGED_CLASSES: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
 """Leaf types whose values need no conversion if they are of exactly this class."""
 LONG_COLUMN = 500
-"""Columns of more values share the event loop before the next step."""
+"""A column with more values lets other tasks run before it is completed."""
 
 
 logger = logging.getLogger("tertulia.graphql")
@@ -53,7 +53,7 @@ class FallbackReason(StrEnum):
 
     INTROSPECTION = "introspection"
     CLIENT_ERROR = "client_error"
-    """graphql-core reports it with its location in the document."""
+    """An error that graphql-core reports with its location in the document."""
     NULL = "null"
     """A non-null field had no value, or a leaf could not be serialized."""
     NOT_A_LIST = "not_a_list"
@@ -62,7 +62,7 @@ class FallbackReason(StrEnum):
 
 
 EXPECTED_REASONS = (FallbackReason.INTROSPECTION, FallbackReason.CLIENT_ERROR)
-"""Reasons that clients cause. Any other is a bug of the server, logged because it only makes queries slower."""
+"""Reasons that clients cause. Any other is a bug of the server. It only makes queries slower, so it must be logged."""
 
 
 class FallBack(Exception):
@@ -74,7 +74,7 @@ class FallBack(Exception):
 
 
 FALLBACK_ERRORS = (FallBack, *EXPECTED_ERRORS, graphql.GraphQLError)
-"""The errors after which graphql-core executes the query."""
+"""The errors after which graphql-core executes the query instead."""
 ABORTING_ERRORS = (*FALLBACK_ERRORS, ReadLimitExceeded)
 """Errors that end the execution. Others make the root field null."""
 
@@ -82,7 +82,7 @@ _fallbacks = Counter[FallbackReason](dict.fromkeys(FallbackReason, 0))
 
 
 def fallbacks() -> Mapping[FallbackReason, int]:
-    """Return how many queries graphql-core executed instead in this process, by reason."""
+    """Return the number of queries that graphql-core executed instead, in this process and by reason."""
     return _fallbacks
 
 
@@ -91,7 +91,10 @@ def record_fallback(error: Exception) -> None:
     reason = error.reason if isinstance(error, FallBack) else FallbackReason.CLIENT_ERROR
     _fallbacks[reason] += 1
     if reason not in EXPECTED_REASONS:
-        logger.warning("The query fast path failed and graphql-core executes the query, which is slower: %s", error)
+        logger.warning(
+            "The query fast path failed, so graphql-core executes the query, which is slower. Please report this: %s",
+            error,
+        )
 
 
 class Objects(NamedTuple):
@@ -102,11 +105,11 @@ class Objects(NamedTuple):
     sources: list[Any]
     results: list[dict[str, Any]]
     root: str | None
-    """The response key of the root field that contains them; None for the root itself."""
+    """The response key of the root field that contains the objects; None for the root itself."""
 
 
 class Column(NamedTuple):
-    """One field of all objects of a level, with the values that the resolver returned."""
+    """One field of all objects of one type and level, with the values that the resolver returned."""
 
     key: str
     selected: Selection
@@ -117,7 +120,7 @@ class Column(NamedTuple):
 
 
 async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
-    """Return the data of a validated query, and internal errors by the response key of the root field.
+    """Return the data of a validated query, and its internal errors by the response key of their root field.
 
     Raises:
         FALLBACK_ERRORS: graphql-core must execute the query.
@@ -193,7 +196,7 @@ def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception])
 
 
 def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Selection) -> Read:
-    """Return the function that reads a field of all objects of a level."""
+    """Return the function that reads a field for a list of objects."""
     declared = declared_field(field)
     if declared.is_basic_field:
         attribute = attrgetter(declared.python_name)
@@ -201,14 +204,14 @@ def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Sel
     arguments: dict[str, Any] = arguments_of(field, selected[0].node, executor.variable_values) if field.args else {}
     info = resolve_info(executor, field, parent, key, selected)
     if arguments or declared.extensions:
-        # Strawberry converts arguments, and calls extensions.
+        # Only the wrapper by Strawberry converts arguments and calls extensions.
         resolve = field.resolve
         return lambda sources: [resolve(source, info, **arguments) for source in sources]
     return resolver(declared, info)
 
 
 async def _await_values(columns: list[Column], faults: dict[str, Exception]) -> None:
-    """Replace awaitables by their results. All of a level are awaited together, so that loaders batch."""
+    """Replace awaitables by their results. A whole level is awaited together, so that loaders combine its requests."""
     pending = [
         (column, row) for column in columns for row, value in enumerate(column.values) if hasattr(value, "__await__")
     ]
@@ -238,7 +241,7 @@ async def _next_level(executor: Executor, columns: list[Column], faults: dict[st
 
 
 def _complete(executor: Executor, column: Column) -> list[Objects]:
-    """Write a field into the results of its objects, and return the objects that the field contains."""
+    """Write the values of a field into the results of its objects; return the objects that the field contains."""
     below: dict[Any, Objects] = {}
     completed = _Completion(executor, column.selected, below, column.root).complete(column.type, column.values)
     for result, value in zip(column.results, completed, strict=True):
@@ -247,7 +250,7 @@ def _complete(executor: Executor, column: Column) -> list[Objects]:
 
 
 class _Completion(NamedTuple):
-    """The completion of all values of one field together (GraphQL specification, CompleteValue)."""
+    """Completes all values of one field together (GraphQL specification, CompleteValue)."""
 
     executor: Executor
     selected: Selection
@@ -290,7 +293,7 @@ class _Completion(NamedTuple):
         return outputs
 
     def _runtime_type(self, type_: Any, value: Any) -> Any:
-        """Return the object type of a value. Values of one class have the same type everywhere."""
+        """Return the object type of a value. It is the same for all values of one class."""
         candidates: Any = self.executor.schema.get_possible_types(type_) if types.is_abstract_type(type_) else [type_]
         for candidate in candidates:
             if candidate.is_type_of is not None:

@@ -8,21 +8,21 @@ from tertulia.schema.declare import graphql_type, interface
 
 @interface
 class Node:
-    """Anything with an id that `node` finds."""
+    """An object that `Query.node` can return."""
 
     id: strawberry.ID
-    """A UUID, unique over all kinds of objects. Ids of what came later sort later."""
+    """A UUID that is unique across all types. The ids of newer objects sort after those of older ones."""
 
 
 @graphql_type(paging.PageInfo)
 class PageInfo:
-    """What lies around a page, as Relay's connection specification says it."""
+    """The position of a page in its list, as defined by Relay's connection specification."""
 
     has_next_page: bool
-    """Whether there is more behind this page; of one that `last` counts, whether `before` was given."""
+    """Whether there are items after this page. With `last`: whether `before` was passed."""
     has_previous_page: bool
-    """Whether there is more in front of this page; of one that `first` counts, whether `after` was given."""
+    """Whether there are items before this page. With `first`: whether `after` was passed."""
     start_cursor: str | None
-    """The cursor of the first edge, for `before`; null where the page is empty."""
+    """The cursor of the first edge, to be passed as `before`. Null if the page is empty."""
     end_cursor: str | None
-    """The cursor of the last edge, for `after`; null where the page is empty."""
+    """The cursor of the last edge, to be passed as `after`. Null if the page is empty."""

@@ -1,4 +1,4 @@
-"""Results as JSON responses."""
+"""The JSON form of GraphQL responses."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -44,79 +44,80 @@ __all__ = ["build", "enums", "inputs", "schema"]
 
 @graphql_type(send.SendMessagePayload)
 class SendMessagePayload:
-    """What was stored, at once: the answer is written behind it."""
+    """The stored message and its generation. It is returned before Claude answers."""
 
     conversation: Conversation
-    """The conversation, new or not, as it is now."""
+    """The new or existing conversation."""
     user_message: Message
-    """What was sent; of `regenerateMessage`, the message that is answered again."""
+    """The stored message. For `regenerateMessage`, the message that is answered again."""
     generation: Generation
-    """The answer: follow it by `generationEvents`."""
+    """The generation of the answer. Follow it with `generationEvents`."""
     replayed: bool
-    """Whether an idempotency key gave an earlier result back, so that nothing was stored now."""
+    """Whether this is the result of an earlier request with the same `idempotencyKey`, so that nothing was stored now.
+    """
 
 
 @graphql_type(conversations.ConversationPayload)
 class ConversationPayload:
-    """The conversation as it is now."""
+    """A conversation that was created, changed or selected."""
 
     conversation: Conversation
-    """What was made, changed or chosen."""
+    """The conversation in its current state."""
 
 
 @graphql_type(conversations.DeletedConversation)
 class DeletedConversation:
-    """What is gone."""
+    """A conversation that was deleted."""
 
     deleted_id: strawberry.ID
-    """The id of what was deleted; nothing is found by it any more."""
+    """The id of the deleted conversation."""
 
 
 @graphql_type(send.GenerationPayload)
 class GenerationPayload:
-    """The answer as it is now."""
+    """A generation that was stopped or continued."""
 
     generation: Generation
-    """The answer, with what is written of it."""
+    """The generation in its current state."""
 
 
 SendMessageResult = Annotated[
     SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
-    strawberry.union("SendMessageResult", description="What asking for an answer gives, or why it was not taken."),
+    strawberry.union("SendMessageResult", description="The stored message and its generation, or the error."),
 ]
 CreateConversationResult = Annotated[
     ConversationPayload | InvalidInput | RateLimited,
-    strawberry.union("CreateConversationResult", description="The new conversation, or why there is none."),
+    strawberry.union("CreateConversationResult", description="The new conversation, or the error."),
 ]
 UpdateConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound,
-    strawberry.union("UpdateConversationResult", description="The changed conversation, or why it was not changed."),
+    strawberry.union("UpdateConversationResult", description="The changed conversation, or the error."),
 ]
 DeleteConversationResult = Annotated[
     DeletedConversation | NotFound,
-    strawberry.union("DeleteConversationResult", description="What was deleted, or that there is nothing to delete."),
+    strawberry.union("DeleteConversationResult", description="The deleted conversation, or the error."),
 ]
 SelectBranchResult = Annotated[
     ConversationPayload | NotFound,
-    strawberry.union("SelectBranchResult", description="The conversation with its branch, or that there is none."),
+    strawberry.union("SelectBranchResult", description="The conversation with the selected branch, or the error."),
 ]
 ForkConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound,
-    strawberry.union("ForkConversationResult", description="The new conversation, or why there is none."),
+    strawberry.union("ForkConversationResult", description="The new conversation, or the error."),
 ]
 SubmitToolResultsResult = Annotated[
     GenerationPayload | InvalidInput | NotFound,
-    strawberry.union("SubmitToolResultsResult", description="The answer that goes on, or why nothing was taken."),
+    strawberry.union("SubmitToolResultsResult", description="The generation that received the results, or the error."),
 ]
 StopGenerationResult = Annotated[
     GenerationPayload | NotFound,
-    strawberry.union("StopGenerationResult", description="The answer at its end, or that there is none."),
+    strawberry.union("StopGenerationResult", description="The stopped generation, or the error."),
 ]
 
 
 @described
 class Query:
-    """Reading. What a caller may not see does not exist for that caller: null, never a refusal."""
+    """All queries. Objects that the viewer may not read do not exist for the viewer: their fields are null."""
 
     node: Node | None = field(viewing.node)
     nodes: list[Node | None] = field(viewing.nodes)
@@ -132,7 +133,11 @@ class Query:
 
 @described
 class Mutation:
-    """Writing. Errors that a caller can handle are members of the result; the rest are GraphQL errors with a code."""
+    """All mutations.
+
+    Each returns a union of its result and the errors that a caller can handle. All other errors are GraphQL errors with
+    a code in `extensions.code`.
+    """
 
     create_conversation: CreateConversationResult = field(conversations.create_conversation)
     update_conversation: UpdateConversationResult = field(conversations.update_conversation)
@@ -148,7 +153,10 @@ class Mutation:
 
 @described
 class Subscription:
-    """Following, over `graphql-transport-ws`, server-sent events or multipart. Who leaves ends nothing."""
+    """All subscriptions, over `graphql-transport-ws`, server-sent events or multipart.
+
+    A client that disconnects does not stop a generation.
+    """
 
     generation_events: AsyncGenerator[GenerationEvent, None] = subscription(follow.generation_events)
     conversation_changes: AsyncGenerator[ConversationChange, None] = subscription(changes.conversation_changes)

@@ -18,31 +18,31 @@ from tertulia.schema.graphql_internals import (
 )
 
 MAX_QUOTED = 60
-"""Characters of a wrong value that an error message quotes."""
+"""The number of characters of an invalid value that an error message quotes."""
 
 
-def parse_moment(value: object) -> datetime:
-    """Return a timestamp in UTC; text without a time zone is in UTC.
+def parse_datetime(value: object) -> datetime:
+    """Return a timestamp in UTC. Text without a time zone is read as UTC.
 
     Raises:
-        StrawberryInputCoercionError: It is no timestamp in ISO 8601, or outside the years 1 to 9999 in UTC.
+        StrawberryInputCoercionError: The value is not a timestamp in ISO 8601, or not in the years 1 to 9999 in UTC.
     """
-    read = DateTimeDefinition.parse_value
+    parse = DateTimeDefinition.parse_value
     with suppress(StrawberryInputCoercionError, OverflowError):
-        moment = read(value) if read is not None else None
-        if isinstance(moment, datetime):
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        timestamp = parse(value) if parse is not None else None
+        if isinstance(timestamp, datetime):
+            return timestamp.astimezone(UTC) if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
     raise StrawberryInputCoercionError(
-        f"Value cannot represent a DateTime: {str(value)[:MAX_QUOTED]!r}. It takes a moment in ISO 8601 with its zone, "
-        "from the year 1 to the year 9999 in UTC, such as '2026-11-01T09:30:00+00:00'."
+        f"Value cannot represent a DateTime: {str(value)[:MAX_QUOTED]!r}. It must be a timestamp in ISO 8601 with a "
+        "time zone, in the years 1 to 9999 in UTC, such as '2026-11-01T09:30:00+00:00'."
     )
 
 
 def parse_json(value: object) -> object:
-    """Return a JSON value with cleaned strings and keys.
+    """Return a JSON value in which unpaired surrogates and U+0000 are replaced, in strings and keys.
 
     Raises:
-        StrawberryInputCoercionError: It is nested too deeply, or holds a number that JSON does not have.
+        StrawberryInputCoercionError: The value is nested too deeply, or contains a number that JSON does not support.
     """
     try:
         return clean(value, max_depth=MAX_VALUE_DEPTH)
@@ -51,7 +51,7 @@ def parse_json(value: object) -> object:
 
 
 def write_decimal(value: Decimal) -> str:
-    """Write a number without an exponent."""
+    """Return a number in decimal notation without an exponent."""
     return f"{value:f}"
 
 
@@ -59,26 +59,26 @@ SCALARS: dict[object, ScalarDefinition] = {
     datetime: replace(
         DateTimeDefinition,
         description=(
-            "A moment in ISO 8601, with its zone: `2026-11-01T09:30:00+00:00`. The server gives UTC, and takes text "
-            "without a zone for UTC."
+            "A timestamp in ISO 8601 with a time zone, such as `2026-11-01T09:30:00+00:00`. The server returns UTC. "
+            "Input without a time zone is read as UTC."
         ),
-        parse_value=parse_moment,
+        parse_value=parse_datetime,
     ),
-    date: replace(DateDefinition, description="A day in ISO 8601: `2026-11-01`."),
+    date: replace(DateDefinition, description="A date in ISO 8601, such as `2026-11-01`."),
     Decimal: replace(
         DecimalDefinition,
         description=(
-            'An exact decimal number, written as a string without an exponent, such as `"0.00315"`, so that no digit '
-            "is lost."
+            'An exact decimal number as a string without an exponent, such as `"0.00315"`. A JSON number could lose '
+            "digits."
         ),
         serialize=write_decimal,
     ),
     JSON: replace(
         DEFAULT_SCALAR_REGISTRY[JSON],
         description=(
-            "Any JSON value, nested at most 128 levels deep. In what is sent to the server, halves of surrogate pairs "
-            "and U+0000 become U+FFFD. In content of messages, integers that JavaScript would round (beyond ±(2^53 - "
-            "1)) come as strings of their digits."
+            "Any JSON value, nested at most 128 levels deep. In input, unpaired surrogates and U+0000 become U+FFFD. "
+            "In the content of messages, integers beyond ±(2^53 - 1), which JavaScript would round, are returned as "
+            "strings of digits."
         ),
         parse_value=parse_json,
     ),

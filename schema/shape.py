@@ -1,8 +1,8 @@
-"""The shape of a document: its depth and width, counted before it is validated.
+"""The limits on the depth and width of a document, checked before it is validated.
 
-Each fragment is visited once, however often it is spread; a spread adds the counts of its fragment. Only if these
-counts are small, selections are merged as the execution merges them, to count the pairs of fields that the validation
-would compare: their number grows with the square of the document's length.
+Each fragment is visited once, and each spread adds the counts of its fragment. If these counts are within their limits,
+selections are merged in the same way as for the execution. This counts the pairs of fields that the validation would
+compare, whose number grows with the square of the document's length.
 """
 
 from collections import Counter
@@ -22,27 +22,27 @@ from graphql import (
 )
 
 MAX_DEPTH = 20
-"""Nested fields; the introspection query of GraphiQL has 15 levels."""
+"""Levels of nested fields. GraphiQL's introspection query has 15."""
 MAX_FIELDS = 1000
-"""Fields, each counted as often as its fragment is spread."""
+"""Fields, each counted every time its fragment is spread."""
 MAX_ALIASES = 100
 MAX_DIRECTIVES = 100
 MAX_DIRECTIVES_OF_NODE = 5
 MAX_REPEATS = 20
-"""The same field without an alias in one selection set."""
+"""Repetitions of one field without an alias in one selection set."""
 MAX_FRAGMENTS = 1000
-"""Inline fragments and spreads, each counted as often as the fragment that contains it is spread."""
+"""Inline fragments and spreads, each counted every time the fragment that contains it is spread."""
 MAX_NESTING = 60
-"""Nested fields and inline fragments."""
+"""Levels of nested fields and inline fragments."""
 MAX_FRAGMENT_DEFINITIONS = 100
 MAX_OPERATIONS = 50
 MAX_COMPARISONS = 10_000
-"""Pairs of fields with the same response name in one merged selection, and pairs of fragments spread in one."""
+"""Pairs of fields with the same response name in one merged selection, and pairs of fragments spread in it."""
 
 
 @dataclass(slots=True)
 class Shape:
-    """Counts of a selection, spreads included."""
+    """The counts of a selection, including those of the fragments that it spreads."""
 
     depth: int = 0
     fields: int = 0
@@ -53,26 +53,26 @@ class Shape:
 
     def problem(self) -> str | None:
         """Return the error for the first count above its limit; None if there is none."""
-        for name, count, limit in (
-            ("is too deep", self.depth, MAX_DEPTH),
-            ("selects too many fields", self.fields, MAX_FIELDS),
-            ("has too many aliases", self.aliases, MAX_ALIASES),
-            ("has too many directives", self.directives, MAX_DIRECTIVES),
-            ("has too many fragments", self.fragments, MAX_FRAGMENTS),
-            ("is nested too deeply", self.nesting, MAX_NESTING),
+        for problem, count, limit in (
+            ("is too deep: at most {:,} levels of fields are allowed.", self.depth, MAX_DEPTH),
+            ("selects too many fields: at most {:,} are allowed.", self.fields, MAX_FIELDS),
+            ("has too many aliases: at most {:,} are allowed.", self.aliases, MAX_ALIASES),
+            ("has too many directives: at most {:,} are allowed.", self.directives, MAX_DIRECTIVES),
+            ("has too many fragments: at most {:,} are allowed.", self.fragments, MAX_FRAGMENTS),
+            ("is nested too deeply: at most {:,} levels are allowed.", self.nesting, MAX_NESTING),
         ):
             if count > limit:
-                return f"The document {name}: at most {limit:,} are taken."
+                return f"The document {problem.format(limit)}"
         return None
 
 
 def shape_problem(document: DocumentNode) -> str | None:
-    """Return why a document must not be validated; None if it may be."""
+    """Return an error message if a document exceeds a limit and must not be validated; otherwise None."""
     return _ShapeCounter(document).problem()
 
 
 class _ShapeCounter:
-    """Measures one document. Each fragment is measured once."""
+    """Counts the selections of one document. Each fragment is visited once."""
 
     def __init__(self, document: DocumentNode) -> None:
         self._document = document
@@ -85,9 +85,9 @@ class _ShapeCounter:
     def problem(self) -> str | None:
         definitions = self._document.definitions
         if len(self._fragments) > MAX_FRAGMENT_DEFINITIONS:
-            return f"The document defines too many fragments: at most {MAX_FRAGMENT_DEFINITIONS:,} are taken."
+            return f"The document defines too many fragments: at most {MAX_FRAGMENT_DEFINITIONS:,} are allowed."
         if sum(isinstance(node, OperationDefinitionNode) for node in definitions) > MAX_OPERATIONS:
-            return f"The document has too many operations: at most {MAX_OPERATIONS:,} are taken."
+            return f"The document has too many operations: at most {MAX_OPERATIONS:,} are allowed."
         return self._count_problem() or self._comparison_problem()
 
     def _count_problem(self) -> str | None:
@@ -132,7 +132,7 @@ class _ShapeCounter:
 
     def _fragment_shape(self, name: str) -> Shape:
         if name not in self._fragment_shapes:
-            # A fragment that spreads itself counts as empty: validation rejects it.
+            # A fragment that spreads itself counts as empty here, because the validation rejects it.
             self._fragment_shapes[name] = Shape()
             fragment = self._fragments.get(name)
             if fragment is not None:
@@ -142,7 +142,9 @@ class _ShapeCounter:
     def _count_directives(self, nodes: "tuple[DirectiveNode, ...] | None") -> int:
         count = len(nodes or ())
         if count > MAX_DIRECTIVES_OF_NODE:
-            self._local_problem = f"One place has too many directives: at most {MAX_DIRECTIVES_OF_NODE} are taken."
+            self._local_problem = (
+                f"A position in the document has too many directives: at most {MAX_DIRECTIVES_OF_NODE} are allowed."
+            )
         return count
 
     def _check_repeats(self, selected: SelectionSetNode) -> None:
@@ -150,7 +152,9 @@ class _ShapeCounter:
             node.name.value for node in selected.selections if isinstance(node, FieldNode) and node.alias is None
         )
         if names and max(names.values()) > MAX_REPEATS:
-            self._local_problem = f"A field stands too often in one place: at most {MAX_REPEATS} times are taken."
+            self._local_problem = (
+                f"A selection repeats the same field too often: at most {MAX_REPEATS} times are allowed."
+            )
 
     def _comparison_problem(self) -> str | None:
         comparisons = _ComparisonCounter(self._fragments)
@@ -158,7 +162,10 @@ class _ShapeCounter:
             if isinstance(node, OperationDefinitionNode | FragmentDefinitionNode):
                 comparisons.add([_Selected(node.selection_set)])
                 if comparisons.count > MAX_COMPARISONS:
-                    return f"The document repeats too much: at most {MAX_COMPARISONS:,} pairs of fields are compared."
+                    return (
+                        "The document repeats too many fields and fragments: at most "
+                        f"{MAX_COMPARISONS:,} pairs are compared."
+                    )
         return None
 
 
@@ -172,7 +179,7 @@ class _Selected:
 
 @dataclass(slots=True)
 class _Merged:
-    """Several selection sets merged: fields by response name, and the number of spread fragments."""
+    """Several merged selection sets: their fields by response name, and the number of fragment spreads."""
 
     fields: dict[str, list[_Selected]] = field(default_factory=dict[str, list[_Selected]])
     spreads: int = 0
@@ -213,7 +220,7 @@ class _ComparisonCounter:
                 merged.spreads += 1
                 name = node.name.value
                 fragment = self._fragments.get(name)
-                # A fragment that contains itself is rejected by validation.
+                # A fragment that contains itself is skipped, because the validation rejects it.
                 if fragment is not None and name not in merged.fragments and name not in within:
                     merged.fragments.add(name)
                     self._merge(_Selected(fragment.selection_set, within | {name}), merged)

@@ -1,8 +1,9 @@
-"""Subscriptions, without executing GraphQL for each token.
+"""The execution of subscriptions without executing GraphQL for each token.
 
-The selection on a delta has leaves only. graphql-core collects it once, and it becomes a template that each delta fills
-in. So does the selection on an event that starts or finishes something, if it has leaves only. Every other event is
-executed by graphql-core. Both return the same result: tests/test_live.py compares them.
+A selection on a delta has only leaves. graphql-core collects them once, and they become a template into which the
+values of each delta are inserted. The same applies to the first event and to the starts and ends of blocks, if their
+selection has only leaves. All other events are executed by graphql-core. Both ways return the same result:
+tests/test_live.py compares them.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -33,13 +34,13 @@ from tertulia.streams.events import (
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
 FILLED = (*DELTAS, GenerationStarted, ContentBlockStarted, ContentBlockFinished)
-"""The events that templates can write: their leaves in FIELDS are attributes."""
+"""The types of events for which templates can be used: their leaves in FIELDS are attributes."""
 Fill = Callable[[Any], bytes]
 Templates = dict[tuple[Any, ...], dict[type, Fill]]
 MAX_TEMPLATES = 16
 """The most combinations of boolean variables whose templates are cached for one document."""
 AnyExecutor = Executor[Any]
-core: Any = execution  # its declared types are unknown in part
+core: Any = execution  # its declared types are partly unknown
 
 FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
     "generationId": (b'"%b"', lambda event: str(event.generation_id).encode()),
@@ -53,7 +54,7 @@ FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
 
 
 class OperationFailed(Exception):
-    """The whole operation failed; the errors are as a client may see them."""
+    """The whole operation failed. `errors` are safe to show to clients."""
 
     def __init__(self, errors: Sequence[GraphQLError]) -> None:
         super().__init__("The operation failed.")
@@ -65,7 +66,7 @@ class Operation:
     """An operation of a valid document, with everything that its execution needs."""
 
     schema: GraphQLSchema
-    executor_class: Any  # a graphql-core Executor's class, whose declared types are unknown in part
+    executor_class: Any  # a subclass of graphql-core's Executor, whose declared types are partly unknown
     document: DocumentNode
     templates: Templates
     name: str | None
@@ -73,7 +74,13 @@ class Operation:
     context: object
 
     def executor(self, event: object = None) -> AnyExecutor:
-        """Return an executor of one event. Each has its own: graphql-core's copies share a cache that only grows."""
+        """Return an executor for one event.
+
+        Each event has an executor of its own, because copies of an executor share a cache that only grows.
+
+        Raises:
+            OperationFailed: The variables are invalid.
+        """
         executor: AnyExecutor | list[GraphQLError] = self.executor_class.build(
             self.schema, self.document, event, self.context, self.variables, self.name
         )
@@ -83,10 +90,15 @@ class Operation:
 
 
 async def follow(operation: Operation, send: Callable[[bytes], bool] | None = None) -> AsyncGenerator[bytes]:
-    """Yield each result as JSON; raise OperationFailed if the operation cannot start or continue.
+    """Yield each result of a subscription as JSON.
 
-    `send`, if any, is called with results of templates as soon as the event is appended, so that no task must be woken.
-    If it returns False, the result is yielded like any other.
+    Args:
+        operation: The subscription.
+        send: Called with a result as soon as its event is appended, if a template can write it. This saves waking a
+            task. If it returns False, the result is yielded like any other.
+
+    Raises:
+        OperationFailed: The subscription cannot start or continue.
     """
     executor = operation.executor()
     fills = _templates(operation, executor)
@@ -109,7 +121,11 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
 
 
 def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
-    """Return the templates. Requests with the same document share them: only booleans decide what is selected."""
+    """Return the templates of an operation by event type.
+
+    Requests with the same document and the same boolean variables share them, because only boolean variables decide
+    which fields are selected.
+    """
     values = executor.variable_values.coerced
     key = (operation.name, *((name, value) for name, value in values.items() if isinstance(value, bool)))
     fills = operation.templates.get(key)
@@ -139,7 +155,7 @@ async def execute(operation: Operation, event: object) -> bytes:
 
 
 def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:
-    """Return the function that writes results for events of one type; None if the selection has more than leaves."""
+    """Return a function that writes the results for events of one type, or None if not only leaves are selected."""
     selected = _selected(executor, kind.__name__)
     if selected is None:
         return None
@@ -171,7 +187,7 @@ def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str
 
 
 def _quoted(text: str) -> bytes:
-    # GraphQL names need no escapes, neither in JSON nor in a format string.
+    # GraphQL names need no escapes in JSON or in a format string.
     return b'"%b"' % text.encode()
 
 

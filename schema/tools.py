@@ -1,4 +1,4 @@
-"""Tools and their servers."""
+"""The GraphQL types of tools, tool servers and tool usage."""
 
 from strawberry.scalars import JSON
 
@@ -10,7 +10,7 @@ from tertulia.tools.mcp import servers
 
 
 def _source(root: registry.Offer) -> str:
-    """Where it runs: FUNCTION or MCP on this server, CLAUDE on Claude's side."""
+    """Where the tool runs: `FUNCTION` on this server, `MCP` on an MCP server, or `CLAUDE` in Claude's API."""
     return root.source.upper()
 
 
@@ -19,58 +19,61 @@ class Tool:
     """A tool that this server offers to Claude."""
 
     name: str
-    """The name that Claude calls it by: 1 to 128 letters, digits, `_` and `-`; of an MCP server's, `server__tool`."""
+    """The tool's name: 1 to 128 letters, digits, `_` and `-`. Tools of MCP servers are named `server__tool`."""
     description: str
-    """What it does, as Claude is told."""
+    """The description that Claude reads."""
     input_schema: JSON
-    """What it takes, as a JSON schema; empty for Claude's own, which Claude knows."""
+    """The JSON schema of the tool's input. Empty for tools that Claude's API runs."""
     asks_first: bool
-    """Whether each call waits for the user's yes: `ToolResultsRequired`, then `submitToolResults`."""
+    """Whether each call requires the user's approval: see `ToolResultsRequired` and `submitToolResults`."""
     source: str = field(_source)
     server: str | None
-    """The MCP server that has it; null for others."""
+    """The name of the MCP server that provides the tool. Null for other tools."""
 
 
 def _tool_names(root: servers.McpServer) -> list[str]:
-    """Names of its tools; those it had last where it is lost."""
+    """The names of the server's tools. While it is disconnected, the tools that it had last."""
     return [tool.name for tool in root.tools]
 
 
 @graphql_type(servers.SkippedTool)
 class SkippedTool:
-    """A tool that an MCP server lists and that is not offered to Claude."""
+    """A tool that an MCP server lists but that cannot be offered to Claude."""
 
     name: str
-    """The name that the server gives it, or its place in the list."""
+    """The tool's name, or its position in the server's list if it has no usable name."""
     reason: str
-    """Why it is not offered, in words for people."""
+    """Why the tool is not offered, for people."""
 
 
 @graphql_type(servers.McpServer)
 class ToolServer:
-    """An MCP server. One that is lost is connected again by itself; its tools are missing until then."""
+    """An MCP server.
+
+    After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then.
+    """
 
     name: str
-    """Its name in the server's MCP configuration."""
+    """The server's name in the MCP configuration."""
     connected: bool
-    """Whether its tools can be called now."""
+    """Whether the server's tools can be called now."""
     problem: str | None
-    """Why it is not connected, in words for people; null while it is."""
+    """Why the server is not connected, for people. Null while it is connected."""
     tools: list[str] = field(_tool_names)
     skipped: list[SkippedTool]
-    """Tools of its list that cannot be offered to Claude; the others are not affected."""
+    """The listed tools that cannot be offered to Claude. The other tools are not affected."""
 
 
 @graphql_type(tools.ClientTools)
 class ClientTool:
-    """A tool that the client of a conversation runs: its calls come as `ToolResultsRequired`."""
+    """A tool that the client runs. The client receives its calls as `ToolResultsRequired`."""
 
     name: str
-    """The name that Claude calls it by."""
+    """The tool's name."""
     description: str
-    """What it does, as Claude is told."""
+    """The description that Claude reads."""
     input_schema: JSON
-    """What it takes, as a JSON schema of an object."""
+    """The JSON schema of the tool's input, which is an object."""
 
 
 @graphql_type(tools.Choice)
@@ -78,18 +81,18 @@ class ConversationTools:
     """The tools that Claude may call in a conversation."""
 
     server: list[str] | None
-    """Names of the server's tools, or patterns such as `github__*`; null for all of them, empty for none."""
+    """Names of server tools, or patterns such as `github__*`. Null for all server tools, empty for none."""
     client: list[ClientTool]
-    """The client's own, at most 100."""
+    """The client tools, at most 100."""
 
 
 @graphql_type(tool_calls.ToolUsage)
 class ToolUsage:
-    """How often a tool was called."""
+    """The number of calls of one tool."""
 
     name: str
     """The tool's name."""
     calls: int
-    """How many calls there were, those that failed included."""
+    """The number of calls, including failed ones."""
     failed: int
-    """How many of them failed, were refused by the user, or are lost."""
+    """The number of calls that failed, were denied by the user, or were lost with their process."""

@@ -1,11 +1,11 @@
-"""Turns of the event loop: a long computation lets other work run every few milliseconds."""
+"""A function with which long computations let other tasks run every few milliseconds."""
 
 import asyncio
 import threading
 from time import perf_counter
 
 SLICE = 0.005
-"""Seconds for all long computations together in one turn of the event loop."""
+"""Seconds that all long computations together may use in one turn of the event loop."""
 
 
 class _Turn(threading.local):
@@ -23,13 +23,13 @@ def _begin() -> None:
 
 
 async def share_loop() -> None:
-    """Return at once while this turn has time left; otherwise let the event loop run its other work first.
+    """Return at once while this turn of the event loop has time left; otherwise let other tasks run first.
 
-    All callers share the turn: of many that wait, as many continue in the next turn as fit into it.
+    All callers share one turn. When many of them wait, as many continue in the next turn as its time allows.
     """
     while perf_counter() - _turn.began > SLICE:
         if not _turn.ends:
-            # It runs before those that wait here, because they are scheduled after it.
+            # `_begin` runs before the tasks that wait here, because they are scheduled after it.
             _turn.ends = True
             asyncio.get_running_loop().call_soon(_begin)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Conversations, messages and generations, and their connections."""
+"""The GraphQL types of conversations, messages and generations, and their connections."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -22,26 +22,29 @@ if TYPE_CHECKING:
 
 @graphql_type(messages.LeftOut)
 class LeftOut:
-    """Blocks of earlier messages that Claude was not shown."""
+    """The number of blocks of earlier messages that were not sent to Claude, for one reason."""
 
     reason: prompt.LeftOut
-    """Why not."""
+    """Why the blocks were not sent."""
     blocks: int
-    """How many blocks."""
+    """The number of blocks."""
 
 
 @graphql_type(tables.Message)
 class Message(Node):
-    """One turn; immutable once finished. To say it otherwise makes another version of it, on a branch of its own."""
+    """One turn of a conversation.
+
+    A finished message never changes. Editing or regenerating it adds another version of it, on a separate branch.
+    """
 
     conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
     role: tables.Role
-    """Who wrote it."""
+    """The author of the message."""
     content: list[ContentBlock] = field(messages.content)
     text: str = field(messages.text)
     left_out: list[LeftOut] = field(messages.left_out)
     created_at: datetime
-    """When it was sent, in UTC; of an answer, when it was asked for."""
+    """When the message was sent, in UTC. For an answer, when it was requested."""
     parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)
     siblings: list[Annotated["Message", strawberry.lazy("tertulia.schema.types")]] = field(messages.siblings)
     generation: Annotated["Generation", strawberry.lazy("tertulia.schema.types")] | None = field(messages.generation)
@@ -52,7 +55,7 @@ class MessageEdge:
     """A message in a list."""
 
     cursor: str
-    """Its place in the list, for `after` and `before`."""
+    """The message's position in the list, for `after` and `before`."""
     node: Message
     """The message."""
 
@@ -64,61 +67,66 @@ class MessageConnection:
     edges: list[MessageEdge]
     """The messages, oldest first."""
     page_info: PageInfo
-    """Whether there are more, and from where."""
+    """The position of the page in the list."""
 
 
 @graphql_type(search.TextRange)
 class TextRange:
-    """A stretch of a text, in UTF-16 code units (a JavaScript string's)."""
+    """A range of a text, in UTF-16 code units, as in JavaScript strings."""
 
     start: int
-    """The first code unit of it, from 0."""
+    """The first code unit of the range, counted from 0."""
     end: int
-    """The first code unit behind it."""
+    """The first code unit after the range."""
 
 
 @graphql_type(search.MessageSearchEdge)
 class MessageSearchEdge:
-    """A message that was found."""
+    """A message that matches a search."""
 
     cursor: str
-    """Its place in the matches, for `after` and `before`."""
+    """The message's position among the matches, for `after` and `before`."""
     node: Message
     """The message."""
     excerpt: str
-    """Its best passage in one line, of about 240 characters; `…` stands where it was cut."""
+    """The best matching passage on one line, about 240 characters long. `…` marks where text was cut off."""
     highlights: list[TextRange]
-    """Where what was looked for stands in the excerpt, in order."""
+    """The positions of the search terms in the excerpt, in ascending order."""
     score: float
-    """How well it fits: more is better. Scores of different queries cannot be compared."""
+    """The relevance of the message: a higher score is better. Scores of different queries cannot be compared."""
 
 
 @graphql_type(search.MessageSearchConnection)
 class MessageSearchConnection:
-    """A page of what was found."""
+    """A page of search results."""
 
     edges: list[MessageSearchEdge]
     """The messages, best match first."""
     page_info: PageInfo
-    """Whether there are more, and from where."""
+    """The position of the page in the list."""
 
 
 def _stop_reason(root: tables.Generation) -> StopReason | None:
-    """Why Claude ended, in the Messages API's words; null unless it did, and for a reason newer than this server."""
-    # A reason that is newer than this version has no name in the schema yet.
+    """Why Claude stopped writing, as reported by the Messages API.
+
+    Null unless Claude has stopped, and for reasons that this version of the server does not know.
+    """
     return next((reason for reason in StopReason if reason.value == root.stop_reason), None)
 
 
 @graphql_type(tables.Generation)
 class Generation(Node):
-    """Claude's work on one answer, from the question to the end, tool rounds included. It goes on whoever listens."""
+    """Claude's work on one answer, from the user's message to the end, including tool rounds.
+
+    It continues when clients disconnect.
+    """
 
     conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
     message: Message = field(messages.message)
     status: tables.Status
-    """Where it stands."""
+    """The current status."""
     model: Model = field(conversations.model)
-    """The Claude model that writes it."""
+    """The Claude model that writes the answer."""
     stop_reason: StopReason | None = field(_stop_reason)
     usage: Usage | None = field(messages.usage)
     error: GenerationError | None = field(messages.error)
@@ -127,13 +135,13 @@ class Generation(Node):
         follow.event_log
     )
     created_at: datetime
-    """When it was asked for, in UTC."""
+    """When the answer was requested, in UTC."""
     started_at: datetime | None
-    """When its turn came, in UTC; null while it is QUEUED."""
+    """When the generation started, in UTC. Null while its status is QUEUED."""
     first_token_at: datetime | None
-    """When Claude's first token came, in UTC; null before."""
+    """When Claude's first token arrived, in UTC. Null before that."""
     finished_at: datetime | None
-    """When it ended, in UTC, however it did; null before."""
+    """When the generation was completed, stopped or failed, in UTC. Null before that."""
 
 
 @graphql_type(tables.Conversation)
@@ -141,23 +149,27 @@ class Conversation(Node):
     """An exchange owned by one viewer: a tree of messages, of which one branch is active."""
 
     title: str | None
-    """At most 200 characters. A small model gives one behind the first answer; null until then, or where none does."""
+    """The title, at most 200 characters. Null until a small model writes one after the first answer, or if none does.
+    """
     system_prompt: str | None
-    """What Claude is told before all messages, at most 100,000 characters; null for nothing."""
+    """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none."""
     model: Model = field(conversations.model)
     options: GenerationOptions = field(options.conversation_options)
     created_at: datetime
-    """When it was made, in UTC."""
+    """When the conversation was created, in UTC."""
     updated_at: datetime
     """When a message was last added, in UTC."""
     archived: bool
-    """Whether its user has put it away. It stays in lists that `ConversationFilter.archived` does not narrow."""
+    """Whether the user has archived the conversation. Lists still include it, unless `ConversationFilter.archived` is
+    false.
+    """
     pinned: bool
-    """Whether its user wants it at hand. It changes the order of no list."""
+    """Whether the user has pinned the conversation. Pinning does not change the order of lists."""
     temporary: bool
-    """In no list but that of temporary ones, and in no search.
+    """Whether the conversation is temporary.
 
-    It is deleted a day after its last message, unless the server says otherwise.
+    A temporary conversation is listed only with `ConversationFilter.temporary`, and it cannot be searched. It is
+    deleted 24 hours after its last message, unless the server sets another time.
     """
     messages: MessageConnection = field(conversations.messages)
     last_message: Message | None = field(conversations.last_message)
@@ -172,7 +184,7 @@ class ConversationEdge:
     """A conversation in a list."""
 
     cursor: str
-    """Its place in the list, for `after` and `before` with the same order."""
+    """The conversation's position in the list, for `after` and `before` with the same `order`."""
     node: Conversation
     """The conversation."""
 
@@ -182,18 +194,18 @@ class ConversationConnection:
     """A page of conversations."""
 
     edges: list[ConversationEdge]
-    """The conversations, in the order that was asked for."""
+    """The conversations, in the requested order."""
     page_info: PageInfo
-    """Whether there are more, and from where."""
+    """The position of the page in the list."""
 
 
 @graphql_type(tables.ConversationChange)
 class ConversationChange:
-    """A change to one of the viewer's conversations. Each is told once, in order, and kept for a day."""
+    """A change to one of the viewer's conversations. Changes are stored for 24 hours."""
 
     cursor: str = field(changes.cursor)
     kind: tables.ChangeKind
-    """What happened."""
+    """The kind of change."""
     conversation_id: strawberry.ID = field(changes.conversation_id)
     conversation: Conversation | None = field(changes.conversation)
     generation: Generation | None = field(changes.generation)

@@ -1,4 +1,4 @@
-"""The size of variables, checked before graphql-core coerces them and reports every error in them."""
+"""The limit on the size of variables, checked before graphql-core coerces them and reports every error in them."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -13,14 +13,15 @@ from graphql import (
     OperationDefinitionNode,
 )
 
-graphql_core: Any = graphql  # its declared types are unknown in part
+graphql_core: Any = graphql  # its declared types are partly unknown
 
 MAX_VALUES = 5_000
-"""The most list items and object entries together. JSON is not counted, because its fields have their own limits."""
+"""The most list items and object entries together. JSON scalars are not counted, because they have limits of their own.
+"""
 
 
 def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> None:
-    """Raise GraphQLError for variables with more values than any field accepts, or with unknown entries."""
+    """Raise GraphQLError for variables with more than MAX_VALUES values, or an object with too many entries."""
     limit = MAX_VALUES
     for node in operation.variable_definitions or ():
         name = node.variable.name.value
@@ -43,7 +44,7 @@ def _count(type_: object, value: object, path: str, limit: int) -> int:
         entries = cast("dict[str, object]", value)
         if len(entries) > len(type_.fields):
             unknown = next(name for name in entries if name not in type_.fields)
-            raise _input_error(f"{path}: {type_.name} has no field {unknown[:100]!r}.")
+            raise _input_error(f"`{path}` must be a {type_.name}, which has no field {unknown[:100]!r}.")
         count = len(entries)
         _check(count, path, limit)
         for name, entry in entries.items():
@@ -54,7 +55,7 @@ def _count(type_: object, value: object, path: str, limit: int) -> int:
 
 def _check(count: int, path: str, limit: int) -> None:
     if count > limit:
-        raise _input_error(f"{path}: the variables of a request hold at most {MAX_VALUES:,} values.")
+        raise _input_error(f"`{path}` is too large: the variables of a request can have at most {MAX_VALUES:,} values.")
 
 
 def _input_error(message: str) -> GraphQLError:

@@ -1,4 +1,4 @@
-"""The viewer, with usage, budget and limits."""
+"""The GraphQL types of the viewer's usage, budget and limits."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,60 +16,60 @@ from tertulia.schema.tools import ToolUsage
 
 @graphql_type(ledger.UsageOfDay)
 class UsageOfDay:
-    """What one model has used on one day."""
+    """The viewer's usage of one model on one day."""
 
     day: date
     """The day, in UTC."""
     model: str
-    """The model's id."""
+    """The id of the model."""
     usage: Usage
-    """Tokens and cost of that day."""
+    """The tokens and their cost."""
 
 
 @graphql_type(budget.BudgetStatus)
 class Budget:
-    """A calendar month's budget, in US dollars, from the first of the month in UTC."""
+    """The viewer's budget for the current calendar month in UTC."""
 
     limit_usd: Decimal
-    """What may be spent in the month, in US dollars."""
+    """The budget of the month in US dollars."""
     spent_usd: Decimal
-    """What has been spent since the month began, in US dollars; also for what is deleted."""
+    """The amount spent this month in US dollars, including deleted conversations."""
     reserved_usd: Decimal
-    """What running answers may still cost, in US dollars: it is set aside until they end."""
+    """The amount in US dollars that running generations may still cost. It is reserved until they end."""
     resets_at: datetime
     """When the next month begins, in UTC."""
 
 
 def _maximum(root: limits.Limit) -> int:
-    """How many are accepted within `windowSeconds`, or at once; of `uploads` in megabytes."""
+    """The maximum within `windowSeconds`, or at the same time if that is null. For `uploads` in megabytes."""
     return root.limit
 
 
 @graphql_type(limits.Limit)
 class Limit:
-    """What is left of a limit of the viewer's, over all replicas of the server."""
+    """One of the viewer's limits, counted across all replicas of the server."""
 
     name: str
-    """What is counted: `requests`, `sends` (messages), `uploads`, `generations` (answers at once) or `sockets`."""
-    limit: int = strawberry.field(deprecation_reason="Use `maximum`; stays until 1.0.")
-    """The same as `maximum`; of `uploads` in megabytes."""
+    """The counted item: `requests`, `sends` (messages), `uploads`, `generations` (concurrent ones) or `sockets`."""
+    limit: int = strawberry.field(deprecation_reason="Use `maximum`. This field will be removed in 1.0.")
+    """The same as `maximum`. For `uploads` in megabytes."""
     maximum: int = field(_maximum)
     remaining: int
-    """How many are left now; of `uploads` in megabytes."""
+    """How many of them remain now. For `uploads` in megabytes."""
     window_seconds: int | None
-    """Within how many seconds so many are taken; null for limits on what is there at once."""
+    """The length of the window in seconds. Null for limits on concurrent items."""
     resets_in_seconds: float | None
-    """Seconds until there are more; 0 where nothing is used, null for limits on what is there at once."""
+    """The number of seconds until more remain. 0 if nothing is used, and null for limits on concurrent items."""
 
 
 @graphql_type(context.Viewer)
 class Viewer:
-    """Who is asking."""
+    """The authenticated user."""
 
     id: strawberry.ID
-    """The user's id, a UUID. `node` does not find it."""
+    """The user's id, a UUID. `Query.node` does not accept it."""
     name: str
-    """The name that the user signs in with; `local` where the server has but one user."""
+    """The name with which the user signs in. `local` on a server with a single user."""
     usage: Usage = field(viewer.usage)
     usage_by_day: list[UsageOfDay] = field(viewer.usage_by_day)
     budget: Budget | None = field(viewer.budget)

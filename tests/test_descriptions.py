@@ -1,4 +1,4 @@
-"""What clients read of the schema: all of it is described, with units, limits and errors, as the code holds them."""
+"""Tests of the schema's descriptions: all parts have one, and their units, limits and errors match the code."""
 
 import re
 import sys
@@ -33,16 +33,19 @@ ERROR = "Error"
 
 
 class Described(NamedTuple):
-    """A part of the schema: where it stands, its name, the name of its type if it has one, and what is said of it."""
+    """A part of the schema with a description, such as a field or an argument."""
 
-    place: str
+    path: str
+    """The coordinate of the part, such as `Query.nodes(ids:)`."""
     name: str
     type: str
+    """The name of its type; empty for types and enum values."""
     text: str
+    """Its description; empty if it has none."""
 
 
 def parts() -> Iterator[Described]:
-    """Give all that can be described, but for what GraphQL itself defines."""
+    """Yield all parts of the schema that can have a description, except those that GraphQL defines itself."""
     for kind in schema.core.type_map.values():
         if is_introspection_type(kind) or is_specified_scalar_type(kind):
             continue
@@ -52,40 +55,38 @@ def parts() -> Iterator[Described]:
                 yield Described(f"{kind.name}.{name}", name, kind.name, member.description or "")
         if isinstance(kind, GraphQLInputObjectType | GraphQLInterfaceType | GraphQLObjectType):
             for name, field in cast("dict[str, Any]", kind.fields).items():
-                of_field = Described(
-                    f"{kind.name}.{name}", name, get_named_type(field.type).name, field.description or ""
-                )
-                yield of_field
-                for argument, given in getattr(field, "args", {}).items():
-                    type_name = get_named_type(given.type).name
-                    yield Described(f"{of_field.place}({argument}:)", argument, type_name, given.description or "")
+                path = f"{kind.name}.{name}"
+                yield Described(path, name, get_named_type(field.type).name, field.description or "")
+                for argument_name, argument in getattr(field, "args", {}).items():
+                    type_name = get_named_type(argument.type).name
+                    text = argument.description or ""
+                    yield Described(f"{path}({argument_name}:)", argument_name, type_name, text)
 
 
-PARTS = {part.place: part for part in parts()}
+PARTS = {part.path: part for part in parts()}
 
 
 def words(text: str) -> set[str]:
-    """Give the words of a name or a sentence, in lower case, without those that say nothing."""
-    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).replace("_", " ")
-    return {word.rstrip("s") for word in re.findall(r"[a-z]+", apart.lower())} - {"the", "a", "an", "of", "it", "thi"}
+    """Return the words of a name or a sentence in lower case and in the singular, without articles and the like."""
+    separated = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).replace("_", " ")
+    stems = {word.rstrip("s") for word in re.findall(r"[a-z]+", separated.lower())}
+    return stems - {"the", "a", "an", "of", "it", "thi"}
 
 
-def test_all_of_the_schema_is_described() -> None:
-    assert [place for place, part in PARTS.items() if not part.text.strip()] == []
+def test_every_part_of_the_schema_has_a_description() -> None:
+    assert [path for path, part in PARTS.items() if not part.text.strip()] == []
     assert len(PARTS) > 400
     assert {"Query", "SendMessageResult", "Decimal", "Node.id", "TextDelta.sequence", "Effort.XHIGH"} < PARTS.keys()
     assert {"SendMessageInput.whenBusy", "Query.nodes(ids:)", "Conversation.messages(first:)"} < PARTS.keys()
 
 
-def test_a_description_is_sentences_that_readers_wrap_themselves() -> None:
-    assert [place for place, part in PARTS.items() if not re.search(r"[.!]$", part.text)] == []
-    assert [
-        place for place, part in PARTS.items() if re.search(r"(?<!\n)\n(?!\n|- )|\n\n\n|[ \t]\n|  ", part.text)
-    ] == []
+def test_descriptions_are_sentences_without_line_breaks_inside_paragraphs() -> None:
+    assert [path for path, part in PARTS.items() if not part.text.endswith(".")] == []
+    assert [path for path, part in PARTS.items() if re.search(r"(?<!\n)\n(?!\n|- )|\n\n\n|[ \t]\n|  ", part.text)] == []
 
 
 def test_no_description_merely_repeats_the_name() -> None:
-    assert [place for place, part in PARTS.items() if words(part.text) <= words(part.name)] == []
+    assert [path for path, part in PARTS.items() if words(part.text) <= words(part.name)] == []
 
 
 NUMBERS = ("Int", "Float", "Decimal", "String")
@@ -101,24 +102,24 @@ UNITS = [
     (r"^remaining$", r"\bmegabytes\b"),
     (r"^index$", r"\bfrom 0\b"),
     (r"Index$", r"\bcharacter, page or block\b"),
-    (r"^(sequence|cursor)$", r"\b(number|sequence|place|after)\b"),
+    (r"^(sequence|cursor)$", r"\b(number|sequence|position|after)\b"),
 ]
 
 
 @pytest.mark.parametrize(("name", "unit"), UNITS)
-def test_a_number_says_its_unit(name: str, unit: str) -> None:
+def test_descriptions_of_numbers_name_the_unit(name: str, unit: str) -> None:
     numbers = [part for part in PARTS.values() if re.search(name, part.name) and part.type in NUMBERS]
     assert numbers
-    assert [part.place for part in numbers if not re.search(unit, part.text)] == []
+    assert [part.path for part in numbers if not re.search(unit, part.text)] == []
 
 
-def test_a_moment_says_that_it_is_in_utc() -> None:
-    moments = [part for part in PARTS.values() if part.type in ("DateTime", "Date") and "(" not in part.place]
-    assert len(moments) > 10
-    assert [part.place for part in moments if "UTC" not in part.text] == []
+def test_descriptions_of_timestamps_name_utc() -> None:
+    timestamps = [part for part in PARTS.values() if part.type in ("DateTime", "Date") and "(" not in part.path]
+    assert len(timestamps) > 10
+    assert [part.path for part in timestamps if "UTC" not in part.text] == []
 
 
-def test_what_may_be_null_says_what_that_means() -> None:
+def test_descriptions_of_nullable_fields_explain_null() -> None:
     nullable = [
         f"{kind.name}.{name}"
         for kind in schema.core.type_map.values()
@@ -126,24 +127,26 @@ def test_what_may_be_null_says_what_that_means() -> None:
         for name, field in kind.fields.items()
         if not str(field.type).endswith("!")
     ]
-    # Of a model the type itself says it, once for all of its fields.
-    silent = [place for place in nullable if "null" not in PARTS[place].text and not place.startswith("Model.")]
-    assert silent == []
+    # The description of the type `Model` explains null for all of its fields.
+    unexplained = [
+        path for path in nullable if not re.search(r"\b[Nn]ull\b", PARTS[path].text) and not path.startswith("Model.")
+    ]
+    assert unexplained == []
     assert "null" in PARTS["Model"].text
 
 
-def mutations() -> dict[str, set[str]]:
-    """Give each mutation with the errors of its result."""
-    found: dict[str, set[str]] = {}
+def errors_by_mutation() -> dict[str, set[str]]:
+    """Return the errors in the result of each mutation."""
+    errors: dict[str, set[str]] = {}
     for name, field in schema.core.type_map["Mutation"].fields.items():  # type: ignore[attr-defined] # an object's
         result = get_named_type(field.type)
         assert isinstance(result, GraphQLUnionType), name
-        found[name] = {kind.name for kind in result.types if ERROR in {one.name for one in kind.interfaces}}
-    return found
+        errors[name] = {kind.name for kind in result.types if ERROR in {base.name for base in kind.interfaces}}
+    return errors
 
 
-@pytest.mark.parametrize(("name", "errors"), mutations().items())
-def test_a_mutation_says_when_it_gives_which_error(name: str, errors: set[str]) -> None:
+@pytest.mark.parametrize(("name", "errors"), errors_by_mutation().items())
+def test_descriptions_of_mutations_list_their_errors(name: str, errors: set[str]) -> None:
     assert errors
     assert set(re.findall(r"^- `(\w+)`: \w", PARTS[f"Mutation.{name}"].text, re.MULTILINE)) == errors
 
@@ -163,12 +166,12 @@ LIMITS = [
     ("ClientToolInput.description", f"1 to {tools.MAX_DESCRIPTION:,} characters"),
     ("ClientToolInput.inputSchema", f"{json_schema.MAX_BYTES:,} bytes"),
     ("GenerationOptionsInput.outputSchema", f"{json_schema.MAX_BYTES:,} bytes and {json_schema.MAX_DEPTH} levels"),
-    ("GenerationOptionsInput.maxTokens", f"{prompt.DEFAULT_MAX_TOKENS:,} at most"),
+    ("GenerationOptionsInput.maxTokens", f"The default is {prompt.DEFAULT_MAX_TOKENS:,},"),
     ("ThinkingInput.budgetTokens", f"{prompt.MIN_BUDGET_TOKENS:,} or more"),
     ("Query.nodes(ids:)", f"At most {viewing.MAX_NODES} ids"),
-    ("Query.conversations(first:)", f"0 to {paging.MAX_PAGE}, and {paging.DEFAULT_PAGE} where"),
-    ("Query.searchMessages(first:)", f"0 to {paging.MAX_PAGE}, and {paging.DEFAULT_PAGE} where"),
-    ("Generation.events(first:)", f"0 to {paging.MAX_PAGE}, and {paging.MAX_PAGE} where"),
+    ("Query.conversations(first:)", f"0 to {paging.MAX_PAGE}. The default is {paging.DEFAULT_PAGE} "),
+    ("Query.searchMessages(first:)", f"0 to {paging.MAX_PAGE}. The default is {paging.DEFAULT_PAGE} "),
+    ("Generation.events(first:)", f"0 to {paging.MAX_PAGE}. The default is {paging.MAX_PAGE} "),
     (
         "Query.searchMessages(query:)",
         f"1 to {search.MAX_TERMS} words and phrases, in at most {search.MAX_QUERY:,} characters",
@@ -180,19 +183,21 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize(("place", "said"), LIMITS)
-def test_a_limit_is_said_as_it_is_held(place: str, said: str) -> None:
-    assert said in PARTS[place].text
+@pytest.mark.parametrize(("path", "limit"), LIMITS)
+def test_descriptions_name_the_limit_that_the_code_enforces(path: str, limit: str) -> None:
+    assert limit in PARTS[path].text
 
 
-def test_how_many_may_wait_and_run_is_said_as_it_is_held() -> None:
+def test_descriptions_name_the_enforced_numbers_of_queued_messages_and_running_branches() -> None:
     in_words = {4: "four", 10: "ten"}
     assert f"{in_words[sending.MAX_SIDE_BY_SIDE]} branches" in PARTS["WhenBusy"].text
     assert f"at most {in_words[sending.MAX_QUEUE]} " in PARTS["WhenBusy.QUEUE"].text
     assert f"{in_words[sending.MAX_QUEUE]} messages wait" in PARTS["Mutation.sendMessage"].text
 
 
-def test_a_type_whose_source_is_not_there_is_declared_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_type_without_available_source_is_declared_without_descriptions_of_its_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     compiled = ModuleType("compiled")
     monkeypatch.setitem(sys.modules, compiled.__name__, compiled)
     exec('class Thing:\n    """A thing."""\n    size_bytes: int\n    """Bytes."""', compiled.__dict__)
@@ -200,7 +205,7 @@ def test_a_type_whose_source_is_not_there_is_declared_all_the_same(monkeypatch: 
     assert (definition.description, [field.description for field in definition.fields]) == ("A thing.", [None])
 
 
-def test_a_field_is_described_by_what_stands_under_it_and_else_by_its_resolver() -> None:
+def test_the_string_under_a_field_precedes_the_docstring_of_its_resolver() -> None:
     assert PARTS["Generation.model"].text != PARTS["Conversation.model"].text
     assert PARTS["Generation.message"].text.startswith("The assistant's message")
     assert PARTS["TextDelta.sequence"].text == PARTS["GenerationEvent.sequence"].text
