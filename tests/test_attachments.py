@@ -236,7 +236,7 @@ def test_images_are_refused_for_a_model_without_image_input(staged: Staged) -> N
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"])]
     refused = stage.api.try_send("Look", attachmentIds=[uploaded(stage.api, image())])
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
-    assert "takes no images" in refused["message"]
+    assert "must not contain images" in refused["message"]
     assert stage.claude.requests == []
 
 

@@ -135,7 +135,7 @@ def check(seen: dict[str, Any], api: Api) -> None:
     assert len({first, *later}) == 3
     assert seen["unheard"]
     # The other page got ConversationBusy, kept its draft, and followed the answer.
-    assert seen["busy"] == "The conversation is being answered already."
+    assert seen["busy"] == "The conversation is already being answered."
     assert seen["draft"] == "And I?"
 
     assert grows(*seen["refreshed"].values())

@@ -115,12 +115,20 @@ CREATE = "mutation ($input: CreateConversationInput!) { createConversation(input
 @pytest.mark.parametrize(
     ("document", "variables", "says"),
     [
-        (NODES, {"ids": ["x"] * 10_000}, "variables.ids: the variables of a request hold at most 5,000 values."),
-        (CREATE, {"input": {f"x{n}": 1 for n in range(1000)}}, "variables.input: CreateConversationInput has no field"),
+        (
+            NODES,
+            {"ids": ["x"] * 10_000},
+            "`variables.ids` is too large: the variables of a request can have at most 5,000",
+        ),
+        (
+            CREATE,
+            {"input": {f"x{n}": 1 for n in range(1000)}},
+            "`variables.input` must be a CreateConversationInput, which",
+        ),
         (
             CREATE,
             {"input": {"tools": {"client": [{"x": 1}] * 10_000}}},
-            "variables.input.tools.client: the variables of a request hold at most 5,000 values.",
+            "`variables.input.tools.client` is too large: the variables of a request can have at most 5,000",
         ),
     ],
     ids=["a long list", "unknown entries", "a long list inside"],

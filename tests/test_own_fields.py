@@ -305,15 +305,15 @@ class OrderInput:
 @pytest.mark.parametrize(
     ("own", "error", "message"),
     [
-        ({"query": [ClashingQuery]}, ValueError, "ClashingQuery.search: `searchMessages` is a field of Query already"),
-        ({"mutation": [ClashingMutation]}, ValueError, "ClashingMutation.stop_generation: `stopGeneration` is a field"),
-        ({"query": [WeatherQuery, WeatherQuery]}, ValueError, "WeatherQuery.weather: `weather` is a field of Weather"),
+        ({"query": [ClashingQuery]}, ValueError, "ClashingQuery.search: `searchMessages` is already a field of Query"),
+        ({"mutation": [ClashingMutation]}, ValueError, "ClashingMutation.stop_generation: `stopGeneration` is already"),
+        ({"query": [WeatherQuery, WeatherQuery]}, ValueError, "WeatherQuery.weather: `weather` is already a field of"),
         ({"query": [LetterQuery]}, ValueError, "Letter: Type Message is defined multiple times"),
-        ({"query": [LeadingQuery]}, TypeError, "LeadingQuery.summaries: returns Conversation, which is a type of"),
-        ({"query": WeatherQuery}, TypeError, "query: takes a list of Strawberry types"),
-        ({"query": [Viewer]}, TypeError, "query: Viewer is no Strawberry type"),
-        ({"mutation": [WeatherQuery()]}, TypeError, "mutation: WeatherQuery.* is no Strawberry type"),
-        ({"mutation": [OrderInput]}, TypeError, "mutation: OrderInput is no Strawberry type"),
+        ({"query": [LeadingQuery]}, TypeError, "LeadingQuery.summaries returns Conversation, which is a type of"),
+        ({"query": WeatherQuery}, TypeError, "`query` must be a list of Strawberry types"),
+        ({"query": [Viewer]}, TypeError, "`query` must contain only Strawberry types, and Viewer is none"),
+        ({"mutation": [WeatherQuery()]}, TypeError, "`mutation` must contain only .*, and WeatherQuery.* is none"),
+        ({"mutation": [OrderInput]}, TypeError, "`mutation` must contain only .*, and OrderInput is none"),
     ],
     ids=["field", "mutation", "own field", "type", "internal type", "no list", "plain class", "instance", "input"],
 )

@@ -169,7 +169,7 @@ def field_that_returns(declared: Any) -> type:
 def test_an_applications_field_cannot_return_a_type_of_tertulia(name: str) -> None:
     definition: Any = schema.get_type_by_name(name)
     declared = getattr(definition, "origin", definition)
-    with pytest.raises(TypeError, match=rf"OwnQuery\.own: returns {name}, which is a type of Tertulia"):
+    with pytest.raises(TypeError, match=rf"OwnQuery\.own returns {name}, which is a type of Tertulia"):
         schema_with([field_that_returns(declared)])
 
 

@@ -92,7 +92,7 @@ def test_a_server_that_drains_refuses_new_messages_and_leaves_queued_ones_to_the
             refused = api.ask(
                 'mutation { sendMessage(input: {text: "3"}) { ... on RateLimited { message retryAfterSeconds } } }'
             )["sendMessage"]
-            assert refused == {"message": "This server is about to stop; send again.", "retryAfterSeconds": 1}
+            assert refused == {"message": "The server is shutting down. Retry the request.", "retryAfterSeconds": 1}
             on_rest = api.http.post("/chat", json={"message": "3"})
             assert (on_rest.status_code, on_rest.headers["Retry-After"]) == (429, "1")
             gate.open.set()
