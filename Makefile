@@ -14,7 +14,7 @@ REQUIREMENTS := run test check
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 2, 12))')
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-13s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -125,6 +125,10 @@ dist: .venv/run.done .venv/page.done ## Build the wheel and the sdist into dist/
 
 schema: .venv/run.done ## Write schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
+
+.PHONY: settings-reference
+settings-reference: .venv/run.done ## Write the tables of docs/settings.md
+	$(BIN)/python docs/settings_reference.py
 
 bench: .venv/bench.done bench-node ## Measure Tertulia beside its peers; ARGS as bench/README.md says
 	@$(BIN)/python -m bench $(ARGS)

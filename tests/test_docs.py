@@ -43,6 +43,7 @@ from people import MODE, register, signed
 from programs import NEED_ALL, find_program, require
 from reference import write_reference
 from running import settings, tertulia
+from settings_reference import write_page
 
 from tertulia.claude.errors import ErrorCode
 from tertulia.cli.main import app, users
@@ -421,6 +422,11 @@ def test_every_setting_is_documented() -> None:
     table = re.findall(r"^\|(.*?)\|.*\|.*\|$", written("docs/settings.md"), re.MULTILINE)
     named = {name for cell in table for name in re.findall(r"`([A-Z][A-Z_]+)`", cell)}
     assert named == {variable_name(field) for field in Settings.model_fields}
+
+
+def test_the_page_of_settings_is_generated_from_their_fields() -> None:
+    page = written("docs/settings.md")
+    assert page == write_page(page), "run `make settings-reference`"
 
 
 def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> None:

@@ -1,4 +1,4 @@
-"""Opens the event log, the connection to Claude, and the limits."""
+"""Open the event log, the connection to Claude, and the limits of users."""
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from tertulia.claude.client import Claude, Deadlines
 from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Rate, Rates
 from tertulia.ratelimit.slots import ConnectionSlots, LocalConnectionSlots, RedisConnectionSlots
+from tertulia.server.setting_fields import USER_GENERATIONS, USER_MESSAGES, USER_REQUESTS, USER_SOCKETS, USER_UPLOADS
 from tertulia.server.settings import Settings, database_file
 from tertulia.streams.journal import Journal
 from tertulia.streams.log import EventLog, LocalSignals, Signals
@@ -16,17 +17,23 @@ from tertulia.streams.memory import MemoryLog
 if TYPE_CHECKING:
     from tertulia.streams.redis.writer import LagWatch
 
-REQUESTS, SENDS, UPLOADS = "1200/minute", "60/minute", "1000/day"
-GENERATIONS, SOCKETS = 20, 50
 SIMULATED_KEY = "simulated"
 
 
 async def open_log(
     settings: Settings, process: UUID, stack: AsyncExitStack, *, alone: bool = True, lag: "LagWatch" = lambda _: None
 ) -> tuple[EventLog, Signals, bool]:
-    """Open the log and the signals; return also whether this process holds the lock of the log's files.
+    """Open the event log and the signals between processes, until the stack is closed.
 
-    Without `alone` the lock is left to a server. `lag`: called with the delay until all processes see an event.
+    Args:
+        settings: `redis_url` selects Redis; without it, events stay in memory, with a journal next to a SQLite file.
+        process: The id of this process.
+        stack: Closes the log.
+        alone: Whether to take the lock of the journal. A command that works next to a server passes False.
+        lag: Called with the seconds from an event to when all processes can see it.
+
+    Returns:
+        The log, the signals, and whether this process holds the lock of the journal.
     """
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog
@@ -44,7 +51,7 @@ async def open_log(
 
 
 async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
-    """Connect to Claude, or start a simulated one and connect to that."""
+    """Return a client of Claude's API. Without an API key, start the simulated Claude, and return a client of it."""
     deadlines = Deadlines(silence=settings.claude_silence_seconds)
     if settings.anthropic_api_key is not None and not settings.simulated:
         key = settings.anthropic_api_key.get_secret_value()
@@ -57,7 +64,7 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
 
 
 def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
-    """Return the limits of each user: the settings, with defaults if there are `many` users."""
+    """Return the limits of each user: those of the settings, and the default ones only if there are `many` users."""
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
     connection_slots: ConnectionSlots = LocalConnectionSlots()
@@ -65,17 +72,17 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         connection_slots = shared = RedisConnectionSlots(settings.redis_url)
         stack.push_async_callback(shared.close)
 
-    def rate(name: str, notation: str | None, otherwise: str) -> Rate | None:
-        effective = notation or (otherwise if many else None)
+    def rate(name: str, notation: str | None, default: str) -> Rate | None:
+        effective = notation or (default if many else None)
         return None if effective is None else Rate(name, effective)
 
     return Limits(
         rates,
         connection_slots,
-        requests=rate("requests", settings.request_limit, REQUESTS),
-        sends=rate("sends", settings.rate_limit, SENDS),
-        uploads=rate("uploads", settings.upload_limit, UPLOADS),
-        generations=settings.max_concurrent_generations or (GENERATIONS if many else None),
-        sockets=settings.max_sockets_per_user or (SOCKETS if many else None),
+        requests=rate("requests", settings.request_limit, USER_REQUESTS),
+        sends=rate("sends", settings.rate_limit, USER_MESSAGES),
+        uploads=rate("uploads", settings.upload_limit, USER_UPLOADS),
+        generations=settings.max_concurrent_generations or (USER_GENERATIONS if many else None),
+        sockets=settings.max_sockets_per_user or (USER_SOCKETS if many else None),
         on_refused=observer.on_limit_reached,
     )

@@ -1,14 +1,13 @@
-"""Settings, from the environment or `.env`; a wrong one stops the start with one line."""
+"""Load and validate the settings, from the environment and `.env`. An invalid one stops the start with one line."""
 
 import os
 import secrets
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
 
 from tertulia.db.address import read_address
 from tertulia.extras import MissingExtraError, require_extra
@@ -22,86 +21,32 @@ from tertulia.server.environment import (
     check_tracing,
     pass_on,
 )
+from tertulia.server.setting_fields import SettingFields
 from tertulia.server.setting_values import check_origin_form, check_proxies
 
 SHORTEST_SECRET = 32
-SIGNED_WITH = "takes 32 random characters or more, the same for all replicas: `openssl rand -base64 48`"
-DOCUMENTS_TAKE = 'takes a JSON file of documents by id: {"ID": "query ..."}, or a manifest of Apollo\'s'
-PRICES_TAKE = 'takes a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars for a million tokens'
+SECRET_RULE = "must have at least 32 random characters, and be the same for all replicas: `openssl rand -base64 48`"  # noqa: S105 - a sentence
+SECRET_NEEDED = f"{PREFIX}SECRET_KEY: is required to sign tokens; {SECRET_RULE}."
+DOCUMENTS_RULE = 'must be a JSON file of documents by id, {"ID": "query ..."}, or an Apollo manifest'
+PRICES_RULE = 'must be a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars per million tokens'
 
 
-def _named(name: str) -> Any:
-    return AliasChoices(name)
+class Settings(SettingFields):
+    """The settings of a server, from arguments, the environment and `.env`, in this order of precedence.
 
-
-class Settings(BaseSettings):
-    """The settings of a server, from arguments, the environment and `.env`, in this order.
-
-    The field of `TERTULIA_TOOL_SECONDS` is `tool_seconds`; `DATABASE_URL` is `database_url`.
+    The field of the variable `TERTULIA_TOOL_SECONDS` is `tool_seconds`, and that of `DATABASE_URL` is `database_url`.
 
     Raises:
         ValidationError: A value is not accepted (Pydantic).
     """
 
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_file_encoding=ENCODING, env_prefix=PREFIX, extra="ignore", populate_by_name=True
-    )
-
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias=_named("ANTHROPIC_API_KEY"))
-    anthropic_base_url: str | None = Field(default=None, validation_alias=_named("ANTHROPIC_BASE_URL"))
-    database_url: str = Field(default="sqlite+aiosqlite:///tertulia.db", validation_alias=_named("DATABASE_URL"))
-    redis_url: str | None = Field(default=None, validation_alias=_named("REDIS_URL"))
-    auth: Literal["local", "password", "oidc"] = "local"
-    secret_key: SecretStr | None = None
-    registration: Literal["open", "closed"] = "open"
-    oidc_issuer: str | None = None
-    oidc_audience: str | None = None
-    default_model: str = "claude-opus-5-5"
-    models: Annotated[tuple[str, ...], NoDecode] = ()
-    title_model: str = "claude-haiku-5-5"
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    introspection: bool = True
-    persisted_queries: Annotated[dict[str, str] | None, NoDecode] = None
-    rest: bool = True
-    export: bool = True
-    # `import` is a keyword of Python.
-    import_files: bool = Field(default=True, validation_alias=_named("TERTULIA_IMPORT"))
-    simulator_pace: float = Field(default=1.0, ge=0, le=100)
-    claude_silence_seconds: float = Field(default=90.0, gt=0, le=600)
-    attachments: str | None = None
-    files_api: bool = True
-    prompt_caching: bool = True
-    prices: Annotated[dict[str, dict[str, Any]], NoDecode] = {}
-    monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
-    server_monthly_budget_usd: Decimal | None = Field(default=None, gt=0)
-    server_daily_budget_usd: Decimal | None = Field(default=None, gt=0)
-    rate_limit: str | None = None
-    request_limit: str | None = None
-    upload_limit: str | None = None
-    max_concurrent_generations: int | None = Field(default=None, ge=1)
-    max_sockets_per_user: int | None = Field(default=None, ge=1)
-    daily_tokens: int | None = Field(default=None, ge=1)
-    tools: Annotated[tuple[str, ...], NoDecode] = ()
-    mcp_config: str | None = None
-    ask_first: Annotated[tuple[str, ...], NoDecode] = ()
-    tool_seconds: float = Field(default=60.0, gt=0, le=3600)
-    tool_results_seconds: float = Field(default=3600.0, gt=0, le=30 * 86400)
-    tool_rounds: int = Field(default=25, ge=1, le=1000)
-    tool_calls: int = Field(default=100, ge=1, le=10_000)
-    tool_result_bytes: int = Field(default=200_000, ge=1, le=10_000_000)
-    retention_days: float | None = Field(default=None, gt=0)
-    audit_days: float | None = Field(default=365.0, gt=0)
-    temporary_hours: float = Field(default=24.0, gt=0)
-    lease_seconds: float = Field(default=10.0, ge=1, le=600)
-    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
-    shutdown_delay_seconds: float = Field(default=0.0, ge=0, le=600)
-    connection_init_seconds: float = Field(default=10.0, gt=0, le=600)
-    max_subscriptions_per_socket: int = Field(default=100, ge=1)
-    max_subscriptions: int = Field(default=20_000, ge=1)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
-    otel_exporter_otlp_endpoint: str | None = Field(
-        default=None, validation_alias=_named("OTEL_EXPORTER_OTLP_ENDPOINT")
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
+        env_prefix=PREFIX,
+        extra="ignore",
+        populate_by_name=True,
+        defer_build=False,
     )
 
     @property
@@ -147,14 +92,14 @@ class Settings(BaseSettings):
     def _is_an_issuer(cls, value: str | None) -> str | None:
         parts = urlsplit(value or "")
         if value is not None and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise ValueError("takes an address such as https://login.example.com/realm")
+            raise ValueError("must be an HTTPS address such as https://login.example.com/realm")
         return value
 
     @field_validator("secret_key")
     @classmethod
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
-            raise ValueError(SIGNED_WITH)
+            raise ValueError(SECRET_RULE)
         return value
 
     @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
@@ -173,7 +118,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("takes an address such as https://gateway.example.com")
+            raise ValueError("must be an address such as https://gateway.example.com")
         return value
 
     @field_validator("database_url")
@@ -203,7 +148,9 @@ class Settings(BaseSettings):
             try:
                 Rate("", value)
             except ValueError:
-                raise ValueError("takes a number for a minute, or such as 60/minute, 5/second, 2000/day") from None
+                raise ValueError(
+                    "must be a number per minute, or a rate such as 60/minute, 5/second or 2000/day"
+                ) from None
         return value
 
     @field_validator("prices", mode="before")
@@ -216,7 +163,7 @@ class Settings(BaseSettings):
         try:
             prices = TypeAdapter(dict[str, dict[str, Any]]).validate_json(Path(value).read_bytes())
         except (OSError, ValueError):
-            raise ValueError(PRICES_TAKE) from None
+            raise ValueError(PRICES_RULE) from None
         Prices(prices)
         return prices
 
@@ -236,7 +183,7 @@ class Settings(BaseSettings):
             )
             return TypeAdapter(dict[str, str]).validate_python(documents)
         except (OSError, ValueError, TypeError, KeyError):
-            raise ValueError(DOCUMENTS_TAKE) from None
+            raise ValueError(DOCUMENTS_RULE) from None
 
     @field_validator("attachments")
     @classmethod
@@ -249,7 +196,7 @@ class Settings(BaseSettings):
             try:
                 Blobs(value)
             except ValueError as error:
-                raise ValueError(f"takes a folder or a store such as s3://BUCKET/PREFIX: {error}") from None
+                raise ValueError(f"must be a folder, or an object store such as s3://BUCKET/PREFIX: {error}") from None
         return value
 
     @field_validator("mcp_config")
@@ -261,7 +208,11 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Read the settings; raise WrongSetting for the first invalid one."""
+    """Return the settings of the environment and `.env`.
+
+    Raises:
+        WrongSetting: A name or a value is invalid. The message is about the first one.
+    """
     check_names(known_names())
     pass_on()
     _check_proxies()
@@ -271,10 +222,10 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise WrongSetting(_explain(error)) from None
     if settings.auth == "password" and settings.secret_key is None and database_file(settings.database_url) is None:
-        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+        raise WrongSetting(SECRET_NEEDED)
     for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
         if getattr(settings, name) is None:
-            raise WrongSetting(f"{variable_name(name)}: is needed where TERTULIA_AUTH=oidc.")
+            raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
     check_tools(settings)
     return settings
 
@@ -289,7 +240,7 @@ def _check_proxies() -> None:
 
 
 def check_tools(settings: Settings) -> None:
-    """Raise WrongSetting for tools that cannot be loaded."""
+    """Raise WrongSetting if the tools of the settings cannot be loaded."""
     if settings.tools or settings.mcp_config:
         from tertulia.server.tooling import open_tool_registry
 
@@ -297,12 +248,16 @@ def check_tools(settings: Settings) -> None:
 
 
 def secret_of(settings: Settings) -> str:
-    """Return the key that signs tokens: the setting, or one that is generated and stored next to the database."""
+    """Return the key that signs tokens: the setting, or a generated one that is stored next to the SQLite file.
+
+    Raises:
+        WrongSetting: The setting is not set, and the database is not SQLite.
+    """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value()
     file = database_file(settings.database_url)
     if file is None:
-        raise WrongSetting(f"{PREFIX}SECRET_KEY: is needed to sign tokens; {SIGNED_WITH}.")
+        raise WrongSetting(SECRET_NEEDED)
     secret_file = file.with_name(file.name + "-secret")
     try:
         # Created with owner-only permissions. Another process that starts at the same time reads this file.
@@ -318,12 +273,12 @@ OF_CLIENTS = f"{PREFIX}TOKEN"
 
 
 def known_names() -> set[str]:
-    """Return the names of all settings, as they are written in the environment."""
+    """Return the names of the environment variables of all settings."""
     return {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
 
 
 def variable_name(field: str) -> str:
-    """Return the name of a field in the environment."""
+    """Return the name of a field's environment variable."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"{PREFIX}{field.upper()}"
 
@@ -338,10 +293,11 @@ def _explain(error: ValidationError) -> str:
         return f"{name}: {cause}"
     secret = "KEY" in name or "URL" in name
     got = "" if secret else f" got {problem['input']!r};"
-    return f"{name}:{got} {problem['msg'].removeprefix('Value error, ')}."
+    rule = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    return f"{name}:{got} {rule}."
 
 
 def database_file(url: str) -> Path | None:
-    """Return the SQLite file of a URL; None for other databases."""
+    """Return the SQLite file of a database URL; None for other databases."""
     address = read_address(url).url
     return Path(address.database or "") if address.drivername.startswith("sqlite") else None
