@@ -249,7 +249,7 @@ def test_a_socket_whose_client_reads_nothing_for_30_seconds_is_closed_with_1013(
         payload = {"query": REPLAY, "variables": {"id": unread.generation}}
         connection.send(json.dumps({"type": "subscribe", "id": "one", "payload": payload}))
         unread.expect_disconnect_after_30_seconds(advance)
-        assert closing(connection) == (1013, "Nothing was read for too long")
+        assert closing(connection) == (1013, "The client read nothing for too long")
 
 
 @pytest.mark.parametrize("accept", [SSE, MULTIPART], ids=["server-sent events", "multipart"])

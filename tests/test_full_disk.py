@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tertulia.storage import is_storage_full
 
-ANY_REASON = "the disk is full, or cannot be written to"
+ANY_REASON = "the disk is full or not writable"
 UNLIMITED = resource.RLIM_INFINITY
 SETTINGS = ("ANTHROPIC", "TERTULIA", "DATABASE", "REDIS")
 

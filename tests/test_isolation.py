@@ -25,7 +25,7 @@ def test_the_items_after_a_failed_one_are_processed(caplog: pytest.LogCaptureFix
         asyncio.run(LOOP.each(["first", "bad", "last"], work))
     assert done == ["first", "last"]
     assert LOOP.failures == before + 1 == isolation.failures()["test.loop"]
-    assert [record.getMessage() for record in caplog.records] == ["test.loop: bad failed; the others go on"]
+    assert [record.getMessage() for record in caplog.records] == ["test.loop: bad failed; other items are not affected"]
 
 
 def test_an_item_that_failed_is_skipped_until_its_pause_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ KNOWN = {
     "resolvers/send.py _send": BOUNDED,
     "resolvers/tool_results.py _store_results": ONE_REQUEST,
     "resolvers/tools.py check_tools": ONE_REQUEST,
-    "src/tertulia/server/auth/oidc.py _welcome": BOUNDED,
+    "src/tertulia/server/auth/oidc.py _add_user": BOUNDED,
     "src/tertulia/cli/chat.py _answer_calls": BOUNDED,
     "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
     "src/tertulia/server/http/uploads.py _write": "its items belong to one upload",

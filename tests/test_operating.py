@@ -149,8 +149,8 @@ def test_the_local_user_keeps_their_conversations_after_a_switch_to_passwords(tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("user", "add", "a b"), "username: takes"),
-        (("user", "add", "ada", "--password", "short"), "password: takes"),
+        (("user", "add", "a b"), "`username` must"),
+        (("user", "add", "ada", "--password", "short"), "`password` must"),
         (("user", "password", "nobody"), "NAME: there is no user"),
         (("user", "remove", "nobody", "--yes"), "NAME: there is no user"),
         (("token", "nobody"), "NAME: there is no user"),

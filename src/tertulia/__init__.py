@@ -57,7 +57,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name; raises AttributeError for any other."""
+    """Import and return a public name; raise AttributeError for any other."""
     if name not in _MODULES:
         raise AttributeError(f"module 'tertulia' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

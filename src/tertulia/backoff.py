@@ -1,23 +1,23 @@
-"""The delays between the attempts of a loop that retries."""
+"""The delays between attempts of a loop that retries."""
 
 import random
 from collections.abc import Callable
 
 
 class Backoff:
-    """Delays with full jitter: each is random, up to a bound that doubles.
+    """Delays with full jitter: each is random, up to a limit that doubles.
 
-    Without jitter, all processes would retry at the same moments after a database or Redis was away. Source:
+    Without jitter, all processes would retry at the same time after the database or Redis was unreachable. Source:
     "Exponential Backoff And Jitter" in the AWS Architecture Blog.
     """
 
     def __init__(self, first: float, longest: float, uniform: Callable[[float, float], float] = random.uniform) -> None:
-        """Start at the first bound.
+        """Start at the first limit.
 
         Args:
-            first: The bound of the first delay, in seconds.
-            longest: The largest bound, in seconds.
-            uniform: Returns a random number between two.
+            first: The limit of the first delay, in seconds.
+            longest: The largest limit, in seconds.
+            uniform: Returns a random number between two numbers.
         """
         self._first = first
         self._longest = longest
@@ -31,5 +31,5 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
-        """Start again at the first bound, after an attempt that succeeded."""
+        """Start again at the first limit, after an attempt that succeeded."""
         self._bound = self._first

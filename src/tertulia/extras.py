@@ -1,8 +1,8 @@
-"""The extras of the package: which module each of them installs, and what is reported where it is missing."""
+"""The extras of the package: the module that each of them installs, and the error if it is missing."""
 
 from importlib.util import find_spec
 
-MODULES = {
+MODULES = {  # a module that only this extra installs
     "chat": "gql",
     "mcp": "mcp",
     "otel": "opentelemetry.exporter.otlp.proto.http",
@@ -13,14 +13,14 @@ MODULES = {
 
 
 class MissingExtraError(ValueError):
-    """An extra is not installed; the message says how to install it."""
+    """An extra is not installed. The message contains the command that installs it."""
 
 
 def require_extra(extra: str, feature: str) -> None:
     """Check that an extra is installed, without importing it.
 
     Raises:
-        MissingExtraError: It is not; the message names the feature that needs it.
+        MissingExtraError: It is not installed. The message names the feature that needs it.
     """
     if not _is_installed(MODULES[extra]):
         raise MissingExtraError(f'{feature} needs the extra "{extra}": pip install "tertulia[{extra}]"')
@@ -30,5 +30,5 @@ def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
-        # A package that the module is in.
+        # A package that contains the module is not installed.
         return False

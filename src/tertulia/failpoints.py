@@ -1,8 +1,8 @@
-"""Named steps at which a test makes the server fail, or wait.
+"""Named steps at which a test can make the server fail or wait.
 
-A module declares its steps when it is imported, so the list of all steps is complete once the server is imported. A
-step that is not armed costs one comparison. Only code that runs in the process can arm one: no setting, variable or
-request does.
+A module declares its steps when it is imported, so the list of steps is complete when the server has been imported. A
+step that is not armed costs one comparison. Only code in the same process can arm one: no setting, variable or request
+can.
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -11,31 +11,31 @@ from inspect import isawaitable
 from typing import Any
 
 Action = Callable[[Any], Awaitable[None] | None]
-"""Called with the item that is at the step; what it raises is raised there, what it returns is awaited there."""
+"""A function that is called with the item at the step. Its exceptions are raised there, and its result is awaited."""
 
 _declared: dict[str, "Failpoint"] = {}
 
 
 class Failpoint:
-    """One named step; `item` is the id of what is being worked on, where there is one."""
+    """A named step. The `item` of its methods is the id of what is being worked on, if any."""
 
     __slots__ = ("_action", "name")
 
     def __init__(self, name: str) -> None:
-        """Declare a step; raise ValueError where another one has its name."""
+        """Declare a step; raise ValueError if another one has the same name."""
         if name in _declared:
-            raise ValueError(f"There is a failpoint {name} already.")
+            raise ValueError(f"`name` must be unique: a failpoint {name} exists already.")
         _declared[name] = self
         self.name = name
         self._action: Action | None = None
 
     def hit(self, item: object = None) -> None:
-        """Run the action, which must be synchronous."""
+        """Run the action of an armed step; raise TypeError if it is asynchronous."""
         if self._action is not None and isawaitable(self._action(item)):
-            raise TypeError(f"The failpoint {self.name} is in code that cannot wait.")
+            raise TypeError(f"The action of the failpoint {self.name} must be synchronous.")
 
     async def reach(self, item: object = None) -> None:
-        """Run the action, and wait for it where it is asynchronous."""
+        """Run the action of an armed step, and wait for it if it is asynchronous."""
         if self._action is not None and isawaitable(waiting := self._action(item)):
             await waiting
 
@@ -56,6 +56,6 @@ def declared() -> dict[str, Failpoint]:
 
 @contextmanager
 def armed(name: str, action: Action) -> Generator[None]:
-    """Run an action at the step of that name until the block ends; raise KeyError where there is no such step."""
+    """Run an action at the step with that name until the block ends; raise KeyError if there is none."""
     with _declared[name].armed(action):
         yield

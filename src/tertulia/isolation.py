@@ -1,7 +1,7 @@
-"""Loops over many items in which a failure affects only one item.
+"""Loops over many items, in which a failure affects only its item.
 
-An exception in a loop over generations, conversations or followers would stop the work for all other items, and at
-startup it would prevent the server from starting. So each such loop is an `ItemLoop`, with a name.
+An exception in a loop over generations, conversations or followers would stop the work for all other items, and one at
+startup would prevent the server from starting. Therefore each such loop is an `ItemLoop`, with a name.
 """
 
 import logging
@@ -15,8 +15,9 @@ from typing import TypeVar
 from tertulia.failpoints import Failpoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3600.0
-"""Seconds for which an item that failed is skipped, at first and at most; twice as long after each failure."""
+"""Seconds for which a failed item is skipped, at first and at most. Each further failure doubles them."""
 MOST_PUT_ASIDE = 10_000
+"""Failed items that a loop remembers. Those that failed first are forgotten first."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,14 +27,14 @@ _loops: dict[str, "ItemLoop"] = {}
 
 
 class ItemLoop:
-    """A loop of one kind. An item that fails is logged with its id, counted and set aside; the others continue.
+    """A loop with a name. An item that fails is logged with its id, counted and set aside; the others continue.
 
-    An item that was set aside is skipped while its pause lasts, so that a loop that runs every second neither retries
-    nor logs it every second. Cancellations are not failures; they propagate.
+    `skips` and `each` skip an item that was set aside until its pause ends, so that a loop that runs every second
+    neither retries nor logs it every second. Cancellations are not failures: they propagate.
     """
 
     def __init__(self, name: str) -> None:
-        """Declare a loop, with a failpoint of the same name that is hit before the work on each item."""
+        """Declare a loop, and a failpoint of the same name that is hit before the work on each item."""
         self.name = name
         self.failures = 0
         self.step = Failpoint(name)
@@ -41,12 +42,12 @@ class ItemLoop:
         _loops[name] = self
 
     def skips(self, item_id: object) -> bool:
-        """Return whether an item has failed and its pause has not ended."""
+        """Return whether an item is set aside: it has failed, and its pause has not ended."""
         entry = self._put_aside.get(item_id)
         return entry is not None and time.monotonic() < entry[0]
 
     async def attempt(self, item_id: object, work: Callable[[], Awaitable[Result]]) -> Result | None:
-        """Return the result of the work for one item; None if it failed."""
+        """Return the result of the work on one item; None if it failed."""
         try:
             self.step.hit(item_id)
             result = await work()
@@ -75,7 +76,7 @@ class ItemLoop:
 
     @contextmanager
     def guarded(self, item_id: object, otherwise: Callable[[], object]) -> Generator[None]:
-        """Run the block for one item. If it fails, call `otherwise` and continue after the block."""
+        """Run the block for one item. If it fails, call `otherwise`, and continue after the block."""
         try:
             yield
             self.step.hit(item_id)
@@ -91,7 +92,7 @@ class ItemLoop:
         self._put_aside[item_id] = time.monotonic() + pause, pause
         if len(self._put_aside) > MOST_PUT_ASIDE:
             self._put_aside.popitem(last=False)
-        logger.error("%s: %s failed; the others go on", self.name, item_id, exc_info=error)
+        logger.error("%s: %s failed; other items are not affected", self.name, item_id, exc_info=error)
 
 
 def loops() -> dict[str, ItemLoop]:

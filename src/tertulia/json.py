@@ -1,14 +1,14 @@
-"""Parse and write JSON. The whole server uses this parser and this writer.
+"""The JSON parser and writer of the whole server.
 
-Rules (RFC 8259, with the bounds that the server adds):
+Rules (RFC 8259, and the limits that the server adds):
 
 - Integers keep all their digits. The `orjson` package turns integers beyond 64 bits into floats, so documents that
   contain a long run of digits are parsed by the standard library.
 - `NaN`, `Infinity` and numbers beyond the range of a double are not JSON. `loads` refuses them; `dumps` and `encode`
   write null in their place.
-- Documents are nested at most `MAX_DEPTH` levels, and values inside of them at most `MAX_VALUE_DEPTH`, so that
-  whatever was accepted can be stored, sent and exported inside of other documents.
-- Halves of surrogate pairs are valid in JSON's escapes, and not in UTF-8. `clean` replaces them.
+- Documents are nested at most `MAX_DEPTH` levels, and values inside of them at most `MAX_VALUE_DEPTH`, so that each
+  accepted value can be stored, sent and exported as part of another document.
+- Halves of surrogate pairs are valid as JSON escapes, but not in UTF-8. `clean` replaces them.
 """
 
 import json
@@ -36,15 +36,15 @@ MAX_MESSAGE = 60
 
 _AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() and byte < ord(":") else byte for byte in range(256))
 _MANY_DIGITS = b"0" * 19
-"""The smallest integer beyond 64 bits has 19 digits, its sign left out."""
+"""The smallest integer beyond 64 bits has 19 digits, without its sign."""
 _CONTAINERS = (dict, list)
 _ORJSON_LEVELS = 254
-"""How many levels orjson writes; it refuses more with a TypeError that says `_ORJSON_TOO_DEEP`."""
+"""The number of levels that orjson writes. It refuses more with a TypeError whose message is `_ORJSON_TOO_DEEP`."""
 _ORJSON_TOO_DEEP = "Recursion limit reached"
 
 
 class InvalidJson(json.JSONDecodeError):
-    """A document that is not JSON, or is not accepted; the message says why, without quoting text of the document."""
+    """A document that is not JSON, or is not accepted. The message says why, without quoting text of the document."""
 
     def __init__(self, message: str) -> None:
         """Create an error without a position: documents come from users, and are often a single line."""
@@ -56,11 +56,11 @@ class InvalidJson(json.JSONDecodeError):
 
 
 def loads(data: str | bytes | bytearray, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse a JSON document. Text is returned as it was written: apply `clean` to text from outside.
+    """Parse a JSON document. Strings are returned unchanged: apply `clean` to those from clients.
 
     Args:
-        data: The document; bytes are UTF-8.
-        max_depth: How many levels of objects and arrays are accepted.
+        data: The document. Bytes must be UTF-8.
+        max_depth: The number of levels of objects and arrays that are accepted.
 
     Raises:
         InvalidJson: The document is not JSON, is nested too deeply, or contains a number that cannot be represented.
@@ -75,9 +75,9 @@ def loads(data: str | bytes | bytearray, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def loads_stored(data: str | bytes) -> Any:
-    """Parse a document that the server itself stored, and repair what earlier versions accepted.
+    """Parse a document that the server itself stored, and repair values that earlier versions accepted.
 
-    Numbers that are not JSON become null and text is cleaned: one bad value must not make a conversation unreadable.
+    Numbers that are not JSON become null, and text is cleaned: one bad value must not make a conversation unreadable.
 
     Raises:
         InvalidJson: The document is not JSON.
@@ -88,23 +88,23 @@ def loads_stored(data: str | bytes) -> Any:
 
 
 def dumps(value: object, *, default: Callable[[Any], object] | None = None) -> str:
-    """Write a value as JSON text; see `encode`."""
+    """Return a value as JSON text; see `encode`."""
     return encode(value, default=default).decode()
 
 
 def encode(value: object, *, default: Callable[[Any], object] | None = None) -> bytes:
-    """Write a value as JSON in UTF-8, on one line also for readers that split lines at any Unicode line separator.
+    """Return a value as JSON in UTF-8, on one line even for readers that split lines at any Unicode line separator.
 
-    Infinite numbers and NaN become null, keys that are not strings become strings, dates are written in ISO 8601.
-    Halves of surrogate pairs are written as escapes, because the other half may come with the next piece of a stream.
+    Infinite numbers and NaN become null, keys that are not strings become strings, and dates are written in ISO 8601.
+    Halves of surrogate pairs are written as escapes, because the other half may follow in the next piece of a stream.
 
     Args:
-        value: What to write.
-        default: Returns a value that can be written for one of another type.
+        value: The value.
+        default: Converts a value of a type that JSON does not have.
 
     Raises:
         TypeError: A value has a type that JSON does not have, and `default` is not set.
-        ValueError: A value contains itself, or is nested too deeply, or an integer has too many digits to be written.
+        ValueError: A value contains itself or is nested too deeply, or an integer has too many digits.
     """
     try:
         document = orjson.dumps(value, default)
@@ -115,13 +115,13 @@ def encode(value: object, *, default: Callable[[Any], object] | None = None) -> 
 
 
 def dumps_spaced(value: object, *, indent: int | None = None) -> str:
-    """Write a value as JSON text for people and for Claude: with spaces, and otherwise like `dumps`."""
+    """Return a value as JSON text for people and for Claude: with spaces, and otherwise like `dumps`."""
     text = json.dumps(_writable(value, None), ensure_ascii=False, allow_nan=False, indent=indent)
     return escape_line_separators(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def escape_line_separators(document: bytes) -> bytes:
-    """Escape U+0085, U+2028 and U+2029 in JSON: `str.splitlines` and many readers of lines split at them."""
+    """Escape U+0085, U+2028 and U+2029 in JSON: `str.splitlines` and many other readers of lines split at them."""
     if document.isascii():
         return document
     if b"\xc2\x85" in document:
@@ -132,11 +132,11 @@ def escape_line_separators(document: bytes) -> bytes:
 
 
 def clean(value: Any, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Return a parsed JSON value, its text and keys cleaned by `clean_text`.
+    """Return a parsed JSON value with all strings and keys cleaned by `clean_text`.
 
     Args:
         value: A parsed JSON value.
-        max_depth: How many levels of objects and arrays are accepted.
+        max_depth: The number of levels of objects and arrays that are accepted.
 
     Raises:
         InvalidJson: The value is nested too deeply, or contains a number that JSON does not have.
@@ -149,8 +149,8 @@ def clean(value: Any, *, max_depth: int = MAX_DEPTH) -> Any:
 def clean_text(text: str) -> str:
     """Return text that can be stored and sent: halves of surrogate pairs and U+0000 become U+FFFD.
 
-    Two halves that follow each other become the character that they encode. The length in UTF-16 code units, by
-    which clients count, stays the same.
+    Two halves that follow each other become the character that they encode. The length in UTF-16 code units, in which
+    clients count, stays the same.
     """
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
@@ -172,8 +172,8 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def is_deeper(value: object, levels: int) -> bool:
-    """Return whether objects and arrays are nested in more levels than that."""
-    # orjson refuses more levels than its limit, and finds out many times faster than a loop in Python does.
+    """Return whether objects and arrays are nested more than `levels` deep."""
+    # orjson refuses more levels than its limit, and detects them many times faster than a loop in Python.
     padded = value
     for _ in range(_ORJSON_LEVELS - levels):
         padded = [padded]
@@ -185,7 +185,7 @@ def is_deeper(value: object, levels: int) -> bool:
 
 
 def exact_for_javascript(value: Any) -> Any:
-    """Return a parsed JSON value in which integers that JavaScript would round are strings of their digits."""
+    """Return a parsed JSON value with those integers as strings that JavaScript would round."""
     try:
         orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
     except TypeError:
@@ -215,13 +215,13 @@ def _parse(raw: bytes | bytearray, constant: Callable[[str], Any], number: Calla
     except UnicodeDecodeError:
         raise InvalidJson("it is not UTF-8") from None
     except RecursionError:
-        raise InvalidJson("nested too deeply") from None
+        raise InvalidJson("it is nested too deeply") from None
     except InvalidJson:
         raise
     except json.JSONDecodeError as error:
         raise InvalidJson(f"{error.msg} (line {error.lineno}, column {error.colno})") from None
     except ValueError:
-        # Python bounds the digits of integers, because reading them takes quadratic time.
+        # Python limits the digits of integers, because parsing them takes quadratic time.
         raise InvalidJson("an integer has too many digits") from None
 
 
@@ -304,7 +304,7 @@ def _refuse_number(literal: str) -> NoReturn:
 
 
 def _too_deep(levels: int) -> InvalidJson:
-    return InvalidJson(f"nested more than {levels} levels deep")
+    return InvalidJson(f"it is nested more than {levels} levels deep")
 
 
 def _walk_is_deeper(value: Any, levels: int) -> bool:

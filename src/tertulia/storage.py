@@ -1,10 +1,10 @@
-"""Detect errors of a disk that is full or cannot be written to."""
+"""Detect errors of a disk that is full or not writable."""
 
 import errno
 import sqlite3
 from collections.abc import Iterator
 
-MESSAGE = "The server cannot store anything for now: its disk is full, or cannot be written to. Try again later."
+MESSAGE = "The server cannot store anything at the moment: its disk is full or not writable. Try again later."
 CODE = "STORAGE_FULL"
 DISK_FULL, READ_ONLY = "53100", "25006"
 """PostgreSQL's codes (appendix A of its documentation)."""
@@ -18,12 +18,13 @@ _SQLITE = (
     sqlite3.SQLITE_IOERR_SHMSIZE,
 )
 _TEXTS = tuple(f"(os error {number})" for number in _ERRNOS)
-"""How the object store's library, which is written in Rust, reports them."""
+"""How the library of the object store, which is written in Rust, reports them."""
 _LONGEST_CHAIN = 20
+"""Errors to look at: an error may be among its own causes."""
 
 
 def is_storage_full(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, is that of a disk without space or write access."""
+    """Return whether an error, or one of its causes, means that the disk is full or not writable."""
     return any(_is_disk_error(cause) for cause in _chain(error))
 
 

@@ -1,4 +1,4 @@
 """The server process: settings, HTTP and WebSocket, pages, telemetry, and `create_app`.
 
-The only package that reads settings and serves HTTP, except the simulator. Only `cli` may import it.
+No other package reads settings, and only this one and the simulator serve HTTP. Only `cli` may import it.
 """

@@ -1,4 +1,4 @@
-"""The application: its routes and middleware, for `tertulia serve` and for the applications that embed it."""
+"""The ASGI application: its routes and middleware, for `tertulia serve` and for applications that embed it."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -49,7 +49,7 @@ def _is_request_id(text: str) -> bool:
 
 
 class Tertulia:
-    """A server that is part of another application.
+    """A server that can be part of another application.
 
     Example:
         ```python
@@ -74,16 +74,16 @@ class Tertulia:
 
         Args:
             settings: The settings.
-            authenticate: An async function that returns the viewer of an HTTP request or a WebSocket, and None for
-                nobody. Without it, users sign in as `TERTULIA_AUTH` says.
+            authenticate: An async function that returns the viewer of an HTTP request or a WebSocket, or None if the
+                client is not authenticated. Without it, users sign in as `TERTULIA_AUTH` defines.
             query: Strawberry types whose fields are added to the schema's `Query`. In their resolvers,
                 `info.context` is a `FieldContext`.
             mutation: Strawberry types whose fields are added to the schema's `Mutation`.
 
         Raises:
-            TypeError: An item of `query` or `mutation` is no Strawberry type, or one of its fields returns a type
+            TypeError: An item of `query` or `mutation` is not a Strawberry type, or one of its fields returns a type
                 of Tertulia.
-            ValueError: A field or a type has the name of another one in the schema.
+            ValueError: A field or a type has the same name as another one in the schema.
         """
         self._settings = settings
         self._authenticate = authenticate
@@ -94,10 +94,10 @@ class Tertulia:
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncGenerator[None]:
-        """Migrate the database and start; at the end save the answers that are running as INTERRUPTED, and close.
+        """Migrate the database and start the server. At the end, save running answers as INTERRUPTED, and close.
 
-        It is an async context manager that takes the application, as FastAPI's `lifespan` does. It can be entered
-        again after it has ended.
+        This is an async context manager whose argument is the application, as FastAPI's `lifespan` expects. It can be
+        entered again after it has ended.
 
         Raises:
             WrongSetting: A setting that only the start can check is wrong.
@@ -114,10 +114,10 @@ class Tertulia:
             self._running = None
 
     async def drain(self) -> None:
-        """Accept no new messages, wait for running answers, then close all streams.
+        """Continue to serve for `TERTULIA_SHUTDOWN_DELAY_SECONDS`, then accept no new messages, and end all streams.
 
-        `tertulia serve` does so on SIGTERM. It takes at most `TERTULIA_SHUTDOWN_DELAY_SECONDS` and
-        `TERTULIA_DRAIN_SECONDS`. Answers that are still running then are saved and end as INTERRUPTED.
+        Running answers have `TERTULIA_DRAIN_SECONDS` to finish. Those that are still running then are saved, and end as
+        INTERRUPTED. `tertulia serve` calls this on SIGTERM.
         """
         settings = self._settings
         await self.running.drain(settings.shutdown_delay_seconds, settings.drain_seconds)
@@ -137,7 +137,7 @@ class Tertulia:
             text: The message, at most 200,000 characters.
             conversation_id: The conversation to continue; None for a new conversation.
             idempotency_key: A UUID. A message that is sent twice with the same key within 24 hours is stored and
-                answered once.
+                answered only once.
 
         Returns:
             An object with `conversation`, `user_message` and `generation`, each with an `id`, and `replayed`: whether
@@ -146,9 +146,9 @@ class Tertulia:
         Raises:
             InvalidInput: The text is blank or too long, or the key is not a UUID or was used for another message.
             NotFound: The viewer has no such conversation.
-            ConversationBusy: The conversation is being answered already.
-            RateLimited: A limit on messages or answers is reached, or the server is about to stop.
-            BudgetExceeded: The budget of the viewer or of the server is spent.
+            ConversationBusy: A message of the conversation is already being answered.
+            RateLimited: A limit of messages or concurrent answers is exceeded, or the server is shutting down.
+            BudgetExceeded: A budget of the viewer or of the server is used up.
         """
         input = SendMessage(text=text, conversation_id=_as_id(conversation_id), idempotency_key=_as_id(idempotency_key))
         return await send(await self._context_of(viewer), input)
@@ -161,10 +161,11 @@ class Tertulia:
         Args:
             viewer: The owner of the answer.
             generation_id: The answer.
-            after: The `sequence` of the last event that is known; None to begin with a snapshot.
+            after: The `sequence` of the last event that was received; None to begin with a snapshot.
 
         Yields:
-            Events, whose classes have the names of the GraphQL types. Each has `sequence`; a `TextDelta` has `text`.
+            Events, whose classes have the names of the GraphQL types. Each has `sequence`; a `TextDelta` also has
+                `text`.
 
         Raises:
             NotFound: The viewer has no such answer, or it was deleted.
@@ -177,7 +178,7 @@ class Tertulia:
             raise NotFound(str(generation_id), "generation") from error
 
     async def stop(self, viewer: Viewer, generation_id: UUID | str) -> Generation:
-        """Stop an answer wherever it runs, as `stopGeneration` does. An answer that has ended stays as it is.
+        """Stop an answer, whichever process runs it, as `stopGeneration` does. An answer that has ended is not changed.
 
         Args:
             viewer: The owner of the answer.
@@ -194,15 +195,15 @@ class Tertulia:
     async def _context_of(self, viewer: Viewer) -> Context:
         services = self.running.services
         if self._authenticate is None and isinstance(viewer, StoredViewer):
-            # `info.context.viewer` has its row already. Users of the server's own modes have no row of the application.
+            # The viewer is from `info.context`, and already has a row. Without `authenticate`, no row may be added.
             return Context(services, viewer)
         return Context(services, await stored(services.database, viewer))
 
     @property
     def running(self) -> Running:
-        """What has started; raises RuntimeError outside of `lifespan`."""
+        """The running server; raises RuntimeError outside of `lifespan`."""
         if self._running is None:
-            raise RuntimeError("Tertulia has not started: enter its lifespan, such as by FastAPI(lifespan=…).")
+            raise RuntimeError("Tertulia is not running. Enter its lifespan: FastAPI(lifespan=tertulia.lifespan).")
         return self._running
 
     def _identities_of(self) -> IdentitiesOf | None:
@@ -251,14 +252,14 @@ class Tertulia:
         )
 
     def _add_middleware(self, app: FastAPI) -> None:
-        """Add what all requests pass: the last one added comes first."""
+        """Add the middleware. A request passes the one that was added last first."""
         settings = self._settings
         app.add_middleware(PlainBodies)
         app.add_middleware(SecureHeaders, lambda: self._running is not None and self._running.leaving)
         if settings.auth == "local" and self._authenticate is None:
             app.add_middleware(LoopbackHosts, settings.cors_origins)
         if settings.cors_origins:
-            # Closed unless asked for; it answers preflights itself and does not touch streams.
+            # It responds to preflights by itself, and does not change streams.
             app.add_middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
@@ -281,7 +282,7 @@ class Tertulia:
     def _sign_ins(self) -> "SignIns":
         sign_ins = self.running.sign_ins
         if sign_ins is None:
-            raise RuntimeError("This server has no accounts with passwords.")
+            raise RuntimeError("Accounts with passwords need TERTULIA_AUTH=password.")
         return sign_ins
 
 
@@ -304,7 +305,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _switched_off(settings: Settings) -> set[str]:
-    """Return the names of the links that this server does not have."""
+    """Return the names of the links to routes that the settings switch off."""
     chat_links = set[str]() if settings.rest else {"chat", "chat_stream"}
     switches = {"export": settings.export, "import": settings.import_files}
     return chat_links | {name for name, is_on in switches.items() if not is_on}

@@ -1,4 +1,4 @@
-"""Names of settings in the environment and in `.env`: one check for both, so that no misspelled name is ignored."""
+"""Check the names of settings in the environment and in `.env`, so that no misspelled name is ignored."""
 
 import difflib
 import io
@@ -16,23 +16,27 @@ ENV_FILE = ".env"
 ENCODING = "utf-8-sig"
 """UTF-8; editors on Windows begin files with a byte order mark, which would become part of the first name."""
 SIMILAR_PREFIX = 0.8
-"""How similar the first word of a name must be to TERTULIA to be a misspelling of it: TERTULA, TERTULLIA."""
+"""How similar the first word of a name must be to TERTULIA to be a misspelling of it, such as TERTULA or TERTULLIA."""
 SIMILAR_NAME = 0.85
+"""How similar a name in `.env` without the prefix must be to a setting to be reported."""
 PROXIES = "FORWARDED_ALLOW_IPS"
 """The addresses of proxies whose `X-Forwarded-For` uvicorn trusts."""
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Variables with the address of an OpenTelemetry collector."""
 PASSED_ON = ("OTEL_", PROXIES)
-"""Variables that libraries read from the environment alone; those in `.env` are passed on to them."""
+"""Variables that libraries read only from the environment. Those in `.env` are copied to it."""
 
 
 class WrongSetting(Exception):
-    """A setting is wrong. The message is one line with its name, its value and what would be accepted."""
+    """A setting is wrong. The message is one line with its name, its value and what would be accepted.
+
+    Values that may contain secrets are left out.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name that is set, its value, and where: in the environment, or in a line of `.env`."""
+    """A variable with its value. `line` is its line in `.env`; None if it is in the environment."""
 
     name: str
     value: str | None
@@ -40,7 +44,7 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """The place as an error message names it."""
+        """Where the variable is set, for an error message."""
         return "the environment" if self.line is None else f"{ENV_FILE}, line {self.line}"
 
 
@@ -48,11 +52,11 @@ def check_names(setting_names: Iterable[str]) -> list[str]:
     """Check all names that are set in the environment and in `.env` against the names of the settings.
 
     Returns:
-        Warnings about names in `.env` that have no prefix of this project and resemble one of its settings.
+        Warnings about names in `.env` that have another prefix, or none, and resemble a setting.
 
     Raises:
-        WrongSetting: For an unknown name with the prefix (or nearly the prefix) of the settings, a name that is set
-            twice with different values, and an `.env` that cannot be read.
+        WrongSetting: An unknown name has the prefix of the settings, or nearly; or a name is set twice with different
+            values; or `.env` cannot be read.
     """
     names = {name.casefold(): name for name in setting_names}
     warnings: list[str] = []
@@ -70,20 +74,20 @@ def check_names(setting_names: Iterable[str]) -> list[str]:
 
 
 def pass_on() -> None:
-    """Set the variables of `.env` that libraries read from the environment; existing values are kept."""
+    """Copy the variables of `.env` that libraries read to the environment, unless they are set there."""
     for entry in read_env_file():
         if entry.name.startswith(PASSED_ON) and entry.value:
             os.environ.setdefault(entry.name, entry.value)
 
 
 def collector_variable() -> str | None:
-    """Return the variable with the address of a trace collector; None if traces are switched off or none is set."""
+    """Return the name of the variable with the address of a trace collector; None if traces are not exported."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or os.environ.get("OTEL_TRACES_EXPORTER") == "none"
     return None if off else next((name for name in COLLECTORS if os.environ.get(name)), None)
 
 
 def check_tracing() -> None:
-    """Raise WrongSetting if traces should be exported and OpenTelemetry's SDK is not installed."""
+    """Raise WrongSetting if traces should be exported, but OpenTelemetry's SDK is not installed."""
     variable = collector_variable()
     try:
         if variable is not None:
@@ -93,7 +97,7 @@ def check_tracing() -> None:
 
 
 def read_env_file() -> list[Entry]:
-    """Read the names of `.env` in the working directory; raise WrongSetting if it cannot be read."""
+    """Return the variables of `.env` in the working directory; raise WrongSetting if it cannot be read."""
     try:
         text = Path(ENV_FILE).read_text(encoding=ENCODING)
     except FileNotFoundError:
@@ -107,8 +111,8 @@ def read_env_file() -> list[Entry]:
         skipped = len(binding.original.string) - len(binding.original.string.lstrip())
         line = binding.original.line + binding.original.string[:skipped].count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
-            # A secret may be in the line, so it is not shown.
-            raise WrongSetting(f"{ENV_FILE}: line {line} cannot be read; takes NAME=VALUE, with quotes closed.")
+            # The line may contain a secret, so it is not shown.
+            raise WrongSetting(f"{ENV_FILE}: line {line} cannot be read; it must be NAME=VALUE, with quotes closed.")
         if binding.key is not None:
             entries.append(Entry(binding.key, binding.value, line))
     return entries
@@ -119,7 +123,7 @@ def _environment() -> list[Entry]:
 
 
 def _has_prefix(name: str) -> bool:
-    # PowerShell writes `$env:NAME=...`, which python-dotenv parses as a name.
+    # In PowerShell, variables are set by `$env:NAME=...`, which python-dotenv parses as a name.
     letters = name.upper().removeprefix("$ENV:")
     first_word = next(iter("".join(letter if letter.isalnum() else " " for letter in letters).split()), "")
     prefix = PREFIX.rstrip("_")

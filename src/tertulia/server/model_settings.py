@@ -1,4 +1,4 @@
-"""Validation of the settings that name models: at the start, later if Claude was unreachable, and by `doctor`."""
+"""Validate the settings that name models: at the start, by `doctor`, and later if Claude was unreachable."""
 
 import asyncio
 import difflib
@@ -12,14 +12,21 @@ from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings, variable_name
 
 CHECK_AGAIN = 300.0
-"""Seconds between checks if Claude was unreachable at the start."""
+"""Seconds between checks while Claude is unreachable. The description of `TERTULIA_MODELS` names it."""
 
 logger = logging.getLogger("tertulia.claude")
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Problems of the settings, one line each: errors prevent the start, warnings only cost a feature."""
+    """The result of a check.
+
+    Attributes:
+        errors: Problems that prevent the start, one line each.
+        warnings: Problems that only disable a feature.
+        unchecked: Why the models could not be checked; None if they were.
+        listed: The number of models that Claude lists.
+    """
 
     errors: list[str]
     warnings: list[str]
@@ -28,7 +35,12 @@ class Findings:
 
 
 async def find_wrong_models(settings: Settings, claude: Claude | None = None) -> Findings:
-    """Check each setting that names a model, against the simulated Claude's list if no key is set."""
+    """Check each setting that names a model.
+
+    Args:
+        settings: The settings. Without an API key, the models are those of the simulated Claude.
+        claude: The client to use; None to open one for the check.
+    """
     names = _names(settings)
     models = {model for _, model in names}
     if settings.anthropic_api_key is None:
@@ -55,7 +67,7 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
 
 
 async def check_model_settings(settings: Settings) -> None:
-    """Raise WrongSetting for the first model that does not exist; log the other findings."""
+    """Raise WrongSetting for the first model that does not exist. Log warnings."""
     findings = await find_wrong_models(settings)
     if findings.errors:
         raise WrongSetting(findings.errors[0])
@@ -63,7 +75,7 @@ async def check_model_settings(settings: Settings) -> None:
 
 
 async def watch_model_settings(settings: Settings, claude: Claude) -> None:
-    """Repeat the check until Claude is reachable. The server keeps running, and errors are logged."""
+    """Repeat the check until Claude is reachable, and log errors. The server keeps running."""
     while settings.anthropic_api_key is not None:
         await asyncio.sleep(CHECK_AGAIN)
         findings = await find_wrong_models(settings, claude)
@@ -77,7 +89,9 @@ def _log(findings: Findings) -> None:
     for line in findings.warnings:
         logger.warning(line)
     if findings.unchecked is not None:
-        logger.warning("Whether the models of the settings exist could not be checked: %s", findings.unchecked)
+        logger.warning(
+            "The models of the settings could not be checked. They are checked later: %s", findings.unchecked
+        )
 
 
 def _names(settings: Settings) -> list[tuple[str, str]]:
@@ -87,7 +101,7 @@ def _names(settings: Settings) -> list[tuple[str, str]]:
 
 def _line(field: str, model: str, listed: Iterable[str], settings: Settings) -> str:
     close = difflib.get_close_matches(model, list(listed), 1)
-    some = f", such as {', '.join(sorted(listed)[:8])}." if listed else "."
-    suggestion = f"; did you mean {close[0]}?" if close else some
-    whose = "the simulated Claude has" if settings.simulated else "Claude has"
-    return f"{variable_name(field)}: got {model!r}, and there is no such model; takes one that {whose}{suggestion}"
+    examples = f"; it must be a model such as {', '.join(sorted(listed)[:8])}." if listed else "."
+    suggestion = f"; did you mean {close[0]}?" if close else examples
+    owner = "the simulated Claude" if settings.simulated else "Claude"
+    return f"{variable_name(field)}: got {model!r}, but {owner} has no such model{suggestion}"

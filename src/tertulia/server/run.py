@@ -1,4 +1,4 @@
-"""Runs servers: uvicorn with our settings, and an announcement when it is ready."""
+"""Run servers: uvicorn with our settings, and an announcement when it is ready."""
 
 import logging
 import socket
@@ -19,15 +19,15 @@ from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.telemetry.metrics import JsonLines
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle timeout of common proxies (60): the proxy must close first, or it responds with 502."""
+"""Longer than the idle timeout of common proxies (60 s): if the server closed first, a proxy would respond with 502."""
 DRAIN_SECONDS = 10
-"""How long open requests may take to end after Ctrl+C."""
+"""Seconds for open requests to end after Ctrl+C."""
 MAX_MESSAGE = 2_000_000
-"""Bytes of one WebSocket message, as of one HTTP request."""
+"""Bytes of one WebSocket message. The limit of an HTTP request is the same."""
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Prints an announcement once it listens."""
+    """A server that prints an announcement when it listens."""
 
     def __init__(self, config: uvicorn.Config, announcement: str) -> None:
         super().__init__(config)
@@ -48,7 +48,13 @@ class AnnouncingServer(uvicorn.Server):
 
 
 def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
-    """Serve Tertulia until Ctrl+C, in this process or in several."""
+    """Serve Tertulia until Ctrl+C or SIGTERM.
+
+    Args:
+        settings: The settings of the server.
+        listening: The socket to accept connections on.
+        workers: The number of processes; with 1, this process serves.
+    """
     _log(settings)
     announcement = _announce(settings, address_of(listening))
     if workers == 1:
@@ -61,7 +67,7 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
 
 
 def worker() -> FastAPI:
-    """Return the application of one of several processes, from the same environment."""
+    """Return the application of one of several processes, with the settings of the environment."""
     settings = load_settings()
     _log(settings)
     app = create_app(settings)
@@ -71,7 +77,7 @@ def worker() -> FastAPI:
 
 def _log(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    # Libraries log users' texts at `debug`: requests of the SDK, frames of sockets, parameters of statements.
+    # At `debug`, libraries log users' texts: requests of the SDK, frames of sockets, parameters of SQL statements.
     logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.log_format == "json":
         for handler in logging.getLogger().handlers:
@@ -82,13 +88,15 @@ def _log(settings: Settings) -> None:
     for warning in check_names(known_names()):
         logging.getLogger("tertulia").warning(warning)
     if settings.auth == "password" and settings.registration == "open":
-        logging.getLogger("tertulia").warning("Anybody may register; TERTULIA_REGISTRATION=closed ends that.")
+        logging.getLogger("tertulia").warning(
+            "Anybody can create an account. TERTULIA_REGISTRATION=closed prevents this."
+        )
         if not settings.simulated and (settings.server_monthly_budget_usd or settings.server_daily_budget_usd) is None:
             logging.getLogger("tertulia").warning(
-                "Nothing limits what all accounts spend together; TERTULIA_SERVER_MONTHLY_BUDGET_USD does."
+                "The total cost of all accounts is not limited. TERTULIA_SERVER_MONTHLY_BUDGET_USD limits it."
             )
     if settings.simulated and settings.anthropic_base_url:
-        logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is not asked: no ANTHROPIC_API_KEY is set.")
+        logging.getLogger("tertulia").warning("ANTHROPIC_BASE_URL is ignored, because ANTHROPIC_API_KEY is not set.")
 
 
 def run_simulator(app: Any, listening: socket.socket) -> None:
@@ -99,7 +107,7 @@ def run_simulator(app: Any, listening: socket.socket) -> None:
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return the address to open in a browser."""
+    """Return the URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -129,7 +137,7 @@ def _announce(settings: Settings, address: str) -> str:
     claude = (
         "The simulated Claude answers, because no ANTHROPIC_API_KEY is set."
         if settings.simulated
-        else f"Claude answers; the default model is {settings.default_model}."
+        else f"Claude answers. The default model is {settings.default_model}."
     )
     return f"""
   Tertulia is ready.

@@ -1,4 +1,4 @@
-"""Starts a server: the only module that creates and connects its parts."""
+"""Start a server: the only module that creates its parts and connects them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -51,11 +51,11 @@ LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
 CHECK_SECONDS = 5.0
-"""Seconds for a part to respond before it counts as failing."""
+"""Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
 """Seconds between checks of the parts."""
 LAST_WORDS = 2.0
-"""Seconds for followers to receive the event that their answer was interrupted."""
+"""Seconds for clients to receive the event that their answer was interrupted."""
 
 IdentitiesOf = Callable[[Database], IdentityProvider]
 
@@ -65,7 +65,10 @@ class Running:
     """A server that has started.
 
     Attributes:
-        sign_ins: Accounts with passwords; None in other modes.
+        services: The services that resolvers use.
+        authenticator: Authenticates connections.
+        metrics: The metrics of the process.
+        sign_ins: Accounts with passwords; None in other modes than `password`.
         leaving: Whether the server is stopping.
     """
 
@@ -76,7 +79,13 @@ class Running:
     leaving: bool = False
 
     async def admit(self, request: Request) -> Authenticated:
-        """Authenticate a request outside of GraphQL, and count it; raises Unauthenticated, RateLimited."""
+        """Authenticate a request outside of GraphQL, and count it towards the viewer's limits.
+
+        Raises:
+            Unauthenticated: There is no valid token.
+            Unavailable: The token cannot be checked at the moment.
+            RateLimited: The viewer has made too many requests.
+        """
         admitted = await self.authenticator.admit(request)
         limits, viewer = self.services.limits, admitted.context.viewer
         note_viewer(request.scope, limits, viewer.user_id)
@@ -84,11 +93,11 @@ class Running:
         return admitted
 
     async def context(self, request: Request) -> Context:
-        """Return the context of one request; raises Unauthenticated, RateLimited."""
+        """Return the context of a request. Raises what `admit` raises."""
         return (await self.admit(request)).context
 
     async def check(self) -> dict[str, bool]:
-        """Return for each part whether it serves."""
+        """Return for each part of the server whether it works. `storage` and `draining` are listed only if not."""
         statuses = {"database": await _answers(self.services.database.check())}
         log = self.services.log
         if not isinstance(log, MemoryLog):
@@ -105,7 +114,7 @@ class Running:
         return statuses
 
     async def probe(self) -> None:
-        """Update the metrics of parts and of the server's budget, also if no probe requests `/readyz`."""
+        """Update the metrics of parts and of the server's budget, even if nobody requests `/readyz`."""
         await self.check()
         server = self.services.budget.server
         if server.is_limited:
@@ -113,11 +122,11 @@ class Running:
                 self.metrics.spent(await server.periods(session))
 
     async def drain(self, delay: float, grace: float) -> None:
-        """Keep serving while proxies notice, then refuse new work, let answers finish, and end the streams.
+        """Continue to serve while proxies notice, then refuse new messages, let answers finish, and end the streams.
 
         Args:
-            delay: Seconds for which the server reports that it is not ready, and keeps serving.
-            grace: Seconds for answers to finish; the remaining ones are interrupted.
+            delay: Seconds for which the server continues to serve while it reports that it is not ready.
+            grace: Seconds for answers to finish. The remaining ones are interrupted.
         """
         self.leaving = True
         await asyncio.sleep(delay)
@@ -142,7 +151,7 @@ async def start(
         settings: The settings of the server.
         metrics: The metrics to update.
         stack: Stops everything that was started, in reverse order.
-        identities_of: Returns the identity provider; None for that of the mode in the settings.
+        identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
 
     Raises:
         WrongSetting: A setting that only the start can check is wrong.
@@ -299,6 +308,6 @@ async def _answers(check: Awaitable[None]) -> bool:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check
-    except Exception:  # noqa: BLE001 - whatever it is, the answer is no
+    except Exception:  # noqa: BLE001 - an error of any kind means that the part does not work
         return False
     return True

@@ -216,19 +216,19 @@ class SettingFields(BaseSettings):
     monthly_budget_usd: Decimal | None = Field(
         default=None,
         gt=0,
-        description="What each user may spend in a calendar month (UTC). The server reserves the maximum cost of an "
+        description="The budget of each user for a calendar month (UTC). The server reserves the maximum cost of an "
         "answer before it asks Claude, checks the budget while Claude answers, and records the actual cost "
         "afterwards. See `viewer { budget }`.",
     )
     server_monthly_budget_usd: Decimal | None = Field(
         default=None,
         gt=0,
-        description="What all users together may spend in a calendar month (UTC), reserved like "
+        description="The budget of all users together for a calendar month (UTC), reserved like "
         "`TERTULIA_MONTHLY_BUDGET_USD`. Set this or the daily budget if anybody can register: "
         "[Cost](cost.md#server-budget).",
     )
     server_daily_budget_usd: Decimal | None = Field(
-        default=None, gt=0, description="What all users together may spend in a day (UTC)."
+        default=None, gt=0, description="The budget of all users together for a day (UTC)."
     )
     daily_tokens: int | None = Field(
         default=None, ge=1, description="The number of tokens of all kinds that each user may use in a day (UTC)."

@@ -1,4 +1,4 @@
-"""Checks of the settings at the start that need the file system or the network."""
+"""Validate the settings that need the file system or the network, at the start."""
 
 import logging
 
@@ -12,7 +12,7 @@ logger = logging.getLogger("tertulia")
 
 
 async def check_start(settings: Settings) -> None:
-    """Raise WrongSetting for settings that cannot work; only log services that are unreachable for now."""
+    """Raise WrongSetting for settings that cannot work. A service that is unreachable is only logged."""
     await _check_attachments(settings.attachments_place)
     await check_model_settings(settings)
     if settings.auth == "oidc":
@@ -21,15 +21,15 @@ async def check_start(settings: Settings) -> None:
         try:
             await Keys(settings.oidc_issuer or "").find()
         except Unavailable as unavailable:
-            logger.warning("TERTULIA_OIDC_ISSUER: %s: %s", settings.oidc_issuer, unavailable)
+            logger.warning("TERTULIA_OIDC_ISSUER: got %r. %s", settings.oidc_issuer, unavailable)
 
 
 async def _check_attachments(location: str) -> None:
-    """Write a test file to the attachments folder, as `doctor` does; an object store may be unreachable for now."""
+    """Write a test file to the attachments folder. Object stores are not checked: they may be unreachable for now."""
     if "://" in location:
         return
     try:
         await Blobs(location).check()
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {location} is no folder that can be written: {reason}.") from None
+        raise WrongSetting(f"TERTULIA_ATTACHMENTS: {location} must be a writable folder: {reason}.") from None

@@ -1,4 +1,4 @@
-"""Opens the tools that an operator configures: Python modules, MCP servers and server tools."""
+"""Open the tools that the operator configures: Python modules, MCP servers and Claude's own tools."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
-    """Return the tool registry and its MCP servers, which are not started yet; raise WrongSetting."""
+    """Return the tool registry and its MCP servers, which are not started.
+
+    Raises:
+        WrongSetting: A tool cannot be imported, two tools have the same name, or the file of MCP servers is invalid.
+    """
 
     def changed() -> None:
         tool_registry.warn_of_cost()
@@ -37,7 +41,7 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
 
 
 async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
-    """Open the tool registry, and connect its MCP servers until the stack is closed."""
+    """Open the tool registry, and connect its MCP servers until the stack is closed. Raise WrongSetting."""
     tool_registry, servers = open_tool_registry(settings)
     stack.push_async_callback(servers.close)
     await servers.start()
@@ -58,13 +62,13 @@ def bounds_of(settings: Settings) -> Bounds:
 
 def _functions(sources: Sequence[str]) -> list[FunctionTool]:
     if sources and str(Path.cwd()) not in sys.path:
-        # As with `python -m`: an operator's modules are next to their `.env`.
+        # As with `python -m`: operators keep their modules next to their `.env`.
         sys.path.insert(0, str(Path.cwd()))
     try:
         return [tool for source in sources for tool in load(source)]
     except ValueError as error:
         own = ", ".join(CLAUDES_OWN)
-        raise WrongSetting(f"TERTULIA_TOOLS: {error}; takes Python modules, MODULE:FUNCTION, {own}.") from None
+        raise WrongSetting(f"TERTULIA_TOOLS: {error}; must be Python modules, MODULE:FUNCTION, {own}.") from None
 
 
 def _configs(settings: Settings) -> "dict[str, ServerConfig]":

@@ -1,4 +1,4 @@
-"""Authentication of connections, and its end by expiry or revocation."""
+"""Authenticate connections, and detect when their authentication expires or is revoked."""
 
 import asyncio
 import logging
@@ -18,9 +18,9 @@ from tertulia.streams.notifier import Notifier
 logger = logging.getLogger("tertulia.admission")
 
 RECHECK_SECONDS = 60.0
-"""Seconds after which an open socket is checked again, in case the signal of a revocation was lost."""
+"""Seconds between checks of an open connection, in case the signal of a revocation was lost."""
 SIGNED_OUT = "signed_out"
-"""The signal that sign-ins or tokens of a user were revoked, or those of all users."""
+"""The signal that sign-ins or tokens of a user, or of all users (`EVERYBODY`), were revoked."""
 EVERYBODY = UUID(int=0)
 
 
@@ -47,7 +47,16 @@ class Authenticator:
         self.notifier = Notifier()
 
     async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Authenticated:
-        """Authenticate by a header of the connection, or by `authorization` if sent later; raise Unauthenticated."""
+        """Authenticate a connection.
+
+        Args:
+            connection: The HTTP request or the WebSocket.
+            authorization: The token that a WebSocket sent in `connection_init`; None for that in the header.
+
+        Raises:
+            Unauthenticated: There is no valid token.
+            Unavailable: The token cannot be checked at the moment.
+        """
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
         address = connection.client.host if connection.client else None
@@ -76,8 +85,8 @@ class Authenticator:
         except Unauthenticated:
             return False
         except (*DATABASE_ERRORS, Unavailable) as error:
-            # It was valid before. Expired authentication ends regardless.
-            logger.warning("Whether a sign-in holds cannot be seen: %s", error)
+            # It was valid before, and its expiry has been checked above.
+            logger.warning("A sign-in cannot be rechecked, and stays valid for now: %s", error)
         return True
 
     def signed_out(self, user_id: UUID) -> None:

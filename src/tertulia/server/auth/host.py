@@ -1,4 +1,4 @@
-"""Authentication by the application that embeds Tertulia."""
+"""Authenticate users by a function of the application that embeds Tertulia."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -15,18 +15,17 @@ from tertulia.server.auth.providers import Credentials, Identity, Unauthenticate
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
 """Returns the viewer of an HTTP request or a WebSocket, or None if it is not authenticated.
 
-For a WebSocket, `connection.state.connection_init` is the payload of the client's `connection_init` message. It is
-called again while a socket or a stream is open, at least once a minute: None closes it.
+For a WebSocket, `connection.state.connection_init` is the payload of the message `connection_init`. The function is
+called again while a socket or a stream is open, at least once a minute. If it then returns None, the connection closes.
 """
 ISSUER = "host"
-"""The issuer of these users in the table of users."""
-MAX_ID = 255
-MAX_NAME = 100
+"""The value of `issuer` for these users in the table of users."""
+MAX_ID, MAX_NAME = 255, 100
 """Characters."""
 
 
 class HostAuth:
-    """Users whom the application authenticates; a row is added at the first request."""
+    """Authenticates users by a function of the application. A row is added at a user's first request."""
 
     def __init__(self, database: Database, authenticate: Authenticate) -> None:
         self._database = database
@@ -39,18 +38,18 @@ class HostAuth:
             state.connection_init = {}
         viewer = await self._authenticate(credentials.connection)
         if viewer is None:
-            raise Unauthenticated("Sign in first.")
+            raise Unauthenticated("Not signed in. Sign in to the application, and try again.")
         return Identity(await stored(self._database, viewer))
 
 
 async def stored(database: Database, viewer: Viewer) -> StoredViewer:
-    """Return a viewer with the id of their row, which is added if there is none.
+    """Return a viewer with the id of their row in the table of users. The row is added if necessary.
 
     Raises:
         ValueError: The viewer's id is empty, or longer than 255 characters.
     """
     if not 1 <= len(viewer.id) <= MAX_ID:
-        raise ValueError(f"Viewer.id: takes 1 to {MAX_ID} characters, and has {len(viewer.id)}.")
+        raise ValueError(f"`Viewer.id` must have 1 to {MAX_ID} characters, and has {len(viewer.id)}.")
     async with database.read() as session:
         user = await accounts.by_subject(session, ISSUER, viewer.id)
     if user is None:
@@ -68,5 +67,7 @@ async def _add(database: Database, viewer: Viewer) -> User:
             return user
         existing = await accounts.by_subject(session, ISSUER, viewer.id)
     if existing is None:
-        raise ValueError(f"Viewer.id: {viewer.id!r} cannot be stored.")
+        raise ValueError(
+            f"`Viewer.id` {viewer.id!r} cannot be stored: another user has the name that is derived from it."
+        )
     return existing

@@ -14,7 +14,7 @@ ALGORITHM = "HS256"
 ISSUER = "tertulia"
 ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_LIFETIME = timedelta(days=30)
-"""Since the last refresh."""
+"""From the last refresh."""
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
 PERSONAL = "tertulia_"
 """The prefix of personal access tokens, by which scanners for leaked secrets recognize them."""
@@ -38,8 +38,8 @@ class Tokens:
     """Signs and verifies tokens."""
 
     def __init__(self, secret: str) -> None:
-        """`secret`: the key that all replicas share."""
-        # One key for each type, so that neither is ever accepted as the other.
+        """Derive the keys from `secret`, which all replicas share."""
+        # One key for each type, so that a token is never accepted as one of the other type.
         self._keys = {kind: hashlib.sha256(f"{kind} {secret}".encode()).digest() for kind in (ACCESS, REFRESH)}
 
     def access(self, user_id: UUID, sign_in_id: UUID) -> str:
@@ -51,7 +51,15 @@ class Tokens:
         return self._sign(REFRESH, user_id, sign_in_id, REFRESH_LIFETIME, rotation=rotation)
 
     def read(self, token: str, kind: str) -> Claims:
-        """Return the claims of a token; raise BadToken."""
+        """Return the claims of a token.
+
+        Args:
+            token: The token.
+            kind: The type that it must have: `ACCESS` or `REFRESH`.
+
+        Raises:
+            BadToken: The token is invalid, or has expired.
+        """
         import jwt
 
         try:

@@ -43,9 +43,11 @@ LEEWAY = 30
 FRESH = 3600.0
 """Seconds after which keys are fetched again."""
 FETCHES, WITHIN = 5, 60.0
-"""Limit of fetches per seconds for unknown key ids, which any client can send."""
+"""The number of fetches within so many seconds: any client can send unknown key ids."""
 PATIENCE = 5.0
+"""Seconds for a response of the provider."""
 MAX_BYTES = 1_000_000
+"""Bytes of a response of the provider."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 logger = logging.getLogger("tertulia.oidc")
@@ -60,10 +62,9 @@ _KEYS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class Keys:
-    """A provider's keys, by their ids."""
+    """Fetches and caches a provider's keys, by id."""
 
     def __init__(self, issuer: str) -> None:
-        """Fetch nothing yet."""
         self._issuer = issuer
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched = float("-inf")
@@ -71,7 +72,7 @@ class Keys:
         self._fetching = asyncio.Lock()
 
     async def get(self, key_id: str | None) -> jwt.PyJWK | None:
-        """Return a key; None if the provider has none of that id. Raises Unavailable until keys are fetched."""
+        """Return a key; None if the provider has none with this id. Raises Unavailable if none were ever fetched."""
         start = time.monotonic()
         if start - self._fetched > FRESH or key_id not in self._keys:
             async with self._fetching:
@@ -79,11 +80,11 @@ class Keys:
                 if self._tries[-1] < start and time.monotonic() - self._tries[0] > WITHIN:
                     await self._fetch()
         if not self._keys:
-            raise Unavailable("The identity provider cannot be reached; try again later.")
+            raise Unavailable("The keys of the identity provider cannot be fetched. Try again later.")
         return self._keys.get(key_id)
 
     async def find(self) -> int:
-        """Return how many keys the provider has; raise Unavailable if there are none."""
+        """Return how many keys the provider has; raise Unavailable if none can be fetched."""
         await self.get(None)
         return len(self._keys)
 
@@ -94,22 +95,26 @@ class Keys:
                 url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
                 discovery = _Discovery.model_validate_json(await _get(session, url))
                 if discovery.issuer != self._issuer or not is_safe(discovery.jwks_uri):
-                    logger.error("The provider's discovery document names another issuer, or an unsafe address of keys")
+                    logger.error(
+                        "The discovery document %s must name the issuer %s and an HTTPS address of keys; "
+                        "it names %s and %s. Correct TERTULIA_OIDC_ISSUER",
+                        *(url, self._issuer, discovery.issuer, discovery.jwks_uri),
+                    )
                     return
                 key_set = _KEYS.validate_json(await _get(session, discovery.jwks_uri))
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
             # The keys that were fetched before stay valid.
-            logger.warning("The provider's keys cannot be fetched: %s", error)
+            logger.warning("The keys of the identity provider %s cannot be fetched: %s", self._issuer, error)
             return
         self._keys = {key.key_id: key for key in map(_key, key_set.get("keys") or ()) if key is not None}
         self._fetched = time.monotonic()
 
 
 class OidcAuth:
-    """Users with tokens of an identity provider; a user is added at the first request."""
+    """Authenticates users by tokens of an identity provider. A user is added at the first request."""
 
     def __init__(self, database: Database, *, issuer: str, audience: str) -> None:
-        """Accept tokens of `issuer` for `audience`."""
+        """Accept tokens that `issuer` has signed for `audience`."""
         self._database = database
         self._issuer = issuer
         self._audience = audience
@@ -124,7 +129,7 @@ class OidcAuth:
         async with self._database.read() as session:
             user = await accounts.by_subject(session, self._issuer, claims["sub"])
         if user is None:
-            user = await self._welcome(claims)
+            user = await self._add_user(claims)
         viewer = replace(viewer_of(user), claims=claims)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
 
@@ -143,7 +148,7 @@ class OidcAuth:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-            # Cleaning could merge two subjects into one; and a time beyond the calendar cannot be compared.
+            # Cleaning could turn two subjects into the same one. A time beyond the calendar raises OverflowError.
             datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC)
             if clean_text(claims["sub"]) != claims["sub"]:
                 raise expired()
@@ -151,7 +156,7 @@ class OidcAuth:
             raise expired() from error
         return claims
 
-    async def _welcome(self, claims: dict[str, Any]) -> User:
+    async def _add_user(self, claims: dict[str, Any]) -> User:
         subject = str(claims["sub"])
         name = _name(claims)
         suffix = hashlib.sha256(f"{self._issuer} {subject}".encode()).hexdigest()[:8]
@@ -164,11 +169,11 @@ class OidcAuth:
                 existing = await accounts.by_subject(session, self._issuer, subject)
                 if existing is not None:
                     return existing
-        raise Unauthenticated("This account cannot be welcomed.", token_sent=True)
+        raise Unauthenticated("No user can be added for this token: its names are taken.", token_sent=True)
 
 
 def is_safe(url: str) -> bool:
-    """Return whether fetching from a URL is safe from manipulation: HTTPS, or a loopback address."""
+    """Return whether responses from a URL cannot be manipulated on the way: HTTPS, or a loopback address."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
@@ -176,12 +181,12 @@ def is_safe(url: str) -> bool:
 async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url, allow_redirects=False) as response:
         if response.status != 200:  # noqa: PLR2004 - OK
-            raise aiohttp.ClientError(f"{url} answers {response.status}")
+            raise aiohttp.ClientError(f"{url} returned the status {response.status}")
         body = await response.content.read(MAX_BYTES)
         while piece := await response.content.read(MAX_BYTES):
             body += piece
             if len(body) > MAX_BYTES:
-                raise aiohttp.ClientError(f"{url} is too long")
+                raise aiohttp.ClientError(f"{url} returned more than {MAX_BYTES:,} bytes")
         return body
 
 

@@ -1,4 +1,4 @@
-"""User names and passwords: their rules, and the hashing of passwords.
+"""Rules for user names and passwords, and the hashing of passwords.
 
 Sources: RFC 8265 for names, NIST SP 800-63B for passwords, RFC 9106 for Argon2id and its parameters.
 """
@@ -14,33 +14,33 @@ from tertulia.db.names import NAME, canonical_name
 MIN_PASSWORD, MAX_PASSWORD = 8, 1000
 """Characters."""
 AT_ONCE = 2
-"""Concurrent hashes in one process: each uses 64 MB."""
+"""Concurrent hashes in one process. Each uses 64 MB."""
 
 HASHER = PasswordHasher()
 
 
 class Unfit(Exception):
-    """An invalid name or password; the message contains the field and its rule."""
+    """An invalid name or password. The message begins with the field; `rule` is the rest of it."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"`{field}` {rule}")
+        self.rule = rule
 
 
 def name_of(text: str) -> str:
-    """Return the canonical form of a name; raise Unfit."""
+    """Return the canonical form of a name; raise Unfit for an invalid one."""
     name = canonical_name(text)
     if not NAME.fullmatch(name):
-        raise Unfit("username", "takes 1 to 100 letters, digits and . _ @ + -, the first a letter or digit.")
+        raise Unfit("username", "must be 1 to 100 letters, digits or . _ @ + -, and begin with a letter or digit.")
     return name
 
 
 def check_password(password: str, name: str) -> None:
     """Raise Unfit for a password that is too short, too long or too easy to guess."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise Unfit("password", f"takes {MIN_PASSWORD} to {MAX_PASSWORD} characters.")
+        raise Unfit("password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters.")
     if password.lower() == name or len(set(password)) == 1:
-        raise Unfit("password", "is too easy to guess.")
+        raise Unfit("password", "must not be the username, or one character repeated: both are easy to guess.")
 
 
 class Passwords:
@@ -55,7 +55,7 @@ class Passwords:
             return await asyncio.to_thread(HASHER.hash, _bytes(password))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """Return whether the password matches the hash. Without a hash it takes as long, and returns False."""
+        """Return whether the password matches the hash. Without a hash, return False after the same time."""
         async with self._semaphore:
             return await asyncio.to_thread(_verify, password[: MAX_PASSWORD + 1], password_hash)
 

@@ -1,4 +1,4 @@
-"""Identity providers: a single user (`local`), our own tokens (`password`), and those of OpenID Connect (`oidc.py`)."""
+"""Identity providers: a single user (`local`), and tokens of this server (`password`). `oidc.py` is the third one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +14,13 @@ from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.jwt import ACCESS, PERSONAL, BadToken, Tokens, digest_of
 
 SCHEME = "bearer"
-NO_TOKEN = "Sign in: send a token as `Authorization: Bearer ...`, over a socket in the payload of connection_init."  # noqa: S105 - a sentence
+NO_TOKEN = (
+    "Send a token: `Authorization: Bearer ...` in the header or, over a socket, in the payload of connection_init."  # noqa: S105 - a sentence
+)
 
 
 class Unauthenticated(Exception):
-    """The client is not authenticated. `token_sent`: it sent a token, which is invalid or has expired."""
+    """The client is not authenticated. With `token_sent`, it sent a token that is invalid or has expired."""
 
     def __init__(self, message: str = NO_TOKEN, *, token_sent: bool = False) -> None:
         super().__init__(message)
@@ -27,12 +29,18 @@ class Unauthenticated(Exception):
 
 
 class Unavailable(Exception):
-    """The client cannot be authenticated for now."""
+    """The client cannot be authenticated at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The viewer, and when the authentication expires (None: never). `revocable`: it may end earlier."""
+    """An authenticated viewer.
+
+    Attributes:
+        viewer: The viewer.
+        expires_at: When the authentication expires; None for never.
+        revocable: Whether it may end earlier.
+    """
 
     viewer: StoredViewer
     expires_at: datetime | None = None
@@ -56,12 +64,12 @@ class IdentityProvider(Protocol):
     """Authenticates clients by their credentials."""
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return the identity of the credentials; raises Unauthenticated, also if they have been revoked since."""
+        """Return the identity of the credentials; raise Unauthenticated if they are invalid or revoked."""
         ...
 
 
 class SingleUserAuth:
-    """The single user of the mode `local`."""
+    """Authenticates every client as the single user of the mode `local`."""
 
     def __init__(self, viewer: StoredViewer) -> None:
         self._identity = Identity(viewer, revocable=False)
@@ -72,18 +80,18 @@ class SingleUserAuth:
 
 
 class PasswordAuth:
-    """Users with tokens of this server."""
+    """Authenticates users by tokens of this server."""
 
     def __init__(self, database: Database, tokens: Tokens) -> None:
         self._database = database
         self._tokens = tokens
 
     async def of(self, credentials: Credentials) -> Identity:
-        """Return the identity of the token; one statement checks that its sign-in is still valid."""
+        """Return the identity of the token. One SQL statement checks that its sign-in is still valid."""
         return await self.of_header(credentials.authorization)
 
     async def of_header(self, authorization: str | None) -> Identity:
-        """Return the identity of an `Authorization` header; raises Unauthenticated."""
+        """Return the identity of an `Authorization` header; raise Unauthenticated."""
         token = bearer(authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
@@ -107,7 +115,7 @@ async def personal(database: Database, token: str) -> Identity:
 
 
 def bearer(authorization: str | None) -> str:
-    """Return the token of a header; raise Unauthenticated."""
+    """Return the token of an `Authorization` header; raise Unauthenticated if there is none."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     if not authorization:
         raise Unauthenticated
@@ -122,10 +130,10 @@ def viewer_of(user: User) -> StoredViewer:
 
 
 def stored_viewer(user_id: UUID, name: str) -> StoredViewer:
-    """Return the viewer whose row has this id."""
+    """Return the viewer of a row of the table of users."""
     return StoredViewer(str(user_id), name, user_id=user_id)
 
 
 def expired() -> Unauthenticated:
-    """Return the error of an invalid token, which does not reveal the reason."""
-    return Unauthenticated("The token is not good, or no longer: refresh it, or sign in again.", token_sent=True)
+    """Return the error for an invalid token. It does not reveal why the token is invalid."""
+    return Unauthenticated("The token is invalid or has expired. Refresh it, or sign in again.", token_sent=True)

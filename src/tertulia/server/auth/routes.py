@@ -1,6 +1,6 @@
 """`/auth`: accounts and sign-in of the mode `password`, with OAuth's password and refresh grants.
 
-Sources: RFC 6749, sections 4.3, 5 and 6 (grants, answers, errors); RFC 7009 (revocation); RFC 9700 (rotation).
+Sources: RFC 6749, sections 4.3, 5 and 6 (grants, responses, errors); RFC 7009 (revocation); RFC 9700 (rotation).
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Form = dict[str, str]
 
 
 def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
-    """Return the routes. `sign_ins` returns the service for accounts."""
+    """Return the routes. `sign_ins` returns the service of accounts."""
     router = APIRouter(prefix="/auth", tags=["auth"])
     for method, path, summary, serve, form in ROUTES:
         router.add_api_route(
@@ -49,9 +49,9 @@ async def _token(sign_ins: SignIns, request: Request) -> Response:
         case "refresh_token":
             tokens = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
         case None:
-            raise BadForm("grant_type: is missing.")
+            raise BadForm("`grant_type` is required.")
         case _:
-            raise BadGrant("unsupported_grant_type", "grant_type: takes `password` or `refresh_token`.")
+            raise BadGrant("unsupported_grant_type", "`grant_type` must be `password` or `refresh_token`.")
     return JSONResponse(_tokens(tokens), headers=NO_STORE)
 
 
@@ -83,24 +83,30 @@ async def _delete(sign_ins: SignIns, request: Request) -> Response:
 Serve = Callable[[SignIns, Request], Awaitable[Response]]
 GRANT = described("grant_type", "username", "password", "refresh_token", required=("grant_type",))
 ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
-    ("POST", "/register", "Make an account, and sign in", _register, described("username", "password")),
-    ("POST", "/token", "Sign in, or go on: `grant_type` is `password` or `refresh_token`", _token, GRANT),
+    ("POST", "/register", "Create an account, and sign in", _register, described("username", "password")),
+    (
+        "POST",
+        "/token",
+        "Sign in with a password, or exchange a refresh token: `grant_type` is `password` or `refresh_token`",
+        _token,
+        GRANT,
+    ),
     ("POST", "/refresh", "Exchange a refresh token", _refresh, described("refresh_token")),
     (
         "POST",
         "/revoke",
-        "Sign out: ends the sign-in of any of its tokens, or a personal access token, and closes its sockets",
+        "Sign out: revoke the sign-in of an access or refresh token, or a personal access token, and close its sockets",
         _revoke,
         described("token", "token_type_hint", required=("token",)),
     ),
     (
         "POST",
         "/password",
-        "Change one's password; signs out everywhere else",
+        "Change the password, and sign out everywhere else",
         _change_password,
         described("password", "new_password"),
     ),
-    ("DELETE", "/user", "Delete one's account, and all that is one's own, for good", _delete, described("password")),
+    ("DELETE", "/user", "Delete the account with all of the user's data, permanently", _delete, described("password")),
 )
 
 
@@ -138,7 +144,7 @@ def _tokens(tokens: SignInTokens) -> dict[str, Any]:
 
 def _required(form: Form, name: str) -> str:
     if not form.get(name):
-        raise BadForm(f"{name}: is missing.")
+        raise BadForm(f"`{name}` is required.")
     return form[name]
 
 

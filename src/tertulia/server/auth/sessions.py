@@ -41,7 +41,7 @@ logger = logging.getLogger("tertulia.audit")
 
 
 class BadGrant(Exception):
-    """A refused sign-in, with an error code of OAuth (RFC 6749, section 5.2)."""
+    """A refusal, with an error code of OAuth (RFC 6749, section 5.2)."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -49,11 +49,11 @@ class BadGrant(Exception):
 
 
 class TooManyTries(Exception):
-    """Too many failed sign-ins; `seconds` until the next attempt."""
+    """Too many attempts. The next one is possible after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("Too many tries; wait a little.")
         self.seconds = math.ceil(seconds)
+        super().__init__(f"Too many attempts. Try again in {self.seconds} seconds.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,17 @@ class SignIns:
         *,
         open_to_all: bool,
     ) -> None:
-        """`remove_user`: deletes a user and all their data; `open_to_all`: anyone may register."""
+        """Create the service.
+
+        Args:
+            database: The database of the accounts.
+            tokens: Signs and verifies the tokens.
+            rates: Counts attempts by address.
+            throttle: Delays attempts after failed ones.
+            authenticator: Closes the connections of users who have signed out.
+            remove_user: Deletes a user and all their data. Returns the numbers of deleted items; None for no such user.
+            open_to_all: Whether anyone may register.
+        """
         self._database = database
         self._tokens = tokens
         self._rates = rates
@@ -91,9 +101,17 @@ class SignIns:
         self._passwords = Passwords()
 
     async def register(self, name: str, password: str, address: str) -> SignInTokens:
-        """Add an account and sign in; raise Unfit, or BadGrant if registration is closed or the name is taken."""
+        """Add an account, and sign in.
+
+        Raises:
+            Unfit: The name or the password is not allowed.
+            BadGrant: Registration is closed, or the name is taken or looks like one that is.
+            TooManyTries: The address has made more than 60 attempts in a minute.
+        """
         if not self._open:
-            raise BadGrant("access_denied", "Registration is closed here: ask who runs this server.", 403)
+            raise BadGrant(
+                "access_denied", "Registration is closed. Ask the operator of this server for an account.", 403
+            )
         await self._slow_down(TRIES_OF_ADDRESS, address)
         name = name_of(name)
         check_password(password, name)
@@ -101,12 +119,21 @@ class SignIns:
         user = User(name=name, name_skeleton=skeleton_of_name, password_hash=await self._passwords.hash(password))
         async with self._database.write() as session:
             if skeleton_of_name in RESERVED or not await accounts.add(session, user):
-                raise BadGrant("invalid_request", "username: is taken, or looks like a name that is.", 409)
+                raise BadGrant(
+                    "invalid_request",
+                    "`username` is taken, or looks like a name that is taken. Choose another one.",
+                    409,
+                )
             await accounts.audit(session, Action.REGISTERED, user.id, address)
         return await self._start_sign_in(user, address)
 
     async def sign_in(self, name: str, password: str, address: str) -> SignInTokens:
-        """Sign in; raise BadGrant, which is the same for an unknown name and a wrong password."""
+        """Sign in with a password.
+
+        Raises:
+            BadGrant: The name or the password is wrong. The error does not tell which.
+            TooManyTries: Too many attempts have failed.
+        """
         await self._slow_down(TRIES_OF_ADDRESS, address)
         try:
             canonical = name_of(name)
@@ -124,7 +151,11 @@ class SignIns:
         return await self._start_sign_in(user, address)
 
     async def refresh(self, token: str, address: str) -> SignInTokens:
-        """Exchange a refresh token. A reused one revokes the whole sign-in, because it may be stolen."""
+        """Exchange a refresh token. A reused one revokes the whole sign-in, because it may have been stolen.
+
+        Raises:
+            BadGrant: The token is invalid, has expired, or was used before.
+        """
         claims = self._read(token, REFRESH)
         async with self._database.write() as session:
             expires_at = now() + REFRESH_LIFETIME
@@ -136,9 +167,9 @@ class SignIns:
                 await accounts.audit(session, Action.REFRESH_REUSED, claims.user_id, address)
         if user is None or reused:
             if user is not None:
-                logger.warning("A refresh token of user %s was used twice; its sign-in is ended", user.id)
+                logger.warning("A refresh token of user %s was used twice, so its sign-in was revoked", user.id)
                 self._authenticator.notify(viewer_of(user))
-            raise BadGrant("invalid_grant", "The refresh token is not good, or no longer: sign in again.")
+            raise _bad_refresh_token()
         return self._issue_tokens(user, claims.sign_in_id, claims.rotation + 1)
 
     async def revoke(self, token: str, address: str) -> None:
@@ -157,12 +188,25 @@ class SignIns:
         self._authenticator.notify(viewer_of(user))
 
     async def change_password(self, authorization: str, password: str, new_password: str, address: str) -> SignInTokens:
-        """Change the password, revoke all sign-ins, and sign in; raise Unauthenticated, BadGrant, Unfit."""
+        """Change the password, revoke all sign-ins, and sign in.
+
+        Args:
+            authorization: The `Authorization` header, with an access token.
+            password: The current password.
+            new_password: The new one.
+            address: The address of the client.
+
+        Raises:
+            Unauthenticated: The access token is invalid or has expired.
+            BadGrant: The current password is wrong.
+            Unfit: The new password is not allowed.
+            TooManyTries: Too many attempts have failed.
+        """
         user = await self._reauthenticate(authorization, password, address)
         try:
             check_password(new_password, user.name)
         except Unfit as unfit:
-            raise Unfit("new_password", str(unfit).partition(": ")[2]) from None
+            raise Unfit("new_password", unfit.rule) from None
         hashed = await self._passwords.hash(new_password)
         async with self._database.write() as session:
             await accounts.set_password(session, user.id, hashed)
@@ -172,7 +216,16 @@ class SignIns:
         return await self._start_sign_in(user, address)
 
     async def delete(self, authorization: str, password: str, address: str) -> dict[str, int]:
-        """Delete the account and all its data; return the numbers of deleted items. Raise Unauthenticated, BadGrant."""
+        """Delete the account and all its data.
+
+        Returns:
+            The number of deleted items of each kind.
+
+        Raises:
+            Unauthenticated: The access token is invalid or has expired.
+            BadGrant: The password is wrong.
+            TooManyTries: Too many attempts have failed.
+        """
         user = await self._reauthenticate(authorization, password, address)
         counts = await self._remove_user(user.id)
         if counts is None:
@@ -181,9 +234,9 @@ class SignIns:
         return counts
 
     async def _reauthenticate(self, authorization: str, password: str, address: str) -> User:
-        """Return the user of a request that must be confirmed with the password."""
+        """Return the user of a request that needs an access token and the current password."""
         if bearer(authorization).startswith(PERSONAL):
-            raise Unauthenticated("A personal access token cannot do that: sign in.", token_sent=True)
+            raise Unauthenticated("A personal access token does not allow this. Use an access token.", token_sent=True)
         viewer = (await PasswordAuth(self._database, self._tokens).of_header(authorization)).viewer
         await self._slow_down(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
@@ -191,11 +244,11 @@ class SignIns:
         if user is None:
             raise expired()
         if not await self._verify(user.name, password, user, address):
-            raise BadGrant("invalid_grant", "password: is not the present one.")
+            raise BadGrant("invalid_grant", "`password` must be the current password.")
         return user
 
     async def _verify(self, name: str, password: str, user: User | None, address: str) -> bool:
-        """Return whether the password is correct, later the more often the name has failed. Raise TooManyTries."""
+        """Return whether the password is correct, after a delay that grows with failures. Raise TooManyTries."""
         seconds = await self._throttle.wait(name, address)
         if seconds > 0:
             raise TooManyTries(seconds)
@@ -219,7 +272,7 @@ class SignIns:
         return SignInTokens(user, tokens.access(user.id, sign_in_id), tokens.refresh(user.id, sign_in_id, rotation))
 
     async def _failed(self, user: User | None, address: str) -> None:
-        logger.warning("A sign-in failed, from %s", address)
+        logger.warning("A sign-in from %s failed: wrong username or password", address)
         async with self._database.write() as session:
             await accounts.audit(session, Action.SIGN_IN_FAILED, user.id if user else None, address)
 
@@ -245,9 +298,13 @@ class SignIns:
     def _read(self, token: str, kind: str) -> Claims:
         claims = self._claims_or_none(token, kind)
         if claims is None:
-            raise BadGrant("invalid_grant", "The refresh token is not good, or no longer: sign in again.")
+            raise _bad_refresh_token()
         return claims
 
 
 def _wrong_credentials() -> BadGrant:
     return BadGrant("invalid_grant", "The username or the password is wrong.")
+
+
+def _bad_refresh_token() -> BadGrant:
+    return BadGrant("invalid_grant", "The refresh token is invalid or has expired. Sign in again.")

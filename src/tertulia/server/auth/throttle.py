@@ -1,7 +1,7 @@
-"""Slowing down password guessing, without locking out the user whose password is guessed.
+"""Slow down password guessing, without locking out the user whose password is guessed.
 
-Failures are counted for a name from an address, which has to wait longer after each of them, and for a name from
-anywhere, which only delays the answer: the right password from another address is accepted within seconds.
+Failures are counted by pair of name and address, which has to wait longer after each of them, and by name, which only
+delays the response: the right password from another address is accepted within seconds.
 """
 
 import asyncio
@@ -14,18 +14,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 FREE_FAILURES = 10
-"""Wrong passwords for a name from one address that have no consequence."""
+"""Wrong passwords for a name from one address before that address has to wait."""
 LONGEST_WAIT = 60.0
+"""Seconds."""
 FORGOTTEN_AFTER = 900.0
-"""Seconds after the last failure."""
+"""Seconds from the last failure to when the count is cleared."""
 FREE_FAILURES_FROM_ANYWHERE = 20
+"""Wrong passwords for a name from any addresses before responses are delayed."""
 DELAY_PER_FAILURE, LONGEST_DELAY = 0.05, 2.0
 """Seconds by which each further failure for a name delays the responses to all attempts."""
 MOST_KEPT = 100_000
-"""Names and addresses that one process keeps in memory; those with the oldest failures are dropped first."""
+"""Counts that one process keeps in memory. Those with the oldest failures are dropped first."""
 REDIS_PATIENCE = 0.5
+"""Seconds for a response of Redis."""
 IPV6_NETWORK = 64
-"""Bits of the IPv6 prefix that a provider assigns to one customer."""
+"""Bits of the IPv6 prefix that a network provider assigns to one customer."""
 
 logger = logging.getLogger("tertulia.limits")
 
@@ -62,7 +65,6 @@ class LocalFailures:
     """Counts in the memory of this process."""
 
     def __init__(self) -> None:
-        """Start without failures."""
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     async def get(self, key: str) -> Failures:
@@ -91,7 +93,6 @@ class RedisFailures:
     """Counts in Redis, for all replicas; in this process while Redis is unreachable."""
 
     def __init__(self, url: str) -> None:
-        """Open nothing yet."""
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
@@ -106,7 +107,7 @@ class RedisFailures:
             async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
                 count, ttl_ms = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
         except self._errors as error:
-            logger.warning("Failed sign-ins are counted by each process, because Redis is away: %s", error)
+            logger.warning("Redis is unreachable, so each process counts failed sign-ins by itself: %s", error)
             return await self._local.get(key)
         return Failures(int(count), max(FORGOTTEN_AFTER - ttl_ms / 1000, 0.0)) if count else Failures()
 
@@ -135,14 +136,13 @@ class RedisFailures:
 
 
 class SignInThrottle:
-    """Decides how long a sign-in attempt has to wait."""
+    """Decides how long a sign-in attempt has to wait. Failures are counted in `store`."""
 
     def __init__(self, store: FailureStore) -> None:
-        """Count failures in `store`."""
         self._store = store
 
     async def wait(self, name: str, address: str) -> float:
-        """Return the seconds after which this address may try the name again; 0 if it may now."""
+        """Return the seconds after which this address may try the name again; 0 for now."""
         failures = await self._store.get(_pair(name, address))
         if failures.count < FREE_FAILURES:
             return 0.0
@@ -150,7 +150,7 @@ class SignInThrottle:
         return max(wait - failures.age, 0.0)
 
     async def delay(self, name: str) -> None:
-        """Sleep longer, up to a limit, the more often a name was tried with wrong passwords from any address."""
+        """Sleep, up to 2 seconds: the longer, the more wrong passwords were tried for the name from any addresses."""
         failures = await self._store.get(_anywhere(name))
         excess = failures.count - FREE_FAILURES_FROM_ANYWHERE
         if excess > 0:
@@ -162,7 +162,7 @@ class SignInThrottle:
         await self._store.add(_anywhere(name))
 
     async def succeeded(self, name: str, address: str) -> None:
-        """Forget the failures of this address; other addresses are still delayed."""
+        """Forget the failures from this address. The name's failures from other addresses still count."""
         await self._store.forget(_pair(name, address))
 
     async def close(self) -> None:

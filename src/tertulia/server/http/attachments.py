@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -28,26 +28,31 @@ HEADERS = {
 
 
 class Uploaded(BaseModel):
-    """What was uploaded: send its id as one of `attachmentIds`. Pixels of an image, pages of a document."""
+    """An uploaded file. Send its `id` as one of `attachmentIds` to attach it to a message."""
 
     id: str
     filename: str
     media_type: str
     size_bytes: int
     url: str
-    width: int | None
-    height: int | None
-    pages: int | None
+    width: int | None = Field(description="The width of an image in pixels; null for documents.")
+    height: int | None = Field(description="The height of an image in pixels; null for documents.")
+    pages: int | None = Field(description="The number of pages of a document; null for images.")
     created_at: str
 
 
 def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
-    """Return the routes. `context` returns the context of a request; pages of `allowed_origins` may upload."""
+    """Return the routes of attachments.
+
+    Args:
+        context: Returns the context of a request.
+        allowed_origins: The origins of other sites whose pages may upload.
+    """
     router = APIRouter(tags=["attachments"])
 
     @router.post(
         "/attachments",
-        summary="Upload an image or a PDF, as the part `file` of a form",
+        summary="Upload an image or a PDF file as the part `file` of a form",
         status_code=201,
         response_model=Uploaded,
         openapi_extra=FORM,
@@ -65,7 +70,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
             return Refused(status, code, error.message).response()
         return JSONResponse(_uploaded(with_, attachment).model_dump(), 201, {"Location": path_of(with_, attachment)})
 
-    @router.get("/attachments/{id}", summary="The bytes of an attachment of one's own", response_class=Response)
+    @router.get("/attachments/{id}", summary="Download an attachment of the viewer", response_class=Response)
     async def get(id: str, with_: Annotated[Context, Depends(context)]) -> Response:
         try:
             attachment, pieces = await download(with_, id)

@@ -1,4 +1,4 @@
-"""Refuses compressed request bodies: decompression would need limits, and no client needs to compress."""
+"""Refuse compressed request bodies: decompression would need limits, and no client needs to compress."""
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -10,7 +10,7 @@ from tertulia.server.http.problems import envelope
 GRAPHQL = "/graphql"
 IDENTITY = "identity"
 MAX_QUOTED = 60
-"""Characters of the header that the message quotes."""
+"""Characters of the header that the error message quotes."""
 
 
 class PlainBodies:
@@ -25,7 +25,7 @@ class PlainBodies:
         if encoding.strip().lower() in ("", IDENTITY):
             await self._app(scope, receive, send)
             return
-        message = f"Content-Encoding: {encoding[:MAX_QUOTED]!r} is not accepted; send the body uncompressed."
+        message = f"`Content-Encoding` must not be {encoding[:MAX_QUOTED]!r}: send the body uncompressed."
         body = envelope("UNSUPPORTED_MEDIA_TYPE", message)
         if route_path(scope) == GRAPHQL:
             body = {"errors": [{"message": message, "extensions": {"code": "BAD_USER_INPUT"}}]}

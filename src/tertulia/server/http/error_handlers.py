@@ -18,7 +18,7 @@ from tertulia.storage import CODE, MESSAGE, is_storage_full
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    """Respond to an invalid request in FastAPI's form, without its input, which JSON may be unable to represent."""
+    """Respond to an invalid request as FastAPI does, but without the input, which JSON may be unable to represent."""
     if not isinstance(error, RequestValidationError):
         raise error
     details = [{name: detail[name] for name in ("loc", "msg", "type")} for detail in error.errors()]

@@ -41,7 +41,7 @@ from tertulia.server.http.websocket import SocketHandler
 from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
-"""For a document or variables that cannot be executed. The draft moves to 422; its audits still require 400."""
+"""For a document or variables that cannot be executed. The draft requires 422 soon; its audits still require 400."""
 RESPONSE_TYPE = "application/graphql-response+json"
 METHODS = ("GET", "POST")
 
@@ -61,7 +61,16 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         allowed_origins: Sequence[str] = (),
         connection_init_seconds: float = 10.0,
     ) -> None:
-        """Set up the endpoint; pages of `allowed_origins` may open sockets."""
+        """Create the endpoint.
+
+        Args:
+            gate: Decides which documents are executed.
+            path: The path of the endpoint.
+            authenticator: Returns the authenticator of the running server.
+            page: Returns the page for browsers.
+            allowed_origins: The origins of other sites whose pages may open sockets.
+            connection_init_seconds: Seconds within which a new socket must send `connection_init`.
+        """
 
         async def anonymous_context() -> Any:
             return Anonymous(authenticator())
@@ -89,15 +98,15 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return await self._serve(request, context.authenticator)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Parse JSON."""
+        """Return parsed JSON, for Strawberry."""
         return loads(data)
 
     def encode_json(self, data: object) -> str:
-        """Return encoded JSON."""
+        """Return a value as JSON text, for Strawberry."""
         return encode(data).decode()
 
     async def on_ws_connect(self, context: Any) -> Any:
-        """Refuse an unauthenticated socket with 4403; the handler has authenticated the others."""
+        """Close an unauthenticated socket with 4403. Those that sent a valid token have a `Context` already."""
         if not isinstance(context, Context):
             raise ConnectionRejectionError
         return UNSET
@@ -118,7 +127,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._respond(response(None, errors), _status(media_type), media_type)
         except ClientDisconnect:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, a client gets a trace id and no detail
+        except Exception as error:  # noqa: BLE001 - for an error of any kind, the client gets a trace id and no detail
             if is_storage_full(error):
                 return self._respond({"errors": [storage_error(GraphQLError(""), error).formatted]}, 507, media_type)
             internal = internal_error(error)
@@ -129,7 +138,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     ) -> Response:
         context = admitted.context
         if media_type is None and framing is None:
-            raise RequestRefused(406, f"Accept: this answers with {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
+            raise RequestRefused(406, f"`Accept` must allow {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
         parsed = await self._read(request)
         document = await self.gate.admit(parsed.query, parsed.variables, parsed.operation_name)
         followed = _is_followed(request.method, document, streams=framing is not None)
@@ -184,20 +193,20 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return Response(encode(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
-        error = GraphQLError("GraphQL is asked by POST or GET.", extensions={"code": BAD_USER_INPUT})
+        error = GraphQLError("The method must be POST or GET.", extensions={"code": BAD_USER_INPUT})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
 
 
 def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> bool:
-    """Return whether it is a subscription; raise if the method or the Accept header does not allow the operation."""
+    """Return whether a document is a subscription; raise if the method or `Accept` does not allow its operation."""
     operation = document.operation
     if method == "GET" and operation.operation is OperationType.MUTATION:
-        raise RequestRefused(405, "Mutations are not answered over GET; use POST.", Allow="POST")
+        raise RequestRefused(405, "Mutations must be sent with POST.", Allow="POST")
     is_followed = is_subscription(operation)
     if is_followed and not streams:
         raise bad_request(
-            "Subscriptions are followed over a WebSocket (graphql-transport-ws) at the same path, or over HTTP "
-            f"with Accept: {SSE_TYPE} or {MULTIPART_TYPE}."
+            "Subscriptions need a WebSocket (graphql-transport-ws) at the same path, or an HTTP request with "
+            f"`Accept: {SSE_TYPE}` or `Accept: {MULTIPART_TYPE}`."
         )
     return is_followed
 
@@ -220,7 +229,7 @@ def _too_many(limited: RateLimited) -> RequestRefused:
 
 
 async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncGenerator[bytes]:
-    """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if there is none."""
+    """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if all are in use."""
     stack = AsyncExitStack()
     try:
         await stack.enter_async_context(context.services.limits.seated(context.viewer.user_id))
@@ -236,7 +245,7 @@ async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncG
 
 
 def _framing(accept: str | None) -> Framing | None:
-    """Return the framing that the Accept header names; wildcards select none."""
+    """Return the framing of streams that the Accept header names; wildcards select none."""
     if accept is None:
         return None
     lowered = accept.lower()

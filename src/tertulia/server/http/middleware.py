@@ -1,4 +1,4 @@
-"""Headers of every response, and refusal of requests to foreign host names.
+"""Middleware: security headers on every response, and refusal of host names that are not local.
 
 Sources: OWASP's "HTTP Headers" and "REST Security" cheat sheets; draft-ietf-httpapi-ratelimit-headers for RateLimit.
 """
@@ -37,7 +37,7 @@ class SecureHeaders:
     """Adds headers that a response does not set itself."""
 
     def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
-        """`leaving`: whether the process is about to stop."""
+        """Wrap an application. `leaving` returns whether the process is about to stop."""
         self._app = app
         self._leaving = leaving
 
@@ -89,7 +89,7 @@ class LoopbackHosts:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "Forbidden host"})
             return
-        message = "In the mode `local` this server answers to names of this machine alone; see TERTULIA_CORS_ORIGINS."
+        message = "`Host` must be a name of this machine in the mode `local`, or a host in TERTULIA_CORS_ORIGINS."
         await problem(403, "FORBIDDEN_HOST", message)(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""A streaming parser of multipart/form-data: pieces of a body go in, pieces of its parts come out.
+"""A streaming parser of multipart/form-data, from pieces of a body to pieces of its parts.
 
 Sources: RFC 7578; RFC 2046, section 5.1; RFC 8187 for `filename*`; "Multipart form data" in the HTML standard. Lenient
 where programs are known to deviate: a preamble, lines that end in LF alone, folded headers, names in other forms.
@@ -28,12 +28,12 @@ _CHARSETS = {b"utf-8": "utf-8", b"utf8": "utf-8", b"iso-8859-1": "latin-1", b"la
 
 
 class MalformedForm(Exception):
-    """A body that is not a valid form; the message contains the reason."""
+    """A body that is not a valid form. The message is shown to clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartBegins:
-    """The start of a part. `filename` is None if it has none."""
+    """The start of a part. `filename` is None if the part has no file name."""
 
     name: str
     filename: str | None
@@ -50,13 +50,13 @@ class _State(Enum):
 
 
 class MultipartReader:
-    """Splits a body into its parts, however the body was split into pieces."""
+    """Splits a body into its parts, wherever the pieces of the body begin and end."""
 
     def __init__(self, content_type: str) -> None:
-        """Read the boundary from the request's Content-Type; raise MalformedForm if there is none."""
+        """Parse the boundary in the request's Content-Type; raise MalformedForm if there is none."""
         boundary = _parameters(b";" + content_type.partition(";")[2].encode("latin-1", "replace")).get(b"boundary", b"")
         if not 0 < len(boundary) <= MAX_BOUNDARY:
-            raise MalformedForm("Content-Type: multipart/form-data needs a boundary.")
+            raise MalformedForm("`Content-Type` must contain a boundary: `multipart/form-data; boundary=...`.")
         self._delimiter = rb"--" + re.escape(boundary)
         self._longest = len(boundary) + MAX_PADDING + 8
         self._ends = re.compile(rb"(?:\r?\n)" + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(\r?\n))" % MAX_PADDING)
@@ -67,7 +67,7 @@ class MultipartReader:
         self._newline = 0
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Yield the pieces of parts that are complete so far; raise MalformedForm."""
+        """Add a piece of the body, and yield what is complete of its parts; raise MalformedForm."""
         self._buffer += data
         while True:
             match self._state:
@@ -92,9 +92,9 @@ class MultipartReader:
                     self._end(match)
 
     def close(self) -> None:
-        """End the body; raise MalformedForm if it is incomplete."""
+        """Raise MalformedForm if the body is incomplete."""
         if self._state is not _State.EPILOGUE:
-            raise MalformedForm("the form is cut off: its last boundary is missing.")
+            raise MalformedForm("The form is cut off: its last boundary is missing.")
 
     def _keep(self, start: int) -> None:
         if self._state is _State.PREAMBLE or self._newline == 0:
@@ -102,7 +102,7 @@ class MultipartReader:
 
     def _check_headers(self) -> None:
         if len(self._buffer) > MAX_HEADERS:
-            raise MalformedForm(f"the headers of a part have at most {MAX_HEADERS:,} bytes.")
+            raise MalformedForm(f"The headers of a part must be at most {MAX_HEADERS:,} bytes.")
 
     def _begin(self, match: re.Match[bytes]) -> PartBegins:
         headers = self._buffer[: match.start()]
@@ -125,7 +125,7 @@ class MultipartReader:
             return
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise MalformedForm(f"a form has at most {MAX_PARTS} parts.")
+            raise MalformedForm(f"The form must have at most {MAX_PARTS} parts.")
         self._state = _State.HEADERS
         self._buffer = self._buffer[match.end() - len(newline) :]
 
@@ -137,7 +137,7 @@ def _part(headers: bytes) -> PartBegins:
             parameters = _parameters(value)
             if b"name" in parameters:
                 return PartBegins(_text(parameters[b"name"]), _filename(parameters))
-    raise MalformedForm('each part needs a header `Content-Disposition: form-data; name="..."`.')
+    raise MalformedForm('Each part must have a header `Content-Disposition: form-data; name="..."`.')
 
 
 def _parameters(header: bytes) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Pages for browsers (chat, GraphiQL, Swagger UI, ReDoc), all served locally, and the health routes."""
+"""Pages for browsers (chat, GraphiQL, Swagger UI, ReDoc), with all their files, and the health routes."""
 
 import os
 from collections.abc import Awaitable, Callable, Collection
@@ -86,7 +86,7 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
     Args:
         auth: The mode of authentication.
         registration: Whether users may register: `open` or `closed`.
-        switched_off: The names in `LINKS` that this server does not have.
+        switched_off: The names in `LINKS` of routes that this server does not have.
     """
     router = APIRouter(include_in_schema=False)
     links = {name: path for name, path in LINKS.items() if name not in switched_off}
@@ -115,12 +115,16 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
     return router
 
 
-REASONS = {"storage": "the disk is full, or cannot be written to"}
-"""The status of failing parts that have a known cause."""
+REASONS = {"storage": "the disk is full or not writable"}
+"""The text for failing parts whose cause is known."""
 
 
 def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
-    """Return the routes for health probes. `ready`: returns for each part whether it serves."""
+    """Return the routes for health probes.
+
+    Args:
+        ready: Returns for each part of the server whether it works.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
@@ -150,15 +154,15 @@ def mount_assets(app: FastAPI) -> None:
 
 
 class BuiltFiles(StaticFiles):
-    """The files of the page's build: compressed ahead, with content hashes in their names."""
+    """The built files of the chat page. They are compressed in advance, and their names contain content hashes."""
 
     async def check_config(self) -> None:
-        """Accept a folder that does not exist yet: its files are not found."""
+        """Accept a folder that does not exist yet: requests for its files get 404."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return the smallest encoding that the browser accepts."""
+        """Return the file in the smallest encoding that the browser accepts."""
         accepted = Headers(scope=scope).get("accept-encoding", "")
         encoding, suffix = next(
             (form for form in COMPRESSED if form[0] in accepted and Path(f"{full_path}{form[1]}").is_file()), ("", "")
@@ -185,6 +189,6 @@ def _chat() -> Response | None:
 def _page(name: str, headers: dict[str, str], needs: str = "web") -> Response:
     folder = ASSETS["web"]
     if folder is None:
-        return HTMLResponse("<p>The pages are not installed.</p>", 503)
+        return HTMLResponse("<p>The package was installed without its pages.</p>", 503)
     file_name = name if ASSETS[needs] is not None else "missing.html"
     return HTMLResponse((folder / file_name).read_text(encoding="utf-8"), headers=headers)

@@ -1,4 +1,4 @@
-"""Responses to requests that fail, on all routes but GraphQL's: one JSON envelope, with a code for clients."""
+"""The responses to failed requests on all routes except GraphQL's: one JSON envelope, with a code for clients."""
 
 import math
 from typing import Any
@@ -9,17 +9,17 @@ from tertulia.ratelimit.errors import RateLimited
 from tertulia.server.auth.providers import Unauthenticated
 
 TRY_AGAIN = {"Retry-After": "5"}
-"""Headers of a 503, when it is not known how long the cause lasts."""
+"""The headers of a 503 whose cause lasts for an unknown time."""
 
 
 def envelope(code: str, message: str, *, source: str = "tertulia", **details: Any) -> dict[str, Any]:
     """Return the body of an error.
 
     Args:
-        code: The error for programs, in capitals.
-        message: The error for people.
-        source: Where the error is from: `tertulia`, or `claude`.
-        details: Further entries.
+        code: The code of the error, in uppercase.
+        message: The error, and the values that would be accepted.
+        source: Where the error comes from: `tertulia` or `claude`.
+        details: Further fields of the error.
     """
     return {"error": {"source": source, "code": code, "message": message, **details}}
 
@@ -27,12 +27,12 @@ def envelope(code: str, message: str, *, source: str = "tertulia", **details: An
 def problem(
     status: int, code: str, message: str, headers: dict[str, str] | None = None, **details: Any
 ) -> JSONResponse:
-    """Return the response of an error."""
+    """Return the response to a failed request."""
     return JSONResponse(envelope(code, message, **details), status, headers)
 
 
 def too_many_requests(error: RateLimited) -> JSONResponse:
-    """Return the response to a request over a limit (RFC 6585, section 4)."""
+    """Return the response to a request that exceeds a limit (RFC 6585, section 4)."""
     return problem(429, "RATE_LIMITED", error.message, retry_after(error))
 
 

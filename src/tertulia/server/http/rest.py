@@ -1,4 +1,7 @@
-"""`/chat` and `/chat/stream`: conversations without GraphQL, stored like all others."""
+"""`/chat` and `/chat/stream`: conversations without GraphQL, stored like all others.
+
+Descriptions and messages are shown in OpenAPI and to clients.
+"""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
@@ -26,10 +29,12 @@ from tertulia.server.http.problems import envelope, problem, too_many_requests
 from tertulia.server.http.streams import SSE, Framing, ResultStream
 from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
 
-IdempotencyKeyHeader = Annotated[str | None, Header(alias="Idempotency-Key", description="A UUID; see `sendMessage`.")]
+IdempotencyKeyHeader = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="A UUID, with the same meaning as in `sendMessage`.")
+]
 
 ENCODED_EVENTS = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
-"""For results that are encoded as events already."""
+"""A framing for results that are already encoded as events."""
 STOPPED = "stopped"
 STATUS = {
     ErrorCode.INVALID_REQUEST: 400,
@@ -47,15 +52,15 @@ STATUS = {
 
 
 class ChatRequest(BaseModel):
-    """A message, and where it belongs."""
+    """A message, and the conversation to add it to."""
 
     model_config = ConfigDict(extra="forbid")
 
-    message: str = Field(min_length=1, max_length=MAX_TEXT, description="What the user says.")
+    message: str = Field(min_length=1, max_length=MAX_TEXT, description="The user's message.")
     model: str | None = Field(
-        default=None, description="A model's id; the conversation's or the default one if left out."
+        default=None, description="The id of a model. Default: the conversation's model, or the server's default model."
     )
-    conversation_id: str | None = Field(default=None, description="Goes on with a conversation; a new one if left out.")
+    conversation_id: str | None = Field(default=None, description="The conversation to continue. Default: a new one.")
 
 
 class ChatResponse(BaseModel):
@@ -65,16 +70,16 @@ class ChatResponse(BaseModel):
     model_used: str
     conversation_id: str
     stop_reason: str | None = Field(
-        description="Why the answer ended, in the Messages API's words: `end_turn` for a whole one, `max_tokens` for "
-        "one that was cut off, `refusal` where Claude declined to answer or to go on. `stopped`: a user stopped it."
+        description="Why the answer ended, as in the Messages API: `end_turn` if it is complete, `max_tokens` if it "
+        "was cut off, `refusal` if Claude declined to answer or to continue; and `stopped` if a user stopped it."
     )
 
 
 def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRouter:
-    """Return the routes. `admit`: authenticates a request."""
+    """Return the routes. `admit` authenticates a request."""
     router = APIRouter(tags=["chat"])
 
-    @router.post("/chat", summary="Say something, get Claude's whole answer", response_model=ChatResponse)
+    @router.post("/chat", summary="Send a message, and receive Claude's complete answer", response_model=ChatResponse)
     async def chat(
         body: ChatRequest,
         admitted: Annotated[Authenticated, Depends(admit)],
@@ -95,7 +100,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
             text += _text(event, text)
         return await _answer(with_, payload, text)
 
-    @router.post("/chat/stream", summary="Say something, get Claude's answer as server-sent events")
+    @router.post("/chat/stream", summary="Send a message, and receive Claude's answer as server-sent events")
     async def chat_stream(
         body: ChatRequest,
         admitted: Annotated[Authenticated, Depends(admit)],
@@ -141,12 +146,12 @@ async def _answer(context: Context, payload: SendMessagePayload, text: str) -> C
 
 
 def stop_reason_of(generation: Generation) -> str | None:
-    """Return why an answer ended: Claude's stop reason, or `stopped`."""
+    """Return why an answer ended: Claude's stop reason, or `stopped` if a user stopped it."""
     return STOPPED if generation.status is Status.STOPPED else generation.stop_reason
 
 
 def _text(event: GenerationEvent, before: str = "") -> str:
-    """Return the text that an event adds to `before`, which a snapshot in the middle of a stream repeats."""
+    """Return the text that an event adds to `before`; a snapshot in the middle of a stream repeats that text."""
     if isinstance(event, MessageSnapshot):
         return joined_text(event.message.content)[len(before) :]
     return event.text if isinstance(event, TextDelta) else ""
@@ -166,7 +171,7 @@ def _tool_results_required(payload: SendMessagePayload, event: ToolResultsRequir
     """Return the error of an answer that waits for tool results, which clients submit with GraphQL."""
     return envelope(
         "TOOL_RESULTS_REQUIRED",
-        "The answer waits for the results of tools: hand them in by the mutation submitToolResults.",
+        "The answer waits for tool results: submit them with the mutation `submitToolResults`.",
         generation_id=str(payload.generation.id),
         tool_use_ids=[block["id"] for block in event.tool_uses.values()],
         expires_at=event.expires_at.isoformat(),
@@ -202,7 +207,7 @@ def _body(error: GenerationError) -> dict[str, Any]:
 
 
 def _failure(error: GenerationError) -> dict[str, Any]:
-    """Return the data of a stream's `error` event, with the status and headers that a response would have."""
+    """Return the data of the event `error` of a stream, with the status and headers that a response would have."""
     fields: dict[str, Any] = {"status": _status(error)}
     if error.code is ErrorCode.RATE_LIMITED:
         fields["retry_after_seconds"] = int(error.retry_after_seconds or 1)
@@ -225,8 +230,8 @@ def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
         case InvalidInput():
             names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
             name = names.get(error.field, error.field)
-            message = error.message.removeprefix(f"{error.field}: ")
-            detail = [{"loc": ["body", name], "msg": f"{name}: {message}", "type": "value_error"}]
+            rule = error.message.removeprefix(f"{error.field}: ").removeprefix(f"`{error.field}` ")
+            detail = [{"loc": ["body", name], "msg": f"`{name}` {rule}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
             return problem(404, "NOT_FOUND", error.message)

@@ -1,4 +1,4 @@
-"""Subscriptions over plain HTTP: server-sent events, and Apollo's multipart form.
+"""Subscriptions over plain HTTP: server-sent events, and Apollo's multipart protocol.
 
 Sources: PROTOCOL.md of the graphql-sse project, "distinct connections mode"; "Multipart HTTP protocol for GraphQL
 subscriptions" of the Apollo Router documentation.
@@ -68,7 +68,13 @@ class ResultStream(Response):
     def __init__(
         self, results: AsyncGenerator[bytes], framing: Framing, ends: Sequence[Callable[[], Awaitable[object]]]
     ) -> None:
-        """`results`: encoded JSON; `ends`: functions whose return ends the stream."""
+        """Create the response.
+
+        Args:
+            results: The results, as encoded JSON.
+            framing: The format of the stream.
+            ends: Functions that return when the stream must end.
+        """
         super().__init__(headers={**HEADERS, "Content-Type": framing.content_type})
         del self.headers["content-length"]
         self._results = results
@@ -76,7 +82,7 @@ class ResultStream(Response):
         self._ends = ends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve until the results, the client or the server ends."""
+        """Send the stream until the results end, the client disconnects, or one of `ends` returns."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         leaving: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(_wait_for_disconnect(receive)),

@@ -1,4 +1,4 @@
-"""`/export` and `/import`: the viewer's conversations."""
+"""`/export` and `/import` of the viewer's conversations."""
 
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -19,34 +19,34 @@ from tertulia.transfer import Format
 
 TYPES = {Format.JSONL: "application/x-ndjson", Format.MARKDOWN: "text/markdown; charset=utf-8"}
 FormatQuery = Annotated[
-    Format, Query(alias="format", description="JSON lines can be put in again; Markdown is to read.")
+    Format, Query(alias="format", description="`jsonl`: JSON Lines, which `/import` accepts. `markdown`: for reading.")
 ]
 ENDINGS = {Format.JSONL: "jsonl", Format.MARKDOWN: "md"}
 
 
 class ImportedFile(BaseModel):
-    """What was put in. `blocks_left_out`: of kinds that only the other service knows."""
+    """The result of an import."""
 
     conversation_ids: list[str]
     messages: int
     attachments: int
-    blocks_left_out: int
+    blocks_left_out: int = Field(description="Content blocks of kinds that exist only in the other service.")
 
 
 def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter:
-    """Return the export routes. `context` returns the context of a request."""
+    """Return the routes of exports. `context` returns the context of a request."""
     router = APIRouter(tags=["export and import"])
 
-    @router.get("/export", summary="All conversations of one's own", response_class=Response)
+    @router.get("/export", summary="Export all conversations of the viewer", response_class=Response)
     async def everything(with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
         await _audit_export(with_, "all")
         return _download(_export(with_, None, form), "conversations", form)
 
-    @router.get("/export/{id}", summary="One conversation", response_class=Response)
+    @router.get("/export/{id}", summary="Export one conversation", response_class=Response)
     async def one(id: str, with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
         conversation_id = as_uuid(id)
         if conversation_id is None or await with_.loaders.conversations.load(conversation_id) is None:
-            return Refused(404, "NOT_FOUND", "There is no conversation with this id.").response()
+            return Refused(404, "NOT_FOUND", "No conversation with this id exists.").response()
         await _audit_export(with_, str(conversation_id))
         return _download(_export(with_, id, form), f"conversation-{conversation_id}", form)
 
@@ -54,17 +54,22 @@ def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter
 
 
 def import_router(context: Callable[[Request], Awaitable[Context]], allowed_origins: Sequence[str]) -> APIRouter:
-    """Return the import route. `context` returns the context of a request; pages of `allowed_origins` may upload."""
+    """Return the route of imports.
+
+    Args:
+        context: Returns the context of a request.
+        allowed_origins: The origins of other sites whose pages may upload.
+    """
     router = APIRouter(tags=["export and import"])
 
     @router.post(
         "/import",
-        summary="Put an export in, or Claude's own data export, as the part `file` of a form",
+        summary="Import an export, or Claude's data export, as the part `file` of a form",
         status_code=201,
         response_model=ImportedFile,
         openapi_extra=FORM,
     )
-    async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+    async def import_(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
         from tertulia.transfer.archives import MAX_FILE
         from tertulia.transfer.importer import import_file
 

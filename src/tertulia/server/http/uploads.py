@@ -1,4 +1,4 @@
-"""Receiving one file of a form: it is written to a folder, up to a maximum size."""
+"""Receive one file of a form, and write it to a folder, up to a maximum size."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from tertulia.server.http.multipart import MalformedForm, MultipartReader
 from tertulia.server.http.problems import problem
 
 AROUND = 64 * 1024
-"""Bytes of a request besides its file."""
+"""Bytes of a request that are not part of its file."""
 FIELD = "file"
 """The name of the part that is the file."""
 FORM: dict[str, Any] = {
@@ -33,30 +33,49 @@ FORM: dict[str, Any] = {
 
 
 class Refused(Exception):
-    """A request that is refused: its status, and the error with the reason."""
+    """A request that is refused: the status, code and message of its response."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
 
     def response(self) -> JSONResponse:
-        """Return the response."""
+        """Return the refusal as a response."""
         return problem(self.status, self.code, self.message)
 
 
 def check_origin(request: Request, allowed_origins: Sequence[str]) -> None:
-    """Refuse forms of other sites (CSRF): browsers send them without a preflight."""
+    """Raise Refused for a form of another site (CSRF): browsers send forms without a preflight.
+
+    Args:
+        request: The request, whose host is allowed.
+        allowed_origins: The origins that are also allowed.
+    """
     origin = request.headers.get("origin")
     host = request.headers.get("host", "")
     if origin is not None and origin not in allowed_origins and origin.partition("://")[2] != host:
-        raise Refused(403, "FORBIDDEN_ORIGIN", "Pages of this origin may not upload here.")
+        raise Refused(
+            403, "FORBIDDEN_ORIGIN", "Pages of this origin may not upload files. TERTULIA_CORS_ORIGINS allows origins."
+        )
 
 
 async def received(request: Request, folder: Path, max_bytes: int) -> tuple[str, Path]:
-    """Write the form's file to the folder; return its original name and its path. Raises Refused."""
+    """Write the form's file to a folder.
+
+    Args:
+        request: The request, with a form whose part `file` is the file.
+        folder: The folder to write to.
+        max_bytes: The largest file that is accepted.
+
+    Returns:
+        The original name of the file, and its path.
+
+    Raises:
+        Refused: The request contains no such form, or the file is too large.
+    """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
-        raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "An upload is a form of the type multipart/form-data.")
+        raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "`Content-Type` must be multipart/form-data.")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes + AROUND:
         raise _too_large(max_bytes)
@@ -64,9 +83,9 @@ async def received(request: Request, folder: Path, max_bytes: int) -> tuple[str,
     try:
         filename = await _write(_bounded(request.stream(), max_bytes), MultipartReader(content_type), file)
     except MalformedForm as error:
-        raise Refused(422, "INVALID_INPUT", f"file: {error}") from None
+        raise Refused(422, "INVALID_INPUT", str(error)) from None
     if filename is None:
-        raise Refused(422, "INVALID_INPUT", "file: the form has no file of this name.")
+        raise Refused(422, "INVALID_INPUT", "The form must have a part `file`.")
     return filename, file
 
 
@@ -84,7 +103,7 @@ async def _write(pieces: AsyncIterator[bytes], reader: MultipartReader, file: Pa
                     continue
                 is_file_part = part_piece.name == FIELD
                 if is_file_part and filename is not None:
-                    raise MalformedForm("the form has more than one file of this name.")
+                    raise MalformedForm("The form must not have more than one part `file`.")
                 filename = part_piece.filename or "" if is_file_part else filename
         reader.close()
     return filename
@@ -100,4 +119,4 @@ async def _bounded(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerat
 
 
 def _too_large(max_bytes: int) -> Refused:
-    return Refused(413, "PAYLOAD_TOO_LARGE", f"An upload may hold {max_bytes >> 20} MB.")
+    return Refused(413, "PAYLOAD_TOO_LARGE", f"`file` must be at most {max_bytes >> 20} MB.")

@@ -38,7 +38,7 @@ PING_SECONDS = 15.0
 STALLED_SECONDS = 30.0
 """Seconds that a client may leave messages unread before it counts as disconnected."""
 FORBIDDEN = 4403
-"""The client is not authenticated, or no longer: sign in or refresh, then open another socket."""
+"""The client is not authenticated, or its authentication has ended: it must sign in again or refresh its token."""
 STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
 RESULTS_AT_ONCE = 20
@@ -54,7 +54,7 @@ class MalformedMessage(Exception):
 
 
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """One socket."""
+    """Serves one socket."""
 
     ping_seconds = PING_SECONDS
     _protocol: SocketProtocol | None = None
@@ -105,7 +105,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         await asyncio.sleep(0)
 
     async def handle_connection_init(self, message: Any) -> None:
-        """Authenticate by the token in the payload, or else by the header of the handshake."""
+        """Authenticate the client by the token in the payload or, without one, in the header of the handshake."""
         context: Any = self.context
         if isinstance(context, Anonymous):
             try:
@@ -114,7 +114,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
                 return
             except (*DATABASE_ERRORS, Unavailable) as error:
-                logger.warning("A socket cannot be opened for now: %s", error)
+                logger.warning(
+                    "A socket was closed with %d, because its client could not be authenticated: %s", STALLED, error
+                )
                 await self.websocket.close(code=STALLED, reason="Try again later")
                 return
         await super().handle_connection_init(message)
@@ -130,7 +132,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 self._tasks.append(asyncio.create_task(self._close_when_lapsed(admitted)))
 
     async def handle_invalid_message(self, error_message: str) -> None:
-        """Close with 4400 and a reason that fits into the frame."""
+        """Close with 4400, and a reason that is cut to the size of the frame."""
         reason = error_message.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         await self.websocket.close(code=4400, reason=reason)
 
@@ -145,7 +147,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             return
         per_socket = self.context.services.subscriptions.per_socket
         if len(self.operations) >= per_socket:
-            error = too_many(f"A socket carries at most {per_socket:,} operations at once; complete one first.")
+            error = too_many(f"A socket can run at most {per_socket:,} operations at once: complete one first.")
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
         payload = message["payload"]
@@ -190,7 +192,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         async with aclosing(follow(prepared, send)) as results:
             async for result in results:
                 await self._send(b"%b%b}" % (prefix, result))
-                # Many sockets are silent for long, and each would keep its last result in memory.
+                # Many sockets are silent for a long time, and each would keep its last result in memory.
                 del result
                 sent_count += 1
                 if sent_count % RESULTS_AT_ONCE == 0:
@@ -213,7 +215,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             await operation.send_initial_errors([show_error(error) for error in errors])
 
     async def handle_task_exception(self, error: Exception) -> None:
-        """Log an internal error; a disconnected socket is not one."""
+        """Log an exception as an internal error, unless the client has disconnected."""
         if not isinstance(error, WebSocketDisconnected):
             internal_error(error)
 
@@ -231,7 +233,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         except TimeoutError as error:
             with suppress(TimeoutError, RuntimeError):
                 async with asyncio.timeout(1):
-                    await self.websocket.close(code=STALLED, reason="Nothing was read for too long")
+                    await self.websocket.close(code=STALLED, reason="The client read nothing for too long")
             raise WebSocketDisconnected from error
         except (RuntimeError, WebSocketDisconnect) as error:
             raise WebSocketDisconnected from error
@@ -250,41 +252,41 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
 
 def check_message(message: object) -> dict[str, Any]:
-    """Return the validated message; raise MalformedMessage."""
+    """Return a message of the types that the protocol requires; raise MalformedMessage for any other."""
     if not isinstance(message, dict):
-        raise MalformedMessage("A message must be a JSON object")
+        raise MalformedMessage("The message must be a JSON object")
     fields = cast("dict[str, Any]", message)
     kind = fields.get("type")
     if kind in ("connection_init", "ping", "pong"):
         if not isinstance(fields.get("payload"), dict | None):
-            raise MalformedMessage(f"{kind}: payload must be an object")
+            raise MalformedMessage(f"`payload` of {kind} must be an object")
         return {**fields, "payload": fields.get("payload") or {}} if kind == "connection_init" else fields
     if kind not in ("subscribe", "complete"):
         raise MalformedMessage(f"Unknown message type: {str(kind)[:60]}")
     if not isinstance(fields.get("id"), str) or not fields["id"]:
-        raise MalformedMessage(f"{kind}: id must be a text that is not empty")
+        raise MalformedMessage(f"`id` of {kind} must be a string that is not empty")
     if kind == "subscribe":
         _check_payload(fields.get("payload"))
     return fields
 
 
 def _token(payload: dict[str, Any]) -> str | None:
-    """Return the payload's `Authorization`, in any case; a field `token` is ignored."""
+    """Return the payload's `Authorization`, whose name may be in any case. A field `token` is ignored."""
     authorization = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
     return authorization if isinstance(authorization, str) else None
 
 
 def _check_payload(payload: object) -> None:
     if not isinstance(payload, dict):
-        raise MalformedMessage("subscribe: payload must be an object")
+        raise MalformedMessage("`payload` of subscribe must be an object")
     fields = cast("dict[str, Any]", payload)
     if not isinstance(fields.get("query"), str) and not _names_document(fields):
-        raise MalformedMessage("subscribe: payload.query must be a text")
+        raise MalformedMessage("`payload.query` must be a string")
     if not isinstance(fields.get("operationName"), str | None):
-        raise MalformedMessage("subscribe: payload.operationName must be a text")
+        raise MalformedMessage("`payload.operationName` must be a string")
     for name in ("variables", "extensions"):
         if not isinstance(fields.get(name), dict | None):
-            raise MalformedMessage(f"subscribe: payload.{name} must be an object")
+            raise MalformedMessage(f"`payload.{name}` must be an object")
 
 
 def _names_document(payload: dict[str, Any]) -> bool:

@@ -1,1 +1,1 @@
-"""The process below the application: uvicorn's protocols, the garbage collector, and shutdown."""
+"""The process that runs the application: uvicorn's protocols, the garbage collector, and shutdown."""

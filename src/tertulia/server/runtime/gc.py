@@ -1,7 +1,7 @@
-"""Garbage collection: small passes often, and full ones while the server is idle.
+"""Garbage collection: frequent small passes, and full ones while the server is idle.
 
-A pass blocks the event loop for as long as it traverses objects. Permanent objects are frozen at the start, young ones
-are traversed a few thousand at a time, and all others wait until the server is idle.
+A pass blocks the event loop while it traverses objects. Permanent objects are frozen at the start, young ones are
+traversed a few thousand at a time, and all others are traversed when the server is idle.
 """
 
 import asyncio
@@ -9,27 +9,29 @@ import gc
 from collections.abc import Callable
 
 YOUNG = (5_000, 3, 1_000_000)
-"""New objects until a first pass, first passes until a second; a full one never starts by itself.
+"""gc's thresholds: new objects until a pass over the first generation, and such passes until one over the second.
 
-One turn of the loop can have nearly as many live objects, when Claude writes as fast as we read; more would be a pause.
+The third threshold prevents full passes, which `collect_when_idle` starts. One turn of the event loop can create nearly
+5,000 live objects, when Claude writes as fast as we read. A higher threshold would block the loop for longer.
 """
 LOOK_SECONDS = 10.0
+"""Seconds between checks whether the server is idle."""
 ENOUGH, TOO_MANY = 20, 200
-"""Second passes, of some ten thousand objects each, after which a full one may start, and after which it must.
+"""Passes over the second generation, of some ten thousand objects each, after which a full one may and must start.
 
-On a server that is never idle they take about a quarter of an hour, in which memory grows by some 100 MB.
+On a server that is never idle, 200 passes take about 15 minutes, in which memory grows by about 100 MB.
 """
 
 
 def calm() -> None:
-    """Freeze all existing objects, such as modules and the schema, and set the thresholds above."""
+    """Freeze all existing objects, such as modules and the schema, and set the thresholds `YOUNG`."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*YOUNG)
 
 
 async def collect_when_idle(idle: Callable[[], bool]) -> None:
-    """Run full collections while the server is idle, forever."""
+    """Run full collections forever: when `idle` returns True, or when there was none for too long."""
     passes_at_collection = _second_passes()
     while True:
         await asyncio.sleep(LOOK_SECONDS)

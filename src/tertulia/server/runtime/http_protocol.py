@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with deadlines for clients that stall; uvicorn waits forever for a request."""
+"""uvicorn's HTTP protocol, with deadlines for clients that stall. uvicorn itself waits forever for a request."""
 
 from asyncio import TimerHandle, Transport
 from enum import Enum, auto
@@ -7,9 +7,7 @@ from typing import Any, cast
 import uvicorn.protocols.http.httptools_impl as uvicorn_http
 
 TIMED_OUT = b"408 Request Timeout", b"The request did not arrive in time."
-TOO_LARGE = b"431 Request Header Fields Too Large", b"The headers of the request are too large."
-
-
+TOO_LARGE = b"431 Request Header Fields Too Large", b"The headers of the request must be at most 131,072 bytes."
 HTTP_1_0 = "1.0"
 
 
@@ -22,20 +20,20 @@ class ExpectedPart(Enum):
 
 
 class HttpProtocol(uvicorn_http.HttpToolsProtocol):
-    """One connection. A request that stays incomplete is answered with 408, and a client that reads nothing is cut off.
+    """One connection. An incomplete request gets 408, and a client that reads nothing is disconnected.
 
-    Uploads may be slow if they progress: the rule for bodies is that of other servers (Kestrel, IIS).
+    Uploads may be slow as long as they progress. The rule for bodies is the same as in other servers (Kestrel, IIS).
     """
 
     HEADER_SECONDS = 20.0
-    """From the connection, or the first byte of a later request, to the end of its headers."""
+    """From the start of the connection, or the first byte of a later request, to the end of the headers."""
     HEADER_BYTES = 131_072
     BODY_SILENCE_SECONDS = 30.0
     BODY_GRACE_SECONDS = 20.0
     BODY_BYTES_PER_SECOND = 240
-    """The slowest rate of a body, on average, after the grace."""
+    """The minimum average rate of a body, after `BODY_GRACE_SECONDS`."""
     UNREAD_SECONDS = 60.0
-    """How long a client may read nothing of a response that is ready to be sent."""
+    """How long a client may read nothing while data of a response waits to be sent."""
     CHECK_SECONDS = 2.0
 
     _expected_part = ExpectedPart.HEADERS
@@ -68,7 +66,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
                 self._refuse(*TOO_LARGE)
 
     def resume_writing(self) -> None:
-        """Note that the client reads."""
+        """Record that the client reads."""
         self._drained = self.loop.time()
         super().resume_writing()
 
@@ -84,18 +82,18 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
         self._expect(ExpectedPart.BODY)
         parser: Any = self.parser
         if parser.get_http_version() == HTTP_1_0 and not parser.should_upgrade():
-            # HTTP/1.0 has no chunks: the body ends with the connection.
+            # HTTP/1.0 has no chunked encoding: the body ends with the connection.
             self.cycle.chunked_encoding = False
             self.cycle.expected_content_length = UntilClose()
 
     def on_body(self, body: bytes) -> None:
-        """Note that the body progresses."""
+        """Record that the body progresses."""
         super().on_body(body)
         self._received += len(body)
         self._last_data_at = self.loop.time()
 
     def on_message_complete(self) -> None:
-        """Expect nothing until the next request begins; uvicorn itself closes connections that are idle."""
+        """Expect nothing until the next request begins. uvicorn itself closes idle connections."""
         super().on_message_complete()
         self._expect(ExpectedPart.NOTHING)
 
@@ -121,7 +119,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
 
     def _is_late(self, now: float) -> bool:
         if self._expected_part is ExpectedPart.HEADERS:
-            # An upgraded connection, or one whose reading waits for an earlier response, is not the client's fault.
+            # Reading is paused by an upgrade or an earlier response, which is not the client's fault.
             return not self.flow.read_paused and now - self._since > self.HEADER_SECONDS
         if self._expected_part is ExpectedPart.NOTHING:
             return False
@@ -151,7 +149,7 @@ class HttpProtocol(uvicorn_http.HttpToolsProtocol):
 
 
 class UntilClose(int):
-    """The length of a body that ends with its connection (RFC 9112, section 6.3): any number of bytes fits into it."""
+    """The length of a body that ends with its connection (RFC 9112, section 6.3): it fits any number of bytes."""
 
     def __lt__(self, other: int) -> bool:
         """No body is too long."""

@@ -1,4 +1,4 @@
-"""Graceful shutdown: SIGTERM drains the application before it reaches the server."""
+"""Graceful shutdown: after SIGTERM, the application is drained before the server stops."""
 
 import asyncio
 import signal
@@ -10,9 +10,9 @@ from types import FrameType
 
 @contextmanager
 def drained_on_sigterm(drain: Callable[[], Awaitable[None]]) -> Generator[None]:
-    """Drain on SIGTERM, with all sockets open, and pass the signal on afterwards; a second one is passed on at once.
+    """Drain on SIGTERM, while all sockets are open, and then pass the signal to the server's handler.
 
-    Ctrl+C is unchanged: at a terminal, the server stops at once.
+    A second SIGTERM is passed to it at once. Ctrl+C is unchanged: at a terminal, the server stops at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol, with a shortcut that frames and writes a text message at once."""
+"""uvicorn's WebSocket protocol, with a fast path that frames and writes a text message at once."""
 
 import struct
 from asyncio import BaseTransport, TimerHandle
@@ -10,16 +10,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 STATE = "socket_protocol"
 SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame needs a longer header (RFC 6455, section 5.2)."""
-
-
 BYTES_AT_ONCE = 8192
-"""Bytes parsed before other connections get a turn: uvloop reads 256,000, which hold 40,000 of the smallest frames."""
+"""Bytes parsed before other connections get a turn: uvloop reads 256,000 at once, which can be 40,000 frames."""
 CLOSE_SECONDS = 3.0
-"""Seconds for a client to answer a close frame; after twice as long, a socket with unsent data is cut."""
+"""Seconds for a client to respond to a close frame. After twice as long, a socket with unsent data is aborted."""
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """One socket. The application finds it in the scope's state, and can write without ASGI's four layers."""
+    """One socket. It is in the scope's state, so that the application can write without the four layers of ASGI."""
 
     _abort_timer: TimerHandle | None = None
     _unparsed = b""
@@ -37,7 +35,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data` in chunks, and pause reading until all of it is parsed."""
+        """Parse `data` in chunks, and read no more until all of it is parsed."""
         self._unparsed += data
         if len(self._unparsed) == len(data):
             self._parse()
@@ -48,20 +46,20 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self._unparsed:
             self._deferred = True
             self._pause_reading()
-            self.loop.call_soon(self._parse_rest)
+            self.loop.call_soon(self._parse_remaining)
         elif self._deferred:
             self._deferred = False
             if not self.read_paused and not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    def _parse_rest(self) -> None:
+    def _parse_remaining(self) -> None:
         if self.transport.is_closing():
             self._unparsed = b""
         else:
             self._parse()
 
     def _pause_reading(self) -> None:
-        # uvicorn resumes reading when its queue is empty, which may be before the rest is parsed.
+        # uvicorn resumes reading when its queue is empty, which may be before the remaining data is parsed.
         if self._unparsed and not self.transport.is_closing():
             self.transport.pause_reading()
 
@@ -72,7 +70,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     async def send(self, message: Any) -> None:
-        """Send a message. A closed socket whose client reads nothing is cut; uvicorn would wait forever."""
+        """Send a message. Abort a closed socket whose client reads nothing: uvicorn would wait forever."""
         if message["type"] == "websocket.close" and self._abort_timer is None:
             self._abort_timer = self.loop.call_later(2 * CLOSE_SECONDS, self.transport.abort)
             # uvicorn would wait until the client reads; the transport can buffer these few bytes instead.

@@ -1,6 +1,6 @@
-"""Counts HTTP requests by route and status, and measures how long their responses take to begin.
+"""Count HTTP requests by route and status, and measure the time until their responses begin.
 
-Labels are bounded: routes are templates such as `/attachments/{id}`, and what no route matches is `other`.
+The number of labels is limited: routes are templates such as `/attachments/{id}`, or `other` if no route matches.
 Source: Prometheus's "Instrumentation" and "Metric and label naming".
 """
 
@@ -16,29 +16,28 @@ OTHER = "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 ASSETS = "/assets"
 GONE = 499
-"""The status of a request whose client left before its response began; as in nginx."""
+"""The status of a request whose client disconnected before the response began, as in nginx."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class HttpMetrics:
-    """The counters; one registry belongs to one application."""
+    """The metrics of HTTP requests, in the registry of one application."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Register the metrics."""
         self._requests = Counter(
             "tertulia_http_requests",
-            "HTTP requests, by the template of their route; sockets are not among them.",
+            "HTTP requests by method, route and status, without WebSockets. The route is a template.",
             ("method", "route", "status"),
             registry=registry,
         )
         self._seconds = Histogram(
             "tertulia_http_response_start_seconds",
-            "From an HTTP request to the beginning of its response; streams go on after that.",
+            "Time from an HTTP request to the start of its response, after which streams continue.",
             ("route",),
             buckets=BUCKETS,
             registry=registry,
         )
-        # `labels()` checks and joins its arguments under a lock each time.
+        # Cached, because each call of `labels()` checks and joins its arguments under a lock.
         self._counters = dict[tuple[str, str, int], Counter]()
         self._histograms = dict[str, Histogram]()
 
@@ -46,10 +45,10 @@ class HttpMetrics:
         """Count a request whose response has begun.
 
         Args:
-            scope: The request's, as routing has left it.
-            path: Its path before routing, without the prefix under which the server is mounted.
-            status: That of the response.
-            seconds: From the request to the beginning of the response.
+            scope: The scope of the request, after routing.
+            path: The path before routing, without the prefix under which the server is mounted.
+            status: The status of the response.
+            seconds: The time from the request to the start of the response.
         """
         method = scope["method"] if scope["method"] in METHODS else OTHER
         route = route_of(scope, path)
@@ -64,7 +63,7 @@ class HttpMetrics:
 
 
 def route_of(scope: Scope, path: str) -> str:
-    """Return the template of the route that a request was matched to, never its path."""
+    """Return the template of the route that matched a request; never the path, which has too many values."""
     route: Any = scope.get("route")
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if isinstance(template, str):
@@ -74,15 +73,14 @@ def route_of(scope: Scope, path: str) -> str:
 
 
 class CountRequests:
-    """The middleware. It is the outermost one, so that it counts refusals of the others."""
+    """Middleware that counts requests. It is the outermost one, so that it counts refusals of the others."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
-        """Count the requests to `app` in `metrics`."""
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, and count it once: when the response begins, or fails to."""
+        """Serve the request, and count it once: when the response begins, or when the request fails before."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,6 +1,6 @@
-"""`/metrics`: the metrics of this process in Prometheus's text format; and the log as lines of JSON.
+"""`/metrics`, the metrics of this process in Prometheus's text format; and the log as lines of JSON.
 
-The metrics are per process: several workers on one port would report in turn, so each replica needs its own port.
+Several processes behind one port would respond to scrapes in turn, so each replica needs its own port.
 Source: Prometheus's "Metric and label naming".
 """
 
@@ -39,63 +39,66 @@ STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics(GenerationObserver):
-    """Counts events; the registry belongs to this application."""
+    """The metrics that are updated by events, in the registry of one application."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         labels = ("status", "model")
-        self._ends = Counter("tertulia_generations", "Answers that ended here.", labels, registry=registry)
-        self._failures = Counter("tertulia_failures", "Answers that failed, by code.", ("code",), registry=registry)
+        self._ends = Counter("tertulia_generations", "Answers that ended in this process.", labels, registry=registry)
+        self._failures = Counter("tertulia_failures", "Failed answers by error code.", ("code",), registry=registry)
         self._time_to_first_token = Histogram(
             "tertulia_time_to_first_token_seconds",
-            "From when an answer is begun to its first token.",
+            "Time from the start of an answer to its first token.",
             ("model",),
             buckets=FIRST_TOKEN,
             registry=registry,
         )
         self._duration = Histogram(
-            "tertulia_generation_seconds", "Whole answers.", ("model",), buckets=DURATION, registry=registry
+            "tertulia_generation_seconds", "Duration of an answer.", ("model",), buckets=DURATION, registry=registry
         )
         self._pace = Histogram(
             "tertulia_tokens_per_second",
-            "Tokens of an answer by the second, behind its first one.",
+            "Tokens per second of an answer after its first token.",
             ("model",),
             buckets=PACE,
             registry=registry,
         )
-        self._tokens = Counter("tertulia_output_tokens", "Tokens that Claude wrote.", ("model",), registry=registry)
-        self._taken_over = Counter("tertulia_taken_over", "Answers of lost processes, taken over.", registry=registry)
+        self._tokens = Counter("tertulia_output_tokens", "Output tokens of answers.", ("model",), registry=registry)
+        self._taken_over = Counter("tertulia_taken_over", "Answers taken over from lost processes.", registry=registry)
         self._last_taken = Gauge(
             "tertulia_last_taken_over_timestamp_seconds",
-            "When this process last took over an answer of a lost one; 0 for never.",
+            "Time at which this process last took over an answer of a lost process; 0 if never.",
             registry=registry,
         )
         self._stops = Histogram(
-            "tertulia_stop_seconds", "From a stop's request to its return.", buckets=STOPS, registry=registry
+            "tertulia_stop_seconds", "Time that stopping an answer took.", buckets=STOPS, registry=registry
         )
         self._followed = Counter(
-            "tertulia_follows", "Followers, by how they began: gaps have a reason.", ("how",), registry=registry
+            "tertulia_follows",
+            "Followed answers by how the stream started: snapshot, resumed, or the reason of a gap.",
+            ("how",),
+            registry=registry,
         )
         self._lag = Histogram(
             "tertulia_log_lag_seconds",
-            "From an event to when all processes can see it: of each batch that Redis takes, the oldest.",
+            "Time from an event until all processes can read it from Redis, of the oldest event of each batch.",
             buckets=LAG,
             registry=registry,
         )
-        self._refused = Counter("tertulia_refused", "Requests over a limit, by name.", ("limit",), registry=registry)
+        self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
-        self._ready = Gauge("tertulia_ready", "1 while a part serves, as a probe found.", ("part",), registry=registry)
+        self._ready = Gauge("tertulia_ready", "1 if the last check of a part succeeded.", ("part",), registry=registry)
         self._budget = {
             name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
             for name, meaning in (
-                ("limit", "What all users together may spend in a period."),
-                ("spent", "What they have spent of it; the same on all replicas."),
-                ("reserved", "What running answers may still cost; the same on all replicas."),
+                ("limit", "Budget of all users together by period."),
+                ("spent", "Part of the budget that is spent; the same on all replicas."),
+                ("reserved", "Part of the budget that is reserved for running answers; the same on all replicas."),
             )
         }
 
@@ -119,28 +122,28 @@ class Metrics(GenerationObserver):
         self._last_taken.set(time.time())
 
     def on_stop(self, seconds: float) -> None:
-        """Count a stop."""
+        """Count a stopped answer, and the seconds that stopping it took."""
         self._stops.observe(seconds)
 
     def on_follow(self, how: str) -> None:
-        """Count a follower."""
+        """Count a followed answer by how its stream started."""
         self._followed.labels(how).inc()
 
     def lagged(self, seconds: float) -> None:
-        """Count a batch that Redis has accepted."""
+        """Count a batch that Redis has accepted, and the seconds since its oldest event."""
         self._lag.observe(seconds)
 
     def on_limit_reached(self, limit: str) -> None:
-        """Count a refusal."""
+        """Count a request that a limit refused."""
         self._refused.labels(limit).inc()
 
     def ready(self, parts: Mapping[str, bool]) -> None:
-        """Set which parts serve."""
+        """Set for each part whether it works."""
         for name, is_ready in parts.items():
             self._ready.labels(name).set(is_ready)
 
     def spent(self, periods: Sequence[PeriodBudget]) -> None:
-        """Set the server's budget."""
+        """Set the metrics of the server's budget."""
         for period in periods:
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
@@ -148,50 +151,54 @@ class Metrics(GenerationObserver):
 
 
 class StateCollector(Collector):
-    """Collects current values at a scrape, and costs nothing in between."""
+    """Collects current values at each scrape, and costs nothing in between."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the gauges."""
+        """Yield the current values."""
         services = self._services
         in_use, max_connections = services.database.connections
         connected = sum(server.connected for server in services.mcp.servers)
         for name, meaning, value in (
-            ("generations_active", "Answers that are written here.", services.generation_manager.running),
-            ("subscriptions_active", "Subscriptions that are open here.", services.subscriptions.open),
-            ("draining", "1 while this process takes no new answers.", int(services.generation_manager.draining)),
+            ("generations_active", "Answers that run in this process.", services.generation_manager.running),
+            ("subscriptions_active", "Open subscriptions of this process.", services.subscriptions.open),
+            ("draining", "1 while this process accepts no new messages.", int(services.generation_manager.draining)),
             (
                 "rest_seconds",
-                "How long answers rest between tokens: the event loop is late.",
+                "Pause of answers between reads from Claude, while the event loop is late.",
                 services.generation_manager.read_delay,
             ),
-            ("log_waits_seconds", "How long the oldest event has waited for Redis.", services.log.waits),
-            ("database_connections_in_use", "Connections to the database in use.", in_use),
-            ("database_connections_most", "Connections to the database, at most.", max_connections),
-            ("mcp_servers_connected", "MCP servers that are connected.", connected),
+            ("log_waits_seconds", "Time that the oldest unsent event has waited for Redis.", services.log.waits),
+            ("database_connections_in_use", "Database connections in use.", in_use),
+            ("database_connections_most", "Largest number of database connections.", max_connections),
+            ("mcp_servers_connected", "Connected MCP servers.", connected),
         ):
             yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
-        failures = CounterMetricFamily("tertulia_item_failures", "Items that failed, by the loop.", labels=("loop",))
+        failures = CounterMetricFamily(
+            "tertulia_item_failures", "Items that failed in a loop over many items, by loop.", labels=("loop",)
+        )
         for loop, count in sorted(isolation.failures().items()):
             failures.add_metric((loop,), count)
         yield failures
         fallen_back = CounterMetricFamily(
-            "tertulia_query_fallbacks", "Queries that graphql-core executed instead, by reason.", labels=("reason",)
+            "tertulia_query_fallbacks",
+            "Queries that graphql-core executed instead of the fast path, by reason.",
+            labels=("reason",),
         )
         for reason, count in fallbacks().items():
             fallen_back.add_metric((reason,), count)
         yield fallen_back
         yield CounterMetricFamily(
             "tertulia_internal_errors",
-            "Errors shown as INTERNAL_SERVER_ERROR over HTTP and sockets, whatever the status of their response.",
+            "Errors reported as INTERNAL_SERVER_ERROR over HTTP and sockets, with any response status.",
             value=internal_errors(),
         )
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
-    """Return the route that Prometheus scrapes; it contains nothing about users."""
+    """Return the route that Prometheus scrapes. It reports nothing about single users."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
@@ -205,7 +212,7 @@ class JsonLines(logging.Formatter):
     """Formats each record as a line of JSON, with the ids of its request, generation and trace, if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return a record as a line."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),

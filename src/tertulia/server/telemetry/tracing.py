@@ -1,7 +1,7 @@
-"""Traces for an OpenTelemetry collector, configured by OpenTelemetry's own variables.
+"""Export traces to an OpenTelemetry collector, configured by OpenTelemetry's own variables.
 
-FastAPI opens the spans of requests, `claude.tracing` those of generations. Source: "OpenTelemetry Protocol Exporter" of
-the specification. The SDK is loaded only if the address of a collector is set.
+FastAPI creates the spans of requests, and `claude.tracing` those of generations. The SDK is imported only if a
+collector's address is set. Source: "OpenTelemetry Protocol Exporter" in OpenTelemetry's specification.
 """
 
 import asyncio
@@ -18,31 +18,41 @@ from tertulia.server.environment import check_tracing, collector_variable
 from tertulia.server.http.middleware import route_path
 
 UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
-"""Paths that probes request repeatedly, and static files."""
+"""Paths without traces: those that probes request repeatedly, and static files."""
 QUERY, HIDDEN = "url.query", "REDACTED"
 LAST_SECONDS = 3.0
 """Seconds that a stopping process waits for its collector."""
 
 
 def is_enabled() -> bool:
-    """Return whether traces are collected: the application has set up the SDK, or a collector's address is set."""
+    """Return whether traces are recorded: the application has set up the SDK, or the address of a collector is set."""
     if trace.get_tracer_provider().__class__.__module__.startswith("opentelemetry.sdk"):
         return True
     return collector_variable() is not None
 
 
 def fastapi_config() -> TelemetryConfig:
-    """Return FastAPI's configuration, without messages of exceptions, which may contain users' texts."""
+    """Return the configuration of FastAPI's traces, without messages of exceptions: they may contain users' texts."""
     return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_left_out)
 
 
 def start_export(process: str) -> Callable[[], Awaitable[None]]:
-    """Export this process's spans from now on; return the function that flushes them at the end."""
+    """Export the spans of this process from now on.
+
+    Args:
+        process: The id of the process.
+
+    Returns:
+        A function that flushes the spans at the end.
+
+    Raises:
+        WrongSetting: The extra `otel` is not installed.
+    """
     check_tracing()
     from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 
     class WithoutQueries(SpanProcessor):
-        """Hides query strings: a GraphQL request over GET has the user's text in it."""
+        """Hides query strings, because those of GraphQL requests over GET contain users' texts."""
 
         def on_start(self, span: Span, parent_context: object = None) -> None:
             if span.attributes and QUERY in span.attributes:
@@ -74,10 +84,10 @@ def start_export(process: str) -> Callable[[], Awaitable[None]]:
 
 
 async def _end_nothing() -> None:
-    """Do nothing: the application shuts the SDK down."""
+    """Do nothing, because the embedding application shuts the SDK down."""
 
 
 def _is_left_out(scope: MutableMapping[str, Any]) -> bool:
-    # A socket is long-lived, so each of its operations has its own trace.
+    # Sockets live long, so each of their operations has its own trace.
     path = route_path(scope)
     return scope["type"] == "websocket" or path.startswith(UNTRACED)
