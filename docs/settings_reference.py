@@ -51,12 +51,14 @@ def _row(name: str, field: FieldInfo) -> str:
     return f"| {' | '.join(str(cell) for cell in cells)} |\n"
 
 
-def _documented(field: FieldInfo) -> dict[str, str]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+def _documented(field: FieldInfo, name: str) -> str | None:
+    """Return the text for the documentation that the field itself has, if any."""
+    texts: Any = field.json_schema_extra
+    return texts.get(name) if texts else None
 
 
 def _default(field: FieldInfo) -> str:
-    if (documented := _documented(field).get("default")) is not None:
+    if (documented := _documented(field, "default")) is not None:
         return documented
     if field.default in (None, ()):
         return "none"
@@ -75,7 +77,7 @@ def _value(name: str, field: FieldInfo) -> str:
     if kinds[0] in (int, float, Decimal):
         unit = UNITS.get(name.rpartition("_")[2])
         return ", ".join(part for part in (unit, _limits(field)) if part)
-    return _documented(field).get("value", "text") + (f", such as {_any_of(field.examples)}" if field.examples else "")
+    return (_documented(field, "value") or "text") + (f", such as {_any_of(field.examples)}" if field.examples else "")
 
 
 def _any_of(values: Any) -> str:
