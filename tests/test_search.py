@@ -1,4 +1,4 @@
-"""searchMessages: words, phrases and beginnings, in any language, ranked, with excerpts, and only one's own."""
+"""`searchMessages`: words, phrases and prefixes in any language, ranking, excerpts, highlights and paging."""
 
 import time
 import unicodedata
@@ -29,8 +29,8 @@ SEARCH = """query ($words: String!, $first: Int, $after: String, $last: Int, $be
 
 
 def search(api: Api, query: str, **more: Any) -> Json:
-    found: Json = api.ask(SEARCH, words=query, **more)["searchMessages"]
-    return found
+    connection: Json = api.ask(SEARCH, words=query, **more)["searchMessages"]
+    return connection
 
 
 def texts(api: Api, query: str, **more: Any) -> list[str]:
@@ -39,10 +39,12 @@ def texts(api: Api, query: str, **more: Any) -> list[str]:
 
 def highlighted(edge: Json) -> list[str]:
     units = edge["excerpt"].encode("utf-16-le")
-    return [units[2 * one["start"] : 2 * one["end"]].decode("utf-16-le") for one in edge["highlights"]]
+    return [
+        units[2 * highlight["start"] : 2 * highlight["end"]].decode("utf-16-le") for highlight in edge["highlights"]
+    ]
 
 
-def test_questions_are_found_at_once_and_answers_when_they_have_ended(staged: Staged) -> None:
+def test_user_messages_are_found_at_once_and_answers_after_their_end(staged: Staged) -> None:
     stage = staged(says("A heron is a wading bird."))
     sent = stage.api.send("What is a heron?")
     assert "What is a heron?" in texts(stage.api, "heron")
@@ -52,7 +54,7 @@ def test_questions_are_found_at_once_and_answers_when_they_have_ended(staged: St
     assert texts(stage.api, "heron crane") == []
 
 
-def test_a_phrase_asks_for_words_side_by_side(staged: Staged) -> None:
+def test_a_phrase_matches_adjacent_words(staged: Staged) -> None:
     stage = staged(says("the night train leaves"))
     stage.api.answer("train at night")
     assert texts(stage.api, '"night train"') == ["the night train leaves"]
@@ -60,7 +62,7 @@ def test_a_phrase_asks_for_words_side_by_side(staged: Staged) -> None:
     assert len(texts(stage.api, "night train")) == 2
 
 
-def test_a_star_asks_for_a_beginning(staged: Staged) -> None:
+def test_a_star_matches_a_prefix(staged: Staged) -> None:
     stage = staged(says("deployments"))
     stage.api.answer("deploy")
     assert len(texts(stage.api, "deploy*")) == 2
@@ -119,13 +121,13 @@ def test_words_of_any_language_are_found(api: Api, said: str, query: str) -> Non
         ("🎉 v1.2.3", "1.2", ["1.2"]),
     ],
 )
-def test_highlights_count_utf_16_units_in_any_writing(api: Api, said: str, query: str, marked: list[str]) -> None:
+def test_highlights_count_utf_16_units_in_any_script(api: Api, said: str, query: str, marked: list[str]) -> None:
     api.send(said)
     edges = search(api, query)["edges"]
     assert marked in [highlighted(edge) for edge in edges if edge["node"]["text"] == said]
 
 
-def test_messages_that_were_indexed_by_earlier_rules_are_found_after_a_start(place: dict[str, Any]) -> None:
+def test_messages_indexed_by_earlier_rules_are_indexed_again_at_the_start(place: dict[str, Any]) -> None:
     with tertulia(Path(), **place) as address, Api(address) as api:
         sent = api.send("권리에 대하여 😀")
         api.follow(sent["generation"]["id"])
@@ -142,7 +144,7 @@ def test_messages_that_were_indexed_by_earlier_rules_are_found_after_a_start(pla
         assert texts(api, "권리").count("권리에 대하여 😀") == 1
 
 
-def test_all_messages_are_indexed_again_however_many_there_are(place: dict[str, Any]) -> None:
+def test_rebuilding_the_index_covers_all_messages(place: dict[str, Any]) -> None:
     messages = 2 * AT_ONCE + 1
     with tertulia(Path(), **place) as address, Api(address) as api:
         api.http.post("/import", files={"file": ("export", chain(messages))}).raise_for_status()
@@ -157,13 +159,13 @@ def test_the_best_match_comes_first(staged: Staged) -> None:
     stage = staged(says("otter " * 10), says("a long text in which the otter is named once, " + "and more words " * 40))
     stage.api.answer("one")
     stage.api.answer("two")
-    found = search(stage.api, "otter")["edges"]
-    assert found[0]["node"]["text"].startswith("otter otter")
-    assert found[0]["score"] > found[1]["score"]
+    edges = search(stage.api, "otter")["edges"]
+    assert edges[0]["node"]["text"].startswith("otter otter")
+    assert edges[0]["score"] > edges[1]["score"]
 
 
-def test_an_excerpt_shows_the_best_passage_and_where_the_matches_stand(staged: Staged) -> None:
-    filler = "nothing of interest stands here, " * 30
+def test_an_excerpt_contains_the_best_passage_with_highlighted_matches(staged: Staged) -> None:
+    filler = "nothing of interest is written here, " * 30
     stage = staged(says(f"{filler} 👋 the quick Fox met a lazy dog 🎉\nand left. {filler}"))
     stage.api.answer("Tell me")
     (edge,) = search(stage.api, 'fox "lazy dog"')["edges"]
@@ -174,7 +176,7 @@ def test_an_excerpt_shows_the_best_passage_and_where_the_matches_stand(staged: S
     assert "👋 the quick Fox met a lazy dog 🎉 and left." in edge["excerpt"]
 
 
-def test_pages_hold_everything_once(staged: Staged) -> None:
+def test_pages_contain_each_match_once(staged: Staged) -> None:
     stage = staged(*(says("marmot " * (1 + number % 3)) for number in range(7)))
     for _ in range(7):
         stage.api.answer("again")
@@ -182,24 +184,24 @@ def test_pages_hold_everything_once(staged: Staged) -> None:
     seen: list[str] = []
     after, more = None, True
     while more:
-        found = search(stage.api, "marmot", first=2, after=after)
-        seen += [edge["node"]["id"] for edge in found["edges"]]
-        after, more = found["pageInfo"]["endCursor"], found["pageInfo"]["hasNextPage"]
+        page = search(stage.api, "marmot", first=2, after=after)
+        seen += [edge["node"]["id"] for edge in page["edges"]]
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     assert seen == whole
     assert len(seen) == 7
     seen, before, more = [], None, True
     while more:
-        found = search(stage.api, "marmot", last=2, before=before)
-        seen = [edge["node"]["id"] for edge in found["edges"]] + seen
-        assert found["pageInfo"]["hasNextPage"] == (before is not None)
-        before, more = found["pageInfo"]["startCursor"], found["pageInfo"]["hasPreviousPage"]
+        page = search(stage.api, "marmot", last=2, before=before)
+        seen = [edge["node"]["id"] for edge in page["edges"]] + seen
+        assert page["pageInfo"]["hasNextPage"] == (before is not None)
+        before, more = page["pageInfo"]["startCursor"], page["pageInfo"]["hasPreviousPage"]
     assert seen == whole
     between = [edge["cursor"] for edge in search(stage.api, "marmot")["edges"]]
-    found = search(stage.api, "marmot", after=between[1], before=between[5])
-    assert [edge["node"]["id"] for edge in found["edges"]] == whole[2:5]
+    page = search(stage.api, "marmot", after=between[1], before=between[5])
+    assert [edge["node"]["id"] for edge in page["edges"]] == whole[2:5]
 
 
-def test_an_answer_with_more_words_than_an_index_takes_is_saved_all_the_same(staged: Staged) -> None:
+def test_an_answer_with_more_words_than_the_index_accepts_is_saved(staged: Staged) -> None:
     letters = [chr(0x10330 + number) for number in range(20)]
     many = " ".join("".join(letters[number // 20**place % 20] for place in range(4)) for number in range(120_000))
     stage = staged(says(f"pangolin {many}"))
@@ -207,7 +209,7 @@ def test_an_answer_with_more_words_than_an_index_takes_is_saved_all_the_same(sta
     assert len(texts(stage.api, "pangolin")) == 1
 
 
-def test_what_is_deleted_is_not_found(fresh: Api) -> None:
+def test_deleted_messages_are_not_found(fresh: Api) -> None:
     sent = fresh.send("wolverine")
     fresh.follow(sent["generation"]["id"])
     fresh.answer("wolverine, kept")
@@ -250,27 +252,27 @@ def test_thinking_and_tools_are_not_searched(staged: Staged) -> None:
         "\\'x",
     ],
 )
-def test_a_query_is_words_and_nothing_else(api: Api, query: str) -> None:
+def test_operators_of_the_databases_query_languages_have_no_effect(api: Api, query: str) -> None:
     result = api.post(SEARCH, {"words": query}).json()
     assert all(error["extensions"]["code"] == "BAD_USER_INPUT" for error in result.get("errors", []))
 
 
 @pytest.mark.parametrize("query", ["", "  ", '""', "*", "?!", "x" * 1001, "a " * 33])
-def test_a_query_without_words_or_with_too_many_is_refused_by_name(api: Api, query: str) -> None:
+def test_a_query_without_words_or_with_too_many_is_refused_and_the_error_names_it(api: Api, query: str) -> None:
     (error,) = api.errors(SEARCH, words=query)
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].startswith("`query` must ")
 
 
 @pytest.mark.parametrize("more", [{"after": "nonsense"}, {"before": "nonsense"}, {"first": -1}, {"last": 101}])
-def test_a_page_that_is_none_is_refused_by_name(api: Api, more: Json) -> None:
+def test_an_invalid_page_is_refused_and_the_error_names_its_argument(api: Api, more: Json) -> None:
     (error,) = api.errors(SEARCH, words="x", **more)
     assert error["message"].lstrip("`").startswith(next(iter(more)))
 
 
-def test_a_word_that_nobody_has_said_finds_nothing(api: Api) -> None:
-    found = search(api, uuid4().hex)
-    assert found == {
+def test_an_unused_word_has_no_matches(api: Api) -> None:
+    connection = search(api, uuid4().hex)
+    assert connection == {
         "edges": [],
         "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
     }
@@ -278,16 +280,16 @@ def test_a_word_that_nobody_has_said_finds_nothing(api: Api) -> None:
 
 @given(said=st.text(max_size=400), pick=st.integers(0, 400))
 def test_every_word_of_a_text_is_found_and_highlighted_in_it(said: str, pick: int) -> None:
-    found = list(words(said))
-    assert bare_words(said) == [word.text for word in found]
-    if not found:
+    all_words = list(words(said))
+    assert bare_words(said) == [word.text for word in all_words]
+    if not all_words:
         return
-    word = found[pick % len(found)]
+    word = all_words[pick % len(all_words)]
     wanted = terms(said[word.start : word.end])
     excerpt, highlights = passage(said, wanted)
     units = excerpt.encode("utf-16-le", "surrogatepass")
     assert len(excerpt) <= len(said) + 2
-    for one in highlights:
-        shown = units[2 * one.start : 2 * one.end].decode("utf-16-le", "surrogatepass")
+    for highlight in highlights:
+        shown = units[2 * highlight.start : 2 * highlight.end].decode("utf-16-le", "surrogatepass")
         assert [alike.text for alike in words(shown)] == list(wanted[0].words)
     assert highlights or len(said) > 240

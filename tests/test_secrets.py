@@ -1,4 +1,4 @@
-"""What nobody may read where it does not belong: in every mode, in the log, in errors, exports and pages."""
+"""Secrets and users' texts do not appear in the log, errors, exports or pages, in any mode of authentication."""
 
 import json
 import sqlite3
@@ -24,7 +24,7 @@ STOLEN = "tertulia_not-a-token-of-anybody"
 
 
 def sign_in(mode: str, address: str, provider: Provider) -> list[str]:
-    """Give what must not be told: an access token, and what it was got for."""
+    """Sign in; return the secrets of this mode: tokens, the access token first, and the password."""
     if mode == "local":
         return []
     if mode == "oidc":
@@ -37,40 +37,40 @@ def sign_in(mode: str, address: str, provider: Provider) -> list[str]:
     return [again["access_token"], *(later[name] for name in ("access_token", "refresh_token")), PASSWORD]
 
 
-def use(address: str, token: str | None, broken: Callable[[], None]) -> list[str]:
-    """Do whatever may tell: answers, faults of Claude's and of ours, exports, pages; gives all that was told."""
-    told: list[str] = []
+def collect_texts(address: str, token: str | None, break_database: Callable[[], None]) -> list[str]:
+    """Call everything that could leak: answers, errors of Claude and of the server, exports, pages; return all texts."""
+    texts: list[str] = []
     last = ""
     with Api(address, token) as api, socket(address, {"Authorization": f"Bearer {STOLEN}"}) as stranger:
         for _ in range(2):
             last = api.send(PROMPT)["generation"]["id"]
-            told.append(json.dumps(api.follow(last)))
-        told += [api.http.get(path).text for path in ("/export", "/export?format=markdown")]
-        assert all(PROMPT in text for text in told[-2:])
-        told += [
+            texts.append(json.dumps(api.follow(last)))
+        texts += [api.http.get(path).text for path in ("/export", "/export?format=markdown")]
+        assert all(PROMPT in text for text in texts[-2:])
+        texts += [
             api.http.get(path, headers={"accept": accept}).text
             for path in ("/", "/graphql", "/docs", "/openapi.json", "/readyz", "/healthz", "/nothing")
             for accept in ("text/html", "application/json")
         ]
-        told += [
+        texts += [
             httpx2.post(
                 f"{address}{path}", json={"message": PROMPT}, headers={"authorization": f"Bearer {STOLEN}"}
             ).text
             for path in ("/chat", "/graphql", "/import")
         ]
-        told.append(api.post("query { nonsense }", {"password": SECRET}).text)
-        broken()
-        told.append(api.post(FOLLOW, {"id": last}).text)
-        told.append(httpx2.post(f"{address}/chat", json={"message": PROMPT}, headers=api.signed).text)
-        assert "trace" in told[-1], told[-1]
+        texts.append(api.post("query { nonsense }", {"password": SECRET}).text)
+        break_database()
+        texts.append(api.post(FOLLOW, {"id": last}).text)
+        texts.append(httpx2.post(f"{address}/chat", json={"message": PROMPT}, headers=api.signed).text)
+        assert "trace" in texts[-1], texts[-1]
         failed = api.errors(
             "mutation ($text: String!) { sendMessage(input: {text: $text}) { __typename } }", text=PROMPT
         )
         assert failed[0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
-        told.append(json.dumps(failed))
+        texts.append(json.dumps(failed))
         if token is not None:
             assert closing_code(stranger.connection) == (4403, "Forbidden")
-    return told
+    return texts
 
 
 def settings(mode: str, address: str) -> Json:
@@ -82,10 +82,8 @@ def settings(mode: str, address: str) -> Json:
 
 
 @pytest.mark.parametrize("mode", ["local", "password", "oidc"])
-def test_no_secret_is_told_and_nothing_that_users_wrote_is_logged(
-    tmp_path: Path, provider: Provider, mode: str
-) -> None:
-    def broken() -> None:
+def test_no_secret_is_revealed_and_no_text_of_users_is_logged(tmp_path: Path, provider: Provider, mode: str) -> None:
+    def break_database() -> None:
         with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
             database.execute("ALTER TABLE messages RENAME TO hidden")
 
@@ -96,12 +94,12 @@ def test_no_secret_is_told_and_nothing_that_users_wrote_is_logged(
         with started(tmp_path, "serve", **more) as (process, printed):
             address = printed.split("Chat")[1].split()[0]
             secrets = sign_in(mode, address, provider)
-            told = use(address, secrets[0] if secrets else None, broken)
+            texts = collect_texts(address, secrets[0] if secrets else None, break_database)
             process.terminate()
             log = printed + process.communicate(timeout=WAIT)[0]
     assert KEY in str(claude.headers[0])
     assert "Internal error, trace id" in log
-    everything = "".join(told)
+    everything = "".join(texts)
     assert "[the API key]" in everything
     for secret in (KEY, SECRET, STOLEN, "sk-ant", *secrets):
         assert secret not in everything, secret
@@ -110,7 +108,7 @@ def test_no_secret_is_told_and_nothing_that_users_wrote_is_logged(
         assert written not in log
 
 
-def test_the_password_of_the_database_is_not_told(tmp_path: Path) -> None:
+def test_the_password_of_the_database_is_not_logged(tmp_path: Path) -> None:
     url = "postgresql://ada:parsnip-password@127.0.0.1:9/tertulia"
     with started(tmp_path, "serve", DATABASE_URL=url) as (_, printed):
         assert "DATABASE_URL: cannot use postgresql+asyncpg://ada:***@127.0.0.1:9/tertulia" in printed

@@ -1,4 +1,4 @@
-"""Settings: names and values that cannot be used stop every command with one line, wherever they are written."""
+"""Settings: unknown names and invalid values, in the environment or in `.env`, stop every command with one line."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from test_command import run_here
 
 
 def refusal(folder: Path, *arguments: str, **environment: str) -> str:
-    """Run a command that must refuse its settings; return its one line."""
+    """Run a command that must refuse its settings; return its error line."""
     done: Any = run_here(folder, *(arguments or ("migrate",)), **environment)
     assert done.exit_code == 2, done.output
     assert done.output.count("\n") == 1, done.output
@@ -40,7 +40,7 @@ def refusal(folder: Path, *arguments: str, **environment: str) -> str:
         ("TERTULIA_REGISTRATION=close", "TERTULIA_REGISTRATION: got 'close'"),
     ],
 )
-def test_a_line_of_the_env_file_that_sets_nothing_is_refused(tmp_path: Path, line: str, says: str) -> None:
+def test_an_invalid_line_of_the_env_file_is_refused(tmp_path: Path, line: str, says: str) -> None:
     mark = "\ufeff" if line.startswith("\ufeff") else ""
     (tmp_path / ".env").write_text(f"{mark}\n{line.removeprefix(mark)}\n", encoding="utf-8")
     assert says in refusal(tmp_path)
@@ -83,17 +83,17 @@ def test_doctor_reports_a_misspelled_name_in_the_env_file(tmp_path: Path) -> Non
         "NAME_OF_ANOTHER_PROGRAM=1\n# a comment\nTERTULIA_LOG_LEVEL=loud",
     ],
 )
-def test_every_way_to_write_a_line_of_the_env_file_sets_it(tmp_path: Path, line: str) -> None:
+def test_every_valid_form_of_a_line_in_the_env_file_is_read(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_bytes(line.encode())
     assert refusal(tmp_path).startswith("TERTULIA_LOG_LEVEL: got 'loud'")
 
 
-def test_the_environment_overrides_the_env_file_also_with_an_empty_value(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_env_file_even_with_an_empty_value(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("REDIS_URL=nonsense\nTERTULIA_LOG_LEVEL=loud\n")
     assert run_here(tmp_path, "migrate", REDIS_URL="", TERTULIA_LOG_LEVEL="info").exit_code == 0
 
 
-def test_an_env_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_env_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("TERTULIA_REGISTRATION=closed".encode("utf-16"))
     assert refusal(tmp_path) == ".env: is not encoded in UTF-8.\n"
     (tmp_path / ".env").unlink()

@@ -1,4 +1,4 @@
-"""The simulated Claude, asked by the real SDK over real HTTP."""
+"""The simulator, called by the real SDK over HTTP: answers, validation, models, token counts and scenarios."""
 
 from collections.abc import Generator
 from typing import Any
@@ -33,11 +33,11 @@ def words(message: anthropic.types.Message) -> str:
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-def test_it_answers_whole_and_remembers(claude: anthropic.Anthropic) -> None:
+def test_an_answer_that_is_not_streamed_uses_the_history(claude: anthropic.Anthropic) -> None:
     assert "Ada" in words(say(claude, "My name is Ada", "Hello!", "What is my name?"))
 
 
-def test_it_streams_what_it_would_say(claude: anthropic.Anthropic) -> None:
+def test_a_streamed_answer_equals_the_whole_one(claude: anthropic.Anthropic) -> None:
     turn: Any = [{"role": "user", "content": "/simulate thinking"}]
     with claude.messages.stream(model=MODEL, max_tokens=1000, messages=turn) as stream:
         streamed = stream.get_final_message()
@@ -57,7 +57,7 @@ def test_it_streams_what_it_would_say(claude: anthropic.Anthropic) -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "budget_tokens"),
     ],
 )  # fmt: skip
-def test_what_the_api_refuses_it_refuses(claude: anthropic.Anthropic, change: Any, says: str) -> None:
+def test_requests_that_the_api_refuses_are_refused(claude: anthropic.Anthropic, change: Any, says: str) -> None:
     with pytest.raises(anthropic.BadRequestError) as refused:
         say(claude, "Hello", **change)
     assert says in str(refused.value)
@@ -75,7 +75,7 @@ def test_what_the_api_refuses_it_refuses(claude: anthropic.Anthropic, change: An
      b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": [{"type": "text"}]}]}',
      b'{"model": "claude-opus-5-5", "max_tokens": 1, "thinking": "x", "messages": [{"role": "user", "content": "x"}]}'],
 )  # fmt: skip
-def test_a_body_of_a_wrong_shape_is_an_invalid_request(claude: anthropic.Anthropic, body: bytes) -> None:
+def test_a_malformed_body_is_an_invalid_request(claude: anthropic.Anthropic, body: bytes) -> None:
     headers = {"authorization": "Bearer anything", "anthropic-version": "2026-10-21"}
     for path in ("v1/messages", "v1/messages/count_tokens"):
         response = httpx2.post(str(claude.base_url.join(path)), content=body, headers=headers)
@@ -89,18 +89,18 @@ def test_an_unknown_model_is_not_found(claude: anthropic.Anthropic) -> None:
         say(claude, "Hello", model="gpt-4")
 
 
-def test_a_key_that_is_none_is_refused(claude: anthropic.Anthropic) -> None:
+def test_an_invalid_api_key_is_refused(claude: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.AuthenticationError):
         say(claude.with_options(api_key="sk-ant-invalid"), "Hello")
 
 
-def test_it_lists_its_models(claude: anthropic.Anthropic) -> None:
+def test_models_are_listed(claude: anthropic.Anthropic) -> None:
     listed = [model.id for model in claude.models.list()]
     assert MODEL in listed
     assert claude.models.retrieve(MODEL).max_tokens
 
 
-def test_it_counts_tokens(claude: anthropic.Anthropic) -> None:
+def test_tokens_are_counted(claude: anthropic.Anthropic) -> None:
     short: Any = [{"role": "user", "content": "Hello"}]
     long: Any = [{"role": "user", "content": "Hello " * 500}]
     counts = [claude.messages.count_tokens(model=MODEL, messages=turn).input_tokens for turn in (short, long)]
@@ -112,7 +112,7 @@ def test_it_counts_tokens(claude: anthropic.Anthropic) -> None:
     [("rate-limit 7", anthropic.RateLimitError, 429), ("overloaded", anthropic.APIStatusError, 529),
      ("server-error", anthropic.InternalServerError, 500)],
 )  # fmt: skip
-def test_scenarios_that_fail_have_the_apis_status(
+def test_failing_scenarios_have_the_apis_status(
     claude: anthropic.Anthropic, scenario: str, error: type[anthropic.APIStatusError], status: int
 ) -> None:
     with pytest.raises(error) as failed:
@@ -122,14 +122,14 @@ def test_scenarios_that_fail_have_the_apis_status(
         assert failed.value.response.headers["retry-after"] == "7"
 
 
-def test_a_scenario_may_fail_a_few_times_and_then_succeed(claude: anthropic.Anthropic) -> None:
+def test_a_scenario_can_fail_a_few_times_and_then_succeed(claude: anthropic.Anthropic) -> None:
     for _ in range(2):
         with pytest.raises(anthropic.APIStatusError):
             say(claude, "/simulate overloaded 2")
     assert words(say(claude, "/simulate overloaded 2"))
 
 
-def test_it_calls_the_tool_that_it_is_offered(claude: anthropic.Anthropic) -> None:
+def test_the_tool_use_scenario_calls_the_given_tool(claude: anthropic.Anthropic) -> None:
     shape = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
     message = say(claude, "/simulate tool-use", tools=[{"name": "weather", "input_schema": shape}])
     call = message.content[0]
@@ -139,5 +139,5 @@ def test_it_calls_the_tool_that_it_is_offered(claude: anthropic.Anthropic) -> No
 
 
 @pytest.mark.parametrize(("scenario", "reason"), [("max-tokens", "max_tokens"), ("refusal", "refusal")])
-def test_scenarios_end_for_their_reason(claude: anthropic.Anthropic, scenario: str, reason: str) -> None:
+def test_scenarios_end_with_their_stop_reason(claude: anthropic.Anthropic, scenario: str, reason: str) -> None:
     assert say(claude, f"/simulate {scenario}").stop_reason == reason

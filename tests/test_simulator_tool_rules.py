@@ -1,4 +1,4 @@
-"""What the simulated Claude refuses of tools, asked by the real SDK over real HTTP."""
+"""The simulator's validation of tools, tool calls and tool results, called by the real SDK over HTTP."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from test_simulator_tools import (
     Json,
     answered,
     ask,
+    assistant_message,
     claude,
-    gave,
     kinds,
     picture,
     refusal,
-    said,
-    serve,
-    served,
+    server_tool_result,
+    server_tool_use,
     text,
-    use,
-    wrote,
+    tool_result,
+    tool_use,
+    user_message,
 )
 
 __all__ = ["claude"]
@@ -70,11 +70,11 @@ def shaped(schema: Any) -> Json:
         ([CODE | {"max_uses": 1}], "tools.0.code_execution_20260521.max_uses: Extra inputs are not permitted"),
     ],
 )  # fmt: skip
-def test_a_tool_that_is_none_is_refused(claude: anthropic.Anthropic, tools: Any, says: str) -> None:
+def test_an_invalid_tool_is_refused(claude: anthropic.Anthropic, tools: Any, says: str) -> None:
     assert says in refusal(claude, tools=tools)
 
 
-def test_tools_of_every_kind_are_taken(claude: anthropic.Anthropic) -> None:
+def test_tools_of_every_kind_are_accepted(claude: anthropic.Anthropic) -> None:
     more = {
         "allowed_callers": ["direct"],
         "cache_control": {"type": "ephemeral"},
@@ -82,7 +82,7 @@ def test_tools_of_every_kind_are_taken(claude: anthropic.Anthropic) -> None:
         "defer_loading": False,
     }
     draft = {"$schema": "http://json-schema.org/draft-07/schema#", **SHAPE}
-    full = (
+    complete = (
         WEATHER
         | more
         | {"type": "custom", "input_examples": [{}], "eager_input_streaming": None, "input_schema": draft}
@@ -91,17 +91,17 @@ def test_tools_of_every_kind_are_taken(claude: anthropic.Anthropic) -> None:
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
         {"type": "bash_20250124", "name": "bash"},
     ]
-    for tools in ([full], TOOLS, old, []):
-        assert ask(claude, said("Hello"), tools=tools).stop_reason == "end_turn"
-    turn: Any = [said("Hello")]
+    for tools in ([complete], TOOLS, old, []):
+        assert ask(claude, user_message("Hello"), tools=tools).stop_reason == "end_turn"
+    turn: Any = [user_message("Hello")]
     offers: Any = ([], TOOLS)
     counted = [claude.messages.count_tokens(model=MODEL, messages=turn, tools=some).input_tokens for some in offers]
     assert counted[0] < counted[1]
 
 
-def test_a_model_without_tools_of_claudes_own_refuses_them(claude: anthropic.Anthropic) -> None:
+def test_a_model_without_server_tools_refuses_them(claude: anthropic.Anthropic) -> None:
     assert "does not support tool types: web_search_20260318" in refusal(claude, model="claude-haiku-4-5")
-    assert ask(claude, said("Hello"), tools=[WHO, FETCH], model="claude-haiku-4-5").stop_reason == "end_turn"
+    assert ask(claude, user_message("Hello"), tools=[WHO, FETCH], model="claude-haiku-4-5").stop_reason == "end_turn"
 
 
 @pytest.mark.parametrize(
@@ -117,81 +117,90 @@ def test_a_model_without_tools_of_claudes_own_refuses_them(claude: anthropic.Ant
         ({"type": "tool", "name": "nobody"}, "Tool 'nobody' not found in provided tools"),
     ],
 )  # fmt: skip
-def test_a_choice_that_is_none_is_refused(claude: anthropic.Anthropic, choice: Any, says: str) -> None:
+def test_an_invalid_tool_choice_is_refused(claude: anthropic.Anthropic, choice: Any, says: str) -> None:
     assert says in refusal(claude, tool_choice=choice, model=FORCED)
 
 
-def test_a_choice_needs_tools(claude: anthropic.Anthropic) -> None:
+def test_a_tool_choice_needs_tools(claude: anthropic.Anthropic) -> None:
     assert "while providing tools" in refusal(claude, tools=[], tool_choice={"type": "auto"})
 
 
 @pytest.mark.parametrize("model", ["claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5"])
-def test_the_newest_models_cannot_be_made_to_call(claude: anthropic.Anthropic, model: str) -> None:
+def test_the_newest_models_refuse_forced_tool_calls(claude: anthropic.Anthropic, model: str) -> None:
     for choice in ({"type": "any"}, {"type": "tool", "name": "who"}):
         assert f"is not supported by {model}" in refusal(claude, model=model, tool_choice=choice)
 
 
-GO = said("Go")
+GO = user_message("Go")
 
 
 @pytest.mark.parametrize(
     ("messages", "says"),
     [
-        ([said(use())], "messages.0.content.0: `tool_use` blocks can only be in `assistant` messages"),
-        ([said(serve())], "messages.0.content.0: `server_tool_use` blocks can only be in `assistant` messages"),
-        ([said(served())], "messages.0.content.0: `web_search_tool_result` blocks can only be in `assistant` messages"),
-        ([GO, wrote(gave("toolu_1", "x")), GO], "messages.1.content.0: `tool_result` blocks can only be in `user` messages"),
-        ([GO, wrote(use(), use()), GO], "messages.1.content.1: `tool_use` ids must be unique"),
-        ([GO, wrote(use()), said(gave("toolu_1")), wrote(use()), said(gave("toolu_1"))], "`tool_use` ids must be unique"),
-        ([GO, wrote(use("a b")), GO], "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"),
-        ([GO, wrote(use(name="a b")), GO], "messages.1.content.0.tool_use.name: String should match pattern"),
-        ([GO, wrote(use(input="x")), GO], "messages.1.content.0.tool_use.input: Input should be a valid dictionary"),
-        ([GO, wrote(without(use(), "input")), GO], "messages.1.content.0.tool_use.input: Field required"),
-        ([GO, wrote(use(colour=1)), GO], "messages.1.content.0.tool_use.colour: Extra inputs are not permitted"),
-        ([GO, wrote(use()), GO], "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1. Each"),
-        ([GO, wrote(use("a"), use("b")), said(gave("b"))], "immediately after: a. Each"),
-        ([GO, wrote(use()), said(text("x"), gave("toolu_1"))], "immediately after: toolu_1. Each"),
-        ([GO, wrote(use()), GO, said(gave("toolu_1"))], "immediately after: toolu_1. Each"),
-        ([GO, wrote(use(), serve())], "messages.1: `tool_use` ids were found without"),
-        ([said(gave("toolu_9"))], "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: toolu_9. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."),
-        ([GO, wrote(use()), said(gave("toolu_1")), wrote(text("x")), said(gave("toolu_1"))], "messages.4.content.0: unexpected `tool_use_id`"),
-        ([GO, wrote(use()), said(gave("toolu_1"), gave("toolu_1"))], "messages.2.content.1: each tool_use must have a single result."),
-        ([GO, wrote(use()), said(without(gave("toolu_1"), "tool_use_id"))], "messages.2.content.0.tool_result.tool_use_id: Field required"),
-        ([GO, wrote(use()), said(gave("toolu_1", 5))], "messages.2.content.0.tool_result.content: Input should be"),
-        ([GO, wrote(use()), said(gave("toolu_1", is_error="x"))], "tool_result.is_error: Input should be a valid boolean"),
-        ([GO, wrote(use()), said(gave("toolu_1", [text("")]))], "text content blocks must be non-empty"),
-        ([GO, wrote(use()), said(gave("toolu_1", [text("x") | {"is_json": True}]))], "tool_result.content.0.text.is_json: Extra inputs"),
-        ([GO, wrote(use()), said(gave("toolu_1", [use("b")]))], "messages.2.content.0.tool_result.content.0: Input tag 'tool_use'"),
-        ([GO, wrote(use()), said(gave("toolu_1", ["x"]))], "Input should be a valid dictionary"),
-        ([GO, wrote(use()), said(gave("toolu_1", [picture() | {"source": {"type": "base64", "media_type": "image/png", "data": "eA=="}}]))], "messages.2.content.0.tool_result.content.0.image.source: Could not process image"),
-        ([GO, wrote(serve("x")), GO], "messages.1.content.0.server_tool_use.id: String should match pattern '^srvtoolu_[a-zA-Z0-9_]+$'"),
-        ([GO, wrote(serve(name="bash")), GO], "messages.1.content.0.server_tool_use.name: Input should be one of"),
-        ([GO, wrote(serve(), text("x")), GO], "messages.1: `web_search` tool use with id `srvtoolu_1` was found without a corresponding `web_search_tool_result` block"),
-        ([GO, wrote(served()), GO], "messages.1.content.0: unexpected `tool_use_id` found in `web_search_tool_result` blocks: srvtoolu_1."),
-        ([GO, wrote(serve(), served(name="web_fetch")), GO], "unexpected `tool_use_id` found in `web_fetch_tool_result` blocks"),
-        ([GO, wrote(serve(), without(served(), "content")), GO], "web_search_tool_result.content: Field required"),
-        ([GO, wrote(serve(), text("x"))], "The conversation must end with a user message."),
-        ([GO, wrote(text("x"))], "The conversation must end with a user message."),
-        ([GO, wrote({"name": "x"}), GO], "messages.1.content.0: Unable to extract tag using discriminator 'type'"),
+        ([user_message(tool_use())], "messages.0.content.0: `tool_use` blocks can only be in `assistant` messages"),
+        ([user_message(server_tool_use())], "messages.0.content.0: `server_tool_use` blocks can only be in `assistant` messages"),
+        ([user_message(server_tool_result())], "messages.0.content.0: `web_search_tool_result` blocks can only be in `assistant` messages"),
+        ([GO, assistant_message(tool_result("toolu_1", "x")), GO], "messages.1.content.0: `tool_result` blocks can only be in `user` messages"),
+        ([GO, assistant_message(tool_use(), tool_use()), GO], "messages.1.content.1: `tool_use` ids must be unique"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1")), assistant_message(tool_use()), user_message(tool_result("toolu_1"))], "`tool_use` ids must be unique"),
+        ([GO, assistant_message(tool_use("a b")), GO], "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"),
+        ([GO, assistant_message(tool_use(name="a b")), GO], "messages.1.content.0.tool_use.name: String should match pattern"),
+        ([GO, assistant_message(tool_use(input="x")), GO], "messages.1.content.0.tool_use.input: Input should be a valid dictionary"),
+        ([GO, assistant_message(without(tool_use(), "input")), GO], "messages.1.content.0.tool_use.input: Field required"),
+        ([GO, assistant_message(tool_use(colour=1)), GO], "messages.1.content.0.tool_use.colour: Extra inputs are not permitted"),
+        ([GO, assistant_message(tool_use()), GO], "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1. Each"),
+        ([GO, assistant_message(tool_use("a"), tool_use("b")), user_message(tool_result("b"))], "immediately after: a. Each"),
+        ([GO, assistant_message(tool_use()), user_message(text("x"), tool_result("toolu_1"))], "immediately after: toolu_1. Each"),
+        ([GO, assistant_message(tool_use()), GO, user_message(tool_result("toolu_1"))], "immediately after: toolu_1. Each"),
+        ([GO, assistant_message(tool_use(), server_tool_use())], "messages.1: `tool_use` ids were found without"),
+        ([user_message(tool_result("toolu_9"))], "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: toolu_9. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1")), assistant_message(text("x")), user_message(tool_result("toolu_1"))], "messages.4.content.0: unexpected `tool_use_id`"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1"), tool_result("toolu_1"))], "messages.2.content.1: each tool_use must have a single result."),
+        ([GO, assistant_message(tool_use()), user_message(without(tool_result("toolu_1"), "tool_use_id"))], "messages.2.content.0.tool_result.tool_use_id: Field required"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", 5))], "messages.2.content.0.tool_result.content: Input should be"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", is_error="x"))], "tool_result.is_error: Input should be a valid boolean"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", [text("")]))], "text content blocks must be non-empty"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", [text("x") | {"is_json": True}]))], "tool_result.content.0.text.is_json: Extra inputs"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", [tool_use("b")]))], "messages.2.content.0.tool_result.content.0: Input tag 'tool_use'"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", ["x"]))], "Input should be a valid dictionary"),
+        ([GO, assistant_message(tool_use()), user_message(tool_result("toolu_1", [picture() | {"source": {"type": "base64", "media_type": "image/png", "data": "eA=="}}]))], "messages.2.content.0.tool_result.content.0.image.source: Could not process image"),
+        ([GO, assistant_message(server_tool_use("x")), GO], "messages.1.content.0.server_tool_use.id: String should match pattern '^srvtoolu_[a-zA-Z0-9_]+$'"),
+        ([GO, assistant_message(server_tool_use(name="bash")), GO], "messages.1.content.0.server_tool_use.name: Input should be one of"),
+        ([GO, assistant_message(server_tool_use(), text("x")), GO], "messages.1: `web_search` tool use with id `srvtoolu_1` was found without a corresponding `web_search_tool_result` block"),
+        ([GO, assistant_message(server_tool_result()), GO], "messages.1.content.0: unexpected `tool_use_id` found in `web_search_tool_result` blocks: srvtoolu_1."),
+        ([GO, assistant_message(server_tool_use(), server_tool_result(name="web_fetch")), GO], "unexpected `tool_use_id` found in `web_fetch_tool_result` blocks"),
+        ([GO, assistant_message(server_tool_use(), without(server_tool_result(), "content")), GO], "web_search_tool_result.content: Field required"),
+        ([GO, assistant_message(server_tool_use(), text("x"))], "The conversation must end with a user message."),
+        ([GO, assistant_message(text("x"))], "The conversation must end with a user message."),
+        ([GO, assistant_message({"name": "x"}), GO], "messages.1.content.0: Unable to extract tag using discriminator 'type'"),
     ],
 )  # fmt: skip
-def test_calls_and_results_that_do_not_fit_are_refused(claude: anthropic.Anthropic, messages: Any, says: str) -> None:
+def test_calls_and_results_that_do_not_match_are_refused(claude: anthropic.Anthropic, messages: Any, says: str) -> None:
     assert says in refusal(claude, *messages)
 
 
 def test_calls_and_results_need_tools(claude: anthropic.Anthropic) -> None:
-    turns = answered(gave("toolu_0", "x"))
+    turns = answered(tool_result("toolu_0", "x"))
     assert "must define tools" in refusal(claude, *turns, tools=[])
-    assert ask(claude, GO, wrote(serve(), served()), said("And?"), tools=[]).stop_reason == "end_turn"
+    assert (
+        ask(
+            claude, GO, assistant_message(server_tool_use(), server_tool_result()), user_message("And?"), tools=[]
+        ).stop_reason
+        == "end_turn"
+    )
 
 
-def test_a_paused_turn_needs_the_tool_that_it_waits_for(claude: anthropic.Anthropic) -> None:
-    assert "no `web_search` tool was provided" in refusal(claude, GO, wrote(serve()), tools=[WHO])
+def test_a_paused_turn_needs_its_tool(claude: anthropic.Anthropic) -> None:
+    assert "no `web_search` tool was provided" in refusal(claude, GO, assistant_message(server_tool_use()), tools=[WHO])
 
 
-def test_what_other_tools_of_its_own_gave_is_taken_back(claude: anthropic.Anthropic) -> None:
-    blocks = [serve("srvtoolu_a", "web_fetch"), served("srvtoolu_a", "web_fetch"), text("x")]
-    blocks += [serve("srvtoolu_b", "bash_code_execution"), served("srvtoolu_b", "bash_code_execution"), text("y")]
-    assert ask(claude, GO, wrote(*blocks), said("And?")).stop_reason == "end_turn"
-    rest = ask(claude, GO, wrote(serve("srvtoolu_a", "web_fetch")))
-    assert kinds(rest) == ["web_fetch_tool_result", "text"]
+def test_results_of_other_server_tools_are_accepted_in_the_history(claude: anthropic.Anthropic) -> None:
+    blocks = [server_tool_use("srvtoolu_a", "web_fetch"), server_tool_result("srvtoolu_a", "web_fetch"), text("x")]
+    blocks += [
+        server_tool_use("srvtoolu_b", "bash_code_execution"),
+        server_tool_result("srvtoolu_b", "bash_code_execution"),
+        text("y"),
+    ]
+    assert ask(claude, GO, assistant_message(*blocks), user_message("And?")).stop_reason == "end_turn"
+    continued = ask(claude, GO, assistant_message(server_tool_use("srvtoolu_a", "web_fetch")))
+    assert kinds(continued) == ["web_fetch_tool_result", "text"]

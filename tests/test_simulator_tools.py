@@ -1,4 +1,4 @@
-"""The simulated Claude's calls of tools, asked for by the real SDK over real HTTP."""
+"""The simulator's tool calls and its answers to tool results, called by the real SDK over HTTP."""
 
 import base64
 import json
@@ -34,12 +34,12 @@ def claude() -> Generator[anthropic.Anthropic]:
             yield client
 
 
-def said(*content: Any) -> Json:
-    """A user's message of words, or of blocks."""
+def user_message(*content: Any) -> Json:
+    """Return a user's message with a text, or with blocks."""
     return {"role": "user", "content": content[0] if isinstance(content[0], str) else list(content)}
 
 
-def wrote(*content: Any) -> Json:
+def assistant_message(*content: Any) -> Json:
     return {"role": "assistant", "content": [as_sent(block) for block in content]}
 
 
@@ -47,20 +47,20 @@ def as_sent(block: Any) -> Any:
     return block if isinstance(block, dict) else block.model_dump(mode="json", exclude_none=True)
 
 
-def use(id: str = "toolu_1", name: str = "weather", **more: Any) -> Json:
+def tool_use(id: str = "toolu_1", name: str = "weather", **more: Any) -> Json:
     return {"type": "tool_use", "id": id, "name": name, "input": {}, **more}
 
 
-def gave(id: str, content: Any = None, **more: Any) -> Json:
-    found: Json = {"type": "tool_result", "tool_use_id": id, **more}
-    return found if content is None else found | {"content": content}
+def tool_result(id: str, content: Any = None, **more: Any) -> Json:
+    block: Json = {"type": "tool_result", "tool_use_id": id, **more}
+    return block if content is None else block | {"content": content}
 
 
-def serve(id: str = "srvtoolu_1", name: str = "web_search", **more: Any) -> Json:
+def server_tool_use(id: str = "srvtoolu_1", name: str = "web_search", **more: Any) -> Json:
     return {"type": "server_tool_use", "id": id, "name": name, "input": {"query": "x"}, **more}
 
 
-def served(id: str = "srvtoolu_1", name: str = "web_search", content: Any = ()) -> Json:
+def server_tool_result(id: str = "srvtoolu_1", name: str = "web_search", content: Any = ()) -> Json:
     return {"type": f"{name}_tool_result", "tool_use_id": id, "content": content or []}
 
 
@@ -85,11 +85,11 @@ def stream(claude: anthropic.Anthropic, *messages: Any, **more: Any) -> list[Jso
     return [event.model_dump(mode="json", exclude_unset=True) for event in events]
 
 
-def whole_of(claude: anthropic.Anthropic, *messages: Any, **more: Any) -> Message:
+def streamed_message(claude: anthropic.Anthropic, *messages: Any, **more: Any) -> Message:
     body: Json = {"model": MODEL, "max_tokens": 1000, "messages": list(messages), "tools": TOOLS}
     with claude.messages.stream(**(body | more)) as events:
-        found: Message = events.get_final_message()
-    return found
+        message: Message = events.get_final_message()
+    return message
 
 
 def id_of(message: Message, place: int = 0) -> str:
@@ -116,7 +116,7 @@ def calls(message: Message) -> list[tuple[str, Any]]:
 
 def refusal(claude: anthropic.Anthropic, *messages: Any, **more: Any) -> str:
     with pytest.raises(anthropic.BadRequestError) as refused:
-        ask(claude, *(messages or [said("Hello")]), **more)
+        ask(claude, *(messages or [user_message("Hello")]), **more)
     body: Any = refused.value.body
     assert body["error"]["type"] == "invalid_request_error"
     return str(body["error"]["message"])
@@ -125,45 +125,45 @@ def refusal(claude: anthropic.Anthropic, *messages: Any, **more: Any) -> str:
 # ---- calls ---------------------------------------------------------------------------------------------------
 
 
-def test_it_calls_the_tool_that_it_is_told_to_with_this_input(claude: anthropic.Anthropic) -> None:
-    message = ask(claude, said('/simulate call who {"greeting": "Hi", "n": [1, {"a": "}"}]} please'))
+def test_the_named_tool_is_called_with_the_given_input(claude: anthropic.Anthropic) -> None:
+    message = ask(claude, user_message('/simulate call who {"greeting": "Hi", "n": [1, {"a": "}"}]} please'))
     assert (kinds(message), message.stop_reason) == (["tool_use"], "tool_use")
     assert calls(message) == [("who", {"greeting": "Hi", "n": [1, {"a": "}"}]})]
     assert message.usage.output_tokens > 3
 
 
-def test_without_an_input_it_takes_an_example_by_the_tools_schema(claude: anthropic.Anthropic) -> None:
-    assert calls(ask(claude, said("/simulate call weather"))) == [("weather", {"city": "example", "days": 1})]
-    assert calls(ask(claude, said("/simulate call"))) == [("weather", {"city": "example", "days": 1})]
+def test_without_an_input_an_example_of_the_tools_schema_is_used(claude: anthropic.Anthropic) -> None:
+    assert calls(ask(claude, user_message("/simulate call weather"))) == [("weather", {"city": "example", "days": 1})]
+    assert calls(ask(claude, user_message("/simulate call"))) == [("weather", {"city": "example", "days": 1})]
 
 
-def test_it_calls_a_tool_that_nobody_offers(claude: anthropic.Anthropic) -> None:
-    assert calls(ask(claude, said("/simulate call no_such_tool"))) == [("no_such_tool", {})]
-    assert calls(ask(claude, said("/simulate call alone"), tools=[])) == [("alone", {})]
+def test_a_tool_that_is_not_in_the_request_can_be_called(claude: anthropic.Anthropic) -> None:
+    assert calls(ask(claude, user_message("/simulate call no_such_tool"))) == [("no_such_tool", {})]
+    assert calls(ask(claude, user_message("/simulate call alone"), tools=[])) == [("alone", {})]
 
 
-def test_several_lines_are_several_calls_of_one_turn(claude: anthropic.Anthropic) -> None:
+def test_several_lines_make_several_calls_in_one_turn(claude: anthropic.Anthropic) -> None:
     lines = '/simulate call who {"a": 1}\n/simulate call weather {\n  "city": "Cadiz"\n}\n/simulate call who'
-    message = ask(claude, said(lines))
+    message = ask(claude, user_message(lines))
     assert calls(message) == [("who", {"a": 1}), ("weather", {"city": "Cadiz"}), ("who", {})]
     assert len({block.id for block in message.content if block.type == "tool_use"}) == 3
-    only = ask(claude, said(lines), tool_choice={"type": "auto", "disable_parallel_tool_use": True})
+    only = ask(claude, user_message(lines), tool_choice={"type": "auto", "disable_parallel_tool_use": True})
     assert calls(only) == [("who", {"a": 1})]
 
 
 @pytest.mark.parametrize(
     "broken", ["this is no json", '{"city": "Ca', "[1, 2]", '{"a": NaN}', '{"a":' * 3000]
 )  # fmt: skip
-def test_what_is_no_json_object_is_streamed_as_it_is(claude: anthropic.Anthropic, broken: str) -> None:
-    events = stream(claude, said(f"/simulate call who {broken}"))
+def test_input_that_is_not_a_json_object_is_streamed_unchanged(claude: anthropic.Anthropic, broken: str) -> None:
+    events = stream(claude, user_message(f"/simulate call who {broken}"))
     parts = [event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta"]
     assert "".join(parts) == broken[: len("".join(parts))]
     assert "content_block_stop" in [event["type"] for event in events]
-    assert calls(ask(claude, said(f"/simulate call who {broken}"))) == [("who", {})]
+    assert calls(ask(claude, user_message(f"/simulate call who {broken}"))) == [("who", {})]
 
 
-def test_a_call_is_streamed_in_exactly_the_apis_shape(claude: anthropic.Anthropic) -> None:
-    events = stream(claude, said('/simulate call who {"greeting": "Good morning to you"}'))
+def test_a_streamed_call_has_exactly_the_apis_form(claude: anthropic.Anthropic) -> None:
+    events = stream(claude, user_message('/simulate call who {"greeting": "Good morning to you"}'))
     assert [event["type"] for event in events[:1]] == ["message_start"]
     start, empty, *rest = events[1:]
     assert start["content_block"] == {**start["content_block"], "type": "tool_use", "name": "who", "input": {}}
@@ -182,8 +182,8 @@ def test_a_call_is_streamed_in_exactly_the_apis_shape(claude: anthropic.Anthropi
     "asked", ['/simulate call who {"a": 1}', "/simulate tool-use", "/simulate web-search the sea", "/simulate code",
               "/simulate pause", "/simulate thinking\n/simulate call who", "/simulate call who\n/simulate web-search x"],
 )  # fmt: skip
-def test_streamed_or_whole_an_answer_is_the_same(claude: anthropic.Anthropic, asked: str) -> None:
-    streamed, whole = whole_of(claude, said(asked)), ask(claude, said(asked))
+def test_streamed_and_whole_answers_are_equal(claude: anthropic.Anthropic, asked: str) -> None:
+    streamed, whole = streamed_message(claude, user_message(asked)), ask(claude, user_message(asked))
     assert without_ids(streamed) == without_ids(whole)
     assert streamed.stop_reason == whole.stop_reason
     assert streamed.usage.output_tokens == whole.usage.output_tokens
@@ -191,8 +191,8 @@ def test_streamed_or_whole_an_answer_is_the_same(claude: anthropic.Anthropic, as
     assert (streamed.container is None) == (whole.container is None)
 
 
-def test_a_call_that_max_tokens_cuts_says_so(claude: anthropic.Anthropic) -> None:
-    asked = said('/simulate call who {"a": "one two three four five"}\n/simulate call who')
+def test_a_call_cut_off_by_max_tokens_has_that_stop_reason(claude: anthropic.Anthropic) -> None:
+    asked = user_message('/simulate call who {"a": "one two three four five"}\n/simulate call who')
     events = stream(claude, asked, max_tokens=3)
     parts = "".join(event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta")
     assert parts == '{"a": "one two'
@@ -200,23 +200,23 @@ def test_a_call_that_max_tokens_cuts_says_so(claude: anthropic.Anthropic) -> Non
     assert (message.stop_reason, calls(message), message.usage.output_tokens) == ("max_tokens", [("who", {})], 3)
 
 
-def test_it_thinks_before_it_calls_where_it_is_told_to_and_takes_the_thought_back(claude: anthropic.Anthropic) -> None:
-    asked = said("/simulate thinking\n/simulate rounds 2")
+def test_thinking_precedes_calls_on_request_and_is_accepted_back(claude: anthropic.Anthropic) -> None:
+    asked = user_message("/simulate thinking\n/simulate rounds 2")
     messages: list[Any] = [asked]
     for _ in range(2):
         message = ask(claude, *messages)
         assert kinds(message) == ["thinking", "tool_use"]
-        messages += [wrote(*message.content), said(gave(id_of(message, 1), "well"))]
+        messages += [assistant_message(*message.content), user_message(tool_result(id_of(message, 1), "well"))]
     assert kinds(ask(claude, *messages)) == ["text"]
     assert "signature" in refusal(claude, *messages, tools=[WHO])
 
 
-def test_it_calls_in_as_many_rounds_as_it_is_told_to(claude: anthropic.Anthropic) -> None:
-    messages: list[Any] = [said("Hello"), wrote(text("Hi")), said("/simulate rounds 3")]
+def test_the_rounds_scenario_calls_tools_in_that_many_rounds(claude: anthropic.Anthropic) -> None:
+    messages: list[Any] = [user_message("Hello"), assistant_message(text("Hi")), user_message("/simulate rounds 3")]
     for _ in range(3):
         message = ask(claude, *messages)
         assert calls(message) == [("weather", {"city": "example", "days": 1})]
-        messages += [wrote(*message.content), said(gave(id_of(message), "rain"))]
+        messages += [assistant_message(*message.content), user_message(tool_result(id_of(message), "rain"))]
     assert words(ask(claude, *messages)) == 'The tool gave: "rain".'
     assert ask(claude, *messages[:5], tool_choice={"type": "none"}).stop_reason == "end_turn"
 
@@ -225,18 +225,18 @@ def test_it_calls_in_as_many_rounds_as_it_is_told_to(claude: anthropic.Anthropic
 
 
 def answered(*results: Any, asked: str = "/simulate call weather") -> list[Json]:
-    used = [use(f"toolu_{number}") for number, one in enumerate(results) if one["type"] == "tool_result"]
-    return [said(asked), wrote(*used), said(*results)]
+    used = [tool_use(f"toolu_{number}") for number, one in enumerate(results) if one["type"] == "tool_result"]
+    return [user_message(asked), assistant_message(*used), user_message(*results)]
 
 
-def test_it_tells_each_result_in_order(claude: anthropic.Anthropic) -> None:
+def test_the_answer_reports_each_result_in_order(claude: anthropic.Anthropic) -> None:
     results = [
-        gave("toolu_0", "sunny"),
-        gave("toolu_1", "no network", is_error=True),
-        gave("toolu_2", [text("two"), picture()]),
-        gave("toolu_3"),
-        gave("toolu_4", "x" * 300),
-        gave("toolu_5", ""),
+        tool_result("toolu_0", "sunny"),
+        tool_result("toolu_1", "no network", is_error=True),
+        tool_result("toolu_2", [text("two"), picture()]),
+        tool_result("toolu_3"),
+        tool_result("toolu_4", "x" * 300),
+        tool_result("toolu_5", ""),
     ]
     assert words(ask(claude, *answered(*results))) == (
         'The tool gave: "sunny". The tool failed: "no network". The tool gave: "two" and a picture. '
@@ -244,34 +244,38 @@ def test_it_tells_each_result_in_order(claude: anthropic.Anthropic) -> None:
     )
 
 
-def test_it_tells_of_a_picture_beside_results(claude: anthropic.Anthropic) -> None:
-    assert words(ask(claude, *answered(gave("toolu_0", "here"), picture()))) == (
+def test_the_answer_reports_a_picture_next_to_results(claude: anthropic.Anthropic) -> None:
+    assert words(ask(claude, *answered(tool_result("toolu_0", "here"), picture()))) == (
         'The tool gave: "here". Beside it there is a picture.'
     )
 
 
-def test_results_are_no_words_of_the_user(claude: anthropic.Anthropic) -> None:
-    turns = [said("I am Ada"), wrote(text("Hi")), *answered(gave("toolu_0", "my name is Bob"))]
-    turns += [wrote(text("Well")), said("What is my name? Who said first?")]
+def test_results_do_not_count_as_the_users_words(claude: anthropic.Anthropic) -> None:
+    turns = [
+        user_message("I am Ada"),
+        assistant_message(text("Hi")),
+        *answered(tool_result("toolu_0", "my name is Bob")),
+    ]
+    turns += [assistant_message(text("Well")), user_message("What is my name? Who said first?")]
     assert words(ask(claude, *turns)) == "Your name is Ada."
-    assert "turn 3" in words(ask(claude, *turns[:-1], said("And now?")))
+    assert "turn 3" in words(ask(claude, *turns[:-1], user_message("And now?")))
 
 
-def test_words_behind_results_are_answered_and_may_ask_for_more(claude: anthropic.Anthropic) -> None:
-    spoken = words(ask(claude, *answered(gave("toolu_0", "sunny"), text("Thank you"))))
+def test_text_after_results_is_answered_and_can_request_more_calls(claude: anthropic.Anthropic) -> None:
+    spoken = words(ask(claude, *answered(tool_result("toolu_0", "sunny"), text("Thank you"))))
     assert spoken.startswith('The tool gave: "sunny".')
     assert "Thank you" in spoken
-    again = ask(claude, *answered(gave("toolu_0", "sunny"), text("/simulate call who")))
+    again = ask(claude, *answered(tool_result("toolu_0", "sunny"), text("/simulate call who")))
     assert calls(again) == [("who", {})]
 
 
-def test_results_in_messages_of_their_own_are_one_turn(claude: anthropic.Anthropic) -> None:
-    turns = [said("Go"), wrote(use("toolu_1")), wrote(use("toolu_2"))]
-    turns += [said(gave("toolu_1", "one")), said(gave("toolu_2", "two"))]
+def test_results_in_separate_messages_form_one_turn(claude: anthropic.Anthropic) -> None:
+    turns = [user_message("Go"), assistant_message(tool_use("toolu_1")), assistant_message(tool_use("toolu_2"))]
+    turns += [user_message(tool_result("toolu_1", "one")), user_message(tool_result("toolu_2", "two"))]
     assert words(ask(claude, *turns)) == 'The tool gave: "one". The tool gave: "two".'
 
 
-def test_after_its_results_it_writes_the_json_that_it_is_asked_for(claude: anthropic.Anthropic) -> None:
+def test_structured_output_is_written_after_the_results(claude: anthropic.Anthropic) -> None:
     schema = {
         "type": "object",
         "properties": {"a": {"type": "integer"}},
@@ -279,23 +283,23 @@ def test_after_its_results_it_writes_the_json_that_it_is_asked_for(claude: anthr
         "additionalProperties": False,
     }
     more = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
-    assert calls(ask(claude, said("/simulate call who"), **more)) == [("who", {})]
-    assert json.loads(words(ask(claude, *answered(gave("toolu_0", "x")), **more))) == {"a": 1}
-    assert json.loads(words(ask(claude, said("/simulate web-search x"), **more))) == {"a": 1}
+    assert calls(ask(claude, user_message("/simulate call who"), **more)) == [("who", {})]
+    assert json.loads(words(ask(claude, *answered(tool_result("toolu_0", "x")), **more))) == {"a": 1}
+    assert json.loads(words(ask(claude, user_message("/simulate web-search x"), **more))) == {"a": 1}
 
 
-def test_without_leave_it_calls_nothing(claude: anthropic.Anthropic) -> None:
+def test_tool_choice_none_prevents_calls(claude: anthropic.Anthropic) -> None:
     for asked in ("call who", "tool-use", "rounds 2", "web-search x", "code", "pause"):
-        message = ask(claude, said(f"/simulate {asked}"), tool_choice={"type": "none"})
+        message = ask(claude, user_message(f"/simulate {asked}"), tool_choice={"type": "none"})
         assert (kinds(message), message.stop_reason) == (["text"], "end_turn")
-    message = ask(claude, *answered(gave("toolu_0", "sunny")), tool_choice={"type": "none"})
+    message = ask(claude, *answered(tool_result("toolu_0", "sunny")), tool_choice={"type": "none"})
     assert words(message) == 'The tool gave: "sunny".'
 
 
-def test_without_a_choice_it_calls(claude: anthropic.Anthropic) -> None:
-    free = ask(claude, said("Hello"), tool_choice={"type": "any"}, model=FORCED)
+def test_tool_choice_any_or_tool_forces_a_call(claude: anthropic.Anthropic) -> None:
+    free = ask(claude, user_message("Hello"), tool_choice={"type": "any"}, model=FORCED)
     assert calls(free) == [("weather", {"city": "example", "days": 1})]
-    named = ask(claude, said("Hello"), tool_choice={"type": "tool", "name": "who"}, model=FORCED)
+    named = ask(claude, user_message("Hello"), tool_choice={"type": "tool", "name": "who"}, model=FORCED)
     assert calls(named) == [("who", {})]
-    own = ask(claude, said("Hello"), tool_choice={"type": "tool", "name": "code_execution"}, model=FORCED)
+    own = ask(claude, user_message("Hello"), tool_choice={"type": "tool", "name": "code_execution"}, model=FORCED)
     assert kinds(own) == ["server_tool_use", "code_execution_tool_result", "text"]

@@ -1,4 +1,4 @@
-"""Titles: given by a small model behind the first answer, billed, bounded, and never over one of the user's."""
+"""Titles: a small model writes one after the first answer; it is billed, limited, and never replaces the user's."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,8 @@ CHANGES = "subscription { conversationChanges { kind conversation { id title } }
 SMALL = "claude-haiku-5-5"
 
 
-def named(text: str, **more: Any) -> Reply:
-    """A whole message, not streamed."""
+def title_reply(text: str, **more: Any) -> Reply:
+    """Return a response that is not streamed, with this text."""
     usage = {"input_tokens": 50, "output_tokens": 5}
     content = [{"type": "text", "text": text}]
     body = {
@@ -32,7 +32,7 @@ def title_of(api: Api, id: str) -> str | None:
     return title
 
 
-def test_a_conversation_is_named_behind_its_first_answer_and_its_list_is_told(tmp_path: Path, place: Json) -> None:
+def test_a_conversation_gets_a_title_after_its_first_answer_and_a_change_is_sent(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, title_model=SMALL) as address, Api(address) as api, api.socket() as socket:
         socket.subscribe(CHANGES, {})
         sent = api.send("How do I bake a bread without any yeast?")
@@ -48,12 +48,12 @@ def test_a_conversation_is_named_behind_its_first_answer_and_its_list_is_told(tm
 
 
 def change(message: Json) -> str | None:
-    found: Json = message["payload"]["data"]["conversationChanges"]
-    return found["conversation"]["title"] if found["kind"] == "UPDATED" else None
+    change_: Json = message["payload"]["data"]["conversationChanges"]
+    return change_["conversation"]["title"] if change_["kind"] == "UPDATED" else None
 
 
-def test_the_small_model_is_shown_what_was_said_and_does_not_think(staged: Staged) -> None:
-    stage = staged(says("Four."), named("**A sum.**"), title_model=SMALL)
+def test_the_title_model_gets_the_conversation_and_does_not_think(staged: Staged) -> None:
+    stage = staged(says("Four."), title_reply("**A sum.**"), title_model=SMALL)
     sent = stage.api.send("2 + 2?")
     id = sent["conversation"]["id"]
     assert wait_until(lambda: title_of(stage.api, id)) == "A sum"
@@ -66,12 +66,12 @@ def test_the_small_model_is_shown_what_was_said_and_does_not_think(staged: Stage
     assert (usage["inputTokens"], usage["outputTokens"]) == (61, 12)
 
 
-def test_a_title_of_the_users_stays(staged: Staged) -> None:
-    stage = staged(says("Hi"), says("Again"), named("Not mine"), title_model=SMALL)
-    made = (
+def test_a_title_of_the_user_is_kept(staged: Staged) -> None:
+    stage = staged(says("Hi"), says("Again"), title_reply("Not mine"), title_model=SMALL)
+    create = (
         'mutation { createConversation(input: {title: "Mine"}) { ... on ConversationPayload { conversation { id } } } }'
     )
-    id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
+    id = stage.api.ask(create)["createConversation"]["conversation"]["id"]
     stage.api.answer("Hello", conversationId=id)
     other = stage.api.send("Hello")
     wait_until(lambda: title_of(stage.api, other["conversation"]["id"]))
@@ -79,9 +79,11 @@ def test_a_title_of_the_users_stays(staged: Staged) -> None:
     assert len(stage.claude.requests) == 3
 
 
-def test_a_title_that_the_user_gives_meanwhile_stays(staged: Staged, place: Json) -> None:
+def test_a_title_that_the_user_sets_meanwhile_is_kept(staged: Staged, place: Json) -> None:
     gate = Gate()
-    slow = Reply([gate, json.dumps(named("Not mine").body).encode()], headers={"content-type": "application/json"})
+    slow = Reply(
+        [gate, json.dumps(title_reply("Not mine").body).encode()], headers={"content-type": "application/json"}
+    )
     stage = staged(says("Hi"), slow, title_model=SMALL)
     id = stage.api.send("Hello")["conversation"]["id"]
     assert gate.reached.wait(WAIT)
@@ -92,7 +94,7 @@ def test_a_title_that_the_user_gives_meanwhile_stays(staged: Staged, place: Json
 
 
 def test_a_temporary_conversation_gets_no_title(staged: Staged) -> None:
-    stage = staged(says("Hi"), says("Again"), named("A greeting"), title_model=SMALL)
+    stage = staged(says("Hi"), says("Again"), title_reply("A greeting"), title_model=SMALL)
     stage.api.answer("Hello", temporary=True)
     other = stage.api.send("Hello")["conversation"]["id"]
     assert wait_until(lambda: title_of(stage.api, other)) == "A greeting"
@@ -102,33 +104,35 @@ def test_a_temporary_conversation_gets_no_title(staged: Staged) -> None:
 FAILURES = [
     Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}),
     Reply(body=b"no JSON"),
-    named("I cannot help with that.", stop_reason="refusal"),
-    named(" \n "),
-    named("", content=[]),
+    title_reply("I cannot help with that.", stop_reason="refusal"),
+    title_reply(" \n "),
+    title_reply("", content=[]),
 ]
 
 
 @pytest.mark.parametrize("reply", FAILURES)
-def test_a_title_that_fails_is_tried_again_behind_the_next_answer(staged: Staged, reply: Reply) -> None:
-    stage = staged(says("Hi"), reply, says("Hi"), named("At last"), title_model=SMALL)
+def test_a_failed_title_is_tried_again_after_the_next_answer(staged: Staged, reply: Reply) -> None:
+    stage = staged(says("Hi"), reply, says("Hi"), title_reply("At last"), title_model=SMALL)
     id = stage.api.send("Hello")["conversation"]["id"]
     wait_until(lambda: len(stage.claude.requests) == 2)
     stage.api.answer("Again", conversationId=id)
     assert wait_until(lambda: title_of(stage.api, id)) == "At last"
 
 
-def test_where_the_small_model_is_not_there_the_answers_own_gives_the_title(staged: Staged) -> None:
-    stage = staged(says("Hi"), named("A greeting"), title_model="claude-tiny-1")
+def test_without_the_title_model_the_answers_model_writes_the_title(staged: Staged) -> None:
+    stage = staged(says("Hi"), title_reply("A greeting"), title_model="claude-tiny-1")
     id = stage.api.send("Hello")["conversation"]["id"]
     assert wait_until(lambda: title_of(stage.api, id)) == "A greeting"
     assert stage.claude.requests[1]["model"] == "claude-opus-5-5"
 
 
-def test_a_kind_of_block_that_the_sdk_does_not_know_prints_nothing(
+def test_a_block_unknown_to_the_sdk_prints_nothing(
     staged: Staged, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
 ) -> None:
     odd = {"type": "a_new_block", "words": "parsnip", "text": None}
-    stage = staged(says("Hi"), named("", content=[odd, {"type": "text", "text": "A greeting"}]), title_model=SMALL)
+    stage = staged(
+        says("Hi"), title_reply("", content=[odd, {"type": "text", "text": "A greeting"}]), title_model=SMALL
+    )
     id = stage.api.send("Hello")["conversation"]["id"]
     assert wait_until(lambda: title_of(stage.api, id)) == "A greeting"
     printed = "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn)
@@ -149,7 +153,7 @@ def test_a_kind_of_block_that_the_sdk_does_not_know_prints_nothing(
         ("x" * 300, "x" * (MAX_TITLE - 1) + "…"),
     ],
 )
-def test_a_title_is_one_bounded_line(text: str, title: str) -> None:
-    found = title_in({"content": [{"type": "text", "text": text}]})
-    assert found == title
+def test_a_title_is_one_line_of_limited_length(text: str, title: str) -> None:
+    cleaned = title_in({"content": [{"type": "text", "text": text}]})
+    assert cleaned == title
     assert len(title) <= MAX_TITLE
