@@ -1,4 +1,4 @@
-"""Clients that begin and do not go on: half a request, half an upload, a socket without connection_init."""
+"""Clients that stop in the middle: incomplete requests and uploads, unread responses, sockets without init."""
 
 import select
 import socket
@@ -21,7 +21,7 @@ HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/
 
 
 class ImpatientProtocol(HttpProtocol):
-    """The server's protocol, with the deadlines divided by about fifty."""
+    """The server's HTTP protocol, with its deadlines divided by about fifty."""
 
     HEADER_SECONDS = 0.5
     BODY_SILENCE_SECONDS = 0.8
@@ -41,12 +41,12 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 @contextmanager
 def connected(address: str) -> Generator[socket.socket]:
     host, _, port = address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=WAIT) as opened:
-        yield opened
+    with socket.create_connection((host, int(port)), timeout=WAIT) as connection:
+        yield connection
 
 
 def read_all(opened: socket.socket) -> bytes:
-    """Read until the server closes."""
+    """Read until the server closes the connection."""
     read = b""
     try:
         while piece := opened.recv(65536):
@@ -73,7 +73,7 @@ def is_open(opened: socket.socket) -> bool:
         HEAD + b"Expect: 100-continue\r\n\r\n",
     ],
 )
-def test_a_request_that_stays_incomplete_is_answered_with_408(impatient: str, sent: bytes) -> None:
+def test_an_incomplete_request_is_answered_with_408(impatient: str, sent: bytes) -> None:
     with connected(impatient) as opened:
         opened.sendall(sent)
         answer = read_all(opened)
@@ -86,7 +86,7 @@ def test_a_connection_that_sends_nothing_is_closed(impatient: str) -> None:
         assert read_all(opened) == b""
 
 
-def test_headers_that_come_byte_by_byte_do_not_keep_a_connection_open(impatient: str) -> None:
+def test_headers_sent_byte_by_byte_do_not_keep_a_connection_open(impatient: str) -> None:
     with connected(impatient) as opened:
         for letter in HEAD * 10:
             try:
@@ -100,7 +100,7 @@ def test_headers_that_come_byte_by_byte_do_not_keep_a_connection_open(impatient:
             pytest.fail("the connection is still open")
 
 
-def test_bytes_after_an_answer_that_become_no_request_do_not_keep_a_connection_open(impatient: str) -> None:
+def test_stray_bytes_after_a_response_do_not_keep_a_connection_open(impatient: str) -> None:
     with connected(impatient) as opened:
         opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
@@ -110,13 +110,13 @@ def test_bytes_after_an_answer_that_become_no_request_do_not_keep_a_connection_o
         assert read_all(opened) == b""
 
 
-def test_headers_have_a_bound(impatient: str) -> None:
+def test_too_long_headers_are_refused_with_431(impatient: str) -> None:
     with connected(impatient) as opened:
         opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 300_000)
         assert b"HTTP/1.1 431 " in read_all(opened)
 
 
-def test_many_half_requests_leave_nothing_open_and_others_are_served(impatient: str) -> None:
+def test_many_incomplete_requests_are_closed_while_others_are_served(impatient: str) -> None:
     opened = [
         socket.create_connection(("127.0.0.1", int(impatient.rpartition(":")[2])), timeout=WAIT) for _ in range(100)
     ]
@@ -130,7 +130,7 @@ def test_many_half_requests_leave_nothing_open_and_others_are_served(impatient: 
             one.close()
 
 
-def test_a_slow_upload_that_goes_on_arrives(impatient: str) -> None:
+def test_a_slow_upload_that_continues_is_accepted(impatient: str) -> None:
     picture = image()
 
     def pieces() -> Generator[bytes]:
@@ -165,7 +165,7 @@ def test_a_stream_and_an_idle_connection_outlive_the_deadlines(impatient: str) -
             assert quiet.receive() == {"type": "pong"}
 
 
-def test_a_client_that_reads_no_response_is_cut_off(impatient: str) -> None:
+def test_a_client_that_does_not_read_its_responses_is_disconnected(impatient: str) -> None:
     port = int(impatient.rpartition(":")[2])
     with socket.socket() as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -188,7 +188,7 @@ def test_a_socket_without_connection_init_is_closed_with_4408(impatient: str) ->
         assert closing(connection) == (4408, "Connection initialisation timeout")
 
 
-def test_a_socket_whose_client_answers_no_close_is_closed_all_the_same(impatient: str) -> None:
+def test_a_socket_is_closed_even_if_its_client_does_not_answer_the_close(impatient: str) -> None:
     handshake = (
         b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -199,5 +199,5 @@ def test_a_socket_whose_client_answers_no_close_is_closed_all_the_same(impatient
         assert b"Connection initialisation timeout" in read_all(opened)
 
 
-def test_a_server_waits_ten_seconds_for_connection_init_unless_told_otherwise(tmp_path: Path) -> None:
+def test_a_server_waits_10_seconds_for_connection_init_by_default(tmp_path: Path) -> None:
     assert settings(tmp_path).connection_init_seconds == 10

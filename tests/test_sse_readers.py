@@ -1,4 +1,4 @@
-"""Readers of server-sent events in the documentation, over every form that the standard allows, cut anywhere.
+"""The documentation's reader of server-sent events accepts every form that the standard allows, split anywhere.
 
 Source: "Server-sent events" in the HTML standard, sections 9.2.5 and 9.2.6.
 """
@@ -26,7 +26,7 @@ FORMS = {
     "a comment within an event": PLAIN.replace("\ndata", "\n: a comment\ndata"),
     "ping events": PLAIN.replace("\n\n", "\n\nevent: ping\ndata: {}\n\nevent: ping\ndata: pong\n\n"),
     "an event without data": PLAIN.replace("\n\n", "\n\nevent: complete\ndata:\n\nevent: complete\n\n"),
-    "no space behind the colon": PLAIN.replace(": ", ":"),
+    "no space after the colon": PLAIN.replace(": ", ":"),
     "other fields": PLAIN.replace("event:", "id: 7\nretry: 1000\nunknown\nevent:"),
     "data in several lines": PLAIN.replace('data: {"', 'data: {\ndata: "'),
     "data before the name": f"data: {DELTA}\nevent: delta\n\nevent: done\ndata: {DONE}\n\n",
@@ -50,7 +50,7 @@ class EachByteAlone(BaseHTTPRequestHandler):
         self.wfile.write(b"".join(b"1\r\n%b\r\n" % form[at : at + 1] for at in range(len(form))) + b"0\r\n\r\n")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ console.log(JSON.stringify(wrong));
 
 
 @pytest.mark.needs("node")
-def test_the_reader_of_the_migration_guide_takes_every_form_cut_anywhere(address: str, tmp_path: Path) -> None:
+def test_the_reader_of_the_migration_guide_accepts_every_form_split_anywhere(address: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "migrating-from-sse.md").read_text(encoding="utf-8")
     (block,) = (fence for fence in page.split("```js\n")[1:] if "chat/stream" in fence)
     (tmp_path / "reader.mjs").write_text(block.partition("let shown")[0] + HARNESS, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Clients and audits of other projects, and the pages in a real browser."""
+"""Clients and protocol audits of other projects, and all pages in a real browser."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.needs("node", "tests/node")
 
 @pytest.fixture
 def paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Api]:
-    """A server whose simulated Claude speaks at a human pace, so that there is a middle to stop in."""
+    """A server with a slow simulator, so that an answer can be stopped in the middle."""
     monkeypatch.chdir(tmp_path)
     with tertulia(tmp_path, simulator_pace=1, tools=("some_tools:pay",)) as address, Api(address) as api:
         yield api
@@ -27,7 +27,7 @@ def test_every_audit_of_graphql_http_passes(api: Api) -> None:
     assert len(results) == 61
 
 
-def test_the_npm_client_graphql_ws_holds_a_conversation(paced: Api) -> None:
+def test_the_npm_client_graphql_ws_sends_follows_and_stops(paced: Api) -> None:
     first, second, third = run("conversation.mjs", f"{paced.address}/graphql")
     assert "Ada" in first["answer"]
     assert second["answer"] == "Your name is Ada."
@@ -38,7 +38,7 @@ def test_the_npm_client_graphql_ws_holds_a_conversation(paced: Api) -> None:
 
 
 @pytest.mark.needs("chromium")
-def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> None:
+def test_all_pages_work_in_a_browser_without_internet_access(paced: Api) -> None:
     seen = run("pages.mjs", paced.address, chromium())
     assert "Ada" in seen["plain"]["first"]
     assert seen["plain"]["simulated"]
@@ -46,16 +46,16 @@ def test_all_pages_work_in_a_browser_that_reaches_nothing_else(paced: Api) -> No
     assert seen["plain"]["stopped"].endswith("Stopped.")
     assert seen["plain"]["stopped"].startswith(seen["plain"]["afterReload"].strip())
     assert "Tool result" in seen["plain"]["paid"]
-    the_tour_leads_through_all_operations(seen["graphiql"])
+    check_tour(seen["graphiql"])
     assert seen["swagger"] == 7
     assert seen["redoc"] > 0
     assert seen["foreign"] == []
-    # ReDoc asks for its maker's logo; the page's policy refuses it.
+    # ReDoc requests its vendor's logo, which the page's content security policy blocks.
     assert [problem for problem in seen["problems"] if "cdn.redoc.ly" not in problem] == []
 
 
-def the_tour_leads_through_all_operations(seen: dict[str, Any]) -> None:
-    """GraphiQL's tour runs each step in its tab, with the ids of the steps before, and is over once it was ended."""
+def check_tour(seen: dict[str, Any]) -> None:
+    """Check that GraphiQL's tour runs each step in its tab, with the ids of earlier steps, and stays ended."""
     tabs = ["Send", "Follow", "Send", "Stop", "Edit", "Regenerate", "Read", "Search", "Tools", "Usage"]
     assert [step["tab"] for step in seen["steps"]] == tabs
     assert seen["tabs"] == len(set(tabs))
@@ -78,7 +78,7 @@ def the_tour_leads_through_all_operations(seen: dict[str, Any]) -> None:
     assert [tool["name"] for tool in tools["tools"]] == ["pay"]
     assert float(used["viewer"]["usage"]["costUsd"]) > 0
     assert all(step["said"].endswith(".") for step in seen["steps"])
-    # A sign-in under Headers reaches the socket of another tab.
+    # A token under Headers is also sent by the socket of another tab.
     assert seen["sent"][0] == {"type": "connection_init", "payload": {"Authorization": "Bearer of Ada"}}
     assert seen["inaccessible"] == []
     assert (seen["ended"], seen["again"], seen["escaped"]) == ("Tour", 0, "Tour")
@@ -86,8 +86,8 @@ def the_tour_leads_through_all_operations(seen: dict[str, Any]) -> None:
 
 
 def test_the_npm_clients_graphql_sse_apollo_and_urql_follow_over_http(api: Api) -> None:
-    found = run("streams.mjs", f"{api.address}/graphql")
+    results = run("streams.mjs", f"{api.address}/graphql")
     expected = " ".join(f"word{number}" for number in range(1, 61)) + "."
     assert {
-        name: (seen["text"].strip(), seen["last"], seen["viewer"]) for name, seen in found.items()
+        name: (seen["text"].strip(), seen["last"], seen["viewer"]) for name, seen in results.items()
     } == dict.fromkeys(("sse", "apollo", "urql"), (expected, "GenerationCompleted", "local"))

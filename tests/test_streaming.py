@@ -1,4 +1,4 @@
-"""Subscriptions over plain HTTP, and readers that read too little or ask for too much."""
+"""Subscriptions over plain HTTP (SSE and multipart), limits on subscriptions, and clients that do not read."""
 
 import json
 import socket
@@ -37,7 +37,7 @@ def post(api: Api, query: str, variables: Json, accept: str) -> Any:
 
 
 def sse(response: httpx2.Response) -> Iterator[tuple[str, Any]]:
-    """Give the events of a stream: name and data."""
+    """Yield the name and data of each event of a stream."""
     name, data = "", ""
     for line in response.iter_lines():
         if line.startswith("event: "):
@@ -49,7 +49,7 @@ def sse(response: httpx2.Response) -> Iterator[tuple[str, Any]]:
             name, data = "", ""
 
 
-def followed_by_sse(api: Api, generation: str, after: int | None = None) -> list[Json]:
+def follow_by_sse(api: Api, generation: str, after: int | None = None) -> list[Json]:
     with post(api, FOLLOW, {"id": generation, "after": after}, SSE) as response:
         assert response.headers["content-type"].startswith(SSE)
         events = list(sse(response))
@@ -57,7 +57,7 @@ def followed_by_sse(api: Api, generation: str, after: int | None = None) -> list
     return [data["data"]["generationEvents"] for name, data in events[:-1] if name == "next"]
 
 
-def followed_by_multipart(api: Api, generation: str, after: int | None = None) -> list[Json]:
+def follow_by_multipart(api: Api, generation: str, after: int | None = None) -> list[Json]:
     with post(api, FOLLOW, {"id": generation, "after": after}, MULTIPART) as response:
         assert response.headers["content-type"] == 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0'
         body = response.read().decode()
@@ -70,8 +70,8 @@ def followed_by_multipart(api: Api, generation: str, after: int | None = None) -
 Follow = Callable[..., list[Json]]
 
 
-@pytest.mark.parametrize("follow", [followed_by_sse, followed_by_multipart])
-def test_every_transport_bears_the_same_events_with_the_same_numbers(api: Api, follow: Follow) -> None:
+@pytest.mark.parametrize("follow", [follow_by_sse, follow_by_multipart])
+def test_every_transport_carries_the_same_events_with_the_same_numbers(api: Api, follow: Follow) -> None:
     generation = api.send("/simulate thinking")["generation"]["id"]
     whole = api.follow(generation, 0)
     for after in (None, 0, 3, whole[-1]["sequence"] - 1, whole[-1]["sequence"]):
@@ -82,7 +82,7 @@ def test_every_transport_bears_the_same_events_with_the_same_numbers(api: Api, f
 
 
 @pytest.mark.parametrize("accept", [SSE, MULTIPART])
-def test_the_first_words_arrive_while_claude_still_writes(staged: Staged, accept: str) -> None:
+def test_the_first_words_arrive_while_claude_is_still_writing(staged: Staged, accept: str) -> None:
     gate = Gate()
     stage = staged(says("early", gate, " late"))
     generation = stage.api.send("Hello")["generation"]["id"]
@@ -95,7 +95,7 @@ def test_the_first_words_arrive_while_claude_still_writes(staged: Staged, accept
     assert "late" in seen
 
 
-def test_a_stream_is_kept_from_buffers_and_compression(api: Api) -> None:
+def test_a_stream_is_neither_buffered_nor_compressed(api: Api) -> None:
     generation = api.send("Hello")["generation"]["id"]
     headers = {"accept": SSE, "accept-encoding": "gzip, br"}
     body = {"query": FOLLOW, "variables": {"id": generation}}
@@ -111,7 +111,7 @@ URQL = (
 )
 
 
-def test_a_query_is_json_for_who_takes_both_and_one_event_for_who_takes_only_a_stream(api: Api) -> None:
+def test_a_query_returns_json_unless_the_client_accepts_only_a_stream(api: Api) -> None:
     query = {"query": "{ viewer { name } }"}
     both = api.http.post("/graphql", json=query, headers={"accept": URQL})
     assert both.json()["data"]["viewer"]["name"] == "local"
@@ -119,7 +119,7 @@ def test_a_query_is_json_for_who_takes_both_and_one_event_for_who_takes_only_a_s
         assert list(sse(response)) == [("next", {"data": {"viewer": {"name": "local"}}}), ("complete", None)]
 
 
-def test_a_broken_document_is_a_400_where_only_a_stream_is_taken(api: Api) -> None:
+def test_a_broken_document_is_refused_with_400_for_clients_that_accept_only_a_stream(api: Api) -> None:
     response = api.http.post("/graphql", json={"query": "subscription {"}, headers={"accept": SSE})
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
@@ -132,7 +132,7 @@ def test_an_unknown_generation_is_an_error_on_the_stream(api: Api) -> None:
     assert data["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-def test_a_client_that_vanishes_ends_its_subscription(tmp_path: Path) -> None:
+def test_disconnecting_ends_a_subscription(tmp_path: Path) -> None:
     with tertulia(tmp_path, max_subscriptions=1) as address, Api(address) as api:
         generation = api.send("/simulate hang")["generation"]["id"]
         for accept in (SSE, MULTIPART):
@@ -151,7 +151,7 @@ def first_error(api: Api) -> Any:
     return message if message["id"] == "one" else None
 
 
-def test_a_server_follows_a_bounded_number_of_subscriptions(tmp_path: Path) -> None:
+def test_the_number_of_subscriptions_of_a_server_is_limited(tmp_path: Path) -> None:
     with tertulia(tmp_path, max_subscriptions=3) as address, Api(address) as api, api.socket() as first:
         generation = api.send("/simulate hang")["generation"]["id"]
         for number in range(4):
@@ -162,7 +162,7 @@ def test_a_server_follows_a_bounded_number_of_subscriptions(tmp_path: Path) -> N
         api.stop(generation)
 
 
-def test_a_socket_carries_a_bounded_number_of_operations(tmp_path: Path) -> None:
+def test_the_number_of_operations_of_a_socket_is_limited(tmp_path: Path) -> None:
     with tertulia(tmp_path, max_subscriptions_per_socket=2) as address, Api(address) as api, api.socket() as socket:
         generation = api.send("/simulate hang")["generation"]["id"]
         for number in range(3):
@@ -176,7 +176,7 @@ def test_a_socket_carries_a_bounded_number_of_operations(tmp_path: Path) -> None
 
 @contextmanager
 def stalled(stage: Stage, gate: Gate) -> Generator[tuple[str, ClientConnection]]:
-    """Follow an answer of 9 MB and read nothing of it; yields the generation's id and the connection."""
+    """Follow an answer of 9 MB without reading it; yield the generation's id and the connection."""
     generation = stage.api.send("Hello")["generation"]["id"]
     host, port = stage.api.address.removeprefix("http://").split(":")
     small = socket.create_connection((host, int(port)))
@@ -189,7 +189,7 @@ def stalled(stage: Stage, gate: Gate) -> Generator[tuple[str, ClientConnection]]
         yield generation, connection
 
 
-def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
+def test_a_client_that_reads_nothing_is_disconnected_and_the_answer_completes(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tertulia.server.http.websocket.STALLED_SECONDS", 0.5)
@@ -197,7 +197,7 @@ def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
     stage = staged(says(*PIECES, gate), max_sockets_per_user=1)
     last: Json | None = None
     with stalled(stage, gate) as (generation, _):
-        # The one socket that this user may have is free again.
+        # The only connection slot of this user is free again.
         wait_until(lambda: opens(stage.api))
         gate.open.set()
         with stage.api.socket() as other:
@@ -207,7 +207,9 @@ def test_a_client_that_reads_nothing_is_let_go_and_costs_the_answer_nothing(
     assert last == {"__typename": "GenerationCompleted", "generation": {"message": {"text": "".join(PIECES)}}}
 
 
-def test_a_client_that_reads_again_is_told_why_it_was_let_go(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disconnected_client_that_reads_again_gets_the_close_code(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tertulia.server.http.websocket.STALLED_SECONDS", 0.5)
     monkeypatch.setattr("tertulia.server.runtime.socket_protocol.CLOSE_SECONDS", WAIT)
     closing = threading.Event()
@@ -231,7 +233,7 @@ def test_a_client_that_reads_again_is_told_why_it_was_let_go(staged: Staged, mon
 
 
 def opens(api: Api) -> bool:
-    """Say whether the server takes another socket."""
+    """Return whether the server accepts another socket."""
     try:
         with api.socket():
             return True
@@ -239,7 +241,7 @@ def opens(api: Api) -> bool:
         return False
 
 
-def test_under_another_servers_sockets_the_ordinary_way_is_taken(tmp_path: Path) -> None:
+def test_following_works_with_uvicorns_own_socket_protocol(tmp_path: Path) -> None:
     app = create_app(settings(tmp_path))
     with running(app, ws=WebSocketsSansIOProtocol) as address, Api(address) as api:
         followed = api.follow(api.send("/simulate long 60")["generation"]["id"])

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and what the log says as JSON."""
+"""The metrics for Prometheus, and log lines in JSON."""
 
 import json
 import re
@@ -24,8 +24,8 @@ from tertulia.streams.redis import log
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
 
 
-def scraped(api: Api) -> dict[str, float]:
-    """Give what /metrics says: values by name and labels."""
+def scrape(api: Api) -> dict[str, float]:
+    """Return the values of `/metrics` by name and labels."""
     response = api.http.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
     lines = (line.rsplit(" ", 1) for line in response.text.splitlines() if line.startswith("tertulia_"))
@@ -33,52 +33,52 @@ def scraped(api: Api) -> dict[str, float]:
 
 
 def ends(told: dict[str, float], status: str) -> float:
-    """Give how many answers ended so."""
+    """Return how many answers ended with this status."""
     return sum(value for name, value in told.items() if re.match(rf'tertulia_generations_total.*"{status}"', name))
 
 
-def test_each_end_is_counted_with_its_times_and_tokens(staged: Staged) -> None:
+def test_ended_answers_are_counted_with_their_times_and_tokens(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("whole"), says("half", gate, "more"), Reply(status=400, body={"type": "error", "error": {
         "type": "invalid_request_error", "message": "no"}}))  # fmt: skip
     stage.api.answer("One")
-    assert ends(scraped(stage.api), "completed") == 1
+    assert ends(scrape(stage.api), "completed") == 1
     generation = stage.api.send("Two")["generation"]["id"]
     assert gate.reached.wait(20)
-    assert scraped(stage.api)["tertulia_generations_active"] == 1
+    assert scrape(stage.api)["tertulia_generations_active"] == 1
     stage.api.ask(STOP, id=generation)
     gate.open.set()
     stage.api.answer("Three")
-    told = scraped(stage.api)
-    assert (ends(told, "completed"), ends(told, "stopped"), ends(told, "failed")) == (1, 1, 1)
-    assert told['tertulia_failures_total{code="invalid_request_error"}'] == 1
-    assert told["tertulia_stop_seconds_count"] == 1
-    assert told['tertulia_output_tokens_total{model="claude-opus-5-5"}'] >= 7
-    assert told['tertulia_time_to_first_token_seconds_count{model="claude-opus-5-5"}'] == 2
-    assert told["tertulia_generations_active"] == 0
+    metrics = scrape(stage.api)
+    assert (ends(metrics, "completed"), ends(metrics, "stopped"), ends(metrics, "failed")) == (1, 1, 1)
+    assert metrics['tertulia_failures_total{code="invalid_request_error"}'] == 1
+    assert metrics["tertulia_stop_seconds_count"] == 1
+    assert metrics['tertulia_output_tokens_total{model="claude-opus-5-5"}'] >= 7
+    assert metrics['tertulia_time_to_first_token_seconds_count{model="claude-opus-5-5"}'] == 2
+    assert metrics["tertulia_generations_active"] == 0
 
 
 def test_followers_are_counted_by_how_they_began(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         generation = api.answer("Hello")["generation"]["id"]
-        before = scraped(api)
+        before = scrape(api)
         for after in (None, 0, 999):
             api.follow(generation, after)
-        told = scraped(api)
+        metrics = scrape(api)
         for how in ("snapshot", "resumed", "unknown_sequence"):
             name = f'tertulia_follows_total{{how="{how}"}}'
-            assert told[name] == before.get(name, 0) + 1
-        assert told["tertulia_subscriptions_active"] == 0
+            assert metrics[name] == before.get(name, 0) + 1
+        assert metrics["tertulia_subscriptions_active"] == 0
 
 
-def test_a_limit_that_is_reached_is_counted(tmp_path: Path) -> None:
+def test_refusals_by_a_limit_are_counted(tmp_path: Path) -> None:
     with tertulia(tmp_path, rate_limit="1/hour") as address, Api(address) as api:
         api.answer("Hello")
         assert api.http.post("/chat", json={"message": "Again"}).status_code == 429
-        assert scraped(api)['tertulia_refused_total{limit="sends"}'] == 1
+        assert scrape(api)['tertulia_refused_total{limit="sends"}'] == 1
 
 
-def test_what_waits_for_a_redis_that_hangs_is_told_all_the_time(
+def test_the_waiting_time_of_a_log_is_reported_while_redis_hangs(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "ANSWER_SECONDS", 0.5)
@@ -88,19 +88,19 @@ def test_what_waits_for_a_redis_that_hangs_is_told_all_the_time(
         with tertulia(tmp_path, **place, simulator_pace=1) as address, Api(address) as api:
             generation = api.send("/simulate long 2000")["generation"]["id"]
             api.wait_for_some(generation)
-            assert scraped(api)["tertulia_log_lag_seconds_count"] > 0
+            assert scrape(api)["tertulia_log_lag_seconds_count"] > 0
             redis.process.send_signal(signal.SIGSTOP)
             waits = [0.0]
             deadline = time.monotonic() + WAIT
             while waits[-1] < 1.5:
                 assert time.monotonic() < deadline, waits
                 look_again()
-                waits.append(scraped(api)["tertulia_log_waits_seconds"])
-                # Until the first that waits for good, each batch is taken in between.
+                waits.append(scrape(api)["tertulia_log_waits_seconds"])
+                # Until the first batch that waits until Redis continues, batches are still accepted in between.
                 assert waits[-1] >= waits[-2] or waits[-2] < 0.3, waits
             redis.process.send_signal(signal.SIGCONT)
             api.stop(generation)
-            wait_until(lambda: not scraped(api)["tertulia_log_waits_seconds"], "a log that is written again")
+            wait_until(lambda: not scrape(api)["tertulia_log_waits_seconds"], "a log that is written again")
     finally:
         redis.stop()
 
@@ -111,32 +111,32 @@ def test_requests_are_counted_by_the_template_of_their_route(tmp_path: Path) -> 
             assert api.http.get(path).status_code == 404
         assert api.http.request("PROPFIND", "/chat").status_code == 405
         api.http.get("/assets/web/none.js")
-        told = scraped(api)
-    requests = {name: count for name, count in told.items() if name.startswith("tertulia_http_requests_total")}
+        metrics = scrape(api)
+    requests = {name: count for name, count in metrics.items() if name.startswith("tertulia_http_requests_total")}
     assert requests == {
         'tertulia_http_requests_total{method="GET",route="/attachments/{id}",status="404"}': 2,
         'tertulia_http_requests_total{method="GET",route="other",status="404"}': 2,
         'tertulia_http_requests_total{method="other",route="/chat",status="405"}': 1,
         'tertulia_http_requests_total{method="GET",route="/assets",status="404"}': 1,
     }
-    assert told['tertulia_http_response_start_seconds_count{route="other"}'] == 2
+    assert metrics['tertulia_http_response_start_seconds_count{route="other"}'] == 2
 
 
-def test_faults_are_counted_over_every_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_internal_errors_are_counted_over_every_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tertulia(tmp_path) as address, Api(address) as api, api.socket() as socket:
 
         def broken(*_: object, **__: object) -> None:
             raise RuntimeError("as the test wants")
 
         monkeypatch.setattr(budget.Budget, "standing", broken)
-        before = scraped(api)["tertulia_internal_errors_total"]
+        before = scrape(api)["tertulia_internal_errors_total"]
         query = "{ viewer { budget { limitUsd } } }"
         answer = api.post(query)
         # The field may be null, so that the status is 200.
         assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (200, "INTERNAL_SERVER_ERROR")
         socket.subscribe(query, {})
         assert socket.receive()["type"] == "next"
-        assert scraped(api)["tertulia_internal_errors_total"] == before + 2
+        assert scrape(api)["tertulia_internal_errors_total"] == before + 2
 
 
 def test_queries_that_leave_the_fast_path_are_counted_by_reason(
@@ -148,13 +148,13 @@ def test_queries_that_leave_the_fast_path_are_counted_by_reason(
             return [None]
 
         monkeypatch.setattr(models.Models, "list", without_models)
-        before = scraped(api)
+        before = scrape(api)
         for query in ("{ __schema { __typename } }", "{ conversations(first: -1) { __typename } }"):
             api.post(query)
         assert "fast path" not in caplog.text
         api.post("{ models { id } }")
         api.post("{ viewer { id } }")
-        after = scraped(api)
+        after = scrape(api)
         name = 'tertulia_query_fallbacks_total{{reason="{}"}}'
         counted = {reason: after[name.format(reason)] - before[name.format(reason)] for reason in FallbackReason}
         assert {reason for reason, count in counted.items() if count} == {"introspection", "client_error", "null"}
@@ -162,7 +162,7 @@ def test_queries_that_leave_the_fast_path_are_counted_by_reason(
         assert "models: null" in caplog.text
 
 
-def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:
+def test_metrics_contain_no_data_of_users(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         sent = api.answer("A secret about zeppelins")
         text = api.http.get("/metrics").text
@@ -170,7 +170,7 @@ def test_nothing_of_any_user_is_told(tmp_path: Path) -> None:
         assert sent["generation"]["id"] not in text
 
 
-def test_the_log_is_lines_of_json_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_log_lines_are_json_if_configured(tmp_path: Path) -> None:
     settings: Json = {
         "TERTULIA_LOG_FORMAT": "json",
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
@@ -188,12 +188,12 @@ def test_the_log_is_lines_of_json_where_that_is_asked_for(tmp_path: Path) -> Non
     assert line["time"].endswith("+00:00")
 
 
-def test_the_dashboard_and_the_alerts_ask_for_what_is_told(tmp_path: Path) -> None:
+def test_the_dashboard_and_the_alerts_use_only_existing_metrics(tmp_path: Path) -> None:
     folder = Path(__file__).parent.parent / "deploy" / "observability"
-    asked = set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "alerts.yaml").read_text()))
-    asked |= set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "grafana-dashboard.json").read_text()))
+    used = set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "alerts.yaml").read_text()))
+    used |= set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "grafana-dashboard.json").read_text()))
     with tertulia(tmp_path) as address, Api(address) as api:
         told = api.http.get("/metrics").text
     known = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
     histograms = set(re.findall(r"^# TYPE (\w+) histogram", told, re.MULTILINE))
-    assert asked - known == {f"{name}_bucket" for name in histograms if f"{name}_bucket" in asked}
+    assert used - known == {f"{name}_bucket" for name in histograms if f"{name}_bucket" in used}

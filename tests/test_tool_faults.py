@@ -1,4 +1,4 @@
-"""Tools while replicas are killed: no call is made twice, no result is lost, and the conversation goes on."""
+"""Tools while replicas are killed: no tool runs twice, no result is lost, and the conversation can be continued."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from test_tools import CLIENT, conversation_of, follow, own, results, submit, un
 
 TOOLS = {
     "TERTULIA_TOOLS": "some_tools",
-    # The code first: it names what is forked, which all tests share.
+    # The code must come first: it identifies the fork server that all tests share.
     "PYTHONPATH": f"{forking.CODE}:{Path(__file__).parent}",
 }
 LOST = "The server was lost while this ran: it may have been carried out, or not."
@@ -23,8 +23,8 @@ LOST = "The server was lost while this ran: it may have been carried out, or not
 
 @pytest.fixture
 def claude() -> Generator[ScriptedClaude]:
-    with scripted(says("unused")) as found:
-        yield found
+    with scripted(says("unused")) as scripted_claude:
+        yield scripted_claude
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def cluster(tmp_path: Path, place: Json, claude: Any) -> Generator[Cluster]:
 
 
 def begin(cluster: Cluster, claude: ScriptedClaude, *replies: Reply, conversation: str | None = None) -> str:
-    """Have the first replica ask a Claude that answers so; give the generation."""
+    """Send a message on the first replica, to a Claude with these replies; return the generation."""
     claude.replies[:] = replies
     claude.requests.clear()
     return str(cluster.apis[0].send("Go", conversationId=conversation)["generation"]["id"])
@@ -46,32 +46,32 @@ def held(folder: Path) -> list[str]:
 
 
 def until_held(api: Api, generation: str, folder: Path, calls: int) -> None:
-    """Follow until a tool runs, which says so in a file."""
+    """Follow until a tool runs, which it records in a file."""
     with api.socket() as socket:
         for event in until(socket, generation, 0):
             if event["__typename"] == "ContentBlockStarted" and event["block"]["__typename"] == "ToolResultBlock":
                 break
-    # What is shown is written down already; the tool itself begins right behind it.
+    # The event is stored before it is sent, and the tool begins just after.
     while len(held(folder)) < calls:
         api.http.get("/healthz")
 
 
 def until_text(socket: Socket, generation: str) -> Generator[Json]:
-    """Follow until there are words of the last round."""
+    """Follow until text of the last round has arrived."""
     for event in until(socket, generation):
         yield event
         if event["__typename"] == "TextDelta" or event.get("message", {}).get("text"):
             return
 
 
-def goes_on(api: Api, claude: ScriptedClaude, generation: str) -> None:
+def check_continues(api: Api, claude: ScriptedClaude, generation: str) -> None:
     claude.replies[:] = [says("Yes.")]
     sent = api.send("Are you still there?", conversationId=conversation_of(api, generation))
     assert follow(api, sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
 
 
 @pytest.mark.both
-def test_16_no_replica_that_is_killed_costs_more_than_its_call(
+def test_16_killing_a_replica_fails_at_most_its_running_tool_call(
     cluster: Cluster, claude: ScriptedClaude, tmp_path: Path
 ) -> None:
     generation = begin(cluster, claude, uses(("hold", {}), ("who", {})), says("It is gone."))
@@ -80,12 +80,12 @@ def test_16_no_replica_that_is_killed_costs_more_than_its_call(
     other = cluster.apis[-1]
     done = follow(other, generation)[-1]
     assert done["__typename"] == "GenerationCompleted", done
-    said = {block["output"]: block["isError"] for block in results(done)}
-    assert said.pop(LOST) is True
-    assert said in ({}, {"Hello, local": False})
+    outputs = {block["output"]: block["isError"] for block in results(done)}
+    assert outputs.pop(LOST) is True
+    assert outputs in ({}, {"Hello, local": False})
     assert len(held(tmp_path)) == 1
     assert len(claude.requests) == 2
-    goes_on(other, claude, generation)
+    check_continues(other, claude, generation)
 
     conversation = own(cluster.apis[0])
     generation = begin(cluster, claude, uses((CLIENT["name"], {"a": 1})), says("Thank you."), conversation=conversation)
@@ -100,7 +100,7 @@ def test_16_no_replica_that_is_killed_costs_more_than_its_call(
     done = follow(cluster.apis[-1], generation, waits["sequence"])[-1]
     assert [block["output"] for block in results(done)] == [{"b": 2}]
     assert len(claude.requests) == 2
-    goes_on(cluster.apis[0], claude, generation)
+    check_continues(cluster.apis[0], claude, generation)
 
     gate = Gate()
     generation = begin(cluster, claude, uses(("who", {})), says("And so", gate, " on"))
@@ -114,14 +114,14 @@ def test_16_no_replica_that_is_killed_costs_more_than_its_call(
     assert seen
     kept = cluster.apis[-1].messages(conversation_of(cluster.apis[-1], generation))[1]["content"]
     assert [block["__typename"] for block in kept] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]
-    goes_on(cluster.apis[-1], claude, generation)
+    check_continues(cluster.apis[-1], claude, generation)
 
 
 @pytest.mark.joined
-def test_another_replica_stops_a_tool(cluster: Cluster, claude: ScriptedClaude, tmp_path: Path) -> None:
+def test_a_tool_can_be_stopped_on_another_replica(cluster: Cluster, claude: ScriptedClaude, tmp_path: Path) -> None:
     generation = begin(cluster, claude, uses(("hold", {})), says("unused"))
     until_held(cluster.apis[1], generation, tmp_path, 1)
     assert cluster.apis[1].stop(generation)["generation"]["status"] == "STOPPED"
     last = follow(cluster.apis[1], generation)[-1]
     assert (last["__typename"], results(last)[0]["isError"]) == ("GenerationStopped", True)
-    goes_on(cluster.apis[0], claude, generation)
+    check_continues(cluster.apis[0], claude, generation)

@@ -1,4 +1,4 @@
-"""What Claude is told of a tool's input: all properties, in the form that the Messages API accepts."""
+"""A tool's input schema is sent to Claude with all its properties, in the form that the Messages API accepts."""
 
 import json
 import sys
@@ -20,10 +20,10 @@ BASE = {"type": "object", "properties": {"base": {"type": "string"}, "page": {"t
 BOTH = {"page": {"type": "string"}, "base": {"type": "string"}}
 
 
-def told(schema: Json) -> Json:
-    found = schema_for_claude(schema)
-    assert not found.keys() & {"anyOf", "oneOf", "allOf", "$ref", "$schema"}
-    return found
+def converted(schema: Json) -> Json:
+    result = schema_for_claude(schema)
+    assert not result.keys() & {"anyOf", "oneOf", "allOf", "$ref", "$schema"}
+    return result
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,18 @@ def told(schema: Json) -> Json:
     ],
 )  # fmt: skip
 def test_parts_of_a_schema_are_merged(schema: Json, required: list[str] | None, words: str | None) -> None:
-    found = told({"type": "object", **schema})
-    assert found["type"] == "object"
-    assert found["properties"] == BOTH
-    assert sorted(found.get("required", [])) == sorted(required or [])
-    assert "additionalProperties" not in found
-    assert (words or "") in found.get("description", "")
+    merged = converted({"type": "object", **schema})
+    assert merged["type"] == "object"
+    assert merged["properties"] == BOTH
+    assert sorted(merged.get("required", [])) == sorted(required or [])
+    assert "additionalProperties" not in merged
+    assert (words or "") in merged.get("description", "")
 
 
-def test_a_property_with_several_schemas_takes_each_of_them() -> None:
+def test_a_property_with_several_schemas_accepts_each_of_them() -> None:
     kinds = [{"properties": {"kind": {"const": kind}, "size": {"type": "integer"}}} for kind in ("a", "b")]
-    found = told({"type": "object", "oneOf": kinds})["properties"]
-    assert found == {"kind": {"anyOf": [{"const": "a"}, {"const": "b"}]}, "size": {"type": "integer"}}
+    properties = converted({"type": "object", "oneOf": kinds})["properties"]
+    assert properties == {"kind": {"anyOf": [{"const": "a"}, {"const": "b"}]}, "size": {"type": "integer"}}
 
 
 @pytest.mark.parametrize(
@@ -65,30 +65,30 @@ def test_a_property_with_several_schemas_takes_each_of_them() -> None:
     ],
     ids=["itself", "itself often", "doubling", "elsewhere", "nowhere", "no schema"],
 )
-def test_a_schema_of_any_shape_is_merged_in_bounds(schema: Json) -> None:
-    assert told({"type": "object", **schema})["type"] == "object"
+def test_recursive_and_invalid_schemas_are_merged_within_limits(schema: Json) -> None:
+    assert converted({"type": "object", **schema})["type"] == "object"
 
 
-def test_a_plain_schema_stays_as_it_is() -> None:
+def test_a_plain_schema_is_not_changed() -> None:
     schema = {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}}}
     assert json.dumps(schema_for_claude(schema)) == json.dumps(schema)
 
 
-def test_claude_is_told_of_all_properties_of_a_clients_tool(staged: Staged) -> None:
+def test_all_properties_of_a_clients_tool_are_sent_to_claude(staged: Staged) -> None:
     stage = staged(says("Hi"))
     schema = {"type": "object", "anyOf": [PAGE, BASE]}
     tool = {"name": "look", "description": "Looks.", "inputSchema": schema}
-    made = stage.api.ask(CREATE, input={"tools": {"client": [tool]}})["createConversation"]
-    stage.api.answer("Hello", conversationId=made["conversation"]["id"])
-    (sent,) = [one for one in stage.claude.requests[0]["tools"] if one["name"] == "look"]
+    created = stage.api.ask(CREATE, input={"tools": {"client": [tool]}})["createConversation"]
+    stage.api.answer("Hello", conversationId=created["conversation"]["id"])
+    (sent,) = [tool_ for tool_ in stage.claude.requests[0]["tools"] if tool_["name"] == "look"]
     assert sent["input_schema"]["properties"] == BOTH
-    asked = "query ($id: ID!) { conversation(id: $id) { tools { client { inputSchema } } } }"
-    shown = stage.api.ask(asked, id=made["conversation"]["id"])["conversation"]["tools"]["client"]
+    query = "query ($id: ID!) { conversation(id: $id) { tools { client { inputSchema } } } }"
+    shown = stage.api.ask(query, id=created["conversation"]["id"])["conversation"]["tools"]["client"]
     assert shown == [{"inputSchema": schema}]
 
 
 def with_tools(folder: Path, tools: list[Any]) -> str:
-    """Write a file of MCP servers whose one server has these tools."""
+    """Write a configuration with one MCP server that has these tools; return its path."""
     (folder / "tools.json").write_text(json.dumps(tools))
     (folder / "results.json").write_text("{}")
     (folder / "old.py").write_text(OLD)
@@ -98,7 +98,7 @@ def with_tools(folder: Path, tools: list[Any]) -> str:
     return str(config)
 
 
-def test_tools_that_are_left_out_are_named_and_the_others_are_offered(staged: Staged, tmp_path: Path) -> None:
+def test_skipped_tools_are_listed_with_a_reason_and_the_others_are_offered(staged: Staged, tmp_path: Path) -> None:
     tools = [{"name": "good", "inputSchema": {"anyOf": [PAGE, BASE]}}, {"name": "bad", "inputSchema": []}]
     stage = staged(says("Hi"), mcp_config=with_tools(tmp_path, tools))
     shown = stage.api.ask("{ toolServers { connected problem tools skipped { name reason } } tools { name } }")
@@ -109,7 +109,7 @@ def test_tools_that_are_left_out_are_named_and_the_others_are_offered(staged: St
     assert stage.claude.requests[0]["tools"][0]["input_schema"]["properties"] == BOTH
 
 
-def test_the_log_warns_of_tools_that_cost_much(
+def test_a_warning_is_logged_if_tools_use_many_tokens(
     staged: Staged, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "TOKENS_TO_WARN", 1000)

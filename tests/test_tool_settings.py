@@ -1,4 +1,4 @@
-"""Tools as operators have them: settings, doctor, the terminal; and Claude's own, which an operator allows."""
+"""Tools from an operator's view: settings, `doctor`, approval in the terminal, server tools, billing and exports."""
 
 import json
 import sys
@@ -29,25 +29,27 @@ from tertulia.tools import execution
         ({"TERTULIA_TOOL_SECONDS": "0"}, "TERTULIA_TOOL_SECONDS: got '0'"),
     ],
 )
-def test_tools_that_cannot_be_had_stop_the_start_with_one_line(tmp_path: Path, setting: Json, said: str) -> None:
+def test_invalid_tool_settings_stop_the_start_with_one_line(tmp_path: Path, setting: Json, said: str) -> None:
     refused = run_here(tmp_path, "serve", **setting)
     assert (refused.exit_code, refused.output.count("\n")) == (2, 1), refused.output
     assert refused.output.startswith(said)
 
 
-def test_doctor_lists_tools_and_names_servers_that_are_lost(tmp_path: Path) -> None:
+def test_doctor_lists_tools_and_names_unavailable_servers(tmp_path: Path) -> None:
     config = tmp_path / "mcp.json"
     server: Json = {"command": sys.executable, "args": ["-m", "mcp_server_time"]}
     config.write_text(json.dumps({"mcpServers": {"time": server}}))
-    found = run_here(tmp_path, "doctor", TERTULIA_TOOLS=f"{MODULE}:who,web_search", TERTULIA_MCP_CONFIG=str(config))
-    assert "tools: time__convert_time, time__get_current_time, web_search, who" in found.stdout, found.stdout
+    healthy = run_here(tmp_path, "doctor", TERTULIA_TOOLS=f"{MODULE}:who,web_search", TERTULIA_MCP_CONFIG=str(config))
+    assert "tools: time__convert_time, time__get_current_time, web_search, who" in healthy.stdout, healthy.stdout
     config.write_text(json.dumps({"mcpServers": {"time": {"command": "no-such-program"}}}))
-    lost = run_here(tmp_path, "doctor", TERTULIA_MCP_CONFIG=str(config))
-    assert (lost.exit_code, "wrong  TERTULIA_MCP_CONFIG: time: " in lost.stdout) == (1, True)
+    unavailable = run_here(tmp_path, "doctor", TERTULIA_MCP_CONFIG=str(config))
+    assert (unavailable.exit_code, "wrong  TERTULIA_MCP_CONFIG: time: " in unavailable.stdout) == (1, True)
 
 
 @pytest.mark.parametrize(("said", "gave"), [("y", "Paid 7."), ("n", "The user said no.")])
-def test_the_terminal_asks_first(tmp_path: Path, said: str, gave: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chat_asks_for_approval_in_the_terminal(
+    tmp_path: Path, said: str, gave: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with served(tmp_path) as api:
         line = "/simulate call pay " + json.dumps({"amount": 7})
@@ -57,31 +59,31 @@ def test_the_terminal_asks_first(tmp_path: Path, said: str, gave: str, monkeypat
     assert gave in done.output
 
 
-def test_patterns_say_which_tools_ask_first(tmp_path: Path) -> None:
+def test_patterns_select_the_tools_that_require_approval(tmp_path: Path) -> None:
     with served(tmp_path, ask_first=("wh*",)) as api:
         shown = {tool["name"]: tool["asksFirst"] for tool in api.ask("{ tools { name asksFirst } }")["tools"]}
         assert (shown["who"], shown["weather"]) == (True, False)
         assert len(answer(api, call("who", "weather"))[1]["approvals"]) == 1
 
 
-def test_a_tool_knows_who_signed_in(tmp_path: Path) -> None:
+def test_a_tool_receives_the_signed_in_user(tmp_path: Path) -> None:
     with tertulia(tmp_path, **MODE, tools=(MODULE,)) as address, signed(address, register(address, "ada")) as api:
         assert results(answer(api, call("who"))[1])[0]["output"] == "Hello, ada"
 
 
-def test_an_answer_costs_what_all_its_rounds_cost(tmp_path: Path) -> None:
+def test_the_cost_of_an_answer_includes_all_rounds(tmp_path: Path) -> None:
     with served(tmp_path) as api:
         generation, _ = answer(api, call("who"))
-        found = api.ask(
+        generation_ = api.ask(
             "query ($id: ID!) { generation(id: $id) { usage { costUsd } conversation { usage { costUsd } } } }",
             id=generation,
         )["generation"]
         bill = api.ask("{ viewer { usage { costUsd } } }")["viewer"]["usage"]["costUsd"]
-        assert len({found["usage"]["costUsd"], found["conversation"]["usage"]["costUsd"], bill}) == 1
+        assert len({generation_["usage"]["costUsd"], generation_["conversation"]["usage"]["costUsd"], bill}) == 1
         assert Decimal(bill) > 0
 
 
-def test_claude_searches_the_web_and_it_is_on_the_bill(tmp_path: Path) -> None:
+def test_a_web_search_is_shown_and_billed(tmp_path: Path) -> None:
     with served(tmp_path, "web_search") as api:
         generation, done = answer(api, "/simulate web-search tea in Cadiz")
         content = done["generation"]["message"]["content"]
@@ -92,13 +94,13 @@ def test_claude_searches_the_web_and_it_is_on_the_bill(tmp_path: Path) -> None:
         assert content[2]["citations"][0]["source"]
         cost = api.ask("query ($id: ID!) { generation(id: $id) { usage { costUsd } } }", id=generation)
         assert Decimal(cost["generation"]["usage"]["costUsd"]) > Decimal("0.01")
-        # It goes back as it came, and so is taken.
+        # The simulator accepts the search in the history, because it is sent back unchanged.
         conversation = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
         again = answer(api, "And now?", conversationId=conversation["generation"]["conversation"]["id"])[1]
         assert again["__typename"] == "GenerationCompleted"
 
 
-def test_a_turn_that_claude_pauses_goes_on_in_the_same_answer(tmp_path: Path) -> None:
+def test_a_paused_turn_continues_in_the_same_answer(tmp_path: Path) -> None:
     with served(tmp_path, "web_search") as api:
         generation, done = answer(api, "/simulate pause")
         kinds = [block["__typename"] for block in done["generation"]["message"]["content"]]
@@ -108,13 +110,13 @@ def test_a_turn_that_claude_pauses_goes_on_in_the_same_answer(tmp_path: Path) ->
         assert numbers == sorted(set(numbers))
 
 
-def test_code_runs_on_claudes_side(tmp_path: Path) -> None:
+def test_the_result_of_code_execution_is_shown(tmp_path: Path) -> None:
     with served(tmp_path, "code_execution") as api:
         done = answer(api, "/simulate code")[1]
     assert "42" in json.dumps(results(done)[0]["output"])
 
 
-def test_tools_are_told_to_claude_in_one_order_and_only_where_there_are_some(staged: Staged) -> None:
+def test_tools_are_sent_in_a_stable_order_and_omitted_if_there_are_none(staged: Staged) -> None:
     stage = staged(says("Hello"), tools=(MODULE, "web_search"))
     stage.api.answer("Hi")
     names = [tool["name"] for tool in stage.claude.requests[0]["tools"]]
@@ -126,11 +128,11 @@ def test_tools_are_told_to_claude_in_one_order_and_only_where_there_are_some(sta
     assert "tools" not in plain.claude.requests[0]
 
 
-def test_each_round_is_a_call_on_the_bill(staged: Staged) -> None:
+def test_each_round_is_billed(staged: Staged) -> None:
     stage = staged(uses(("who", {})), uses(("who", {})), says("Done"), tools=(MODULE,))
     generation, _ = answer(stage.api, "Hi")
-    asked = "query ($id: ID!) { generation(id: $id) { usage { inputTokens outputTokens costUsd } } }"
-    used = stage.api.ask(asked, id=generation)["generation"]["usage"]
+    query = "query ($id: ID!) { generation(id: $id) { usage { inputTokens outputTokens costUsd } } }"
+    used = stage.api.ask(query, id=generation)["generation"]["usage"]
     assert (used["inputTokens"], used["outputTokens"]) == (33, 21)
     viewer = stage.api.ask("{ viewer { usage { inputTokens outputTokens costUsd } } }")["viewer"]["usage"]
     assert viewer == used
@@ -138,7 +140,7 @@ def test_each_round_is_a_call_on_the_bill(staged: Staged) -> None:
     assert [message["role"] for message in last] == ["user", "assistant", "user", "assistant", "user"]
 
 
-def test_calls_that_share_an_id_are_told_apart(staged: Staged) -> None:
+def test_calls_with_the_same_id_are_distinguished(staged: Staged) -> None:
     same = uses(("who", {}), ("who", {}))
     for event in same.pieces:
         if event["type"] == "content_block_start":
@@ -150,20 +152,20 @@ def test_calls_that_share_an_id_are_told_apart(staged: Staged) -> None:
     assert len(stage.claude.requests) == 3
 
 
-def test_a_restart_between_rounds_bills_each_of_them_once(tmp_path: Path, staged: Staged) -> None:
+def test_a_change_of_servers_between_rounds_bills_each_round_once(tmp_path: Path, staged: Staged) -> None:
     stage = staged(uses(("pay", {"amount": 1})), says("Done"), tools=(MODULE,))
     generation, waits = answer(stage.api, "Hi")
     with served(tmp_path, **stage.keyed) as api:
-        # The server that asked may go on living: whoever hands the results in goes on.
+        # The first server is still running: the server that receives the results continues the answer.
         submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"], "approved": False})
         assert follow(api, generation)[-1]["__typename"] == "GenerationCompleted"
-        asked = "query ($id: ID!) { generation(id: $id) { usage { inputTokens outputTokens costUsd } } }"
-        used = api.ask(asked, id=generation)["generation"]["usage"]
+        query = "query ($id: ID!) { generation(id: $id) { usage { inputTokens outputTokens costUsd } } }"
+        used = api.ask(query, id=generation)["generation"]["usage"]
         assert (used["inputTokens"], used["outputTokens"]) == (22, 14)
         assert api.ask("{ viewer { usage { inputTokens outputTokens costUsd } } }")["viewer"]["usage"] == used
 
 
-def test_a_budget_is_held_between_rounds(staged: Staged) -> None:
+def test_the_budget_is_checked_between_rounds(staged: Staged) -> None:
     stage = staged(
         uses(("who", {})), tools=(MODULE,), monthly_budget_usd=Decimal("0.0004"), tool_rounds=1000, tool_calls=10_000
     )
@@ -172,14 +174,14 @@ def test_a_budget_is_held_between_rounds(staged: Staged) -> None:
     assert len(stage.claude.requests) < 10
 
 
-def test_rest_says_that_an_answer_waits(tmp_path: Path) -> None:
+def test_rest_reports_that_an_answer_waits_for_tool_results(tmp_path: Path) -> None:
     with served(tmp_path) as api:
         waits = api.http.post("/chat", json={"message": call(("pay", {"amount": 1}))})
         assert (waits.status_code, waits.json()["error"]["code"]) == (409, "TOOL_RESULTS_REQUIRED")
         assert waits.json()["error"]["generation_id"]
 
 
-def test_an_export_brings_tools_and_their_results_in_again(tmp_path: Path) -> None:
+def test_tools_and_their_results_survive_export_and_import(tmp_path: Path) -> None:
     def everything(api: Api) -> Any:
         lines = [json.loads(line) for line in api.http.get("/export").text.splitlines()[1:]]
         return [(line.get("content"), line.get("tools")) for line in lines if line["type"] != "attachment"]
@@ -194,16 +196,16 @@ def test_an_export_brings_tools_and_their_results_in_again(tmp_path: Path) -> No
 
 
 class Spans(TracerProvider):
-    """Remembers the spans that are begun, by name and attributes; what OpenTelemetry's own SDK would export."""
+    """Records the names and attributes of started spans, which OpenTelemetry's SDK would export."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, Json]] = []
 
     def get_tracer(self, *_: Any, **__: Any) -> Tracer:
-        return Remembering(self.begun)
+        return RecordingTracer(self.begun)
 
 
-class Remembering(NoOpTracer):
+class RecordingTracer(NoOpTracer):
     def __init__(self, begun: list[tuple[str, Json]]) -> None:
         self.begun = begun
 
@@ -212,7 +214,7 @@ class Remembering(NoOpTracer):
         return super().start_as_current_span(name)
 
 
-def test_each_call_is_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_tool_call_has_a_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spans = Spans()
     monkeypatch.setattr(execution, "tracer", spans.get_tracer("tertulia"))
     with served(tmp_path) as api:

@@ -1,4 +1,4 @@
-"""Tools: of this server, of the client, and those that ask first, in one durable stream."""
+"""Tools of the server and of the client, and approvals: calls, results, limits, waits and stops."""
 
 import json
 import sqlite3
@@ -51,12 +51,12 @@ def served(folder: Path, module: str = MODULE, **more: Any) -> Generator[Api]:
 @pytest.fixture
 def api(tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch) -> Generator[Api]:
     monkeypatch.chdir(tmp_path)
-    with served(tmp_path, **place) as found:
-        yield found
+    with served(tmp_path, **place) as client:
+        yield client
 
 
 def follow(api: Api, generation: str, after: int | None = None) -> list[Json]:
-    """Follow an answer to its end, or to where it waits for the client."""
+    """Follow an answer until it ends or waits for the client."""
     with api.socket() as socket:
         return list(until(socket, generation, after))
 
@@ -76,24 +76,24 @@ def call(*calls: str | tuple[str, Any]) -> str:
 
 
 def answer(api: Api, text: str, **more: Any) -> tuple[str, Json]:
-    """Send; give the generation, and the event at which it ended or waits."""
+    """Send a message; return the generation and its last event: the terminal one, or `ToolResultsRequired`."""
     sent = api.send(text, **more)
     return sent["generation"]["id"], follow(api, sent["generation"]["id"])[-1]
 
 
 def submit(api: Api, generation: str, *results: Json) -> Json:
-    given: Json = api.ask(SUBMIT, input={"generationId": generation, "results": list(results)})["submitToolResults"]
-    return given
+    response: Json = api.ask(SUBMIT, input={"generationId": generation, "results": list(results)})["submitToolResults"]
+    return response
 
 
 def results(event: Json) -> list[Json]:
-    """Give the results of tools that an ended answer holds."""
+    """Return the tool results of an ended answer."""
     content = event["generation"]["message"]["content"]
     return [block for block in content if block["__typename"] == "ToolResultBlock"]
 
 
 @pytest.mark.both
-def test_a_function_is_called_and_claude_goes_on_with_what_it_gave(api: Api) -> None:
+def test_a_function_is_called_and_claude_continues_with_its_result(api: Api) -> None:
     _, done = answer(api, call(("weather", {"place": {"city": "Cadiz"}, "days": 2})))
     content = done["generation"]["message"]["content"]
     assert [block["__typename"] for block in content] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]
@@ -104,7 +104,7 @@ def test_a_function_is_called_and_claude_goes_on_with_what_it_gave(api: Api) -> 
     assert done["generation"]["stopReason"] == "END_TURN"
 
 
-def test_the_server_shows_its_tools(api: Api) -> None:
+def test_the_server_lists_its_tools(api: Api) -> None:
     shown = {
         tool["name"]: tool for tool in api.ask("{ tools { name description inputSchema asksFirst source } }")["tools"]
     }
@@ -115,12 +115,12 @@ def test_the_server_shows_its_tools(api: Api) -> None:
     assert shown["weather"]["description"] == "Return the weather."
 
 
-def test_a_tool_is_told_who_asks(api: Api) -> None:
+def test_a_tool_receives_the_viewer(api: Api) -> None:
     _, done = answer(api, call(("who", {"greeting": "Hi"})))
     assert results(done)[0]["output"] == "Hi, local"
 
 
-def test_the_calls_of_one_turn_run_side_by_side(api: Api) -> None:
+def test_the_calls_of_one_turn_run_concurrently(api: Api) -> None:
     generation, _ = answer(api, call("who", ("weather", {"place": {"city": "Cadiz"}}), "refuse"))
     events = follow(api, generation, 0)
     begun = [
@@ -133,18 +133,18 @@ def test_the_calls_of_one_turn_run_side_by_side(api: Api) -> None:
     assert numbers == sorted(set(numbers))
 
 
-def test_a_picture_is_kept_as_an_attachment_behind_the_result(api: Api) -> None:
+def test_an_image_of_a_tool_is_stored_as_an_attachment_after_the_result(api: Api) -> None:
     generation, done = answer(api, call("draw"))
     kinds = [block["__typename"] for block in done["generation"]["message"]["content"]]
     assert kinds == ["ToolUseBlock", "ToolResultBlock", "ImageBlock", "TextBlock"]
-    # Claude has it inside of the result.
+    # For Claude, the image is part of the result.
     assert "a picture" in done["generation"]["message"]["text"]
-    found = api.ask(
+    attachment = api.ask(
         "query ($id: ID!) { generation(id: $id) { message { content { ... on ImageBlock { attachment { url mediaType } } } } } }",
         id=generation,
     )["generation"]["message"]["content"][2]["attachment"]
-    assert found["mediaType"] == "image/png"
-    assert api.http.get(found["url"]).content == image()
+    assert attachment["mediaType"] == "image/png"
+    assert api.http.get(attachment["url"]).content == image()
     assert (
         answer(api, "And now?", conversationId=conversation_of(api, generation))[1]["__typename"]
         == "GenerationCompleted"
@@ -152,8 +152,8 @@ def test_a_picture_is_kept_as_an_attachment_behind_the_result(api: Api) -> None:
 
 
 def conversation_of(api: Api, generation: str) -> str:
-    found = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
-    return str(found["generation"]["conversation"]["id"])
+    response = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
+    return str(response["generation"]["conversation"]["id"])
 
 
 FAULTS = {
@@ -166,38 +166,38 @@ FAULTS = {
 }
 
 
-def test_a_tool_that_fails_costs_its_own_call_and_never_the_conversation(api: Api) -> None:
+def test_a_failing_tool_affects_only_its_own_call(api: Api) -> None:
     generation, done = answer(api, call(*FAULTS, ("weather", {"place": 3}), "no_picture", "who"))
-    found = results(done)
-    for block, said in zip(found, FAULTS.values(), strict=False):
-        assert (block["isError"], block["output"].startswith(said)) == (True, True), (block, said)
+    outputs = results(done)
+    for block, error in zip(outputs, FAULTS.values(), strict=False):
+        assert (block["isError"], block["output"].startswith(error)) == (True, True), (block, error)
     assert "parsnip" not in json.dumps(done)
-    assert "place" in found[6]["output"]
-    assert found[6]["isError"] is True
-    assert "cannot be shown" in found[7]["output"]
-    assert found[8]["output"] == "Hello, local"
+    assert "place" in outputs[6]["output"]
+    assert outputs[6]["isError"] is True
+    assert "cannot be shown" in outputs[7]["output"]
+    assert outputs[8]["output"] == "Hello, local"
     assert (
         answer(api, "And now?", conversationId=conversation_of(api, generation))[1]["__typename"]
         == "GenerationCompleted"
     )
 
 
-def test_input_that_is_no_json_is_not_run(api: Api) -> None:
+def test_a_tool_is_not_run_with_input_that_is_not_json(api: Api) -> None:
     _, done = answer(api, "/simulate call who this is no json")
     block = results(done)[0]
     assert (block["isError"], block["output"]) == (True, "The input was no JSON object, so the tool was not called.")
 
 
-def is_at_work(event: Json) -> bool:
+def is_tool_result(event: Json) -> bool:
     return str(event.get("block", {}).get("__typename")) == "ToolResultBlock"
 
 
-def test_stop_works_inside_a_tool(api: Api) -> None:
+def test_a_running_tool_can_be_stopped(api: Api) -> None:
     sent = api.send(call("wait"))
     generation = sent["generation"]["id"]
     with api.socket() as socket:
         events = until(socket, generation, 0)
-        while not is_at_work(next(events)):
+        while not is_tool_result(next(events)):
             pass
         assert api.stop(generation)["generation"]["status"] == "STOPPED"
         last = list(events)[-1]
@@ -208,9 +208,9 @@ def test_stop_works_inside_a_tool(api: Api) -> None:
     assert answer(api, "And now?", conversationId=sent["conversation"]["id"])[1]["__typename"] == "GenerationCompleted"
 
 
-def test_a_stop_that_comes_while_an_answer_begins_to_wait_ends_it(tmp_path: Path) -> None:
+def test_a_stop_while_an_answer_begins_to_wait_ends_it(tmp_path: Path) -> None:
     def ask_to_stop(_id: object) -> None:
-        # As another process does.
+        # This is what another process does to request a stop.
         with closing(sqlite3.connect(tmp_path / "tertulia.db")) as database, database:
             database.execute("UPDATE generations SET stop_requested = 1")
 
@@ -220,7 +220,7 @@ def test_a_stop_that_comes_while_an_answer_begins_to_wait_ends_it(tmp_path: Path
     assert [block["isError"] for block in results(last)] == [True]
 
 
-def test_the_results_of_tools_are_stored_before_claude_is_asked_again(
+def test_tool_results_are_stored_before_the_next_request_to_claude(
     staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tertulia.generation.manager.CHECKPOINT_SECONDS", 1_000.0)
@@ -228,22 +228,22 @@ def test_the_results_of_tools_are_stored_before_claude_is_asked_again(
     stage = staged(uses(("who", {})), replace(says("Done."), gate=gate), tools=(MODULE,))
     sent = stage.api.send("Who am I?")["generation"]["id"]
     assert gate.reached.wait(WAIT)
-    # A process that takes the answer over now reads the result, and does not tell Claude that it is unknown.
+    # A process that takes the answer over now reads the result and need not report it to Claude as unknown.
     (stored,) = execute(place, "SELECT content FROM messages WHERE role = 'assistant'")
     assert "Hello, local" in str(stored[0])
     gate.open.set()
     assert stage.api.follow(sent)[-1]["__typename"] == "GenerationCompleted"
 
 
-def test_rounds_are_bounded_and_claude_ends_in_words(tmp_path: Path) -> None:
+def test_rounds_are_limited_and_claude_finishes_with_text(tmp_path: Path) -> None:
     with served(tmp_path, f"{MODULE}:who", tool_rounds=3) as api:
         _, done = answer(api, "/simulate rounds 10")
-    found = results(done)
-    assert [block["isError"] for block in found] == [False, False, False]
+    outputs = results(done)
+    assert [block["isError"] for block in outputs] == [False, False, False]
     assert done["generation"]["message"]["content"][-1]["__typename"] == "TextBlock"
 
 
-def test_calls_are_bounded(tmp_path: Path) -> None:
+def test_calls_are_limited(tmp_path: Path) -> None:
     with served(tmp_path, f"{MODULE}:who", tool_calls=2) as api:
         _, done = answer(api, call("who", "who", "who"))
     assert {block["output"][:21] for block in results(done)} == {"There were too many c"}
@@ -258,12 +258,12 @@ def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
     return str(made["conversation"]["id"])
 
 
-def test_17_who_comes_while_a_wait_begins_hears_of_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_17_a_follower_that_joins_while_a_wait_begins_gets_the_event(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     generation, _ = answer(api, call("ask_browser"), conversationId=own(api))
-    mine = following._owned
+    read_owned = following._owned
 
     async def before_it_waited(context: Context, wanted: str) -> tuple[Row, Message]:
-        row, message = await mine(context, wanted)
+        row, message = await read_owned(context, wanted)
         return row.model_copy(update={"status": Status.RUNNING}), message
 
     monkeypatch.setattr(following, "_owned", before_it_waited)
@@ -274,7 +274,7 @@ def test_17_who_comes_while_a_wait_begins_hears_of_it(api: Api, monkeypatch: pyt
 
 
 @pytest.mark.both
-def test_17_the_clients_own_tool_is_waited_for_and_the_same_stream_goes_on(api: Api) -> None:
+def test_17_an_answer_waits_for_the_clients_tool_and_continues_in_the_same_stream(api: Api) -> None:
     conversation = own(api)
     generation, waits = answer(api, call(("ask_browser", {"what": "title"})), conversationId=conversation)
     assert waits["__typename"] == "ToolResultsRequired"
@@ -289,11 +289,11 @@ def test_17_the_clients_own_tool_is_waited_for_and_the_same_stream_goes_on(api: 
         events = until(socket, generation, waits["sequence"])
         done = submit(api, generation, {"toolUseId": use["toolUseId"], "output": {"title": "A page"}})
         assert done == {"__typename": "GenerationPayload", "generation": {"status": "RUNNING"}}
-        rest = list(events)
-    assert rest[0]["sequence"] == waits["sequence"] + 1
-    assert rest[-1]["__typename"] == "GenerationCompleted"
-    assert results(rest[-1])[0]["output"] == {"title": "A page"}
-    assert "A page" in rest[-1]["generation"]["message"]["text"]
+        continued = list(events)
+    assert continued[0]["sequence"] == waits["sequence"] + 1
+    assert continued[-1]["__typename"] == "GenerationCompleted"
+    assert results(continued[-1])[0]["output"] == {"title": "A page"}
+    assert "A page" in continued[-1]["generation"]["message"]["text"]
     assert submit(api, generation, {"toolUseId": use["toolUseId"], "output": {"title": "A page"}}) == {
         "__typename": "GenerationPayload", "generation": {"status": "COMPLETED"},
     }  # fmt: skip
@@ -318,9 +318,9 @@ def test_an_answer_waits_for_all_of_its_calls(api: Api) -> None:
 
 
 @pytest.mark.both
-def test_a_tool_that_asks_first_runs_after_a_yes_and_not_after_a_no(api: Api, tmp_path: Path) -> None:
+def test_a_tool_that_requires_approval_runs_only_if_approved(api: Api, tmp_path: Path) -> None:
     conversation = ""
-    for approved, said in ((False, "The user said no. Too dear."), (True, "Paid 7.")):
+    for approved, output in ((False, "The user said no. Too dear."), (True, "Paid 7.")):
         generation, waits = answer(api, call(("pay", {"amount": 7})), conversationId=conversation or None)
         conversation = conversation_of(api, generation)
         use = waits["toolUses"][0]["toolUseId"]
@@ -329,7 +329,7 @@ def test_a_tool_that_asks_first_runs_after_a_yes_and_not_after_a_no(api: Api, tm
         reason = {} if approved else {"output": "Too dear."}
         submit(api, generation, {"toolUseId": use, "approved": approved, **reason})
         done = follow(api, generation)[-1]
-        assert (results(done)[0]["output"], results(done)[0]["isError"]) == (said, not approved)
+        assert (results(done)[0]["output"], results(done)[0]["isError"]) == (output, not approved)
     assert (tmp_path / "paid.txt").read_text() == "7\n"
 
 
@@ -342,14 +342,14 @@ def test_a_tool_that_asks_first_runs_after_a_yes_and_not_after_a_no(api: Api, tm
         ({"approved": False, "output": {"why": 1}}, "results[0].output"),
     ],
 )
-def test_what_cannot_be_a_result_is_refused_and_changes_nothing(api: Api, result: Json, field: str) -> None:
+def test_an_invalid_result_is_refused_and_changes_nothing(api: Api, result: Json, field: str) -> None:
     generation, waits = answer(api, call(("pay", {"amount": 1})))
     refused = submit(api, generation, {"toolUseId": waits["toolUses"][0]["toolUseId"]} | result)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
     assert follow(api, generation)[-1]["__typename"] == "ToolResultsRequired"
 
 
-def test_a_client_tool_takes_no_yes_and_no_flood(api: Api) -> None:
+def test_a_client_tool_accepts_no_approval_and_no_huge_output(api: Api) -> None:
     generation, waits = answer(api, call("ask_browser"), conversationId=own(api))
     use = {"toolUseId": waits["toolUses"][0]["toolUseId"]}
     assert submit(api, generation, use | {"approved": True})["field"] == "results[0].approved"
@@ -358,7 +358,7 @@ def test_a_client_tool_takes_no_yes_and_no_flood(api: Api) -> None:
     assert submit(api, str(uuid4()), use)["__typename"] == "NotFound"
 
 
-def test_a_new_message_closes_what_waits(api: Api) -> None:
+def test_a_new_message_ends_a_waiting_answer(api: Api) -> None:
     conversation = own(api)
     generation, waits = answer(api, call("ask_browser"), conversationId=conversation)
     _, done = answer(api, "Never mind", conversationId=conversation)
@@ -371,7 +371,7 @@ def test_a_new_message_closes_what_waits(api: Api) -> None:
 
 
 @pytest.mark.both
-def test_18_who_waits_too_long_gets_an_error_and_the_conversation_goes_on(tmp_path: Path, place: Json) -> None:
+def test_18_a_wait_that_times_out_fails_and_the_conversation_can_be_continued(tmp_path: Path, place: Json) -> None:
     with served(tmp_path, **place, tool_results_seconds=0.3, lease_seconds=1) as api:
         conversation = own(api)
         generation, waits = answer(api, call("ask_browser"), conversationId=conversation)
@@ -384,7 +384,7 @@ def test_18_who_waits_too_long_gets_an_error_and_the_conversation_goes_on(tmp_pa
 
 
 @pytest.mark.both
-def test_a_restart_loses_nothing_of_what_waits(tmp_path: Path, place: Json) -> None:
+def test_a_waiting_answer_survives_a_restart(tmp_path: Path, place: Json) -> None:
     with served(tmp_path, **place) as api:
         generation, waits = answer(api, call("ask_browser"), conversationId=own(api))
     with served(tmp_path, **place) as api:
@@ -395,11 +395,11 @@ def test_a_restart_loses_nothing_of_what_waits(tmp_path: Path, place: Json) -> N
         assert results(done)[0]["output"] == "after all"
 
 
-def test_the_conversation_chooses_its_tools(api: Api) -> None:
-    asked = "query ($id: ID!) { conversation(id: $id) { tools { server client { name inputSchema } } } }"
+def test_a_conversation_selects_its_tools(api: Api) -> None:
+    query = "query ($id: ID!) { conversation(id: $id) { tools { server client { name inputSchema } } } }"
     conversation = own(api, server=["w*"])
-    kept = {"server": ["w*"], "client": [{"name": "ask_browser", "inputSchema": {"type": "object"}}]}
-    assert api.ask(asked, id=conversation)["conversation"]["tools"] == kept
+    expected = {"server": ["w*"], "client": [{"name": "ask_browser", "inputSchema": {"type": "object"}}]}
+    assert api.ask(query, id=conversation)["conversation"]["tools"] == expected
     _, done = answer(api, call("who", "refuse"), conversationId=conversation)
     assert [block["output"] for block in results(done)] == ["Hello, local", "There is no tool 'refuse' here."]
     changed = api.ask(
@@ -407,7 +407,7 @@ def test_the_conversation_chooses_its_tools(api: Api) -> None:
         input={"id": conversation, "tools": None},
     )
     assert changed["updateConversation"]["__typename"] == "ConversationPayload"
-    assert api.ask(asked, id=conversation)["conversation"]["tools"] == {"server": None, "client": []}
+    assert api.ask(query, id=conversation)["conversation"]["tools"] == {"server": None, "client": []}
     assert answer(api, call("refuse"), conversationId=conversation)[1]["__typename"] == "GenerationCompleted"
 
 
@@ -428,16 +428,16 @@ def test_the_conversation_chooses_its_tools(api: Api) -> None:
         ({"client": [CLIENT, CLIENT]}, "tools.client"),
     ],
 )
-def test_tools_that_cannot_be_are_refused_by_name(api: Api, tools: Json, field: str) -> None:
+def test_invalid_tools_are_refused_with_their_field(api: Api, tools: Json, field: str) -> None:
     refused = api.try_send("Hello", tools=tools)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
 
 
-def test_each_call_is_a_line_of_the_usage(api: Api) -> None:
+def test_tool_calls_are_counted_in_the_usage(api: Api) -> None:
     answer(api, call("who", "refuse", "who"))
     used = api.ask("{ viewer { toolUsage { name calls failed } usage { outputTokens } } }")["viewer"]
     assert used["toolUsage"] == [{"name": "refuse", "calls": 1, "failed": 1}, {"name": "who", "calls": 2, "failed": 0}]
 
 
-def test_settings_of_tests_have_no_tools(tmp_path: Path) -> None:
+def test_tests_have_no_tools_by_default(tmp_path: Path) -> None:
     assert make_settings(tmp_path).tools == ()

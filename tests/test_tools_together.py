@@ -1,4 +1,4 @@
-"""Tools of all kinds in one conversation, followed by a stock client: gql for Python, over graphql-transport-ws."""
+"""Tools of all kinds in one answer, followed by the Python client gql over graphql-transport-ws."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ CALLS = [
 ]
 
 
-def asked(document: GraphQLRequest, **variables: Any) -> GraphQLRequest:
+def request(document: GraphQLRequest, **variables: Any) -> GraphQLRequest:
     return GraphQLRequest(document, variable_values=variables)
 
 
@@ -45,18 +45,18 @@ async def converse(address: str) -> tuple[Json, list[Json], list[Json]]:
     transport = WebsocketsTransport(address.replace("http", "ws") + "/graphql", subprotocols=subprotocols)
     async with Client(transport=transport) as session:
         shown = await session.execute(SERVERS)
-        made = await session.execute(asked(CREATE, input={"tools": {"client": [PAGE]}}))
-        conversation = made["createConversation"]["conversation"]["id"]
-        said = "\n".join(f"/simulate call {name} {json.dumps(given)}" for name, given in CALLS)
-        sent = await session.execute(asked(SEND, input={"text": said, "conversationId": conversation}))
+        created = await session.execute(request(CREATE, input={"tools": {"client": [PAGE]}}))
+        conversation = created["createConversation"]["conversation"]["id"]
+        text = "\n".join(f"/simulate call {name} {json.dumps(given)}" for name, given in CALLS)
+        sent = await session.execute(request(SEND, input={"text": text, "conversationId": conversation}))
         generation = sent["sendMessage"]["generation"]["id"]
         events: list[Json] = []
-        asking: list[Json] = []
-        async for found in session.subscribe(asked(FOLLOW, id=generation)):
-            event = found["generationEvents"]
+        required: list[Json] = []
+        async for result in session.subscribe(request(FOLLOW, id=generation)):
+            event = result["generationEvents"]
             events.append(event)
             if event["__typename"] == "ToolResultsRequired":
-                asking.append(event)
+                required.append(event)
                 yes = {call["toolUseId"] for call in event["approvals"]}
                 results = [
                     {"toolUseId": id, "approved": True}
@@ -64,13 +64,13 @@ async def converse(address: str) -> tuple[Json, list[Json], list[Json]]:
                     else {"toolUseId": id, "output": {"title": "A page"}}
                     for id in (call["toolUseId"] for call in event["toolUses"])
                 ]
-                done = await session.execute(asked(SUBMIT, input={"generationId": generation, "results": results}))
+                done = await session.execute(request(SUBMIT, input={"generationId": generation, "results": results}))
                 assert done["submitToolResults"]["__typename"] == "GenerationPayload", done
-    return shown, events, asking
+    return shown, events, required
 
 
 @pytest.mark.both
-def test_a_function_an_mcp_server_the_client_and_the_user_all_have_their_part(
+def test_one_turn_can_use_a_function_an_mcp_server_a_client_tool_and_an_approval(
     tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -78,11 +78,11 @@ def test_a_function_an_mcp_server_the_client_and_the_user_all_have_their_part(
     time = {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}
     config.write_text(json.dumps({"mcpServers": {"time": time}}))
     with tertulia(tmp_path, **place, tools=(MODULE,), mcp_config=str(config)) as address:
-        shown, events, asking = asyncio.run(asyncio.wait_for(converse(address), 3 * WAIT))
+        shown, events, required = asyncio.run(asyncio.wait_for(converse(address), 3 * WAIT))
     assert [(one["name"], one["connected"], one["problem"]) for one in shown["toolServers"]] == [("time", True, None)]
     sources = {one["name"]: (one["source"], one["server"]) for one in shown["tools"]}
     assert sources["time__convert_time"] == ("MCP", "time")
-    assert [[call["name"] for call in event["toolUses"]] for event in asking] == [["read_page", "pay"]]
+    assert [[call["name"] for call in event["toolUses"]] for event in required] == [["read_page", "pay"]]
     blocks = [event["block"] for event in events if event["__typename"] == "ContentBlockFinished"]
     outputs = [block["output"] for block in blocks if block["__typename"] == "ToolResultBlock"]
     assert not any(block["isError"] for block in blocks if block["__typename"] == "ToolResultBlock")

@@ -1,4 +1,4 @@
-"""Traces: what an OpenTelemetry collector gets, over its real protocol, of a real server's work."""
+"""Traces of a real server, as an OpenTelemetry collector receives them over OTLP."""
 
 import json
 import threading
@@ -26,8 +26,8 @@ SECRET = "zeppelins over Bogotá"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A span as it came."""
+class ReceivedSpan:
+    """A span as the collector received it."""
 
     name: str
     trace: str
@@ -40,10 +40,10 @@ class Told:
 
 
 class Collector:
-    """What speaks OTLP over HTTP."""
+    """A collector for OTLP over HTTP."""
 
     def __init__(self) -> None:
-        self.spans: list[Told] = []
+        self.spans: list[ReceivedSpan] = []
         self.resources: list[Json] = []
         self.raw = b""
         self.address = ""
@@ -57,17 +57,17 @@ class Collector:
         self.raw += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.resources.append(_attributes(resource.resource.attributes))
-            self.spans += [_told(span) for scoped in resource.scope_spans for span in scoped.spans]
+            self.spans += [_received(span) for scoped in resource.scope_spans for span in scoped.spans]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     def wait_for(self, trace: str, *names: str) -> "Trace":
-        """Wait until spans of these names have come of a trace; give what has."""
+        """Wait until spans with these names have arrived for a trace; return its spans."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = Trace([span for span in self.spans if span.trace == trace])
-            if set(names) <= {span.name for span in found.spans}:
-                return found
+            trace_ = Trace([span for span in self.spans if span.trace == trace])
+            if set(names) <= {span.name for span in trace_.spans}:
+                return trace_
             assert time.monotonic() < deadline, f"{names} among {[span.name for span in self.spans]}"
             threading.Event().wait(0.02)
 
@@ -76,19 +76,19 @@ class Collector:
 class Trace:
     """The spans of one trace."""
 
-    spans: list[Told]
+    spans: list[ReceivedSpan]
 
-    def one(self, name: str) -> Told:
-        (found,) = [span for span in self.spans if span.name == name]
-        return found
+    def one(self, name: str) -> ReceivedSpan:
+        (match,) = [span for span in self.spans if span.name == name]
+        return match
 
-    def parent_of(self, span: Told) -> Told:
-        (found,) = [one for one in self.spans if one.id == span.parent]
-        return found
+    def parent_of(self, span: ReceivedSpan) -> ReceivedSpan:
+        (match,) = [candidate for candidate in self.spans if candidate.id == span.parent]
+        return match
 
 
 def _attributes(given: Any) -> Json:
-    return {one.key: _value(one.value) for one in given}
+    return {pair.key: _value(pair.value) for pair in given}
 
 
 def _value(value: Any) -> Any:
@@ -96,11 +96,11 @@ def _value(value: Any) -> Any:
     return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
 
 
-def _told(span: Any) -> Told:
+def _received(span: Any) -> ReceivedSpan:
     ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
     failed = span.status.code == 2
     assert not span.status.message
-    return Told(span.name, *ids, span.kind, failed, _attributes(span.attributes), len(span.events))
+    return ReceivedSpan(span.name, *ids, span.kind, failed, _attributes(span.attributes), len(span.events))
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def serving(folder: Path, claude: CountingClaude, **more: str) -> Generator[Serv
 
 @dataclass(frozen=True)
 class Traced:
-    """A server, what collects its traces, and a trace that was begun before either."""
+    """A client of a traced server, the collector, and the ids of a trace that the client has begun."""
 
     api: Api
     collector: Collector
@@ -154,26 +154,26 @@ def traced(served: tuple[Server, Collector]) -> Generator[Traced]:
         yield Traced(api, collector, trace, parent)
 
 
-def test_a_trace_leads_from_the_request_to_claude_and_the_tools(traced: Traced) -> None:
+def test_a_trace_connects_the_request_with_claude_and_the_tools(traced: Traced) -> None:
     done = traced.api.answer(f'{SECRET}\n/simulate call weather {{"place": {{"city": "{SECRET}"}}}}')
     generation = done["generation"]["id"]
-    told = traced.collector.wait_for(traced.trace, "invoke_agent tertulia", "mutation", "POST /graphql")
-    agent, tool = told.one("invoke_agent tertulia"), told.one("execute_tool weather")
-    chats = [span for span in told.spans if span.name.startswith("chat ")]
-    assert [told.parent_of(span) for span in chats] == [agent, agent]
-    assert told.parent_of(tool) == agent
-    sent = told.parent_of(agent)
-    assert (sent.name, told.parent_of(sent).name) == ("mutation", "POST /graphql")
-    assert told.one("POST /graphql").parent == traced.parent
-    writes = [span for span in told.spans if span.name == "database write"]
-    assert {told.parent_of(span).name for span in writes} <= {"mutation", "invoke_agent tertulia"}
+    spans_ = traced.collector.wait_for(traced.trace, "invoke_agent tertulia", "mutation", "POST /graphql")
+    agent, tool = spans_.one("invoke_agent tertulia"), spans_.one("execute_tool weather")
+    chats = [span for span in spans_.spans if span.name.startswith("chat ")]
+    assert [spans_.parent_of(span) for span in chats] == [agent, agent]
+    assert spans_.parent_of(tool) == agent
+    sent = spans_.parent_of(agent)
+    assert (sent.name, spans_.parent_of(sent).name) == ("mutation", "POST /graphql")
+    assert spans_.one("POST /graphql").parent == traced.parent
+    writes = [span for span in spans_.spans if span.name == "database write"]
+    assert {spans_.parent_of(span).name for span in writes} <= {"mutation", "invoke_agent tertulia"}
     _check_conventions(agent, tool, chats, generation)
     for words in (SECRET, "Bogot", "sk-ant-counted"):
         assert words.encode() not in traced.collector.raw
     assert traced.collector.resources[0]["service.name"] == "tertulia"
 
 
-def _check_conventions(agent: Told, tool: Told, chats: list[Told], generation: str) -> None:
+def _check_conventions(agent: ReceivedSpan, tool: ReceivedSpan, chats: list[ReceivedSpan], generation: str) -> None:
     first, second = (chat.attributes for chat in chats)
     assert first["gen_ai.operation.name"] == "chat"
     assert first["gen_ai.provider.name"] == "anthropic"
@@ -193,20 +193,20 @@ def _check_conventions(agent: Told, tool: Told, chats: list[Told], generation: s
     assert not any(span.failed or span.events for span in (agent, tool, *chats))
 
 
-def test_who_follows_has_a_trace_of_their_own(traced: Traced) -> None:
+def test_following_has_a_separate_trace(traced: Traced) -> None:
     generation = traced.api.answer("Hi")["generation"]["id"]
     traced.api.follow(generation, 1)
-    found = list[Json]()
+    follows = list[Json]()
     deadline = time.monotonic() + PATIENCE
-    while len(found) < 2:
+    while len(follows) < 2:
         assert time.monotonic() < deadline
-        told = [span.attributes for span in traced.collector.spans if span.name == "follow"]
-        found = [one for one in told if one["tertulia.generation.id"] == generation]
-    assert [one["tertulia.follow.how"] for one in found] == ["snapshot", "resumed"]
-    assert found[0]["tertulia.follow.sequence"] == found[1]["tertulia.follow.sequence"] > 1
+        spans_ = [span.attributes for span in traced.collector.spans if span.name == "follow"]
+        follows = [one for one in spans_ if one["tertulia.generation.id"] == generation]
+    assert [one["tertulia.follow.how"] for one in follows] == ["snapshot", "resumed"]
+    assert follows[0]["tertulia.follow.sequence"] == follows[1]["tertulia.follow.sequence"] > 1
 
 
-def test_a_request_has_an_id_that_comes_back(traced: Traced) -> None:
+def test_the_response_contains_the_request_id(traced: Traced) -> None:
     named = traced.api.http.get("/healthz", headers={"X-Request-ID": "from-the-proxy"})
     assert named.headers["X-Request-ID"] == "from-the-proxy"
     assert len(traced.api.http.get("/healthz").headers["X-Request-ID"]) == 32
@@ -214,7 +214,7 @@ def test_a_request_has_an_id_that_comes_back(traced: Traced) -> None:
     assert len(refused.headers["X-Request-ID"]) == 32
 
 
-def test_a_line_of_the_log_names_the_request_the_trace_and_the_answer(
+def test_a_log_line_names_the_request_the_trace_and_the_generation(
     traced: Traced, served: tuple[Server, Collector]
 ) -> None:
     traced.api.http.headers["X-Request-ID"] = "the-request"
@@ -223,36 +223,36 @@ def test_a_line_of_the_log_names_the_request_the_trace_and_the_answer(
     (line,) = [one for one in lines if one["logger"] == "tertulia.tools"]
     assert (line["request_id"], line["trace_id"]) == ("the-request", traced.trace)
     assert line["generation_id"] == done["generation"]["id"]
-    assert line["message"].endswith(traced.trace), "what finds a fault again is its trace"
+    assert line["message"].endswith(traced.trace), "the trace id is what an operator searches for"
 
 
-def test_what_stands_behind_a_path_is_not_told(traced: Traced) -> None:
+def test_the_query_string_is_redacted(traced: Traced) -> None:
     asked = {"query": "query Find { viewer { name } }", "variables": json.dumps({"words": SECRET})}
     assert traced.api.http.get("/graphql", params=asked).json()["data"]["viewer"]
-    told = traced.collector.wait_for(traced.trace, "GET /graphql", "query Find")
-    assert told.one("GET /graphql").attributes["url.query"] == "REDACTED"
-    assert told.parent_of(told.one("query Find")) == told.one("GET /graphql")
+    spans_ = traced.collector.wait_for(traced.trace, "GET /graphql", "query Find")
+    assert spans_.one("GET /graphql").attributes["url.query"] == "REDACTED"
+    assert spans_.parent_of(spans_.one("query Find")) == spans_.one("GET /graphql")
     assert b"zeppelins" not in traced.collector.raw
 
 
-def test_an_answer_that_waited_in_line_is_no_part_of_the_one_before(traced: Traced) -> None:
+def test_a_queued_answer_is_not_in_the_trace_of_the_answer_before_it(traced: Traced) -> None:
     first = traced.api.send("/simulate long 20")
     conversation = first["conversation"]["id"]
     queued = traced.api.send("And then?", conversationId=conversation, whenBusy="QUEUE")["generation"]["id"]
     traced.api.follow(queued)
     deadline = time.monotonic() + PATIENCE
-    found: dict[str, Told] = {}
-    while len(found) < 2:
+    by_generation: dict[str, ReceivedSpan] = {}
+    while len(by_generation) < 2:
         assert time.monotonic() < deadline
         agents = [span for span in traced.collector.spans if span.name == "invoke_agent tertulia"]
         ids = (first["generation"]["id"], queued)
-        found = {span.attributes["tertulia.generation.id"]: span for span in agents}
-        found = {id: found[id] for id in ids if id in found}
-    assert found[first["generation"]["id"]].trace == traced.trace
-    assert found[queued].trace != traced.trace
+        by_generation = {span.attributes["tertulia.generation.id"]: span for span in agents}
+        by_generation = {id: by_generation[id] for id in ids if id in by_generation}
+    assert by_generation[first["generation"]["id"]].trace == traced.trace
+    assert by_generation[queued].trace != traced.trace
 
 
-def test_what_a_client_sends_along_is_not_for_claude(traced: Traced, served: tuple[Server, Collector]) -> None:
+def test_a_clients_baggage_is_not_sent_to_claude(traced: Traced, served: tuple[Server, Collector]) -> None:
     traced.api.http.headers["baggage"] = "secret=ours"
     traced.api.answer("Hi")
     claude = served[0].claude
@@ -260,21 +260,21 @@ def test_what_a_client_sends_along_is_not_for_claude(traced: Traced, served: tup
     assert b"baggage" not in claude.headers
 
 
-def test_a_stop_is_no_failure(traced: Traced) -> None:
+def test_a_stopped_answer_is_not_a_failed_span(traced: Traced) -> None:
     traced.api.stop(traced.api.send("Tell me a long story.")["generation"]["id"])
     agent = traced.collector.wait_for(traced.trace, "invoke_agent tertulia").one("invoke_agent tertulia")
     assert (agent.attributes["tertulia.generation.end"], agent.failed) == ("stopped", False)
 
 
-def test_a_failure_has_claudes_name_for_it(traced: Traced) -> None:
+def test_a_failed_span_has_claudes_error_type(traced: Traced) -> None:
     traced.api.answer("/simulate error 529 before")
-    told = traced.collector.wait_for(traced.trace, "invoke_agent tertulia")
-    agent = told.one("invoke_agent tertulia")
+    spans_ = traced.collector.wait_for(traced.trace, "invoke_agent tertulia")
+    agent = spans_.one("invoke_agent tertulia")
     assert (agent.attributes["tertulia.generation.end"], agent.failed) == ("failed", True)
     assert agent.attributes["error.type"] == "overloaded_error"
 
 
-def test_who_leaves_sends_the_last_spans(tmp_path: Path) -> None:
+def test_a_server_that_ends_sends_its_last_spans(tmp_path: Path) -> None:
     lines = {"OTEL_SERVICE_NAME": "our-chat", "OTEL_BSP_SCHEDULE_DELAY": "60000"}
     with collecting() as collector, counting(pace=0) as claude:
         lines["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.address
@@ -289,7 +289,7 @@ def test_who_leaves_sends_the_last_spans(tmp_path: Path) -> None:
         assert collector.resources[0]["service.name"] == "our-chat", "from .env"
 
 
-def test_a_collector_that_is_away_costs_nobody_an_answer(tmp_path: Path) -> None:
+def test_an_unavailable_collector_does_not_affect_answers(tmp_path: Path) -> None:
     with (
         counting(pace=0) as claude,
         serving(tmp_path, claude, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as server,
@@ -299,14 +299,14 @@ def test_a_collector_that_is_away_costs_nobody_an_answer(tmp_path: Path) -> None
         assert server.end() == 0
 
 
-def test_where_somebody_else_has_set_the_sdk_up_queries_are_hidden_too(
+def test_query_strings_are_also_redacted_if_the_application_configured_the_sdk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     with tertulia(tmp_path) as address, Api(address) as api:
         asked = {"query": "{ viewer { name } }", "variables": json.dumps({"words": SECRET})}
         assert api.http.get("/graphql", params=asked).status_code == 200
-    (told,) = [span for span in kept.get_finished_spans() if span.name == "GET /graphql"]
-    assert dict(told.attributes or {})["url.query"] == "REDACTED"
+    (span_,) = [span for span in exporter.get_finished_spans() if span.name == "GET /graphql"]
+    assert dict(span_.attributes or {})["url.query"] == "REDACTED"

@@ -1,4 +1,4 @@
-"""Export and import: conversations go out and come in again without loss, and Claude's own exports come in."""
+"""Export and import: conversations survive both without loss, and exports of claude.ai can be imported."""
 
 import io
 import json
@@ -49,7 +49,7 @@ EVERY_BLOCK = Reply(
         *end("tool_use", cache_read_input_tokens=3),
     ]
 )  # fmt: skip
-"""Every kind of block that Claude writes, and one that nobody knows yet."""
+"""Every kind of block that Claude writes, and an unknown one."""
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 EDIT = "mutation ($input: EditMessageInput!) { editMessage(input: $input) { ... on SendMessagePayload { generation { id } } } }"
 DETAILS = "mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) { __typename } }"
@@ -59,22 +59,22 @@ REPLIES = (EVERY_BLOCK, Reply([START, *text("half")[:2], Cut]), says('{"n": 1}')
 def conversation_of_all_kinds(api: Api) -> str:
     files = [uploaded(api, image(), "red.png"), uploaded(api, pdf("Tea"), "tea.pdf")]
     first = api.send("What are these?", attachmentIds=files)
-    id, asked = first["conversation"]["id"], first["userMessage"]["id"]
+    id, question = first["conversation"]["id"], first["userMessage"]["id"]
     api.follow(first["generation"]["id"])
     api.answer("This breaks off", conversationId=id)
     api.answer("And in JSON", conversationId=id, options={"outputSchema": SCHEMA, "effort": "LOW"})
-    edited = api.ask(EDIT, input={"messageId": asked, "text": "Asked otherwise"})["editMessage"]
+    edited = api.ask(EDIT, input={"messageId": question, "text": "Asked otherwise"})["editMessage"]
     api.follow(edited["generation"]["id"])
-    api.ask("mutation ($id: ID!) { selectBranch(messageId: $id) { __typename } }", id=asked)
+    api.ask("mutation ($id: ID!) { selectBranch(messageId: $id) { __typename } }", id=question)
     values = {"title": "All kinds", "systemPrompt": "Be brief.", "pinned": True, "options": {"maxTokens": 900}}
     api.ask(DETAILS, input={"id": id, **values})
     return str(id)
 
 
 def export(api: Api, path: str = "/export") -> bytes:
-    found = api.http.get(path)
-    assert found.status_code == 200
-    return found.content
+    response = api.http.get(path)
+    assert response.status_code == 200
+    return response.content
 
 
 def put_in(api: Api, content: bytes) -> Any:
@@ -82,24 +82,24 @@ def put_in(api: Api, content: bytes) -> Any:
 
 
 def imported(api: Api, content: bytes) -> Json:
-    answered = put_in(api, content)
-    assert answered.status_code == 201, answered.text
-    told: Json = answered.json()
-    return told
+    response = put_in(api, content)
+    assert response.status_code == 201, response.text
+    result: Json = response.json()
+    return result
 
 
 def without_ids(exported: bytes) -> list[Json]:
-    """The lines with each id as the number of its first appearance."""
+    """Return the lines of an export, each id replaced by the number of its first appearance."""
     numbers: dict[str, str] = {}
     lines = exported.decode().splitlines()[1:]
     uuid = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
     return [
-        json.loads(uuid.sub(lambda found: numbers.setdefault(found[0], f"id{len(numbers)}"), line)) for line in lines
+        json.loads(uuid.sub(lambda match: numbers.setdefault(match[0], f"id{len(numbers)}"), line)) for line in lines
     ]
 
 
 @pytest.mark.both
-def test_what_goes_out_comes_in_again_without_loss(staged: Staged, tmp_path: Path, servers_place: Json) -> None:
+def test_an_imported_export_equals_the_original(staged: Staged, tmp_path: Path, other_place: Json) -> None:
     stage = staged(*REPLIES)
     stage.claude.models = [{**model, "capabilities": None} for model in stage.claude.models]
     id = conversation_of_all_kinds(stage.api)
@@ -108,20 +108,22 @@ def test_what_goes_out_comes_in_again_without_loss(staged: Staged, tmp_path: Pat
         "text", "image", "document", "thinking", "redacted_thinking", "compaction", "server_tool_use",
         "web_search_tool_result", "container_upload", "tool_use",
     }  # fmt: skip
-    with tertulia(tmp_path / "other", **servers_place, **stage.keyed) as address, Api(address) as other:
-        told = imported(other, before)
-        assert (told["messages"], told["attachments"], told["blocks_left_out"]) == (8, 2, 0)
+    with tertulia(tmp_path / "other", **other_place, **stage.keyed) as address, Api(address) as other:
+        result = imported(other, before)
+        assert (result["messages"], result["attachments"], result["blocks_left_out"]) == (8, 2, 0)
         assert without_ids(export(other)) == without_ids(before)
-        same = [api.conversation(one) for api, one in ((stage.api, id), (other, told["conversation_ids"][0]))]
+        same = [api.conversation(one) for api, one in ((stage.api, id), (other, result["conversation_ids"][0]))]
         assert [shown(one) for one in same[:1]] == [shown(one) for one in same[1:]]
-        # What Claude is shown of it is the same to the byte.
+        # The requests to Claude are identical to the byte.
         stage.claude.requests.clear()
         stage.api.answer("Go on", conversationId=id)
-        other.answer("Go on", conversationId=told["conversation_ids"][0])
+        other.answer("Go on", conversationId=result["conversation_ids"][0])
         first, second = stage.claude.requests
         assert json.dumps(first) == json.dumps(second)
-        found = other.ask('{ searchMessages(query: "otherwise") { edges { node { id } } } }')["searchMessages"]["edges"]
-        assert len(found) == 1
+        matches = other.ask('{ searchMessages(query: "otherwise") { edges { node { id } } } }')["searchMessages"][
+            "edges"
+        ]
+        assert len(matches) == 1
 
 
 def shown(conversation: Json) -> list[Any]:
@@ -130,13 +132,13 @@ def shown(conversation: Json) -> list[Any]:
 
 
 @pytest.fixture
-def servers_place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Json:
-    """Another storage than that of the first server."""
+def other_place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Json:
+    """The settings of a second storage."""
     (tmp_path / "other").mkdir()
     return {} if setup == "sqlite+memory" else request.getfixturevalue("servers").settings()
 
 
-def test_one_conversation_goes_out_alone(api: Api) -> None:
+def test_one_conversation_can_be_exported(api: Api) -> None:
     ids = [api.send(f"Number {number}")["conversation"]["id"] for number in range(2)]
     lines = without_ids(export(api, f"/export/{ids[1]}"))
     assert [line["type"] for line in lines] == ["conversation", "message", "message"]
@@ -145,14 +147,14 @@ def test_one_conversation_goes_out_alone(api: Api) -> None:
     assert api.http.get(f"/export/{ids[1]}?format=pdf").status_code == 422
 
 
-def test_temporary_conversations_stay_out_of_an_export_of_all(fresh: Api) -> None:
+def test_temporary_conversations_are_not_in_an_export_of_all_conversations(fresh: Api) -> None:
     fresh.answer("A secret", temporary=True)
     fresh.answer("No secret")
     assert "secret" in fresh.http.get("/export").text
     assert "A secret" not in fresh.http.get("/export").text
 
 
-def test_markdown_is_the_branch_that_is_shown(staged: Staged) -> None:
+def test_markdown_contains_the_selected_branch(staged: Staged) -> None:
     stage = staged(*REPLIES)
     id = conversation_of_all_kinds(stage.api)
     written = export(stage.api, f"/export/{id}?format=markdown").decode()
@@ -170,10 +172,10 @@ def test_markdown_is_the_branch_that_is_shown(staged: Staged) -> None:
     assert "Asked otherwise" not in written
 
 
-def test_an_import_says_what_it_cannot_take_and_takes_nothing(fresh: Api) -> None:
+def test_an_invalid_import_is_refused_with_its_line_and_stores_nothing(fresh: Api) -> None:
     fresh.answer("Hello")
     whole = export(fresh).decode().splitlines()
-    spoilt: list[tuple[list[str], str]] = [
+    invalid: list[tuple[list[str], str]] = [
         ([], "empty"),
         (["nonsense"], "line 1: is not JSON"),
         (whole[1:], "line 1: the header"),
@@ -187,7 +189,7 @@ def test_an_import_says_what_it_cannot_take_and_takes_nothing(fresh: Api) -> Non
         ([*whole[:2], whole[2].replace('"type": "text"', '"type": "image", "source": {"type": "attachment"}')], "line 3: content.0.source.attachment_id"),
         ([*whole, '{"type": "attachment", "id": "a", "filename": "a", "data": "AAAA", "created_at": "2026-01-01T00:00:00Z"}'], "attachment a"),
     ]  # fmt: skip
-    for lines, words in spoilt:
+    for lines, words in invalid:
         refused = put_in(fresh, "\n".join(lines).encode())
         assert (refused.status_code, refused.json()["error"]["code"]) == (422, "INVALID_INPUT"), lines
         assert words in refused.json()["error"]["message"], refused.json()
@@ -195,7 +197,7 @@ def test_an_import_says_what_it_cannot_take_and_takes_nothing(fresh: Api) -> Non
     assert fresh.http.post("/import", json={}).status_code == 415
 
 
-CLAUDES = [
+CLAUDE_AI_EXPORT = [
     {
         "uuid": "c1", "name": "Bread", "created_at": "2025-03-01T10:00:00.000000Z", "updated_at": "2025-03-02T10:00:00Z",
         "account": {"uuid": "a1"},
@@ -220,40 +222,40 @@ CLAUDES = [
 
 
 def archived(content: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data/users.json", "[]")
         archive.writestr("data/conversations.json", content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 @pytest.mark.both
 @pytest.mark.parametrize("wrap", [bytes, archived])
-def test_claudes_own_export_comes_in(staged: Staged, wrap: Callable[[bytes], bytes]) -> None:
+def test_an_export_of_claude_ai_can_be_imported(staged: Staged, wrap: Callable[[bytes], bytes]) -> None:
     stage = staged(says("Sourdough."))
-    told = imported(stage.api, wrap(json.dumps(CLAUDES).encode()))
-    assert (told["messages"], told["blocks_left_out"]) == (5, 1)
-    bread, plain = (stage.api.conversation(id) for id in told["conversation_ids"])
+    result = imported(stage.api, wrap(json.dumps(CLAUDE_AI_EXPORT).encode()))
+    assert (result["messages"], result["blocks_left_out"]) == (5, 1)
+    bread, plain = (stage.api.conversation(id) for id in result["conversation_ids"])
     assert (bread["title"], bread["createdAt"], plain["title"]) == ("Bread", "2025-03-01T10:00:00+00:00", None)
-    asked, answer = (edge["node"] for edge in bread["messages"]["edges"])
-    assert asked["text"] == "[flour.txt]\n\nFlour.[oven.png]How do I bake?"
+    question, answer = (edge["node"] for edge in bread["messages"]["edges"])
+    assert question["text"] == "[flour.txt]\n\nFlour.[oven.png]How do I bake?"
     assert (answer["text"], len(answer["siblings"])) == ("Or so.", 2)
     assert [edge["node"]["text"] for edge in plain["messages"]["edges"]] == ["Hi", "Hello"]
     assert stage.api.answer("Which bread?", conversationId=bread["id"])["__typename"] == "GenerationCompleted"
-    found = stage.api.ask('{ searchMessages(query: "flour") { edges { node { id } } } }')["searchMessages"]["edges"]
-    assert len(found) == 1
+    matches = stage.api.ask('{ searchMessages(query: "flour") { edges { node { id } } } }')["searchMessages"]["edges"]
+    assert len(matches) == 1
 
 
-NO_EXPORTS = [b"{}", b"[1]", b'[{"uuid": "x"}]', b"[", archived(b"")[:50], archived(b"["), b"PK\x03\x04"]
+INVALID_EXPORTS = [b"{}", b"[1]", b'[{"uuid": "x"}]', b"[", archived(b"")[:50], archived(b"["), b"PK\x03\x04"]
 
 
-@pytest.mark.parametrize("content", NO_EXPORTS, ids=range(len(NO_EXPORTS)))
-def test_what_is_no_export_is_refused(api: Api, content: bytes) -> None:
+@pytest.mark.parametrize("content", INVALID_EXPORTS, ids=range(len(INVALID_EXPORTS)))
+def test_an_invalid_export_is_refused(api: Api, content: bytes) -> None:
     refused = put_in(api, content)
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "INVALID_INPUT")
 
 
-def test_the_command_exports_a_user(tmp_path: Path) -> None:
+def test_the_command_exports_a_users_conversations(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         api.answer("Hello")
         whole = export(api)
@@ -266,7 +268,7 @@ def test_the_command_exports_a_user(tmp_path: Path) -> None:
     assert (missing.exit_code, "nobody" in missing.stderr) == (2, True)
 
 
-def test_an_export_says_which_attachment_is_missing(tmp_path: Path) -> None:
+def test_an_export_with_a_missing_attachment_names_the_setting(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         api.answer("What is it?", attachmentIds=[uploaded(api, image(), "red.png")])
     for file in (tmp_path / "tertulia-attachments").rglob("*"):

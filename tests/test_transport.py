@@ -1,4 +1,4 @@
-"""The way to Claude: the SDK's requests over aiohttp, through proxies and encodings, and slower where we are late."""
+"""The transport to Claude: requests over aiohttp, proxies, compression, connection reuse and backpressure."""
 
 import asyncio
 import gzip
@@ -15,7 +15,7 @@ from tertulia.claude.errors import ErrorCode, describe
 
 
 class Hello:
-    """Asks for an answer, and for nothing else instead."""
+    """A request without an alternative if Claude refuses it."""
 
     async def body(self) -> dict[str, Any]:
         hello = [{"role": "user", "content": "Hello"}]
@@ -38,37 +38,37 @@ async def batches(address: str, pause: float = 0.0) -> list[list[Any]]:
         await claude.close()
 
 
-def hold_the_loop() -> None:
+def block_the_loop() -> None:
     time.sleep(10 * LATE)
 
 
-def written(found: list[list[Any]]) -> str:
-    deltas = [event["delta"] for events in found for event in events if event["type"] == "content_block_delta"]
+def text_of(batches: list[list[Any]]) -> str:
+    deltas = [event["delta"] for events in batches for event in events if event["type"] == "content_block_delta"]
     return "".join(delta["text"] for delta in deltas)
 
 
-def test_an_answer_that_a_proxy_has_compressed_is_understood() -> None:
+def test_an_answer_compressed_by_a_proxy_is_decoded() -> None:
     body = gzip.compress(b"".join(sse(event) for event in [START, *text(*PIECES), *end()]))
-    cut = [body[place : place + 7] for place in range(0, len(body), 7)]
-    with scripted(Reply(cut, headers={"content-encoding": "gzip"})) as claude:
-        assert written(asyncio.run(batches(claude.address))) == "".join(PIECES)
+    chunks = [body[start : start + 7] for start in range(0, len(body), 7)]
+    with scripted(Reply(chunks, headers={"content-encoding": "gzip"})) as claude:
+        assert text_of(asyncio.run(batches(claude.address))) == "".join(PIECES)
 
 
-def test_the_environments_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(says("through the proxy")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.address)
-        assert written(asyncio.run(batches("http://claude.invalid"))) == "through the proxy"
+        assert text_of(asyncio.run(batches("http://claude.invalid"))) == "through the proxy"
         assert proxy.headers[0]["host"] == "claude.invalid"
 
 
-def test_the_environments_proxy_is_not_asked_for_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proxy_is_not_used_for_hosts_in_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(says("directly")) as claude, scripted(says("through the proxy")) as proxy:
         monkeypatch.setenv("http_proxy", proxy.address)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert written(asyncio.run(batches(claude.address))) == "directly"
+        assert text_of(asyncio.run(batches(claude.address))) == "directly"
 
 
-def test_nobody_at_the_address_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_reported_as_a_connection_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -77,39 +77,39 @@ def test_nobody_at_the_address_is_a_lost_connection(monkeypatch: pytest.MonkeyPa
     assert describe(raised.value).code is ErrorCode.CONNECTION
 
 
-def test_a_connection_is_used_again_for_the_next_answer() -> None:
+def test_a_connection_is_reused_for_the_next_answer() -> None:
     async def several(claude: ScriptedClaude) -> None:
-        asked = Claude(api_key="sk-ant-test", base_url=claude.address)
+        client = Claude(api_key="sk-ant-test", base_url=claude.address)
         for _ in range(5):
-            assert written([events async for events in asked.stream(REQUEST)]) == "again"
-        await asked.close()
+            assert text_of([events async for events in client.stream(REQUEST)]) == "again"
+        await client.close()
 
     with scripted(says("again")) as claude:
         asyncio.run(several(claude))
-        # An answer's last bytes may come behind its end, and then the connection is not free yet.
+        # The last bytes of a response may arrive after its end, and then its connection is not free yet.
         assert len(set(claude.clients)) < 5
 
 
-def test_what_comes_in_a_pause_comes_together_and_whole() -> None:
+def test_events_that_arrive_during_a_delay_are_delivered_together() -> None:
     async def held_back(claude: ScriptedClaude, gate: Gate) -> list[list[Any]]:
-        asked = Claude(api_key="sk-ant-test", base_url=claude.address)
-        found: list[list[Any]] = []
-        async for events in asked.stream(REQUEST):
-            found.append(events)
-            # Behind the first piece, the pause outlasts all the others.
-            asked.backpressure.delay = 0.5 if len(found) == 1 else 0.0
+        client = Claude(api_key="sk-ant-test", base_url=claude.address)
+        received: list[list[Any]] = []
+        async for events in client.stream(REQUEST):
+            received.append(events)
+            # After the first batch, the delay lasts until all other events have arrived.
+            client.backpressure.delay = 0.5 if len(received) == 1 else 0.0
             gate.open.set()
-        await asked.close()
-        return found
+        await client.close()
+        return received
 
     gate = Gate()
     with scripted(Reply([START, gate, *text(*PIECES), *end()])) as claude:
-        found = asyncio.run(held_back(claude, gate))
-    assert written(found) == "".join(PIECES)
-    assert len(found) < len(PIECES) / 2
+        received = asyncio.run(held_back(claude, gate))
+    assert text_of(received) == "".join(PIECES)
+    assert len(received) < len(PIECES) / 2
 
 
-def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between() -> None:
+def test_the_delay_grows_above_4_ms_of_lateness_shrinks_below_2_ms_and_stays_in_between() -> None:
     backpressure, delays = Backpressure(), list[float]()
     for late in (0.0041, 0.0039, 0.0021, 0.0019, 0.0041):
         backpressure.adapt(late)
@@ -117,12 +117,12 @@ def test_a_pause_grows_above_4_milliseconds_shrinks_below_2_and_stays_in_between
     assert delays == pytest.approx([0.005, 0.005, 0.005, 0.004, 0.009])
 
 
-def test_a_pause_begins_where_the_loop_is_late_and_ends_where_it_is_in_time() -> None:
+def test_the_delay_begins_when_the_loop_is_late_and_ends_when_it_is_on_time() -> None:
     async def late() -> float:
         backpressure = Backpressure()
         watching = asyncio.create_task(backpressure.watch())
         while not backpressure.delay:
-            hold_the_loop()
+            block_the_loop()
             await asyncio.sleep(0)
         watching.cancel()
         return backpressure.delay

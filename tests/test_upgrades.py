@@ -1,4 +1,4 @@
-"""Upgrades: databases of earlier versions, with all that is in them, and migrations that are interrupted or concurrent."""
+"""Upgrades: databases of earlier versions, interrupted and concurrent migrations, and compatibility of schemas."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 OLDER = f"{int(REVISIONS[0]) - 1:04}"
 """A schema of a development version, before the first migration."""
 UNSEEN = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
-"""SQLAlchemy does not read an index on an expression back from SQLite; code relies on no index."""
+"""SQLAlchemy cannot reflect an index on an expression from SQLite. That is harmless: no code relies on an index."""
 LIST = "{ conversations(first: 50) { edges { node { id title pinned } } } }"
 VIEWER = """query ($id: ID!) {
   viewer { name usage { costUsd } budget { spentUsd } usageByDay { model } }
@@ -51,7 +51,7 @@ SEARCH = (
 
 @pytest.fixture
 def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Json:
-    """An empty storage that was never migrated, with the address as settings have it."""
+    """An empty storage that was never migrated, with its URL in the form of the settings."""
     if setup == EMBEDDED:
         return {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
     servers: Servers = request.getfixturevalue("servers")
@@ -68,7 +68,7 @@ def variables(place: Json) -> dict[str, str]:
 
 @pytest.mark.both
 @pytest.mark.parametrize("revision", RECORDED)
-def test_a_database_of_an_earlier_version_is_served_with_all_that_is_in_it(
+def test_a_database_of_an_earlier_version_is_served_with_all_its_data(
     revision: str, place: Json, tmp_path: Path
 ) -> None:
     recorded = recording(revision, place["database_url"])
@@ -102,12 +102,12 @@ def _has_all_conversations(api: Api, recorded: Recording) -> None:
         # Versions with the schema 0014 exported options and tools that are not set as null.
         assert _without_empty(exported(api, ids[name])) == _without_empty(recorded.exports[name])
     assert api.http.get(f"/attachments/{ids['attachment']}").content == recorded.attachment
-    found = api.ask(VIEWER, id=ids["travel"])
-    assert found["conversation"]["context"]["usedTokens"] == recorded.used_tokens > 0
-    # The answers that were being written are settled meanwhile.
-    assert Decimal(found["viewer"]["usage"]["costUsd"]) * 10**12 >= recorded.spent > 0
-    assert found["viewer"]["budget"]["spentUsd"] == found["viewer"]["usage"]["costUsd"]
-    assert {day["model"] for day in found["viewer"]["usageByDay"]} == {"claude-opus-5-5"}
+    response = api.ask(VIEWER, id=ids["travel"])
+    assert response["conversation"]["context"]["usedTokens"] == recorded.used_tokens > 0
+    # The answers that were running in the recording are settled meanwhile.
+    assert Decimal(response["viewer"]["usage"]["costUsd"]) * 10**12 >= recorded.spent > 0
+    assert response["viewer"]["budget"]["spentUsd"] == response["viewer"]["usage"]["costUsd"]
+    assert {day["model"] for day in response["viewer"]["usageByDay"]} == {"claude-opus-5-5"}
 
 
 def _without_empty(value: Any) -> Any:
@@ -151,28 +151,28 @@ def _signs_in(address: str, place: Json) -> None:
     form = {"grant_type": "password", "username": "ada", "password": PASSWORD}
     with Api(address, post(address, "token", **form).json()["access_token"]) as api:
         assert api.ask("{ viewer { name } }") == {"viewer": {"name": "ada"}}
-    # Accounts of all versions keep others from names that look like theirs: this one has a Cyrillic letter.
+    # Names that resemble an existing account's are refused for accounts of all versions. This one has a Cyrillic letter.
     assert post(address, "register", username="ad\u0430", password=PASSWORD).status_code == 409
 
 
 @UNSEEN
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 @pytest.mark.both
-def test_the_migrations_make_the_tables_that_the_code_speaks_of(place: Json) -> None:
+def test_migrations_create_the_tables_that_the_code_declares(place: Json) -> None:
     def differences(connection: Connection) -> list[Any]:
-        context = MigrationContext.configure(connection, opts={"include_object": _is_ours, "compare_type": True})
+        context = MigrationContext.configure(connection, opts={"include_object": _is_declared, "compare_type": True})
         return list(compare_metadata(context, METADATA))
 
     asyncio.run(migrate(place["database_url"]))
-    assert _ask(place["database_url"], differences) == []
+    assert _with_connection(place["database_url"], differences) == []
 
 
-def _is_ours(item: Any, name: str | None, *_: Any) -> bool:
-    # The words for searching are no table that SQLAlchemy could speak of.
+def _is_declared(item: Any, name: str | None, *_: Any) -> bool:
+    # SQLAlchemy cannot describe the full-text index `message_words`.
     return "message_words" not in str(name) and "message_words" not in str(getattr(item, "table", ""))
 
 
-def _ask(url: str, work: Any) -> Any:
+def _with_connection(url: str, work: Any) -> Any:
     async def asked() -> Any:
         engine = open_engine(url)
         try:
@@ -220,12 +220,12 @@ for line in sys.stdin:
     print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children), flush=True)
 """
 Migrating = Callable[..., list[int]]
-"""Takes a storage, and for each process the number of the statement to be killed at; returns their exit codes."""
+"""Accepts a storage and, for each process, the number of the statement at which it is killed; returns the exit codes."""
 
 
 @pytest.fixture(scope="module")
 def migrate_in_processes() -> Generator[Migrating]:
-    """Migrate in processes that run at once: forks of one that has imported the code. 0 kills none."""
+    """Migrate in concurrent processes, forked from one that has imported the code. A process with 0 is not killed."""
     with subprocess.Popen(
         [sys.executable, "-c", FORKS],
         env={**os.environ, "PYTHONPATH": str(forking.CODE)},
@@ -254,23 +254,23 @@ def _rows(connection: Connection) -> dict[str, list[str]]:
 
 
 @pytest.mark.both
-def test_a_migration_that_was_killed_changes_nothing_and_is_done_once_by_the_processes_that_start_next(
+def test_a_killed_migration_changes_nothing_and_later_processes_run_it_once(
     migrate_in_processes: Migrating, place: Json, tmp_path: Path
 ) -> None:
     load(recording(REVISIONS[0], place["database_url"]), place["database_url"], tmp_path)
-    before = _ask(place["database_url"], _rows)
+    before = _with_connection(place["database_url"], _rows)
     for statement in (7, 10, 14, 19):
         assert migrate_in_processes(place, statement) == [-9]
     schema = asyncio.run(schema_of(place["database_url"]))
     assert (schema.current, schema.newest) == (REVISIONS[0], HEAD)
-    assert _ask(place["database_url"], _rows) == before
+    assert _with_connection(place["database_url"], _rows) == before
     assert migrate_in_processes(place, 0, 0, 0, 0) == [0] * 4
     assert execute(place, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert _spending(place) == _billed(place) > 0
 
 
 @pytest.mark.both
-def test_processes_that_start_at_once_on_nothing_make_the_tables_once(
+def test_concurrent_processes_create_the_tables_of_an_empty_database_once(
     migrate_in_processes: Migrating, place: Json
 ) -> None:
     for statement in (20, 55):
@@ -290,18 +290,18 @@ def upgrade():
 """
 
 
-def test_a_migration_that_rebuilds_a_table_of_sqlite_keeps_what_refers_to_it(
+def test_rebuilding_an_sqlite_table_keeps_the_rows_that_refer_to_it(
     place: Json, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(recording(REVISIONS[0], place["database_url"]), place["database_url"], tmp_path)
-    before = _ask(place["database_url"], _rows)
+    before = _with_connection(place["database_url"], _rows)
     scripts = copytree(MIGRATIONS, tmp_path / "migrations")
     (scripts / "versions" / "9999_rebuild.py").write_text(REBUILD.format(head=HEAD))
     monkeypatch.setattr(migrating, "MIGRATIONS", scripts)
     monkeypatch.setattr(migrating, "_revisions", migrating._revisions.__wrapped__)
     asyncio.run(migrate(place["database_url"]))
     assert asyncio.run(schema_of(place["database_url"])).current == "9999"
-    after = _ask(place["database_url"], _rows)
+    after = _with_connection(place["database_url"], _rows)
     kept = ("conversations", "messages", "calls", "idempotency_keys", "attachments", "conversation_changes")
     assert {name: len(after[name]) for name in kept} == {name: len(before[name]) for name in kept}
 
@@ -335,23 +335,23 @@ def test_a_database_of_an_unsupported_schema_is_refused_with_one_line(
 
 
 @pytest.mark.both
-def test_doctor_says_which_schema_there_is_and_which_one_is_wanted(place: Json, tmp_path: Path) -> None:
-    given = variables(place)
+def test_doctor_reports_the_current_and_the_required_schema(place: Json, tmp_path: Path) -> None:
+    environment = variables(place)
     asyncio.run(migrate(place["database_url"], REVISIONS[0]))
-    before = run_here(tmp_path, "doctor", **given)
+    before = run_here(tmp_path, "doctor", **environment)
     line = f"wrong  database: schema {REVISIONS[0]}, this version requires {HEAD}: run `tertulia migrate`"
     assert line in before.stdout.splitlines()
     assert before.exit_code == 1
     assert execute(place, "SELECT version_num FROM alembic_version") == [(REVISIONS[0],)]
-    run_here(tmp_path, "migrate", **given)
-    after = run_here(tmp_path, "doctor", **given)
+    run_here(tmp_path, "migrate", **environment)
+    after = run_here(tmp_path, "doctor", **environment)
     (line,) = [line for line in after.stdout.splitlines() if "database:" in line]
     assert line.startswith("ok")
     assert f"up to date, schema {HEAD}" in line
     assert after.exit_code == 0
 
 
-def test_doctor_makes_no_database(tmp_path: Path) -> None:
+def test_doctor_does_not_create_a_database(tmp_path: Path) -> None:
     done = run_here(tmp_path, "doctor")
     assert "has no tables yet" in done.stdout
     assert not (tmp_path / "tertulia.db").exists()
@@ -360,14 +360,14 @@ def test_doctor_makes_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.joined
-def test_a_migration_does_not_keep_everybody_waiting_behind_who_reads(
+def test_a_migration_that_waits_for_a_reader_fails_after_a_short_time(
     place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrating, "LOCK_PATIENCE", 0.1)
     monkeypatch.setattr(migrating, "STATEMENT_PATIENCE", 20)
     url = place["database_url"]
 
-    async def beside_a_reader() -> None:
+    async def migrate_during_a_read() -> None:
         await migrate(url, REVISIONS[0])
         engine = open_engine(url)
         async with engine.begin() as reading:
@@ -378,18 +378,16 @@ def test_a_migration_does_not_keep_everybody_waiting_behind_who_reads(
         await migrate(url)
         await engine.dispose()
 
-    asyncio.run(beside_a_reader())
+    asyncio.run(migrate_during_a_read())
 
 
 @pytest.mark.joined
-def test_a_migration_waits_for_another_ones_for_as_long_as_a_large_table_takes(
-    place: Json, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_migration_waits_at_least_an_hour_for_another_migration(place: Json, monkeypatch: pytest.MonkeyPatch) -> None:
     assert migrating.STATEMENT_PATIENCE >= 3600
     monkeypatch.setattr(migrating, "STATEMENT_PATIENCE", 0.1)
     url = place["database_url"]
 
-    async def beside_another() -> None:
+    async def migrate_during_a_migration() -> None:
         engine = open_engine(url)
         async with engine.begin() as other:
             await other.exec_driver_sql(f"SELECT pg_advisory_xact_lock({migrating.ONE_AT_A_TIME})")
@@ -397,27 +395,29 @@ def test_a_migration_waits_for_another_ones_for_as_long_as_a_large_table_takes(
                 await migrate(url)
         await engine.dispose()
 
-    asyncio.run(beside_another())
+    asyncio.run(migrate_during_a_migration())
 
 
-def test_a_database_that_is_silent_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_does_not_respond_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(migrating, "PATIENCE", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = silent.getsockname()[1]
-        given = {"DATABASE_URL": f"postgresql://tertulia:secret@127.0.0.1:{port}/tertulia"}
-        done = run_here(tmp_path, "migrate", **given)
-        shown = f"postgresql+asyncpg://tertulia:***@127.0.0.1:{port}/tertulia"
-        assert done.stderr == f"DATABASE_URL: cannot use {shown}: it did not respond in time\n"
-        assert "did not respond in time" in run_here(tmp_path, "doctor", **given).stdout
+        environment = {"DATABASE_URL": f"postgresql://tertulia:secret@127.0.0.1:{port}/tertulia"}
+        done = run_here(tmp_path, "migrate", **environment)
+        url = f"postgresql+asyncpg://tertulia:***@127.0.0.1:{port}/tertulia"
+        assert done.stderr == f"DATABASE_URL: cannot use {url}: it did not respond in time\n"
+        assert "did not respond in time" in run_here(tmp_path, "doctor", **environment).stdout
 
 
 # ---- migrations only add ---------------------------------------------------------------------
 
 
 def _shape(connection: Connection) -> dict[str, Any]:
-    """Say what code that reads and writes a table relies on."""
+    """Return what code that reads and writes the tables relies on."""
     inspector = inspect(connection)
     shape: dict[str, Any] = {}
     for table in inspector.get_table_names():
@@ -440,40 +440,40 @@ def _shape(connection: Connection) -> dict[str, Any]:
 
 
 def _broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Say what code of the schema before cannot do with the one after."""
-    found = [f"{table} is gone" for table in before.keys() - after.keys()]
+    """Return the changes that break code of the earlier schema."""
+    changes = [f"{table} is gone" for table in before.keys() - after.keys()]
     for table in before.keys() & after.keys():
         old, new = before[table], after[table]
-        found += [f"{table}.{name} is gone" for name in old["columns"].keys() - new["columns"].keys()]
+        changes += [f"{table}.{name} is gone" for name in old["columns"].keys() - new["columns"].keys()]
         if old["key"] != new["key"]:
-            found.append(f"{table} has another key")
+            changes.append(f"{table} has another key")
         for name, column in new["columns"].items():
             is_new = name not in old["columns"]
             if is_new and not column["nullable"] and column["default"] is None:
-                found.append(f"{table}.{name} has no default")
+                changes.append(f"{table}.{name} has no default")
             elif not is_new and str(old["columns"][name]["type"]) != str(column["type"]):
-                found.append(f"{table}.{name} is of another type")
+                changes.append(f"{table}.{name} is of another type")
             elif not is_new and old["columns"][name]["nullable"] and not column["nullable"]:
-                found.append(f"{table}.{name} takes no NULL any more")
+                changes.append(f"{table}.{name} no longer accepts NULL")
         known = old["columns"].keys()
-        found += [f"{table}: {one} must be unique" for one in new["unique"] - old["unique"] if {*one[1:]} & known]
-        found += [f"{table}: {one} is checked" for one in new["checks"] - old["checks"]]
-        found += [f"{table}: {one} must be there" for one in new["references"] - old["references"] if one[0] in known]
-    return sorted(found)
+        changes += [f"{table}: {one} must be unique" for one in new["unique"] - old["unique"] if {*one[1:]} & known]
+        changes += [f"{table}: {one} is checked" for one in new["checks"] - old["checks"]]
+        changes += [f"{table}: {one} must exist" for one in new["references"] - old["references"] if one[0] in known]
+    return sorted(changes)
 
 
 @UNSEEN
 @pytest.mark.both
-def test_each_migration_only_adds_so_that_the_version_before_it_goes_on(place: Json) -> None:
+def test_no_migration_breaks_the_version_before_it(place: Json) -> None:
     shapes = []
     for revision in REVISIONS:
         asyncio.run(migrate(place["database_url"], revision))
-        shapes.append(_ask(place["database_url"], _shape))
-    found = {
+        shapes.append(_with_connection(place["database_url"], _shape))
+    changes = {
         revision: _broken(before, after)
         for revision, before, after in zip(REVISIONS[1:], shapes, shapes[1:], strict=False)
     }
-    assert {revision: broken for revision, broken in found.items() if broken} == {}
+    assert {revision: broken for revision, broken in changes.items() if broken} == {}
 
 
 CHANGES = {
@@ -481,7 +481,7 @@ CHANGES = {
     "ALTER TABLE users DROP COLUMN issuer": "users.issuer is gone",
     "ALTER TABLE users RENAME COLUMN subject TO who": "users.subject is gone",
     "ALTER TABLE users ADD COLUMN age INTEGER NOT NULL": "users.age has no default",
-    "ALTER TABLE users ALTER COLUMN issuer SET NOT NULL": "users.issuer takes no NULL any more",
+    "ALTER TABLE users ALTER COLUMN issuer SET NOT NULL": "users.issuer no longer accepts NULL",
     "ALTER TABLE users ALTER COLUMN issuer TYPE VARCHAR(3)": "users.issuer is of another type",
     "CREATE UNIQUE INDEX one ON users (issuer)": "users: ('one', 'issuer') must be unique",
     "ALTER TABLE users ADD CHECK (changes < 9)": "is checked",
@@ -491,10 +491,10 @@ CHANGES = {
 
 
 @pytest.mark.joined
-def test_what_is_taken_away_or_narrowed_is_seen(place: Json) -> None:
+def test_breaking_changes_of_a_schema_are_detected(place: Json) -> None:
     asyncio.run(migrate(place["database_url"]))
-    before = _ask(place["database_url"], _shape)
-    for change, wanted in CHANGES.items():
+    before = _with_connection(place["database_url"], _shape)
+    for change, expected in CHANGES.items():
 
         def shape_after(connection: Connection, change: str = change) -> dict[str, Any]:
             with connection.begin_nested() as nested:
@@ -503,33 +503,36 @@ def test_what_is_taken_away_or_narrowed_is_seen(place: Json) -> None:
                 nested.rollback()
             return shape
 
-        found = _broken(before, _ask(place["database_url"], shape_after))
-        assert (found == []) if wanted is None else any(wanted in one for one in found), (change, found)
+        detected = _broken(before, _with_connection(place["database_url"], shape_after))
+        assert (detected == []) if expected is None else any(expected in detail for detail in detected), (
+            change,
+            detected,
+        )
 
 
-# ---- what goes away says when ----------------------------------------------------------------
+# ---- deprecations name a version ----------------------------------------------------------------
 
 
 def _without_a_date(sdl: str) -> list[str]:
-    """Give what is deprecated and does not say until which version it stays."""
-    found = []
-    for name, shown in build_schema(sdl).type_map.items():
-        parts = {**getattr(shown, "fields", {}), **getattr(shown, "values", {})}
-        for field, given in dict(parts).items():
-            parts |= {f"{field}.{one}": argument for one, argument in getattr(given, "args", {}).items()}
+    """Return what is deprecated without a version until which it remains."""
+    undated = []
+    for name, type_ in build_schema(sdl).type_map.items():
+        parts = {**getattr(type_, "fields", {}), **getattr(type_, "values", {})}
+        for field, part_ in dict(parts).items():
+            parts |= {f"{field}.{name_}": argument for name_, argument in getattr(part_, "args", {}).items()}
         reasons = {
-            part: given.deprecation_reason for part, given in parts.items() if given.deprecation_reason is not None
+            part: part_.deprecation_reason for part, part_ in parts.items() if part_.deprecation_reason is not None
         }
-        found += [f"{name}.{part}" for part, reason in reasons.items() if not _says_until(reason)]
-    return found
+        undated += [f"{name}.{part}" for part, reason in reasons.items() if not _names_version(reason)]
+    return undated
 
 
-def _says_until(reason: str) -> bool:
-    before, found, version = reason.rpartition(" until ")
-    return bool(before and found) and all(part.isdecimal() for part in version.rstrip(".").split("."))
+def _names_version(reason: str) -> bool:
+    before, separator, version = reason.rpartition(" until ")
+    return bool(before and separator) and all(part.isdecimal() for part in version.rstrip(".").split("."))
 
 
-def test_what_is_deprecated_says_until_when() -> None:
+def test_every_deprecation_names_a_version() -> None:
     assert _without_a_date((ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")) == []
     sample = """
       type Query {

@@ -1,8 +1,8 @@
-"""The `graphql-transport-ws` protocol document, sentence by sentence, over a raw socket.
+"""The `graphql-transport-ws` protocol, sentence by sentence, over a raw socket.
 
-The names of the parts are those of the document (PROTOCOL.md of the graphql-ws project): Communication, ConnectionInit,
-ConnectionAck, Ping, Pong, Subscribe, Next, Error, Complete, Invalid message. Where the document is silent, the last
-part says what we do.
+The sections have the names of those in the protocol document (PROTOCOL.md of the graphql-ws project): Communication,
+ConnectionInit, ConnectionAck, Ping, Pong, Subscribe, Next, Error, Complete, Invalid message. The last section covers
+what the document does not specify.
 """
 
 import json
@@ -38,7 +38,7 @@ def drain(connection: ClientConnection) -> None:
 
 
 def closing(connection: ClientConnection) -> tuple[int, str]:
-    """Read until the server closes; give its code and reason."""
+    """Read until the server closes the socket; return the close code and reason."""
     with pytest.raises(ConnectionClosed) as closed:
         drain(connection)
     assert closed.value.rcvd is not None, "the socket was closed without a close frame (1006)"
@@ -52,7 +52,7 @@ def subscribe(id: Any = "1", **payload: Any) -> Json:
 # ---- Communication ----------------------------------------------------------------------------
 
 
-def test_the_subprotocol_is_spoken_back(api: Api) -> None:
+def test_the_server_selects_the_subprotocol(api: Api) -> None:
     with raw_socket(api.address) as connection:
         assert connection.subprotocol == "graphql-transport-ws"
 
@@ -74,7 +74,7 @@ def test_a_page_of_another_origin_cannot_open_a_socket(api: Api) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_a_page_of_this_origin_can(api: Api) -> None:
+def test_a_page_of_this_origin_can_open_a_socket(api: Api) -> None:
     with raw_socket(api.address, origin=api.address) as connection:
         assert connection.subprotocol == "graphql-transport-ws"
 
@@ -89,7 +89,7 @@ def test_messages_are_text_frames(api: Api) -> None:
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {}}, {"payload": {"a": "x"}}])
-def test_the_server_acknowledges(api: Api, payload: Json) -> None:
+def test_the_server_acknowledges_connection_init(api: Api, payload: Json) -> None:
     with opened(api) as socket:
         socket.send({"type": "connection_init", **payload})
         assert socket.receive()["type"] == "connection_ack"
@@ -109,7 +109,7 @@ def test_a_second_init_before_the_acknowledgement_is_refused_with_4429(api: Api)
 
 
 @pytest.mark.parametrize("payload", ["text", 5, [], True, [{}]])
-def test_an_init_whose_payload_is_no_object_is_refused(api: Api, payload: Any) -> None:
+def test_an_init_whose_payload_is_not_an_object_is_refused(api: Api, payload: Any) -> None:
     with opened(api) as socket:
         socket.send({"type": "connection_init", "payload": payload})
         assert closing(socket.connection)[0] == 4400
@@ -130,20 +130,20 @@ def test_a_ping_is_answered_with_a_pong(api: Api) -> None:
         assert socket.receive() == {"type": "pong"}
 
 
-def test_a_ping_is_answered_before_the_handshake_too(api: Api) -> None:
+def test_a_ping_before_connection_init_is_answered(api: Api) -> None:
     with opened(api) as socket:
         socket.send({"type": "ping"})
         assert socket.receive() == {"type": "pong"}
 
 
-def test_a_pong_bears_the_pings_payload(api: Api) -> None:
+def test_a_pong_contains_the_pings_payload(api: Api) -> None:
     with api.socket() as socket:
         socket.send({"type": "ping", "payload": {"at": 1}})
         assert socket.receive() == {"type": "pong", "payload": {"at": 1}}
 
 
 @pytest.mark.parametrize("payload", [{}, {"payload": None}, {"payload": {"a": 1}}])
-def test_a_pong_that_nobody_asked_for_is_taken(api: Api, payload: Json) -> None:
+def test_an_unsolicited_pong_is_accepted(api: Api, payload: Json) -> None:
     with api.socket() as socket:
         socket.send({"type": "pong", **payload})
         socket.send(subscribe())
@@ -152,7 +152,7 @@ def test_a_pong_that_nobody_asked_for_is_taken(api: Api, payload: Json) -> None:
 
 @pytest.mark.parametrize("kind", ["ping", "pong"])
 @pytest.mark.parametrize("payload", ["text", 5, [], False])
-def test_a_ping_or_pong_whose_payload_is_no_object_is_refused(api: Api, kind: str, payload: Any) -> None:
+def test_a_ping_or_pong_whose_payload_is_not_an_object_is_refused(api: Api, kind: str, payload: Any) -> None:
     with api.socket() as socket:
         socket.send({"type": kind, "payload": payload})
         assert closing(socket.connection)[0] == 4400
@@ -161,21 +161,21 @@ def test_a_ping_or_pong_whose_payload_is_no_object_is_refused(api: Api, kind: st
 # ---- Subscribe, Next, Complete ----------------------------------------------------------------------
 
 
-def test_a_query_gives_one_next_and_completes(api: Api) -> None:
+def test_a_query_returns_one_next_and_completes(api: Api) -> None:
     with api.socket() as socket:
         socket.send(subscribe())
         assert socket.receive() == {"type": "next", "id": "1", "payload": ANSWER}
         assert socket.receive() == {"type": "complete", "id": "1"}
 
 
-def test_a_mutation_is_run_over_the_socket(api: Api) -> None:
+def test_a_mutation_can_be_run_over_the_socket(api: Api) -> None:
     with api.socket() as socket:
         socket.send(subscribe(query='mutation { createConversation(input: { title: "t" }) { __typename } }'))
         made = socket.receive()["payload"]["data"]["createConversation"]
         assert made == {"__typename": "ConversationPayload"}
 
 
-def test_variables_and_the_operations_name_are_understood(api: Api) -> None:
+def test_variables_and_the_operation_name_are_used(api: Api) -> None:
     query = "query A { viewer { name } } query B($id: ID!) { conversation(id: $id) { id } }"
     with api.socket() as socket:
         socket.send(subscribe(query=query, operationName="B", variables={"id": "x"}, extensions={}))
@@ -189,7 +189,7 @@ def test_a_field_of_the_payload_may_be_null(api: Api, name: str) -> None:
         assert socket.receive()["payload"] == ANSWER
 
 
-def test_operations_run_side_by_side(api: Api) -> None:
+def test_operations_run_concurrently(api: Api) -> None:
     with api.socket() as socket:
         for id in "abc":
             socket.send(subscribe(id))
@@ -209,14 +209,14 @@ def test_an_id_that_is_in_use_is_refused_with_4409(api: Api) -> None:
     api.stop(generation)
 
 
-def test_an_id_can_be_used_again_once_its_operation_is_over(api: Api) -> None:
+def test_an_id_can_be_reused_after_its_operation_has_completed(api: Api) -> None:
     with api.socket() as socket:
         for _ in range(3):
             socket.send(subscribe("same"))
             assert [socket.receive()["type"] for _ in range(2)] == ["next", "complete"]
 
 
-def test_an_id_can_be_used_again_once_the_client_has_completed_it(api: Api) -> None:
+def test_an_id_can_be_reused_after_the_client_has_completed_it(api: Api) -> None:
     generation = api.send("/simulate hang")["generation"]["id"]
     query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
     with api.socket() as socket:
@@ -231,7 +231,7 @@ def test_an_id_can_be_used_again_once_the_client_has_completed_it(api: Api) -> N
     api.stop(generation)
 
 
-def test_after_the_client_completes_nothing_more_comes(api: Api) -> None:
+def test_no_message_follows_after_the_client_has_completed_an_operation(api: Api) -> None:
     generation = api.send("/simulate hang")["generation"]["id"]
     query = "subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }"
     with api.socket() as socket:
@@ -244,7 +244,7 @@ def test_after_the_client_completes_nothing_more_comes(api: Api) -> None:
             assert message["id"] != "gone" or message["type"] == "next"
 
 
-def test_completing_what_does_not_run_is_ignored(api: Api) -> None:
+def test_completing_an_unknown_operation_is_ignored(api: Api) -> None:
     with api.socket() as socket:
         socket.send({"type": "complete", "id": "never"})
         socket.send(subscribe())
@@ -255,7 +255,7 @@ def test_completing_what_does_not_run_is_ignored(api: Api) -> None:
 
 
 def refused(api: Api, **payload: Any) -> list[Json]:
-    """Subscribe to what cannot be executed; give the errors, and show that the socket lives on."""
+    """Subscribe with an invalid payload; return the errors, after checking that the socket still works."""
     with api.socket() as socket:
         socket.send(subscribe("bad", **payload))
         message = socket.receive()
@@ -267,7 +267,7 @@ def refused(api: Api, **payload: Any) -> list[Json]:
         return errors
 
 
-def test_a_document_that_is_no_graphql_is_an_error_of_its_operation(api: Api) -> None:
+def test_a_document_that_is_not_graphql_is_an_error_of_its_operation(api: Api) -> None:
     assert refused(api, query="{ viewer {")[0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
 
@@ -307,7 +307,7 @@ def test_a_missing_variable_of_a_subscription_is_an_error(api: Api) -> None:
     refused(api, query="subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }", variables={})
 
 
-def test_following_what_does_not_exist_says_which_argument(api: Api) -> None:
+def test_following_an_unknown_generation_is_an_error_that_names_the_argument(api: Api) -> None:
     with api.socket() as socket:
         query = 'subscription { generationEvents(generationId: "nothing") { sequence } }'
         socket.send(subscribe(query=query))
@@ -332,7 +332,7 @@ def test_following_what_does_not_exist_says_which_argument(api: Api) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("state", ["opened", "acknowledged"])
-def test_what_is_no_message_closes_with_4400_and_a_reason(api: Api, frame: str, state: str) -> None:
+def test_an_invalid_message_closes_with_4400_and_a_reason(api: Api, frame: str, state: str) -> None:
     with opened(api) as socket:
         if state == "acknowledged":
             socket.send({"type": "connection_init"})
@@ -374,7 +374,7 @@ def test_what_is_no_message_closes_with_4400_and_a_reason(api: Api, frame: str, 
         {"type": "complete", "id": {}},
     ],
 )
-def test_a_message_of_a_wrong_shape_closes_with_4400_and_says_what_is_wrong(api: Api, message: Json) -> None:
+def test_a_malformed_message_closes_with_4400_and_names_its_type(api: Api, message: Json) -> None:
     with api.socket() as socket:
         socket.send(message)
         code, reason = closing(socket.connection)
@@ -388,10 +388,10 @@ def test_a_binary_frame_closes_with_4400(api: Api) -> None:
         assert closing(socket.connection)[0] == 4400
 
 
-# ---- where the document is silent ------------------------------------------------------------------
+# ---- not specified by the document ------------------------------------------------------------------
 
 
-def test_an_id_of_400_characters_is_served(api: Api) -> None:
+def test_an_id_of_400_characters_is_accepted(api: Api) -> None:
     with api.socket() as socket:
         socket.send(subscribe("x" * 400))
         assert socket.receive()["id"] == "x" * 400
@@ -420,19 +420,19 @@ def test_a_document_nested_too_deeply_is_an_error_of_its_operation(api: Api) -> 
     refused(api, query="{ a" * 5_000 + " }" * 5_000)
 
 
-def test_a_document_of_too_many_tokens_is_an_error_of_its_operation(api: Api) -> None:
+def test_a_document_with_too_many_tokens_is_an_error_of_its_operation(api: Api) -> None:
     refused(api, query="{ " + "viewer { name } " * 20_000 + "}")
 
 
-def test_half_a_surrogate_pair_is_no_fault_of_the_message_and_named_where_it_is_text(api: Api) -> None:
+def test_a_lone_surrogate_is_accepted_in_a_message_and_refused_as_text(api: Api) -> None:
     query = "mutation ($t: String) { createConversation(input: { title: $t }) { ... on InvalidInput { field } } }"
     with api.socket() as socket:
         socket.send(json.dumps(subscribe("\ud83d", query=query, variables={"t": "\ud83d"})))
         assert socket.receive()["payload"] == {"data": {"createConversation": {"field": "title"}}}
 
 
-def test_the_server_pings_a_silent_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Proxies take 20 seconds of silence for a dead socket; here the pings come faster, so that nobody waits for them.
+def test_the_server_pings_an_idle_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Some proxies close a socket that is idle for 20 seconds. The test shortens the interval so that it need not wait.
     assert SocketHandler.ping_seconds <= 20
     monkeypatch.setattr(SocketHandler, "ping_seconds", 0.05)
     with tertulia(tmp_path) as address, raw_socket(address) as connection:

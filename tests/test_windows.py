@@ -1,4 +1,4 @@
-"""Moving windows in memory: as many as the rate says in any stretch of its length, and nothing kept for good."""
+"""Moving windows in memory: the rate holds in every interval of its length, and unused windows are removed."""
 
 import asyncio
 
@@ -23,16 +23,16 @@ class Clock:
 
 
 @given(steps)
-def test_no_stretch_has_more_than_the_rate_and_nothing_less_is_refused(steps: list[tuple[str, int, float]]) -> None:
+def test_no_interval_exceeds_the_rate_and_nothing_below_it_is_refused(steps: list[tuple[str, int, float]]) -> None:
     async def walk() -> None:
-        local, taken = LocalWindows(), list[tuple[str, float, int]]()
-        for who, cost, wait in steps:
+        local, accepted = LocalWindows(), list[tuple[str, float, int]]()
+        for key, cost, wait in steps:
             clock.now += wait
-            used = sum(cost for name, at, cost in taken if name == who and at > clock.now - 10)
-            assert (await local.get_window_stats(RATE, who)).remaining == 5 - used
-            assert await local.hit(RATE, who, cost=cost) == (used + cost <= 5)
+            used = sum(cost for name, at, cost in accepted if name == key and at > clock.now - 10)
+            assert (await local.get_window_stats(RATE, key)).remaining == 5 - used
+            assert await local.hit(RATE, key, cost=cost) == (used + cost <= 5)
             if used + cost <= 5:
-                taken.append((who, clock.now, cost))
+                accepted.append((key, clock.now, cost))
 
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +40,7 @@ def test_no_stretch_has_more_than_the_rate_and_nothing_less_is_refused(steps: li
         asyncio.run(walk())
 
 
-def test_whoever_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_windows_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def walk() -> None:
         local = LocalWindows()
         for number in range(1000):
@@ -48,7 +48,7 @@ def test_whoever_stays_away_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
         clock.now += 11
         for _ in range(501):
             await local.hit(RATE, "stays", cost=6)
-        assert {len(kept) for kept in vars(local)["_windows"].values()} == {1}
+        assert {len(remaining) for remaining in vars(local)["_windows"].values()} == {1}
 
     clock = Clock()
     monkeypatch.setattr(memory, "time", clock)
