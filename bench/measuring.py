@@ -1,4 +1,4 @@
-"""Reads what the kernel knows: CPU time and memory of processes, and how busy a core is."""
+"""Read CPU time and memory of processes, and the load of a core, from /proc."""
 
 import os
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the CPU time, user and system, that a process and its threads have used."""
+    """Return the CPU time, user and system, of a process and its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def rss_mb(pid: int) -> float:
-    """Give a process's resident memory in megabytes."""
+    """Return a process's resident memory in megabytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
@@ -22,7 +22,7 @@ def rss_mb(pid: int) -> float:
 
 
 def core_seconds(core: int) -> tuple[float, float]:
-    """Give the seconds that a core was busy, and those that passed."""
+    """Return the seconds that a core was busy, and the seconds that have passed."""
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith(f"cpu{core} "):
             times = [int(field) / TICKS for field in line.split()[1:9]]
@@ -31,16 +31,15 @@ def core_seconds(core: int) -> tuple[float, float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the value below which a share of the values lies; 0 where there are none."""
+    """Return the value below which `share` of the values lies; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0.0
 
 
 class Window:
-    """A stretch of time in which processes are measured."""
+    """An interval in which processes are measured. It begins when the object is created."""
 
     def __init__(self, pids: Sequence[int], upstream: int = 0) -> None:
-        """Take the processes that are measured and the upstream's, and begin."""
         self._core = min(os.sched_getaffinity(0))
         self._pids = list(pids)
         self._begun = [cpu_seconds(pid) for pid in pids]
@@ -49,11 +48,11 @@ class Window:
         self._busy = core_seconds(self._core)
 
     def cpu(self) -> list[float]:
-        """Give the seconds of CPU time that each process has used."""
+        """Return the seconds of CPU time that each process has used."""
         return [cpu_seconds(pid) - begun for pid, begun in zip(self._pids, self._begun, strict=True)]
 
     def load(self, seconds: float) -> dict[str, float]:
-        """Give how much of a core this process and the upstream used, and how busy that core was; both at most 1."""
+        """Return the share of a core that this process and the upstream used, and how busy that core was."""
         busy, passed = core_seconds(self._core)
         return {
             "load_share": (self._our_seconds() - self._our_cpu) / seconds,

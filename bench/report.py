@@ -1,4 +1,4 @@
-"""Keeps what was measured, and shows it: a table, JSON and a plot, with the target beside each ratio."""
+"""Collect measurements, and show them as a table, JSON and a plot, with the target of each check."""
 
 import json
 import platform
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What is measured, of each candidate."""
+    """A quantity that is measured for each candidate."""
 
     part: str
     name: str
@@ -20,7 +20,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A ratio or value, and what it must be; a value of None could not be had."""
+    """A value or ratio, and its target. The value is None if it was not measured."""
 
     part: str
     name: str
@@ -30,7 +30,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """Say how it came out."""
+        """Return `ok`, `MISSED` or `not measured`."""
         if self.value is None:
             return "not measured"
         met = self.value <= self.target if self.relation == "<=" else self.value >= self.target
@@ -39,7 +39,7 @@ class Check:
 
 @dataclass(slots=True)
 class Report:
-    """Samples by figure and candidate, checks and notes, in the order in which they came."""
+    """Samples by figure and candidate, checks and notes, in the order in which they were added."""
 
     samples: dict[Figure, dict[str, list[float]]] = field(default_factory=dict[Figure, dict[str, list[float]]])
     checks: list[Check] = field(default_factory=list[Check])
@@ -48,46 +48,46 @@ class Report:
     crowded: dict[bool, dict[str, None]] = field(default_factory=lambda: {True: {}, False: {}})
 
     def add(self, part: str, name: str, candidate: str, value: float, unit: str = "") -> None:
-        """Add one round's value."""
+        """Add the value of one round."""
         self.samples.setdefault(Figure(part, name, unit), {}).setdefault(candidate, []).append(value)
 
     def note(self, text: str) -> None:
-        """Say something that a reader must know; once, however often it is true."""
+        """Add a note for the reader. A repeated note is shown once."""
         self.notes[text] = None
 
     def fail(self, text: str) -> None:
-        """Record that something could not be measured; the run goes on, and ends with a failure."""
+        """Record that something could not be measured. The run continues, and exits with a failure."""
         self.failures[text] = None
 
     def crowd(self, where: str, *, by_load: bool) -> None:
-        """Remember that the load's core was full: by the load, which was the limit then, or by somebody else."""
+        """Record that the load's core was full, either because of the load or because of other programs."""
         self.crowded[by_load][where] = None
 
     def remarks(self) -> list[str]:
-        """Give all that a reader must know."""
-        words = {True: "Load and upstream were the limit in: ", False: "Others used the load's core in: "}
+        """Return all notes for the reader."""
+        words = {True: "Load and upstream were the limit in: ", False: "Other programs used the load's core in: "}
         crowds = [words[by_load] + "; ".join(places) for by_load, places in self.crowded.items() if places]
         return [*self.notes, *crowds]
 
     def median(self, part: str, name: str, candidate: str) -> float | None:
-        """Give the median of what was added; None where nothing was."""
+        """Return the median of the added values; None without values."""
         for figure, candidates in self.samples.items():
             if (figure.part, figure.name) == (part, name) and candidate in candidates:
                 return statistics.median(candidates[candidate])
         return None
 
     def at_most(self, part: str, name: str, candidate: str, target: float) -> None:
-        """Check a median."""
+        """Check that a median is at most `target`."""
         self.checks.append(Check(part, f"{name}, {candidate}", self.median(part, name, candidate), "<=", target))
 
     def ratio(self, part: str, name: str, candidates: tuple[str, str], relation: str, target: float) -> None:
-        """Check the first candidate's median over the second one's."""
+        """Check the ratio of the first candidate's median to the second's."""
         of, to = (self.median(part, name, candidate) for candidate in candidates)
         value = of / to if of is not None and to else None
         self.checks.append(Check(part, f"{name}, {' / '.join(candidates)}", value, relation, target))
 
     def show(self) -> str:
-        """Give it all as text."""
+        """Return the report as text."""
         lines: list[str] = []
         for part in dict.fromkeys(figure.part for figure in self.samples):
             lines += ["", part.upper(), *_table(part, self.samples)]
@@ -96,7 +96,7 @@ class Report:
         return "\n".join([*lines, "", *remarks])
 
     def write(self, folder: Path) -> Path:
-        """Write JSON, and a plot beside it; gives the JSON's path."""
+        """Write the JSON and the plot, and return the path of the JSON."""
         folder.mkdir(exist_ok=True)
         path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
         path.write_text(json.dumps(self._json(), indent=1))
@@ -105,7 +105,7 @@ class Report:
                 from bench.plot import draw
 
                 draw(self, path.with_suffix(".svg"))
-            except Exception as error:  # noqa: BLE001 - the figures are written, whatever becomes of the plot
+            except Exception as error:  # noqa: BLE001 - the figures are already written
                 self.fail(f"the plot could not be drawn: {error}")
         return path
 
@@ -139,10 +139,10 @@ class Report:
 
 
 def shown(value: float | None) -> str:
-    """Give a value with three digits that count."""
+    """Format a value with three significant digits."""
     if value is None:
         return "-"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2  # noqa: PLR2004 - three digits in all
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2  # noqa: PLR2004 - three significant digits
     return f"{value:,.{digits}f}"
 
 

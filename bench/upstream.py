@@ -1,13 +1,14 @@
-"""Plays Claude: a Messages API server that writes tokens at a given pace, as cheaply as Python can.
+"""Simulate Claude for the benchmarks: a Messages API server that writes tokens at a given pace with little CPU.
 
-Fair because every candidate asks the same process, in the same words, and is answered in the API's own form: one
-server-sent event a token, each in a chunk of its own. What it writes is asked for in the last message's text:
+All candidates send the same requests to the same process, and receive the API's form: one server-sent event per token,
+each in its own chunk. The text of the last message determines the answer:
 
     bench tokens=500 interval_ms=20 at_once=0 hang=0
 
-`interval_ms=0` writes as fast as the reader takes. `at_once=1` writes the first token without waiting for its turn;
-otherwise streams are spread over the interval, so that they do not tick in step. `hang=1` falls silent behind the last
-token. A token's text is STAMP_DIGITS digits of time.monotonic_ns() and a word: WIDTH characters. GET /stats counts.
+`interval_ms=0` writes as fast as the client reads. `at_once=1` writes the first token at once; otherwise streams start
+spread over the interval, so that their tokens are not written at the same time. `hang=1` sends nothing after the last
+token. A token's text is STAMP_DIGITS digits of time.monotonic_ns() and a word: WIDTH characters. GET /stats returns
+counters.
 """
 
 import argparse
@@ -29,9 +30,9 @@ WIDTH = STAMP_DIGITS + len(WORD)
 """Characters of one token."""
 MODEL = "claude-opus-5-5"
 TICK = 0.001
-"""Seconds; intervals are whole numbers of it."""
+"""Seconds. Intervals are multiples of it."""
 BATCH = 50
-"""Tokens that a stream without a pace writes before the next one has its turn."""
+"""Tokens that a stream without a pace writes before the next stream continues."""
 LAST_CHUNK = b"0\r\n\r\n"
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
@@ -40,7 +41,7 @@ STREAM_HEAD = (
 
 
 def sse(name: str, **fields: object) -> bytes:
-    """Give one event of the stream, as one chunk of HTTP."""
+    """Return one event of the stream, as one HTTP chunk."""
     body = b"event: %s\ndata: %s\n\n" % (name.encode(), json.dumps({"type": name, **fields}).encode())
     return b"%x\r\n%s\r\n" % (len(body), body)
 
@@ -48,11 +49,11 @@ def sse(name: str, **fields: object) -> bytes:
 def _delta() -> tuple[bytes, bytes]:
     mark = "0" * STAMP_DIGITS
     whole = sse("content_block_delta", index=0, delta={"type": "text_delta", "text": mark + WORD})
-    before, _, behind = whole.partition(mark.encode())
-    return before, behind
+    before, _, after = whole.partition(mark.encode())
+    return before, after
 
 
-BEFORE_STAMP, BEHIND_STAMP = _delta()
+BEFORE_STAMP, AFTER_STAMP = _delta()
 USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
 BEGINNING = sse(
     "message_start",
@@ -75,12 +76,12 @@ MODELS = {
 
 
 def token() -> bytes:
-    """Give the event of one token, stamped now."""
-    return b"%s%018d%s" % (BEFORE_STAMP, time.monotonic_ns(), BEHIND_STAMP)
+    """Return the event of one token with the current time."""
+    return b"%s%018d%s" % (BEFORE_STAMP, time.monotonic_ns(), AFTER_STAMP)
 
 
 def ending(tokens: int) -> bytes:
-    """Give what stands behind the last token."""
+    """Return the events after the last token."""
     return (
         sse("content_block_stop", index=0)
         + sse(
@@ -95,7 +96,7 @@ def ending(tokens: int) -> bytes:
 
 @dataclass(slots=True)
 class Counts:
-    """What GET /stats tells."""
+    """The counters that GET /stats returns."""
 
     connections: int = 0
     requests: int = 0
@@ -105,7 +106,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a message's text asks for."""
+    """The answer that the text of a message requests."""
 
     tokens: int = 20
     interval_ms: int = 0
@@ -114,34 +115,34 @@ class Ask:
 
 
 def read_ask(body: bytes) -> Ask:
-    """Read the last message's text."""
+    """Parse the text of the last message."""
     content = orjson.loads(body)["messages"][-1]["content"]
     text: str = content if isinstance(content, str) else content[-1]["text"]
-    given = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    options = dict(word.split("=", 1) for word in text.split() if "=" in word)
     return Ask(
-        int(given.get("tokens", 20)),
-        int(given.get("interval_ms", 0)),
-        given.get("at_once") == "1",
-        given.get("hang") == "1",
+        int(options.get("tokens", 20)),
+        int(options.get("interval_ms", 0)),
+        options.get("at_once") == "1",
+        options.get("hang") == "1",
     )
 
 
 class Wheel:
-    """One timer for all streams: each tick writes what is due in its slot."""
+    """One timer for all streams. Each tick calls the functions in its slot."""
 
     def __init__(self, slots: int = 1024) -> None:
-        """Make the slots; an interval is shorter than all of them together."""
+        """Create the slots. Intervals must be shorter than `slots` ticks."""
         self._slots: list[deque[Callable[[], int]]] = [deque() for _ in range(slots)]
-        self._place = 0
+        self._slot = 0
         self._waiting = 0
         self._begun = 0
         self._next = 0.0
 
     def add(self, due: Callable[[], int], interval: int) -> None:
-        """Call `due` every so many ticks as it returns, and no more when that is 0; the first time in turn."""
+        """Call `due` repeatedly. It returns the ticks until its next call, or 0. First calls are spread over time."""
         self._begun += 1
         turn = 1 + int(self._begun * 0.6180339887 * interval) % interval
-        self._slots[(self._place + turn) % len(self._slots)].append(due)
+        self._slots[(self._slot + turn) % len(self._slots)].append(due)
         self._waiting += 1
         if self._waiting == 1:
             loop = asyncio.get_running_loop()
@@ -151,69 +152,68 @@ class Wheel:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while self._next <= loop.time() and self._waiting:
-            self._place = (self._place + 1) % len(self._slots)
-            slot, self._slots[self._place] = self._slots[self._place], deque()
+            self._slot = (self._slot + 1) % len(self._slots)
+            slot, self._slots[self._slot] = self._slots[self._slot], deque()
             for due in slot:
                 again = due()
                 if again:
-                    self._slots[(self._place + again) % len(self._slots)].append(due)
+                    self._slots[(self._slot + again) % len(self._slots)].append(due)
                 else:
                     self._waiting -= 1
             self._next += TICK
         if self._waiting:
-            # uvloop's clock has whole milliseconds: a shorter wait would be none, and the loop would spin.
+            # uvloop's clock has whole milliseconds. A shorter delay would be 0, and the loop would spin.
             loop.call_later(TICK, self._tick)
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection; one request at a time."""
+    """One keep-alive connection, with one request at a time."""
 
     def __init__(self, wheel: Wheel, counts: Counts) -> None:
-        """Take what all connections share."""
         self._wheel = wheel
         self._counts = counts
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._paused = False
         self._ask = Ask()
-        self._left = 0
+        self._remaining = 0
         self._streaming = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._counts.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the stream that runs."""
+        """End the running stream."""
         self._transport = None
         self._counts.connections -= 1
         self._end()
 
     def pause_writing(self) -> None:
-        """Stop a stream without a pace; a paced one goes on, as time does."""
+        """Pause a stream without a pace. A paced stream continues."""
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue a stream without a pace."""
         self._paused = False
         if self._streaming and not self._ask.interval_ms:
             self._pour()
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request when it is whole."""
+        """Answer a request when it is complete."""
         self._buffer += data
-        head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, separator, received = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
             return
         length = 0
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        if len(rest) >= length:
-            self._buffer = rest[length:]
-            self._answer(head, rest[:length])
+        if len(received) >= length:
+            self._buffer = received[length:]
+            self._answer(head, received[:length])
 
     def _answer(self, head: bytes, body: bytes) -> None:
         self._counts.requests += 1
@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         )
 
     def _stream(self, ask: Ask) -> None:
-        self._ask, self._left, self._streaming = ask, ask.tokens, True
+        self._ask, self._remaining, self._streaming = ask, ask.tokens, True
         self._counts.open_streams += 1
         self._write(STREAM_HEAD + BEGINNING)
         if not ask.interval_ms:
@@ -242,26 +242,26 @@ class Connection(asyncio.Protocol):
             self._wheel.add(self._due, ask.interval_ms)
 
     def _due(self) -> int:
-        """Write one token; give the milliseconds to the next one."""
+        """Write one token, and return the milliseconds until the next one; 0 after the last."""
         if not self._streaming:
             return 0
         self._write(token())
         self._counts.tokens += 1
-        self._left -= 1
-        if self._left:
+        self._remaining -= 1
+        if self._remaining:
             return self._ask.interval_ms
         self._finish()
         return 0
 
     def _pour(self) -> None:
-        """Write until the reader takes no more; others have their turn in between."""
+        """Write tokens until the client's buffer is full. Other streams run between the batches."""
         if self._paused or not self._streaming:
             return
-        count = min(BATCH, self._left)
+        count = min(BATCH, self._remaining)
         self._write(b"".join([token() for _ in range(count)]))
         self._counts.tokens += count
-        self._left -= count
-        if self._left:
+        self._remaining -= count
+        if self._remaining:
             asyncio.get_running_loop().call_soon(self._pour)
         else:
             self._finish()
@@ -293,6 +293,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    # Its own collections must not show in the candidates' latencies.
+    # Garbage collections of this process would appear in the candidates' latencies.
     gc.disable()
     uvloop.run(serve(arguments.port))

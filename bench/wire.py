@@ -1,4 +1,4 @@
-"""The clients' side of the wires: a kept-alive HTTP connection, and graphql-transport-ws over picows."""
+"""The transports of the clients: a keep-alive HTTP connection, and graphql-transport-ws over picows."""
 
 import asyncio
 import time
@@ -11,23 +11,22 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 Json = dict[str, Any]
 OPENING = 32
-"""Sockets that are opened, and answers that are begun, side by side."""
-Take = Callable[[Json, int], None]
-"""Takes a message of the protocol and the time.monotonic_ns() of its arrival."""
+"""How many sockets are opened, or answers are started, at the same time."""
+Listener = Callable[[Json, int], None]
+"""Is called with a message of the protocol and the time.monotonic_ns() of its arrival."""
 
 
 class Http:
-    """One kept-alive HTTP/1.1 connection: a request is one write, an answer has a Content-Length."""
+    """One keep-alive HTTP/1.1 connection. A request is one write, and a response has a Content-Length."""
 
     def __init__(self, port: int) -> None:
-        """Open nothing yet."""
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: bytes) -> bytes:
-        """Send a whole request; give the body of a 200, or raise ConnectionError."""
+        """Send a request, and return the body of its response. Raises ConnectionError if the status is not 200."""
         if self._streams is None or self._streams[0].at_eof():
-            # A server closes what was silent for some seconds.
+            # Servers close idle connections after some seconds.
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         writer.write(request)
@@ -42,39 +41,38 @@ class Http:
         return body
 
     def close(self) -> None:
-        """Close."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
 
 
 def post(path: str, body: object) -> bytes:
-    """Make a POST with a JSON body."""
+    """Return a POST request with a JSON body."""
     text = orjson.dumps(body)
     head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\ncontent-type: application/json\r\n"
     return head.encode() + b"content-length: %d\r\n\r\n%s" % (len(text), text)
 
 
 def get(path: str) -> bytes:
-    """Make a GET."""
+    """Return a GET request."""
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n\r\n".encode()
 
 
 class Socket(WSListener):
-    """One graphql-transport-ws socket; any number of subscriptions."""
+    """One graphql-transport-ws socket with any number of subscriptions."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
-        self.takers: dict[str, Take] = {}
+        self.listeners: dict[str, Listener] = {}
         self.transport: WSTransport | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin the protocol."""
+        """Send `connection_init`."""
         self.transport = transport
         self.say({"type": "connection_init"})
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Hand a message to whoever subscribed."""
+        """Pass a message to the listener of its subscription."""
         now = time.monotonic_ns()
         if frame.msg_type == WSMsgType.CLOSE:
             self._lost(f"closed: {frame.get_close_message()!r}")
@@ -82,21 +80,21 @@ class Socket(WSListener):
         if frame.msg_type != WSMsgType.TEXT:
             return
         message = orjson.loads(frame.get_payload_as_memoryview())
-        taker = self.takers.get(message.get("id"))
-        if taker is not None:
-            taker(message, now)
+        listener = self.listeners.get(message.get("id"))
+        if listener is not None:
+            listener(message, now)
         elif message["type"] == "ping":
             self.say({"type": "pong"})
         elif message["type"] == "connection_ack":
             self.ready.set_result(None)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Tell all who wait."""
+        """Report the lost connection to all listeners."""
         self._lost("the connection was lost")
 
-    def subscribe(self, id: str, query: str, variables: Json, take: Take) -> None:
-        """Begin a subscription."""
-        self.takers[id] = take
+    def subscribe(self, id: str, query: str, variables: Json, listener: Listener) -> None:
+        """Start a subscription."""
+        self.listeners[id] = listener
         self.say({"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}})
 
     def say(self, message: Json) -> None:
@@ -105,21 +103,21 @@ class Socket(WSListener):
             self.transport.send(WSMsgType.TEXT, orjson.dumps(message))
 
     def close(self) -> None:
-        """Cut the connection; nobody is told."""
-        self.takers.clear()
+        """Close the connection without notifying the listeners."""
+        self.listeners.clear()
         if self.transport is not None:
             self.transport.disconnect(graceful=False)
 
     def _lost(self, reason: str) -> None:
-        takers, self.takers = self.takers, {}
-        for take in takers.values():
-            take({"type": "lost", "payload": reason}, time.monotonic_ns())
+        listeners, self.listeners = self.listeners, {}
+        for listener in listeners.values():
+            listener({"type": "lost", "payload": reason}, time.monotonic_ns())
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(reason))
 
 
 async def open_socket(port: int) -> Socket:
-    """Open a socket and wait for the server's acknowledgement."""
+    """Open a socket, and wait for the server's acknowledgement."""
     address = f"ws://127.0.0.1:{port}/graphql"
     headers = {"Sec-WebSocket-Protocol": "graphql-transport-ws"}
     _, socket = await ws_connect(Socket, address, extra_headers=headers, websocket_handshake_timeout=60)
@@ -129,24 +127,24 @@ async def open_socket(port: int) -> Socket:
 
 
 async def open_sockets(ports: list[int], streams: int) -> list[list[Socket]]:
-    """Open a socket to each port for each client."""
-    flat = await side_by_side(OPENING, [partial(open_socket, port) for _ in range(streams) for port in ports])
-    return [flat[place : place + len(ports)] for place in range(0, len(flat), len(ports))]
+    """Open one socket to each port for each client."""
+    flat = await gather_limited(OPENING, [partial(open_socket, port) for _ in range(streams) for port in ports])
+    return [flat[start : start + len(ports)] for start in range(0, len(flat), len(ports))]
 
 
-async def side_by_side(limit: int, work: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
-    """Run the work, so many at once; give the results in order."""
-    turn = asyncio.Semaphore(limit)
+async def gather_limited(limit: int, work: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Run the jobs, at most `limit` at the same time, and return the results in order."""
+    semaphore = asyncio.Semaphore(limit)
 
     async def one(job: Callable[[], Awaitable[Any]]) -> Any:
-        async with turn:
+        async with semaphore:
             return await job()
 
     return await asyncio.gather(*(one(job) for job in work))
 
 
 def fetch(port: int, path: str, body: Json | None = None) -> Json:
-    """Make one request by itself; give the answer's JSON."""
+    """Send one request on its own connection, and return the JSON of the response."""
 
     async def once() -> Json:
         http = Http(port)

@@ -53,9 +53,9 @@ def test_a_failing_part_does_not_affect_the_others(
     assert run.main() == 1
     (written,) = (json.loads(file.read_text()) for file in (tmp_path / "results").glob("*.json"))
     assert [figure["figure"] for figure in written["figures"]] == ["half of it", "a list"]
-    assert written["failures"][0].startswith("streams broke off: CalledProcessError")
+    assert written["failures"][0].startswith("streams failed: CalledProcessError")
     assert written["failures"][0].endswith("no such function")
-    assert "FAILED: streams broke off" in capsys.readouterr().out
+    assert "FAILED: streams failed" in capsys.readouterr().out
 
 
 def test_the_database_steps_of_every_list_can_be_counted(bench: Any, tmp_path: Path) -> None:

@@ -76,16 +76,16 @@ def without(index: int) -> list[Json]:
 @pytest.mark.parametrize(
     ("events", "complaint"),
     [
-        (without(2), "text was lost: a piece stands at 5, the text before it ends at 0"),
-        ([*WHOLE[:4], delta(5, 5, " Ada"), completed(6)], "text was doubled: a piece stands at 5"),
-        (WHOLE[:4] + WHOLE[3:], "TextDelta bears 4, behind 4"),
+        (without(2), "text was lost: a delta has the offset 5, but the text before it ends at 0"),
+        ([*WHOLE[:4], delta(5, 5, " Ada"), completed(6)], "text was repeated: a delta has the offset 5"),
+        (WHOLE[:4] + WHOLE[3:], "TextDelta has the sequence 4, which is not after 4"),
         (without(0), "a subscription without `after` began with ContentBlockStarted"),
-        (without(1), "a piece of block 0, which has not begun"),
-        (without(3), "block 0 is whole as 'Hi 👋 Ada', but was streamed as 'Hi 👋'"),
-        (without(5), "complete behind 5, without a terminal event"),
-        ([*WHOLE, completed(7)], "GenerationCompleted 7 came behind the end"),
-        ([*WHOLE, delta(7, 9, "!")], "TextDelta 7 came behind the end"),
-        ([*WHOLE[:3], snapshot(4, "Hi"), *WHOLE[3:]], "a snapshot came where none was asked for"),
+        (without(1), "a delta of block 0, which has not started"),
+        (without(3), "block 0 finished as 'Hi 👋 Ada', but was streamed as 'Hi 👋'"),
+        (without(5), "complete after 5, without a terminal event"),
+        ([*WHOLE, completed(7)], "GenerationCompleted 7 arrived after the terminal event"),
+        ([*WHOLE, delta(7, 9, "!")], "TextDelta 7 arrived after the terminal event"),
+        ([*WHOLE[:3], snapshot(4, "Hi"), *WHOLE[3:]], "an unexpected snapshot arrived"),
     ],
 )
 def test_a_broken_stream_is_reported(events: list[Json], complaint: str) -> None:
@@ -97,7 +97,7 @@ def test_a_snapshot_that_lost_received_text_is_reported() -> None:
     seen, complaints = check_stream(WHOLE[:4], complete=False)
     seen.begin(None)
     seen.take(snapshot(4, "Hi 👋 Ad"))
-    assert complaints == ["a snapshot has lost what was shown before: 'Hi 👋 Ada'"]
+    assert complaints == ["a snapshot lacks text that was shown before: 'Hi 👋 Ada'"]
 
 
 def test_a_resumed_stream_continues_after_its_number_without_a_snapshot() -> None:
@@ -110,19 +110,25 @@ def test_a_resumed_stream_continues_after_its_number_without_a_snapshot() -> Non
     seen, complaints = check_stream(WHOLE[:3], complete=False)
     seen.begin(3)
     seen.take(snapshot(4, "Hi 👋 Ada"))
-    assert complaints == ["a snapshot came where none was asked for, at 4"]
+    assert complaints == ["an unexpected snapshot arrived at 4"]
 
 
 @pytest.mark.parametrize(
     ("more", "complaint"),
     [
         ({}, None),
-        ({"stored": {"status": "COMPLETED", "text": "Hi 👋"}}, "a follower saw 'Hi 👋 Ada', the database has 'Hi 👋'"),
-        ({"stored": {"status": "STOPPED", "text": "Hi 👋 Ada"}}, "a follower saw COMPLETED, the database says STOPPED"),
-        ({"stored": {"status": "FAILED", "text": "Hi 👋 Ada"}}, "it failed"),
+        (
+            {"stored": {"status": "COMPLETED", "text": "Hi 👋"}},
+            "a client received 'Hi 👋 Ada', the database has 'Hi 👋'",
+        ),
+        (
+            {"stored": {"status": "STOPPED", "text": "Hi 👋 Ada"}},
+            "a client received COMPLETED, the database has STOPPED",
+        ),
+        ({"stored": {"status": "FAILED", "text": "Hi 👋 Ada"}}, "the answer failed"),
         ({"written": "Hi 👋 Ada, more"}, "Claude wrote"),
-        ({"written": "Hello"}, "the database has what Claude did not write"),
-        ({"stopped": "Hi 👋"}, "text came behind a stop, which had returned 'Hi 👋'"),
+        ({"written": "Hello"}, "the database has text that Claude did not write"),
+        ({"stopped": "Hi 👋"}, "text arrived after a stop, which had returned 'Hi 👋'"),
     ],
 )
 def test_differences_between_received_stored_and_written_text_are_reported(more: Json, complaint: str | None) -> None:
@@ -190,4 +196,4 @@ def test_simulated_users_find_no_broken_rule(tmp_path: Path) -> None:
     counts = result["counts"]
     assert counts["answers"] > 5, counts
     assert {"send", "refresh", "second", "stop", "list"} <= counts.keys(), counts
-    assert "rules were broken" in done.stdout
+    assert "violations of rules were found" in done.stdout

@@ -1,4 +1,4 @@
-"""How an answer is asked for and followed: by Tertulia's mutation and subscription, or by a subscription alone."""
+"""Request and follow an answer: with Tertulia's mutation and subscription, or with one subscription."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ FAILED = ("error", "lost")
 
 @dataclass(slots=True)
 class Tally:
-    """What the readers of one server have seen."""
+    """The measurements of all clients that follow answers on one server."""
 
     tokens: int = 0
     begun: int = 0
@@ -41,15 +41,14 @@ class Tally:
     first_text: int = 0
     measuring: bool = False
     latencies: "array[int]" = field(default_factory=lambda: array("q"))
-    """Nanoseconds from the upstream's write to here, of each token that arrived while measuring."""
+    """Nanoseconds from the upstream's write to the arrival, for each token that arrived during the measurement."""
     errors: list[str] = field(default_factory=list[str])
 
 
 class Answer:
-    """Follows one answer to its end."""
+    """Follow one answer to its end."""
 
     def __init__(self, tally: Tally) -> None:
-        """Take where to count."""
         loop = asyncio.get_running_loop()
         self.text_came: asyncio.Future[int] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()
@@ -57,7 +56,7 @@ class Answer:
         self._written = 0
 
     def take(self, message: Json, now: int) -> None:
-        """Take a message of the subscription's, and the nanosecond at which it came."""
+        """Handle a message of the subscription. `now` is the `time.monotonic_ns()` of its arrival."""
         if message["type"] != "next":
             self._end(message)
             return
@@ -88,8 +87,8 @@ class Answer:
             tally.begun += 1
             tally.first_text = tally.first_text or now
         if tally.measuring:
-            for place in range(0, len(text), WIDTH):
-                tally.latencies.append(now - int(text[place : place + STAMP_DIGITS]))
+            for start in range(0, len(text), WIDTH):
+                tally.latencies.append(now - int(text[start : start + STAMP_DIGITS]))
 
     def _end(self, message: Json) -> None:
         if message["type"] in FAILED:
@@ -103,17 +102,16 @@ class Answer:
 
 
 class Asker:
-    """Asks for answers; Tertulia's by a mutation on a pool of HTTP connections, the others' by the subscription."""
+    """Request answers: from Tertulia by a mutation on a pool of HTTP connections, from peers by the subscription."""
 
     def __init__(self, kind: str, port: int, connections: int = 32) -> None:
-        """`kind`: tertulia or direct."""
         self._kind = kind
         self._pool: asyncio.LifoQueue[Http] = asyncio.LifoQueue()
         for _ in range(connections):
             self._pool.put_nowait(Http(port))
 
     async def send(self, text: str) -> str:
-        """Send a message; give the generation's id."""
+        """Send a message, and return the generation's id."""
         http = await self._pool.get()
         try:
             body = await http.send(post("/graphql", {"query": SEND, "variables": {"text": text}}))
@@ -125,7 +123,7 @@ class Asker:
             raise ConnectionError(f"sendMessage: {body[:300]!r}") from None
 
     async def ask(self, id: str, text: str, sockets: list[Socket], tallies: list[Tally]) -> list[Answer]:
-        """Ask for an answer and follow it on each of the sockets."""
+        """Request an answer, and follow it on each of the sockets."""
         answers = [Answer(tally) for tally in tallies]
         if self._kind == "tertulia":
             generation = await self.send(text)

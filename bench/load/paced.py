@@ -1,4 +1,4 @@
-"""Clients of answers that Claude writes at a pace: measured in the middle, when all of them run."""
+"""Clients of answers that are written at a given pace, measured while all of them run."""
 
 import argparse
 import asyncio
@@ -9,44 +9,43 @@ from itertools import count
 
 from bench.load.answers import Answer, Asker, Tally
 from bench.measuring import Window, percentile, rss_mb
-from bench.wire import OPENING, Json, Socket, open_sockets, side_by_side
+from bench.wire import OPENING, Json, Socket, gather_limited, open_sockets
 
 RAMP_SECONDS = 30.0
-"""How long beginning may take; what has not begun by then is reported, not waited for."""
+"""How long the start of all answers may take. Answers that have not begun by then are reported."""
 
 
 class Clients:
-    """So many clients, each with an answer that runs; where answers have an end, another one follows."""
+    """Clients that each follow a running answer, and request another one when it ends."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        """Open nothing yet."""
         self._options = options
         self.rate = 1000 / options.interval_ms
-        """Tokens a second of one answer."""
+        """Tokens per second of one answer."""
         self.tallies = [Tally() for _ in options.ports]
         self._asker = Asker(options.kind, options.ports[0])
         self._sockets: list[list[Socket]] = []
-        self._going_on: list[asyncio.Task[None]] = []
+        self._followups: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
-        """Open the sockets and begin the answers; an overloaded candidate does not get as far with all of them."""
+        """Open the sockets and start the answers. An overloaded candidate may not start all of them in time."""
         self._sockets = await open_sockets(self._options.ports, self._options.streams)
         try:
             async with asyncio.timeout(RAMP_SECONDS):
-                await side_by_side(OPENING, [partial(self._begin, number) for number in range(len(self._sockets))])
+                await gather_limited(OPENING, [partial(self._begin, number) for number in range(len(self._sockets))])
         except TimeoutError:
-            pass  # `begun` says how many of them run.
+            pass  # `begun` reports how many run.
 
     def end(self) -> None:
-        """Cut all connections."""
-        for task in self._going_on:
+        """Close all connections."""
+        for task in self._followups:
             task.cancel()
         for sockets in self._sockets:
             for socket in sockets:
                 socket.close()
 
     def _tokens(self, number: int) -> int:
-        """Give the length of a client's first answer: ends of answers are spread over time."""
+        """Return the length of a client's first answer. Lengths differ, so that answers end at different times."""
         options, whole = self._options, int(self._options.answer_tokens)
         if whole:
             return max(whole * (number + 1) // int(options.streams), 1)
@@ -61,9 +60,9 @@ class Clients:
             self.tallies[0].errors.append(str(error))
             return
         if self._options.answer_tokens:
-            self._going_on.append(asyncio.create_task(self._go_on(number, answers)))
+            self._followups.append(asyncio.create_task(self._continue(number, answers)))
 
-    async def _go_on(self, number: int, answers: list[Answer]) -> None:
+    async def _continue(self, number: int, answers: list[Answer]) -> None:
         try:
             for turn in count():
                 for answer in answers:
@@ -78,7 +77,7 @@ class Clients:
 
 
 async def steady(options: argparse.Namespace) -> Json:
-    """Let answers run at a pace, and measure a stretch in the middle of all of them."""
+    """Run answers at a pace, and measure an interval in which all of them run."""
     clients = Clients(options)
     await clients.begin()
     await asyncio.sleep(options.warm)
@@ -107,12 +106,12 @@ async def _measure(options: argparse.Namespace, tallies: list[Tally]) -> Json:
         "cpu_share": sum(cpu) / seconds,
         "rss_mb": [rss_mb(pid) for pid in options.pids],
         "window": [begun, ended],
-        "readers": [_seen(tally, count) for tally, count in zip(tallies, counts, strict=True)],
+        "readers": [_reader_result(tally, count) for tally, count in zip(tallies, counts, strict=True)],
         **load,
     }
 
 
-def _seen(tally: Tally, tokens: int) -> Json:
+def _reader_result(tally: Tally, tokens: int) -> Json:
     milliseconds = [latency / 1e6 for latency in tally.latencies]
     return {
         "tokens": tokens,

@@ -1,4 +1,4 @@
-"""Clients of no answers: subscriptions that hear nothing, and requests one behind another."""
+"""Clients without answers: idle subscriptions, and successive requests."""
 
 import argparse
 import asyncio
@@ -7,14 +7,14 @@ import time
 
 from bench.load.answers import FOLLOW, IDLE, Answer, Asker, Tally
 from bench.measuring import Window, percentile, rss_mb
-from bench.wire import OPENING, Http, Json, Socket, get, open_socket, post, side_by_side
+from bench.wire import OPENING, Http, Json, Socket, gather_limited, get, open_socket, post
 
 PATIENCE = 120.0
-"""Seconds in which a subscription must say that it is there."""
+"""Seconds within which a subscription must have sent its first event."""
 
 
 async def idle(options: argparse.Namespace) -> Json:
-    """Hold subscriptions that hear nothing, each on a socket of its own, until standard input closes."""
+    """Open idle subscriptions, each on its own socket, and measure the memory that they take."""
     tally = Tally()
     before = [rss_mb(pid) for pid in options.pids]
     generation = ""
@@ -29,7 +29,7 @@ async def idle(options: argparse.Namespace) -> Json:
         await asyncio.wait_for(answer.text_came, PATIENCE)
         return socket
 
-    sockets = await side_by_side(OPENING, [hold] * options.streams)
+    sockets = await gather_limited(OPENING, [hold] * options.streams)
     await asyncio.sleep(options.warm)
     after = [rss_mb(pid) for pid in options.pids]
     for socket in sockets:
@@ -38,7 +38,7 @@ async def idle(options: argparse.Namespace) -> Json:
 
 
 async def requests(options: argparse.Namespace) -> Json:
-    """Ask the same over and over, each client one request at a time; CPU a request, and requests a second."""
+    """Repeat a request, one at a time per client. Measures the CPU per request, and requests per second."""
     request = post(options.path, json.loads(options.body)) if options.body else get(options.path)
     connections = [Http(options.ports[0]) for _ in range(options.streams)]
     sizes = [len(await connection.send(request)) for connection in connections]

@@ -1,4 +1,4 @@
-"""Clients of answers that come as fast as they can: in one burst, one by one, or one behind another."""
+"""Clients of answers without a pace: all at once, or one after another."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from bench.wire import Json, Socket, open_sockets
 
 
 async def flat(options: argparse.Namespace) -> Json:
-    """Let all answers run as fast as they can; from the first text to the last end, or for `seconds` at most."""
+    """Run all answers without a pace. Measures from the first text to the last end, or for at most `seconds`."""
     tally = Tally()
     clients = await open_sockets(options.ports[:1], options.streams)
     asker = Asker(options.kind, options.ports[0])
@@ -25,7 +25,7 @@ async def flat(options: argparse.Namespace) -> Json:
         async with asyncio.timeout(options.seconds):
             await asyncio.gather(*(whole(sockets) for sockets in clients))
     except TimeoutError:
-        pass  # A slow candidate: its rate is known by now.
+        pass  # Long enough to know the rate of a slow candidate.
     ended = time.monotonic_ns()
     seconds = (ended - (tally.first_text or begun)) / 1e9
     return {
@@ -40,7 +40,7 @@ async def flat(options: argparse.Namespace) -> Json:
 
 
 async def first(options: argparse.Namespace) -> Json:
-    """Ask one answer behind another; milliseconds from the request to the first text, on an open socket."""
+    """Request one answer after another on an open socket. Measures milliseconds from the request to the first text."""
     tally = Tally()
     asker = Asker(options.kind, options.ports[0], connections=1)
     [[socket]] = await open_sockets(options.ports[:1], 1)
@@ -51,20 +51,20 @@ async def first(options: argparse.Namespace) -> Json:
         [answer] = await asker.ask(str(number), text, [socket], [tally])
         waits.append((await answer.text_came - begun) / 1e6)
         await answer.done
-    waits = waits[10:]  # The first ones warm caches that every server fills once.
+    waits = waits[10:]  # The first answers fill caches, once per server.
     return {"p50_ms": percentile(waits, 0.5), "p99_ms": percentile(waits, 0.99), "errors": tally.errors[:3]}
 
 
 async def turns(options: argparse.Namespace) -> Json:
-    """Let each client ask one whole answer behind another, until `count` are done."""
+    """Request one answer after another in each client, until `count` answers are complete."""
     tally = Tally()
     clients = await open_sockets(options.ports[:1], options.streams)
     asker = Asker(options.kind, options.ports[0])
-    left = iter(range(options.count))
+    numbers = iter(range(options.count))
     begun = time.monotonic()
 
     async def converse(sockets: list[Socket]) -> None:
-        for number in left:
+        for number in numbers:
             text = f"bench tokens={options.tokens} interval_ms=0"
             for answer in await asker.ask(str(number), text, sockets, [tally]):
                 await answer.done

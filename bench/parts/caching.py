@@ -1,4 +1,4 @@
-"""What a long conversation's input costs with prompt caching and without, by the simulated Claude's cache."""
+"""The part `caching`: the input cost of a long conversation with and without prompt caching, in the simulated cache."""
 
 import time
 from functools import partial
@@ -18,7 +18,7 @@ TURNS = 50
 SYSTEM = "You answer with care, and say where you are not sure. " * 222
 """About 3,000 tokens."""
 QUESTION = "/simulate long 130\n" + "What else should one know of the history of bridges? " * 15
-"""With its answer, about 400 tokens."""
+"""About 400 tokens, with its answer."""
 CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
   ... on ConversationPayload { conversation { id } } } }"""
 SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
@@ -26,13 +26,13 @@ SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
 GENERATION = """query ($id: ID!) { generation(id: $id) {
   status usage { inputTokens cacheReadTokens cacheWriteTokens costUsd } } }"""
 WRITE, READ = 1.25, 0.05
-"""Prices of the default model's cache, as a share of its price for input."""
+"""Prices of cache writes and reads of the default model, as a share of its input price."""
 PAGES = 50
 SHOWN = (1, 10, 25, 50)
 
 
 def caching(stage: Stage, report: Report, options: Options) -> None:
-    """Hold two conversations twice; the simulated Claude's cache decides what is billed."""
+    """Run two conversations with and without caching. The simulated Claude's cache determines the billed tokens."""
     for what, pages in (("a long system prompt", 0), (f"a PDF of {PAGES} pages", PAGES)):
         _compare(stage, report, options.count(TURNS), what, pages)
 
@@ -44,7 +44,7 @@ def _compare(stage: Stage, report: Report, turns: int, what: str, pages: int) ->
             if turn <= turns:
                 report.add("caching", f"{what}, turn {turn}: billed input", name, costs[turn - 1], "uncached tokens")
         report.add("caching", f"{what}, {turns} turns: billed input", name, sum(costs), "uncached tokens")
-        # Without the new text, which costs the same in every turn, nothing should grow but what is read.
+        # The new text costs the same in each turn, so only the tokens that are read from the cache may grow.
         report.add("caching", f"{what}: last turn / second turn", name, costs[-1] / costs[1])
     report.ratio("caching", f"{what}, {turns} turns: billed input", ("cached", "uncached"), "<=", 0.20)
     _draw(billed, what, HERE / "results" / f"caching-{'pdf' if pages else 'system'}.svg")
@@ -54,10 +54,10 @@ def _billed(stage: Stage, turns: int, pages: int, *, caching: bool) -> list[floa
     simulated = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": "", "TERTULIA_SIMULATOR_PACE": "0"}
     with stage.server(TERTULIA_ITSELF, simulated | {"TERTULIA_PROMPT_CACHING": str(caching)}) as server:
         ask = partial(_ask, server.port)
-        made = ask(CREATE, {"input": {"systemPrompt": SYSTEM}})["createConversation"]["conversation"]["id"]
-        shown = [_upload(server.port, pages)] if pages else []
-        first = _turn(ask, {"conversationId": made, "text": QUESTION, "attachmentIds": shown})
-        return [first, *(_turn(ask, {"conversationId": made, "text": QUESTION}) for _ in range(turns - 1))]
+        conversation = ask(CREATE, {"input": {"systemPrompt": SYSTEM}})["createConversation"]["conversation"]["id"]
+        attachments = [_upload(server.port, pages)] if pages else []
+        first = _turn(ask, {"conversationId": conversation, "text": QUESTION, "attachmentIds": attachments})
+        return [first, *(_turn(ask, {"conversationId": conversation, "text": QUESTION}) for _ in range(turns - 1))]
 
 
 def _upload(port: int, pages: int) -> str:
@@ -70,10 +70,10 @@ def _upload(port: int, pages: int) -> str:
 
 def _turn(ask: "partial[Json]", input: Json) -> float:
     id = ask(SEND, {"input": input})["sendMessage"]["generation"]["id"]
-    while (found := ask(GENERATION, {"id": id})["generation"])["status"] in ("QUEUED", "RUNNING"):
+    while (generation := ask(GENERATION, {"id": id})["generation"])["status"] in ("QUEUED", "RUNNING"):
         time.sleep(0.02)
-    used = found["usage"]
-    return float(used["inputTokens"] + WRITE * used["cacheWriteTokens"] + READ * used["cacheReadTokens"])
+    usage = generation["usage"]
+    return float(usage["inputTokens"] + WRITE * usage["cacheWriteTokens"] + READ * usage["cacheReadTokens"])
 
 
 def _ask(port: int, query: str, variables: Json) -> Json:

@@ -1,8 +1,8 @@
-"""Writes a database: so many conversations of the local user's, each with a few messages, words and generations.
+"""Write a database with COUNT conversations of the local user, each with messages, search words and generations.
 
 Usage: python -m bench.parts.dataset FILE COUNT
 
-The tables and the migrations are Tertulia's own; the rows are the same each time.
+The tables and migrations are Tertulia's. The rows are the same each time.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ TEXT = "Claude says what there is to say about this, in two or three sentences, 
 
 
 def identity(kind: int, number: int) -> UUID:
-    """Make an id that sorts as its number does."""
+    """Return an id that sorts like its number."""
     return UUID(int=(0x01900000 << 96) | (kind << 64) | number)
 
 
 def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
-    """Make one conversation, its messages and the generations of its answers."""
-    moment = BEGIN + timedelta(minutes=number)
-    own = identity(1, number)
+    """Return the rows of a conversation, its messages and the generations of its answers."""
+    created_at = BEGIN + timedelta(minutes=number)
+    conversation_id = identity(1, number)
     messages: list[Row] = []
     generations: list[Row] = []
     for depth in range(2 + number % 3):
@@ -45,28 +45,28 @@ def conversation(number: int) -> tuple[Row, list[Row], list[Row]]:
         text = f"{depth}: number{number} " + TEXT * (2 if answer else 1)
         message = Message(
             id=identity(2, 4 * number + depth),
-            conversation_id=own,
+            conversation_id=conversation_id,
             parent_id=messages[-1]["id"] if messages else None,
             role=Role.ASSISTANT if answer else Role.USER,
             depth=depth,
             content=[{"type": "text", "text": text}],
-            created_at=moment + timedelta(seconds=depth),
+            created_at=created_at + timedelta(seconds=depth),
         )
         messages.append(message.model_dump())
         if answer:
             generations.append(_generation(number, message))
-    made = Conversation(
-        id=own,
+    row = Conversation(
+        id=conversation_id,
         owner_id=identity(0, 0),
         title=f"Conversation {number}",
         model=MODEL,
         active_leaf_id=messages[-1]["id"],
         amount=None,
         **{name: sum(generation[name] for generation in generations) for name in TOKEN_COUNTS},
-        created_at=moment,
-        updated_at=moment + timedelta(seconds=len(messages)),
+        created_at=created_at,
+        updated_at=created_at + timedelta(seconds=len(messages)),
     )
-    return made.model_dump(), messages, generations
+    return row.model_dump(), messages, generations
 
 
 def _generation(number: int, answer: Message) -> Row:
@@ -90,7 +90,7 @@ def _generation(number: int, answer: Message) -> Row:
 
 
 async def write(url: str, count: int) -> None:
-    """Migrate, then write all rows in batches."""
+    """Migrate the database, then write all rows in batches."""
     await migrate(url)
     engine = open_engine(url)
     async with engine.execution_options(writes=True).begin() as connection:
@@ -100,16 +100,16 @@ async def write(url: str, count: int) -> None:
             for table, rows in batch.items():
                 await connection.execute(insert(table), rows)
             owner = identity(0, 0)
-            found = ((owner, row["id"], row["content"]) for row in batch[_table(Message)])
-            await connection.execute(*insertion("sqlite", found))
+            entries = ((owner, row["id"], row["content"]) for row in batch[_table(Message)])
+            await connection.execute(*insertion("sqlite", entries))
     await engine.dispose()
 
 
 def _batch(numbers: range) -> Iterator[tuple[Table, list[Row]]]:
-    made = [conversation(number) for number in numbers]
-    yield _table(Conversation), [row for row, _, _ in made]
-    yield _table(Message), [row for _, rows, _ in made for row in rows]
-    yield _table(Generation), [row for _, _, rows in made for row in rows]
+    conversations = [conversation(number) for number in numbers]
+    yield _table(Conversation), [row for row, _, _ in conversations]
+    yield _table(Message), [row for _, rows, _ in conversations for row in rows]
+    yield _table(Generation), [row for _, _, rows in conversations for row in rows]
 
 
 def _table(model: type[SQLModel]) -> Table:

@@ -1,4 +1,4 @@
-"""Joined: the same answers over PostgreSQL and Redis, and readers on a second replica."""
+"""The part `joined`: the same answers with PostgreSQL and Redis, and clients that follow on a second replica."""
 
 import asyncio
 import socket
@@ -20,14 +20,14 @@ from bench.report import Report
 
 PART = "joined"
 REPLICAS_ANSWERS = 50
-"""With both replicas on one core, each answer read on both, more would only measure that the core is full."""
+"""Both replicas run on one core, and each answer is followed on both. With more answers the core would be full."""
 LISTENING = 2.0
-"""Seconds for which Redis's commands are listened to."""
+"""Seconds for which Redis's commands are counted with MONITOR."""
 _numbers = count(1)
 
 
 def joined(stage: Stage, report: Report, options: Options) -> None:
-    """Alternate the embedded setup, the joined one, and two replicas."""
+    """Measure SQLite, then PostgreSQL with Redis, then two replicas, in turns."""
     with databases() as (postgres, listening):
         for _ in range(options.rounds):
             for answers in (20, 200):
@@ -42,18 +42,16 @@ def joined(stage: Stage, report: Report, options: Options) -> None:
 
 
 def sent(answers: int) -> str:
-    """Name the figure."""
-    return f"{answers} answers: Redis commands sent, an answer"
+    return f"{answers} answers: Redis commands sent per answer"
 
 
 def done(answers: int) -> str:
-    """Name the figure."""
-    return f"{answers} answers: Redis commands processed, an answer"
+    return f"{answers} answers: Redis commands processed per answer"
 
 
 def _one(stage: Stage, report: Report, options: Options, postgres: str, listening: Path, answers: int) -> None:
-    places = _places(postgres, listening)
-    with stage.server(TERTULIA_ITSELF, places) as server:
+    settings = _settings(postgres, listening)
+    with stage.server(TERTULIA_ITSELF, settings) as server:
         load = stage.load("steady", TERTULIA_ITSELF, server, streams=answers, **options.steady())
         try:
             load.wait("window")
@@ -69,8 +67,8 @@ def _one(stage: Stage, report: Report, options: Options, postgres: str, listenin
 
 
 def _two(stage: Stage, report: Report, options: Options, postgres: str, listening: Path) -> None:
-    places = _places(postgres, listening)
-    with _pair(stage, places) as servers:
+    settings = _settings(postgres, listening)
+    with _pair(stage, settings) as servers:
         result = stage.measure("steady", TERTULIA_ITSELF, *servers, streams=REPLICAS_ANSWERS, **options.steady())
     for name, reader in zip(("same replica", "other replica"), result["readers"], strict=True):
         report.add(PART, "two replicas: p50", name, reader["p50_ms"], "ms")
@@ -80,13 +78,13 @@ def _two(stage: Stage, report: Report, options: Options, postgres: str, listenin
 
 
 @contextmanager
-def _pair(stage: Stage, places: Json) -> Generator[tuple[Server, Server]]:
-    with stage.server(TERTULIA_ITSELF, places) as one, stage.server(TERTULIA_ITSELF, places) as other:
+def _pair(stage: Stage, settings: Json) -> Generator[tuple[Server, Server]]:
+    with stage.server(TERTULIA_ITSELF, settings) as one, stage.server(TERTULIA_ITSELF, settings) as other:
         yield one, other
 
 
-def _places(postgres: str, listening: Path) -> Json:
-    """Make an empty database and an empty Redis; give them as settings."""
+def _settings(postgres: str, listening: Path) -> Json:
+    """Create an empty database, empty Redis, and return the settings for both."""
     name = f"bench_{next(_numbers)}"
 
     async def create() -> None:
@@ -103,14 +101,14 @@ def _places(postgres: str, listening: Path) -> Json:
 
 
 def _processed(listening: Path) -> int:
-    """Give what Redis has processed so far, the commands inside of scripts included."""
+    """Return the number of commands that Redis has processed, including those inside scripts."""
     with redis.Redis(unix_socket_path=str(listening)) as client:
         stats: Any = client.info("stats")
     return int(stats["total_commands_processed"])
 
 
 def _listen(listening: Path, seconds: float) -> float:
-    """Count the commands a second that clients send, as MONITOR shows them; those inside of scripts are left out."""
+    """Return the commands per second that clients send, counted with MONITOR, without those inside scripts."""
     with socket.socket(socket.AF_UNIX) as monitor:
         monitor.connect(str(listening))
         monitor.sendall(b"MONITOR\r\n")

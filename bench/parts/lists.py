@@ -1,4 +1,4 @@
-"""Lists: what the first page costs over 10,000 conversations, beside a tenth of them, in each order."""
+"""The part `lists`: the cost of the first page of 10,000 conversations and of a tenth of them, in each order."""
 
 import subprocess
 from pathlib import Path
@@ -27,7 +27,7 @@ WHOLE, TENTH = "10,000 conversations", "1,000 conversations"
 
 
 def lists(stage: Stage, report: Report, options: Options) -> None:
-    """Write two databases; ask both the same."""
+    """Write two databases, and send the same requests to both."""
     with folder() as place:
         files = {WHOLE: place / "whole.db", TENTH: place / "tenth.db"}
         for name, count in ((WHOLE, options.count(CONVERSATIONS)), (TENTH, options.count(CONVERSATIONS) // 10)):
@@ -56,7 +56,7 @@ def _measure(stage: Stage, report: Report, options: Options, name: str, file: Pa
 
 
 def _steps(file: Path, body: bytes) -> int:
-    """Give the steps of SQLite's machine for a request: how much it reads, whatever the machine's mood."""
+    """Return the steps of SQLite's virtual machine for a request. Unlike times, they do not vary between runs."""
     command = [PYTHON, "-m", "bench.parts.statements", str(file), "--steps"]
     done = subprocess.run(command, input=body, env=environment(), cwd=file.parent, capture_output=True, check=True)
     return int(done.stdout)

@@ -1,4 +1,4 @@
-"""Memory: of 200 answers, of a subscription that hears nothing, and of a server that has written much."""
+"""The part `memory`: memory with 200 answers, per idle subscription, and after many tokens and conversations."""
 
 import resource
 import time
@@ -20,7 +20,7 @@ SPARE_FILES = 1_000
 
 
 def memory(stage: Stage, report: Report, options: Options) -> None:
-    """Measure all three; the last one once, because it is a long line and not a point."""
+    """Measure all three. The growth is measured once, because it is a long run with many samples."""
     for _ in range(options.rounds):
         for candidate in (TERTULIA_ITSELF, NAIVE):
             with stage.server(candidate) as server:
@@ -29,24 +29,24 @@ def memory(stage: Stage, report: Report, options: Options) -> None:
         _idle(stage, report, options)
     _growth(stage, report, options)
     report.ratio(PART, "200 answers: resident", ("tertulia", "naive"), "<=", 1.2)
-    report.at_most(PART, "an idle subscription", "tertulia", 40)
+    report.at_most(PART, "per idle subscription", "tertulia", 40)
     for what in ("tokens", "conversations"):
-        report.at_most(PART, f"{what}: the end over the middle", "tertulia", 1.1)
+        report.at_most(PART, f"{what}: end / middle", "tertulia", 1.1)
 
 
 def _idle(stage: Stage, report: Report, options: Options) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(options.count(IDLE), most - SPARE_FILES)
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(options.count(IDLE), limit - SPARE_FILES)
     if count < options.count(IDLE):
-        report.note(f"memory: only {count} idle subscriptions, because a process may open {most} files")
+        report.note(f"memory: only {count} idle subscriptions, because a process may open {limit} files")
     for candidate in (TERTULIA_ITSELF, NAIVE):
         with stage.server(candidate) as server:
-            stage.measure("idle", candidate, server, streams=10, warm=1)  # Imports and pools are nobody's subscription.
+            stage.measure("idle", candidate, server, streams=10, warm=1)  # Imports and pools do not count.
             result = stage.measure("idle", candidate, server, streams=count, warm=3)
         if result["errors"] or result["begun"] < count:
             report.note(f"memory, {candidate.name}: {result['begun']} of {count} subscribed, {result['errors']}")
         kilobytes = 1024 * (result["after_mb"][0] - result["before_mb"][0]) / max(result["begun"], 1)
-        report.add(PART, "an idle subscription", candidate.name, kilobytes, "KB")
+        report.add(PART, "per idle subscription", candidate.name, kilobytes, "KB")
 
 
 def _growth(stage: Stage, report: Report, options: Options) -> None:
@@ -63,11 +63,11 @@ def _growth(stage: Stage, report: Report, options: Options) -> None:
                 reached = number * turns * (tokens if what == "tokens" else 1)
                 report.add(PART, f"after {reached:,} {what}", "tertulia", sizes[-1], "MB")
                 _watch(report, what, turns, result)
-        report.add(PART, f"{what}: the end over the middle", "tertulia", sizes[-1] / sizes[STEPS // 2])
+        report.add(PART, f"{what}: end / middle", "tertulia", sizes[-1] / sizes[STEPS // 2])
 
 
 def _settled(server: Server) -> float:
-    time.sleep(1.5)  # The last checkpoint.
+    time.sleep(1.5)  # Wait for the last checkpoint.
     return rss_mb(server.pid)
 
 

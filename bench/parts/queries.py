@@ -1,4 +1,4 @@
-"""Queries: a page of a list of 10,000 conversations, by hand and naively, and the least that GraphQL costs."""
+"""The part `queries`: a page of 10,000 conversations, compared with two peers, and the smallest GraphQL query."""
 
 import subprocess
 from pathlib import Path
@@ -26,12 +26,12 @@ LIST = f"""query ($after: String) {{ conversations(first: 50, after: $after) {{
 NAIVE_LIST = f"{{ conversations(first: 50) {{ edges {{ cursor node {{ {NODE} }} }} }} }}"
 CURSORS = "query ($after: String) { conversations(first: 50, after: $after) { pageInfo { endCursor } } }"
 VIEWER = "{ viewer { id } }"
-FIRST_PAGE, LATER_PAGE = "first page of 50: CPU a request", "hundredth page of 50: CPU a request"
+FIRST_PAGE, LATER_PAGE = "first page of 50: CPU per request", "hundredth page of 50: CPU per request"
 LEAST = "viewer { id }: requests"
 
 
 def queries(stage: Stage, report: Report, options: Options) -> None:
-    """Write the database once; every candidate reads the same file."""
+    """Write the database once. All candidates read the same file."""
     with folder() as place:
         file = place / "bench.db"
         count = options.count(CONVERSATIONS)
@@ -42,13 +42,13 @@ def queries(stage: Stage, report: Report, options: Options) -> None:
                 with stage.server(candidate) as server:
                     result = _ask(stage, candidate, server, {"query": VIEWER}, options)
                 report.add(PART, LEAST, candidate.name, result["rate"], "1/s")
-                report.add(PART, "viewer { id }: CPU a request", candidate.name, result["cpu_us"], "µs")
+                report.add(PART, "viewer { id }: CPU per request", candidate.name, result["cpu_us"], "µs")
         report.add(PART, "first page of 50: SQL statements", "tertulia", _statements(file))
     report.ratio(PART, FIRST_PAGE, ("tertulia", "handwritten"), "<=", 3)
     report.ratio(PART, FIRST_PAGE, ("naive", "tertulia"), ">=", 4)
     report.at_most(PART, "first page of 50: SQL statements", "tertulia", 3)
     report.ratio(PART, LEAST, ("tertulia", "naive"), ">=", 2)
-    report.ratio(PART, "a page: CPU a request", ("hundredth", "first"), "<=", 1.2)
+    report.ratio(PART, "a page: CPU per request", ("hundredth", "first"), "<=", 1.2)
 
 
 def _lists(stage: Stage, report: Report, options: Options, file: Path, pages: int) -> None:
@@ -59,16 +59,16 @@ def _lists(stage: Stage, report: Report, options: Options, file: Path, pages: in
         _add(report, "tertulia", result)
         after = _cursor(server, pages - 1)
         later = _ask(stage, TERTULIA_ITSELF, server, {"query": LIST, "variables": {"after": after}}, options)
-        report.add(PART, "a page: CPU a request", "first", result["cpu_us"], "µs")
-        report.add(PART, "a page: CPU a request", "hundredth", later["cpu_us"], "µs")
+        report.add(PART, "a page: CPU per request", "first", result["cpu_us"], "µs")
+        report.add(PART, "a page: CPU per request", "hundredth", later["cpu_us"], "µs")
     with stage.server(HANDWRITTEN, database) as server:
         if fetch(server.port, "/conversations") != answer:
-            report.fail("queries: the page by hand differs from Tertulia's, so that their ratio says nothing")
+            report.fail("queries: the handwritten page differs from Tertulia's, so their ratio is not valid")
         load = {"streams": CLIENTS, "path": "/conversations", **options.steady()}
         _add(report, "handwritten", stage.measure("requests", HANDWRITTEN, server, **load))
     with stage.server(NAIVE, database) as server:
         if _nodes(fetch(server.port, "/graphql", {"query": NAIVE_LIST})) != _nodes(answer):
-            report.fail("queries: the naive page differs from Tertulia's, so that their ratio says nothing")
+            report.fail("queries: the naive page differs from Tertulia's, so their ratio is not valid")
         _add(report, "naive", _ask(stage, NAIVE, server, {"query": NAIVE_LIST}, options))
 
 
@@ -84,11 +84,11 @@ def _ask(stage: Stage, candidate: Candidate, server: Server, body: Json, options
 
 
 def _cursor(server: Server, pages: int) -> str | None:
-    """Walk so many pages on; give the cursor behind them."""
+    """Read this many pages, and return the cursor after the last one."""
     after: str | None = None
     for _ in range(pages):
-        found = fetch(server.port, "/graphql", {"query": CURSORS, "variables": {"after": after}})
-        after = found["data"]["conversations"]["pageInfo"]["endCursor"]
+        response = fetch(server.port, "/graphql", {"query": CURSORS, "variables": {"after": after}})
+        after = response["data"]["conversations"]["pageInfo"]["endCursor"]
     return after
 
 

@@ -1,4 +1,4 @@
-"""Search: what the first page costs over 100,000 messages, beside a tenth of them."""
+"""The part `search`: the cost of the first page in 100,000 messages and in a tenth of them."""
 
 from pathlib import Path
 
@@ -12,20 +12,20 @@ from bench.wire import fetch
 
 PART = "search"
 CONVERSATIONS = 33_334
-"""With three messages each, in the middle."""
+"""With three messages each, on average."""
 SEARCH = """query ($query: String!) { searchMessages(query: $query, first: 10) {
   edges { excerpt score highlights { start end } node { id } } pageInfo { hasNextPage endCursor } } }"""
 QUERIES = {
     "a rare word": "number123",
-    "a word of every message": "claude",
-    "a phrase of every message": '"two or three sentences"',
-    "a beginning of many words": "number12*",
+    "a word that is in every message": "claude",
+    "a phrase that is in every message": '"two or three sentences"',
+    "a prefix of many words": "number12*",
 }
 WHOLE, TENTH = "100,000 messages", "10,000 messages"
 
 
 def search(stage: Stage, report: Report, options: Options) -> None:
-    """Write two databases; ask both the same."""
+    """Write two databases, and send the same requests to both."""
     with folder() as place:
         files = {WHOLE: place / "whole.db", TENTH: place / "tenth.db"}
         for name, count in ((WHOLE, options.count(CONVERSATIONS)), (TENTH, options.count(CONVERSATIONS) // 10)):

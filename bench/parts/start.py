@@ -1,4 +1,4 @@
-"""Start: what `--help` waits for, and the time until a server is ready, beside imports that it cannot do without."""
+"""The part `start`: the time of `--help`, and the time until a server is ready, compared with the necessary imports."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ REPEATS = 3
 
 
 def start(stage: Stage, report: Report, options: Options) -> None:
-    """Alternate them; the first of each is not counted, because it compiles and fills the disk's cache."""
+    """Measure all in turns. The first round does not count, because it compiles modules and fills the disk cache."""
     with folder() as place:
         for number in range(REPEATS * options.rounds + 1):
             seconds = {
@@ -42,15 +42,15 @@ def start(stage: Stage, report: Report, options: Options) -> None:
                 (READY, "tertulia"): _serve(stage, place),
                 (READY, "imports alone"): _run(stage, [PYTHON, "-c", IMPORTS], place),
             }
-            for (name, candidate), found in seconds.items() if number else ():
-                report.add(PART, name, candidate, 1000 * found, "ms")
+            for (name, candidate), duration in seconds.items() if number else ():
+                report.add(PART, name, candidate, 1000 * duration, "ms")
         with folder() as empty:
-            report.add(PART, "ready to serve, on no database yet", "tertulia", 1000 * _serve(stage, empty), "ms")
+            report.add(PART, "ready to serve, with a new database", "tertulia", 1000 * _serve(stage, empty), "ms")
         heavy = _loaded(place)
-    report.add(PART, "heavy modules behind --help", "tertulia", len(heavy))
+    report.add(PART, "large modules imported by --help", "tertulia", len(heavy))
     if heavy:
         report.note(f"start: --help imports {', '.join(heavy)}")
-    report.at_most(PART, "heavy modules behind --help", "tertulia", 0)
+    report.at_most(PART, "large modules imported by --help", "tertulia", 0)
     report.ratio(PART, READY, ("tertulia", "imports alone"), "<=", 1.3)
 
 
@@ -62,7 +62,7 @@ def _run(stage: Stage, command: Sequence[str], place: Path) -> float:
 
 
 def _serve(stage: Stage, place: Path) -> float:
-    """Start a server on the folder's database; give the seconds until /readyz says yes."""
+    """Start a server with the folder's database, and return the seconds until /readyz returns 200."""
     port = free_port()
     claude = {"ANTHROPIC_API_KEY": "sk-ant-bench", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{stage.upstream}"}
     begun = time.monotonic()

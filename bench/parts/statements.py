@@ -1,10 +1,10 @@
-"""Counts the SQL statements of a request, by asking the application inside of this process.
+"""Count the SQL statements of a request, which is sent to the application inside this process.
 
 Usage: python -m bench.parts.statements DATABASE_FILE [--steps]
 
-The JSON body of a POST /graphql comes from standard input. Prints the number of statements;
-transactions' BEGIN and COMMIT are not counted. The request is made twice, and the second one counts: nothing is cached
-by chance. With --steps, prints how many instructions SQLite's machine executes for them.
+Reads the JSON body of a POST /graphql from standard input, and prints the number of statements without BEGIN and
+COMMIT. The request is sent twice and the second one is counted, so that caches are filled. With --steps, prints the
+number of instructions that SQLite's virtual machine executes for the statements.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from tertulia.server.settings import Settings
 
 @contextmanager
 def recording(file: str) -> Generator[list[tuple[str, Any]]]:
-    """Record the statements on a SQLite file, each with what it is executed with."""
+    """Record the statements on a SQLite file, with their parameters."""
     seen: list[tuple[str, Any]] = []
 
     def note(connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
-        # Every engine of the process calls this, and other servers may run in it.
+        # All engines of the process call this, also those of other servers in the process.
         if connection.engine.url.database == file and not statement.startswith("BEGIN"):
             seen.append((statement, parameters))
 
@@ -40,7 +40,7 @@ def recording(file: str) -> Generator[list[tuple[str, Any]]]:
 
 
 async def ask(app: Any, body: bytes) -> bytes:
-    """Make one request of ASGI's; give the answer's body."""
+    """Send one request over ASGI, and return the body of the response."""
     sent: list[bytes] = []
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"accept", b"application/json")]
     scope = {
@@ -67,7 +67,7 @@ async def ask(app: Any, body: bytes) -> bytes:
 
 
 async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
-    """Ask twice on an open application; give what the second request has executed."""
+    """Send the request twice, and return the statements of the second one with their parameters."""
     app = create_app(Settings(database_url=f"sqlite+aiosqlite:///{file}", simulator_pace=0))
     with recording(file) as seen:
         async with app.router.lifespan_context(app):
@@ -81,7 +81,7 @@ async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
 
 
 def steps(file: str, executed: list[tuple[str, Any]]) -> int:
-    """Execute the statements again, and count the instructions of SQLite's machine."""
+    """Execute the statements again, and return the number of instructions of SQLite's virtual machine."""
     connection = sqlite3.connect(file)
     add_functions(connection)
     count = 0
@@ -99,5 +99,5 @@ def steps(file: str, executed: list[tuple[str, Any]]) -> int:
 
 
 if __name__ == "__main__":
-    found = asyncio.run(statements(sys.argv[1], sys.stdin.buffer.read()))
-    print(steps(sys.argv[1], found) if "--steps" in sys.argv else len(found))
+    executed = asyncio.run(statements(sys.argv[1], sys.stdin.buffer.read()))
+    print(steps(sys.argv[1], executed) if "--steps" in sys.argv else len(executed))

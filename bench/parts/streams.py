@@ -1,4 +1,4 @@
-"""Tokens: what one costs, how late it is, how many answers at a pace a core holds, and what comes without a pace."""
+"""The parts `streams`, `capacity`, `flat` and `first`: cost and latency of tokens, and the capacity of a core."""
 
 from bench.options import Options
 from bench.peers.candidates import FIXED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
@@ -7,29 +7,27 @@ from bench.report import Report
 
 ALL = (TERTULIA_ITSELF, NAIVE, FIXED, NODE, RELAY)
 OFFERED = 0.97
-"""The share of the offered tokens that a candidate must deliver to count as holding them."""
+"""The share of the offered tokens that a candidate must deliver for a step to count."""
 TOO_LATE_MS = 100.0
 FULL = 0.97
-"""The share of its core from which on the load may have been the limit,"""
+"""From this share of busy time of the load's core, the figure is doubtful."""
 LIMITING = 0.85
-"""if load and upstream themselves used that much of it."""
+"""If load and upstream used at least this share themselves, they were the limit; otherwise other programs were."""
 STEP = 1.25
 STEPS = 8
 FIRST_GUESS = {"tertulia": 250, "node": 120, "relay": 450}
 
 
 def cpu(streams: int) -> str:
-    """Name the figure."""
-    return f"{streams} answers: CPU a token"
+    return f"{streams} answers: CPU per token"
 
 
 def p99(streams: int) -> str:
-    """Name the figure."""
     return f"{streams} answers: p99"
 
 
 def steady(stage: Stage, report: Report, candidate: Candidate, part: str, options: Options, streams: int) -> Json:
-    """Measure one candidate at 50 tokens a second an answer, and note what it costs."""
+    """Measure one candidate with answers of 50 tokens per second each, and add the result to the report."""
     with stage.server(candidate) as server:
         result = stage.measure("steady", candidate, server, streams=streams, **options.steady())
     take_steady(report, part, candidate.name, streams, result)
@@ -37,7 +35,7 @@ def steady(stage: Stage, report: Report, candidate: Candidate, part: str, option
 
 
 def take_steady(report: Report, part: str, name: str, streams: int, result: Json) -> None:
-    """Add what a steady load has measured."""
+    """Add the result of a steady load to the report."""
     reader = result["readers"][0]
     report.add(part, cpu(streams), name, result["cpu_us"], "µs")
     report.add(part, f"{streams} answers: p50", name, reader["p50_ms"], "ms")
@@ -49,15 +47,15 @@ def take_steady(report: Report, part: str, name: str, streams: int, result: Json
 
 
 def watch(report: Report, where: str, result: Json, reader: Json) -> None:
-    """Note what makes a figure doubtful."""
+    """Add notes about everything that makes a figure doubtful."""
     if reader["errors"] or reader["violations"]:
-        report.note(f"{where}: {reader['violations']} deltas out of place, errors {reader['errors']}")
+        report.note(f"{where}: {reader['violations']} deltas with a wrong offset, errors {reader['errors']}")
     if result["load_core_busy"] > FULL:
         report.crowd(where, by_load=result["load_share"] > LIMITING)
 
 
 def streams(stage: Stage, report: Report, options: Options) -> None:
-    """Measure 200 answers, and 20 for those whom 200 overload."""
+    """Measure 20 and 200 answers at the same time. 200 overload some candidates."""
     for _ in range(options.rounds):
         for count in (20, 200):
             for candidate in present(*ALL):
@@ -71,14 +69,14 @@ def streams(stage: Stage, report: Report, options: Options) -> None:
 
 
 def capacity(stage: Stage, report: Report, options: Options) -> None:
-    """Search how many answers at 50 tokens a second one core holds, by steps of a quarter."""
+    """Search how many answers of 50 tokens per second one core serves, in steps of a quarter."""
     guesses = dict(FIRST_GUESS)
     for _ in range(options.rounds):
         for candidate in present(TERTULIA_ITSELF, NODE, RELAY):
             held = _search(stage, report, candidate, options, guesses[candidate.name])
-            report.add("capacity", "answers held", candidate.name, held, "p99 < 100 ms")
+            report.add("capacity", "answers served", candidate.name, held, "p99 < 100 ms")
             guesses[candidate.name] = max(int(held / STEP), 10)
-    report.ratio("capacity", "answers held", ("tertulia", "node"), ">=", 2)
+    report.ratio("capacity", "answers served", ("tertulia", "node"), ">=", 2)
 
 
 def _search(stage: Stage, report: Report, candidate: Candidate, options: Options, guess: int) -> int:
@@ -100,21 +98,21 @@ def _search(stage: Stage, report: Report, candidate: Candidate, options: Options
 
 
 def flat(stage: Stage, report: Report, options: Options) -> None:
-    """Measure tokens a second of 100 answers that Claude writes as fast as they are read."""
+    """Measure the tokens per second of 100 answers that are written as fast as they are read."""
     for _ in range(options.rounds):
         for candidate in present(*ALL):
             with stage.server(candidate) as server:
                 result = stage.measure("flat", candidate, server, streams=100, **options.flat())
-            report.add("flat", "100 answers flat out", candidate.name, result["rate"], "tokens/s")
-            report.add("flat", "100 answers flat out: CPU a token", candidate.name, result["cpu_us"], "µs")
+            report.add("flat", "100 answers without a pace", candidate.name, result["rate"], "tokens/s")
+            report.add("flat", "100 answers without a pace: CPU per token", candidate.name, result["cpu_us"], "µs")
             watch(report, f"flat, {candidate.name}", result, result)
-    report.ratio("flat", "100 answers flat out", ("tertulia", "naive"), ">=", 25)
-    report.ratio("flat", "100 answers flat out", ("tertulia", "naive-fixed"), ">=", 25)
-    report.ratio("flat", "100 answers flat out", ("tertulia", "node"), ">=", 4)
+    report.ratio("flat", "100 answers without a pace", ("tertulia", "naive"), ">=", 25)
+    report.ratio("flat", "100 answers without a pace", ("tertulia", "naive-fixed"), ">=", 25)
+    report.ratio("flat", "100 answers without a pace", ("tertulia", "node"), ">=", 4)
 
 
 def first(stage: Stage, report: Report, options: Options) -> None:
-    """Measure the time from a request to the first text, one client at a time."""
+    """Measure the time from a request to the first text, with one client at a time."""
     for _ in range(options.rounds):
         for candidate in present(TERTULIA_ITSELF, NAIVE, NODE, RELAY):
             with stage.server(candidate) as server:

@@ -1,4 +1,4 @@
-"""Tails: the garbage collector's pauses inside the server, and the latest tokens, at half of the load for a minute."""
+"""The part `tails`: pauses of the server's garbage collector, and the latest tokens, with 100 answers for a minute."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from bench.report import Report
 
 ANSWERS = 100
 ANSWER_TOKENS = 1000
-"""Each answer's length: 20 seconds; then its client asks the next one."""
+"""The length of an answer: 20 seconds. Then its client requests the next one."""
 PART = "tails"
 
 
 def tails(stage: Stage, report: Report, options: Options) -> None:
-    """Watch each candidate once: the stretch is long enough to be its own repetition."""
+    """Measure each candidate once: the measurement is long enough without repetitions."""
     for candidate in (TERTULIA_ITSELF, NAIVE):
         with folder() as place:
             file = place / "pauses"
@@ -29,12 +29,12 @@ def tails(stage: Stage, report: Report, options: Options) -> None:
             pauses = read_pauses(file, *result["window"])
         reader = result["readers"][0]
         watch(report, f"{PART}, {candidate.name}", result, reader)
-        for generation, found in pauses.items():
+        for generation, durations in pauses.items():
             name = f"collections of generation {generation}"
-            report.add(PART, f"{name}: count", candidate.name, len(found))
-            report.add(PART, f"{name}: p99", candidate.name, percentile(found, 0.99), "ms")
-            report.add(PART, f"{name}: longest", candidate.name, max(found, default=0.0), "ms")
-        everything = [pause for found in pauses.values() for pause in found]
+            report.add(PART, f"{name}: count", candidate.name, len(durations))
+            report.add(PART, f"{name}: p99", candidate.name, percentile(durations, 0.99), "ms")
+            report.add(PART, f"{name}: longest", candidate.name, max(durations, default=0.0), "ms")
+        everything = [pause for durations in pauses.values() for pause in durations]
         report.add(PART, "longest pause", candidate.name, max(everything, default=0.0), "ms")
         report.add(PART, "a token's p99", candidate.name, reader["p99_ms"], "ms")
         report.add(PART, "the latest token", candidate.name, reader["max_ms"], "ms")
@@ -43,10 +43,10 @@ def tails(stage: Stage, report: Report, options: Options) -> None:
 
 
 def read_pauses(file: Path, begun: int, ended: int) -> dict[int, list[float]]:
-    """Read the probe's lines of a stretch of time; milliseconds, by generation."""
-    found: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    """Return the durations of the collections in an interval, in milliseconds, by generation."""
+    pauses: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for line in file.read_text().splitlines() if file.exists() else ():
-        moment, generation, milliseconds = line.split()
-        if begun <= int(moment) <= ended:
-            found[int(generation)].append(float(milliseconds))
-    return found
+        end, generation, milliseconds = line.split()
+        if begun <= int(end) <= ended:
+            pauses[int(generation)].append(float(milliseconds))
+    return pauses

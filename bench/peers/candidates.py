@@ -1,4 +1,4 @@
-"""The candidates: how each one is started against the upstream."""
+"""The candidates, and how each is started with the upstream."""
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +10,7 @@ from bench.processes import HERE, PYTHON, TERTULIA, Cores, Json, Load, Process, 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is compared. `kind` is the load's: tertulia or direct."""
+    """A server that is compared. `kind` is that of the load: `tertulia` or `direct`."""
 
     name: str
     kind: str
@@ -27,13 +27,13 @@ NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node
 
 
 def present(*candidates: Candidate) -> list[Candidate]:
-    """Leave out the Node peer where there is no Node."""
+    """Return the candidates without the Node peer if Node.js is not installed."""
     return [candidate for candidate in candidates if candidate is not NODE or node()]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One run's upstream and cores."""
+    """The upstream and the cores of a run."""
 
     cores: Cores
     upstream: int
@@ -44,7 +44,7 @@ class Stage:
     def server(
         self, candidate: Candidate, variables: Json | None = None, place: Path | None = None
     ) -> Generator[Server]:
-        """Start a candidate, in a folder of its own unless one is given."""
+        """Start a candidate, by default in its own folder."""
         with ExitStack() as stack:
             place = place or stack.enter_context(folder())
             port = free_port()
@@ -56,13 +56,13 @@ class Stage:
             yield Server(port, process.pid, process)
 
     def load(self, mode: str, candidate: Candidate, *servers: Server, **options: object) -> Load:
-        """Start a load against one server, or one that is asked and others that are followed too."""
+        """Start a load. Requests go to the first server; answers are followed on all servers."""
         ports, pids = [server.port for server in servers], [server.pid for server in servers]
         common = {"kind": candidate.kind, "ports": ports, "pids": pids, "upstream_pid": self.upstream_pid}
         return Load(mode, self.cores.rest, **common, **options)
 
     def measure(self, mode: str, candidate: Candidate, *servers: Server, **options: object) -> Json:
-        """Run a load to its end."""
+        """Run a load to its end, and return its measurements."""
         load = self.load(mode, candidate, *servers, **options)
         try:
             return load.result()
@@ -72,7 +72,7 @@ class Stage:
 
 @contextmanager
 def staged(cores: Cores) -> Generator[Stage]:
-    """Start the upstream that all candidates ask."""
+    """Start the upstream that all candidates use."""
     with folder() as place:
         port = free_port()
         upstream = Process("upstream", [PYTHON, "-m", "bench.upstream", "--port", str(port)], cores.rest, place, {})

@@ -1,7 +1,7 @@
-"""The list by hand: a FastAPI route, SQL over aiosqlite, orjson; the same JSON over the same database.
+"""The handwritten peer: a FastAPI route that returns the list with SQL over aiosqlite and orjson.
 
-What a page costs when nobody can choose its fields. Fair because the SQL is what an expert writes for this one page,
-two statements that read by index, and the answer is what Tertulia gives to the same question, which is checked.
+It shows the cost of a page whose fields clients cannot choose. The SQL is what an expert would write for this page: two
+statements that read by index. The response must equal Tertulia's for the same database, which the benchmark checks.
 """
 
 import argparse
@@ -34,16 +34,16 @@ def _uuid(stored: str) -> str:
 
 def _edge(row: Any) -> dict[str, Any]:
     conversation, title, updated, message, content, role, inputs, outputs, read, written, active = row
-    moment = updated.replace(" ", "T").removesuffix(".000000") + "+00:00"
+    updated_at = updated.replace(" ", "T").removesuffix(".000000") + "+00:00"
     own = _uuid(conversation)
     running = orjson.loads(active) if active else None
     text = "".join(block["text"] for block in orjson.loads(content) if block["type"] == "text") if message else ""
     return {
-        "cursor": base64.urlsafe_b64encode(f"{quote(moment, safe='')}|{own}".encode()).decode().rstrip("="),
+        "cursor": base64.urlsafe_b64encode(f"{quote(updated_at, safe='')}|{own}".encode()).decode().rstrip("="),
         "node": {
             "id": own,
             "title": title,
-            "updatedAt": moment,
+            "updatedAt": updated_at,
             "lastMessage": {"id": _uuid(message), "text": text, "role": role.upper()} if message else None,
             "usage": {
                 "inputTokens": inputs,
@@ -59,7 +59,7 @@ def _edge(row: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Keep one connection open; it only reads."""
+    """Keep one connection open, which only reads."""
     async with aiosqlite.connect(os.environ["DATABASE_URL"].partition(":///")[2]) as connection:
         app.state.connection = connection
         yield
@@ -70,7 +70,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/conversations")
 async def conversations(request: Request) -> Response:
-    """Give the first page."""
+    """Return the first page."""
     connection: aiosqlite.Connection = request.app.state.connection
     [[owner]] = await connection.execute_fetchall("SELECT id FROM users WHERE name = 'local'")
     rows = list(await connection.execute_fetchall(PAGE, (owner,)))

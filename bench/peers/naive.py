@@ -1,10 +1,10 @@
-"""The naive peer: what a team writes in a day with Strawberry, FastAPI and the Anthropic SDK.
+"""The naive peer: what a team would write in a day with Strawberry, FastAPI and the Anthropic SDK.
 
-The subscription's resolver iterates `messages.stream()`, as both documentations show, and yields an event a token;
-nothing is stored. The list has a resolver for each field of a row, and each opens a query. Fair because it is served
-as its documentation advises (uvicorn with uvloop, httptools and websockets, no access log, the SDK's client made
-once), over the same events, and its SQLite is in WAL mode as Tertulia's. `--fixed` frees it of the one fault that is
-not the team's: graphql-core 3.3.2 lets the executors of single events share a cache that grows with every event.
+The subscription's resolver iterates `messages.stream()`, as both documentations show, and yields one event per token.
+Nothing is stored. The list has a resolver for each field of a row, and each opens a query. For a fair comparison it is
+served as its documentation advises (uvicorn with uvloop, httptools and websockets, no access log, one SDK client),
+sends the same events, and uses SQLite in WAL mode like Tertulia. `--fixed` removes a fault of graphql-core 3.3.2, which
+lets the executors of single events share a cache that grows with every event.
 """
 
 import argparse
@@ -35,14 +35,14 @@ class GenerationEvent:
 
 @strawberry.type
 class SnapshotMessage:
-    """What a snapshot holds; this peer makes none."""
+    """The message of a snapshot. This peer sends none."""
 
     text: str
 
 
 @strawberry.type
 class MessageSnapshot(GenerationEvent):
-    """For documents that ask for it."""
+    """A snapshot. It exists because the load's document selects it."""
 
     message: SnapshotMessage
 
@@ -65,14 +65,14 @@ class TextDelta(GenerationEvent):
 
 @strawberry.type
 class ContentBlockFinished(GenerationEvent):
-    """A block is whole."""
+    """A block is complete."""
 
     index: int
 
 
 @strawberry.type
 class Usage:
-    """Tokens."""
+    """The tokens of an answer."""
 
     input_tokens: int
     output_tokens: int
@@ -80,7 +80,7 @@ class Usage:
 
 @strawberry.type
 class Generation:
-    """How it ended."""
+    """The state of an answer that has ended."""
 
     status: str
     stop_reason: str | None
@@ -89,14 +89,14 @@ class Generation:
 
 @strawberry.type
 class GenerationCompleted(GenerationEvent):
-    """The end."""
+    """The answer is complete."""
 
     generation: Generation
 
 
 @strawberry.type
 class GenerationError:
-    """What went wrong."""
+    """Why an answer failed."""
 
     code: str
     message: str
@@ -104,14 +104,14 @@ class GenerationError:
 
 @strawberry.type
 class GenerationFailed(GenerationEvent):
-    """The other end."""
+    """The answer has failed."""
 
     error: GenerationError
 
 
 @strawberry.type
 class Viewer:
-    """Who is asking."""
+    """The authenticated caller."""
 
     id: strawberry.ID
     name: str
@@ -119,16 +119,16 @@ class Viewer:
 
 @strawberry.type
 class Query:
-    """Reading."""
+    """The queries."""
 
     @strawberry.field
     def viewer(self) -> Viewer:
-        """Who is asking."""
+        """The authenticated caller."""
         return Viewer(id=strawberry.ID(str(UUID(int=1))), name="local")
 
     @strawberry.field
     def conversations(self, first: int = 50) -> Annotated[Conversations, strawberry.lazy("naive_list")]:
-        """The newest ones."""
+        """The newest conversations."""
         return Conversations(first=first)
 
 
@@ -136,7 +136,7 @@ client = anthropic.AsyncAnthropic(api_key="sk-ant-bench", base_url=os.environ.ge
 
 
 async def events(text: str) -> AsyncIterator[GenerationEvent]:
-    """Translate the SDK's events."""
+    """Convert the SDK's events."""
     sequence = offset = 0
     async with client.messages.stream(
         model=MODEL, max_tokens=32_000, messages=[{"role": "user", "content": text}]
@@ -158,33 +158,33 @@ async def events(text: str) -> AsyncIterator[GenerationEvent]:
 
 @strawberry.type
 class Subscription:
-    """Following."""
+    """The subscriptions."""
 
     @strawberry.subscription
     async def answer(self, text: str) -> AsyncGenerator[GenerationEvent, None]:
-        """Ask Claude, and hand on what comes."""
+        """Send a message to Claude, and yield the events of the answer."""
         async for event in events(text):
             yield event
 
     @strawberry.subscription
     async def idle(self) -> AsyncGenerator[GenerationEvent, None]:
-        """One event, then nothing: what an open subscription costs, without a connection to Claude."""
+        """Yield one event, then wait: the cost of an open subscription without a connection to Claude."""
         yield TextDelta(sequence=1, index=0, offset=0, text="0" * 26)
         await asyncio.Event().wait()
 
 
 class FixedExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Gives each event a cache of its own, which is freed with it."""
+    """Use a separate cache for each event, which is freed with the event."""
 
     def build_per_event_executor(self, payload: Any) -> Executor[Any]:
-        """Copy the executor without what earlier events left in it."""
+        """Copy the executor without the cache entries of earlier events."""
         executor = super().build_per_event_executor(payload)
-        executor._relevant_sub_fields = {}  # noqa: SLF001 - the fault is in what is private
+        executor._relevant_sub_fields = {}  # noqa: SLF001 - the cache is a private attribute
         return executor
 
 
 def create_app(*, fixed: bool) -> FastAPI:
-    """Make the application."""
+    """Create the application."""
     schema = strawberry.Schema(
         query=Query,
         subscription=Subscription,

@@ -1,6 +1,6 @@
-"""The naive peer's list: a resolver for each field of a row, and each opens a query of its own.
+"""The list of the naive peer: a resolver for each field of a row, each with its own query.
 
-The rows, the ORM and the async session are those of Tertulia; DATABASE_URL names the file.
+The tables, the ORM and the async session are Tertulia's. DATABASE_URL names the file.
 """
 
 import os
@@ -20,14 +20,14 @@ from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
 
 @cache
 def sessions() -> async_sessionmaker[AsyncSession]:
-    """Make sessions on the database that the environment names; once."""
+    """Return a session factory for DATABASE_URL, created once."""
     engine = create_async_engine(os.environ["DATABASE_URL"])
     return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
 
 
 @strawberry.type
 class LastMessage:
-    """The end of a conversation."""
+    """The last message of a conversation."""
 
     id: strawberry.ID
     text: str
@@ -36,7 +36,7 @@ class LastMessage:
 
 @strawberry.type
 class Sums:
-    """What a conversation has used."""
+    """The usage of a conversation."""
 
     input_tokens: int
     output_tokens: int
@@ -64,7 +64,7 @@ class Row:
 
     @strawberry.field
     async def last_message(self) -> LastMessage | None:
-        """Ask for the message."""
+        """Query the last message."""
         async with sessions()() as session:
             found = (await session.exec(select(Message).where(Message.id == self.leaf))).one_or_none()
         if found is None:
@@ -74,7 +74,7 @@ class Row:
 
     @strawberry.field
     async def usage(self) -> Sums:
-        """Ask for the sums."""
+        """Query the usage."""
         query = select(
             func.sum(Generation.input_tokens),
             func.sum(Generation.output_tokens),
@@ -92,7 +92,7 @@ class Row:
 
     @strawberry.field
     async def active_generation(self) -> Active | None:
-        """Ask for the answer that runs."""
+        """Query the running generation."""
         query = select(Generation).where(
             Generation.conversation_id == UUID(self.id), col(Generation.status).in_(UNFINISHED)
         )
@@ -111,7 +111,7 @@ class Edge:
 
 @strawberry.type
 class Page:
-    """Where the list goes on."""
+    """Whether more conversations follow, and after which cursor."""
 
     has_next_page: bool
     end_cursor: str | None
@@ -125,7 +125,7 @@ class Conversations:
 
     @strawberry.field
     async def edges(self) -> list[Edge]:
-        """Ask for the rows."""
+        """Query the conversations."""
         query = select(Conversation).order_by(col(Conversation.updated_at).desc(), col(Conversation.id).desc())
         async with sessions()() as session:
             found = (await session.exec(query.limit(self.first))).all()

@@ -1,8 +1,9 @@
-"""The limit of Python: hands Claude's tokens on over a WebSocket, with nothing in between.
+"""The relay peer: passes Claude's tokens to a WebSocket with nothing in between, as the limit of what Python can do.
 
-asyncio on uvloop, picows for the socket, ten lines that read server-sent events off a bare connection, orjson, one
-message a token. No GraphQL (it speaks just enough of graphql-transport-ws for the same load), no SDK, nothing stored,
-no pool of connections. Fair as a limit, not as a product: it skips what HTTP's chunks say, and knows one kind of event.
+It uses asyncio on uvloop, picows for the socket, ten lines that read server-sent events from a plain connection, and
+orjson, with one message per token. It has no GraphQL (only as much of graphql-transport-ws as the load needs), no SDK,
+no storage and no connection pool. It is a limit, not a product: it ignores HTTP chunk sizes, and knows one kind of
+event.
 """
 
 import argparse
@@ -31,10 +32,9 @@ HOST, PORT = ADDRESS.hostname or "127.0.0.1", ADDRESS.port or 80
 
 
 class Upstream(asyncio.Protocol):
-    """One request to Claude, and its answer."""
+    """One request to Claude, and its response."""
 
     def __init__(self, client: "Client", id: str, text: str) -> None:
-        """Take whom to tell."""
         self._client = client
         self._id = id
         self._body = orjson.dumps(
@@ -46,18 +46,18 @@ class Upstream(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask."""
+        """Send the request."""
         self.transport = cast("asyncio.Transport", transport)
         head = b"POST /v1/messages HTTP/1.1\r\nhost: claude\r\ncontent-type: application/json\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n%s" % (len(self._body), self._body))
 
     def data_received(self, data: bytes) -> None:
-        """Hand each event on."""
+        """Pass on each event."""
         *events, self._buffer = (self._buffer + data).split(b"\n\n")
         for event in events:
-            place = event.find(b"data: ")
-            if place >= 0:
-                self._take(orjson.loads(event[place + 6 :]))
+            start = event.find(b"data: ")
+            if start >= 0:
+                self._take(orjson.loads(event[start + 6 :]))
 
     def _take(self, event: "dict[str, object]") -> None:
         kind, delta = event["type"], event.get("delta")
@@ -74,19 +74,18 @@ class Upstream(asyncio.Protocol):
 
 
 class Client(WSListener):
-    """One socket; reading from Claude pauses while it is full."""
+    """One socket. Reading from Claude pauses while the socket's buffer is full."""
 
     def __init__(self) -> None:
-        """Begin with no answers."""
         self._transport: WSTransport | None = None
         self._answers: list[Upstream] = []
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self._transport = transport
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Answer what the load says."""
+        """Acknowledge the connection, or start an answer."""
         if frame.msg_type == WSMsgType.TEXT:
             message = orjson.loads(frame.get_payload_as_memoryview())
             if message["type"] == "connection_init":
@@ -98,20 +97,20 @@ class Client(WSListener):
                 asyncio.ensure_future(opening)  # noqa: RUF006 - it lives as long as its connection
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """End all that the client asked for."""
+        """End all answers of the client."""
         self._transport = None
         for answer in self._answers:
             if answer.transport is not None:
                 answer.transport.close()
 
     def pause_writing(self) -> None:
-        """Read no more from Claude."""
+        """Pause reading from Claude."""
         for answer in self._answers:
             if answer.transport is not None:
                 answer.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read on."""
+        """Resume reading from Claude."""
         for answer in self._answers:
             if answer.transport is not None:
                 answer.transport.resume_reading()
@@ -123,7 +122,7 @@ class Client(WSListener):
 
 
 def accept(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-    """Take every socket."""
+    """Accept every socket."""
     response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": "graphql-transport-ws"})
     return WSUpgradeResponseWithListener(response, Client())
 

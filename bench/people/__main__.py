@@ -1,14 +1,14 @@
-"""Plays people who use a server all at once, and looks for the number that one core holds.
+"""Simulate people who use a server at the same time, and find how many of them one core can serve.
 
 python -m bench.people                          more and more people, until a token is late or the core is full
-python -m bench.people --setup joined           the same over PostgreSQL and Redis
-python -m bench.people --users 100 --minutes 2  so many people, for so long
-python -m bench.people --users 150 --soak 60    an hour; draws and judges memory, file handles and more
+python -m bench.people --setup joined           the same with PostgreSQL and Redis
+python -m bench.people --users 100 --minutes 2  a fixed number of people, for a fixed time
+python -m bench.people --users 150 --soak 60    an hour; plots and judges memory, file handles and more
 
-People think, send, follow, refresh in mid-answer, follow on a second device, stop, edit, ask again, list, read and
-search, over real sockets against a real `tertulia serve` on a core of its own. Claude is simulated at a person's pace.
-Each answer is checked: what each follower saw, what is stored, what Claude wrote and what a stop returned must agree.
-A broken rule makes the exit status 1.
+People think, send, follow, refresh during an answer, follow on a second device, stop, edit, regenerate, list, read and
+search. They use real sockets to a real `tertulia serve`, which runs on its own core. Claude is simulated at the pace of
+a reading person. Each answer is checked: the text that each client received, the stored text, the text that Claude
+wrote, and the text that a stop returned must agree. If a rule is violated, the exit status is 1.
 """
 
 import argparse
@@ -41,29 +41,29 @@ FIRST_USERS = 150
 GROWTH = 1.4
 TOO_LATE_MS = 100.0
 TOO_SLOW_MS = 1000.0
-"""From which on a send or a stop is too late, the 99th of a hundred: a core that is full serves tokens first."""
+"""From this 99th percentile, a send or a stop is too slow. A full core serves tokens first."""
 FULL = 0.94
-"""The share of its core from which on a server is full: with a real-time priority the kernel gives 0.95 at most."""
+"""From this share of its core a server is full. With a real-time priority, the kernel grants at most 0.95."""
 LOAD_FULL = 0.9
-"""The share of the other core from which on the load itself may be what is late."""
+"""From this share of the other core, the load itself may cause the latency."""
 RAMP = 1.5
-"""People begin spread over a thinking pause; so many of them pass before one measures."""
+"""People start spread over one thinking pause. The measurement starts after this many thinking pauses."""
 LOOK = 0.25
-"""Seconds between two looks at how many answers are written."""
+"""Seconds between two samples of the number of running answers."""
 LEAVE_SECONDS = 90.0
 WAITS = ("token", "first token", "send", "refresh", "stop", "list", "read", "search", "answer")
 
 
 @dataclass(slots=True)
 class Step:
-    """What was measured of so many people."""
+    """The measurements of one number of people."""
 
     users: int
     values: Json = field(default_factory=dict[str, Any])
 
     @property
     def held(self) -> bool:
-        """Whether the core had room, and tokens, sends and stops were in time."""
+        """Whether the core was not full, and tokens, sends and stops were in time."""
         values = self.values
         in_time = values["token"][1] < TOO_LATE_MS and max(values["send"][1], values["stop"][1]) < TOO_SLOW_MS
         return in_time and values["cpu"] < FULL
@@ -71,7 +71,7 @@ class Step:
 
 @dataclass(slots=True)
 class Crowd:
-    """The people, and what serves them."""
+    """The people, and the servers and databases that they use."""
 
     world: World
     servers: list[Process]
@@ -79,13 +79,13 @@ class Crowd:
     people: list["asyncio.Task[None]"] = field(default_factory=list[Any])
 
     async def grow(self, users: int) -> None:
-        """Let people come until there are so many, and settle."""
+        """Start people until there are `users`, and wait until the load is steady."""
         while len(self.people) < users:
             self.people.append(asyncio.create_task(Person(self.world, len(self.people)).live()))
         await asyncio.sleep(RAMP * self.world.think)
 
     async def measure(self, seconds: float) -> Step:
-        """Measure for so long."""
+        """Measure for this many seconds."""
         tally, claude = self.world.tally, self.world.claude
         pids = [server.pid for server in self.servers]
         stored = await self.storage.counts() if self.storage else {}
@@ -114,12 +114,12 @@ class Crowd:
         return Step(len(self.people), values)
 
     async def leave(self) -> None:
-        """Let everybody finish what they are at, and go."""
+        """Wait until all people have finished their current action, at most 90 seconds, and end them."""
         self.world.leaving.set()
         if self.people:
             _, left = await asyncio.wait(self.people, timeout=LEAVE_SECONDS)
             for person in left:
-                self.world.tally.complain("somebody did not come to an end")
+                self.world.tally.complain("a simulated person did not finish in time")
                 person.cancel()
         for person in self.people:
             if person.done() and not person.cancelled() and (error := person.exception()) is not None:
@@ -128,7 +128,7 @@ class Crowd:
 
 @contextmanager
 def stored(setup: str) -> Generator[tuple[Json, Storage | None]]:
-    """Give the settings of where a server stores, and PostgreSQL and Redis where they are used."""
+    """Yield the settings of the storage, and PostgreSQL and Redis if the setup uses them."""
     if setup == "sqlite":
         yield {}, None
         return
@@ -137,7 +137,7 @@ def stored(setup: str) -> Generator[tuple[Json, Storage | None]]:
 
 
 def serve(place: Path, claude: Claude, cores: Cores, settings: Json) -> tuple[Process, int]:
-    """Start a server on its core, in a folder."""
+    """Start a server on its core, and return it with its port."""
     port = free_port()
     variables = {
         "ANTHROPIC_API_KEY": "sk-ant-load",
@@ -146,7 +146,7 @@ def serve(place: Path, claude: Claude, cores: Cores, settings: Json) -> tuple[Pr
         "TERTULIA_OIDC_ISSUER": claude.address,
         "TERTULIA_OIDC_AUDIENCE": AUDIENCE,
         "TERTULIA_LOG_LEVEL": "warning",
-        # People here are faster than those whom the usual limits are made for.
+        # The simulated people are faster than the users for whom the default limits are meant.
         "TERTULIA_RATE_LIMIT": "6000/minute",
         "TERTULIA_REQUEST_LIMIT": "60000/minute",
         **settings,
@@ -156,7 +156,7 @@ def serve(place: Path, claude: Claude, cores: Cores, settings: Json) -> tuple[Pr
 
 
 async def run(options: argparse.Namespace, cores: Cores) -> Json:
-    """Start all, let people in, measure, and end all."""
+    """Start the servers and the people, measure, and end them."""
     claude = Claude(options.pace)
     await claude.listen()
     with ExitStack() as stack:
@@ -190,12 +190,12 @@ async def run(options: argparse.Namespace, cores: Cores) -> Json:
         if storage is not None:
             result["storage"] = await storage.sizes()
         if world.tally.broken:
-            result["log"] = [server.said() for server in servers]
+            result["log"] = [server.output() for server in servers]
     return result
 
 
 async def search(crowd: Crowd, options: argparse.Namespace) -> list[Step]:
-    """Let more and more people in, until it is too many or the time is up."""
+    """Add people step by step, until the core is full or the time is up."""
     until, users, steps = time.monotonic() + 60 * options.minutes, FIRST_USERS, list[Step]()
     while True:
         await crowd.grow(users)
@@ -207,7 +207,7 @@ async def search(crowd: Crowd, options: argparse.Namespace) -> list[Step]:
 
 
 async def soak(crowd: Crowd, samples: Samples, options: argparse.Namespace) -> list[Step]:
-    """Let so many people use it for long, and look at it all the time."""
+    """Run a constant number of people for a long time, and sample the server."""
     users, steps, until = options.users or FIRST_USERS, list[Step](), time.monotonic() + 60 * options.soak
     gc.enable()
     await crowd.grow(users)
@@ -221,7 +221,7 @@ async def soak(crowd: Crowd, samples: Samples, options: argparse.Namespace) -> l
 
 
 def outcome(world: World, steps: list[Step], options: argparse.Namespace, samples: Samples) -> Json:
-    """Put together what was found."""
+    """Return the result as it is written to JSON."""
     held = [step for step in steps if step.held]
     best = max(held, key=lambda step: step.users, default=None)
     return {
@@ -240,13 +240,13 @@ def outcome(world: World, steps: list[Step], options: argparse.Namespace, sample
 
 
 def show(step: Step) -> None:
-    """Print one step, in a few lines."""
+    """Print a summary of one step."""
     values = step.values
     did = Counter(values["counts"])
     print(
         f"{step.users} users: {values['answers_at_once']:.0f} answers at once, "
         f"{values['tokens_a_second']:.0f} tokens/s, server {100 * values['cpu']:.0f} % of its core, "
-        f"load {100 * values['load_share']:.0f} % of the other one, "
+        f"load {100 * values['load_share']:.0f} % of the other core, "
         f"{values['rss_mb']:.0f} MB, {values['files']} files"
     )
     waits = (f"{what} {values[what][0]:.1f}/{values[what][1]:.1f}" for what in WAITS if values[what][2])
@@ -260,26 +260,30 @@ def show(step: Step) -> None:
             f"{100 * values['pg_cpu']:.0f} % of a core, {values['pg_connections']:.0f} connections"
         )
     if values["load_share"] > LOAD_FULL:
-        print("  The load's own core was full: what is late may be late here, and the server holds more.", flush=True)
+        print(
+            "  The load's own core was full. The latency may be the load's, and the server may serve more.", flush=True
+        )
 
 
 def conclude(result: Json) -> None:
-    """Print what it comes to."""
+    """Print the conclusion."""
     if result["held"] and len(result["steps"]) > 1 and "verdict" not in result:
         ended = not result["steps"][-1]["held"]
         print(
-            f"One core holds {result['held'][0]} users, {result['held'][1]:.0f} answers at once"
-            + (f" ({result['setup']})." if ended else " and more: the time was up.")
+            f"One core serves {result['held'][0]} users, {result['held'][1]:.0f} answers at once"
+            + (f" ({result['setup']})." if ended else " or more: the time was up.")
         )
     if "verdict" in result:
-        print(f"The soak: {json.dumps(result['verdict'])}")
-    print(f"{result['counts'].get('answers', 0)} answers were checked; {result['broken']} rules were broken.")
+        print(f"Verdict of the soak test: {json.dumps(result['verdict'])}")
+    print(
+        f"{result['counts'].get('answers', 0)} answers were checked; {result['broken']} violations of rules were found."
+    )
     for complaint in result["complaints"][:10]:
         print(f"  {complaint}")
 
 
 def save(result: Json, options: argparse.Namespace) -> None:
-    """Write the result, and a soak's plot beside it."""
+    """Write the result, and the plot of a soak test next to it."""
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1))
     if result.get("samples"):
@@ -288,29 +292,33 @@ def save(result: Json, options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run one load."""
+    """Run one load, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.people", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--users", type=int, default=0, help="so many people, in place of more and more")
-    parser.add_argument("--minutes", type=float, default=6.0, help="how long, at most")
-    parser.add_argument("--soak", type=float, default=0.0, help="minutes of a long run that is sampled")
+    parser.add_argument("--users", type=int, default=0, help="a fixed number of people instead of a growing one")
+    parser.add_argument("--minutes", type=float, default=6.0, help="how long the load runs at most")
+    parser.add_argument("--soak", type=float, default=0.0, help="minutes of a soak test, which is sampled")
     parser.add_argument("--setup", choices=("sqlite", "joined"), default="sqlite")
-    parser.add_argument("--replicas", type=int, default=1, help="on the one core, joined: each follows on the next one")
-    parser.add_argument("--think", type=float, default=8.0, help="seconds between two things that somebody does")
-    parser.add_argument("--pace", type=float, default=1.0, help="Claude's: 1 as a person reads, 0 at once")
-    parser.add_argument("--step-seconds", type=float, default=20.0, help="how long a step is measured")
-    parser.add_argument("--traces", action="store_true", help="let the servers send traces")
+    parser.add_argument(
+        "--replicas", type=int, default=1, help="on one core, with joined; people follow on the next one"
+    )
+    parser.add_argument("--think", type=float, default=8.0, help="average seconds between two actions of a person")
+    parser.add_argument("--pace", type=float, default=1.0, help="Claude's pace: 1 as fast as a person reads, 0 at once")
+    parser.add_argument("--step-seconds", type=float, default=20.0, help="how long each step is measured")
+    parser.add_argument("--traces", action="store_true", help="export traces from the servers")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--targets", type=Path, default=None, help="a file that names the servers, for Prometheus")
-    parser.add_argument("--output", type=Path, default=None, help="where the JSON goes; bench/results unless given")
+    parser.add_argument(
+        "--targets", type=Path, default=None, help="write the servers' addresses to this file, for Prometheus"
+    )
+    parser.add_argument("--output", type=Path, default=None, help="the JSON file to write; by default in bench/results")
     options = parser.parse_args()
     if options.replicas > 1 and options.setup != "joined":
-        parser.error("several replicas need --setup joined")
+        parser.error("--replicas greater than 1 requires --setup joined")
     options.output = options.output or HERE / "results" / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # Its pauses would look like the server's. A soak needs it.
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    # The pauses of the load's garbage collector would look like latency of the server. A soak test enables it again.
     gc.disable()
     result = uvloop.run(run(options, choose_cores()))
     conclude(result)

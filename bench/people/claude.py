@@ -1,7 +1,7 @@
-"""The simulated Claude's words at its own pace, over the cheap wire of upstream.py; it remembers what it wrote when.
+"""A Claude for the load: the simulator's answers over the fast transport of upstream.py, with the time of each token.
 
-It runs inside of the load, so that the load knows of each character when Claude wrote it, on one clock, without a
-stamp in the text. It also plays the identity provider whose tokens the people of the load bear.
+It runs in the process of the load, which therefore knows when each character was written, on one clock and without a
+time in the text. It also simulates the identity provider whose tokens the people of the load use.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 LAST_CHUNK = b"0\r\n\r\n"
 KEY = re.compile(r"#\d+\.\d+")
-"""What stands in each message of the load's, so that its answer is found again."""
+"""The key in each message of the load, by which its answer is identified."""
 AUDIENCE = "tertulia-load"
 HOURS = 6
 BEGINNING = sse(
@@ -41,52 +41,52 @@ BEGINNING = sse(
 
 
 @dataclass(slots=True)
-class Told:
-    """What Claude has written of one answer. Moments are nanoseconds of time.monotonic_ns()."""
+class WrittenAnswer:
+    """The text that Claude has written for one answer. Times are those of time.monotonic_ns()."""
 
     asked: int
     pieces: list[str] = field(default_factory=list[str])
     ends: "array[int]" = field(default_factory=lambda: array("q", [0]))
-    """Where each piece ends, in UTF-16 code units; the first is 0."""
-    moments: "array[int]" = field(default_factory=lambda: array("q"))
+    """The end of each piece in UTF-16 code units, after a first 0."""
+    times: "array[int]" = field(default_factory=lambda: array("q"))
 
     def write(self, piece: str) -> None:
-        """Note a piece of text, now."""
+        """Add a piece of text with the current time."""
         self.pieces.append(piece)
         self.ends.append(self.ends[-1] + units(piece))
-        self.moments.append(time.monotonic_ns())
+        self.times.append(time.monotonic_ns())
 
-    def moments_of(self, offset: int, length: int) -> "array[int]":
-        """Give when each token was written that begins in this stretch of the text."""
-        return self.moments[bisect_left(self.ends, offset) : bisect_left(self.ends, offset + length)]
+    def times_of(self, offset: int, length: int) -> "array[int]":
+        """Return the times at which the tokens that begin in this range of the text were written."""
+        return self.times[bisect_left(self.ends, offset) : bisect_left(self.ends, offset + length)]
 
 
 class Claude:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self, pace: float) -> None:
-        """`pace` scales the simulator's delays: 1 is a person's, 0 none."""
+        """Scale the simulator's delays by `pace`: 1 for a person's reading speed, 0 for no delays."""
         self.pace = pace
         self.wheel, self.counts = Wheel(), Counts()
-        self.told: dict[str, Told] = {}
-        """By the key that stands in the message; whoever asked takes it out."""
+        self.answers: dict[str, WrittenAnswer] = {}
+        """By the key in the message. The person who sent the message removes its entry."""
         self.address = ""
         self._key = Ed25519PrivateKey.generate()
 
     async def listen(self) -> None:
-        """Serve on a free port of loopback, until the loop ends."""
-        make = asyncio.get_running_loop().create_server(lambda: _Teller(self), "127.0.0.1", 0, backlog=2048)
+        """Serve on a free port of the loopback interface until the event loop ends."""
+        make = asyncio.get_running_loop().create_server(lambda: _ClaudeConnection(self), "127.0.0.1", 0, backlog=2048)
         server = await make
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     def token(self, subject: str) -> str:
-        """Sign a token for somebody."""
-        moment = int(time.time())
-        claims = {"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": moment, "exp": moment + HOURS * 3600}
+        """Return a signed token for a person."""
+        now = int(time.time())
+        claims = {"iss": self.address, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + HOURS * 3600}
         return jwt.encode(claims, self._key, "EdDSA", headers={"kid": "load"})
 
     def documents(self) -> dict[bytes, Json]:
-        """Give an identity provider's documents by their paths."""
+        """Return the identity provider's documents by their paths."""
         shown: Json = orjson.loads(OKPAlgorithm.to_jwk(self._key.public_key()))
         return {
             b"/.well-known/openid-configuration": {"issuer": self.address, "jwks_uri": f"{self.address}/keys"},
@@ -94,15 +94,15 @@ class Claude:
         }
 
 
-class _Teller(Connection):
-    """One connection of the server's."""
+class _ClaudeConnection(Connection):
+    """One connection from the server."""
 
     def __init__(self, claude: Claude) -> None:
         super().__init__(claude.wheel, claude.counts)
         self._claude = claude
         self._plan = Plan()
-        self._place = 0
-        self._told = Told(0)
+        self._next_step = 0
+        self._written = WrittenAnswer(0)
 
     def _answer(self, head: bytes, body: bytes) -> None:
         method, path, *_ = head.split(b" ", 2)
@@ -115,16 +115,16 @@ class _Teller(Connection):
             self._respond(b"200 OK", {"input_tokens": 100})
         elif method == b"POST":
             self._counts.requests += 1
-            self._tell(orjson.loads(body))
+            self._start(orjson.loads(body))
         else:
             super()._answer(head, body)
 
-    def _tell(self, body: Json) -> None:
-        self._told = Told(time.monotonic_ns())
+    def _start(self, body: Json) -> None:
+        self._written = WrittenAnswer(time.monotonic_ns())
         for key in KEY.findall(last_words(body))[-1:]:
-            self._claude.told[key] = self._told
+            self._claude.answers[key] = self._written
         check(body)
-        self._plan, self._place, self._streaming = plan(body), 0, True
+        self._plan, self._next_step, self._streaming = plan(body), 0, True
         self._counts.open_streams += 1
         asyncio.get_running_loop().call_later(self._plan.first_delay * self._claude.pace, self._open)
 
@@ -137,16 +137,16 @@ class _Teller(Connection):
             self._wheel.add(self._due, again)
 
     def _due(self) -> int:
-        """Write the next token, and what comes with it; give the milliseconds to the one behind it."""
+        """Write the next token with its events. Returns the milliseconds until the following token; 0 at the end."""
         if not self._streaming:
             return 0
         steps, pace, due = self._plan.steps, self._claude.pace, bytearray()
-        while self._place < len(steps):
-            due += self._event(steps[self._place])
-            self._place += 1
-            if self._place < len(steps) and steps[self._place].delay * pace > 0:
+        while self._next_step < len(steps):
+            due += self._event(steps[self._next_step])
+            self._next_step += 1
+            if self._next_step < len(steps) and steps[self._next_step].delay * pace > 0:
                 self._write(bytes(due))
-                return max(1, round(1000 * steps[self._place].delay * pace))
+                return max(1, round(1000 * steps[self._next_step].delay * pace))
         self._end()
         usage = {**USAGE, "output_tokens": self._plan.output_tokens}
         ended = {"stop_reason": self._plan.stop_reason, "stop_sequence": self._plan.stop_sequence}
@@ -156,6 +156,6 @@ class _Teller(Connection):
     def _event(self, step: Step) -> bytes:
         event = step.event
         if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta":
-            self._told.write(event["delta"]["text"])
+            self._written.write(event["delta"]["text"])
             self._counts.tokens += 1
         return sse(event["type"], **{name: value for name, value in event.items() if name != "type"})

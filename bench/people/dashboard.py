@@ -1,7 +1,7 @@
-"""Draws deploy/observability/grafana-dashboard.json with data: what Prometheus says while people use two replicas.
+"""Draw deploy/observability/grafana-dashboard.json with data from Prometheus while simulated people use two replicas.
 
-Grafana is in no package index that this project is installed from, so that matplotlib draws in its place: the
-dashboard's own panels, queries, units and places, asked of a real Prometheus, which must be on PATH (Debian has it).
+Grafana is not in the package indexes that this project uses, so matplotlib draws the dashboard: its panels, queries,
+units and positions, with data from a real Prometheus, which must be on PATH (Debian packages it).
 
 python -m bench.people.dashboard --minutes 6 --users 60 --output docs/pictures/dashboard.png
 """
@@ -27,19 +27,19 @@ Json = dict[str, Any]
 DASHBOARD = HERE.parent / "deploy" / "observability" / "grafana-dashboard.json"
 SCRAPE_SECONDS = 5
 RATE_INTERVAL = f"{4 * SCRAPE_SECONDS}s"
-"""What Grafana puts in for $__rate_interval: four scrapes."""
+"""The value of Grafana's $__rate_interval: four scrapes."""
 COLUMNS = 24
-"""Of Grafana's grid."""
+"""The columns of Grafana's grid."""
 ROW_INCHES, COLUMN_INCHES = 0.33, 0.62
 COLOURS = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#f2495c", "#b877d9")
 GROUND, PANEL, INK = "#111217", "#181b1f", "#ccccdc"
 MEGA = 1_048_576
 SCALES = {"bytes": (MEGA, " MB"), "percentunit": (0.01, " %"), "s": (0.001, " ms"), "ops": (1, "/s"), "short": (1, "")}
-"""Of Grafana's units: what a value is divided by, and what stands behind it."""
+"""The divisor and the suffix of each of Grafana's units."""
 
 
 def prometheus(folder: Path, targets: Path, port: int) -> "subprocess.Popen[bytes]":
-    """Start a Prometheus that scrapes what a file names."""
+    """Start a Prometheus that scrapes the targets in a file."""
     rules = DASHBOARD.with_name("alerts.yaml")
     (folder / "prometheus.yml").write_text(
         f"global: {{scrape_interval: {SCRAPE_SECONDS}s}}\nrule_files: ['{rules}']\n"
@@ -51,29 +51,29 @@ def prometheus(folder: Path, targets: Path, port: int) -> "subprocess.Popen[byte
 
 
 def series(port: int, expression: str, begun: float, ended: float) -> list[Json]:
-    """Ask for a query's values between two moments."""
-    asked = {
+    """Return the time series of a query between two times."""
+    parameters = {
         "query": expression.replace("$__rate_interval", RATE_INTERVAL),
         "start": f"{begun:.0f}",
         "end": f"{ended:.0f}",
         "step": str(SCRAPE_SECONDS),
     }
-    answered = httpx2.get(f"http://127.0.0.1:{port}/api/v1/query_range?{urlencode(asked)}").json()
-    found: list[Json] = answered["data"]["result"]
-    return found
+    response = httpx2.get(f"http://127.0.0.1:{port}/api/v1/query_range?{urlencode(parameters)}").json()
+    result: list[Json] = response["data"]["result"]
+    return result
 
 
 def draw(port: int, begun: float, ended: float, output: Path) -> int:
-    """Draw all panels; give how many have data."""
+    """Draw all panels, and return how many have data."""
     panels = json.loads(DASHBOARD.read_text())["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
     mpl.use("agg")
     canvas = Figure(figsize=(COLUMNS * COLUMN_INCHES, rows * ROW_INCHES), facecolor=GROUND)
     filled = 0
     for panel in panels:
-        place = panel["gridPos"]
-        left, bottom = place["x"] / COLUMNS, 1 - (place["y"] + place["h"]) / rows
-        width, height = place["w"] / COLUMNS, place["h"] / rows
+        grid = panel["gridPos"]
+        left, bottom = grid["x"] / COLUMNS, 1 - (grid["y"] + grid["h"]) / rows
+        width, height = grid["w"] / COLUMNS, grid["h"] / rows
         axes = canvas.add_axes((left + 0.032, bottom + 0.03, width - 0.042, height - 0.055), facecolor=PANEL)
         filled += _panel(axes, panel, port, begun, ended)
     canvas.savefig(output, dpi=80, facecolor=GROUND)
@@ -81,7 +81,7 @@ def draw(port: int, begun: float, ended: float, output: Path) -> int:
 
 
 def _panel(axes: Any, panel: Json, port: int, begun: float, ended: float) -> bool:
-    divisor, behind = SCALES[panel["fieldConfig"]["defaults"]["unit"]]
+    divisor, suffix = SCALES[panel["fieldConfig"]["defaults"]["unit"]]
     lines = 0
     for target in panel["targets"]:
         for one in series(port, target["expr"], begun, ended):
@@ -96,7 +96,7 @@ def _panel(axes: Any, panel: Json, port: int, begun: float, ended: float) -> boo
     axes.set_xlim(0, (ended - begun) / 60)
     axes.set_ylim(bottom=0)
     axes.tick_params(colors=INK, labelsize=7, length=0)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{behind}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{suffix}")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} min")
     axes.grid(color="#2c3235", linewidth=0.5)
     for side in axes.spines.values():
@@ -107,7 +107,7 @@ def _panel(axes: Any, panel: Json, port: int, begun: float, ended: float) -> boo
 
 
 def main() -> int:
-    """Let people use two replicas, and draw what there was to see."""
+    """Run people on two replicas, and draw the dashboard."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--users", type=int, default=60)

@@ -1,4 +1,4 @@
-"""What the people of the load ask for, as a page would."""
+"""The GraphQL documents of the simulated people, like those of a page."""
 
 BLOCK = "{ __typename index ... on TextBlock { text } ... on ThinkingBlock { text } }"
 FOLLOW = f"""subscription ($id: ID!, $after: Int) {{ events: generationEvents(generationId: $id, after: $after) {{

@@ -1,7 +1,7 @@
-"""The people of the load: each one a state machine that thinks, does something, and thinks again.
+"""The people of the load: each is a state machine that thinks, acts, and thinks again.
 
-What somebody does and how long they think comes from a generator that is seeded with the run's seed and their number,
-so that two runs with one seed do the same things, as far as the server answers them the same.
+A random generator, seeded with the run's seed and the person's number, decides what a person does and how long it
+thinks. Two runs with the same seed do the same, as far as the server's responses are the same.
 """
 
 import asyncio
@@ -19,31 +19,31 @@ from picows import WSTransport, ws_connect
 
 from bench.people import documents
 from bench.people.checker import Seen, compare
-from bench.people.claude import Claude, Told
+from bench.people.claude import Claude, WrittenAnswer
 from bench.wire import Http, Json, Socket, post
 
 PATIENCE = 60.0
-"""Seconds after which what does not come counts as lost."""
+"""Seconds after which a missing response counts as lost."""
 KEPT_COMPLAINTS = 50
 KEPT_ALIVE = 2.0
-"""Seconds after which a connection is opened anew: a server may close what is silent just when somebody asks."""
+"""An idle connection is replaced after this many seconds, because the server may close it during a request."""
 TURNS = 8
-"""After about so many turns somebody begins another conversation."""
+"""A person starts another conversation after this many turns on average."""
 WAYS = {"send": 60, "list": 14, "read": 8, "search": 8, "regenerate": 5, "edit": 5}
-"""How often somebody does what, of a hundred times."""
+"""The frequency of each action, in percent."""
 MEANWHILE = {"nothing": 64, "refresh": 18, "second": 10, "stop": 8}
-"""What happens in the middle of an answer."""
+"""The frequency of each event during an answer, in percent."""
 SHORT, LONG, THINKING = ("", "/simulate long {} ", "/simulate thinking ")
 QUESTIONS = (SHORT, LONG, THINKING)
 QUESTION_WEIGHTS = (50, 45, 5)
 LONG_WORDS = (100, 500)
-"""Words of a long answer, at least and at most."""
+"""The minimum and maximum number of words of a long answer."""
 WORDS = ("letter", "simple things", '"smallest step"', "postm*", "example paragraph", "word77")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What all people have seen together; milliseconds, while it is measured."""
+    """The counts of all people, and latencies in milliseconds during a measurement."""
 
     measuring: bool = False
     waits: dict[str, "array[float]"] = field(default_factory=dict[str, Any])
@@ -51,12 +51,12 @@ class Tally:
     broken: list[str] = field(default_factory=list[str])
 
     def waited(self, what: str, since: int, until: int = 0) -> None:
-        """Add a wait, given in nanoseconds."""
+        """Add a latency. The arguments are times in nanoseconds."""
         if self.measuring:
             self.waits.setdefault(what, array("d")).append(((until or time.monotonic_ns()) - since) / 1e6)
 
     def complain(self, text: str) -> None:
-        """Note something that is broken."""
+        """Count a violation, and keep the first 50 texts."""
         self.counts["broken"] += 1
         if len(self.broken) < KEPT_COMPLAINTS:
             self.broken.append(text)
@@ -64,41 +64,47 @@ class Tally:
 
 @dataclass(slots=True)
 class World:
-    """What all people share. `think`: seconds between two things that somebody does, on average."""
+    """The state that all people share. `think` is the average number of seconds between two actions of a person."""
 
     ports: list[int]
-    """Of the replicas: with several, everybody asks one and follows on the next one."""
+    """The ports of the replicas. With several, a person sends requests to one and follows on the next."""
     claude: Claude
     seed: int
     think: float
     tally: Tally = field(default_factory=Tally)
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
-    """Whether people begin nothing new."""
+    """Set when people must not start another action."""
 
 
 class SignedSocket(Socket):
-    """A socket of somebody who has signed in."""
+    """A socket that sends a token in `connection_init`."""
 
     def __init__(self, token: str) -> None:
-        """Take the token."""
         super().__init__()
         self._token = token
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin the protocol."""
+        """Send `connection_init` with the token."""
         self.transport = transport
         self.say({"type": "connection_init", "payload": {"Authorization": f"Bearer {self._token}"}})
 
 
 class Following:
-    """One answer that is followed on one socket at a time."""
+    """A client that follows one answer, on one socket at a time."""
 
     def __init__(self, world: World, who: str, key: str, sent: int) -> None:
-        """`key`: what stands in the message; `sent`: when it was sent, 0 where the first token is not measured."""
+        """Prepare to follow an answer.
+
+        Args:
+            world: The state that all people share.
+            who: The name of the client in complaints.
+            key: The key in the message.
+            sent: When the message was sent, in nanoseconds; 0 if the first token is not measured.
+        """
         self.seen = Seen(lambda text: world.tally.complain(f"{who}: {text}"))
         self.text_came = asyncio.Event()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done.add_done_callback(_heard)
+        self.done.add_done_callback(_retrieve_exception)
         self._world = world
         self._who = who
         self._key = key
@@ -107,13 +113,18 @@ class Following:
         self._refreshed = 0
 
     def subscribe(self, socket: Socket, generation: str, after: int | None = None, refreshed: int = 0) -> None:
-        """Follow, behind a number or from a snapshot; `refreshed`: when somebody began to come back."""
+        """Follow after an event, or from a snapshot. `refreshed`: when the reconnection began, in nanoseconds."""
         self.seen.begin(after)
         self._live_since, self._refreshed = 0, refreshed
         socket.subscribe(uuid.uuid4().hex, documents.FOLLOW, {"id": generation, "after": after}, self._take)
 
     async def end(self) -> None:
-        """Wait until it is complete. ConnectionError: the socket was lost; TimeoutError: nothing came."""
+        """Wait until the answer is complete.
+
+        Raises:
+            ConnectionError: The socket was lost.
+            TimeoutError: The answer was not complete within 60 seconds.
+        """
         await asyncio.wait_for(asyncio.shield(self.done), PATIENCE)
 
     def _take(self, message: Json, now: int) -> None:
@@ -132,38 +143,37 @@ class Following:
         if self._refreshed:
             self._world.tally.waited("refresh", self._refreshed, now)
             self._refreshed = 0
-        told = self._world.claude.told.get(self._key)
-        if piece is not None and told is not None:
-            self._piece(told, *piece, now)
+        written = self._world.claude.answers.get(self._key)
+        if piece is not None and written is not None:
+            self._piece(written, *piece, now)
         elif not self._live_since:
-            # What was written before is no token that came late.
+            # Tokens that were written before this time are not late.
             self._live_since = now
         if self.text_came.is_set() or not (piece or self.seen.text()):
             return
         self.text_came.set()
-        if self._sent and told is not None:
-            # Claude's own time, from being asked to its first word, is not the server's.
-            self._world.tally.waited("first token", self._sent + told.moments[0] - told.asked, now)
+        if self._sent and written is not None:
+            # Subtract the time from Claude's request to its first token, which is not the server's.
+            self._world.tally.waited("first token", self._sent + written.times[0] - written.asked, now)
 
-    def _piece(self, told: Told, offset: int, text: str, now: int) -> None:
+    def _piece(self, written: WrittenAnswer, offset: int, text: str, now: int) -> None:
         tally, since = self._world.tally, self._live_since or now
-        for moment in told.moments_of(offset, len(text.encode("utf-16-le")) // 2):
+        for written_at in written.times_of(offset, len(text.encode("utf-16-le")) // 2):
             tally.counts["tokens"] += 1
-            if moment >= since:
-                tally.waited("token", moment, now)
+            if written_at >= since:
+                tally.waited("token", written_at, now)
 
 
-def _heard(done: "asyncio.Future[None]") -> None:
-    """Whoever refreshes hears no more of the old socket; its loss is nobody's error."""
+def _retrieve_exception(done: "asyncio.Future[None]") -> None:
+    """Retrieve the exception, so that asyncio does not log it: after a refresh nobody waits for the old socket."""
     if not done.cancelled():
         done.exception()
 
 
 class Person:
-    """Somebody with a page open: one socket, one connection for requests, a token of their own."""
+    """A person with an open page: one socket, one connection for requests, and a token."""
 
     def __init__(self, world: World, number: int) -> None:
-        """Do nothing yet."""
         self._world = world
         self._tally = world.tally
         self._random = random.Random(f"{world.seed} {number}")
@@ -180,16 +190,16 @@ class Person:
         self._answer = ""
 
     async def live(self) -> None:
-        """Think and act until the world ends."""
+        """Think and act until `leaving` is set."""
         await self._think(self._random.random())
         while not self._world.leaving.is_set():
             try:
                 await self._act()
             except (ConnectionError, TimeoutError) as error:
                 self._tally.complain(f"person {self._number}: {type(error).__name__} {error}")
-                self._leave_socket()
+                self._close_socket()
             await self._think(self._random.expovariate(1))
-        self._leave_socket()
+        self._close_socket()
         self._http.close()
 
     async def _think(self, share: float) -> None:
@@ -208,8 +218,8 @@ class Person:
         elif way == "edit" and self._question:
             await self._turn_with(documents.EDIT, {"id": self._question, "text": self._text()})
         elif way == "regenerate" and self._answer:
-            # The same message, and so the same key: what Claude says from now on is meant.
-            self._world.claude.told.pop(self._key(), None)
+            # The message and its key stay the same. Forget the old answer, so that the new one is found by the key.
+            self._world.claude.answers.pop(self._key(), None)
             await self._turn_with(documents.REGENERATE, {"id": self._answer})
         else:
             if self._random.random() < 1 / TURNS:
@@ -223,7 +233,7 @@ class Person:
     def _text(self) -> str:
         self._turn += 1
         [kind] = self._random.choices(QUESTIONS, QUESTION_WEIGHTS)
-        return f"{kind.format(self._random.randint(*LONG_WORDS))}Tell me more of letters, please. {self._key()}"
+        return f"{kind.format(self._random.randint(*LONG_WORDS))}Please tell me more about letters. {self._key()}"
 
     async def _list(self) -> None:
         found = await self._ask("list", documents.LIST, {})
@@ -232,22 +242,22 @@ class Person:
             self._tally.complain(f"person {self._number}: the list begins with {shown[:1]}, not {self._conversation}")
 
     async def _turn_with(self, document: str, variables: Json) -> None:
-        """Have an answer: ask, follow, do something in the middle, and compare all that is known of it."""
+        """Request an answer, follow it, act during it, and compare all that is known about it."""
         key, sent = self._key(), time.monotonic_ns()
         self._socket = self._socket or await self._open()
-        made = (await self._ask("send", document, variables))["sent"]
-        if "generation" not in made:
-            raise ConnectionError(str(made))
-        generation = made["generation"]["id"]
-        self._conversation, self._question = made["conversation"]["id"], made["userMessage"]["id"]
-        self._answer = made["generation"]["message"]["id"]
+        payload = (await self._ask("send", document, variables))["sent"]
+        if "generation" not in payload:
+            raise ConnectionError(str(payload))
+        generation = payload["generation"]["id"]
+        self._conversation, self._question = payload["conversation"]["id"], payload["userMessage"]["id"]
+        self._answer = payload["generation"]["message"]["id"]
         following = Following(self._world, f"person {self._number}, {generation}", key, sent)
         following.subscribe(self._socket, generation)
         seen, stopped = await self._meanwhile(following, generation, key)
         stored = (await self._ask("answer", documents.ANSWER, {"id": generation}))["answer"]
-        told = self._world.claude.told.pop(key, None)
+        written = self._world.claude.answers.pop(key, None)
         stored = {"status": stored["status"], "text": stored["message"]["text"]}
-        for difference in compare(seen, stored, None if told is None else "".join(told.pieces), stopped):
+        for difference in compare(seen, stored, None if written is None else "".join(written.pieces), stopped):
             self._tally.complain(f"person {self._number}, {generation}: {difference}")
         self._tally.counts["answers"] += 1
 
@@ -268,11 +278,11 @@ class Person:
         return followed, stopped
 
     async def _refresh(self, following: Following, generation: str) -> None:
-        """Drop the socket in mid-answer and come back: with a snapshot, as a page, or behind the last number."""
-        self._leave_socket()
+        """Close the socket during the answer and reconnect: with a snapshot, like a page, or after the last event."""
+        self._close_socket()
         following.done.cancel()
         following.done = asyncio.get_running_loop().create_future()
-        following.done.add_done_callback(_heard)
+        following.done.add_done_callback(_retrieve_exception)
         await asyncio.sleep(self._random.random() * self._world.claude.pace)
         begun = time.monotonic_ns()
         self._socket = await self._open()
@@ -280,7 +290,7 @@ class Person:
         following.subscribe(self._socket, generation, after, begun)
 
     async def _second(self, generation: str, key: str) -> Seen:
-        """Follow on another device too, from the first event on."""
+        """Follow on a second device, from the first event."""
         socket = await self._open()
         second = Following(self._world, f"person {self._number}, second, {generation}", key, 0)
         second.subscribe(socket, generation, 0)
@@ -291,14 +301,14 @@ class Person:
         return second.seen
 
     async def _stop(self, generation: str) -> str | None:
-        said = (await self._ask("stop", documents.STOP, {"id": generation}))["stopped"]
-        if "generation" not in said:
-            self._tally.complain(f"person {self._number}, {generation}: stop says {said}")
+        payload = (await self._ask("stop", documents.STOP, {"id": generation}))["stopped"]
+        if "generation" not in payload:
+            self._tally.complain(f"person {self._number}, {generation}: the stop returned {payload}")
             return None
-        return str(said["generation"]["message"]["text"])
+        return str(payload["generation"]["message"]["text"])
 
     async def _ask(self, what: str, document: str, variables: Json) -> Json:
-        """Make a request; give its data, or raise ConnectionError."""
+        """Send a request, and return its data. Raises ConnectionError if the response has errors."""
         request = post("/graphql", {"query": document, "variables": variables})
         request = request.replace(b"\r\n", f"\r\nauthorization: Bearer {self._token}\r\n".encode(), 1)
         begun = time.monotonic_ns()
@@ -321,7 +331,7 @@ class Person:
         await asyncio.wait_for(socket.ready, PATIENCE)
         return socket
 
-    def _leave_socket(self) -> None:
+    def _close_socket(self) -> None:
         if self._socket is not None:
             self._socket.close()
         self._socket = None

@@ -1,4 +1,4 @@
-"""The soak: what a server holds, again and again, drawn, and judged by the second half."""
+"""Sample a server's memory and file handles during a soak test, plot them, and judge the second half."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ EVERY = 10.0
 """Seconds between two samples."""
 SHOWN_METRICS = ("tertulia_generations_active", "tertulia_subscriptions_active")
 SETTLED = 16 * 60.0
-"""Seconds after which logs of ended answers go as fast as they come; the second half begins no earlier, if it can."""
+"""Seconds after which the logs of ended answers no longer grow. The judged part begins no earlier, if possible."""
 RSS_GROWS = 0.03
-"""The share of itself by which memory may rise over the stretch that is judged, by its straight line."""
+"""The share by which memory may rise in the judged part, by its linear regression."""
 FILES_GROW = 0.1
-"""The same for file handles."""
+"""The same limit for file handles."""
 INK, COLOURS = "#7d7d7d", ("#c96442", "#4a7fb5", "#5d9c59", "#a06cb0")
-"""Readable on white and on black."""
+"""Readable on a light and on a dark background."""
 
 
 @dataclass(slots=True)
 class Samples:
-    """A server's process, and where its database is; `redis_socket` is None without Redis."""
+    """The samples of a server's process and of its database's folder. `redis_socket` is None without Redis."""
 
     pid: int
     port: int
@@ -40,14 +40,14 @@ class Samples:
     _at: float = 0.0
 
     async def watch(self) -> None:
-        """Sample until cancelled."""
+        """Sample every ten seconds until cancelled."""
         self._cpu, self._at = cpu_seconds(self.pid), time.monotonic()
         while True:
             await asyncio.sleep(EVERY)
             await self.take()
 
     async def take(self) -> None:
-        """Take one sample."""
+        """Add one sample."""
         now, cpu = time.monotonic(), cpu_seconds(self.pid)
         row: Json = {
             "seconds": round(now - self.begun, 1),
@@ -65,17 +65,17 @@ class Samples:
         self.rows.append(row)
 
     def verdict(self) -> Json:
-        """Judge the second half: whether memory and file handles are flat."""
+        """Return whether memory and file handles are flat in the second half."""
         return judge(self.rows)
 
 
 def entries(pid: int, what: str) -> int:
-    """Count a process's open files (`fd`) or threads (`task`)."""
+    """Return the number of a process's open files (`fd`) or threads (`task`)."""
     return len(list(Path(f"/proc/{pid}/{what}").iterdir()))
 
 
 def judge(rows: list[Json]) -> Json:
-    """Say whether memory and file handles are flat over the second half, behind the time in which logs fill."""
+    """Return whether memory and file handles are flat in the second half, after the time in which logs grow."""
     ends = rows[-1]["seconds"]
     begins = max(ends / 2, SETTLED) if ends > 1.2 * SETTLED else ends / 2
     half = [row for row in rows if row["seconds"] >= begins]
@@ -94,17 +94,17 @@ def judge(rows: list[Json]) -> Json:
 
 
 def slope(rows: list[Json], name: str) -> float:
-    """Give the straight line's rise a second, by least squares; 0 of fewer than two rows."""
+    """Return the rise per second by least squares; 0 with fewer than two rows."""
     if len(rows) < 2:  # noqa: PLR2004 - a line has two points
         return 0.0
     times, values = [row["seconds"] for row in rows], [row[name] for row in rows]
     middle, mean = sum(times) / len(times), sum(values) / len(values)
-    spread = sum((moment - middle) ** 2 for moment in times)
-    return sum((moment - middle) * (value - mean) for moment, value in zip(times, values, strict=True)) / spread
+    spread = sum((second - middle) ** 2 for second in times)
+    return sum((second - middle) * (value - mean) for second, value in zip(times, values, strict=True)) / spread
 
 
 def draw(rows: list[Json], path: Path, title: str) -> None:
-    """Draw memory, files, threads and CPU over time, on a ground that is light or dark."""
+    """Plot memory, files, threads and CPU over time, for a light or dark background."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -120,10 +120,12 @@ def draw(rows: list[Json], path: Path, title: str) -> None:
     shown = [(name, [key for key in keys if rows and key in rows[-1]]) for name, keys in groups]
     shown = [(name, keys) for name, keys in shown if keys]
     minutes = [row["seconds"] / 60 for row in rows]
-    for place, (name, keys) in enumerate(shown):
-        axes = canvas.add_subplot(len(shown), 1, place + 1)
+    for row, (name, keys) in enumerate(shown):
+        axes = canvas.add_subplot(len(shown), 1, row + 1)
         for colour, key in zip(COLOURS, keys, strict=False):
-            axes.plot(minutes, [row.get(key, 0) for row in rows], color=colour, label=key.removeprefix("tertulia_"))
+            axes.plot(
+                minutes, [sample.get(key, 0) for sample in rows], color=colour, label=key.removeprefix("tertulia_")
+            )
         axes.set_ylim(bottom=0)
         axes.set_ylabel(name, fontsize=7, color=INK)
         axes.tick_params(labelsize=7, colors=INK)
@@ -146,7 +148,7 @@ def _redis_megabytes(listening: Path) -> float:
 
 
 async def _metrics(port: int) -> Json:
-    """Read the gauges of /metrics; nothing where it is not served."""
+    """Return the gauges of /metrics; nothing if it is not served."""
     http = Http(port)
     try:
         text = (await asyncio.wait_for(http.send(get("/metrics")), 5)).decode(errors="replace")
@@ -154,10 +156,10 @@ async def _metrics(port: int) -> Json:
         return {}
     finally:
         http.close()
-    found: Json = {}
+    metrics: Json = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
         name = name.partition("{")[0]
         if name in SHOWN_METRICS:
-            found[name] = found.get(name, 0.0) + float(value)
-    return found
+            metrics[name] = metrics.get(name, 0.0) + float(value)
+    return metrics

@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis do and hold for a load: counted while it runs, and weighed behind it."""
+"""Measure PostgreSQL and Redis: their activity during a load, and the stored bytes after it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ WHERE c.relkind = 'r' AND n.nspname = 'public' ORDER BY total DESC
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """PostgreSQL by its URL, Redis by its socket."""
+    """PostgreSQL, by its URL, and Redis, by its socket."""
 
     postgres: str
     redis_socket: Path
 
     async def counts(self) -> Json:
-        """Give what both have counted so far, and the CPU time that they have used, in seconds."""
+        """Return the counters of both, and the seconds of CPU time that they have used."""
         connection = await asyncpg.connect(self.postgres)
         try:
             row = dict(await connection.fetchrow(COUNTS))
@@ -45,7 +45,7 @@ class Storage:
         return {**counted, "pg_cpu": _family(_parent(backend)), **await asyncio.to_thread(self._redis_counts)}
 
     async def sizes(self) -> Json:
-        """Weigh all that is stored: bytes of tables by rows, and of streams."""
+        """Return the sizes in bytes of all tables with rows, and of Redis's streams."""
         connection = await asyncpg.connect(self.postgres)
         try:
             await connection.execute("VACUUM FULL")
@@ -88,7 +88,7 @@ class Storage:
 
 
 def difference(after: Json, before: Json, seconds: float) -> Json:
-    """Give the rates a second; connections as they are."""
+    """Return the rates per second, and the current number of connections."""
     rates = {name: (value - before[name]) / seconds for name, value in after.items()}
     return {**rates, "pg_connections": after["pg_connections"]}
 
@@ -98,12 +98,12 @@ def _parent(pid: int) -> int:
 
 
 def _family(parent: int) -> float:
-    """Give the CPU time of a process and of its children that live."""
+    """Return the CPU time of a process and of its running children."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     total = cpu_seconds(parent)
     for child in children:
         try:
             total += cpu_seconds(int(child))
         except OSError:
-            continue  # It has ended meanwhile.
+            continue  # The child has ended.
     return total

@@ -1,10 +1,10 @@
-"""Measures what Redis does for answers that are read on another process, and what the signals of all cost a process.
+"""Measure the load on Redis of answers that another process reads, and the CPU that signals cost a process.
 
-It leaves out servers, sockets and databases, so that Redis is loaded by more answers than a core of replicas holds. One
-process writes logs, another one follows them all, both by the product's own `streams.redis.log`. Figures of
-`python -m bench.scaling.simulation` come from here.
+No servers, sockets and databases are involved, so that Redis is loaded with more answers than one core of replicas can
+serve. One process writes logs and another one follows all of them, both with Tertulia's `streams.redis.log`.
+`python -m bench.scaling.simulation` uses these figures.
 
-python -m bench.redis_cost.alone                 signals; then 25, 100 and 400 answers at 40 tokens a second
+python -m bench.redis_cost.alone                 signals; then 25, 100 and 400 answers at 40 tokens per second
 """
 
 import argparse
@@ -27,19 +27,19 @@ from tertulia.streams.stream import Follower
 
 SIGNALS = 40_000
 AT_ONCE = 20
-"""Signals that come together, as they do when there are many."""
+"""Signals that are sent together, as under load."""
 PAUSE = 0.002
-"""Seconds between two such handfuls."""
+"""Seconds between two such groups."""
 LAST = 0.5
-"""Seconds for the last ones to arrive."""
+"""Seconds for the last signals to arrive."""
 ANSWERS = (25, 100, 400)
 TOKEN_SECONDS = 0.025
 SETTLES, MEASURED, LIVES = 3.0, 5.0, 10.0
-"""Seconds: until it is measured, for how long, and in all."""
+"""Seconds before the measurement, of the measurement, and in total."""
 
 
 async def hear(listening: Path) -> tuple[int, float]:
-    """Hear what another process sends; give how many signals came, and the seconds of CPU that they took."""
+    """Receive the signals of another process. Returns their number, and the seconds of CPU that they took."""
     here, heard = RedisLog(f"unix://{listening}", uuid4()), list[object]()
     here.on("changed", heard.append)
     await here.start()
@@ -65,7 +65,7 @@ def send(listening: Path) -> None:
 
 
 async def write(listening: Path, answers: int) -> None:
-    """Write so many answers at Claude's pace, until the time is up."""
+    """Write answers at Claude's pace until the time is up."""
     names, groups = _names(answers), 5
     log = RedisLog(f"unix://{listening}", uuid4())
     await log.start()
@@ -76,7 +76,7 @@ async def write(listening: Path, answers: int) -> None:
     until, written = time.monotonic() + LIVES, 0
     while time.monotonic() < until:
         written += 1
-        # Spread over a token's time.
+        # Spread the writes over the interval of a token.
         for group in range(groups):
             due = time.monotonic() + TOKEN_SECONDS / groups
             for name in names[group::groups]:
@@ -86,7 +86,7 @@ async def write(listening: Path, answers: int) -> None:
 
 
 async def follow(listening: Path, answers: int) -> None:
-    """Follow them all, until the time is up."""
+    """Follow all answers until the time is up."""
 
     async def one(name: UUID) -> None:
         async for _ in log.follow(name, Follower(0)):
@@ -107,7 +107,7 @@ def _names(answers: int) -> list[UUID]:
 
 
 def streams(listening: Path, answers: int, cores: Cores) -> None:
-    """Measure and print what so many answers cost Redis."""
+    """Measure and print the load of `answers` answers on Redis."""
     with redis.Redis(unix_socket_path=str(listening)) as client:
         client.flushdb()
         others = [
@@ -126,9 +126,9 @@ def streams(listening: Path, answers: int, cores: Cores) -> None:
             for other in others:
                 _end(other)
     print(
-        f"{answers} answers: {commands / answers:.0f} commands/s an answer, {1e6 * spent / commands:.1f} µs each, "
+        f"{answers} answers: {commands / answers:.0f} commands/s per answer, {1e6 * spent / commands:.1f} µs each, "
         f"{100 * spent:.0f} % of a core; {into / answers:.0f} bytes/s in, {out / answers:.0f} out; "
-        f"{entries / answers:.1f} batches/s an answer",
+        f"{entries / answers:.1f} batches/s per answer",
         flush=True,
     )
 
@@ -166,7 +166,7 @@ def _counts(client: Any) -> tuple[float, ...]:
 
 
 def main() -> int:
-    """Measure and print; or, as another process, send, write or follow."""
+    """Measure and print; or send, write or follow in another process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for other in ("--send", "--at"):
         parser.add_argument(other, type=Path, default=None, help=argparse.SUPPRESS)
@@ -183,7 +183,7 @@ def main() -> int:
         cores = choose_cores()
         with databases() as (_, listening):
             heard, spent = uvloop.run(hear(listening))
-            print(f"{heard} signals of {SIGNALS} heard: {1e6 * spent / heard:.1f} µs of CPU each", flush=True)
+            print(f"{heard} of {SIGNALS} signals received: {1e6 * spent / heard:.1f} µs of CPU each", flush=True)
             for answers in ANSWERS:
                 streams(listening, answers, cores)
     return 0

@@ -1,6 +1,6 @@
-"""Measures what a Redis Cluster of three nodes does for writing: the product's own script, for many answers.
+"""Measure the writes of many answers to a Redis Cluster of three nodes, with Tertulia's script.
 
-Reading is not measured: a process reads all streams at once, which a cluster refuses (docs/scaling.md).
+Reading is not measured: a process reads all streams with one command, which a cluster refuses (docs/scaling.md).
 
 python -m bench.redis_cost.cluster               150 answers of 160 tokens, in batches of two
 """
@@ -46,7 +46,7 @@ def node(folder: Path, port: int) -> "subprocess.Popen[bytes]":
 
 
 async def join(ports: list[int]) -> None:
-    """Share the slots out between nodes, and wait until all know it."""
+    """Distribute the slots among the nodes, and wait until all nodes are connected."""
     nodes: list[Any] = [redis.asyncio.Redis(port=port) for port in ports]
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -62,22 +62,22 @@ async def join(ports: list[int]) -> None:
         slots = range(16384 * number // NODES, 16384 * (number + 1) // NODES)
         await one.execute_command("CLUSTER", "ADDSLOTS", *slots)
         await one.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
-    while not all([await knows(one) for one in nodes]):
+    while not all([await is_connected(one) for one in nodes]):
         if time.monotonic() > deadline:
-            raise RuntimeError("the nodes do not find each other")
+            raise RuntimeError(f"the nodes did not form a cluster within {START_SECONDS:.0f} seconds")
         await asyncio.sleep(0.05)
     for one in nodes:
         await one.aclose()
 
 
-async def knows(one: Any) -> bool:
-    """Say whether a node knows who has which slot."""
-    said: bytes = await one.execute_command("CLUSTER", "INFO")
-    return b"cluster_state:ok" in said and b"cluster_known_nodes:%d" % NODES in said
+async def is_connected(one: Any) -> bool:
+    """Return whether a node knows all nodes and their slots."""
+    info: bytes = await one.execute_command("CLUSTER", "INFO")
+    return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % NODES in info
 
 
 async def write(ports: list[int]) -> None:
-    """Write all answers, and print what that came to."""
+    """Write all answers, and print the measurements."""
     nodes: list[Any] = [redis.asyncio.Redis(port=port) for port in ports]
     cluster: Any = redis.asyncio.RedisCluster(host="127.0.0.1", port=ports[0])
     script = cluster.register_script(APPEND)
@@ -94,8 +94,8 @@ async def write(ports: list[int]) -> None:
     shares = [await one.dbsize() for one in nodes]
     sizes = [await cluster.memory_usage(stream_key(name)) for name in names]
     print(
-        f"{NODES} nodes hold {shares} keys of {ANSWERS} answers; {sum(sizes) / ANSWERS / TOKENS:.0f} bytes a token, "
-        f"{sum(sizes) / ANSWERS / 1000:.1f} KB an answer; {1e6 * sum(spent) / batches:.0f} µs of CPU a batch of {BATCH}"
+        f"{NODES} nodes hold {shares} keys of {ANSWERS} answers; {sum(sizes) / ANSWERS / TOKENS:.0f} bytes per token, "
+        f"{sum(sizes) / ANSWERS / 1000:.1f} KB per answer; {1e6 * sum(spent) / batches:.0f} µs CPU for {BATCH} tokens"
     )
     await cluster.aclose()
     for one in nodes:
@@ -103,7 +103,7 @@ async def write(ports: list[int]) -> None:
 
 
 def main() -> int:
-    """Measure."""
+    """Start the cluster and measure."""
     with TemporaryDirectory() as name, ExitStack() as stack:
         ports = [free_port() for _ in range(NODES)]
         for port in ports:

@@ -1,4 +1,4 @@
-"""The plots of docs/simulation.md: what a core holds, and what an installation needs."""
+"""The plots of docs/scaling.md: the latency of one core, and the needs of an installation."""
 
 import math
 from pathlib import Path
@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from bench.scaling import simulation
 
 INK = "#808080"
-"""Readable on white and on black, as the others."""
+"""Readable on a light and on a dark background, like the other colours."""
 COLOURS = ("#c96442", "#4a7fb5", "#5d9c59", "#a06cb0", "#b8860b")
 SMALL = 8
-POINTS = [round(10 ** (place / 8), 3) for place in range(8, 45)]
+POINTS = [round(10 ** (eighth / 8), 3) for eighth in range(8, 45)]
 
 
 def draw(folder: Path) -> None:
     """Write the plots."""
     mpl.use("agg")
-    mpl.rcParams["svg.fonttype"] = "none"  # the reader's own letters: small files
+    mpl.rcParams["svg.fonttype"] = "none"  # the reader's fonts, which keeps the files small
     mpl.rcParams["svg.hashsalt"] = "tertulia"
     mpl.rcParams["font.family"] = "sans-serif"
     for name, plot in (("core", _core), ("replicas", _replicas), ("shares", _shares)):
@@ -32,14 +32,14 @@ def _core(axes: Axes) -> None:
     counts = [
         round(simulation.FULL_EMBEDDED * share) for share in (0.1, 0.25, 0.5, 0.65, 0.8, 0.9, 1, 1.1, 1.25, 1.4, 1.6)
     ]
-    played = [simulation.play(count) for count in counts]
-    for place, name in enumerate(("token, 50th percentile", "token, 99th", "send, 99th")):
-        axes.plot(counts, [one[place] for one in played], color=COLOURS[place], label=f"simulated, {name}")
-        measured = [(step[0], step[1 + place]) for step in simulation.STEPS]
-        axes.plot(*zip(*measured, strict=True), "o", color=COLOURS[place], label=f"measured, {name}")
+    results = [simulation.play(count) for count in counts]
+    for column, name in enumerate(("token, 50th percentile", "token, 99th", "send, 99th")):
+        axes.plot(counts, [result[column] for result in results], color=COLOURS[column], label=f"simulated, {name}")
+        measured = [(step[0], step[1 + column]) for step in simulation.STEPS]
+        axes.plot(*zip(*measured, strict=True), "o", color=COLOURS[column], label=f"measured, {name}")
     axes.axhline(100, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
-    _dress(axes, "concurrent answers on one core, with SQLite", "latency, ms")
+    _style(axes, "concurrent answers on one core, with SQLite", "latency, ms")
 
 
 def _replicas(axes: Axes) -> None:
@@ -50,7 +50,7 @@ def _replicas(axes: Axes) -> None:
     axes.plot(*zip(*finite, strict=True), color=COLOURS[0], label="with signals, which every process receives")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _dress(axes, "concurrent answers", "cores of replicas")
+    _style(axes, "concurrent answers", "cores of replicas")
 
 
 def _shares(axes: Axes) -> None:
@@ -70,10 +70,10 @@ def _shares(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 1e2)
-    _dress(axes, "concurrent answers", "share of the limit")
+    _style(axes, "concurrent answers", "share of the limit")
 
 
-def _dress(axes: Axes, across: str, up: str) -> None:
+def _style(axes: Axes, across: str, up: str) -> None:
     axes.set_xlabel(across, fontsize=SMALL, color=INK)
     axes.set_ylabel(up, fontsize=SMALL, color=INK)
     axes.tick_params(labelsize=SMALL, colors=INK, which="both")

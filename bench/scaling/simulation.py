@@ -1,11 +1,11 @@
-"""Simulates an installation that grows: the plots and the tables of docs/scaling.md.
+"""Simulate a growing installation: the tables and the plots of docs/scaling.md.
 
 python -m bench.scaling.simulation          prints the tables
-python -m bench.scaling.simulation --write  puts them into docs/scaling.md, and the plots into docs/pictures
+python -m bench.scaling.simulation --write  writes them to docs/scaling.md, and the plots to docs/pictures
 
-Each constant says where it was measured; measure again on your machine, put your figures here, and look. What is
-computed from them is a straight line, but for two things: waiting at a core, which is played event by event with the
-product's own rule of gathering (`claude.backpressure`), and signals, which every replica hears from every other one.
+The comment of each constant names the measurement. To simulate your machine, measure again and replace the constants.
+All results are linear in them, with two exceptions: the latency of a core is simulated event by event with Tertulia's
+rule for merging tokens (`claude.backpressure`), and every replica receives the signals of all others.
 """
 
 import argparse
@@ -25,81 +25,82 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "scaling.md"
 PICTURES = ROOT / "docs" / "pictures"
 
-# ---- measured: two virtual cores (AMD EPYC, 2.6 GHz) of a machine that others used too; docs/scaling.md says how -----
+# ---- measured on two virtual cores (AMD EPYC, 2.6 GHz) of a shared machine; docs/scaling.md describes how ------------
 
 TOKENS_A_SECOND = 37
-"""Of one answer, its start and end included: `bench.people`, tokens a second over answers at once."""
+"""Of one answer, including its start and end: `bench.people`, tokens per second / concurrent answers."""
 SECONDS_AN_ANSWER = 4.6
-"""`bench.people`, answers at once over answers a second."""
+"""`bench.people`, concurrent answers / answers per second."""
 TURN_US, TOKEN_US = 105.0, 47.0
-"""CPU of a turn of an idle loop, and of a token besides: `bench.load steady` (part `streams` of `make bench`)
-gives 152 µs a token at 20 answers (15 % of the core: each token finds it idle), 75 µs at 200 (74 %: a quarter do)."""
+"""CPU of a turn of an idle event loop, and of a token in addition: `bench.load steady` (part `streams` of `make bench`)
+measures 152 µs per token with 20 answers (15 % of the core: the loop is idle at each token), and 75 µs with 200 (74 %:
+it is idle at a quarter of the tokens)."""
 ANSWER_MS = 35.0
-"""CPU of all else that belongs to one answer: its send, subscription and saves, refreshes, stops, lists, searches.
-`bench.people`, 150 to 294 users: CPU less that of tokens, over answers a second: 26 to 41."""
+"""CPU of everything else per answer: its send, subscription and saves, refreshes, stops, lists, searches.
+`bench.people`, 150 to 294 users: CPU without that of tokens / answers per second: 26 to 41."""
 STEPS = ((59, 0.2, 3.0, 66.8), (63, 0.5, 14.8, 175.5), (94, 0.7, 36.2, 1866.6))
-"""Answers at once; 50th and 99th percentile of a token, 99th of a send, in ms: `bench.people`, 150, 210, 294 users."""
+"""Concurrent answers; p50 and p99 of a token, p99 of a send, in ms: `bench.people` with 150, 210 and 294 users."""
 FULL_EMBEDDED, FULL_JOINED, FULL_REMOTE = 90, 78, 57
-"""Answers at once over the share of the core: `bench.people`, its means over the steps; `--setup joined`; and
+"""Concurrent answers / share of the core: `bench.people`, means over the steps; `--setup joined`; and
 `--setup joined --replicas 2`, where each answer is read on another replica."""
 
 REDIS_COMMANDS = (124.0, 145.0)
-"""Of one answer a second, those inside of scripts included. First: read where it is written, `bench.people --setup
-joined`; second: on another replica, `--replicas 2`."""
+"""Of one answer per second, including commands inside scripts. First: read on the replica that writes it, `bench.people
+--setup joined`. Second: read on another replica, `--replicas 2`."""
 REDIS_US = 3.5
-"""Redis's CPU for a command: `bench.redis_cost.alone`, 100 answers. With fewer, waking up is most of it: 5 µs at 25."""
+"""Redis's CPU per command: `bench.redis_cost.alone`, 100 answers. With fewer, most of it is waking up: 5 µs with 25."""
 REDIS_IN, REDIS_OUT = (7_000.0, 13_000.0), (210.0, 3_800.0)
-"""Bytes of one answer a second: the same two."""
+"""Bytes of one answer per second, in the same two cases."""
 STREAM_BYTES = 58.0
-"""What Redis keeps of a token, by MEMORY USAGE of all streams behind `bench.people --setup joined`."""
+"""Redis's memory per token: MEMORY USAGE of all streams after `bench.people --setup joined`."""
 KEPT_SECONDS = 900.0
-"""Streams live so long past their end: streams/memory.py."""
+"""Streams are kept for this long after their end: streams/memory.py."""
 
 PG_COMMITS, PG_MS = 2.5, 0.77
-"""Of one answer a second, and PostgreSQL's CPU for each, all its processes: `bench.people --setup joined`."""
+"""Of one answer per second, and the CPU of all PostgreSQL processes per commit: `bench.people --setup joined`."""
 PG_WAL = 4_700.0
-"""Bytes of write-ahead log of one answer a second: the same."""
+"""Bytes of write-ahead log of one answer per second, by the same load."""
 PG_STORED = 7_400.0
-"""Bytes that an answer of 163 tokens leaves behind, with its question and all indexes: the tables behind that load."""
+"""Stored bytes per answer of 163 tokens, with its question and all indexes: the tables after that load."""
 PG_CONNECTIONS = 21
-"""Of one process at most: db/database.py."""
+"""The maximum of one process: db/database.py."""
 
 SIGNALS, SIGNAL_US, SIGNAL_BYTES = 3, 32.0, 100
-"""Of one answer, every process hears: generation/manager.py; CPU of one: `bench.redis_cost.alone`; its bytes."""
+"""Per answer, received by every process: generation/manager.py; CPU of each: `bench.redis_cost.alone`; its bytes."""
 
 # ---- assumed -----------------------------------------------------------------------------------------------------
 
 BUSY = 0.7
-"""The share of a core, or of Redis, that one plans with: behind it, waits bend upwards."""
+"""The share of a core, or of Redis, for planning: above it, latencies grow quickly."""
 PG_CORES = 16
 PG_DEFAULT_CONNECTIONS = 100
 CLAUDE_TOKENS_A_MINUTE = 2_000_000
-"""Output tokens of an organisation, for example. Yours: the header `anthropic-ratelimit-output-tokens-limit`."""
+"""An example of an organisation's output tokens. See your header `anthropic-ratelimit-output-tokens-limit`."""
 SIZES = (10, 1_000, 10_000, 100_000)
 
-# ---- one core, played event by event -------------------------------------------------------------------------------
+# ---- one core, simulated event by event ----------------------------------------------------------------------------
 
 REQUESTS, SLICES = 2, 20
-"""Of an answer: its beginning and its end, each of so many turns of the event loop; others have theirs in between."""
+"""Per answer, at its beginning and end. Each takes this many turns of the event loop, and others run in between."""
 WRITERS = 2
-"""Requests that get on side by side: SQLite has one writer at a time, and one more reads or waits for the loop."""
+"""Requests that progress at the same time: SQLite has one writer, and one more request reads or waits for the loop."""
 PLAYED_SECONDS = 12.0
 
 
 @dataclass(slots=True)
 class _Core:
-    """One core: a queue of turns, served in the order of their moments."""
+    """One core: a queue of turns, which are run in the order of their times."""
 
     answers: int
     backpressure: Backpressure = field(default_factory=Backpressure)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     events: list[tuple[float, int, str, int]] = field(default_factory=list[tuple[float, int, str, int]])
     waiting: list[list[float]] = field(default_factory=list[list[float]])
-    """Of each answer, when the tokens were written that nobody has been sent."""
+    """For each answer, the times at which its unsent tokens were written."""
     woken: set[int] = field(default_factory=set[int])
     late: list[float] = field(default_factory=list[float])
     asked: deque[float] = field(default_factory=deque[float])
-    """When the requests came that wait for their turn."""
+    """The arrival times of the waiting requests."""
     served: list[float] = field(default_factory=list[float])
     serving: int = 0
     begun: deque[float] = field(default_factory=deque[float])
@@ -107,70 +108,70 @@ class _Core:
     busy: float = 0.0
     number: int = 0
 
-    def add(self, moment: float, what: str, which: int = 0) -> None:
-        """Let something happen at a moment."""
+    def add(self, time: float, what: str, which: int = 0) -> None:
+        """Schedule an event at a time."""
         self.number += 1
-        heapq.heappush(self.events, (moment, self.number, what, which))
+        heapq.heappush(self.events, (time, self.number, what, which))
 
     def play(self) -> None:
-        """Begin all answers, and play to the end."""
+        """Start all answers, and simulate until the end."""
         self.waiting = [[] for _ in range(self.answers)]
         for which in range(self.answers):
             self.add(self.chance.random() / TOKENS_A_SECOND, "token", which)
         self.add(0.0, "request")
         self.add(LOOK_SECONDS, "look")
         while self.events[0][0] < PLAYED_SECONDS:
-            moment, _, what, which = heapq.heappop(self.events)
-            begun = max(self.free, moment)
-            cost = self.turn(what, which, moment, begun)
+            time, _, what, which = heapq.heappop(self.events)
+            begun = max(self.free, time)
+            cost = self.turn(what, which, time, begun)
             if cost:
-                # A turn of the loop that others share costs them nothing.
-                cost += TURN_US / 1e6 if begun == moment else 0.0
+                # Several events in one turn of the loop share the cost of the turn.
+                cost += TURN_US / 1e6 if begun == time else 0.0
                 self.free = begun + cost
                 self.busy += cost
 
-    def turn(self, what: str, which: int, moment: float, begun: float) -> float:
-        """Do what is due; give the seconds that it took."""
+    def turn(self, what: str, which: int, time: float, begun: float) -> float:
+        """Execute an event, and return the seconds that it took."""
         if what == "token":
-            self.waiting[which].append(moment)
+            self.waiting[which].append(time)
             if which not in self.woken:
                 self.woken.add(which)
-                self.add(moment, "wake", which)
-            self.add(moment + 1 / TOKENS_A_SECOND, "token", which)
+                self.add(time, "wake", which)
+            self.add(time + 1 / TOKENS_A_SECOND, "token", which)
         elif what == "wake":
             return self.wake(which, begun)
         elif what == "request":
-            self.asked.append(moment)
-            self.serve(moment)
-            self.add(moment + self.chance.expovariate(REQUESTS * self.answers / SECONDS_AN_ANSWER), "request")
+            self.asked.append(time)
+            self.serve(time)
+            self.add(time + self.chance.expovariate(REQUESTS * self.answers / SECONDS_AN_ANSWER), "request")
         elif what == "slice":
             cost = ANSWER_MS / 1000 / REQUESTS / SLICES
             self.slice(which, begun + cost)
             return cost
         else:
-            self.backpressure.adapt(begun - moment)
+            self.backpressure.adapt(begun - time)
             self.add(begun + LOOK_SECONDS, "look")
         return 0.0
 
-    def serve(self, moment: float) -> None:
-        """Begin a request where one waits, and there is room."""
+    def serve(self, time: float) -> None:
+        """Start a waiting request if fewer than WRITERS are running."""
         if self.asked and self.serving < WRITERS:
             self.serving += 1
             since = self.asked.popleft()
             self.begun.append(since)
-            self.add(moment, "slice", SLICES)
+            self.add(time, "slice", SLICES)
 
-    def slice(self, left: int, ended: float) -> None:
-        """Go on with a request, or end it."""
-        if left > 1:
-            self.add(ended, "slice", left - 1)
+    def slice(self, remaining: int, ended: float) -> None:
+        """Continue a request, or end it."""
+        if remaining > 1:
+            self.add(ended, "slice", remaining - 1)
             return
         self.serving -= 1
         self.served.append(1000 * (ended - self.begun.popleft()))
         self.serve(ended)
 
     def wake(self, which: int, begun: float) -> float:
-        """Show all that an answer has; it rests behind it, where the loop is late, and what comes is gathered."""
+        """Send the waiting tokens of an answer. If the loop is late, the answer then pauses, which merges tokens."""
         waiting = self.waiting[which]
         self.woken.discard(which)
         if not waiting:
@@ -186,7 +187,7 @@ class _Core:
 
 
 def play(answers: int) -> tuple[float, float, float, float]:
-    """Play a core; give a token's 50th and 99th percentile, a request's 99th, in ms, and the share of the core."""
+    """Simulate a core. Returns p50 and p99 of a token, p99 of a request, in ms, and the used share of the core."""
     core = _Core(answers)
     core.play()
     late = percentile(core.late, 0.5), percentile(core.late, 0.99)
@@ -198,60 +199,60 @@ def play(answers: int) -> tuple[float, float, float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What so many answers at once need."""
+    """The needs of a number of concurrent answers."""
 
     answers: float
 
     @property
     def signals(self) -> float:
-        """Signals a second, all of which every process hears."""
+        """Signals per second, all of which every process receives."""
         return SIGNALS * self.answers / SECONDS_AN_ANSWER
 
     @property
     def hearing(self) -> float:
-        """The share of its core that each process spends on them."""
+        """The share of its core that each process uses for receiving signals."""
         return self.signals * SIGNAL_US / 1e6
 
     @property
     def remote(self) -> float:
-        """The share of answers that are read on another replica than their own, where nothing keeps them together."""
+        """The share of answers that are read on another replica than their writer's, without sticky sessions."""
         return 0.0 if self.answers <= FULL_JOINED * BUSY else 1 - 1 / max(self.answers / FULL_REMOTE / BUSY, 2)
 
     def between(self, here: float, elsewhere: float) -> float:
-        """Mix what an answer costs that is read where it is written, and one that is not."""
+        """Return the mean cost of answers that are read on the replica that writes them (`here`) and on another one."""
         return here + self.remote * (elsewhere - here)
 
     @property
     def replicas(self) -> float:
-        """How many cores of replicas; endless where hearing alone fills each of them."""
-        left = BUSY - self.hearing
-        each = self.between(1 / FULL_JOINED, 1 / FULL_REMOTE)
-        return max(1, math.ceil(self.answers * each / left)) if left > 0 else math.inf
+        """The number of cores of replicas; infinite if receiving signals alone fills each core."""
+        remaining = BUSY - self.hearing
+        cost = self.between(1 / FULL_JOINED, 1 / FULL_REMOTE)
+        return max(1, math.ceil(self.answers * cost / remaining)) if remaining > 0 else math.inf
 
     @property
     def commands(self) -> float:
-        """Redis's commands a second."""
+        """Redis's commands per second."""
         return self.answers * self.between(*REDIS_COMMANDS)
 
     @property
     def redis(self) -> float:
-        """The share of Redis's one thread."""
+        """The used share of Redis's single thread."""
         return self.commands * REDIS_US / 1e6
 
     @property
     def network(self) -> float:
-        """Megabytes a second into and out of Redis: streams, and signals to all."""
+        """Megabytes per second into and out of Redis: streams, and signals to all processes."""
         heard = self.signals * SIGNAL_BYTES * self.replicas
         return (self.answers * (self.between(*REDIS_IN) + self.between(*REDIS_OUT)) + heard) / 1e6
 
     @property
     def streams(self) -> float:
-        """Megabytes of streams that Redis holds, of answers that run and that ended a quarter of an hour ago."""
+        """Megabytes of streams in Redis: of running answers, and of those that ended in the last 15 minutes."""
         return self.answers * TOKENS_A_SECOND * (KEPT_SECONDS + SECONDS_AN_ANSWER / 2) * STREAM_BYTES / 1e6
 
     @property
     def commits(self) -> float:
-        """PostgreSQL's commits a second."""
+        """PostgreSQL's commits per second."""
         return self.answers * PG_COMMITS
 
     @property
@@ -261,7 +262,7 @@ class Need:
 
     @property
     def wal(self) -> float:
-        """Megabytes a second of write-ahead log."""
+        """Megabytes of write-ahead log per second."""
         return self.answers * PG_WAL / 1e6
 
     @property
@@ -271,17 +272,17 @@ class Need:
 
     @property
     def stored(self) -> float:
-        """Gigabytes that a day leaves in PostgreSQL, were it as busy all day."""
+        """Gigabytes that are stored in PostgreSQL per day if the load lasts all day."""
         return self.answers / SECONDS_AN_ANSWER * 86_400 * PG_STORED / 1e9
 
     @property
     def claude(self) -> float:
-        """Output tokens a minute."""
+        """Output tokens per minute."""
         return self.answers * TOKENS_A_SECOND * 60
 
 
 def limits() -> dict[str, float]:
-    """Give at how many answers at once each limit is met, the first one first."""
+    """Return the number of concurrent answers at which each limit is reached, in ascending order."""
     found = {
         "one core of one process, planned at 70 %": FULL_JOINED * BUSY,
         f"PostgreSQL's default of {PG_DEFAULT_CONNECTIONS} connections": _first(
@@ -298,10 +299,10 @@ def limits() -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def _first(met: Callable[[Need], bool]) -> float:
-    """Find the least number of answers that meets a limit, to a hundredth."""
+def _first(reached: Callable[[Need], bool]) -> float:
+    """Return the smallest number of answers that reaches a limit, to within one percent."""
     answers = 1.0
-    while not met(Need(answers)):
+    while not reached(Need(answers)):
         answers *= 1.01
     return answers
 
@@ -310,17 +311,17 @@ def _first(met: Callable[[Need], bool]) -> float:
 
 
 def shown(value: float) -> str:
-    """Give a number with two digits that count."""
+    """Format a number with two significant digits."""
     if math.isinf(value):
         return "no number suffices"
-    if value >= 100:  # noqa: PLR2004 - whole numbers need no point
+    if value >= 100:  # noqa: PLR2004 - whole numbers need no decimals
         rounded = round(value, 1 - math.floor(math.log10(value)))
         return f"{rounded:,.0f}"
     return f"{value:.2g}" if value else "0"
 
 
 def needs_table() -> str:
-    """Say what sizes need, one line a thing."""
+    """Return the table of the needs of each size."""
     needs = [Need(size) for size in SIZES]
     rows: list[tuple[str, list[float]]] = [
         ("cores of replicas, planned at 70 %", [need.replicas for need in needs]),
@@ -343,7 +344,7 @@ def needs_table() -> str:
 
 
 def limits_table() -> str:
-    """Say where each limit is met."""
+    """Return the table of the limits."""
     rows = [f"| {name} | {shown(answers)} |" for name, answers in limits().items()]
     return "\n".join(["| limit | reached at this number of concurrent answers |", "| --- | ---: |", *rows])
 
@@ -352,21 +353,21 @@ TABLES = {"needs": needs_table, "limits": limits_table}
 
 
 def with_tables(page: str) -> str:
-    """Put the tables between their marks."""
+    """Return the page with new tables between their marks."""
     for name, table in TABLES.items():
         begin, end = f"<!-- table: {name} -->\n", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(begin)
-        _, closed, behind = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page has no place for the table {name}")
-        page = f"{before}{begin}\n{table()}\n\n{end}{behind}"
+        before, opening, remainder = page.partition(begin)
+        _, closing, after = remainder.partition(end)
+        if not opening or not closing:
+            raise ValueError(f"the page has no marks for the table {name}: {begin.strip()} and {end}")
+        page = f"{before}{begin}\n{table()}\n\n{end}{after}"
     return page
 
 
 def main() -> int:
     """Print the tables, or write them and the plots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="into docs/scaling.md and docs/pictures")
+    parser.add_argument("--write", action="store_true", help="write to docs/scaling.md and docs/pictures")
     if not parser.parse_args().write:
         print("\n\n".join(table() for table in TABLES.values()))
         return 0

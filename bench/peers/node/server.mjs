@@ -1,6 +1,6 @@
-// The Node peer: graphql-ws on ws, and Anthropic's SDK for TypeScript; an event a token, nothing stored.
-// Fair because it is what both documentations show: `useServer` on a WebSocketServer without compression (ws's own
-// default), an async generator as `subscribe`, `stream: true` (the SDK's cheaper form), NODE_ENV=production.
+// The Node peer: graphql-ws on ws, and Anthropic's SDK for TypeScript. One event per token, nothing stored.
+// It follows both documentations: `useServer` on a WebSocketServer without compression (ws's default), an async generator
+// as `subscribe`, `stream: true` (the SDK's cheaper form), NODE_ENV=production.
 // Usage: ANTHROPIC_BASE_URL=... node server.mjs PORT
 import Anthropic from "@anthropic-ai/sdk";
 import { buildSchema } from "graphql";
