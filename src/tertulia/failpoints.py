@@ -36,17 +36,17 @@ class Failpoint:
 
     async def reach(self, item: object = None) -> None:
         """Run the action of an armed step, and wait for it if it is asynchronous."""
-        if self._action is not None and isawaitable(waiting := self._action(item)):
-            await waiting
+        if self._action is not None and isawaitable(pending := self._action(item)):
+            await pending
 
     @contextmanager
     def armed(self, action: Action) -> Generator[None]:
         """Run an action at this step, in all threads, until the block ends."""
-        before, self._action = self._action, action
+        previous, self._action = self._action, action
         try:
             yield
         finally:
-            self._action = before
+            self._action = previous
 
 
 def declared() -> dict[str, Failpoint]:

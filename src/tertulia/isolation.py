@@ -16,7 +16,7 @@ from tertulia.failpoints import Failpoint
 
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3600.0
 """Seconds for which a failed item is skipped, at first and at most. Each further failure doubles them."""
-MOST_PUT_ASIDE = 10_000
+MAX_SET_ASIDE = 10_000
 """Failed items that a loop remembers. Those that failed first are forgotten first."""
 
 Item = TypeVar("Item")
@@ -38,12 +38,12 @@ class ItemLoop:
         self.name = name
         self.failures = 0
         self.step = Failpoint(name)
-        self._put_aside: OrderedDict[object, tuple[float, float]] = OrderedDict()
+        self._set_aside: OrderedDict[object, tuple[float, float]] = OrderedDict()
         _loops[name] = self
 
     def skips(self, item_id: object) -> bool:
         """Return whether an item is set aside: it has failed, and its pause has not ended."""
-        entry = self._put_aside.get(item_id)
+        entry = self._set_aside.get(item_id)
         return entry is not None and time.monotonic() < entry[0]
 
     async def attempt(self, item_id: object, work: Callable[[], Awaitable[Result]]) -> Result | None:
@@ -54,7 +54,7 @@ class ItemLoop:
         except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
             self.fail(item_id, error)
             return None
-        self._put_aside.pop(item_id, None)
+        self._set_aside.pop(item_id, None)
         return result
 
     def attempt_now(self, item_id: object, work: Callable[[], Result]) -> Result | None:
@@ -65,7 +65,7 @@ class ItemLoop:
         except Exception as error:  # noqa: BLE001 - a failure of any kind costs only its item
             self.fail(item_id, error)
             return None
-        self._put_aside.pop(item_id, None)
+        self._set_aside.pop(item_id, None)
         return result
 
     async def each(self, item_ids: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> None:
@@ -87,11 +87,11 @@ class ItemLoop:
     def fail(self, item_id: object, error: BaseException) -> None:
         """Log and count a failure, and set its item aside."""
         self.failures += 1
-        _, pause = self._put_aside.pop(item_id, (0.0, FIRST_PAUSE / 2))
+        _, pause = self._set_aside.pop(item_id, (0.0, FIRST_PAUSE / 2))
         pause = min(2 * pause, LONGEST_PAUSE)
-        self._put_aside[item_id] = time.monotonic() + pause, pause
-        if len(self._put_aside) > MOST_PUT_ASIDE:
-            self._put_aside.popitem(last=False)
+        self._set_aside[item_id] = time.monotonic() + pause, pause
+        if len(self._set_aside) > MAX_SET_ASIDE:
+            self._set_aside.popitem(last=False)
         logger.error("%s: %s failed; other items are not affected", self.name, item_id, exc_info=error)
 
 

@@ -39,12 +39,12 @@ def _is_disk_error(error: BaseException) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and its causes. SQLAlchemy stores the driver's error as `orig`."""
-    seen = 0
-    waiting: list[BaseException | None] = [error]
-    while waiting and seen < _LONGEST_CHAIN:
-        cause = waiting.pop()
+    count = 0
+    pending: list[BaseException | None] = [error]
+    while pending and count < _LONGEST_CHAIN:
+        cause = pending.pop()
         if cause is None:
             continue
-        seen += 1
+        count += 1
         yield cause
-        waiting += [getattr(cause, "orig", None), cause.__cause__]
+        pending += [getattr(cause, "orig", None), cause.__cause__]

@@ -43,7 +43,7 @@ class Entry:
     line: int | None = None
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the variable is set, for an error message."""
         return "the environment" if self.line is None else f"{ENV_FILE}, line {self.line}"
 
@@ -132,12 +132,12 @@ def _has_prefix(name: str) -> bool:
 
 def _refuse_contradiction(name: str, first: Entry, second: Entry) -> None:
     if first.value != second.value:
-        places = f"as {first.name} in {first.place} and as {second.name} in {second.place}"
-        raise WrongSetting(f"{name}: is set twice with different values, {places}; keep one.")
+        locations = f"as {first.name} in {first.location} and as {second.name} in {second.location}"
+        raise WrongSetting(f"{name}: is set twice with different values, {locations}; keep one.")
 
 
 def _no_such_setting(entry: Entry, names: Mapping[str, str]) -> str:
-    where = "" if entry.line is None else f" ({entry.place})"
+    where = "" if entry.line is None else f" ({entry.location})"
     suggestion = _nearest(entry.name, names, 0.6)
     return f"{entry.name}: there is no such setting{where}" + (f"; did you mean {suggestion}?" if suggestion else ".")
 

@@ -63,8 +63,8 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
     return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
 
 
-def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncExitStack, *, many: bool) -> Limits:
-    """Return the limits of each user: those of the settings, and the default ones only if there are `many` users."""
+def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncExitStack, *, many_users: bool) -> Limits:
+    """Return the limits of each user: those of the settings, and the default ones only if `many_users`."""
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
     connection_slots: ConnectionSlots = LocalConnectionSlots()
@@ -73,7 +73,7 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         stack.push_async_callback(shared.close)
 
     def rate(name: str, notation: str | None, default: str) -> Rate | None:
-        effective = notation or (default if many else None)
+        effective = notation or (default if many_users else None)
         return None if effective is None else Rate(name, effective)
 
     return Limits(
@@ -82,7 +82,7 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         requests=rate("requests", settings.request_limit, USER_REQUESTS),
         sends=rate("sends", settings.rate_limit, USER_MESSAGES),
         uploads=rate("uploads", settings.upload_limit, USER_UPLOADS),
-        generations=settings.max_concurrent_generations or (USER_GENERATIONS if many else None),
-        sockets=settings.max_sockets_per_user or (USER_SOCKETS if many else None),
+        generations=settings.max_concurrent_generations or (USER_GENERATIONS if many_users else None),
+        sockets=settings.max_sockets_per_user or (USER_SOCKETS if many_users else None),
         on_refused=observer.on_limit_reached,
     )

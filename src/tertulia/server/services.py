@@ -169,7 +169,7 @@ async def start(
     config = _config(settings, metrics, alone=alone)
     engine, mcp = await _open_engine(settings, database, claude, config, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
-    limits = open_limits(settings, metrics, stack, many=bool(identities_of) or settings.auth != "local")
+    limits = open_limits(settings, metrics, stack, many_users=bool(identities_of) or settings.auth != "local")
     services = Services(
         database=database,
         log=log,

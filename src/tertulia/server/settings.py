@@ -84,12 +84,12 @@ class Settings(SettingFields):
         mode="before",
     )
     @classmethod
-    def _empty_is_none(cls, value: object) -> object:
+    def _read_empty_as_none(cls, value: object) -> object:
         return value.strip() or None if isinstance(value, str) else value
 
     @field_validator("oidc_issuer")
     @classmethod
-    def _is_an_issuer(cls, value: str | None) -> str | None:
+    def _check_issuer(cls, value: str | None) -> str | None:
         parts = urlsplit(value or "")
         if value is not None and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise ValueError("must be an HTTPS address such as https://login.example.com/realm")
@@ -97,26 +97,26 @@ class Settings(SettingFields):
 
     @field_validator("secret_key")
     @classmethod
-    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(SECRET_RULE)
         return value
 
     @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             check_origin_form(origin)
         return value
 
     @field_validator("anthropic_base_url", "otel_exporter_otlp_endpoint")
     @classmethod
-    def _is_http(cls, value: str | None) -> str | None:
+    def _check_http(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("must be an address such as https://gateway.example.com")
         return value
@@ -131,7 +131,7 @@ class Settings(SettingFields):
 
     @field_validator("redis_url")
     @classmethod
-    def _is_redis(cls, value: str | None) -> str | None:
+    def _check_redis(cls, value: str | None) -> str | None:
         if value is not None:
             require_extra("redis", "Redis")
             from tertulia.streams.redis.address import check_redis_address
@@ -141,7 +141,7 @@ class Settings(SettingFields):
 
     @field_validator("rate_limit", "request_limit", "upload_limit")
     @classmethod
-    def _is_a_rate(cls, value: str | None) -> str | None:
+    def _check_rate(cls, value: str | None) -> str | None:
         if value is not None:
             from tertulia.ratelimit.limits import Rate
 
@@ -187,7 +187,7 @@ class Settings(SettingFields):
 
     @field_validator("attachments")
     @classmethod
-    def _is_a_store(cls, value: str | None) -> str | None:
+    def _check_store(cls, value: str | None) -> str | None:
         if value is not None:
             from tertulia.db.blobs import Blobs
 
@@ -201,7 +201,7 @@ class Settings(SettingFields):
 
     @field_validator("mcp_config")
     @classmethod
-    def _can_use_mcp(cls, value: str | None) -> str | None:
+    def _check_mcp(cls, value: str | None) -> str | None:
         if value is not None:
             require_extra("mcp", "MCP")
         return value

@@ -28,7 +28,7 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     def changed() -> None:
         tool_registry.warn_of_cost()
 
-    servers = McpServers(_configs(settings), requires_approval=_asks(settings.ask_first), changed=changed)
+    servers = McpServers(_configs(settings), requires_approval=_requires_approval(settings.ask_first), changed=changed)
     own = [name for name in settings.tools if name in CLAUDES_OWN]
     functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
     try:
@@ -82,5 +82,5 @@ def _configs(settings: Settings) -> "dict[str, ServerConfig]":
         raise WrongSetting(f"TERTULIA_MCP_CONFIG: {settings.mcp_config}: {error}") from None
 
 
-def _asks(patterns: Sequence[str]) -> Callable[[str], bool]:
+def _requires_approval(patterns: Sequence[str]) -> Callable[[str], bool]:
     return lambda name: any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -40,11 +40,11 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Asymmetric algorithms only: a public key must never verify as a shared secret."""
 LEEWAY = 30
 """Seconds of clock skew."""
-FRESH = 3600.0
+REFETCH_AFTER = 3600.0
 """Seconds after which keys are fetched again."""
-FETCHES, WITHIN = 5, 60.0
+MAX_FETCHES, FETCH_WINDOW = 5, 60.0
 """The number of fetches within so many seconds: any client can send unknown key ids."""
-PATIENCE = 5.0
+TIMEOUT_SECONDS = 5.0
 """Seconds for a response of the provider."""
 MAX_BYTES = 1_000_000
 """Bytes of a response of the provider."""
@@ -67,17 +67,17 @@ class Keys:
     def __init__(self, issuer: str) -> None:
         self._issuer = issuer
         self._keys: dict[str | None, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
-        self._tries: deque[float] = deque([float("-inf")] * FETCHES, FETCHES)
+        self._fetched_at = float("-inf")
+        self._fetch_times: deque[float] = deque([float("-inf")] * MAX_FETCHES, MAX_FETCHES)
         self._fetching = asyncio.Lock()
 
     async def get(self, key_id: str | None) -> jwt.PyJWK | None:
         """Return a key; None if the provider has none with this id. Raises Unavailable if none were ever fetched."""
         start = time.monotonic()
-        if start - self._fetched > FRESH or key_id not in self._keys:
+        if start - self._fetched_at > REFETCH_AFTER or key_id not in self._keys:
             async with self._fetching:
                 # Another task may have fetched while this one waited for the lock.
-                if self._tries[-1] < start and time.monotonic() - self._tries[0] > WITHIN:
+                if self._fetch_times[-1] < start and time.monotonic() - self._fetch_times[0] > FETCH_WINDOW:
                     await self._fetch()
         if not self._keys:
             raise Unavailable("The keys of the identity provider cannot be fetched. Try again later.")
@@ -89,9 +89,9 @@ class Keys:
         return len(self._keys)
 
     async def _fetch(self) -> None:
-        self._tries.append(time.monotonic())
+        self._fetch_times.append(time.monotonic())
         try:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS)) as session:
                 url = self._issuer.rstrip("/") + "/.well-known/openid-configuration"
                 discovery = _Discovery.model_validate_json(await _get(session, url))
                 if discovery.issuer != self._issuer or not is_safe(discovery.jwks_uri):
@@ -107,7 +107,7 @@ class Keys:
             logger.warning("The keys of the identity provider %s cannot be fetched: %s", self._issuer, error)
             return
         self._keys = {key.key_id: key for key in map(_key, key_set.get("keys") or ()) if key is not None}
-        self._fetched = time.monotonic()
+        self._fetched_at = time.monotonic()
 
 
 class OidcAuth:

@@ -28,7 +28,7 @@ REQUEST_ID = "X-Request-ID"
 """The id of a request, from the client, a proxy or this server; log lines and the response contain it."""
 OVER_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 PRIVATE = "no-store"
-NOTED = "viewer_with_limits"
+VIEWER_KEY = "viewer_with_limits"
 TEST_CLIENT = "testserver"
 """The default host of Starlette's test client."""
 
@@ -95,11 +95,11 @@ class LoopbackHosts:
 
 def note_viewer(scope: Scope, limits: Limits, viewer_id: UUID) -> None:
     """Make the response to a request report the viewer's rate limits."""
-    scope.setdefault("state", {})[NOTED] = (limits, viewer_id)
+    scope.setdefault("state", {})[VIEWER_KEY] = (limits, viewer_id)
 
 
 async def _rates(scope: Scope) -> dict[str, str]:
-    limits_and_viewer: tuple[Limits, UUID] | None = scope.get("state", {}).get(NOTED)
+    limits_and_viewer: tuple[Limits, UUID] | None = scope.get("state", {}).get(VIEWER_KEY)
     windows = [] if limits_and_viewer is None else await limits_and_viewer[0].windows(limits_and_viewer[1])
     if not windows:
         return {}

@@ -58,8 +58,8 @@ class MultipartReader:
         if not 0 < len(boundary) <= MAX_BOUNDARY:
             raise MalformedForm("`Content-Type` must contain a boundary: `multipart/form-data; boundary=...`.")
         self._delimiter = rb"--" + re.escape(boundary)
-        self._longest = len(boundary) + MAX_PADDING + 8
-        self._ends = re.compile(rb"(?:\r?\n)" + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(\r?\n))" % MAX_PADDING)
+        self._longest_boundary = len(boundary) + MAX_PADDING + 8
+        self._boundary = re.compile(rb"(?:\r?\n)" + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(\r?\n))" % MAX_PADDING)
         self._state = _State.PREAMBLE
         self._buffer = b"\n"
         self._parts = 0
@@ -76,27 +76,27 @@ class MultipartReader:
                     if match is None or match.end() > MAX_HEADERS:
                         self._check_headers()
                         return
-                    yield self._begin(match)
+                    yield self._begin_part(match)
                 case _State.EPILOGUE:
                     self._buffer = b""
                     return
                 case _:
-                    match = self._ends.search(self._buffer)
-                    end = match.start() if match else len(self._buffer) - self._longest
+                    match = self._boundary.search(self._buffer)
+                    end = match.start() if match else len(self._buffer) - self._longest_boundary
                     if self._state is _State.BODY and end > self._newline:
                         yield self._buffer[self._newline : end]
                         self._newline = 0
                     if match is None:
-                        self._keep(max(end, 0))
+                        self._discard_until(max(end, 0))
                         return
-                    self._end(match)
+                    self._end_part(match)
 
     def close(self) -> None:
         """Raise MalformedForm if the body is incomplete."""
         if self._state is not _State.EPILOGUE:
             raise MalformedForm("The form is cut off: its last boundary is missing.")
 
-    def _keep(self, start: int) -> None:
+    def _discard_until(self, start: int) -> None:
         if self._state is _State.PREAMBLE or self._newline == 0:
             self._buffer = self._buffer[start:]
 
@@ -104,20 +104,20 @@ class MultipartReader:
         if len(self._buffer) > MAX_HEADERS:
             raise MalformedForm(f"The headers of a part must be at most {MAX_HEADERS:,} bytes.")
 
-    def _begin(self, match: re.Match[bytes]) -> PartBegins:
+    def _begin_part(self, match: re.Match[bytes]) -> PartBegins:
         headers = self._buffer[: match.start()]
         blank_line = match.group()
         self._newline = 2 if blank_line.endswith(b"\r\n") else 1
         self._buffer = self._buffer[match.end() - self._newline :]
-        self._ends = self._strict(self._buffer[: self._newline])
+        self._boundary = self._strict_boundary(self._buffer[: self._newline])
         self._state = _State.BODY
         return _part(headers)
 
-    def _strict(self, newline: bytes) -> re.Pattern[bytes]:
+    def _strict_boundary(self, newline: bytes) -> re.Pattern[bytes]:
         """Return the pattern of a boundary after this kind of newline: content may contain the other kind."""
         return re.compile(newline + self._delimiter + rb"(?:(--)|[ \t]{0,%d}(%b))" % (MAX_PADDING, newline))
 
-    def _end(self, match: re.Match[bytes]) -> None:
+    def _end_part(self, match: re.Match[bytes]) -> None:
         closing, newline = match.groups()
         self._newline = 0
         if closing is not None:

@@ -34,7 +34,7 @@ STRICT = HEADERS | {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
-FOR_EVER = "public, max-age=31536000, immutable"
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 COMPRESSED = (("br", ".br"), ("gzip", ".gz"))
 LINKS = {
     "graphql": "/graphql",
@@ -135,9 +135,9 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
     async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI's way to say none
         parts = await ready()
         # As in Kubernetes: excluded parts are reported, but do not affect the status.
-        well = all(is_ready for name, is_ready in parts.items() if name not in exclude)
+        is_healthy = all(is_ready for name, is_ready in parts.items() if name not in exclude)
         statuses = {name: "ok" if is_ready else REASONS.get(name, "failing") for name, is_ready in parts.items()}
-        return JSONResponse({"status": "ok" if well else "unavailable", **statuses}, 200 if well else 503)
+        return JSONResponse({"status": "ok" if is_healthy else "unavailable", **statuses}, 200 if is_healthy else 503)
 
     return router
 
@@ -169,7 +169,7 @@ class BuiltFiles(StaticFiles):
         )
         path = f"{full_path}{suffix}"
         response = super().file_response(path, Path(path).stat() if suffix else stat_result, scope, status_code)
-        response.headers["Cache-Control"] = FOR_EVER
+        response.headers["Cache-Control"] = CACHE_FOREVER
         response.headers["Vary"] = "Accept-Encoding"
         if suffix:
             response.headers["Content-Encoding"] = encoding

@@ -84,25 +84,25 @@ class ResultStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream until the results end, the client disconnects, or one of `ends` returns."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        leaving: list[asyncio.Future[Any]] = [
+        end_tasks: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(_wait_for_disconnect(receive)),
             *(asyncio.ensure_future(end()) for end in self._ends),
         ]
         try:
             async with aclosing(self._results):
                 with suppress(TimeoutError):
-                    await self._send_all(send, leaving)
+                    await self._send_all(send, end_tasks)
         finally:
-            for task in leaving:
+            for task in end_tasks:
                 task.cancel()
 
-    async def _send_all(self, send: Send, leaving: list[asyncio.Future[Any]]) -> None:
+    async def _send_all(self, send: Send, end_tasks: list[asyncio.Future[Any]]) -> None:
         await _write(send, self._framing.begin)
         result = asyncio.ensure_future(anext(self._results, None))
         try:
             while True:
-                await asyncio.wait([result, *leaving], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if any(task.done() for task in leaving):
+                await asyncio.wait([result, *end_tasks], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.done() for task in end_tasks):
                     break
                 if not result.done():
                     await _write(send, self._framing.heartbeat)
@@ -117,7 +117,7 @@ class ResultStream(Response):
             result.cancel()
             with suppress(asyncio.CancelledError):
                 await result
-        if not leaving[0].done():
+        if not end_tasks[0].done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -43,7 +43,9 @@ def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter
         return _download(_export(with_, None, form), "conversations", form)
 
     @router.get("/export/{id}", summary="Export one conversation", response_class=Response)
-    async def one(id: str, with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
+    async def one(
+        id: str, with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL
+    ) -> Response:
         conversation_id = as_uuid(id)
         if conversation_id is None or await with_.loaders.conversations.load(conversation_id) is None:
             return Refused(404, "NOT_FOUND", "No conversation with this id exists.").response()
@@ -69,7 +71,7 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
         response_model=ImportedFile,
         openapi_extra=FORM,
     )
-    async def import_(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+    async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
         from tertulia.transfer.archives import MAX_FILE
         from tertulia.transfer.importer import import_file
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from tertulia.server.http.multipart import MalformedForm, MultipartReader
 from tertulia.server.http.problems import problem
 
-AROUND = 64 * 1024
+FORM_OVERHEAD = 64 * 1024
 """Bytes of a request that are not part of its file."""
 FIELD = "file"
 """The name of the part that is the file."""
@@ -77,7 +77,7 @@ async def received(request: Request, folder: Path, max_bytes: int) -> tuple[str,
     if not content_type.lower().startswith("multipart/form-data"):
         raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "`Content-Type` must be multipart/form-data.")
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes + AROUND:
+    if length.isdecimal() and int(length) > max_bytes + FORM_OVERHEAD:
         raise _too_large(max_bytes)
     file = folder / "upload"
     try:
@@ -113,7 +113,7 @@ async def _bounded(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerat
     size = 0
     async for piece in pieces:
         size += len(piece)
-        if size > max_bytes + AROUND:
+        if size > max_bytes + FORM_OVERHEAD:
             raise _too_large(max_bytes)
         yield piece
 

@@ -14,9 +14,9 @@ YOUNG = (5_000, 3, 1_000_000)
 The third threshold prevents full passes, which `collect_when_idle` starts. One turn of the event loop can create nearly
 5,000 live objects, when Claude writes as fast as we read. A higher threshold would block the loop for longer.
 """
-LOOK_SECONDS = 10.0
+CHECK_SECONDS = 10.0
 """Seconds between checks whether the server is idle."""
-ENOUGH, TOO_MANY = 20, 200
+MIN_PASSES, MAX_PASSES = 20, 200
 """Passes over the second generation, of some ten thousand objects each, after which a full one may and must start.
 
 On a server that is never idle, 200 passes take about 15 minutes, in which memory grows by about 100 MB.
@@ -34,9 +34,9 @@ async def collect_when_idle(idle: Callable[[], bool]) -> None:
     """Run full collections forever: when `idle` returns True, or when there was none for too long."""
     passes_at_collection = _second_passes()
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CHECK_SECONDS)
         passes_since = _second_passes() - passes_at_collection
-        if passes_since >= TOO_MANY or (passes_since >= ENOUGH and idle()):
+        if passes_since >= MAX_PASSES or (passes_since >= MIN_PASSES and idle()):
             gc.collect()
             passes_at_collection = _second_passes()
 

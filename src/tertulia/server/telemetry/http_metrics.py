@@ -15,7 +15,7 @@ from tertulia.server.http.middleware import route_path
 OTHER = "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 ASSETS = "/assets"
-GONE = 499
+CLIENT_DISCONNECTED = 499
 """The status of a request whose client disconnected before the response began, as in nginx."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -103,5 +103,5 @@ class CountRequests:
             raise
         except BaseException:
             if not is_counted:
-                self._metrics.count(scope, path, GONE, time.perf_counter() - start)
+                self._metrics.count(scope, path, CLIENT_DISCONNECTED, time.perf_counter() - start)
             raise

@@ -19,8 +19,8 @@ from tertulia.server.http.middleware import route_path
 
 UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
 """Paths without traces: those that probes request repeatedly, and static files."""
-QUERY, HIDDEN = "url.query", "REDACTED"
-LAST_SECONDS = 3.0
+QUERY_ATTRIBUTE, REDACTED = "url.query", "REDACTED"
+FLUSH_SECONDS = 3.0
 """Seconds that a stopping process waits for its collector."""
 
 
@@ -33,7 +33,7 @@ def is_enabled() -> bool:
 
 def fastapi_config() -> TelemetryConfig:
     """Return the configuration of FastAPI's traces, without messages of exceptions: they may contain users' texts."""
-    return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_left_out)
+    return TelemetryConfig(logs=False, operation_spans=False, auto_configure=False, exclude=_is_excluded)
 
 
 def start_export(process: str) -> Callable[[], Awaitable[None]]:
@@ -55,14 +55,14 @@ def start_export(process: str) -> Callable[[], Awaitable[None]]:
         """Hides query strings, because those of GraphQL requests over GET contain users' texts."""
 
         def on_start(self, span: Span, parent_context: object = None) -> None:
-            if span.attributes and QUERY in span.attributes:
-                span.set_attribute(QUERY, HIDDEN)
+            if span.attributes and QUERY_ATTRIBUTE in span.attributes:
+                span.set_attribute(QUERY_ATTRIBUTE, REDACTED)
 
     current = trace.get_tracer_provider()
     if isinstance(current, TracerProvider):
         # The embedding application has set up the SDK, and shuts it down.
         current.add_span_processor(WithoutQueries())
-        return _end_nothing
+        return _flush_nothing
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -74,20 +74,20 @@ def start_export(process: str) -> Callable[[], Awaitable[None]]:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 
-    async def end() -> None:
+    async def flush() -> None:
         # The SDK's own limit is 30 seconds, and an unreachable collector must not delay the shutdown.
-        ending = threading.Thread(target=provider.shutdown, daemon=True)
-        ending.start()
-        await asyncio.to_thread(ending.join, LAST_SECONDS)
+        shutdown_thread = threading.Thread(target=provider.shutdown, daemon=True)
+        shutdown_thread.start()
+        await asyncio.to_thread(shutdown_thread.join, FLUSH_SECONDS)
 
-    return end
+    return flush
 
 
-async def _end_nothing() -> None:
+async def _flush_nothing() -> None:
     """Do nothing, because the embedding application shuts the SDK down."""
 
 
-def _is_left_out(scope: MutableMapping[str, Any]) -> bool:
+def _is_excluded(scope: MutableMapping[str, Any]) -> bool:
     # Sockets live long, so each of their operations has its own trace.
     path = route_path(scope)
     return scope["type"] == "websocket" or path.startswith(UNTRACED)
