@@ -4,77 +4,77 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 BIN := .venv/bin
-# Modules are compiled when they are first imported: most of those that are installed never are. uv leaves it out by itself,
-# but knows no pip.conf, so pip is tried where uv fails.
+# No bytecode is compiled here, because most installed modules are never imported. uv ignores pip.conf, so pip is tried if uv
+# fails.
 UV := $(shell command -v uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 install_with = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python $(1) ||) $(PIP) $(1)
 REQUIREMENTS := run test check
-# Twice as many as there are cores: tests wait a good part of their time.
+# Twice the number of cores, because tests spend much of their time waiting.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 2, 12))')
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-19s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	@echo "Making .venv with $(PYTHON) ..."
+	@echo "Creating .venv with $(PYTHON) ..."
 	@"$(PYTHON)" -m venv .venv
 
 .venv/run.done: requirements/run.txt requirements/pages.txt pyproject.toml | $(BIN)/python
-	@echo "Installing what serving needs (a minute the first time) ..."
+	@echo "Installing the dependencies of the server (the first time takes a minute) ..."
 	@$(call install_with,--require-hashes -r requirements/run.txt)
 	@$(call install_with,--require-hashes --no-deps -r requirements/pages.txt)
 	@$(call install_with,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/test.done: requirements/test.txt .venv/run.done
-	@echo "Installing what the tests need ..."
+	@echo "Installing the dependencies of the tests ..."
 	@$(call install_with,--require-hashes -r requirements/test.txt)
 	@touch $@
 
 .venv/bench.done: requirements/bench.txt .venv/test.done
-	@echo "Installing what the benchmarks need ..."
+	@echo "Installing the dependencies of the benchmarks ..."
 	@$(call install_with,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
 .venv/check.done: requirements/check.txt .venv/test.done
-	@echo "Installing what the checks need ..."
+	@echo "Installing the dependencies of the checks ..."
 	@$(call install_with,--require-hashes -r requirements/check.txt)
 	@touch $@
 
 .venv/docs.done: requirements/docs.txt .venv/check.done
-	@echo "Installing what the docs need ..."
+	@echo "Installing the dependencies of the docs ..."
 	@$(call install_with,--require-hashes -r requirements/docs.txt)
 	@touch $@
 
 install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 
-# Where it cannot be built - no npm registry in reach - there is a plain page in its place.
+# If the page cannot be built, for example without an npm registry, the server shows a plain page instead.
 .venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream -type f -not -path '*/node_modules/*' 2>/dev/null) | $(BIN)/python
-	@sh web/build.sh $(BIN)/python || echo "The page could not be built: a plain one is shown at / in its place. To try again: make page"
+	@sh web/build.sh $(BIN)/python || echo "The page could not be built, so / shows a plain page instead. To try again, run: make page"
 	@touch $@
 
 .PHONY: page
-page: ## Build the page again
+page: ## Rebuild the page
 	@rm -f .venv/page.done
 	@$(MAKE) --no-print-directory .venv/page.done
 
-# The page is built meanwhile; until it is there, the server shows a plain one.
+# The page is built in the background. Until then, the server shows a plain page.
 run: $(BIN)/python ## Migrate and serve on http://127.0.0.1:8000
 	@$(MAKE) --no-print-directory .venv/page.done & \
 	$(MAKE) --no-print-directory install && exec $(BIN)/tertulia serve $(ARGS)
 
-# Workers and servers import the same modules again and again.
+# Workers and servers import the same modules repeatedly, so bytecode is kept.
 test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 
-chaos: .venv/test.done ## Try each fault twenty times as often as `make test` does
+chaos: .venv/test.done ## Inject each fault twenty times as often as `make test`
 	@TERTULIA_FAULTS=20 $(BIN)/python -m pytest -n auto -rP -o faulthandler_timeout=3000 tests/test_faults.py $(ARGS)
 
 .PHONY: mutations
-mutations: .venv/test.done ## Try 2,000 answers of a Claude in whose events one field is wrong
+mutations: .venv/test.done ## Test 2,000 answers of a Claude whose events contain one wrong field
 	@TERTULIA_MUTATIONS=2000 $(BIN)/python -m pytest -n $(WORKERS) -rP tests/test_mutated_upstreams.py $(ARGS)
 
 .PHONY: mutants
@@ -85,36 +85,36 @@ mutants: .venv/test.done ## Change the code in 500 places, and list the changes 
 node:
 	@if command -v npm >/dev/null; then \
 	  test tests/node/node_modules/.package-lock.json -nt tests/node/package-lock.json \
-	    || { echo "Installing the npm clients that some tests use ..."; (cd tests/node && npm ci --silent --no-audit --no-fund); }; \
+	    || { echo "Installing the npm packages of the tests ..."; (cd tests/node && npm ci --silent --no-audit --no-fund); }; \
 	  test node_modules/.all -nt package-lock.json \
-	    || { echo "Installing what the page and the examples are made of ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
-	else echo "There is no npm: tests that need npm packages are skipped, or fail with TERTULIA_TESTS_NEED_ALL=1."; fi
+	    || { echo "Installing the npm packages of the page and the examples ..."; npm ci --silent --no-audit --no-fund && touch node_modules/.all; }; \
+	else echo "npm is not installed: tests that need npm packages are skipped, or fail with TERTULIA_TESTS_NEED_ALL=1."; fi
 
 .PHONY: docs
-docs: .venv/docs.done ## Build the site of the docs into build/docs; a warning fails it
+docs: .venv/docs.done ## Build the documentation site into build/docs; fails on warnings
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-check: .venv/check.done node docs ## Format, lint, types, import rules, the schema and its clients, known vulnerabilities
+check: .venv/check.done node docs ## Check format, lint, types, import rules, the schema and its clients, known vulnerabilities
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	@$(BIN)/tertulia export-schema | diff -u schema/schema.graphql - \
-	  || { echo "schema/schema.graphql is not what the code says: run \`make schema\` and look at the difference."; exit 1; }
+	  || { echo "schema/schema.graphql differs from the code. Run \`make schema\`, and review the difference."; exit 1; }
 	@if test -e node_modules/.all; then \
 	  said=$$( { npm run codegen -- --check && npm run codegen --workspaces --if-present -- --check; } 2>&1 ) \
-	    || { echo "$$said"; echo "The schema does not fit a client: run \`npm run codegen\` where it says so, look at the difference, and mend it."; exit 1; }; \
+	    || { echo "$$said"; echo "The schema does not match a client. Run \`npm run codegen\` in the folder that is named, review the difference, and fix the client."; exit 1; }; \
 	  npx --no-install tsc -p web/app && npx --no-install tsc -p web/packages && npm run check --silent --workspaces --if-present; \
-	else echo "No npm: the types of the page and of the examples are not checked."; fi
+	else echo "npm is not installed: the types of the page and the examples are not checked."; fi
 	@audit=$$($(BIN)/pip-audit --progress-spinner off --disable-pip --require-hashes -r requirements/run.txt 2>&1) \
 	  || case "$$audit" in \
 	    *"known vulnerabilit"*) echo "$$audit"; exit 1;; \
 	    *) audit="could not be audited";; \
 	  esac; \
-	case "$$audit" in *"could not be audited"*) echo "The advisories of PyPI were not reached: what is pinned is not audited here.";; esac
+	case "$$audit" in *"could not be audited"*) echo "PyPI's advisories are unreachable: the pinned versions were not audited.";; esac
 
-pictures: .venv/test.done node .venv/page.done ## Make the pictures of README.md and the guides
+pictures: .venv/test.done node .venv/page.done ## Generate the pictures of README.md and the guides
 	@$(BIN)/python docs/pictures/make.py
 
 .PHONY: dist
@@ -123,18 +123,18 @@ dist: .venv/run.done .venv/page.done ## Build the wheel and the sdist into dist/
 	@$(BIN)/python web/vendor.py
 	@$(BIN)/python -c 'from setuptools import build_meta as backend; print("dist/" + backend.build_sdist("dist")); print("dist/" + backend.build_wheel("dist"))' 2>&1 | grep ^dist/
 
-schema: .venv/run.done ## Write schema/schema.graphql
+schema: .venv/run.done ## Generate schema/schema.graphql
 	$(BIN)/tertulia export-schema --output schema/schema.graphql
 
 .PHONY: settings-reference
-settings-reference: .venv/run.done ## Write the tables of docs/settings.md
+settings-reference: .venv/run.done ## Generate the tables of docs/settings.md
 	$(BIN)/python docs/settings_reference.py
 
-bench: .venv/bench.done bench-node ## Measure Tertulia beside its peers; ARGS as bench/README.md says
+bench: .venv/bench.done bench-node ## Compare Tertulia with similar servers; bench/README.md describes ARGS
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: load
-load: .venv/bench.done ## Let people use a server on one core; ARGS as bench/README.md says
+load: .venv/bench.done ## Simulate users of a server on one core; bench/README.md describes ARGS
 	@$(BIN)/python -m bench.people $(ARGS)
 
 .PHONY: bench-node
@@ -142,11 +142,11 @@ bench-node:
 	@if command -v npm >/dev/null; then \
 	  test bench/peers/node/node_modules/.package-lock.json -nt bench/peers/node/package-lock.json \
 	    || { echo "Installing the Node peer ..."; cd bench/peers/node && npm ci --silent --no-audit --no-fund; }; \
-	else echo "No npm: the Node peer is left out."; fi
+	else echo "npm is not installed: the Node peer is left out."; fi
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
 
-requirements: ## Pin the newest versions of everything (needs uv in .venv)
+requirements: ## Pin the newest versions of all dependencies (needs uv in .venv)
 	$(COMPILE) --upgrade --extra all pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt
@@ -156,5 +156,5 @@ requirements: ## Pin the newest versions of everything (needs uv in .venv)
 	$(COMPILE) --upgrade deploy/sbom.in -o deploy/sbom.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 
-clean: ## Remove what was installed and cached; data stays
+clean: ## Remove installed packages, builds and caches; keep data
 	rm -rf .venv dist src/tertulia/web/build src/tertulia/web/vendor src/*.egg-info node_modules tests/node/node_modules bench/peers/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage*

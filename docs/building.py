@@ -1,7 +1,7 @@
-"""What MkDocs does beside converting pages: the pages that are made from other files, and links that leave docs/.
+"""Hooks of MkDocs: add the pages that are generated from other files, and rewrite links that leave docs/.
 
-Pages are written to be read in the repository too, so they link to files as the repository has them. On the site such a
-link leads to the page that is made of the file, or is plain text where there is none.
+Pages are also read in the repository, so they link to its files. On the site, such a link leads to the page that is
+generated from the file, or becomes plain text if there is no such page.
 """
 
 import logging
@@ -23,28 +23,28 @@ PAGES = {
     SCHEMA: "reference.md",
     "docs/decisions": "decisions/index.md",
 }
-"""Files of the repository, and the pages that stand for them on the site."""
+"""Files of the repository, and the pages that replace them on the site."""
 COPIED = ("PROTOCOL.md", "CHANGELOG.md", "CONTRIBUTING.md")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 FENCE = re.compile(r"^\s*```")
 FOREIGN = re.compile(r"""<[^>]+\ssrc=["']?(?:https?:)?//|<link[^>]+\shref=["']?(?:https?:)?//""")
-"""What makes a browser load something from elsewhere."""
+"""HTML that makes a browser load something from another host."""
 
 logger = logging.getLogger("mkdocs.hooks.building")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are made from other files."""
-    made = {PAGES[name]: (ROOT / name).read_text(encoding="utf-8") for name in COPIED}
-    made["reference.md"] = write_reference((ROOT / SCHEMA).read_text(encoding="utf-8"))
-    made["decisions/index.md"] = _decisions()
-    for name, content in made.items():
+    """Add the pages that are generated from other files."""
+    pages = {PAGES[name]: (ROOT / name).read_text(encoding="utf-8") for name in COPIED}
+    pages["reference.md"] = write_reference((ROOT / SCHEMA).read_text(encoding="utf-8"))
+    pages["decisions/index.md"] = _decisions()
+    for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Let links to files of the repository lead to what stands for them here."""
+    """Rewrite links to files of the repository, outside of code blocks."""
     here: str = page.file.src_uri
     source = next((name for name in COPIED if PAGES[name] == here), f"docs/{here}")
     lines = markdown.split("\n")
@@ -53,14 +53,14 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         if FENCE.match(line):
             fenced = not fenced
         elif not fenced:
-            lines[number] = LINK.sub(lambda found: _led(found, source, here), line)
+            lines[number] = LINK.sub(lambda link: _rewritten(link, source, here), line)
     return "\n".join(lines)
 
 
 def on_post_page(output: str, *, page: Any, **_: Any) -> str:
-    """Warn of what is loaded from elsewhere: the site works without the internet, and tells nobody who reads it."""
-    if found := FOREIGN.search(output):
-        logger.warning("%s loads from elsewhere: %s", page.file.src_uri, found.group())
+    """Warn about what is loaded from other hosts: the site must work offline, and must not reveal its readers."""
+    if match := FOREIGN.search(output):
+        logger.warning("%s loads something from another host: %s", page.file.src_uri, match.group())
     return output
 
 
@@ -73,12 +73,12 @@ def _decisions() -> str:
     return "\n".join(titles) + "\n"
 
 
-def _led(found: re.Match[str], source: str, here: str) -> str:
-    picture, words, target, anchor = found.groups(default="")
-    meant = os.path.normpath(Path(source).parent / target)
-    page = PAGES.get(meant) or (meant.removeprefix("docs/") if meant.startswith("docs/") else None)
+def _rewritten(link: re.Match[str], source: str, here: str) -> str:
+    picture, text, target, anchor = link.groups(default="")
+    file = os.path.normpath(Path(source).parent / target)
+    page = PAGES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else None)
     if page is not None:
-        return f"{picture}[{words}]({os.path.relpath(page, Path(here).parent)}{anchor})"
-    if not (ROOT / meant).exists():
-        logger.warning("%s links to %s, which is not there", source, meant)
-    return words if "`" in words or words == target else f"{words} (`{meant}`)"
+        return f"{picture}[{text}]({os.path.relpath(page, Path(here).parent)}{anchor})"
+    if not (ROOT / file).exists():
+        logger.warning("%s links to %s, which does not exist", source, file)
+    return text if "`" in text or text == target else f"{text} (`{file}`)"
