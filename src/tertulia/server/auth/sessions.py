@@ -112,7 +112,7 @@ class SignIns:
             raise BadGrant(
                 "access_denied", "Registration is closed. Ask the operator of this server for an account.", 403
             )
-        await self._slow_down(TRIES_OF_ADDRESS, address)
+        await self._check_rate(TRIES_OF_ADDRESS, address)
         name = name_of(name)
         check_password(password, name)
         skeleton_of_name = skeleton(name)
@@ -134,7 +134,7 @@ class SignIns:
             BadGrant: The name or the password is wrong. The error does not tell which.
             TooManyTries: Too many attempts have failed.
         """
-        await self._slow_down(TRIES_OF_ADDRESS, address)
+        await self._check_rate(TRIES_OF_ADDRESS, address)
         try:
             canonical = name_of(name)
         except Unfit:
@@ -238,7 +238,7 @@ class SignIns:
         if bearer(authorization).startswith(PERSONAL):
             raise Unauthenticated("A personal access token does not allow this. Use an access token.", token_sent=True)
         viewer = (await PasswordAuth(self._database, self._tokens).of_header(authorization)).viewer
-        await self._slow_down(TRIES_OF_ADDRESS, address)
+        await self._check_rate(TRIES_OF_ADDRESS, address)
         async with self._database.read() as session:
             user = await accounts.by_id(session, viewer.user_id)
         if user is None:
@@ -284,7 +284,7 @@ class SignIns:
             await accounts.audit(session, Action.TOKEN_REVOKED, owner.id, address)
         self._authenticator.notify(viewer_of(owner))
 
-    async def _slow_down(self, rate: Rate, key: str) -> None:
+    async def _check_rate(self, rate: Rate, key: str) -> None:
         seconds = await self._rates.hit(rate, network_of(key))
         if seconds is not None:
             raise TooManyTries(seconds)

@@ -57,23 +57,25 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
         response_model=Uploaded,
         openapi_extra=FORM,
     )
-    async def post(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+    async def post(request: Request, request_context: Annotated[Context, Depends(context)]) -> Any:
         try:
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
                 filename, file = await received(request, Path(folder), MAX_BYTES)
-                attachment = await upload(with_, filename, file)
+                attachment = await upload(request_context, filename, file)
         except Refused as refused:
             return refused.response()
         except FileRejected as error:
             code, status = ("UNSUPPORTED_MEDIA_TYPE", 415) if error.unknown else ("INVALID_INPUT", 422)
             return Refused(status, code, error.message).response()
-        return JSONResponse(_uploaded(with_, attachment).model_dump(), 201, {"Location": path_of(with_, attachment)})
+        return JSONResponse(
+            _uploaded(request_context, attachment).model_dump(), 201, {"Location": path_of(request_context, attachment)}
+        )
 
     @router.get("/attachments/{id}", summary="Download an attachment of the viewer", response_class=Response)
-    async def get(id: str, with_: Annotated[Context, Depends(context)]) -> Response:
+    async def get(id: str, request_context: Annotated[Context, Depends(context)]) -> Response:
         try:
-            attachment, pieces = await download(with_, id)
+            attachment, pieces = await download(request_context, id)
         except NotFound as error:
             return Refused(404, "NOT_FOUND", error.message).response()
         disposition = "inline" if attachment.media_type.startswith("image/") else "attachment"

@@ -53,7 +53,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     def __init__(
         self,
-        gate: DocumentPolicy,
+        document_policy: DocumentPolicy,
         *,
         path: str,
         authenticator: Callable[[], Authenticator],
@@ -64,7 +64,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         """Create the endpoint.
 
         Args:
-            gate: Decides which documents are executed.
+            document_policy: Decides which documents are executed.
             path: The path of the endpoint.
             authenticator: Returns the authenticator of the running server.
             page: Returns the page for browsers.
@@ -76,7 +76,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return Anonymous(authenticator())
 
         super().__init__(
-            gate.schema,
+            document_policy.schema,
             path,
             graphql_ide=None,
             context_getter=anonymous_context,
@@ -85,8 +85,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             max_subscriptions_per_connection=None,
             connection_init_wait_timeout=timedelta(seconds=connection_init_seconds),
         )
-        self._schema = gate.schema
-        self.gate = gate
+        self._schema = document_policy.schema
+        self.document_policy = document_policy
         self._page = page
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
@@ -115,7 +115,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             # Without introspection, the page would be useless.
-            return self._page(request) if not self.gate.closed else Response(status_code=404)
+            return self._page(request) if not self.document_policy.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
             admitted = await _admit(request, authenticator)
@@ -140,7 +140,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if media_type is None and framing is None:
             raise RequestRefused(406, f"`Accept` must allow {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
         parsed = await self._read(request)
-        document = await self.gate.admit(parsed.query, parsed.variables, parsed.operation_name)
+        document = await self.document_policy.admit(parsed.query, parsed.variables, parsed.operation_name)
         followed = _is_followed(request.method, document, streams=framing is not None)
         # A client that accepts both gets queries as JSON; one that accepts only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
@@ -159,7 +159,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             check_content_type(request.headers)
             parameters = check_request(decoded("The body", await read_body(request)))
         try:
-            query = self.gate.document(
+            query = self.document_policy.document(
                 parameters.get("query"), parameters.get("extensions"), parameters.get("documentId")
             )
         except GraphQLError as error:

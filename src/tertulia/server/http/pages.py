@@ -96,8 +96,8 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
             return _chat() or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
-        below = {name: prefix + path for name, path in links.items()}
-        links_body = {"name": "Tertulia", "auth": auth, "registration": registration, "links": below}
+        paths = {name: prefix + path for name, path in links.items()}
+        links_body = {"name": "Tertulia", "auth": auth, "registration": registration, "links": paths}
         return JSONResponse(links_body, headers={"Vary": "Accept"})
 
     @router.get("/plain")
@@ -165,7 +165,7 @@ class BuiltFiles(StaticFiles):
         """Return the file in the smallest encoding that the browser accepts."""
         accepted = Headers(scope=scope).get("accept-encoding", "")
         encoding, suffix = next(
-            (form for form in COMPRESSED if form[0] in accepted and Path(f"{full_path}{form[1]}").is_file()), ("", "")
+            (pair for pair in COMPRESSED if pair[0] in accepted and Path(f"{full_path}{pair[1]}").is_file()), ("", "")
         )
         path = f"{full_path}{suffix}"
         response = super().file_response(path, Path(path).stat() if suffix else stat_result, scope, status_code)

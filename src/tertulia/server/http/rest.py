@@ -85,11 +85,11 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         admitted: Annotated[Authenticated, Depends(admit)],
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Any:
-        with_ = admitted.context
-        payload = await _send(with_, body, idempotency_key)
+        request_context = admitted.context
+        payload = await _send(request_context, body, idempotency_key)
         if isinstance(payload, Response):
             return payload
-        events = await _until_end(follow(with_, payload.generation.id))
+        events = await _until_end(follow(request_context, payload.generation.id))
         last_event = events[-1]
         if isinstance(last_event, GenerationFailed):
             return _claude_failed(GenerationError.from_json(last_event.error))
@@ -98,7 +98,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         text = ""
         for event in events:
             text += _text(event, text)
-        return await _answer(with_, payload, text)
+        return await _answer(request_context, payload, text)
 
     @router.post("/chat/stream", summary="Send a message, and receive Claude's answer as server-sent events")
     async def chat_stream(
@@ -106,19 +106,19 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         admitted: Annotated[Authenticated, Depends(admit)],
         idempotency_key: IdempotencyKeyHeader = None,
     ) -> Response:
-        with_ = admitted.context
+        request_context = admitted.context
         async with AsyncExitStack() as stack:
             try:
                 # Before the message is stored, so that a refused request has no effect.
-                await stack.enter_async_context(with_.services.limits.seated(with_.viewer.user_id))
+                await stack.enter_async_context(request_context.services.limits.seated(request_context.viewer.user_id))
             except RateLimited as limited:
                 return _refused(limited)
-            payload = await _send(with_, body, idempotency_key)
+            payload = await _send(request_context, body, idempotency_key)
             if isinstance(payload, Response):
                 return payload
             slot_stack = stack.pop_all()
-        ends = (with_.services.closing.wait, admitted.lapsed)
-        return ResultStream(_sse(with_, payload, slot_stack), ENCODED_EVENTS, ends)
+        ends = (request_context.services.closing.wait, admitted.lapsed)
+        return ResultStream(_sse(request_context, payload, slot_stack), ENCODED_EVENTS, ends)
 
     return router
 

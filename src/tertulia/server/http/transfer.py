@@ -38,19 +38,21 @@ def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter
     router = APIRouter(tags=["export and import"])
 
     @router.get("/export", summary="Export all conversations of the viewer", response_class=Response)
-    async def everything(with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL) -> Response:
-        await _audit_export(with_, "all")
-        return _download(_export(with_, None, form), "conversations", form)
+    async def everything(
+        request_context: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL
+    ) -> Response:
+        await _audit_export(request_context, "all")
+        return _download(_export(request_context, None, form), "conversations", form)
 
     @router.get("/export/{id}", summary="Export one conversation", response_class=Response)
     async def one(
-        id: str, with_: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL
+        id: str, request_context: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL
     ) -> Response:
         conversation_id = as_uuid(id)
-        if conversation_id is None or await with_.loaders.conversations.load(conversation_id) is None:
+        if conversation_id is None or await request_context.loaders.conversations.load(conversation_id) is None:
             return Refused(404, "NOT_FOUND", "No conversation with this id exists.").response()
-        await _audit_export(with_, str(conversation_id))
-        return _download(_export(with_, id, form), f"conversation-{conversation_id}", form)
+        await _audit_export(request_context, str(conversation_id))
+        return _download(_export(request_context, id, form), f"conversation-{conversation_id}", form)
 
     return router
 
@@ -71,7 +73,7 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
         response_model=ImportedFile,
         openapi_extra=FORM,
     )
-    async def put_in(request: Request, with_: Annotated[Context, Depends(context)]) -> Any:
+    async def put_in(request: Request, request_context: Annotated[Context, Depends(context)]) -> Any:
         from tertulia.transfer.archives import MAX_FILE
         from tertulia.transfer.importer import import_file
 
@@ -79,7 +81,7 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
                 _, file = await received(request, Path(folder), MAX_FILE)
-                imported = await import_file(with_, file)
+                imported = await import_file(request_context, file)
         except Refused as refused:
             return refused.response()
         except InvalidInput as error:

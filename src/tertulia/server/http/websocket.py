@@ -70,8 +70,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     @property
     def _document_policy(self) -> DocumentPolicy:
         endpoint: Any = self.view
-        gate: DocumentPolicy = endpoint.gate
-        return gate
+        document_policy: DocumentPolicy = endpoint.document_policy
+        return document_policy
 
     def _write(self, message: bytes) -> bool:
         return self._protocol is not None and self._protocol.write_text(message)
