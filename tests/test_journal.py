@@ -147,15 +147,15 @@ def test_only_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_closed", [False, True], ids=["while it is written", "after it was written"])
 def test_forgetting_an_answer_removes_its_file(tmp_path: Path, *, is_closed: bool) -> None:
-    forgotten, kept = uuid4(), uuid4()
+    forgotten, other = uuid4(), uuid4()
     with killed(tmp_path) as journal:
-        for id in (forgotten, kept):
+        for id in (forgotten, other):
             journal.write(id, [GenerationStarted(id, 1)])
         if is_closed:
             journal.close(forgotten)
         journal.forget(forgotten)
         journal.forget(forgotten)
-        assert [path.name for path in tmp_path.glob("*.jsonl")] == [f"{kept}.jsonl"]
+        assert [path.name for path in tmp_path.glob("*.jsonl")] == [f"{other}.jsonl"]
         assert journal.read(forgotten) == []
 
 

@@ -114,9 +114,9 @@ def test_cleaning_refuses_values_that_are_too_deep_or_infinite() -> None:
 @pytest.mark.parametrize("beside", [0, 2**70])
 def test_written_json_contains_no_line_separator(beside: int) -> None:
     value = {"a\u2028": "b\u2029c\u0085d\ne\x1cf\x0bg", "n": beside}
-    written = dumps(value)
-    assert written.splitlines() == [written]
-    assert loads(written) == value
+    line = dumps(value)
+    assert line.splitlines() == [line]
+    assert loads(line) == value
 
 
 @pytest.mark.parametrize("beside", [0, 2**70, "\ud800"])

@@ -71,10 +71,10 @@ def after_call(stage: Stage, name: str, input: str) -> tuple[str, Json, Json]:
     again = stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
     assert again["__typename"] == "GenerationCompleted"
     result = next(block for block in content(stage.api, generation) if block["__typename"] == "ToolResultBlock")
-    return generation, result, asked_with_result(stage)
+    return generation, result, blocks_in_request(stage)
 
 
-def asked_with_result(stage: Stage) -> Json:
+def blocks_in_request(stage: Stage) -> Json:
     """Return the call and its result as the last request to Claude contains them."""
     turns = [request["messages"] for request in stage.claude.requests if "tool_result" in json.dumps(request)]
     blocks = [block for turn in turns[-1] for block in turn["content"] if isinstance(block, dict)]
@@ -111,7 +111,7 @@ def submit(stage: Stage, output: str, send: Callable[[Api, str, Json], Json]) ->
     assert response["data"]["submitToolResults"]["__typename"] == "GenerationPayload", response
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
     result = next(block for block in content(stage.api, generation) if block["__typename"] == "ToolResultBlock")
-    return response, result, asked_with_result(stage)
+    return response, result, blocks_in_request(stage)
 
 
 def over_http(api: Api, output: str, variables: Json) -> Json:
@@ -151,9 +151,9 @@ def parsed(response: httpx2.Response) -> Json:
 
 
 def test_integers_reach_tools_claude_and_clients_unchanged(stage: Stage) -> None:
-    generation, result, asked = after_call(stage, "remember", NUMBERS)
+    generation, result, request_blocks = after_call(stage, "remember", NUMBERS)
     assert f'"id": {ID}, "long": {LONG}, "list": [-{LONG}, 0.5, 100.0]' in result["output"]
-    assert asked["tool_use"]["input"] == json.loads(NUMBERS)
+    assert request_blocks["tool_use"]["input"] == json.loads(NUMBERS)
     assert content(stage.api, generation)[0]["input"] == SHOWN
     for accept in ("text/event-stream", "multipart/mixed"):
         body = {"query": FOLLOW, "variables": {"id": generation}}
@@ -179,23 +179,23 @@ def test_integers_are_unchanged_by_an_export_and_an_import(stage: Stage) -> None
 
 
 def test_the_return_value_of_a_python_tool_is_cleaned_to_valid_json(stage: Stage) -> None:
-    _, result, asked = after_call(stage, "produce", "{}")
+    _, result, request_blocks = after_call(stage, "produce", "{}")
     numbers = {"nan": None, "infinite": [None, None], "nul": "\ufffd", "7": "seven"}
     assert result["output"] == numbers | {"half": "\ufffd", "\ufffd key": 1, "id": str(ID), "long": str(LONG)}
-    assert json.loads(asked["tool_result"]["content"])["long"] == LONG
+    assert json.loads(request_blocks["tool_result"]["content"])["long"] == LONG
 
 
 @pytest.mark.parametrize("send", SENDERS)
 def test_integers_of_a_client_reach_claude_unchanged(stage: Stage, send: Any) -> None:
-    _, result, asked = submit(stage, NUMBERS, send)
+    _, result, request_blocks = submit(stage, NUMBERS, send)
     assert result["output"] == SHOWN
-    assert json.loads(asked["tool_result"]["content"]) == json.loads(NUMBERS)
+    assert json.loads(request_blocks["tool_result"]["content"]) == json.loads(NUMBERS)
 
 
 def test_lone_surrogates_and_nul_in_a_tools_input_are_replaced(stage: Stage) -> None:
-    generation, result, asked = after_call(stage, "remember", LONE_SURROGATES)
+    generation, result, request_blocks = after_call(stage, "remember", LONE_SURROGATES)
     assert content(stage.api, generation)[0]["input"] == CLEANED
-    assert asked["tool_use"]["input"] == CLEANED
+    assert request_blocks["tool_use"]["input"] == CLEANED
     assert json.loads(result["output"].removeprefix("received ")) == CLEANED["value"]
 
 
@@ -280,14 +280,14 @@ def test_an_import_that_is_not_json_is_refused_with_an_explanation(stage: Stage,
 
 def test_structured_output_that_is_not_json_is_readable_and_has_a_problem(stage: Stage) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "number"}}}
-    shown = (
+    query = (
         "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { text value problem } } } } }"
     )
     for text, value in (('{"n": 1e400}', None), ('{"n": NaN}', None), (f'{{"n": {LONG}}}', {"n": str(LONG)})):
         stage.claude.replies = [says(text)]
         sent = stage.api.send("Write JSON", options={"outputSchema": schema})
         stage.api.follow(sent["generation"]["id"])
-        (block,) = parsed(stage.api.post(shown, {"id": sent["generation"]["id"]}))["data"]["generation"]["message"][
+        (block,) = parsed(stage.api.post(query, {"id": sent["generation"]["id"]}))["data"]["generation"]["message"][
             "content"
         ]
         assert (block["value"], block["problem"] is None) == (value, value is not None)

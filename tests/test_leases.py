@@ -234,8 +234,8 @@ def test_messages_queued_after_an_ended_answer_are_claimed_in_order(use: Use) ->
 
 def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> None:
     async def test(store: Store) -> None:
-        one, two = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
-        rows = [await store.row(id) for id in (one, two)]
+        first, second = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
+        rows = [await store.row(id) for id in (first, second)]
         content = [[{"type": "text", "text": text}] for text in ("one", "two")]
         await leases.save_progress(
             store.session,
@@ -244,7 +244,7 @@ def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> N
                 for index, row in enumerate(rows)
             ],
         )
-        for index, id in enumerate((one, two)):
+        for index, id in enumerate((first, second)):
             row = await store.row(id)
             message = await store.session.get(Message, row.message_id)
             assert message is not None

@@ -39,7 +39,7 @@ def test_the_deprecated_name_of_a_maximum_has_the_same_value(tmp_path: Path) -> 
     with tertulia(tmp_path, rate_limit="3/minute") as address, Api(address) as api:
         limits = api.ask("{ viewer { limits { name limit maximum } } }")["viewer"]["limits"]
         assert {"name": "sends", "limit": 3, "maximum": 3} in limits
-        assert all(one["limit"] == one["maximum"] for one in limits)
+        assert all(limit["limit"] == limit["maximum"] for limit in limits)
 
 
 @pytest.mark.both
@@ -86,7 +86,7 @@ def test_requests_are_rate_limited_over_every_transport(tmp_path: Path) -> None:
         assert (by_http.status_code, by_http.json()["errors"][0]["extensions"]["code"]) == (429, "RATE_LIMITED")
         by_rest = api.http.get("/export")
         assert (by_rest.status_code, by_rest.json()["error"]["code"]) == (429, "RATE_LIMITED")
-        assert all(0 < int(one.headers["retry-after"]) <= 60 for one in (by_http, by_rest))
+        assert all(0 < int(response.headers["retry-after"]) <= 60 for response in (by_http, by_rest))
 
 
 def test_concurrent_answers_are_limited(staged: Staged) -> None:
@@ -104,7 +104,7 @@ def test_concurrent_answers_are_limited(staged: Staged) -> None:
 def test_uploads_and_imports_are_rate_limited(tmp_path: Path) -> None:
     with tertulia(tmp_path, upload_limit="2/day") as address, Api(address) as api:
         sent = [api.http.post("/attachments", files={"file": ("a.png", image())}) for _ in range(3)]
-        assert [one.status_code for one in sent] == [201, 201, 429]
+        assert [response.status_code for response in sent] == [201, 201, 429]
         assert int(sent[-1].headers["retry-after"]) > 0
         assert api.http.post("/import", files={"file": api.http.get("/export").content}).status_code == 429
 
@@ -158,7 +158,7 @@ def test_an_open_connection_keeps_its_slot(tmp_path: Path, place: Json, monkeypa
                 advance(31)
                 renewed_until = renewed_after(place, renewed_until)
                 assert renewed_until == pytest.approx(clock.now + 90)
-                # Receiving also answers the transport's pings.
+                # After this exchange, the client has also answered the transport's pings.
                 opened.send({"type": "ping"})
                 assert opened.receive() == {"type": "pong"}
         assert left(api)["sockets"] == 0
@@ -208,7 +208,7 @@ def test_an_unused_rate_limit_resets_in_0_seconds(tmp_path: Path) -> None:
 
         def sends() -> Json:
             limits: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
-            return next(one for one in limits if one["name"] == "sends")
+            return next(limit for limit in limits if limit["name"] == "sends")
 
         assert (sends()["remaining"], sends()["resetsInSeconds"]) == (3, 0)
         api.send("Hello")
@@ -228,10 +228,10 @@ def test_an_unavailable_store_is_tried_again_after_2_seconds(monkeypatch: pytest
             return cls.now
 
     async def work() -> None:
-        rates, asked = Rates(None), list[float]()
+        rates, attempts = Rates(None), list[float]()
 
         async def away(*_arguments: object, **_more: object) -> None:
-            asked.append(Clock.now)
+            attempts.append(Clock.now)
             raise OSError("The store is away.")
 
         monkeypatch.setattr(rates._windows, "hit", away)
@@ -241,10 +241,10 @@ def test_an_unavailable_store_is_tried_again_after_2_seconds(monkeypatch: pytest
             assert await rates.hit(rate, "ada", 3) is None
             window = await rates.window(rate, "ada")
             assert (window.remaining, window.resets_in) == (2, 0.0)
-        assert asked == [1_000.0, 1_002.1]
+        assert attempts == [1_000.0, 1_002.1]
         Clock.now += 0.2
         window = await rates.window(rate, "ada")
-        assert (window.remaining, window.resets_in, len(asked)) == (2, 0.0, 3)
+        assert (window.remaining, window.resets_in, len(attempts)) == (2, 0.0, 3)
 
     monkeypatch.setattr(limits, "time", Clock)
     asyncio.run(work())
@@ -258,12 +258,12 @@ def test_the_read_limit_of_a_request_does_not_apply_to_the_answer_that_it_starte
 def test_each_user_has_separate_limits(tmp_path: Path) -> None:
     with (
         tertulia(tmp_path, **MODE, rate_limit="1") as address,
-        signed(address, register(address, "ada")) as one,
-        signed(address, register(address, "grace")) as two,
+        signed(address, register(address, "ada")) as first,
+        signed(address, register(address, "grace")) as second,
     ):
-        assert [one.try_send("Hello")["__typename"] for _ in range(2)] == ["SendMessagePayload", "RateLimited"]
-        assert two.try_send("Hello")["__typename"] == "SendMessagePayload"
-        assert set(left(one)) == {"requests", "sends", "uploads", "generations", "sockets"}
+        assert [first.try_send("Hello")["__typename"] for _ in range(2)] == ["SendMessagePayload", "RateLimited"]
+        assert second.try_send("Hello")["__typename"] == "SendMessagePayload"
+        assert set(left(first)) == {"requests", "sends", "uploads", "generations", "sockets"}
 
 
 def test_a_limiter_allows_requests_and_logs_a_warning_while_its_store_is_unavailable(

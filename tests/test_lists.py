@@ -101,10 +101,10 @@ def test_a_filter_narrows_the_list(fresh: Api) -> None:
 
 
 def test_fields_omitted_from_an_update_keep_their_values(api: Api) -> None:
-    made = create(api, "kept", systemPrompt="Be brief.")
-    change: Json = api.ask(UPDATE, input={"id": made, "pinned": True})["updateConversation"]["conversation"]
+    conversation = create(api, "kept", systemPrompt="Be brief.")
+    change: Json = api.ask(UPDATE, input={"id": conversation, "pinned": True})["updateConversation"]["conversation"]
     assert (change["title"], change["systemPrompt"], change["pinned"]) == ("kept", "Be brief.", True)
-    change = api.ask(UPDATE, input={"id": made, "title": None, "systemPrompt": None})["updateConversation"][
+    change = api.ask(UPDATE, input={"id": conversation, "title": None, "systemPrompt": None})["updateConversation"][
         "conversation"
     ]
     assert (change["title"], change["systemPrompt"], change["pinned"]) == (None, None, True)
@@ -112,9 +112,9 @@ def test_fields_omitted_from_an_update_keep_their_values(api: Api) -> None:
 
 def test_a_changed_model_is_used_from_the_next_message(staged: Staged) -> None:
     stage = staged(says("hello"))
-    made = create(stage.api, "t")
-    stage.api.ask(UPDATE, input={"id": made, "model": "claude-haiku-5-5"})
-    stage.api.answer("Hello", conversationId=made)
+    conversation = create(stage.api, "t")
+    stage.api.ask(UPDATE, input={"id": conversation, "model": "claude-haiku-5-5"})
+    stage.api.answer("Hello", conversationId=conversation)
     assert stage.claude.requests[0]["model"] == "claude-haiku-5-5"
 
 

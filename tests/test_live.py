@@ -110,14 +110,14 @@ def operation(document: str) -> Operation:
 def test_a_template_returns_what_graphql_core_returns(document: str, event: GenerationEvent) -> None:
     errors = [error for error in validate(CORE, parse(document)) if "is never used" not in error.message]
     assert errors == []
-    asked = operation(document)
-    executed = execute_subscription_event(asked.executor(event))
+    prepared = operation(document)
+    executed = execute_subscription_event(prepared.executor(event))
     assert isinstance(executed, ExecutionResult)
-    fill = template(asked.executor(), type(event))
+    fill = template(prepared.executor(), type(event))
     if fill is None:
         # The document selects nothing of this event, or more than its leaf fields.
-        shown = next(iter((executed.data or {}).values()))
-        assert not shown or "block" in shown
+        value = next(iter((executed.data or {}).values()))
+        assert not value or "block" in value
         return
     filled: Any = json.loads(fill(event))
     assert filled == {"data": executed.data}
@@ -125,14 +125,14 @@ def test_a_template_returns_what_graphql_core_returns(document: str, event: Gene
 
 
 def test_every_kind_of_delta_has_a_template() -> None:
-    asked = operation("subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }")
-    assert all(template(asked.executor(), kind) for kind in DELTAS)
+    prepared = operation("subscription ($id: ID!) { generationEvents(generationId: $id) { sequence } }")
+    assert all(template(prepared.executor(), kind) for kind in DELTAS)
 
 
 @pytest.mark.anyio
 async def test_an_event_without_a_template_is_executed() -> None:
-    asked = operation("subscription ($id: ID!) { e: generationEvents(generationId: $id) { __typename sequence } }")
-    result = await execute(asked, GenerationCompleted(ID, 9))
+    prepared = operation("subscription ($id: ID!) { e: generationEvents(generationId: $id) { __typename sequence } }")
+    result = await execute(prepared, GenerationCompleted(ID, 9))
     assert json.loads(result) == {"data": {"e": {"__typename": "GenerationCompleted", "sequence": 9}}}
 
 

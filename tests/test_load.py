@@ -90,7 +90,7 @@ def without(index: int) -> list[Json]:
 )
 def test_a_broken_stream_is_reported(events: list[Json], complaint: str) -> None:
     _, complaints = check_stream(events)
-    assert any(complaint in found for found in complaints), complaints
+    assert any(complaint in reported for reported in complaints), complaints
 
 
 def test_a_snapshot_that_lost_received_text_is_reported() -> None:
@@ -134,9 +134,9 @@ def test_a_resumed_stream_continues_after_its_number_without_a_snapshot() -> Non
 def test_differences_between_received_stored_and_written_text_are_reported(more: Json, complaint: str | None) -> None:
     seen, _ = check_stream(WHOLE)
     text = "Hi 👋 Ada"
-    known: Json = {"stored": {"status": "COMPLETED", "text": text}, "written": text, "stopped": None} | more
+    inputs: Json = {"stored": {"status": "COMPLETED", "text": text}, "written": text, "stopped": None} | more
     compare: Callable[..., list[str]] = CHECKER.compare
-    differences = compare([seen], known["stored"], known["written"], known["stopped"])
+    differences = compare([seen], inputs["stored"], inputs["written"], inputs["stopped"])
     assert (differences == []) if complaint is None else any(complaint in difference for difference in differences), (
         differences
     )

@@ -44,9 +44,9 @@ def chain(length: int) -> bytes:
 
 
 def long_conversation(api: Api) -> str:
-    answered = api.http.post("/import", files={"file": ("export", chain(LENGTH))}, timeout=60)
-    assert answered.status_code == 201, answered.text
-    return str(answered.json()["conversation_ids"][0])
+    response = api.http.post("/import", files={"file": ("export", chain(LENGTH))}, timeout=60)
+    assert response.status_code == 201, response.text
+    return str(response.json()["conversation_ids"][0])
 
 
 def listed(api: Api) -> list[str]:

@@ -336,7 +336,7 @@ FAULTS = {
 
 def test_every_kind_of_content_is_converted(tmp_path: Path) -> None:
     async def work() -> None:
-        results = {name: given for name, (given, _) in RESULTS.items()}
+        results = {name: reply for name, (reply, _) in RESULTS.items()}
         async with connected(old=old(tmp_path, results=results)) as servers:
             for name, (_, expected) in RESULTS.items():
                 assert await call(servers, f"old__{name}") == expected, name
@@ -346,7 +346,7 @@ def test_every_kind_of_content_is_converted(tmp_path: Path) -> None:
 
 def test_a_failed_call_returns_its_error_and_does_not_affect_other_calls(tmp_path: Path) -> None:
     async def work() -> None:
-        results = {name: given for name, (given, _) in FAULTS.items()}
+        results = {name: reply for name, (reply, _) in FAULTS.items()}
         config = old(tmp_path, *results, "babble", "ask", "fine", results={**results, "fine": text("fine")})
         async with connected(old=config) as servers:
             for name, (_, expected) in FAULTS.items():
@@ -372,7 +372,7 @@ def nested(depth: int) -> Json:
 def test_a_cancelled_call_is_cancelled_at_the_server_too(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(own=modern(tmp_path), old=old(tmp_path / "old", "stay")) as servers:
-            for name, begun, left in (
+            for name, begun, cancelled in (
                 ("own__stay", tmp_path / "staying", tmp_path / "left"),
                 ("old__stay", tmp_path / "old" / "calls", tmp_path / "old" / "cancelled"),
             ):
@@ -381,7 +381,7 @@ def test_a_cancelled_call_is_cancelled_at_the_server_too(tmp_path: Path) -> None
                 calling.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await calling
-                await until(left.exists)
+                await until(cancelled.exists)
             assert await call(servers, "own__add", a=1, b=2) == Result(["3"])
 
     run(work())
@@ -517,7 +517,7 @@ def test_a_failed_page_of_a_list_keeps_the_earlier_pages(tmp_path: Path) -> None
     run(work())
 
 
-# ---- servers that are lost -------------------------------------------------------------------
+# ---- lost connections ------------------------------------------------------------------------
 
 
 def test_a_killed_server_is_restarted_and_its_call_is_not_repeated(tmp_path: Path) -> None:
@@ -732,7 +732,7 @@ def test_a_server_over_http_is_checked_periodically(monkeypatch: pytest.MonkeyPa
         run(work(address))
 
 
-# ---- the end ---------------------------------------------------------------------------------
+# ---- shutdown --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("quirk", ["", "mute"], ids=["connected", "connecting"])
@@ -827,7 +827,7 @@ def test_connection_changes_are_logged_and_the_content_of_calls_is_not(
     assert not re.search("a-result|an-argument|no JSON", caplog.text)
 
 
-# ---- the file --------------------------------------------------------------------------------
+# ---- the configuration file ------------------------------------------------------------------
 
 
 def written(folder: Path, servers: Any) -> Path:

@@ -80,12 +80,12 @@ def test_a_damaged_file_never_causes_a_server_error(api: Api) -> None:
 
 
 def test_an_import_with_a_damaged_attachment_is_refused_and_the_error_names_it(api: Api) -> None:
-    moment = "2026-01-01T00:00:00+00:00"
+    created_at = "2026-01-01T00:00:00+00:00"
     lines: list[Json] = [
-        {"type": "tertulia-export", "version": 1, "exported_at": moment},
-        {"type": "conversation", "id": "1", "model": "m", "created_at": moment, "updated_at": moment},
+        {"type": "tertulia-export", "version": 1, "exported_at": created_at},
+        {"type": "conversation", "id": "1", "model": "m", "created_at": created_at, "updated_at": created_at},
         {
-            "type": "attachment", "id": "photo", "filename": "a.png", "created_at": moment,
+            "type": "attachment", "id": "photo", "filename": "a.png", "created_at": created_at,
             "data": base64.b64encode(png_without_data()).decode(),
         },
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def test_a_damaged_image_of_a_tool_is_replaced_and_the_others_are_kept(drawing: 
     done = drawing.follow(sent["generation"]["id"])[-1]
     assert done["__typename"] == "GenerationCompleted"
     conversation = sent["conversation"]["id"]
-    assert [one["mediaType"] for one in images(drawing, conversation)] == ["image/jpeg", "image/png"]
+    assert [attachment["mediaType"] for attachment in images(drawing, conversation)] == ["image/jpeg", "image/png"]
     message = drawing.messages(conversation)[-1]
     outputs = [block["output"] for block in message["content"] if block["__typename"] == "ToolResultBlock"]
     assert outputs[1].count("cannot be shown") == 3

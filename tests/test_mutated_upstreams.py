@@ -43,7 +43,7 @@ class MutatedClaude:
     """
 
     def __init__(self, chosen: list[Mutation]) -> None:
-        self.bodies = [one.body() for one in chosen]
+        self.bodies = [mutation.body() for mutation in chosen]
         self.refused: list[str] = []
 
     def app(self) -> Starlette:
@@ -116,13 +116,13 @@ def test_each_mutated_answer_ends_and_its_conversation_can_be_continued(
         assert api.http.get("/readyz").status_code == 200
         with ThreadPoolExecutor(AT_ONCE) as pool:
             numbers = range(first, min(first + BATCH, COUNT))
-            trying = {number: pool.submit(try_mutation, api, number) for number in numbers}
-        for number, one in trying.items():
-            if (error := one.exception()) is not None:
+            futures = {number: pool.submit(try_mutation, api, number) for number in numbers}
+        for number, future in futures.items():
+            if (error := future.exception()) is not None:
                 failures[CHOSEN[number].name] = str(error)[:1000]
             else:
-                outcomes[one.result()] += 1
-    print(json.dumps({"tried": len(trying), "ended": outcomes}))
+                outcomes[future.result()] += 1
+    print(json.dumps({"tried": len(futures), "ended": outcomes}))
     assert failures == {}
     # Claude's rules accept the stored content in later requests.
     assert mutated.refused == []
@@ -130,6 +130,6 @@ def test_each_mutated_answer_ends_and_its_conversation_can_be_continued(
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_mutations_are_reproducible_and_mostly_distinct(seed: int) -> None:
-    names = [one.name for one in mutations(2000, seed)]
-    assert names == [one.name for one in mutations(2000, seed)]
+    names = [mutation.name for mutation in mutations(2000, seed)]
+    assert names == [mutation.name for mutation in mutations(2000, seed)]
     assert len(set(names)) > 1000

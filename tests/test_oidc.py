@@ -193,8 +193,8 @@ def test_an_unavailable_provider_causes_temporary_refusals(provider: Provider, a
     token = provider.token("1")
     with Api(address, token) as api:
         refused = [api.post(VIEWER), api.http.get("/export")]
-        assert [one.status_code for one in refused] == [503, 503]
-        assert all(one.headers["retry-after"] == "5" for one in refused)
+        assert [response.status_code for response in refused] == [503, 503]
+        assert all(response.headers["retry-after"] == "5" for response in refused)
         with socket(address, {"Authorization": f"Bearer {token}"}) as opened:
             assert closing(opened.connection) == (1013, "Try again later")
         provider.status, provider.issuer = 200, None

@@ -34,11 +34,11 @@ def test_an_operator_adds_users_and_creates_lists_and_revokes_tokens(tmp_path: P
             assert post(address, "token", grant_type="password", username=name, password=password).status_code == 200
         token = command(tmp_path, place, "token", "ada", "--label", "my script").output.strip()
         assert token.startswith("tertulia_")
-        listed = command(tmp_path, place, "token", "ada", "--list").output
-        assert ("my script" in listed, token in listed) == (True, False)
+        tokens = command(tmp_path, place, "token", "ada", "--list").output
+        assert ("my script" in tokens, token in tokens) == (True, False)
         with Api(address, token) as api, api.socket() as open_socket:
             assert api.ask(VIEWER)["viewer"]["name"] == "ada"
-            revoked = command(tmp_path, place, "token", "ada", "--revoke", listed.split()[0])
+            revoked = command(tmp_path, place, "token", "ada", "--revoke", tokens.split()[0])
             assert (revoked.exit_code, revoked.output) == (0, "Revoked.\n")
             assert api.post(VIEWER).status_code == 401
             if "redis_url" in place:
@@ -60,7 +60,7 @@ def test_an_operator_revokes_all_access_of_one_user_or_of_all_users(tmp_path: Pa
         ):
             revoked = command(tmp_path, place, "token", "revoke", "Ada")
             assert revoked.output.startswith("Revoked 1 sign-ins and 1 personal access tokens of Ada.")
-            assert [one.post(VIEWER).status_code for one in (script, signed_out, other)] == [401, 401, 200]
+            assert [client.post(VIEWER).status_code for client in (script, signed_out, other)] == [401, 401, 200]
             assert post(address, "refresh", refresh_token=ada["refresh_token"]).status_code == 400
             if "redis_url" in place:
                 assert closing(closed_socket.connection) == (4403, "Forbidden")

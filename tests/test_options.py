@@ -32,11 +32,11 @@ def takes(id: str, forms: Sequence[str], efforts: Sequence[str] = EFFORTS) -> Js
     return {**model(id), "lifecycle": "active", "capabilities": capabilities}
 
 
-def asked(staged: Staged, forms: Sequence[str] | None, **options: Any) -> Json:
+def request_for(staged: Staged, forms: Sequence[str] | None, **options: Any) -> Json:
     """Send a message with these options to a model that supports these forms of thinking; return the request."""
     stage = staged(says("Hi"))
-    known = model("claude-opus-5-5") if forms is None else takes("claude-opus-5-5", forms)
-    stage.claude.models = [known]
+    model_ = model("claude-opus-5-5") if forms is None else takes("claude-opus-5-5", forms)
+    stage.claude.models = [model_]
     stage.api.answer("Hello", options=options)
     return stage.claude.requests[0]
 
@@ -61,10 +61,10 @@ SHOWN = {"type": "adaptive", "display": "summarized"}
         (None, {"enabled": True, "budgetTokens": 2048}, {"type": "enabled", "budget_tokens": 2048}),
     ],
 )
-def test_thinking_is_asked_for_in_a_form_that_the_model_takes(
+def test_thinking_is_requested_in_a_form_that_the_model_supports(
     staged: Staged, forms: Sequence[str] | None, option: Json | None, thinking: Json | None
 ) -> None:
-    request = asked(staged, forms, **({} if option is None else {"thinking": option}))
+    request = request_for(staged, forms, **({} if option is None else {"thinking": option}))
     assert request.get("thinking") == thinking
 
 
@@ -86,8 +86,8 @@ def test_unsupported_options_are_refused_with_their_field_and_nothing_is_stored(
     stage.claude.models = [takes("claude-opus-5-5", forms, EFFORTS[:3])]
     refused = stage.api.try_send("Hello", options=options)
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", field)
-    listed = stage.api.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"]
-    assert (listed, stage.claude.requests) == ([], [])
+    conversations = stage.api.ask("{ conversations { edges { node { id } } } }")["conversations"]["edges"]
+    assert (conversations, stage.claude.requests) == ([], [])
 
 
 def test_a_message_without_a_model_uses_the_conversations_model(staged: Staged) -> None:
@@ -110,12 +110,12 @@ UPDATE = CREATE.replace("CreateConversationInput", "UpdateConversationInput").re
 def test_a_conversations_options_apply_to_messages_without_their_own(staged: Staged) -> None:
     stage = staged(says("Hi"))
     kept = {"maxTokens": 900, "effort": "HIGH", "thinking": {"enabled": True, "budgetTokens": None}}
-    made = stage.api.ask(CREATE, input={"options": kept})["made"]["conversation"]
-    assert made["options"] == kept
-    stage.api.answer("1", conversationId=made["id"])
-    stage.api.answer("2", conversationId=made["id"], options={"effort": "LOW"})
-    stage.api.ask(UPDATE, input={"id": made["id"], "options": None})
-    stage.api.answer("3", conversationId=made["id"])
+    conversation = stage.api.ask(CREATE, input={"options": kept})["made"]["conversation"]
+    assert conversation["options"] == kept
+    stage.api.answer("1", conversationId=conversation["id"])
+    stage.api.answer("2", conversationId=conversation["id"], options={"effort": "LOW"})
+    stage.api.ask(UPDATE, input={"id": conversation["id"], "options": None})
+    stage.api.answer("3", conversationId=conversation["id"])
     requests = stage.claude.requests
     assert [request["max_tokens"] for request in requests] == [900, 900, 32_000]
     assert [request.get("output_config") for request in requests] == [{"effort": "high"}, {"effort": "low"}, None]
@@ -137,8 +137,8 @@ def test_invalid_options_of_a_conversation_are_refused_with_their_field(
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"], ["low"])]
     assert stage.api.ask(CREATE, input={"options": options})["made"] == {"field": field}
-    made = stage.api.ask(CREATE, input={})["made"]["conversation"]["id"]
-    assert stage.api.ask(UPDATE, input={"id": made, "options": options})["made"] == {"field": field}
+    conversation = stage.api.ask(CREATE, input={})["made"]["conversation"]["id"]
+    assert stage.api.ask(UPDATE, input={"id": conversation, "options": options})["made"] == {"field": field}
 
 
 def test_a_conversations_options_that_another_model_does_not_support_are_refused_when_a_message_is_sent(
@@ -146,10 +146,10 @@ def test_a_conversations_options_that_another_model_does_not_support_are_refused
 ) -> None:
     stage = staged(says("Hi"))
     stage.claude.models = [takes("claude-opus-5-5", ["adaptive"]), takes("claude-haiku-5-5", ["adaptive"], ["low"])]
-    made = stage.api.ask(CREATE, input={"options": {"effort": "MAX"}})["made"]["conversation"]["id"]
-    refused = stage.api.try_send("Hi", conversationId=made, options={"model": "claude-haiku-5-5"})
+    conversation = stage.api.ask(CREATE, input={"options": {"effort": "MAX"}})["made"]["conversation"]["id"]
+    refused = stage.api.try_send("Hi", conversationId=conversation, options={"model": "claude-haiku-5-5"})
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "options.effort")
-    assert stage.api.messages(made) == []
+    assert stage.api.messages(conversation) == []
 
 
 def test_models_list_their_thinking_forms_and_efforts(staged: Staged) -> None:
@@ -213,12 +213,14 @@ def test_structured_output_is_checked_against_its_schema(
 
 
 def test_an_output_schema_can_be_an_option_of_the_conversation(api: Api) -> None:
-    made = api.ask(CREATE, input={"options": {"outputSchema": SCHEMA}})["made"]["conversation"]["id"]
-    sent = api.send("Anything", conversationId=made)
+    conversation = api.ask(CREATE, input={"options": {"outputSchema": SCHEMA}})["made"]["conversation"]["id"]
+    sent = api.send("Anything", conversationId=conversation)
     api.follow(sent["generation"]["id"])
     assert block_of(api, sent["generation"]["id"])["value"] == {"city": "example", "people": 1}
-    found = api.ask(STRUCTURED, id=sent["generation"]["id"])["generation"]["conversation"]["options"]["outputSchema"]
-    assert found == SCHEMA
+    stored_schema = api.ask(STRUCTURED, id=sent["generation"]["id"])["generation"]["conversation"]["options"][
+        "outputSchema"
+    ]
+    assert stored_schema == SCHEMA
 
 
 DEEP: Json = json.loads('{"not":' * 70 + "{}" + "}" * 70)

@@ -46,10 +46,10 @@ def test_an_internal_error_has_a_trace_id_and_no_details(tmp_path: Path, caplog:
 def test_a_query_with_an_internal_error_is_executed_once_and_returns_its_other_fields(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     async def broken(_session: object, _owner: object, _ids: object) -> object:
-        asked.append("messages")
+        calls.append("messages")
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr("tertulia.db.generations.get_many", broken)
@@ -58,7 +58,7 @@ def test_a_query_with_an_internal_error_is_executed_once_and_returns_its_other_f
             '{ viewer { name } generation(id: "01a2222f-1598-7103-827e-4b09fe747d25") { id } models { id } }'
         )
     result = response.json()
-    assert asked == ["messages"]
+    assert calls == ["messages"]
     assert result["data"]["viewer"] == {"name": "local"}
     assert result["data"]["generation"] is None
     assert result["data"]["models"]

@@ -224,8 +224,8 @@ def test_introspection_and_persisted_queries_also_restrict_an_applications_field
         assert code_of(ada.errors('{ __type(name: "Order") { name } }')) == "GRAPHQL_VALIDATION_FAILED"
         assert "order" not in ada.errors("{ ordr { id } }")[0]["message"].replace("ordr", "")
         assert ada.ask(ORDER) == ORDERED
-    known = make(tmp_path / "known", [OrderQuery], persisted_queries=str(trusted))
-    with serving(known) as address, Api(address, "token-of-ada") as ada:
+    persisted = make(tmp_path / "known", [OrderQuery], persisted_queries=str(trusted))
+    with serving(persisted) as address, Api(address, "token-of-ada") as ada:
         assert ada.ask(ORDER) == ORDERED
         assert code_of(ada.errors("{ team }")) == "PERSISTED_QUERY_NOT_FOUND"
 
@@ -258,7 +258,7 @@ def test_an_applications_field_gets_the_viewer_of_a_server_with_accounts(tmp_pat
         assert grace.messages(grace.ask("mutation { note }")["note"])[0]["text"] == "A note"
 
 
-# ---- fields that the constructor refuses------------------------------------------------------
+# ---- fields that the constructor refuses -----------------------------------------------------
 
 
 @strawberry.type

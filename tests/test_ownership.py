@@ -84,15 +84,15 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
     sent = api.send(word, attachmentIds=pictures[:1])
     api.follow(sent["generation"]["id"])
     tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}
-    asked = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
+    waiting_generation = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
     with api.socket() as socket:
-        events = socket.events(asked)
+        events = socket.events(waiting_generation)
         while next(events)["__typename"] != "ToolResultsRequired":
             pass
     called = "query ($id: ID!) { generation(id: $id) { message { content { ... on ToolUseBlock { toolUseId } } } } }"
-    use = api.ask(called, id=asked)["generation"]["message"]["content"][0]["toolUseId"]
+    use = api.ask(called, id=waiting_generation)["generation"]["message"]["content"][0]["toolUseId"]
     return {
-        "asked": asked,
+        "asked": waiting_generation,
         "use": use,
         "conversation": sent["conversation"]["id"],
         "said": sent["userMessage"]["id"],

@@ -84,21 +84,21 @@ def test_04_a_generation_stopped_before_its_first_token_ends_as_stopped_and_empt
 def test_05_sequence_numbers_start_at_one_and_have_no_gaps(api: Api) -> None:
     sent = api.send("/simulate thinking")
     api.follow(sent["generation"]["id"])
-    listed = [edge["node"]["sequence"] for edge in all_events(api, sent["generation"]["id"])]
-    assert listed == list(range(1, len(listed) + 1))
+    sequences = [edge["node"]["sequence"] for edge in all_events(api, sent["generation"]["id"])]
+    assert sequences == list(range(1, len(sequences) + 1))
 
 
 def test_05_sequence_numbers_rise_with_every_event_of_a_stream(api: Api) -> None:
-    seen = numbers(api.follow(api.send("/simulate long 300")["generation"]["id"]))
-    assert seen == sorted(set(seen))
+    sequences = numbers(api.follow(api.send("/simulate long 300")["generation"]["id"]))
+    assert sequences == sorted(set(sequences))
 
 
 @pytest.mark.parametrize("scenario", ["thinking", "error", "cut", "no-stop", "refusal", "max-tokens", "server-error"])
 def test_06_there_is_exactly_one_terminal_event_and_it_comes_last(api: Api, scenario: str) -> None:
     sent = api.send(f"/simulate {scenario}")
     for after in (None, 0):
-        seen = types(api.follow(sent["generation"]["id"], after))
-        assert [name for name in seen if name in TERMINAL] == seen[-1:]
+        names = types(api.follow(sent["generation"]["id"], after))
+        assert [name for name in names if name in TERMINAL] == names[-1:]
 
 
 def test_06_a_subscription_to_an_ended_answer_completes_at_once(api: Api) -> None:
@@ -331,13 +331,13 @@ def test_15_queued_messages_are_answered_first_in_first_out(staged: Staged) -> N
     first = stage.api.send("1")
     assert gate.reached.wait(20)
     conversation = first["conversation"]["id"]
-    waiting = [stage.api.send(said, conversationId=conversation, whenBusy="QUEUE") for said in ("2", "3")]
+    waiting = [stage.api.send(text, conversationId=conversation, whenBusy="QUEUE") for text in ("2", "3")]
     assert [sent["generation"]["status"] for sent in waiting] == ["QUEUED", "QUEUED"]
     gate.open.set()
     ended = [stage.api.follow(sent["generation"]["id"])[-1] for sent in (first, *waiting)]
     assert [event["generation"]["message"]["text"] for event in ended] == ["one", "two", "three"]
-    asked = [[turn["content"][0]["text"] for turn in request["messages"]] for request in stage.claude.requests]
-    assert asked == [["1"], ["1", "one", "2"], ["1", "one", "2", "two", "3"]]
+    sent_texts = [[turn["content"][0]["text"] for turn in request["messages"]] for request in stage.claude.requests]
+    assert sent_texts == [["1"], ["1", "one", "2"], ["1", "one", "2", "two", "3"]]
 
 
 def test_15_at_most_ten_messages_wait_and_each_can_be_stopped(api: Api) -> None:
@@ -366,8 +366,8 @@ def test_19_any_number_of_clients_receive_the_same_text(api: Api) -> None:
     generation = api.send("/simulate long 200")["generation"]["id"]
     with ExitStack() as stack:
         streams = [stack.enter_context(api.socket()).events(generation) for _ in range(10)]
-        seen = [apply(list(stream)) for stream in streams]
-    assert seen == [seen[0]] * 10
+        texts_received = [apply(list(stream)) for stream in streams]
+    assert texts_received == [texts_received[0]] * 10
 
 
 def test_19_one_socket_carries_several_answers_at_once(staged: Staged) -> None:

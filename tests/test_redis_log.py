@@ -45,22 +45,22 @@ def test_a_batch_that_redis_runs_after_the_end_of_the_lease_is_refused(redis: Re
     async def work() -> None:
         id = uuid4()
         async with opened(redis) as former, opened(redis) as later:
-            held = lease(1)
-            former.open(id, held)
+            short_lease = lease(1)
+            former.open(id, short_lease)
             former.append(id, [GenerationStarted(id, 1)])
             await former.flush(id)
             redis.process.send_signal(signal.SIGSTOP)
             former.append(id, [delta(id, 2, "never stored")])
-            await asyncio.sleep(held.seconds_left)
+            await asyncio.sleep(short_lease.seconds_left)
             redis.process.send_signal(signal.SIGCONT)
             # The former writer's command was sent first, so Redis has run it by now.
-            taken = await later.take_over(id, lease(20))
-            assert taken is not None
-            assert [event.sequence for event in taken.iter_events()] == [1]
+            taken_over = await later.take_over(id, lease(20))
+            assert taken_over is not None
+            assert [event.sequence for event in taken_over.iter_events()] == [1]
             stream = await former.read(id)
             assert stream is not None
             assert stream.last == 1
-            later.open(id, lease(20), list(taken.iter_events()))
+            later.open(id, lease(20), list(taken_over.iter_events()))
             later.append(id, [delta(id, 2, "stored")])
             await later.flush(id)
             stored = await former.read(id)
@@ -78,17 +78,17 @@ def test_a_takeover_locks_the_former_writer_out(redis: RedisServer) -> None:
             former.open(id, lease(20))
             former.append(id, [GenerationStarted(id, 1)])
             await former.flush(id)
-            taken = await later.take_over(id, lease(20))
-            assert taken is not None
+            taken_over = await later.take_over(id, lease(20))
+            assert taken_over is not None
             former.append(id, [delta(id, 2, "never stored")])
             await former.flush(id)
             stream = await later.read(id)
             assert stream is not None
             assert stream.last == 1
             # The former writer's process now reads what the later one has written.
-            mine = await former.read(id)
-            assert mine is not None
-            assert mine.last == 1
+            own_view = await former.read(id)
+            assert own_view is not None
+            assert own_view.last == 1
 
     asyncio.run(work())
 

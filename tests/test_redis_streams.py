@@ -220,9 +220,9 @@ def test_a_writer_that_was_replaced_is_refused_for_every_later_event(url: str) -
         id = uuid4()
         async with opened(url) as former, opened(url) as later, opened(url) as reader:
             await begin(former, id)
-            taken = await later.take_over(id, lease())
-            assert taken is not None
-            later.open(id, lease(), list(taken.iter_events()))
+            taken_over = await later.take_over(id, lease())
+            assert taken_over is not None
+            later.open(id, lease(), list(taken_over.iter_events()))
             later.append(id, [delta(id, 2, "of the later writer")])
             await later.flush(id)
             for sequence in (2, 3):
@@ -251,12 +251,12 @@ def test_an_ended_stream_and_its_writers_key_expire_after_15_minutes(url: str, c
 
 def test_a_running_stream_is_kept_for_longer_than_an_answer_waits_for_tools(url: str, client: Any) -> None:
     async def work() -> None:
-        id, held = uuid4(), lease()
+        id, own_lease = uuid4(), lease()
         async with opened(url) as writer:
-            writer.open(id, held)
+            writer.open(id, own_lease)
             writer.append(id, [GenerationStarted(id, 1)])
             await writer.flush(id)
-            writer.suspend(id, held)
+            writer.suspend(id, own_lease)
         for key in (stream_key(id), holder_key(id)):
             assert Bounds().waiting_seconds < client.ttl(key) < 24 * 60 * MINUTE
 
@@ -289,7 +289,7 @@ def test_a_process_that_ends_removes_its_own_key(url: str, client: Any) -> None:
     run(work())
 
 
-class HeldRedis:
+class ControlledRedis:
     """A connection that reports its blocking command to the test and can hold its reply back."""
 
     def __init__(self, url: str) -> None:
@@ -321,9 +321,9 @@ class HeldRedis:
 
 
 @asynccontextmanager
-async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, HeldRedis]]:
+async def reading(url: str) -> AsyncGenerator[tuple[RedisReader, ControlledRedis]]:
     """Run a reader on a connection without a socket timeout."""
-    held = HeldRedis(url)
+    held = ControlledRedis(url)
     connection: Any = held
     reader = RedisReader(connection, uuid4())
     task = asyncio.create_task(reader.run())
@@ -353,15 +353,15 @@ def test_a_stream_without_its_beginning_counts_as_missing(url: str, client: Any)
 
 def test_followers_read_elsewhere_after_their_process_has_lost_the_answer(url: str) -> None:
     async def work() -> None:
-        id, held = uuid4(), lease()
+        id, own_lease = uuid4(), lease()
         async with opened(url) as log:
-            log.open(id, held)
+            log.open(id, own_lease)
             log.append(id, [GenerationStarted(id, 1)])
             await log.flush(id)
             async with aclosing(log.follow(id, Follower(1))) as batches:
                 first = asyncio.ensure_future(anext(batches))
                 await asyncio.sleep(0)
-                log.release(id, held)
+                log.release(id, own_lease)
                 assert list(await first) == []
                 assert [batch async for batch in batches] == []
 
@@ -375,10 +375,10 @@ def test_signals_in_redis_are_trimmed(url: str, client: Any) -> None:
                 many.xadd(redis_reader.SIGNALS, {"changed": str(uuid4())})
             many.execute()
         heard = asyncio.Event()
-        async with opened(url) as one, opened(url) as other:
+        async with opened(url) as sender, opened(url) as other:
             other.on("ended", lambda _: heard.set())
             while not heard.is_set():
-                one.send("ended", uuid4())
+                sender.send("ended", uuid4())
                 await asyncio.sleep(0.01)
         # Redis trims whole nodes of its tree, of a hundred entries each.
         assert client.xlen(redis_reader.SIGNALS) < 1_500
@@ -392,8 +392,8 @@ def test_a_new_follower_interrupts_the_blocking_command(url: str, monkeypatch: p
 
     async def work() -> None:
         id = uuid4()
-        async with opened(url) as writer, reading(url) as (reader, held):
-            await held.asked.get()
+        async with opened(url) as writer, reading(url) as (reader, connection):
+            await connection.asked.get()
             await begin(writer, id)
             async with aclosing(reader.follow(id, Follower(0))) as batches:
                 assert [event.sequence for event in await anext(batches)] == [1]
@@ -408,27 +408,27 @@ def test_a_follower_that_begins_earlier_than_the_mirror_gets_all_events(
 
     async def work() -> None:
         id = uuid4()
-        async with opened(url) as writer, reading(url) as (reader, held):
+        async with opened(url) as writer, reading(url) as (reader, connection):
             await begin(writer, id, delta(id, 2))
             async with (
                 aclosing(reader.follow(id, Follower(2))) as late,
                 aclosing(reader.follow(id, Follower(0))) as early,
             ):
                 first = asyncio.ensure_future(anext(late))
-                await held.asks_for(stream_key(id), "2-0")
+                await connection.asks_for(stream_key(id), "2-0")
                 # The reply with the third event is on its way when another follower requests the first two.
-                held.passes.clear()
-                held.replied.clear()
+                connection.passes.clear()
+                connection.replied.clear()
                 writer.append(id, [delta(id, 3)])
-                await held.replied.wait()
+                await connection.replied.wait()
                 second = asyncio.ensure_future(anext(early))
                 await asyncio.sleep(0)
-                held.passes.set()
-                seen = [event.sequence for event in await second]
-                while seen[-1] < 3:
-                    seen += [event.sequence for event in await anext(early)]
+                connection.passes.set()
+                sequences_seen = [event.sequence for event in await second]
+                while sequences_seen[-1] < 3:
+                    sequences_seen += [event.sequence for event in await anext(early)]
                 # Adjacent deltas may be merged into one, with the later number.
-                assert seen in ([1, 2, 3], [1, 3])
+                assert sequences_seen in ([1, 2, 3], [1, 3])
                 assert [event.sequence for event in await first] == [3]
 
     run(work())
@@ -440,12 +440,12 @@ def test_followers_read_elsewhere_at_once_when_redis_is_lost(url: str, monkeypat
 
     async def work() -> None:
         id = uuid4()
-        async with opened(url) as writer, reading(url) as (reader, held):
+        async with opened(url) as writer, reading(url) as (reader, connection):
             await begin(writer, id)
             async with aclosing(reader.follow(id, Follower(1))) as batches:
                 waiting = asyncio.ensure_future(anext(batches))
-                await held.asks_for(stream_key(id), "1-0")
-                held.errors.append(RedisConnectionError("Redis is away."))
+                await connection.asks_for(stream_key(id), "1-0")
+                connection.errors.append(RedisConnectionError("Redis is away."))
                 reader.wake()
                 assert list(await waiting) == []
                 # Following continues after the last event once Redis is back.

@@ -46,11 +46,11 @@ class Block:
         steps = list[tuple[Json, Json]]()
         steps.append(({"__typename": "ContentBlockStarted", "index": index, "block": block}, block))
         field = FIELDS[self.kind]
-        written = block.get(field) or ""
+        text_so_far = block.get(field) or ""
         for piece in self.pieces:
-            delta: Json = {"__typename": self.kind, "index": index, "offset": units(written), field: piece}
-            written = joined(written, piece)
-            steps.append((delta, {**block, field: written}))
+            delta: Json = {"__typename": self.kind, "index": index, "offset": units(text_so_far), field: piece}
+            text_so_far = joined(text_so_far, piece)
+            steps.append((delta, {**block, field: text_so_far}))
         return [*steps, ({"__typename": "ContentBlockFinished", "index": index, "block": whole}, whole)]
 
 
@@ -143,23 +143,23 @@ BEGUN: list[Json] = [
 
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
-    begun, said = draw(st.sampled_from(BEGUN)), draw(TEXTS)
+    begun, content = draw(st.sampled_from(BEGUN)), draw(TEXTS)
     written, whole, delta = "", dict[str, Any](), "TextDelta"
     match begun:
         case {"__typename": "TextBlock"}:
-            written, whole = said, {"text": begun["text"] + said, "citations": CITATIONS}
+            written, whole = content, {"text": begun["text"] + content, "citations": CITATIONS}
         case {"__typename": "ThinkingBlock", "redacted": False}:
-            written, whole, delta = said, {"text": said}, "ThinkingDelta"
+            written, whole, delta = content, {"text": content}, "ThinkingDelta"
         case {"__typename": "ToolUseBlock"}:
-            given = {"for": said}
-            written, whole, delta = json.dumps(given, ensure_ascii=False), {"input": given}, "ToolInputDelta"
+            input = {"for": content}
+            written, whole, delta = json.dumps(input, ensure_ascii=False), {"input": input}, "ToolInputDelta"
         case {"__typename": "JsonBlock"}:
-            written = json.dumps(said, ensure_ascii=False)
-            whole = {"text": written, "value": said}
+            written = json.dumps(content, ensure_ascii=False)
+            whole = {"text": written, "value": content}
         case {"__typename": "ToolResultBlock"}:
-            whole = {"output": said}
+            whole = {"output": content}
         case {"__typename": "CompactionBlock"}:
-            whole = {"summary": said}
+            whole = {"summary": content}
         case _:
             pass
     return Block(begun, {**begun, **whole}, delta, draw(splits(written)))
@@ -177,8 +177,8 @@ def answers(draw: st.DrawFn) -> Answer:
             steps.append(({"__typename": "ToolResultsRequired", "toolUses": calls, "approvals": calls}, None))
         steps.append(draw(st.sampled_from(queues)).pop(0) if together else queues[0].pop(0))
     end = draw(st.sampled_from(list(ENDS)))
-    kept = len(steps) if end == "GenerationCompleted" else draw(st.integers(0, len(steps)))
-    return numbered(steps[:kept], {"__typename": end} | ({"error": FAILURE} if end == "GenerationFailed" else {}))
+    length = len(steps) if end == "GenerationCompleted" else draw(st.integers(0, len(steps)))
+    return numbered(steps[:length], {"__typename": end} | ({"error": FAILURE} if end == "GenerationFailed" else {}))
 
 
 @dataclass(frozen=True)
@@ -284,9 +284,9 @@ def test_a_repeated_terminal_event_changes_nothing(answer: Answer) -> None:
 def test_an_event_applied_twice_in_a_row_changes_nothing(answer: Answer, number: str) -> None:
     state = initial
     for event in [answer.snapshot(0), *answer.events]:
-        shown = {name: value for name, value in event.items() if name != number}
-        state = apply(state, shown)
-        assert apply(state, shown) == state
+        selected = {name: value for name, value in event.items() if name != number}
+        state = apply(state, selected)
+        assert apply(state, selected) == state
 
 
 @given(answers(), st.data())
@@ -449,7 +449,7 @@ def test_an_answer_continues_after_it_has_waited_for_the_client(paced: Api) -> N
     assert list(state.blocks) == paced.ask(CONTENT, id=generation)["generation"]["message"]["content"]
 
 
-# ---- the two reducers ---------------------------------------------------------------------------------------------------------
+# ---- the two reducers -------------------------------------------------------------------------------------------------
 
 MAYBE_INDEX = st.none() | st.integers(0, 3)
 ANY_BLOCK = st.fixed_dictionaries(
@@ -491,11 +491,11 @@ def test_both_reducers_agree_on_every_stream(tmp_path: Path) -> None:
     program = ROOT / "tests/node/reducer.mjs"
     done = subprocess.run(["node", program, tmp_path / "streams.json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for events, shown in zip(streams, json.loads(done.stdout), strict=True):
+    for events, expected_states in zip(streams, json.loads(done.stdout), strict=True):
         states = [initial]
         for event in events:
             states.append(apply(states[-1], event))
-        assert [as_json(state) for state in states[1:]] == shown
+        assert [as_json(state) for state in states[1:]] == expected_states
 
 
 def as_json(state: State) -> Json:

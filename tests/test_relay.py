@@ -123,7 +123,7 @@ def test_a_connection_is_an_object_with_a_list_of_edges_and_a_page_info(connecti
 
 def test_only_connections_have_edges_and_a_page_info() -> None:
     for name in ("edges", "pageInfo"):
-        assert sorted(found.parent for found in FIELDS.values() if found.name == name) == CONNECTIONS
+        assert sorted(field.parent for field in FIELDS.values() if field.name == name) == CONNECTIONS
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
@@ -153,10 +153,10 @@ def test_the_page_info_has_its_four_fields_with_their_types() -> None:
 def test_a_connection_is_paged_forward_and_backward_by_cursors(place: str) -> None:
     found = FIELDS[place]
     assert isinstance(found.field.type, GraphQLNonNull)
-    for name, wanted in PAGING.items():
-        given = found.field.args[name].type
-        assert isinstance(given, GraphQLScalarType), (place, name)
-        assert (given.name == wanted) != (f"{place}({name}:)" in NUMBERED), (place, name)
+    for name, expected in PAGING.items():
+        type_ = found.field.args[name].type
+        assert isinstance(type_, GraphQLScalarType), (place, name)
+        assert (type_.name == expected) != (f"{place}({name}:)" in NUMBERED), (place, name)
 
 
 def test_no_field_begins_with_the_name_of_its_type_unless_it_is_deprecated() -> None:

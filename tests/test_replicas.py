@@ -43,10 +43,10 @@ def replicas(tmp_path: Path, place: Json) -> Generator[Any]:
 def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: Any) -> None:
     gate = Gate()
     servers = replicas(says("one ", "two ", gate, "three"))
-    one, two, three = servers.apis
-    sent = one.send("Hello")["generation"]["id"]
+    first, second, third = servers.apis
+    sent = first.send("Hello")["generation"]["id"]
     assert gate.reached.wait(20)
-    with two.socket() as early, three.socket() as exact, one.socket() as local:
+    with second.socket() as early, third.socket() as exact, first.socket() as local:
         streams = [early.events(sent), exact.events(sent, 0), local.events(sent)]
         seen = [[next(stream)] for stream in streams]
         gate.open.set()
@@ -56,7 +56,7 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
     assert {events[-1]["sequence"] for events in seen} == {seen[0][-1]["sequence"]}
     last = seen[0][-1]["sequence"]
     for after in range(last):
-        later_events = two.follow(sent, after)
+        later_events = second.follow(sent, after)
         assert all(event["sequence"] > after for event in later_events)
         assert "MessageSnapshot" not in [event["__typename"] for event in later_events]
 
@@ -64,14 +64,14 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
 def test_the_end_of_an_answer_is_sent_while_redis_accepts_nothing(replicas: Any) -> None:
     gate = Gate()
     servers = replicas(says("one ", gate, "two"), number=2)
-    one, two = servers.apis
-    sent = one.send("Hello")["generation"]["id"]
-    two.wait_for_text(sent, "one ")
+    first, second = servers.apis
+    sent = first.send("Hello")["generation"]["id"]
+    second.wait_for_text(sent, "one ")
 
     def away(_item: object) -> None:
         raise RedisConnectionError("Redis is away.")
 
-    with one.socket() as here, two.socket() as elsewhere, failpoints.armed("redis.sending", away):
+    with first.socket() as here, second.socket() as elsewhere, failpoints.armed("redis.sending", away):
         streams = [socket.events(sent) for socket in (here, elsewhere)]
         seen = [[next(stream)] for stream in streams]
         gate.open.set()
@@ -84,10 +84,10 @@ def test_the_end_of_an_answer_is_sent_while_redis_accepts_nothing(replicas: Any)
 def test_a_stop_on_another_replica_keeps_the_written_text(replicas: Any) -> None:
     gate = Gate()
     servers = replicas(says("half", gate, " never"))
-    one, two, three = servers.apis
-    sent = one.send("Hello")["generation"]["id"]
-    three.wait_for_text(sent, "half")
-    stopped = two.stop(sent)["generation"]
+    first, second, third = servers.apis
+    sent = first.send("Hello")["generation"]["id"]
+    third.wait_for_text(sent, "half")
+    stopped = second.stop(sent)["generation"]
     gate.open.set()
     assert (stopped["status"], stopped["message"]["text"]) == ("STOPPED", "half")
     for api in servers.apis:
@@ -114,12 +114,12 @@ def test_queued_messages_of_several_replicas_are_answered_in_order(replicas: Any
 def test_a_queued_message_can_be_stopped_on_another_replica(replicas: Any) -> None:
     gate = Gate()
     servers = replicas(says("half", gate))
-    one, two, three = servers.apis
-    first = one.send("1")
-    waiting = two.send("2", conversationId=first["conversation"]["id"], whenBusy="QUEUE")["generation"]["id"]
-    assert three.stop(waiting)["generation"]["status"] == "STOPPED"
-    assert one.follow(waiting)[-1]["__typename"] == "GenerationStopped"
-    assert one.stop(first["generation"]["id"])["generation"]["status"] == "STOPPED"
+    first, second, third = servers.apis
+    running = first.send("1")
+    waiting = second.send("2", conversationId=running["conversation"]["id"], whenBusy="QUEUE")["generation"]["id"]
+    assert third.stop(waiting)["generation"]["status"] == "STOPPED"
+    assert first.follow(waiting)[-1]["__typename"] == "GenerationStopped"
+    assert first.stop(running["generation"]["id"])["generation"]["status"] == "STOPPED"
     assert len(servers.claude.requests) == 1
 
 

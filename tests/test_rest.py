@@ -37,20 +37,20 @@ def test_an_answer_reports_its_stop_reason(staged: Staged, reason: str) -> None:
     whole = stage.api.http.post("/chat", json={"message": "x"}).json()
     assert (whole["response"], whole["stop_reason"]) == ("one two", reason)
     assert stream(stage.api, message="x")[-1] == ("done", {**whole, "conversation_id": ANY})
-    written = stage.api.http.get(f"/export/{whole['conversation_id']}?format=markdown").text
-    assert (f"(stop reason: {reason})" in written) is (reason in ("refusal", "max_tokens"))
+    markdown = stage.api.http.get(f"/export/{whole['conversation_id']}?format=markdown").text
+    assert (f"(stop reason: {reason})" in markdown) is (reason in ("refusal", "max_tokens"))
 
 
 def test_a_stopped_answer_has_the_stop_reason_stopped(staged: Staged) -> None:
     gate = Gate()
     stage = staged(Reply([START, *text("one two", gate), *end()]))
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(stage.api.http.post, "/chat", json={"message": "x"})
+        future = pool.submit(stage.api.http.post, "/chat", json={"message": "x"})
         assert gate.reached.wait(WAIT)
         running = stage.api.ask("{ conversations { edges { node { activeGeneration { id } } } } }")
         stage.api.stop(running["conversations"]["edges"][0]["node"]["activeGeneration"]["id"])
         gate.open.set()
-        whole = asked.result().json()
+        whole = future.result().json()
     assert whole["stop_reason"] == "stopped"
     assert "stopped before its end" in stage.api.http.get("/export?format=markdown").text
 

@@ -122,15 +122,15 @@ def test_a_temporary_conversation_is_deleted_24_hours_after_its_last_message(tmp
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         old, new = (say(api, "A parsnip", temporary=True) for _ in range(2))
     for id, age in ((old, timedelta(hours=24, minutes=1)), (new, timedelta(hours=23, minutes=59))):
-        moment = datetime.now(UTC) - age
-        execute(place, f"UPDATE conversations SET updated_at = '{moment}' WHERE id = '{stored(place, id)}'")
+        updated_at = datetime.now(UTC) - age
+        execute(place, f"UPDATE conversations SET updated_at = '{updated_at}' WHERE id = '{stored(place, id)}'")
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         wait_until(lambda: ids(api, TEMPORARY) == [new])
 
 
 def test_a_conversation_can_be_created_as_temporary(fresh: Api) -> None:
-    made = "mutation { createConversation(input: {temporary: true}) { ... on ConversationPayload { conversation { id temporary } } } }"
-    conversation = fresh.ask(made)["createConversation"]["conversation"]
+    create = "mutation { createConversation(input: {temporary: true}) { ... on ConversationPayload { conversation { id temporary } } } }"
+    conversation = fresh.ask(create)["createConversation"]["conversation"]
     assert conversation["temporary"]
     assert ids(fresh, LISTED) == []
 

@@ -84,11 +84,11 @@ INPUTS: dict[str, Callable[[Api, Json], str]] = {
 @contextmanager
 def listener() -> Generator[tuple[str, list[str]]]:
     """Run an HTTP server that records the paths of its requests."""
-    seen: list[str] = []
+    paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(self.path)
+            paths.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"{}")
@@ -100,7 +100,7 @@ def listener() -> Generator[tuple[str, list[str]]]:
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
+        yield f"http://127.0.0.1:{server.server_port}", paths
     finally:
         server.shutdown()
         thread.join()
@@ -127,10 +127,10 @@ def elsewhere(address: str) -> dict[str, Json]:
 
 @pytest.mark.parametrize("field", INPUTS)
 def test_external_references_of_a_schema_are_neither_fetched_nor_described(api: Api, field: str) -> None:
-    with listener() as (address, seen):
+    with listener() as (address, fetched):
         for kind, schema in elsewhere(address).items():
             message = INPUTS[field](api, schema)
-            assert seen == [], kind
+            assert fetched == [], kind
             for words in ("expected value", "No such file", "sending request", "onnect", "os error", "refused"):
                 assert words not in message, kind
 
@@ -208,8 +208,8 @@ def test_the_same_schema_is_checked_only_once(api: Api) -> None:
 )
 def test_patterns_in_the_schema_of_a_clients_tool_are_not_restricted(api: Api, pattern: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
-    made = api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
-    assert made["__typename"] == "ConversationPayload"
+    created = api.ask(CREATE, input={"tools": tools(schema)})["createConversation"]
+    assert created["__typename"] == "ConversationPayload"
 
 
 def message(address: str, *content: Json) -> Json:
@@ -231,7 +231,7 @@ def sources(address: str) -> list[Json]:
 def test_urls_in_users_messages_and_imports_are_never_fetched(staged: Staged) -> None:
     stage = staged(says("Hi"), says("Hi"), says("Hi"))
     api = stage.api
-    with listener() as (address, seen):
+    with listener() as (address, fetched):
         for block in sources(address):
             assert "content.0" in imported(api, CONVERSATION, message(address, block))
         cited = {"type": "web_search_result_location", "cited_text": "Tea", "url": f"{address}/cited", "title": "Tea"}
@@ -254,4 +254,4 @@ def test_urls_in_users_messages_and_imports_are_never_fetched(staged: Staged) ->
         assert refusal(api.try_send("Hello", attachmentIds=["file:///etc/hostname"]))
         response = api.http.post("/attachments", files={"file": (f"{address}/name", f"{address}/body".encode())})
         assert response.status_code == 415
-        assert seen == []
+        assert fetched == []

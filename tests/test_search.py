@@ -203,7 +203,7 @@ def test_pages_contain_each_match_once(staged: Staged) -> None:
 
 def test_an_answer_with_more_words_than_the_index_accepts_is_saved(staged: Staged) -> None:
     letters = [chr(0x10330 + number) for number in range(20)]
-    many = " ".join("".join(letters[number // 20**place % 20] for place in range(4)) for number in range(120_000))
+    many = " ".join("".join(letters[number // 20**power % 20] for power in range(4)) for number in range(120_000))
     stage = staged(says(f"pangolin {many}"))
     assert stage.api.answer("Say much")["__typename"] == "GenerationCompleted"
     assert len(texts(stage.api, "pangolin")) == 1
@@ -285,11 +285,11 @@ def test_every_word_of_a_text_is_found_and_highlighted_in_it(said: str, pick: in
     if not all_words:
         return
     word = all_words[pick % len(all_words)]
-    wanted = terms(said[word.start : word.end])
-    excerpt, highlights = passage(said, wanted)
+    query_terms = terms(said[word.start : word.end])
+    excerpt, highlights = passage(said, query_terms)
     units = excerpt.encode("utf-16-le", "surrogatepass")
     assert len(excerpt) <= len(said) + 2
     for highlight in highlights:
-        shown = units[2 * highlight.start : 2 * highlight.end].decode("utf-16-le", "surrogatepass")
-        assert [alike.text for alike in words(shown)] == list(wanted[0].words)
+        highlighted_text = units[2 * highlight.start : 2 * highlight.end].decode("utf-16-le", "surrogatepass")
+        assert [alike.text for alike in words(highlighted_text)] == list(query_terms[0].words)
     assert highlights or len(said) > 240

@@ -104,8 +104,8 @@ def test_no_secret_is_revealed_and_no_text_of_users_is_logged(tmp_path: Path, pr
     for secret in (KEY, SECRET, STOLEN, "sk-ant", *secrets):
         assert secret not in everything, secret
         assert secret not in log, secret
-    for written in (PROMPT, ANSWER):
-        assert written not in log
+    for text in (PROMPT, ANSWER):
+        assert text not in log
 
 
 def test_the_password_of_the_database_is_not_logged(tmp_path: Path) -> None:

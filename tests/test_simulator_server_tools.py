@@ -30,7 +30,9 @@ def test_a_search_returns_results_and_text_that_cites_them(claude: anthropic.Ant
     assert search_result.type == "web_search_tool_result"
     assert isinstance(search_result.content, list)
     assert search_result.tool_use_id == call.id
-    assert all(one.url.startswith("https://example.com/") and one.encrypted_content for one in search_result.content)
+    assert all(
+        result.url.startswith("https://example.com/") and result.encrypted_content for result in search_result.content
+    )
     assert answer.type == "text"
     assert answer.citations is not None
     cited = answer.citations[0]

@@ -165,10 +165,10 @@ def test_input_that_is_not_a_json_object_is_streamed_unchanged(claude: anthropic
 def test_a_streamed_call_has_exactly_the_apis_form(claude: anthropic.Anthropic) -> None:
     events = stream(claude, user_message('/simulate call who {"greeting": "Good morning to you"}'))
     assert [event["type"] for event in events[:1]] == ["message_start"]
-    start, empty, *rest = events[1:]
+    start, empty, *remaining = events[1:]
     assert start["content_block"] == {**start["content_block"], "type": "tool_use", "name": "who", "input": {}}
     assert empty["delta"] == {"type": "input_json_delta", "partial_json": ""}
-    *deltas, stop, ended, _ = rest
+    *deltas, stop, ended, _ = remaining
     assert len(deltas) > 1
     assert json.loads("".join(event["delta"]["partial_json"] for event in deltas)) == {
         "greeting": "Good morning to you"
@@ -192,17 +192,17 @@ def test_streamed_and_whole_answers_are_equal(claude: anthropic.Anthropic, asked
 
 
 def test_a_call_cut_off_by_max_tokens_has_that_stop_reason(claude: anthropic.Anthropic) -> None:
-    asked = user_message('/simulate call who {"a": "one two three four five"}\n/simulate call who')
-    events = stream(claude, asked, max_tokens=3)
+    question = user_message('/simulate call who {"a": "one two three four five"}\n/simulate call who')
+    events = stream(claude, question, max_tokens=3)
     parts = "".join(event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta")
     assert parts == '{"a": "one two'
-    message = ask(claude, asked, max_tokens=3)
+    message = ask(claude, question, max_tokens=3)
     assert (message.stop_reason, calls(message), message.usage.output_tokens) == ("max_tokens", [("who", {})], 3)
 
 
 def test_thinking_precedes_calls_on_request_and_is_accepted_back(claude: anthropic.Anthropic) -> None:
-    asked = user_message("/simulate thinking\n/simulate rounds 2")
-    messages: list[Any] = [asked]
+    question = user_message("/simulate thinking\n/simulate rounds 2")
+    messages: list[Any] = [question]
     for _ in range(2):
         message = ask(claude, *messages)
         assert kinds(message) == ["thinking", "tool_use"]
@@ -225,7 +225,7 @@ def test_the_rounds_scenario_calls_tools_in_that_many_rounds(claude: anthropic.A
 
 
 def answered(*results: Any, asked: str = "/simulate call weather") -> list[Json]:
-    used = [tool_use(f"toolu_{number}") for number, one in enumerate(results) if one["type"] == "tool_result"]
+    used = [tool_use(f"toolu_{number}") for number, result in enumerate(results) if result["type"] == "tool_result"]
     return [user_message(asked), assistant_message(*used), user_message(*results)]
 
 
@@ -289,8 +289,8 @@ def test_structured_output_is_written_after_the_results(claude: anthropic.Anthro
 
 
 def test_tool_choice_none_prevents_calls(claude: anthropic.Anthropic) -> None:
-    for asked in ("call who", "tool-use", "rounds 2", "web-search x", "code", "pause"):
-        message = ask(claude, user_message(f"/simulate {asked}"), tool_choice={"type": "none"})
+    for scenario in ("call who", "tool-use", "rounds 2", "web-search x", "code", "pause"):
+        message = ask(claude, user_message(f"/simulate {scenario}"), tool_choice={"type": "none"})
         assert (kinds(message), message.stop_reason) == (["text"], "end_turn")
     message = ask(claude, *answered(tool_result("toolu_0", "sunny")), tool_choice={"type": "none"})
     assert words(message) == 'The tool gave: "sunny".'

@@ -171,11 +171,11 @@ def test_a_client_that_does_not_read_its_responses_is_disconnected(impatient: st
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         opened.settimeout(WAIT)
         opened.connect(("127.0.0.1", port))
-        wanted = b"GET /plain HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+        request = b"GET /plain HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline:
             try:
-                opened.sendall(wanted * 20)
+                opened.sendall(request * 20)
             except (BrokenPipeError, ConnectionResetError):
                 break
             time.sleep(0.05)

@@ -94,9 +94,9 @@ def test_the_reader_of_the_migration_guide_accepts_every_form_split_anywhere(add
     page = (ROOT / "docs" / "migrating-from-sse.md").read_text(encoding="utf-8")
     (block,) = (fence for fence in page.split("```js\n")[1:] if "chat/stream" in fence)
     (tmp_path / "reader.mjs").write_text(block.partition("let shown")[0] + HARNESS, encoding="utf-8")
-    given = json.dumps([address, FORMS, TEXT])
+    arguments = json.dumps([address, FORMS, TEXT])
     done = subprocess.run(
-        ["node", str(tmp_path / "reader.mjs"), given], capture_output=True, text=True, timeout=60, check=False
+        ["node", str(tmp_path / "reader.mjs"), arguments], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     wrong = json.loads(done.stdout)

@@ -59,22 +59,22 @@ def check_tour(seen: dict[str, Any]) -> None:
     tabs = ["Send", "Follow", "Send", "Stop", "Edit", "Regenerate", "Read", "Search", "Tools", "Usage"]
     assert [step["tab"] for step in seen["steps"]] == tabs
     assert seen["tabs"] == len(set(tabs))
-    given = [step["variables"] for step in seen["steps"]]
-    sent, followed, long, stopped, edited, again, read, found, tools, used = (step["data"] for step in seen["steps"])
+    variables = [step["variables"] for step in seen["steps"]]
+    sent, followed, long, stopped, edited, again, read, search, tools, used = (step["data"] for step in seen["steps"])
     conversation = sent["sendMessage"]["conversation"]["id"]
-    assert given[1] == {"generationId": sent["sendMessage"]["generation"]["id"]}
+    assert variables[1] == {"generationId": sent["sendMessage"]["generation"]["id"]}
     assert followed["generationEvents"]["generation"]["stopReason"] == "END_TURN"
     assert "Ada" in seen["answer"]
-    assert [given[place]["conversationId"] for place in (2, 6, 9)] == [conversation] * 3
-    assert given[3] == {"generationId": long["sendMessage"]["generation"]["id"]}
+    assert [variables[step_number]["conversationId"] for step_number in (2, 6, 9)] == [conversation] * 3
+    assert variables[3] == {"generationId": long["sendMessage"]["generation"]["id"]}
     assert stopped["stopGeneration"]["generation"]["status"] == "STOPPED"
     versions = edited["editMessage"]["userMessage"]["siblings"]
-    assert versions[0]["id"] == given[4]["messageId"] == long["sendMessage"]["userMessage"]["id"]
+    assert versions[0]["id"] == variables[4]["messageId"] == long["sendMessage"]["userMessage"]["id"]
     assert len(again["regenerateMessage"]["generation"]["message"]["siblings"]) == 2
-    assert given[5]["answerId"] == edited["editMessage"]["generation"]["message"]["id"]
+    assert variables[5]["answerId"] == edited["editMessage"]["generation"]["message"]["id"]
     branch = [edge["node"] for edge in read["conversation"]["messages"]["edges"]]
     assert [len(message["siblings"]) for message in branch] == [1, 1, 2, 2]
-    assert found["searchMessages"]["edges"][0]["highlights"]
+    assert search["searchMessages"]["edges"][0]["highlights"]
     assert [tool["name"] for tool in tools["tools"]] == ["pay"]
     assert float(used["viewer"]["usage"]["costUsd"]) > 0
     assert all(step["said"].endswith(".") for step in seen["steps"])

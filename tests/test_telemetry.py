@@ -193,7 +193,7 @@ def test_the_dashboard_and_the_alerts_use_only_existing_metrics(tmp_path: Path) 
     used = set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "alerts.yaml").read_text()))
     used |= set(re.findall(r"\b(?:tertulia|process)_\w+", (folder / "grafana-dashboard.json").read_text()))
     with tertulia(tmp_path) as address, Api(address) as api:
-        told = api.http.get("/metrics").text
-    known = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE))
-    histograms = set(re.findall(r"^# TYPE (\w+) histogram", told, re.MULTILINE))
+        exposition = api.http.get("/metrics").text
+    known = set(re.findall(r"^# TYPE (\w+)", exposition, re.MULTILINE))
+    histograms = set(re.findall(r"^# TYPE (\w+) histogram", exposition, re.MULTILINE))
     assert used - known == {f"{name}_bucket" for name in histograms if f"{name}_bucket" in used}

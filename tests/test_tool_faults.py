@@ -91,11 +91,11 @@ def test_16_killing_a_replica_fails_at_most_its_running_tool_call(
     generation = begin(cluster, claude, uses((CLIENT["name"], {"a": 1})), says("Thank you."), conversation=conversation)
     waits = follow(cluster.apis[0], generation)[-1]
     cluster.kill(0)
-    given = {"toolUseId": waits["toolUses"][0]["toolUseId"], "output": {"b": 2}}
+    client_result = {"toolUseId": waits["toolUses"][0]["toolUseId"], "output": {"b": 2}}
     assert follow(cluster.apis[-1], generation)[-1] == waits
     apis = [cluster.apis[0], cluster.apis[-1]] * 3
     with ThreadPoolExecutor(len(apis)) as pool:
-        answers = [sent.result() for sent in [pool.submit(submit, api, generation, given) for api in apis]]
+        answers = [sent.result() for sent in [pool.submit(submit, api, generation, client_result) for api in apis]]
     assert {answer["__typename"] for answer in answers} == {"GenerationPayload"}
     done = follow(cluster.apis[-1], generation, waits["sequence"])[-1]
     assert [block["output"] for block in results(done)] == [{"b": 2}]
@@ -112,8 +112,8 @@ def test_16_killing_a_replica_fails_at_most_its_running_tool_call(
     last = follow(cluster.apis[-1], generation)[-1]
     assert (last["__typename"], last["error"]["code"]) == ("GenerationFailed", "INTERRUPTED")
     assert seen
-    kept = cluster.apis[-1].messages(conversation_of(cluster.apis[-1], generation))[1]["content"]
-    assert [block["__typename"] for block in kept] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]
+    saved = cluster.apis[-1].messages(conversation_of(cluster.apis[-1], generation))[1]["content"]
+    assert [block["__typename"] for block in saved] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]
     check_continues(cluster.apis[-1], claude, generation)
 
 

@@ -83,8 +83,8 @@ def test_all_properties_of_a_clients_tool_are_sent_to_claude(staged: Staged) -> 
     (sent,) = [tool_ for tool_ in stage.claude.requests[0]["tools"] if tool_["name"] == "look"]
     assert sent["input_schema"]["properties"] == BOTH
     query = "query ($id: ID!) { conversation(id: $id) { tools { client { inputSchema } } } }"
-    shown = stage.api.ask(query, id=created["conversation"]["id"])["conversation"]["tools"]["client"]
-    assert shown == [{"inputSchema": schema}]
+    stored_tools = stage.api.ask(query, id=created["conversation"]["id"])["conversation"]["tools"]["client"]
+    assert stored_tools == [{"inputSchema": schema}]
 
 
 def with_tools(folder: Path, tools: list[Any]) -> str:
@@ -101,10 +101,10 @@ def with_tools(folder: Path, tools: list[Any]) -> str:
 def test_skipped_tools_are_listed_with_a_reason_and_the_others_are_offered(staged: Staged, tmp_path: Path) -> None:
     tools = [{"name": "good", "inputSchema": {"anyOf": [PAGE, BASE]}}, {"name": "bad", "inputSchema": []}]
     stage = staged(says("Hi"), mcp_config=with_tools(tmp_path, tools))
-    shown = stage.api.ask("{ toolServers { connected problem tools skipped { name reason } } tools { name } }")
-    assert shown["tools"] == [{"name": "m__good"}]
+    listed = stage.api.ask("{ toolServers { connected problem tools skipped { name reason } } tools { name } }")
+    assert listed["tools"] == [{"name": "m__good"}]
     skipped = [{"name": "bad", "reason": "its inputSchema is not an object."}]
-    assert shown["toolServers"] == [{"connected": True, "problem": None, "tools": ["m__good"], "skipped": skipped}]
+    assert listed["toolServers"] == [{"connected": True, "problem": None, "tools": ["m__good"], "skipped": skipped}]
     stage.api.answer("Hello")
     assert stage.claude.requests[0]["tools"][0]["input_schema"]["properties"] == BOTH
 

@@ -61,8 +61,10 @@ def test_chat_asks_for_approval_in_the_terminal(
 
 def test_patterns_select_the_tools_that_require_approval(tmp_path: Path) -> None:
     with served(tmp_path, ask_first=("wh*",)) as api:
-        shown = {tool["name"]: tool["asksFirst"] for tool in api.ask("{ tools { name asksFirst } }")["tools"]}
-        assert (shown["who"], shown["weather"]) == (True, False)
+        requires_approval = {
+            tool["name"]: tool["asksFirst"] for tool in api.ask("{ tools { name asksFirst } }")["tools"]
+        }
+        assert (requires_approval["who"], requires_approval["weather"]) == (True, False)
         assert len(answer(api, call("who", "weather"))[1]["approvals"]) == 1
 
 

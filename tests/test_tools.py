@@ -71,7 +71,7 @@ def until(socket: Socket, generation: str, after: int | None = None) -> Generato
 
 
 def call(*calls: str | tuple[str, Any]) -> str:
-    lines = [(one, {}) if isinstance(one, str) else one for one in calls]
+    lines = [(item, {}) if isinstance(item, str) else item for item in calls]
     return "\n".join(f"/simulate call {name} {json.dumps(input)}" for name, input in lines)
 
 
@@ -105,14 +105,14 @@ def test_a_function_is_called_and_claude_continues_with_its_result(api: Api) -> 
 
 
 def test_the_server_lists_its_tools(api: Api) -> None:
-    shown = {
+    listed = {
         tool["name"]: tool for tool in api.ask("{ tools { name description inputSchema asksFirst source } }")["tools"]
     }
-    assert shown["pay"]["asksFirst"] is True
-    assert (shown["who"]["asksFirst"], shown["who"]["source"]) == (False, "FUNCTION")
-    assert shown["who"]["inputSchema"]["properties"].keys() == {"greeting"}
-    assert shown["weather"]["inputSchema"]["properties"]["days"]["description"] == "How many days."
-    assert shown["weather"]["description"] == "Return the weather."
+    assert listed["pay"]["asksFirst"] is True
+    assert (listed["who"]["asksFirst"], listed["who"]["source"]) == (False, "FUNCTION")
+    assert listed["who"]["inputSchema"]["properties"].keys() == {"greeting"}
+    assert listed["weather"]["inputSchema"]["properties"]["days"]["description"] == "How many days."
+    assert listed["weather"]["description"] == "Return the weather."
 
 
 def test_a_tool_receives_the_viewer(api: Api) -> None:
@@ -251,11 +251,11 @@ def test_calls_are_limited(tmp_path: Path) -> None:
 
 def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
     client = [CLIENT | {"name": name} for name in names or ("ask_browser",)]
-    made = api.ask(
+    created = api.ask(
         "mutation ($input: CreateConversationInput!) { createConversation(input: $input) { ... on ConversationPayload { conversation { id } } ... on Error { message } } }",
         input={"tools": {"client": client, "server": None if server is None else list(server)}},
     )["createConversation"]
-    return str(made["conversation"]["id"])
+    return str(created["conversation"]["id"])
 
 
 def test_17_a_follower_that_joins_while_a_wait_begins_gets_the_event(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

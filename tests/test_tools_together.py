@@ -44,10 +44,10 @@ async def converse(address: str) -> tuple[Json, list[Json], list[Json]]:
     subprotocols: Any = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
     transport = WebsocketsTransport(address.replace("http", "ws") + "/graphql", subprotocols=subprotocols)
     async with Client(transport=transport) as session:
-        shown = await session.execute(SERVERS)
+        listed = await session.execute(SERVERS)
         created = await session.execute(request(CREATE, input={"tools": {"client": [PAGE]}}))
         conversation = created["createConversation"]["conversation"]["id"]
-        text = "\n".join(f"/simulate call {name} {json.dumps(given)}" for name, given in CALLS)
+        text = "\n".join(f"/simulate call {name} {json.dumps(arguments)}" for name, arguments in CALLS)
         sent = await session.execute(request(SEND, input={"text": text, "conversationId": conversation}))
         generation = sent["sendMessage"]["generation"]["id"]
         events: list[Json] = []
@@ -66,7 +66,7 @@ async def converse(address: str) -> tuple[Json, list[Json], list[Json]]:
                 ]
                 done = await session.execute(request(SUBMIT, input={"generationId": generation, "results": results}))
                 assert done["submitToolResults"]["__typename"] == "GenerationPayload", done
-    return shown, events, required
+    return listed, events, required
 
 
 @pytest.mark.both
@@ -78,9 +78,11 @@ def test_one_turn_can_use_a_function_an_mcp_server_a_client_tool_and_an_approval
     time = {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"]}
     config.write_text(json.dumps({"mcpServers": {"time": time}}))
     with tertulia(tmp_path, **place, tools=(MODULE,), mcp_config=str(config)) as address:
-        shown, events, required = asyncio.run(asyncio.wait_for(converse(address), 3 * WAIT))
-    assert [(one["name"], one["connected"], one["problem"]) for one in shown["toolServers"]] == [("time", True, None)]
-    sources = {one["name"]: (one["source"], one["server"]) for one in shown["tools"]}
+        listed, events, required = asyncio.run(asyncio.wait_for(converse(address), 3 * WAIT))
+    assert [(item["name"], item["connected"], item["problem"]) for item in listed["toolServers"]] == [
+        ("time", True, None)
+    ]
+    sources = {item["name"]: (item["source"], item["server"]) for item in listed["tools"]}
     assert sources["time__convert_time"] == ("MCP", "time")
     assert [[call["name"] for call in event["toolUses"]] for event in required] == [["read_page", "pay"]]
     blocks = [event["block"] for event in events if event["__typename"] == "ContentBlockFinished"]

@@ -93,7 +93,7 @@ def _attributes(given: Any) -> Json:
 
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
-    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
+    return [_value(item) for item in value.array_value.values] if kind == "array_value" else getattr(value, kind)
 
 
 def _received(span: Any) -> ReceivedSpan:
@@ -220,7 +220,7 @@ def test_a_log_line_names_the_request_the_trace_and_the_generation(
     traced.api.http.headers["X-Request-ID"] = "the-request"
     done = traced.api.answer("/simulate call crash {}")
     lines = [json.loads(line) for line in served[0].said().splitlines() if line.startswith("{")]
-    (line,) = [one for one in lines if one["logger"] == "tertulia.tools"]
+    (line,) = [entry for entry in lines if entry["logger"] == "tertulia.tools"]
     assert (line["request_id"], line["trace_id"]) == ("the-request", traced.trace)
     assert line["generation_id"] == done["generation"]["id"]
     assert line["message"].endswith(traced.trace), "the trace id is what an operator searches for"

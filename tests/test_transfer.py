@@ -128,7 +128,11 @@ def test_an_imported_export_equals_the_original(staged: Staged, tmp_path: Path, 
 
 def shown(conversation: Json) -> list[Any]:
     messages = [edge["node"] for edge in conversation["messages"]["edges"]]
-    return [conversation["title"], conversation["usage"], *((one["role"], one["content"]) for one in messages)]
+    return [
+        conversation["title"],
+        conversation["usage"],
+        *((message["role"], message["content"]) for message in messages),
+    ]
 
 
 @pytest.fixture
@@ -157,8 +161,8 @@ def test_temporary_conversations_are_not_in_an_export_of_all_conversations(fresh
 def test_markdown_contains_the_selected_branch(staged: Staged) -> None:
     stage = staged(*REPLIES)
     id = conversation_of_all_kinds(stage.api)
-    written = export(stage.api, f"/export/{id}?format=markdown").decode()
-    assert written.startswith("# All kinds\n")
+    markdown = export(stage.api, f"/export/{id}?format=markdown").decode()
+    assert markdown.startswith("# All kinds\n")
     for part in (
         "What are these?",
         "_Attached: tea.pdf_",
@@ -168,8 +172,8 @@ def test_markdown_contains_the_selected_branch(staged: Staged) -> None:
         "Called `look`",
         "half",
     ):
-        assert part in written
-    assert "Asked otherwise" not in written
+        assert part in markdown
+    assert "Asked otherwise" not in markdown
 
 
 def test_an_invalid_import_is_refused_with_its_line_and_stores_nothing(fresh: Api) -> None:
@@ -261,9 +265,9 @@ def test_the_command_exports_a_users_conversations(tmp_path: Path) -> None:
         whole = export(api)
     done = run(tmp_path, "export", "local")
     assert done.stdout.splitlines()[1:] == whole.decode().splitlines()[1:]
-    written = tmp_path / "all.md"
-    assert run_here(tmp_path, "export", "local", "--markdown", "--output", str(written)).exit_code == 0
-    assert written.read_text().startswith("# Untitled")
+    output = tmp_path / "all.md"
+    assert run_here(tmp_path, "export", "local", "--markdown", "--output", str(output)).exit_code == 0
+    assert output.read_text().startswith("# Untitled")
     missing = run_here(tmp_path, "export", "nobody")
     assert (missing.exit_code, "nobody" in missing.stderr) == (2, True)
 

@@ -302,8 +302,8 @@ def test_rebuilding_an_sqlite_table_keeps_the_rows_that_refer_to_it(
     asyncio.run(migrate(place["database_url"]))
     assert asyncio.run(schema_of(place["database_url"])).current == "9999"
     after = _with_connection(place["database_url"], _rows)
-    kept = ("conversations", "messages", "calls", "idempotency_keys", "attachments", "conversation_changes")
-    assert {name: len(after[name]) for name in kept} == {name: len(before[name]) for name in kept}
+    tables = ("conversations", "messages", "calls", "idempotency_keys", "attachments", "conversation_changes")
+    assert {name: len(after[name]) for name in tables} == {name: len(before[name]) for name in tables}
 
 
 @pytest.mark.both
@@ -424,16 +424,16 @@ def _shape(connection: Connection) -> dict[str, Any]:
         if table.startswith(("alembic_", "message_words")):
             continue
         unique: set[tuple[Any, ...]] = {
-            (one["name"], *one["column_names"]) for one in inspector.get_unique_constraints(table)
+            (item["name"], *item["column_names"]) for item in inspector.get_unique_constraints(table)
         }
-        unique |= {(one["name"], *one["column_names"]) for one in inspector.get_indexes(table) if one["unique"]}
+        unique |= {(item["name"], *item["column_names"]) for item in inspector.get_indexes(table) if item["unique"]}
         shape[table] = {
-            "columns": {one["name"]: one for one in inspector.get_columns(table)},
+            "columns": {item["name"]: item for item in inspector.get_columns(table)},
             "key": inspector.get_pk_constraint(table)["constrained_columns"],
             "unique": unique,
-            "checks": {(one["name"], one["sqltext"]) for one in inspector.get_check_constraints(table)},
+            "checks": {(item["name"], item["sqltext"]) for item in inspector.get_check_constraints(table)},
             "references": {
-                (*one["constrained_columns"], one["referred_table"]) for one in inspector.get_foreign_keys(table)
+                (*item["constrained_columns"], item["referred_table"]) for item in inspector.get_foreign_keys(table)
             },
         }
     return shape
@@ -455,10 +455,14 @@ def _broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
                 changes.append(f"{table}.{name} is of another type")
             elif not is_new and old["columns"][name]["nullable"] and not column["nullable"]:
                 changes.append(f"{table}.{name} no longer accepts NULL")
-        known = old["columns"].keys()
-        changes += [f"{table}: {one} must be unique" for one in new["unique"] - old["unique"] if {*one[1:]} & known]
-        changes += [f"{table}: {one} is checked" for one in new["checks"] - old["checks"]]
-        changes += [f"{table}: {one} must exist" for one in new["references"] - old["references"] if one[0] in known]
+        old_columns = old["columns"].keys()
+        changes += [
+            f"{table}: {item} must be unique" for item in new["unique"] - old["unique"] if {*item[1:]} & old_columns
+        ]
+        changes += [f"{table}: {item} is checked" for item in new["checks"] - old["checks"]]
+        changes += [
+            f"{table}: {item} must exist" for item in new["references"] - old["references"] if item[0] in old_columns
+        ]
     return sorted(changes)
 
 
@@ -510,7 +514,7 @@ def test_breaking_changes_of_a_schema_are_detected(place: Json) -> None:
         )
 
 
-# ---- deprecations name a version ----------------------------------------------------------------
+# ---- deprecations name a version -------------------------------------------------------------
 
 
 def _without_a_date(sdl: str) -> list[str]:

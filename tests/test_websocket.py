@@ -171,8 +171,8 @@ def test_a_query_returns_one_next_and_completes(api: Api) -> None:
 def test_a_mutation_can_be_run_over_the_socket(api: Api) -> None:
     with api.socket() as socket:
         socket.send(subscribe(query='mutation { createConversation(input: { title: "t" }) { __typename } }'))
-        made = socket.receive()["payload"]["data"]["createConversation"]
-        assert made == {"__typename": "ConversationPayload"}
+        created = socket.receive()["payload"]["data"]["createConversation"]
+        assert created == {"__typename": "ConversationPayload"}
 
 
 def test_variables_and_the_operation_name_are_used(api: Api) -> None:
@@ -193,9 +193,9 @@ def test_operations_run_concurrently(api: Api) -> None:
     with api.socket() as socket:
         for id in "abc":
             socket.send(subscribe(id))
-        seen = [socket.receive() for _ in range(6)]
+        messages = [socket.receive() for _ in range(6)]
     for id in "abc":
-        assert [message["type"] for message in seen if message["id"] == id] == ["next", "complete"]
+        assert [message["type"] for message in messages if message["id"] == id] == ["next", "complete"]
 
 
 def test_an_id_that_is_in_use_is_refused_with_4409(api: Api) -> None:
@@ -388,7 +388,7 @@ def test_a_binary_frame_closes_with_4400(api: Api) -> None:
         assert closing(socket.connection)[0] == 4400
 
 
-# ---- not specified by the document ------------------------------------------------------------------
+# ---- not specified by the document -----------------------------------------------------------------
 
 
 def test_an_id_of_400_characters_is_accepted(api: Api) -> None:
@@ -437,6 +437,6 @@ def test_the_server_pings_an_idle_socket(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(SocketHandler, "ping_seconds", 0.05)
     with tertulia(tmp_path) as address, raw_socket(address) as connection:
         connection.send('{"type": "connection_init"}')
-        seen = [json.loads(connection.recv(timeout=WAIT)) for _ in range(4)]
+        messages = [json.loads(connection.recv(timeout=WAIT)) for _ in range(4)]
         connection.send('{"type": "pong"}')
-        assert seen == [{"type": "connection_ack"}, *[{"type": "ping"}] * 3]
+        assert messages == [{"type": "connection_ack"}, *[{"type": "ping"}] * 3]
