@@ -78,10 +78,10 @@ def look_again(seconds: float = 0.02) -> None:
 def wait_until(find: Callable[[], Found], awaited: str = "a condition", seconds: float = WAIT) -> Found:
     """Call `find` until it returns something true, and return that. Fail after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (found := find()):
+    while not (result := find()):
         assert time.monotonic() < deadline, f"waited for {awaited} for more than {seconds:g} seconds"
         look_again()
-    return found
+    return result
 
 
 class Api:
@@ -110,8 +110,8 @@ class Api:
         return data
 
     def errors(self, query: str, **variables: Any) -> list[Json]:
-        found: list[Json] = self.post(query, variables).json()["errors"]
-        return found
+        errors: list[Json] = self.post(query, variables).json()["errors"]
+        return errors
 
     def try_send(self, text: str, **more: Any) -> Json:
         """Send a message and return the result, whichever member of the union it is."""
@@ -152,8 +152,8 @@ class Api:
         return stopped
 
     def conversation(self, id: str) -> Json:
-        found: Json = self.ask(CONVERSATION, id=id)["conversation"]
-        return found
+        result: Json = self.ask(CONVERSATION, id=id)["conversation"]
+        return result
 
     def messages(self, conversation: str) -> list[Json]:
         return [edge["node"] for edge in self.conversation(conversation)["messages"]["edges"]]

@@ -109,9 +109,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
     """PostgreSQL and Redis, started at their first use."""
-    found = Servers(tmp_path_factory.mktemp("servers"))
-    yield found
-    found.close()
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.close()
 
 
 @pytest.fixture(scope="session")

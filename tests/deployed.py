@@ -28,7 +28,7 @@ PATIENCE = 20.0
 
 def documents(file: Path) -> list[Any]:
     """Return all documents of a YAML file."""
-    return [found for found in yaml.safe_load_all(file.read_text(encoding="utf-8")) if found is not None]
+    return [document for document in yaml.safe_load_all(file.read_text(encoding="utf-8")) if document is not None]
 
 
 def compose() -> Any:
@@ -39,8 +39,8 @@ def compose() -> Any:
 def manifest(kind: str) -> Any:
     """Return the only manifest of a kind among the resources of kustomization.yaml."""
     listed = documents(KUBERNETES / "kustomization.yaml")[0]["resources"]
-    (found,) = [one for name in listed for one in documents(KUBERNETES / name) if one["kind"] == kind]
-    return found
+    (match,) = [document for name in listed for document in documents(KUBERNETES / name) if document["kind"] == kind]
+    return match
 
 
 def interpolated(text: str, values: dict[str, str]) -> str:
@@ -94,16 +94,16 @@ def dockerfile() -> list[list[Step]]:
 
 def is_in_build_context(path: str) -> bool:
     """Return whether .dockerignore allows a path into the build. The last line that matches it or a parent decides."""
-    found = True
+    included = True
     above = ["/".join(path.split("/")[: end + 1]) for end in range(path.count("/") + 1)]
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!").removeprefix("**/")
         if not line or line.startswith("#"):
             continue
-        tried = above if not line.startswith("**/") else [one.rpartition("/")[2] for one in above]
-        if any(fnmatch.fnmatchcase(one, pattern) and one.count("/") >= pattern.count("/") for one in tried):
-            found = line.startswith("!")
-    return found
+        paths = above if not line.startswith("**/") else [tail.rpartition("/")[2] for tail in above]
+        if any(fnmatch.fnmatchcase(tail, pattern) and tail.count("/") >= pattern.count("/") for tail in paths):
+            included = line.startswith("!")
+    return included
 
 
 # ---- processes -------------------------------------------------------------------------------
@@ -160,10 +160,10 @@ PROXIES: dict[str, Proxy] = {"caddy": caddy, "nginx": nginx}
 @contextmanager
 def _running(command: list[str], folder: Path, port: int, environment: dict[str, str]) -> Generator[None]:
     log = folder / f"{command[0]}.log"
-    found = find_program(command[0])
-    assert found is not None
+    program = find_program(command[0])
+    assert program is not None
     with log.open("wb") as output:
-        process = subprocess.Popen([found, *command[1:]], env=environment, cwd=folder, stdout=output, stderr=output)
+        process = subprocess.Popen([program, *command[1:]], env=environment, cwd=folder, stdout=output, stderr=output)
     deadline = time.monotonic() + PATIENCE
     try:
         while not _answers(port):
@@ -185,6 +185,6 @@ def _answers(port: int) -> bool:
 
 def free_port() -> int:
     """Return a free port, for a program that cannot choose one itself."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

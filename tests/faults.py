@@ -69,12 +69,12 @@ class Server:
     def __init__(
         self, folder: Path, place: Json, claude: CountingClaude | ScriptedClaude, *arguments: str, **more: str
     ) -> None:
-        ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        prefixes = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
         named = {name.upper(): str(value) for name, value in place.items()}
         claudes = {"ANTHROPIC_API_KEY": "sk-ant-counted", "ANTHROPIC_BASE_URL": claude.address}
         self.environment = {
-            **kept,
+            **inherited,
             "PYTHONPATH": str(forking.CODE),
             "TERTULIA_LEASE_SECONDS": "2",
             "TERTULIA_TITLE_MODEL": "",

@@ -133,9 +133,9 @@ def address(code: Path) -> str:
     """Return the socket of the process that is forked, which the workers of a test run share."""
     if code == CODE and SHARED in os.environ:
         return os.environ[SHARED]
-    made = Forks(code)
-    atexit.register(made.close)
-    return made.address
+    forks = Forks(code)
+    atexit.register(forks.close)
+    return forks.address
 
 
 def _connected(path: str) -> socket.socket:

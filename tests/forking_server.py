@@ -33,15 +33,15 @@ def command_module() -> str:
     return "tertulia.cli.main" if find_spec("tertulia.cli") else "server.command"
 
 
-def begin(asked: dict[str, Any], files: list[int]) -> None:
+def begin(request: dict[str, Any], files: list[int]) -> None:
     """Turn the current fork into the command. Never returns."""
     for number, file in enumerate(files):
         os.dup2(file, number)
-    os.chdir(asked["cwd"])
+    os.chdir(request["cwd"])
     os.environ.clear()
-    os.environ.update(asked["environment"])
+    os.environ.update(request["environment"])
     sys.path[:0] = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
-    sys.argv = ["tertulia", *asked["arguments"]]
+    sys.argv = ["tertulia", *request["arguments"]]
     # A program in a terminal handles Ctrl+C. Tests that run in the background would pass on an ignored SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PYTHONUNBUFFERED"):
@@ -68,8 +68,8 @@ def serve(listener: socket.socket) -> None:
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, wake)
     while True:
-        heard_of: list[Any] = [0, listener, waking, *running.values()]
-        ready, _, _ = select.select(heard_of, [], [])
+        readable: list[Any] = [0, listener, waking, *running.values()]
+        ready, _, _ = select.select(readable, [], [])
         if 0 in ready and not os.read(0, 1):
             break
         if waking in ready:
@@ -79,12 +79,12 @@ def serve(listener: socket.socket) -> None:
             accept(listener, running, (waking, woken))
         for child, asker in list(running.items()):
             if asker in ready:
-                heard = b""
+                signals = b""
                 with suppress(OSError):
-                    heard = asker.recv(16)
-                for number in heard or [signal.SIGKILL]:
+                    signals = asker.recv(16)
+                for number in signals or [signal.SIGKILL]:
                     os.kill(child, number)
-                if not heard:
+                if not signals:
                     running.pop(child).close()
     for child in running:
         os.kill(child, signal.SIGKILL)

@@ -75,17 +75,17 @@ def _move(text: str, recorded_at: datetime, moment: datetime) -> str:
     return MOMENT.sub(moved, text).replace(f"'{recorded_at:%Y-%m-%d}'", f"'{moment:%Y-%m-%d}'")
 
 
-def load(found: Recording, url: str, folder: Path) -> None:
+def load(recorded: Recording, url: str, folder: Path) -> None:
     """Create the database, and store its attachment where a server in the folder looks for it."""
     file = database_file(url)
     if file is not None:
         with closing(sqlite3.connect(file)) as connection:
-            connection.executescript(found.script)
+            connection.executescript(recorded.script)
     else:
-        asyncio.run(_execute(url.replace("+asyncpg", ""), found.script))
-    stored = folder / "files" / found.blob[-2:] / found.blob
+        asyncio.run(_execute(url.replace("+asyncpg", ""), recorded.script))
+    stored = folder / "files" / recorded.blob[-2:] / recorded.blob
     stored.parent.mkdir(parents=True, exist_ok=True)
-    stored.write_bytes(found.attachment)
+    stored.write_bytes(recorded.attachment)
 
 
 async def _execute(url: str, script: str) -> None:

@@ -8,9 +8,9 @@ from PIL import Image
 
 
 def image(kind: str = "PNG", width: int = 8, height: int = 6) -> bytes:
-    made = BytesIO()
-    Image.new("RGB", (width, height), (200, 30, 30)).save(made, kind)
-    return made.getvalue()
+    buffer = BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def pdf(*pages: str) -> bytes:
@@ -41,25 +41,25 @@ def pdf(*pages: str) -> bytes:
 
 def multi_picture() -> bytes:
     """Return a JPEG with a second picture after the first, as many phones write them."""
-    made = BytesIO()
+    buffer = BytesIO()
     first = Image.new("RGB", (50, 40), (30, 200, 30))
-    first.save(made, "MPO", save_all=True, append_images=[first])
-    return made.getvalue()
+    first.save(buffer, "MPO", save_all=True, append_images=[first])
+    return buffer.getvalue()
 
 
 def animation(kind: str) -> bytes:
     """Return a GIF or WebP with two frames."""
-    made = BytesIO()
+    buffer = BytesIO()
     frames = [Image.new("RGB", (20, 20), color) for color in ((200, 30, 30), (30, 30, 200))]
-    frames[0].save(made, kind, save_all=True, append_images=frames[1:])
-    return made.getvalue()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
 
 
 def in_mode(kind: str, mode: str) -> bytes:
     """Return an image in a mode such as `L` or `RGBA`, whose pixels are not three bytes."""
-    made = BytesIO()
-    Image.new(mode, (20, 20)).save(made, kind)
-    return made.getvalue()
+    buffer = BytesIO()
+    Image.new(mode, (20, 20)).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def cut(content: bytes) -> bytes:

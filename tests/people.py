@@ -17,9 +17,9 @@ def post(address: str, path: str, **form: str) -> httpx2.Response:
 
 def register(address: str, name: str, password: str = PASSWORD) -> Json:
     """Register an account and return its tokens."""
-    made = post(address, "register", username=name, password=password)
-    assert made.status_code == 201, made.text
-    tokens: Json = made.json()
+    response = post(address, "register", username=name, password=password)
+    assert response.status_code == 201, response.text
+    tokens: Json = response.json()
     return tokens
 
 

@@ -96,7 +96,7 @@ def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
     names: list[x509.GeneralName] = [x509.DNSName(host)]
     if host == "localhost":
         names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -109,7 +109,7 @@ def make_certificate(folder: Path, host: str) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     certificate, private = folder / f"{host}.crt", folder / f"{host}.key"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     form = serialization.PrivateFormat.PKCS8
     private.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     return certificate, private

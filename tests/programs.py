@@ -43,8 +43,8 @@ ALIASES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
 def find_program(name: str) -> str | None:
     """Return the path of a program, also if it is in a folder that only root has on PATH."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    found = (shutil.which(alias, path=path) for alias in ALIASES.get(name, (name,)))
-    return next((program for program in found if program is not None), None)
+    paths = (shutil.which(alias, path=path) for alias in ALIASES.get(name, (name,)))
+    return next((program for program in paths if program is not None), None)
 
 
 def require(*names: str) -> None:
@@ -71,9 +71,9 @@ def skip_or_fail(reason: str) -> NoReturn:
 
 def chromium() -> str:
     """Return the path of the browser, for a test with the mark `needs("chromium")`."""
-    found = find_program("chromium")
-    assert found is not None
-    return found
+    path = find_program("chromium")
+    assert path is not None
+    return path
 
 
 if __name__ == "__main__":

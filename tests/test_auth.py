@@ -32,8 +32,8 @@ OPEN = 'subscription { conversationChanges(after: "0") { kind } }'
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    with tertulia(tmp_path_factory.mktemp("people"), **MODE) as found:
-        yield found
+    with tertulia(tmp_path_factory.mktemp("people"), **MODE) as url:
+        yield url
 
 
 @contextmanager
@@ -52,8 +52,8 @@ def test_registering_signs_the_user_in(address: str) -> None:
 
 
 def test_an_account_can_be_registered_with_json(address: str) -> None:
-    made = httpx2.post(f"{address}/auth/register", json={"username": "json", "password": PASSWORD})
-    assert made.status_code == 201
+    response = httpx2.post(f"{address}/auth/register", json={"username": "json", "password": PASSWORD})
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_client_that_guesses_waits_longer_and_longer_and_the_user_signs_in_els
         servers = [one, other] if "redis_url" in place else [one, one]
         register(one, "ada")
         tries = [sign_in(servers[n % 2], "ada", f"guess {n}", "2001:db8::1") for n in range(11)]
-        assert [found.status_code for found in tries] == [400] * 10 + [429]
+        assert [response.status_code for response in tries] == [400] * 10 + [429]
         assert int(tries[-1].headers["retry-after"]) in range(1, 61)
         # The right password is refused too, or guessing would reveal it. So is another address of the same network.
         assert sign_in(servers[1], "ADA", PASSWORD, "2001:db8::2").status_code == 429
@@ -178,10 +178,12 @@ def test_a_sign_in_replaces_a_hash_whose_parameters_are_weaker_than_rfc_9106_rec
         register(address, "ada")
         monkeypatch.setattr(passwords, "HASHER", RECOMMENDED_HASHER)
         for expected in (200, 200, 400):
-            given = PASSWORD if expected == 200 else "wrong one"
-            assert post(address, "token", grant_type="password", username="ada", password=given).status_code == expected
-        ((kept,),) = execute(place, "SELECT password_hash FROM users WHERE name = 'ada'")
-        assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+            password = PASSWORD if expected == 200 else "wrong one"
+            assert (
+                post(address, "token", grant_type="password", username="ada", password=password).status_code == expected
+            )
+        ((password_hash,),) = execute(place, "SELECT password_hash FROM users WHERE name = 'ada'")
+        assert password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_the_current_password_cannot_be_guessed_with_a_stolen_token(address: str) -> None:
@@ -191,7 +193,7 @@ def test_the_current_password_cannot_be_guessed_with_a_stolen_token(address: str
         httpx2.request("DELETE", f"{address}/auth/user", data={"password": f"guess {n}"}, headers=bearer, timeout=WAIT)
         for n in range(11)
     ]
-    assert [found.status_code for found in guesses] == [400] * 10 + [429]
+    assert [response.status_code for response in guesses] == [400] * 10 + [429]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,7 @@ def test_a_refresh_returns_new_tokens(address: str) -> None:
     first = register(address, "katherine")
     second = post(address, "refresh", refresh_token=first["refresh_token"]).json()
     third = post(address, "token", grant_type="refresh_token", refresh_token=second["refresh_token"]).json()
-    assert len({one["refresh_token"] for one in (first, second, third)}) == 3
+    assert len({tokens["refresh_token"] for tokens in (first, second, third)}) == 3
     with signed(address, third) as api:
         assert api.ask(VIEWER)["viewer"]["name"] == "katherine"
 
@@ -294,8 +296,8 @@ def test_changing_the_password_signs_all_other_devices_out(address: str) -> None
     weak = httpx2.post(url, data={**change, "new_password": "short"}, headers=bearer)
     assert (weak.status_code, weak.json()["error_description"][:14]) == (422, "`new_password`")
     changed = httpx2.post(url, data=change, headers=bearer).json()
-    with signed(address, other) as out, signed(address, changed) as kept:
-        assert (out.post(VIEWER).status_code, kept.post(VIEWER).status_code) == (401, 200)
+    with signed(address, other) as other_device, signed(address, changed) as this_device:
+        assert (other_device.post(VIEWER).status_code, this_device.post(VIEWER).status_code) == (401, 200)
     for password, status in ((PASSWORD, 400), ("another long one", 200)):
         again = post(address, "token", grant_type="password", username="radia", password=password)
         assert again.status_code == status
@@ -318,35 +320,35 @@ def forged(address: str, name: str) -> dict[str, str]:
     return {
         "nonsense": "nonsense",
         "no algorithm": f"{none}.{body}.",
-        "changed": f"{head}.{changed}.{mark}",
-        "cut": good[:-4],
-        "of another secret": other.access(tokens["id"], claims["sid"]),
+        "changed claims": f"{head}.{changed}.{mark}",
+        "incomplete": good[:-4],
+        "signed with another secret": other.access(tokens["id"], claims["sid"]),
         "a refresh token": tokens["refresh_token"],
         "expired": jwt.encode(late, key, "HS256", headers={"typ": ACCESS}),
-        "of another type": jwt.encode(claims, key, "HS256"),
-        "of another algorithm": jwt.encode(claims, key + key, "HS512", headers={"typ": ACCESS}),
-        "for another audience": jwt.encode({**claims, "aud": "x"}, key, "HS256", headers={"typ": ACCESS}),
-        "without an end": jwt.encode(
+        "another type": jwt.encode(claims, key, "HS256"),
+        "another algorithm": jwt.encode(claims, key + key, "HS512", headers={"typ": ACCESS}),
+        "another audience": jwt.encode({**claims, "aud": "x"}, key, "HS256", headers={"typ": ACCESS}),
+        "without an expiry": jwt.encode(
             {name: claims[name] for name in claims if name != "exp"}, key, "HS256", headers={"typ": ACCESS}
         ),
-        "of an unknown sign-in": jwt.encode({**claims, "sid": tokens["id"]}, key, "HS256", headers={"typ": ACCESS}),
-        "a personal one": "tertulia_nonsense",
-        "long": "x" * 5000,
+        "an unknown sign-in": jwt.encode({**claims, "sid": tokens["id"]}, key, "HS256", headers={"typ": ACCESS}),
+        "an unknown personal token": "tertulia_nonsense",
+        "too long": "x" * 5000,
     }
 
 
 def test_invalid_tokens_are_refused_everywhere(address: str) -> None:
     for kind, token in forged(address, "forger").items():
         header = {"authorization": f"Bearer {token}"}
-        answers = [
+        responses = [
             httpx2.post(f"{address}/graphql", json={"query": SEND}, headers=header),
             httpx2.post(f"{address}/chat", json={"message": "Hello"}, headers=header),
             httpx2.get(f"{address}/export", headers=header),
             httpx2.post(f"{address}/attachments", files={"file": b"x"}, headers=header),
             httpx2.request("DELETE", f"{address}/auth/user", data={"password": PASSWORD}, headers=header),
         ]
-        assert [one.status_code for one in answers] == [401] * 5, kind
-        assert all(one.headers["www-authenticate"].startswith("Bearer ") for one in answers), kind
+        assert [response.status_code for response in responses] == [401] * 5, kind
+        assert all(response.headers["www-authenticate"].startswith("Bearer ") for response in responses), kind
         with socket(address, {"Authorization": f"Bearer {token}"}) as opened:
             assert closing(opened.connection) == (4403, "Forbidden"), kind
 
@@ -390,16 +392,16 @@ def test_revoking_closes_only_the_sockets_of_that_sign_in(tmp_path: Path, place:
         one = register(address, "ada")
         two = post(address, "token", grant_type="password", username="ada", password=PASSWORD).json()
         with (
-            signed(address, one) as leaves,
-            signed(address, two) as stays,
-            leaves.socket() as shut,
-            stays.socket() as kept,
+            signed(address, one) as signed_out,
+            signed(address, two) as signed_in,
+            signed_out.socket() as closed_socket,
+            signed_in.socket() as open_socket,
         ):
-            shut.subscribe(OPEN, {})
+            closed_socket.subscribe(OPEN, {})
             post(address, "revoke", token=one["refresh_token"])
-            assert closing(shut.connection) == (4403, "Forbidden")
-            kept.send({"type": "ping"})
-            assert kept.receive() == {"type": "pong"}
+            assert closing(closed_socket.connection) == (4403, "Forbidden")
+            open_socket.send({"type": "ping"})
+            assert open_socket.receive() == {"type": "pong"}
 
 
 @pytest.mark.parametrize(
@@ -412,9 +414,9 @@ def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -
         pieces = stream.iter_bytes()
         next(pieces)
         post(address, "revoke", token=tokens["access_token"])
-        left = b"".join(pieces)
-        assert b"complete" not in left
-        assert b"done" not in left
+        remaining = b"".join(pieces)
+        assert b"complete" not in remaining
+        assert b"done" not in remaining
 
 
 # ---- deletion -----------------------------------------------------------------------------------
@@ -424,14 +426,14 @@ def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -
 def test_deleting_an_account_deletes_all_of_its_data(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         tokens = register(address, "ada")
-        with signed(address, tokens) as api, api.socket() as open_still:
+        with signed(address, tokens) as api, api.socket() as opened:
             picture = api.http.post("/attachments", files={"file": ("a.png", image())}).json()["id"]
             api.answer("A secret parsnip", attachmentIds=[picture])
-            url, bearer = "/auth/user", {"password": PASSWORD}
+            url, form = "/auth/user", {"password": PASSWORD}
             assert api.http.request("DELETE", url, data={"password": "not the one"}).status_code == 400
-            deleted = api.http.request("DELETE", url, data=bearer).json()["deleted"]
+            deleted = api.http.request("DELETE", url, data=form).json()["deleted"]
             assert deleted == {"conversations": 1, "messages": 2, "attachments": 1, "calls": 1}
-            assert closing(open_still.connection) == (4403, "Forbidden")
+            assert closing(opened.connection) == (4403, "Forbidden")
             assert api.post(VIEWER).status_code == 401
         assert post(address, "token", grant_type="password", username="ada", password=PASSWORD).status_code == 400
     tables = (

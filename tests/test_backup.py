@@ -76,16 +76,16 @@ def _write(address: str, written: Written, number: int) -> None:
 def _busy(address: str) -> Generator[Written]:
     """Run three users who write without a pause, and yield when each has finished two conversations."""
     written = Written()
-    people = [threading.Thread(target=_write, args=(address, written, number), daemon=True) for number in range(3)]
-    for one in people:
-        one.start()
+    threads = [threading.Thread(target=_write, args=(address, written, number), daemon=True) for number in range(3)]
+    for thread in threads:
+        thread.start()
     try:
         written.begun.wait(60)
         yield written
     finally:
         written.ends.set()
-        for one in people:
-            one.join(60)
+        for thread in threads:
+            thread.join(60)
     assert written.problems == []
 
 
@@ -103,9 +103,9 @@ def _start_answer(api: Api) -> tuple[str, str]:
 def _assert_complete(api: Api, finished: list[Finished]) -> None:
     """Assert that all finished conversations and their attachments are complete."""
     assert len(finished) >= 3
-    for one in finished:
-        assert api.messages(one.id) == one.messages
-        assert api.http.get(f"/attachments/{one.attachment}").content == one.data
+    for conversation in finished:
+        assert api.messages(conversation.id) == conversation.messages
+        assert api.http.get(f"/attachments/{conversation.attachment}").content == conversation.data
 
 
 def _assert_interrupted(api: Api, running: str, seen: str) -> None:
@@ -148,61 +148,61 @@ def test_a_backup_of_a_busy_server_has_all_finished_conversations(tmp_path: Path
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Finished:
+def backed_up(tmp_path: Path) -> Finished:
     """A conversation of a stopped server in the folder `first`, of which `copy` is a backup."""
     (tmp_path / "first").mkdir()
     with tertulia(tmp_path / "first") as address, Api(address) as api:
-        said = _say(api, "Hello", 8)
+        conversation = _say(api, "Hello", 8)
     done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert done.stdout.startswith("Backed up 1 conversations (schema ")
     assert done.stdout.endswith(") to copy; 1 attachment files.\n")
-    return said
+    return conversation
 
 
-def test_a_backup_can_be_served_in_place(kept: Finished, tmp_path: Path) -> None:
+def test_a_backup_can_be_served_in_place(backed_up: Finished, tmp_path: Path) -> None:
     database = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}
-    files = str(tmp_path / "copy" / "tertulia-attachments")
-    with tertulia(tmp_path, **database, attachments=files) as address, Api(address) as api:
-        assert api.messages(kept.id) == kept.messages
-        assert api.http.get(f"/attachments/{kept.attachment}").content == kept.data
+    attachments = str(tmp_path / "copy" / "tertulia-attachments")
+    with tertulia(tmp_path, **database, attachments=attachments) as address, Api(address) as api:
+        assert api.messages(backed_up.id) == backed_up.messages
+        assert api.http.get(f"/attachments/{backed_up.attachment}").content == backed_up.data
     _assert_doctor_passes(tmp_path / "copy", {})
 
 
 def test_attachments_added_or_deleted_while_the_database_is_copied_are_in_the_backup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[Finished] = []
+    added: list[Finished] = []
     delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
     with tertulia(tmp_path) as address, Api(address) as api:
-        goes = _say(api, "I go", 8)
+        deleted = _say(api, "I go", 8)
 
         def copy(source: Path, target: Path) -> None:
-            said.append(_say(api, "I come", 9))
+            added.append(_say(api, "I come", 9))
             copying(source, target)
-            for one in (goes, said[0]):
-                api.ask(delete, id=one.id)
+            for conversation in (deleted, added[0]):
+                api.ask(delete, id=conversation.id)
 
         copying = copies.copy
         monkeypatch.setattr(backup, "copy", copy)
         # An attachment that is added and deleted while the database is copied cannot be in the backup.
         done = run_here(tmp_path, "backup", "copy", **_environment(tmp_path))
         assert done.stdout.endswith("; 1 attachment files; 1 more are missing in " + f"{tmp_path / 'files'}.\n")
-        said.clear()
-        stays = _say(api, "I stay", 10)
+        added.clear()
+        remaining = _say(api, "I stay", 10)
 
         def copy_once_more(source: Path, target: Path) -> None:
-            said.append(_say(api, "I come", 9))
+            added.append(_say(api, "I come", 9))
             copying(source, target)
-            api.ask(delete, id=stays.id)
+            api.ask(delete, id=remaining.id)
 
         monkeypatch.setattr(backup, "copy", copy_once_more)
         run_here(tmp_path, "backup", "again", **_environment(tmp_path))
     (tmp_path / "second").mkdir()
     assert run_here(tmp_path, "restore", "again", **_environment(tmp_path / "second")).exit_code == 0
     with tertulia(tmp_path / "second") as address, Api(address) as api:
-        for one in (stays, *said):
-            assert api.messages(one.id) == one.messages
-            assert api.http.get(f"/attachments/{one.attachment}").content == one.data
+        for conversation in (remaining, *added):
+            assert api.messages(conversation.id) == conversation.messages
+            assert api.http.get(f"/attachments/{conversation.attachment}").content == conversation.data
 
 
 def test_a_restore_keeps_everybody_signed_in(tmp_path: Path) -> None:
@@ -230,25 +230,25 @@ def _all_bytes(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "taken", ["tertulia.db", "tertulia.db-wal", "tertulia.db-secret", "tertulia.db-answers/1.jsonl", "files/ab/1"]
+    "name", ["tertulia.db", "tertulia.db-wal", "tertulia.db-secret", "tertulia.db-answers/1.jsonl", "files/ab/1"]
 )
-def test_a_restore_overwrites_nothing(kept: Finished, tmp_path: Path, taken: str) -> None:
-    there = tmp_path / "second" / taken
-    there.parent.mkdir(parents=True)
-    there.write_text("of another database")
+def test_a_restore_overwrites_nothing(backed_up: Finished, tmp_path: Path, name: str) -> None:
+    existing = tmp_path / "second" / name
+    existing.parent.mkdir(parents=True)
+    existing.write_text("of another database")
     before = _all_bytes(tmp_path / "second")
     line = _refused(tmp_path, "restore", "copy", **_environment(tmp_path / "second"))
-    assert line == f"{there} already exists, and `restore` overwrites nothing. Move it away first."
+    assert line == f"{existing} already exists, and `restore` overwrites nothing. Move it away first."
     assert _all_bytes(tmp_path / "second") == before
 
 
-def test_a_backup_overwrites_nothing(kept: Finished, tmp_path: Path) -> None:
+def test_a_backup_overwrites_nothing(backed_up: Finished, tmp_path: Path) -> None:
     before = _all_bytes(tmp_path / "copy")
     assert "already exists" in _refused(tmp_path, "backup", "copy", **_environment(tmp_path / "first"))
     assert _all_bytes(tmp_path / "copy") == before
 
 
-def test_an_invalid_backup_is_refused_in_one_line(kept: Finished, tmp_path: Path) -> None:
+def test_an_invalid_backup_is_refused_in_one_line(backed_up: Finished, tmp_path: Path) -> None:
     second = _environment(tmp_path / "second")
     assert "is not a backup" in _refused(tmp_path, "restore", "nowhere", **second)
     copied = {"database_url": f"sqlite+aiosqlite:///{tmp_path}/copy/tertulia.db"}

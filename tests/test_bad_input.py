@@ -111,16 +111,16 @@ UPDATE = """mutation ($input: UpdateConversationInput!) { updateConversation(inp
 )
 def test_an_invalid_field_of_a_conversation_is_named(api: Api, input: Json, field: str) -> None:
     assert api.ask(CREATE, input=input)["createConversation"]["field"] == field
-    made = api.ask(CREATE, input={"title": "kept"})["createConversation"]["conversation"]["id"]
-    assert api.ask(UPDATE, input={"id": made, "archived": True, **input})["updateConversation"]["field"] == field
-    kept = api.conversation(made)
-    assert (kept["title"], kept["archived"]) == ("kept", False)
+    id = api.ask(CREATE, input={"title": "kept"})["createConversation"]["conversation"]["id"]
+    assert api.ask(UPDATE, input={"id": id, "archived": True, **input})["updateConversation"]["field"] == field
+    conversation = api.conversation(id)
+    assert (conversation["title"], conversation["archived"]) == ("kept", False)
 
 
 @pytest.mark.parametrize("name", ["model", "archived", "pinned"])
 def test_required_fields_of_a_conversation_cannot_be_removed(api: Api, name: str) -> None:
-    made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
-    assert api.ask(UPDATE, input={"id": made, name: None})["updateConversation"]["field"] == name
+    conversation_id = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
+    assert api.ask(UPDATE, input={"id": conversation_id, name: None})["updateConversation"]["field"] == name
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_required_fields_of_a_conversation_cannot_be_removed(api: Api, name: str
 )
 @pytest.mark.parametrize("field", ["conversations", "messages"])
 def test_an_invalid_page_argument_is_named(api: Api, field: str, arguments: str) -> None:
-    made = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
-    asked = f"{field}({arguments}) {{ edges {{ cursor }} }}"
-    query = f"{{ {asked} }}" if field == "conversations" else f'{{ conversation(id: "{made}") {{ {asked} }} }}'
+    id = api.ask(CREATE, input={})["createConversation"]["conversation"]["id"]
+    selection = f"{field}({arguments}) {{ edges {{ cursor }} }}"
+    query = f"{{ {selection} }}" if field == "conversations" else f'{{ conversation(id: "{id}") {{ {selection} }} }}'
     error = api.errors(query)[0]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["message"].lstrip("`").partition("`")[0].split(":")[0] in arguments

@@ -23,8 +23,8 @@ def rows(place: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def budget(api: Api) -> Json:
-    found: Json = api.ask(BUDGET)["viewer"]["budget"]
-    return found
+    result: Json = api.ask(BUDGET)["viewer"]["budget"]
+    return result
 
 
 @pytest.mark.both
@@ -96,10 +96,10 @@ def reserved(stage: Stage, gate: Gate, text: str) -> Decimal:
     """Return the amount that is reserved for an answer of at most 1,000 tokens to `text`."""
     sent = stage.api.send(text, options={"maxTokens": 1000})
     assert gate.reached.wait(20)
-    found = Decimal(budget(stage.api)["reservedUsd"])
+    amount = Decimal(budget(stage.api)["reservedUsd"])
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
-    return found
+    return amount
 
 
 @pytest.mark.parametrize(("tools", "times", "searches"), [((), 1, 0), (("web_search",), 3, 10)])
@@ -160,9 +160,9 @@ def test_the_budget_is_checked_again_when_a_queued_message_starts(staged: Staged
     )
     sent = stage.api.send("Hello")
     assert gate.reached.wait(20)
-    waits = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
+    queued = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
     gate.open.set()
-    ended = stage.api.follow(waits["generation"]["id"])[-1]
+    ended = stage.api.follow(queued["generation"]["id"])[-1]
     assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "BUDGET_EXCEEDED")
     assert len(stage.claude.requests) == 1
 

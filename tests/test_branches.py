@@ -72,8 +72,8 @@ def test_an_edit_in_the_middle_is_sent_with_only_the_messages_before_it(staged: 
     conversation, _ = started(stage.api, "1")
     _, second = started(stage.api, "2", conversationId=conversation)
     ended(stage.api, edit(stage.api, second["userMessage"]["id"], "2, in other words"))
-    said = [turn["content"][0]["text"] for turn in stage.claude.requests[-1]["messages"]]
-    assert said == ["1", "one", "2, in other words"]
+    sent_texts = [turn["content"][0]["text"] for turn in stage.claude.requests[-1]["messages"]]
+    assert sent_texts == ["1", "one", "2, in other words"]
 
 
 def test_a_regenerated_answer_is_a_sibling_of_the_first(staged: Staged) -> None:
@@ -130,8 +130,8 @@ def test_branches_are_answered_concurrently_up_to_a_limit(staged: Staged) -> Non
     assert waiting["generation"]["status"] == "QUEUED"
     for gate in gates:
         gate.open.set()
-    for one in (sent, *others, waiting):
-        stage.api.follow(one["generation"]["id"])
+    for generation_payload in (sent, *others, waiting):
+        stage.api.follow(generation_payload["generation"]["id"])
     assert len(stage.claude.requests) == 5
     assert len(stage.api.messages(sent["conversation"]["id"])[1]["siblings"]) == 5
 
@@ -160,8 +160,8 @@ def test_stopping_a_queued_message_does_not_start_the_one_after_it(staged: Stage
     assert len(stage.claude.requests) == 1
     gate.open.set()
     assert stage.api.follow(third["generation"]["id"])[-1]["generation"]["message"]["text"] == "three"
-    said = [turn["content"][0]["text"] for turn in stage.claude.requests[-1]["messages"]]
-    assert said == ["1", "one", "2", "3"]
+    sent_texts = [turn["content"][0]["text"] for turn in stage.claude.requests[-1]["messages"]]
+    assert sent_texts == ["1", "one", "2", "3"]
 
 
 def test_the_active_generation_is_that_of_the_selected_branch(staged: Staged) -> None:
@@ -217,15 +217,15 @@ def test_a_fork_has_the_branchs_messages_and_is_independent(staged: Staged) -> N
     conversation, sent = started(stage.api, "1", options={"model": "claude-haiku-5-5"})
     started(stage.api, "2", conversationId=conversation)
     forked = stage.api.ask(FORK, input={"messageId": sent["generation"]["message"]["id"], "title": "Elsewhere"})
-    made = forked["forkConversation"]["conversation"]
-    assert made["title"] == "Elsewhere"
-    old, new = stage.api.messages(conversation)[:2], stage.api.messages(made["id"])
+    fork = forked["forkConversation"]["conversation"]
+    assert fork["title"] == "Elsewhere"
+    old, new = stage.api.messages(conversation)[:2], stage.api.messages(fork["id"])
     assert [message["content"] for message in new] == [message["content"] for message in old]
     assert {message["id"] for message in new}.isdisjoint(message["id"] for message in old)
-    assert stage.api.conversation(made["id"])["usage"]["outputTokens"] == 0
-    started(stage.api, "2, elsewhere", conversationId=made["id"])
+    assert stage.api.conversation(fork["id"])["usage"]["outputTokens"] == 0
+    started(stage.api, "2, elsewhere", conversationId=fork["id"])
     assert texts(stage.api, conversation)[2:] == ["2", "two"]
-    assert texts(stage.api, made["id"])[2:] == ["2, elsewhere", "three"]
+    assert texts(stage.api, fork["id"])[2:] == ["2, elsewhere", "three"]
     # Both conversations send the same blocks to Claude, signatures included.
     assert stage.claude.requests[1]["messages"][:2] == stage.claude.requests[2]["messages"][:2]
 
@@ -265,12 +265,12 @@ def test_a_fork_is_answered_with_the_settings_of_its_conversation(staged: Staged
         "options": {"maxTokens": 1234},
         "tools": {"client": [tool]},
     }
-    made = stage.api.ask(CREATE, input=settings)["createConversation"]["conversation"]
-    _, sent = started(stage.api, "1", conversationId=made["id"])
+    conversation = stage.api.ask(CREATE, input=settings)["createConversation"]["conversation"]
+    _, sent = started(stage.api, "1", conversationId=conversation["id"])
     forked = stage.api.ask(FORK, input={"messageId": sent["generation"]["message"]["id"]})
     fork = forked["forkConversation"]["conversation"]
     assert fork["title"] == "Settled"
-    started(stage.api, "2", conversationId=made["id"])
+    started(stage.api, "2", conversationId=conversation["id"])
     started(stage.api, "2", conversationId=fork["id"])
     _, of_conversation, of_fork = stage.claude.requests
     assert of_fork == of_conversation

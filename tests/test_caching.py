@@ -30,8 +30,8 @@ MODEL = "claude-opus-5-5"
 
 
 def usage_of(api: Api, ended: Json) -> Json:
-    found: Json = api.ask(GENERATION, id=ended["generation"]["id"])["generation"]["usage"]
-    return found
+    usage: Json = api.ask(GENERATION, id=ended["generation"]["id"])["generation"]["usage"]
+    return usage
 
 
 def whole(usage: Json) -> int:
@@ -45,10 +45,10 @@ def conversation(api: Api, **values: Any) -> str:
 
 def test_each_turn_reads_all_earlier_turns_from_the_cache(fresh: Api) -> None:
     id = conversation(fresh, systemPrompt=SYSTEM)
-    said = ["Hello", "/simulate thinking", "And then?", "/simulate markdown", "/simulate long 200", "Thank you"]
-    used = [usage_of(fresh, fresh.answer(text, conversationId=id)) for text in said]
-    assert (used[0]["cacheReadTokens"], used[0]["cacheWriteTokens"]) == (0, whole(used[0]))
-    for before, now in pairwise(used):
+    texts = ["Hello", "/simulate thinking", "And then?", "/simulate markdown", "/simulate long 200", "Thank you"]
+    usages = [usage_of(fresh, fresh.answer(text, conversationId=id)) for text in texts]
+    assert (usages[0]["cacheReadTokens"], usages[0]["cacheWriteTokens"]) == (0, whole(usages[0]))
+    for before, now in pairwise(usages):
         assert now["cacheReadTokens"] == whole(before)
         assert now["inputTokens"] == 0
 
@@ -61,12 +61,12 @@ def test_caching_can_be_turned_off(tmp_path: Path, place: dict[str, Any]) -> Non
 
 def turns(*blocks: int) -> list[Json]:
     """Return the messages of a conversation. Claude's answers have as many blocks as `blocks` says."""
-    found: list[Json] = []
+    messages: list[Json] = []
     for turn, count in enumerate(blocks):
-        found.append({"role": "user", "content": [{"type": "text", "text": f"question {turn}"}]})
+        messages.append({"role": "user", "content": [{"type": "text", "text": f"question {turn}"}]})
         answer = [{"type": "text", "text": f"answer {turn}.{number} " * 40} for number in range(count)]
-        found.append({"role": "assistant", "content": answer})
-    return [*found, {"role": "user", "content": [{"type": "text", "text": "the last question"}]}]
+        messages.append({"role": "assistant", "content": answer})
+    return [*messages, {"role": "user", "content": [{"type": "text", "text": "the last question"}]}]
 
 
 def asked(messages: list[Json], *, slow: bool = False, **more: Any) -> Json:
@@ -179,10 +179,10 @@ def billed(usage: Json, **more: int) -> Decimal:
 def test_the_cost_is_exact_for_an_answer_its_conversation_and_the_viewer(fresh: Api) -> None:
     id = conversation(fresh, systemPrompt=SYSTEM)
     costs: list[Decimal] = []
-    for said in ("Hello", "Go on", "/simulate refusal"):
-        used = usage_of(fresh, fresh.answer(said, conversationId=id))
-        costs.append(Decimal(used["costUsd"]))
-        assert costs[-1] == billed(used)
+    for message in ("Hello", "Go on", "/simulate refusal"):
+        usage = usage_of(fresh, fresh.answer(message, conversationId=id))
+        costs.append(Decimal(usage["costUsd"]))
+        assert costs[-1] == billed(usage)
     assert Decimal(fresh.conversation(id)["usage"]["costUsd"]) == sum(costs)
     assert Decimal(fresh.ask(VIEWER)["viewer"]["usage"]["costUsd"]) == sum(costs)
 
@@ -195,10 +195,10 @@ def test_tokens_that_are_cached_for_an_hour_have_their_own_price(staged: Staged)
         "cache_read_input_tokens": 7,
         "cache_creation": {"ephemeral_5m_input_tokens": 400, "ephemeral_1h_input_tokens": 600},
     }
-    begun = {**START, "message": {**START["message"], "usage": usage}}
-    stage = staged(Reply([begun, *text("Hi"), *end()]))
-    used = usage_of(stage.api, stage.api.answer("Hello"))
-    assert Decimal(used["costUsd"]) == billed(used, hour=600)
+    start = {**START, "message": {**START["message"], "usage": usage}}
+    stage = staged(Reply([start, *text("Hi"), *end()]))
+    billed_usage = usage_of(stage.api, stage.api.answer("Hello"))
+    assert Decimal(billed_usage["costUsd"]) == billed(billed_usage, hour=600)
 
 
 def test_stopped_and_interrupted_answers_are_billed(staged: Staged) -> None:
@@ -252,10 +252,10 @@ def test_the_cost_of_a_model_without_a_price_is_null(tmp_path: Path, staged: Sta
     assert (viewer["usage"]["costUsd"], viewer["usage"]["inputTokens"]) == (None, 11)
 
 
-@pytest.mark.parametrize("given", [{"m": {}}, {"m": {"input": "x", "output": 1}}, {"m": {"input": -1, "output": 1}}])
-def test_invalid_prices_are_refused_and_the_model_is_named(given: Json) -> None:
+@pytest.mark.parametrize("prices", [{"m": {}}, {"m": {"input": "x", "output": 1}}, {"m": {"input": -1, "output": 1}}])
+def test_invalid_prices_are_refused_and_the_model_is_named(prices: Json) -> None:
     with pytest.raises(ValueError, match=r"^m: takes"):
-        Prices(given)
+        Prices(prices)
 
 
 def test_a_price_applies_to_model_ids_with_a_date_suffix() -> None:

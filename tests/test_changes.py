@@ -39,12 +39,12 @@ def test_each_change_is_reported_once_and_in_order(fresh: Api) -> None:
     fresh.ask('mutation ($id: ID!) { updateConversation(input: {id: $id, title: "Greetings"}) { __typename } }', id=id)
     fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
     fresh.ask('mutation { createConversation(input: {title: "Next"}) { __typename } }')
-    found = changes(fresh, 6)
+    events = changes(fresh, 6)
     kinds = ["CREATED", "GENERATION_STARTED", "GENERATION_ENDED", "UPDATED", "DELETED", "CREATED"]
-    assert [change["kind"] for change in found] == kinds
-    assert [change["conversationId"] for change in found[:5]] == [id] * 5
-    assert found[4]["conversation"] is None
-    assert found[5]["conversation"]["title"] == "Next"
+    assert [change["kind"] for change in events] == kinds
+    assert [change["conversationId"] for change in events[:5]] == [id] * 5
+    assert events[4]["conversation"] is None
+    assert events[5]["conversation"]["title"] == "Next"
 
 
 def test_after_a_cursor_only_later_changes_are_reported(fresh: Api) -> None:
@@ -86,10 +86,10 @@ def test_a_cursor_older_than_24_hours_is_refused_and_no_change_is_skipped(tmp_pa
 
 
 def test_an_update_that_changes_nothing_is_not_reported(fresh: Api) -> None:
-    made = fresh.ask(
+    created = fresh.ask(
         "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
     )
-    id = made["createConversation"]["conversation"]["id"]
+    id = created["createConversation"]["conversation"]["id"]
     fresh.ask("mutation ($id: ID!) { updateConversation(input: {id: $id}) { __typename } }", id=id)
     fresh.ask("mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }", id=id)
     assert [change["kind"] for change in changes(fresh, 2)] == ["CREATED", "DELETED"]
@@ -104,6 +104,6 @@ def test_the_start_of_a_queued_answer_is_reported(staged: Staged) -> None:
     assert second["generation"]["status"] == "QUEUED"
     gate.open.set()
     stage.api.follow(second["generation"]["id"])
-    told = [(change["kind"], change["generation"]["id"]) for change in changes(stage.api, 5) if change["generation"]]
+    events = [(change["kind"], change["generation"]["id"]) for change in changes(stage.api, 5) if change["generation"]]
     ids = (first["generation"]["id"], second["generation"]["id"])
-    assert told == [(kind, id) for id in ids for kind in ("GENERATION_STARTED", "GENERATION_ENDED")]
+    assert events == [(kind, id) for id in ids for kind in ("GENERATION_STARTED", "GENERATION_ENDED")]

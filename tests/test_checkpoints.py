@@ -46,8 +46,8 @@ class StoppedClock:
     def skip(self, seconds: float) -> None:
         with self._lock:
             self._now += seconds
-            due = [one for one in self._sleeping if one[0] <= self._now]
-            self._sleeping = [one for one in self._sleeping if one[0] > self._now]
+            due = [sleep for sleep in self._sleeping if sleep[0] <= self._now]
+            self._sleeping = [sleep for sleep in self._sleeping if sleep[0] > self._now]
         for _, loop, waking in due:
             loop.call_soon_threadsafe(_wake, waking)
 
@@ -59,9 +59,9 @@ def _wake(waking: "asyncio.Future[None]") -> None:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
-    found = StoppedClock()
-    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=found.sleep))
-    return found
+    stopped_clock = StoppedClock()
+    monkeypatch.setattr(retry, "asyncio", SimpleNamespace(sleep=stopped_clock.sleep))
+    return stopped_clock
 
 
 def test_after_one_second_the_text_is_saved_and_the_lease_is_renewed(

@@ -154,9 +154,9 @@ def test_system_prompt_model_and_options_reach_claude(staged: Staged) -> None:
     stage = staged(says("hello"))
     create = """mutation { createConversation(input: { systemPrompt: "Be brief.", model: "claude-haiku-5-5" }) {
       ... on ConversationPayload { conversation { id } } } }"""
-    made = stage.api.ask(create)["createConversation"]["conversation"]["id"]
+    conversation_id = stage.api.ask(create)["createConversation"]["conversation"]["id"]
     options = {"maxTokens": 500, "effort": "XHIGH", "thinking": {"enabled": True}}
-    stage.api.answer("Hello", conversationId=made, options=options)
+    stage.api.answer("Hello", conversationId=conversation_id, options=options)
     request = stage.claude.requests[0]
     assert request["system"] == "Be brief."
     assert request["model"] == "claude-haiku-5-5"
@@ -207,9 +207,9 @@ def test_a_tool_use_without_a_result_is_sent_back_with_an_error_result(staged: S
     sent = stage.api.send("Hello")
     stage.api.follow(sent["generation"]["id"])
     stage.api.answer("Go on", conversationId=sent["conversation"]["id"])
-    result, said = stage.claude.requests[1]["messages"][2]["content"]
+    result, message = stage.claude.requests[1]["messages"][2]["content"]
     assert (result["type"], result["tool_use_id"], result["is_error"]) == ("tool_result", "toolu_1", True)
-    assert said == {"type": "text", "text": "Go on"}
+    assert message == {"type": "text", "text": "Go on"}
 
 
 @pytest.mark.both

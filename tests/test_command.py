@@ -26,10 +26,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
-    ours = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    prefixes = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return {
-        **kept,
+        **inherited,
         "PYTHONPATH": str(forking.CODE),
         "NO_COLOR": "1",
         "TERTULIA_SIMULATOR_PACE": "0",

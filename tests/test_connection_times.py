@@ -139,8 +139,8 @@ def remaining_connections(address: str) -> int:
     """Return how many more sockets and streams the user may open."""
     with Api(address) as api:
         limits: list[Json] = api.ask(LIMITS)["viewer"]["limits"]
-    (left,) = (limit["remaining"] for limit in limits if limit["name"] == "sockets")
-    return int(left)
+    (remaining,) = (limit["remaining"] for limit in limits if limit["name"] == "sockets")
+    return int(remaining)
 
 
 def test_a_socket_carries_100_operations_at_once(local: str) -> None:
@@ -229,9 +229,9 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> Generator[Unread]:
     folder, network = tmp_path_factory.mktemp("unread"), Network()
     with scripted(says(*PIECES)) as claude:
         keyed = {"anthropic_api_key": API_KEY, "anthropic_base_url": claude.address}
-        given = settings(folder, max_sockets_per_user=1, **keyed)
-        lay(given.database_url)
-        with running(create_app(given), http=network.http, ws=network.socket) as address:
+        configured = settings(folder, max_sockets_per_user=1, **keyed)
+        lay(configured.database_url)
+        with running(create_app(configured), http=network.http, ws=network.socket) as address:
             with Api(address) as api:
                 generation = api.answer("Hello")["generation"]["id"]
             network.is_stuck = True
@@ -297,8 +297,8 @@ SOON = timedelta(seconds=5)
 def refreshed(address: str, tokens: Json) -> Json | None:
     response = post(address, "refresh", refresh_token=tokens["refresh_token"])
     if response.status_code == 200:
-        found: Json = response.json()
-        return found
+        new_tokens: Json = response.json()
+        return new_tokens
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
     return None
 
@@ -490,7 +490,7 @@ def test_one_address_may_try_60_sign_ins_a_minute(people: str, monkeypatch: pyte
     form = {"grant_type": "password", "username": "\0", "password": "x"}
     with httpx2.Client(base_url=people, timeout=WAIT, headers={"x-forwarded-for": "192.0.2.60"}) as client:
         tries = [client.post("/auth/token", data=form) for _ in range(61)]
-        assert [found.status_code for found in tries] == [400] * 60 + [429]
+        assert [response.status_code for response in tries] == [400] * 60 + [429]
         assert tries[-1].headers["retry-after"] == "60"
         bearer = {"authorization": f"Bearer {tokens['access_token']}"}
         change = {"password": "x", "new_password": "another long one"}
@@ -499,7 +499,7 @@ def test_one_address_may_try_60_sign_ins_a_minute(people: str, monkeypatch: pyte
             client.post("/auth/password", data=change, headers=bearer),
             client.request("DELETE", "/auth/user", data={"password": "x"}, headers=bearer),
         ]
-        assert [found.status_code for found in others] == [429] * 3
+        assert [response.status_code for response in others] == [429] * 3
         elsewhere = {"x-forwarded-for": "192.0.2.61"}
         assert client.post("/auth/token", data=form, headers=elsewhere).status_code == 400
         clock.now += 59.9
@@ -512,9 +512,9 @@ def test_an_unknown_name_costs_as_much_work_as_a_wrong_password(people: str, mon
     work: list[tuple[Parameters, int]] = []
     verify = PasswordHasher.verify
 
-    def noted(hasher: PasswordHasher, kept: str, password: bytes) -> bool:
-        work.append((extract_parameters(kept), len(password)))
-        return verify(hasher, kept, password)
+    def noted(hasher: PasswordHasher, password_hash: str, password: bytes) -> bool:
+        work.append((extract_parameters(password_hash), len(password)))
+        return verify(hasher, password_hash, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", noted)
     register(people, "known")

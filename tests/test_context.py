@@ -43,8 +43,8 @@ def compacting(id: str = MODEL, window: int = 100_000) -> Json:
 
 
 def context(api: Api, id: str) -> Json:
-    found: Json = api.ask(CONTEXT, id=id)["conversation"]
-    return found
+    result: Json = api.ask(CONTEXT, id=id)["conversation"]
+    return result
 
 
 def used(tokens: int) -> Reply:
@@ -54,8 +54,8 @@ def used(tokens: int) -> Reply:
 
 def test_used_tokens_are_those_of_the_last_answer(staged: Staged) -> None:
     stage = staged(used(1000), used(2000))
-    made = "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
-    id = stage.api.ask(made)["createConversation"]["conversation"]["id"]
+    create = "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
+    id = stage.api.ask(create)["createConversation"]["conversation"]["id"]
     assert context(stage.api, id)["context"] == {"usedTokens": 0, "limit": 1_000_000, "compacts": False}
     for tokens in (1007, 2007):
         stage.api.answer("Hello", conversationId=id)
@@ -74,17 +74,17 @@ def test_a_nearly_full_conversation_is_compacted_and_the_summary_is_sent_back_un
     stage = staged(says("Hi"), used(60_000), COMPACTED, says("Bye"))
     stage.claude.models = [compacting()]
     id = stage.api.send("Hello")["conversation"]["id"]
-    for said in ("Go on", "And on"):
-        stage.api.answer(said, conversationId=id, whenBusy="QUEUE")
+    for message in ("Go on", "And on"):
+        stage.api.answer(message, conversationId=id, whenBusy="QUEUE")
     first, second, third = stage.claude.requests
     assert "context_management" not in first
     assert "context_management" not in second
     trigger = {"type": "input_tokens", "value": 80_000}
     assert third["context_management"] == {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
     assert stage.claude.headers[2]["anthropic-beta"] == "compact-2026-01-12"
-    shown = context(stage.api, id)
-    assert shown["context"] == {"usedTokens": 607, "limit": 100_000, "compacts": True}
-    blocks = shown["messages"]["edges"][-1]["node"]["content"]
+    conversation = context(stage.api, id)
+    assert conversation["context"] == {"usedTokens": 607, "limit": 100_000, "compacts": True}
+    blocks = conversation["messages"]["edges"][-1]["node"]["content"]
     assert blocks[0] == {"__typename": "CompactionBlock", "summary": "They said hello."}
     usage = stage.api.conversation(id)["usage"]
     assert usage["inputTokens"] == 11 + 60_000 + 11 + 90_000
@@ -120,13 +120,15 @@ def test_a_conversation_can_be_longer_than_the_context_window(simulated: Api) ->
     long = "Many words. " * 16_000
     haiku = {"options": {"model": "claude-haiku-4-5"}}
     id = simulated.send("My name is Ada.", **haiku)["conversation"]["id"]
-    full: list[int] = []
+    used_tokens: list[int] = []
     for _ in range(8):
         ended = simulated.answer(long, conversationId=id, whenBusy="QUEUE", **haiku)
         assert ended["__typename"] == "GenerationCompleted", ended
-        full.append(context(simulated, id)["context"]["usedTokens"])
-    shown = [edge["node"]["content"] for edge in context(simulated, id)["messages"]["edges"]]
-    summaries = [block["summary"] for blocks in shown for block in blocks if block["__typename"] == "CompactionBlock"]
+        used_tokens.append(context(simulated, id)["context"]["usedTokens"])
+    contents = [edge["node"]["content"] for edge in context(simulated, id)["messages"]["edges"]]
+    summaries = [
+        block["summary"] for blocks in contents for block in blocks if block["__typename"] == "CompactionBlock"
+    ]
     assert summaries
-    assert max(full) < 200_000
-    assert len(shown) == 18
+    assert max(used_tokens) < 200_000
+    assert len(contents) == 18

@@ -26,8 +26,8 @@ def test_a_sent_message_is_answered_token_by_token(api: Api) -> None:
 def test_a_second_turn_remembers_the_first(api: Api) -> None:
     conversation = api.send("Hello, my name is Ada")
     api.follow(conversation["generation"]["id"])
-    said = api.answer("What is my name?", conversationId=conversation["conversation"]["id"])
-    assert "Ada" in said["generation"]["message"]["text"]
+    answer = api.answer("What is my name?", conversationId=conversation["conversation"]["id"])
+    assert "Ada" in answer["generation"]["message"]["text"]
 
 
 def test_the_branch_has_both_turns_in_order(api: Api) -> None:
@@ -52,13 +52,13 @@ def test_a_query_reads_one_snapshot_while_an_answer_ends(staged: Staged, monkeyp
     wait_until(lambda: api.messages(sent["conversation"]["id"])[-1]["text"] == "half", "a checkpoint")
     read = generations.of_messages
 
-    async def late(*given: Any) -> Any:
+    async def read_late(*arguments: Any) -> Any:
         # The answer ends after the query has read its messages and before it reads their generations.
         asked.set()
         await asyncio.to_thread(ended.wait, WAIT)
-        return await read(*given)
+        return await read(*arguments)
 
-    monkeypatch.setattr(generations, "of_messages", late)
+    monkeypatch.setattr(generations, "of_messages", read_late)
     with ThreadPoolExecutor(1) as pool:
         query = pool.submit(api.messages, sent["conversation"]["id"])
         assert asked.wait(20)
@@ -82,7 +82,7 @@ def test_waiting_for_the_models_api_holds_no_database_connection(staged: Staged)
         waiting = [pool.submit(stage.api.ask, asked) for _ in range(connections)]
         assert gate.reached.wait(WAIT)
         assert stage.api.ask("{ conversations { edges { node { title } } } }")["conversations"]["edges"]
-        assert not any(one.done() for one in waiting)
+        assert not any(query.done() for query in waiting)
         gate.open.set()
-        shown = [one.result()["conversations"]["edges"][0]["node"]["model"]["displayName"] for one in waiting]
-    assert shown == ["The claude-opus-5-5"] * len(waiting)
+        names = [query.result()["conversations"]["edges"][0]["node"]["model"]["displayName"] for query in waiting]
+    assert names == ["The claude-opus-5-5"] * len(waiting)

@@ -23,8 +23,8 @@ Url = Callable[..., str]
 def front(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Generator[TlsFront]:
     """A PostgreSQL server with TLS and a self-signed certificate on localhost."""
     (folder,) = parse_qs(urlsplit(own_servers.postgres_url()).query)["host"]
-    with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder}/.s.PGSQL.5432") as found:
-        yield found
+    with tls_before_postgres(tmp_path_factory.mktemp("tls"), f"{folder}/.s.PGSQL.5432") as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_every_command_reaches_a_managed_postgresql_through_tls(
 
 
 def test_a_server_accepts_all_parameters_that_managed_hosts_use(tmp_path: Path, front: TlsFront, url: Url) -> None:
-    given = url(
+    database_url = url(
         sslmode="verify-full",
         sslrootcert=str(front.certificate),
         application_name="chat",
@@ -60,7 +60,7 @@ def test_a_server_accepts_all_parameters_that_managed_hosts_use(tmp_path: Path, 
         keepalives="1",
     )
     plain = front.plain
-    with tertulia(tmp_path, database_url=given) as address, Api(address) as api:
+    with tertulia(tmp_path, database_url=database_url) as address, Api(address) as api:
         assert api.answer("Hello")["__typename"] == "GenerationCompleted"
     assert front.plain == plain
     assert b"application_name\x00chat\x00" in front.startup[-1]
@@ -91,15 +91,15 @@ def test_each_sslmode_has_the_meaning_of_libpq(
 def test_a_certificate_that_cannot_be_verified_is_refused(
     tmp_path: Path, front: TlsFront, url: Url, host: str, parameters: dict[str, str]
 ) -> None:
-    given = {name: value.replace("CERTIFICATE", str(front.certificate)) for name, value in parameters.items()}
-    line = refusal(tmp_path, DATABASE_URL=url(host, **given))
+    filled = {name: value.replace("CERTIFICATE", str(front.certificate)) for name, value in parameters.items()}
+    line = refusal(tmp_path, DATABASE_URL=url(host, **filled))
     assert line.startswith("DATABASE_URL: cannot use postgresql+asyncpg://postgres:***@"), line
     assert "thing" not in line
 
 
 def test_verify_ca_accepts_another_host_name(tmp_path: Path, front: TlsFront, url: Url) -> None:
-    given = url(sslmode="verify-ca", sslrootcert=str(front.certificate))
-    assert run_here(tmp_path, "user", "list", DATABASE_URL=given).exit_code == 0
+    database_url = url(sslmode="verify-ca", sslrootcert=str(front.certificate))
+    assert run_here(tmp_path, "user", "list", DATABASE_URL=database_url).exit_code == 0
 
 
 @pytest.mark.parametrize(

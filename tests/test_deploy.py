@@ -56,21 +56,21 @@ def seconds(text: str) -> float:
     return float(text.removesuffix("s"))
 
 
-def everything(found: Any) -> Iterator[tuple[str, Any]]:
+def everything(document: Any) -> Iterator[tuple[str, Any]]:
     """Yield each key and value of a document, at any depth."""
-    if isinstance(found, dict):
-        for name, value in found.items():
+    if isinstance(document, dict):
+        for name, value in document.items():
             yield name, value
             yield from everything(value)
-    elif isinstance(found, list):
-        for value in found:
+    elif isinstance(document, list):
+        for value in document:
             yield from everything(value)
 
 
 def values(name: str, *files: Path) -> list[Any]:
     """Return all values of a key in YAML files, at any depth."""
-    found = [pair for file in files for document in documents(file) for pair in everything(document)]
-    return [value for key, value in found if key == name]
+    pairs = [pair for file in files for document in documents(file) for pair in everything(document)]
+    return [value for key, value in pairs if key == name]
 
 
 # ---- the files match the server and each other -----------------------------------------------
@@ -141,8 +141,8 @@ def test_proxies_name_the_replicas_of_compose_and_close_idle_connections_first()
     for name in ("Caddyfile", "nginx.conf"):
         text = written(name)
         assert set(re.findall(r"tertulia-[a-z]+(?=:)", text)) == set(REPLICAS) <= set(compose()["services"])
-        (kept,) = re.findall(r"^\s*keepalive(?:_timeout)? (\d+)s", text, re.MULTILINE)
-        assert float(kept) < _config(None).timeout_keep_alive
+        (idle_seconds,) = re.findall(r"^\s*keepalive(?:_timeout)? (\d+)s", text, re.MULTILINE)
+        assert float(idle_seconds) < _config(None).timeout_keep_alive
         assert not re.search(r"^\s*(encode|gzip on)", text, re.MULTILINE)
 
 
@@ -163,8 +163,8 @@ def test_every_image_is_pinned_and_tertulias_has_the_projects_version() -> None:
 def test_migrations_run_once_before_the_replicas() -> None:
     services = compose()["services"]
     assert services["migrate"]["command"] == ["migrate"]
-    waits = [services[name]["depends_on"]["migrate"]["condition"] for name in REPLICAS]
-    assert waits == ["service_completed_successfully"] * 2
+    conditions = [services[name]["depends_on"]["migrate"]["condition"] for name in REPLICAS]
+    assert conditions == ["service_completed_successfully"] * 2
     (first,) = manifest("Deployment")["spec"]["template"]["spec"]["initContainers"]
     assert first["args"] == ["migrate"]
 
@@ -210,13 +210,13 @@ def test_the_service_does_not_set_unknown_settings_in_pods() -> None:
 
 def test_every_selector_matches_the_pods_of_the_deployment() -> None:
     labels = manifest("Deployment")["spec"]["template"]["metadata"]["labels"]
-    chosen = [
+    selectors = [
         manifest("Deployment")["spec"]["selector"]["matchLabels"],
         manifest("Service")["spec"]["selector"],
         manifest("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
         manifest("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
     ]
-    assert [one for one in chosen if one != labels] == []
+    assert [selector for selector in selectors if selector != labels] == []
     name = manifest("Deployment")["metadata"]["name"]
     assert manifest("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == name
     service = manifest("Ingress")["spec"]["rules"][0]["http"]["paths"][-1]["backend"]["service"]
@@ -263,7 +263,7 @@ def test_the_sources_of_the_image_exist_and_are_not_ignored() -> None:
 
 
 def test_data_secrets_and_history_are_not_in_the_build_context() -> None:
-    kept = [
+    excluded = [
         ".env",
         "deploy/.env",
         "src/tertulia/server/.env",
@@ -272,14 +272,14 @@ def test_data_secrets_and_history_are_not_in_the_build_context() -> None:
         "tertulia.db-secret",
         ".git/config",
     ]
-    kept += [
+    excluded += [
         ".venv/bin/python",
         "node_modules/x/index.js",
         "web/app/node_modules/x/index.js",
         "src/tertulia/web/build/index.html",
     ]
-    kept += ["tertulia-attachments/x", "tests/people.py", "src/tertulia/server/__pycache__/app.pyc"]
-    assert [path for path in kept if is_in_build_context(path)] == []
+    excluded += ["tertulia-attachments/x", "tests/people.py", "src/tertulia/server/__pycache__/app.pyc"]
+    assert [path for path in excluded if is_in_build_context(path)] == []
     assert [
         path
         for path in ("src/tertulia/server/app.py", "web/app/src/main.tsx", "db/migrations/env.py")
@@ -298,16 +298,16 @@ def test_every_downloaded_package_is_pinned_by_hash() -> None:
     for name in re.findall(r"-r (\S+)", " ".join(installed)):
         pinned = re.findall(r"^[\w.\[\]-]+==\S+.*?(?=^\S|\Z)", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL)
         assert pinned
-        assert [one.split()[0] for one in pinned if "--hash=sha256:" not in one] == []
+        assert [requirement.split()[0] for requirement in pinned if "--hash=sha256:" not in requirement] == []
     assert [text for text in steps if "npm install" in text] == []
 
 
 @pytest.mark.needs("node")
 def test_the_image_has_an_sbom_of_its_page() -> None:
     command = ["node", str(DEPLOY / "page-sbom.mjs")]
-    said = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
-    assert (said["bomFormat"], said["metadata"]["component"]["name"]) == ("CycloneDX", "@tertulia/app")
-    parts = {one["name"]: one for one in said["components"]}
+    sbom = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
+    assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", "@tertulia/app")
+    parts = {component["name"]: component for component in sbom["components"]}
     # The SBOM lists the dependencies and their own dependencies, but no build or test tools.
     wanted = json.loads((ROOT / "web" / "app" / "package.json").read_text())["dependencies"]
     assert set(wanted) | {"wonka", "scheduler", "graphql"} <= set(parts)
@@ -315,15 +315,15 @@ def test_the_image_has_an_sbom_of_its_page() -> None:
     assert {name: parts[name]["version"] for name in wanted if wanted[name] != "*"} == {
         name: version for name, version in wanted.items() if version != "*"
     }
-    assert [name for name, one in parts.items() if "licenses" not in one] == []
+    assert [name for name, component in parts.items() if "licenses" not in component] == []
 
 
 def test_the_image_runs_as_a_numeric_user_that_is_not_root_and_receives_sigterm() -> None:
     last = dockerfile()[-1]
     (user,) = [step.text for step in last if step.name == "USER"]
     assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
-    (made,) = [step.text for step in last if step.name == "RUN"]
-    assert re.findall(r"--(?:owner|group)=(\d+)", made) == user.split(":")
+    (command,) = [step.text for step in last if step.name == "RUN"]
+    assert re.findall(r"--(?:owner|group)=(\d+)", command) == user.split(":")
     begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
     assert begin == ["tertulia", "serve", "--host", "0.0.0.0"]
     assert [step.text for step in last if step.name == "STOPSIGNAL"] == ["SIGTERM"]
@@ -343,9 +343,9 @@ def as_nobody(folder: Path) -> list[str]:
     os.chown(folder, NOBODY, NOBODY)
     kinds = ("--bounding-set", "--inh-caps", "--ambient-caps")
     bounds = [word for kind in kinds for word in (kind, MAY_READ)]
-    given = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *bounds]
-    if subprocess.run([*given, "true"], check=False).returncode == 0:
-        return given
+    prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *bounds]
+    if subprocess.run([*prefix, "true"], check=False).returncode == 0:
+        return prefix
     # Most containers lack CAP_DAC_READ_SEARCH, and NOBODY could not read the test's files: use root with no capability.
     os.chown(folder, 0, 0)
     return ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
@@ -355,9 +355,9 @@ def as_nobody(folder: Path) -> list[str]:
 def test_the_images_command_starts_unprivileged_and_exits_on_sigterm(tmp_path: Path) -> None:
     (data := tmp_path / "data").mkdir()
     last = dockerfile()[-1]
-    said = " ".join(step.text for step in last if step.name == "ENV").replace("/data", str(data))
+    variables = " ".join(step.text for step in last if step.name == "ENV").replace("/data", str(data))
     # HOME does not exist, as for a user that the image does not know.
-    environment = dict(pair.split("=", 1) for pair in shlex.split(said)) | {"HOME": "/nonexistent"}
+    environment = dict(pair.split("=", 1) for pair in shlex.split(variables)) | {"HOME": "/nonexistent"}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
     command = [*as_nobody(data), *begin[:-1], "127.0.0.1", "--port", "0"]
@@ -367,14 +367,14 @@ def test_the_images_command_starts_unprivileged_and_exits_on_sigterm(tmp_path: P
         with killed_after(process):
             address = next(line.split()[-1] for line in process.stdout if "Chat" in line)
         (check,) = [step.listed for step in last if step.name == "HEALTHCHECK"]
-        asked = [check[0], check[1], check[2].replace(f"http://127.0.0.1:{PORT}", address)]
-        assert subprocess.run(asked, env=environment, check=False).returncode == 0
+        check_command = [check[0], check[1], check[2].replace(f"http://127.0.0.1:{PORT}", address)]
+        assert subprocess.run(check_command, env=environment, check=False).returncode == 0
         with signed(address, register(address, "ada")) as api:
-            kept = api.http.post("/attachments", files={"file": ("report.pdf", pdf("Sales rose."))}).json()["id"]
-            assert api.answer("Hello", attachmentIds=[kept])["__typename"] == "GenerationCompleted"
+            attachment = api.http.post("/attachments", files={"file": ("report.pdf", pdf("Sales rose."))}).json()["id"]
+            assert api.answer("Hello", attachmentIds=[attachment])["__typename"] == "GenerationCompleted"
         process.terminate()
         assert process.wait(60) == 0
-        assert subprocess.run(asked, env=environment, check=False, stderr=subprocess.DEVNULL).returncode == 1
+        assert subprocess.run(check_command, env=environment, check=False, stderr=subprocess.DEVNULL).returncode == 1
     finally:
         process.kill()
         process.wait()
@@ -393,11 +393,11 @@ def test_caddy_serves_a_domain_over_tls_and_otherwise_plain_http(domain: str | N
     adapted = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
     (server,) = adapted["apps"]["http"]["servers"].values()
     assert server["listen"] == [f":{port}"]
-    assert [one["host"] for route in server["routes"] for one in route.get("match", []) if "host" in one] == (
+    assert [match["host"] for route in server["routes"] for match in route.get("match", []) if "host" in match] == (
         [[domain]] if domain else []
     )
     (upstreams,) = [value for name, value in everything(adapted) if name == "upstreams"]
-    assert [one["dial"] for one in upstreams] == [f"{name}:{PORT}" for name in REPLICAS]
+    assert [match["dial"] for match in upstreams] == [f"{name}:{PORT}" for name in REPLICAS]
     assert [value for name, value in everything(adapted) if name == "flush_interval"] == [-1]
 
 
@@ -405,8 +405,8 @@ def test_caddy_serves_a_domain_over_tls_and_otherwise_plain_http(domain: str | N
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", written("tertulia.service"), flags=re.MULTILINE)
     (tmp_path / "tertulia.service").write_text(unit)
-    told = subprocess.run(
+    done = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / "tertulia.service")], check=False, capture_output=True, text=True
     )
     # It may also report problems of other units on the machine.
-    assert [line for line in told.stderr.splitlines() if "tertulia" in line] == []
+    assert [line for line in done.stderr.splitlines() if "tertulia" in line] == []

@@ -102,21 +102,21 @@ class Deployment:
 
     def directly(self, number: int) -> Api:
         """Return a client of the same user that bypasses the proxy."""
-        found = Api(f"http://127.0.0.1:{self.ports[number]}")
-        found.signed = self.api.signed
-        found.http.headers.update(self.api.signed)
-        self.stack.callback(found.http.close)
-        return found
+        direct = Api(f"http://127.0.0.1:{self.ports[number]}")
+        direct.signed = self.api.signed
+        direct.http.headers.update(self.api.signed)
+        self.stack.callback(direct.http.close)
+        return direct
 
 
 def settings_of_a_replica(folder: Path) -> dict[str, str]:
     """Return the settings of compose.yaml and .env.example, except the addresses, which differ here."""
     values = {name: value for name, value in dotenv().items() if name.startswith("TERTULIA_REGISTRATION")} | FILLED_IN
-    said = compose()["services"]["tertulia-a"]["environment"]
-    found = values | {name: interpolated(value, values) for name, value in said.items()}
+    environment = compose()["services"]["tertulia-a"]["environment"]
+    settings = values | {name: interpolated(value, values) for name, value in environment.items()}
     elsewhere = ("DATABASE_URL", "REDIS_URL", "POSTGRES_PASSWORD")
-    kept = {name: value for name, value in found.items() if name not in elsewhere}
-    return kept | {"TERTULIA_ATTACHMENTS": str(folder / "attachments")} | ROOMY
+    own_settings = {name: value for name, value in settings.items() if name not in elsewhere}
+    return own_settings | {"TERTULIA_ATTACHMENTS": str(folder / "attachments")} | ROOMY
 
 
 def migrate(folder: Path, place: Json, settings: dict[str, str], code: Path = forking.CODE) -> None:
@@ -139,19 +139,19 @@ def deployed(folder: Path, servers: Servers, proxy: str, code: Path = forking.CO
         settings = settings_of_a_replica(folder) | (PATIENT if code != forking.CODE else LEASES)
         known = {name: value for name, value in settings.items() if code == forking.CODE or name not in NEW_SETTINGS}
         migrate(folder, place, known, code)
-        found = Deployment(folder, place, claude, known, code)
-        found.redis = redis
-        stack.enter_context(found.stack)
-        found.open(proxy)
-        yield found
+        deployment = Deployment(folder, place, claude, known, code)
+        deployment.redis = redis
+        stack.enter_context(deployment.stack)
+        deployment.open(proxy)
+        yield deployment
 
 
 @pytest.fixture(scope="module", params=sorted(PROXIES))
 def deployment(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Deployment]:
-    with deployed(tmp_path_factory.mktemp(request.param), servers, request.param) as found:
-        yield found
+    with deployed(tmp_path_factory.mktemp(request.param), servers, request.param) as running:
+        yield running
 
 
 def test_the_proxy_does_not_buffer_an_answer(deployment: Deployment) -> None:
@@ -159,8 +159,8 @@ def test_the_proxy_does_not_buffer_an_answer(deployment: Deployment) -> None:
     for follow in (over_a_socket, over_events, over_multipart, by_rest):
         # The answer never ends by itself, so text that arrives was not buffered until the end.
         words = follow(api)
-        said = next(words)
-        assert said
+        first = next(words)
+        assert first
         running = api.ask("{ conversations(first: 1) { edges { node { activeGeneration { id status } } } } }")
         generation = running["conversations"]["edges"][0]["node"]["activeGeneration"]
         assert generation["status"] == "RUNNING"
@@ -186,10 +186,10 @@ def over_http(api: Api, accept: str, begins: str) -> Iterator[Json]:
     body = {"query": FOLLOW, "variables": {"id": api.send(HANGS)["generation"]["id"]}}
     with api.http.stream("POST", "/graphql", json=body, headers={"accept": accept}) as response:
         for line in response.iter_lines():
-            found = json.loads(line.removeprefix(begins)) if line.startswith(begins + "{") else {}
-            found = found.get("payload") or found
-            if found.get("data"):
-                yield found["data"]["generationEvents"]
+            message = json.loads(line.removeprefix(begins)) if line.startswith(begins + "{") else {}
+            message = message.get("payload") or message
+            if message.get("data"):
+                yield message["data"]["generationEvents"]
 
 
 def told(events: Iterator[Json]) -> Iterator[str]:
@@ -209,12 +209,12 @@ def by_rest(api: Api) -> Iterator[str]:
 
 def test_the_clients_address_is_taken_from_the_proxy_and_not_from_the_client(deployment: Deployment) -> None:
     address, api = deployment.address, deployment.api
-    lies = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    false_headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     form = {"grant_type": "password", "username": "ada", "password": "not what was chosen"}
-    refused = httpx2.post(f"{address}/auth/token", data=form, headers=lies)
+    refused = httpx2.post(f"{address}/auth/token", data=form, headers=false_headers)
     assert (refused.status_code, "strict-transport-security" in refused.headers) == (400, False)
-    seen = {row[0] for row in execute(deployment.place, "SELECT address FROM audit")}
-    assert seen == {"127.0.0.1"}
+    addresses = {row[0] for row in execute(deployment.place, "SELECT address FROM audit")}
+    assert addresses == {"127.0.0.1"}
     figures = httpx2.get(f"{address}/metrics")
     assert (figures.status_code, "content-security-policy" in figures.headers) == (
         404,
@@ -300,7 +300,7 @@ def test_killing_a_replica_under_load_loses_and_duplicates_nothing(deployment: D
 def test_a_replica_drained_under_load_finishes_its_answers_and_gets_no_new_ones(deployment: Deployment) -> None:
     drained = deployment.directly(0)
     # This answer keeps the drain from finishing until the test stops it.
-    held = drained.send(HANGS)["generation"]["id"]
+    hanging = drained.send(HANGS)["generation"]["id"]
     with Load(deployment) as load:
         load.wait_until_all_write()
         deployment.replicas[0].process.send_signal(signal.SIGTERM)
@@ -309,7 +309,7 @@ def test_a_replica_drained_under_load_finishes_its_answers_and_gets_no_new_ones(
         assert drained.http.get("/healthz").status_code == 200
         if deployment.proxy == "caddy":
             wait_until_taken_out(deployment, 0)
-        deployment.api.stop(held)
+        deployment.api.stop(hanging)
         assert deployment.replicas[0].process.wait() == 0, deployment.replicas[0].said()
         deployment.again(0)
         assert load.hold(most=1) == ["GenerationCompleted"] * LOADED

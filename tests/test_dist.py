@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a wheel and an sdist, built from a copy of the sources with the vendored files."""
-    copy, made = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    copy, built = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
     for name in ("src", "schema", "resolvers", "db", "web/packages/stream", "web/vendor.py"):
         source, target = ROOT / name, copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +41,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = (
         "import sys; from setuptools import build_meta as b; to = sys.argv[1]; b.build_sdist(to); b.build_wheel(to)"
     )
-    subprocess.run([sys.executable, "-c", program, made], cwd=copy, check=True, capture_output=True)
-    return made
+    subprocess.run([sys.executable, "-c", program, built], cwd=copy, check=True, capture_output=True)
+    return built
 
 
 def names(archive: Path) -> set[str]:
@@ -77,7 +77,11 @@ def test_the_wheel_lists_the_extras_and_requires_none_of_them(dist: Path) -> Non
     required = [Requirement(line) for line in message.get_all("Requires-Dist", [])]
     base = {requirement.name for requirement in required if requirement.marker is None}
     for extra in MODULES:
-        added = {one.name for one in required if one.marker is not None and one.marker.evaluate({"extra": extra})}
+        added = {
+            requirement.name
+            for requirement in required
+            if requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
+        }
         assert added - base, f"the extra {extra} adds nothing to the base installation"
 
 
@@ -92,8 +96,8 @@ def installed(dist: Path, tmp_path: Path) -> Path:
 def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))}
-    environment = kept | {"PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))}
+    environment = inherited | {"PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tertulia", "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -105,10 +109,10 @@ def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) ->
                 for asset in re.findall(r'(?:src|href)="(assets/[^"]+)"', text):
                     assert httpx2.get(f"{address}/{asset}").status_code == 200, asset
             code = "import tertulia; print(tertulia.__file__)"
-            where = subprocess.run(
+            imported = subprocess.run(
                 [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
             )
-            assert where.stdout.startswith(str(installed))
+            assert imported.stdout.startswith(str(installed))
         finally:
             process.terminate()
             process.wait(60)

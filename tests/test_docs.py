@@ -64,7 +64,7 @@ NODE_MODULES = ROOT / "node_modules"
 
 def chosen(*languages: str, run: bool = True) -> list[Fence]:
     """Return the blocks in some languages: those that are run, or all."""
-    return [one for one in ALL if one.language in languages and (one.not_run is None or not run)]
+    return [fence for fence in ALL if fence.language in languages and (fence.not_run is None or not run)]
 
 
 def blocks(*languages: str) -> pytest.MarkDecorator:
@@ -107,10 +107,10 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
 @pytest.fixture
 def server(fence: Fence, request: pytest.FixtureRequest) -> DocsServer:
     """The server that a block needs."""
-    found: DocsServer = request.getfixturevalue(
+    chosen_server: DocsServer = request.getfixturevalue(
         "accounts" if any(sign in fence.text for sign in OF_ACCOUNTS) else "local"
     )
-    return found
+    return chosen_server
 
 
 def filled(text: str, server: DocsServer) -> tuple[str, Api]:
@@ -150,8 +150,8 @@ def _waiting_generation(api: Api) -> dict[str, str]:
     tool = {"name": "read_page", "description": "Reads the page.", "inputSchema": {"type": "object"}}
     sent = api.send("/simulate call read_page {}", tools={"client": [tool]})
     call = """{ generationEvents(generationId: "%s") { ... on ToolResultsRequired { toolUses { toolUseId } } } }"""
-    waits = next(one for one in _followed(api, f"subscription {call % sent['generation']['id']}", {}) if one)
-    use: str = waits["toolUses"][0]["toolUseId"]
+    event = next(event for event in _followed(api, f"subscription {call % sent['generation']['id']}", {}) if event)
+    use: str = event["toolUses"][0]["toolUseId"]
     return {"GENERATION_ID": sent["generation"]["id"], "TOOL_USE_ID": use}
 
 
@@ -175,10 +175,10 @@ def test_every_operation_matches_the_schema() -> None:
 @blocks("graphql")
 def test_every_operation_returns_the_documented_result(fence: Fence, server: DocsServer) -> None:
     text, api = filled(fence.text, server)
-    given = re.search(r"^# variables: (.*)$", text, re.MULTILINE)
-    variables: Json = json.loads(given.group(1)) if given else {}
+    comment = re.search(r"^# variables: (.*)$", text, re.MULTILINE)
+    variables: Json = json.loads(comment.group(1)) if comment else {}
     document = visit(parse(text), NamedTypes())
-    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    operations = [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
     assert len(operations) == 1, "a block is one operation"
     if operations[0].operation is OperationType.SUBSCRIPTION:
         results = list(_followed(api, print_ast(document), variables))
@@ -203,14 +203,14 @@ def _errors(result: object) -> Iterator[str]:
     """Yield the error types in a result."""
     interface = SCHEMA.type_map["Error"]
     assert isinstance(interface, GraphQLInterfaceType)
-    names = {one.name for one in SCHEMA.get_possible_types(interface)}
+    names = {item.name for item in SCHEMA.get_possible_types(interface)}
     if isinstance(result, dict):
         if result.get("__typename") in names:
             yield result["__typename"]
         result = list(result.values())
     if isinstance(result, list):
-        for one in result:
-            yield from _errors(one)
+        for item in result:
+            yield from _errors(item)
 
 
 def _followed(api: Api, document: str, variables: Json) -> Iterator[Json]:
@@ -256,7 +256,7 @@ def workspace(tmp_path: Path, server: DocsServer, fence: Fence) -> Path:
 
 def run(workspace: Path, environment: dict[str, str], *command: str | Path) -> str:
     paths = [str(forking.command()), str(ROOT / ".venv" / "bin"), os.environ["PATH"]]
-    here = {
+    variables = {
         "PATH": ":".join(paths),
         "HOME": str(workspace),
         "CURL_HOME": str(workspace),
@@ -267,7 +267,7 @@ def run(workspace: Path, environment: dict[str, str], *command: str | Path) -> s
     done = subprocess.run(
         command,
         cwd=workspace,
-        env=here | packages | environment,
+        env=variables | packages | environment,
         capture_output=True,
         text=True,
         timeout=180,
@@ -300,17 +300,17 @@ def test_every_command_works(fence: Fence, server: DocsServer, workspace: Path) 
     environment = server.environment
     if is_example(fence):
         # The variables that an example's programs read and its README tells readers to set.
-        found = _answered_conversation(server.api)
-        environment = {"TERTULIA_URL": server.api.address, "CONVERSATION": found["CONVERSATION_ID"]}
-        environment["GENERATION"] = found["GENERATION_ID"]
+        ids = _answered_conversation(server.api)
+        environment = {"TERTULIA_URL": server.api.address, "CONVERSATION": ids["CONVERSATION_ID"]}
+        environment["GENERATION"] = ids["GENERATION_ID"]
     printed = run(workspace, environment, "sh", "-euc", text)
     if wanted is not None:
         assert wanted in printed, printed
     for answer in re.finditer(r'\{"(?:data|errors)":', printed) if wanted is None else ():
         result, _ = json.JSONDecoder().raw_decode(printed, answer.start())
         assert "errors" not in result, result
-        parts = [one for one in result["data"].values() if isinstance(one, dict)]
-        assert [one for one in parts if isinstance(one.get("message"), str)] == [], result
+        parts = [part for part in result["data"].values() if isinstance(part, dict)]
+        assert [part for part in parts if isinstance(part.get("message"), str)] == [], result
     check_printed(fence, printed)
 
 
@@ -391,9 +391,9 @@ def test_every_nginx_configuration_is_valid(fence: Fence, tmp_path: Path) -> Non
     places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     main = f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; {places} include site.conf; }}"
     (tmp_path / "nginx.conf").write_text(main)
-    tried = [str(find_program("nginx")), "-t", "-q", "-p", str(tmp_path), "-c", "nginx.conf"]
-    told = subprocess.run(tried, check=False, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
+    command = [str(find_program("nginx")), "-t", "-q", "-p", str(tmp_path), "-c", "nginx.conf"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- the docs are complete and name only what exists -----------------------------------------
@@ -408,8 +408,8 @@ def test_named_settings_and_linked_files_exist() -> None:
         text = file.read_text(encoding="utf-8")
         known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
         if file.parent.parent.name == "examples":
-            programs = [one for one in file.parent.iterdir() if one.suffix in (".py", ".sh", ".ts")]
-            known |= {name for one in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", one.read_text())}
+            programs = [program for program in file.parent.iterdir() if program.suffix in (".py", ".sh", ".ts")]
+            known |= {name for program in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", program.read_text())}
         if file.name == "CONTRIBUTING.md":
             known.add(NEED_ALL)
         assert set(re.findall(r"\bTERTULIA_[A-Z_]*[A-Z]\b", text)) - known == set(), file

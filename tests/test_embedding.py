@@ -69,8 +69,8 @@ def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tup
 @pytest.fixture
 def address(tmp_path: Path) -> Generator[str]:
     app, _ = host(tmp_path, ("/ai", "/other/ai"))
-    with running(app) as found:
-        yield found
+    with running(app) as url:
+        yield url
 
 
 @pytest.mark.parametrize("prefix", ["/ai", "/other/ai"])

@@ -107,8 +107,8 @@ def test_server_sent_events_are_parsed_however_the_bytes_are_split(
     cuts = sorted(data.draw(some.lists(some.integers(0, len(body)), max_size=8)))
     reader = EventReader()
     pieces = [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
-    found = [event for piece in pieces for event in reader.feed(piece)]
-    assert found == [(name.encode(), text.encode()) for name, text in sent if text]
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    assert events == [(name.encode(), text.encode()) for name, text in sent if text]
 
 
 @given(some.text())

@@ -88,8 +88,8 @@ def paced(tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
 
 @pytest.fixture
 def proxy(paced: Api) -> Generator[CuttableProxy]:
-    with CuttableProxy(paced.address).open() as found:
-        yield found
+    with CuttableProxy(paced.address).open() as cuttable:
+        yield cuttable
 
 
 def words(count: int) -> str:
@@ -125,9 +125,9 @@ def shell(*arguments: str, shell: str = "sh") -> list[str]:
 
 
 def conversation_in(out: str) -> str:
-    found = re.search(UUID, out)
-    assert found is not None, out
-    return found[0]
+    match = re.search(UUID, out)
+    assert match is not None, out
+    return match[0]
 
 
 # ---- Python -----------------------------------------------------------------------------------------------------------
@@ -232,13 +232,13 @@ def test_the_scripts_send_the_token_of_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["sh", "bash"])
 def test_the_shell_example_works_in_each_shell(paced: Api, name: str) -> None:
     require(name)
-    said = 'Say "{\\"a\\": [1]}\\n" and \\c for $HOME.\nMy name is Ada 😀'
-    status, out, error = ended(shell(said, shell=name), paced.address)
+    prompt = 'Say "{\\"a\\": [1]}\\n" and \\c for $HOME.\nMy name is Ada 😀'
+    status, out, error = ended(shell(prompt, shell=name), paced.address)
     assert status == 0, error
     sent, continued, stopped, read, turn, stream = re.split(r"^== .*\n", out, flags=re.MULTILINE)[1:]
     conversation = conversation_in(turn)
     first, asked, second, _, third, *_ = [message["text"] for message in paced.messages(conversation)][1:]
-    assert paced.messages(conversation)[0]["text"] == said
+    assert paced.messages(conversation)[0]["text"] == prompt
     assert (sent, asked, continued) == (f"{first}\n", "What is my name?", f"{second}\n")
     assert '"status":"STOPPED"' in stopped
     assert third.startswith("word1")
@@ -298,15 +298,15 @@ def test_each_command_in_the_readme_of_the_shell_example_works(paced: Api) -> No
 @contextmanager
 def preview(folder: Path, server: str) -> Generator[str]:
     """Build the page of examples/sse, serve it, and yield its address."""
-    here, words = EXAMPLES / "sse", ["--outDir", str(folder), "--logLevel", "info"]
-    built = subprocess.run([VITE, "build", *words], cwd=here, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    command = [str(VITE), "preview", "--host", "127.0.0.1", "--port", "0", *words]
+    source, options = EXAMPLES / "sse", ["--outDir", str(folder), "--logLevel", "info"]
+    done = subprocess.run([VITE, "build", *options], cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    command = [str(VITE), "preview", "--host", "127.0.0.1", "--port", "0", *options]
     variables = os.environ | {"TERTULIA_URL": server, "NO_COLOR": "1"}
-    with subprocess.Popen(command, cwd=here, env=variables, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=source, env=variables, stdout=subprocess.PIPE, text=True) as process:
         try:
-            shown = read_until(process, "/\n")
-            yield re.findall(r"http://127\.0\.0\.1:\d+", shown)[0]
+            output = read_until(process, "/\n")
+            yield re.findall(r"http://127\.0\.0\.1:\d+", output)[0]
         finally:
             process.terminate()
 
@@ -318,21 +318,21 @@ def test_a_page_without_websockets_resumes_after_a_refresh_and_a_cut_and_can_sto
         Api(address) as api,
         preview(tmp_path / "page", address) as page,
     ):
-        seen = run("sse_example.mjs", chromium(), page)
-        stored = api.messages(seen["address"].partition("?c=")[2])
-    assert seen["thought"] == thinking_of(stored[1])
-    assert (stored[3]["text"], seen["sendable"], seen["stopShown"]) == (seen["first"], False, False)
-    grown = [seen[name] for name in ("before", "refreshed", "cut", "mended", "hushed", "heard", "stopped")]
-    assert all(text and later.startswith(text) for text, later in pairwise(grown))
-    assert len(seen["before"]) < len(seen["refreshed"])
-    assert seen["stopped"] == stored[5]["text"]
+        report = run("sse_example.mjs", chromium(), page)
+        stored = api.messages(report["address"].partition("?c=")[2])
+    assert report["thought"] == thinking_of(stored[1])
+    assert (stored[3]["text"], report["sendable"], report["stopShown"]) == (report["first"], False, False)
+    texts = [report[name] for name in ("before", "refreshed", "cut", "mended", "hushed", "heard", "stopped")]
+    assert all(text and later.startswith(text) for text, later in pairwise(texts))
+    assert len(report["before"]) < len(report["refreshed"])
+    assert report["stopped"] == stored[5]["text"]
     assert stored[5]["generation"]["status"] == "STOPPED"
     # After the cut and after the silence, the page requests only the missing events.
-    assert len(seen["resumed"]) > 1
-    assert all(seen["resumed"])
-    assert (seen["failed"], seen["accepts"]) == ("Overloaded", ["text/event-stream"])
-    assert seen["roles"] == [["user", "false"], ["assistant", "false"]] * 4
-    assert seen["problems"] == []
+    assert len(report["resumed"]) > 1
+    assert all(report["resumed"])
+    assert (report["failed"], report["accepts"]) == ("Overloaded", ["text/event-stream"])
+    assert report["roles"] == [["user", "false"], ["assistant", "false"]] * 4
+    assert report["problems"] == []
 
 
 def thinking_of(message: dict[str, list[dict[str, str]]]) -> str:

@@ -50,22 +50,22 @@ def documents(folder: Path) -> Iterator[str]:
 
 def definitions(folder: Path) -> tuple[graphql.ExecutableDefinitionNode, ...]:
     """Return the distinct operations and fragments in a folder."""
-    found: dict[str, graphql.ExecutableDefinitionNode] = {}
+    distinct: dict[str, graphql.ExecutableDefinitionNode] = {}
     for document in documents(folder):
         for definition in graphql.parse(document).definitions:
             assert isinstance(definition, graphql.ExecutableDefinitionNode)
-            found[graphql.print_ast(definition)] = definition
-    return tuple(found.values())
+            distinct[graphql.print_ast(definition)] = definition
+    return tuple(distinct.values())
 
 
 @pytest.mark.parametrize("example", WITH_DOCUMENTS)
 def test_every_document_of_an_example_is_valid(example: str, schema: graphql.GraphQLSchema) -> None:
-    found = definitions(EXAMPLES / example / "src")
+    executables = definitions(EXAMPLES / example / "src")
     # The documents are validated as one, which shares their fragments. So the rules for single documents do not apply.
     per_document = {graphql.NoUnusedFragmentsRule, graphql.LoneAnonymousOperationRule}
     rules = [rule for rule in graphql.specified_rules if rule not in per_document]
-    assert graphql.validate(schema, graphql.DocumentNode(definitions=found), rules) == []
-    operations = [each for each in found if isinstance(each, graphql.OperationDefinitionNode)]
+    assert graphql.validate(schema, graphql.DocumentNode(definitions=executables), rules) == []
+    operations = [executable for executable in executables if isinstance(executable, graphql.OperationDefinitionNode)]
     assert graphql.OperationType.SUBSCRIPTION in {operation.operation for operation in operations}
 
 
@@ -76,7 +76,7 @@ def test_the_possible_types_of_the_apollo_example_are_those_of_the_schema(schema
     for name, types in stated.items():
         abstract = schema.get_type(name)
         assert graphql.is_abstract_type(abstract)
-        assert sorted(each.name for each in schema.get_possible_types(abstract)) == types
+        assert sorted(possible.name for possible in schema.get_possible_types(abstract)) == types
 
 
 def vite(example: str, folder: Path, *words: str) -> dict[str, Any]:
@@ -98,9 +98,9 @@ def preview(example: str, folder: Path, server: str) -> Generator[str]:
     with subprocess.Popen(**words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
-            shown = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+            matches = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
             with killed_after(process):
-                address = next(found[0] for found in shown if found)
+                address = next(match[0] for match in matches if match)
             yield address
         finally:
             process.terminate()
@@ -114,44 +114,44 @@ def test_each_example_keeps_an_answer_through_a_refresh_a_lost_network_and_a_sto
         server = stack.enter_context(tertulia(tmp_path, simulator_pace=0.6))
         api = stack.enter_context(Api(server))
         pages = [f"{name}={stack.enter_context(preview(name, tmp_path, server))}" for name in IN_BROWSER]
-        seen = run("example.mjs", chromium(), *pages)
+        reports = run("example.mjs", chromium(), *pages)
         for example in IN_BROWSER:
-            assert "error" not in seen[example], f"{example}: {seen[example]}"
-            check(seen[example], api)
+            assert "error" not in reports[example], f"{example}: {reports[example]}"
+            check(reports[example], api)
 
 
-def check(seen: dict[str, Any], api: Api) -> None:
+def check(report: dict[str, Any], api: Api) -> None:
     """Compare what the browser showed during tests/node/example.mjs with what is stored."""
-    stored = api.messages(seen["address"].partition("?c=")[2])
+    stored = api.messages(report["address"].partition("?c=")[2])
     asked = [message["text"] for message in stored if message["role"] == "USER"]
     greeted, whole, stopped, failed = (message for message in stored if message["role"] == "ASSISTANT")
     assert "Ada" in greeted["text"]
-    assert seen["greeting"] == greeted["text"]
+    assert report["greeting"] == greeted["text"]
 
     # A message whose response was lost was sent again with the same idempotency key.
     assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error"]
-    first, again, *later = seen["keys"]
+    first, again, *later = report["keys"]
     assert first == again
     assert len({first, *later}) == 3
-    assert seen["unheard"]
+    assert report["unheard"]
     # The other page got ConversationBusy, kept its draft, and followed the answer.
-    assert seen["busy"] == "The conversation is already being answered."
-    assert seen["draft"] == "And I?"
+    assert report["busy"] == "The conversation is already being answered."
+    assert report["draft"] == "And I?"
 
-    assert grows(*seen["refreshed"].values())
-    assert grows(*seen["cut"].values())
+    assert grows(*report["refreshed"].values())
+    assert grows(*report["cut"].values())
     assert whole["text"] == " ".join(f"word{number}" for number in range(1, 601)) + "."
-    assert seen["answers"] == [whole["text"]] * 3
-    assert seen["roles"] == ["user", "assistant"] * 2
+    assert report["answers"] == [whole["text"]] * 3
+    assert report["roles"] == ["user", "assistant"] * 2
 
-    assert grows(*seen["stopped"].values())
-    assert seen["stopped"]["after"] == stopped["text"]
+    assert grows(*report["stopped"].values())
+    assert report["stopped"]["after"] == stopped["text"]
     assert stopped["generation"]["status"] == "STOPPED"
     assert "word400" not in stopped["text"]
     problem = failed["generation"]["error"]["message"]
-    assert seen["failed"] == {"text": failed["text"], "alert": problem, "refreshed": problem}
-    assert seen["lost"] == []
-    assert seen["problems"] == []
+    assert report["failed"] == {"text": failed["text"], "alert": problem, "refreshed": problem}
+    assert report["lost"] == []
+    assert report["problems"] == []
 
 
 def grows(*texts: str) -> bool:

@@ -138,12 +138,12 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any]) -> P
     """A database with answers of a lost process, old temporary conversations, and files that no attachment uses."""
     folder = tmp_path_factory.mktemp("seeds")
     with tertulia(folder, **(claude | {"tools": (), "title_model": ""})) as address, Api(address) as api:
-        left = [api.send("left") for _ in range(ITEMS)]
+        interrupted = [api.send("left") for _ in range(ITEMS)]
         old = [api.send("old", temporary=True) for _ in range(ITEMS)]
-        for sent in (*left, *old):
+        for sent in (*interrupted, *old):
             ended(api, [sent["generation"]["id"]])
     with sqlite3.connect(folder / "tertulia.db") as database:
-        for sent in left:
+        for sent in interrupted:
             set_lost = f"status = 'running', holder = '{uuid4().hex}', lease_until = '2026-01-01', finished_at = NULL"
             database.execute(f"UPDATE generations SET {set_lost} WHERE id = '{_hex(sent['generation']['id'])}'")
         for sent in old:
@@ -162,10 +162,10 @@ def ended(api: Api, ids: list[str]) -> dict[str, str]:
     """Wait until all generations have ended or wait for their client, and return their statuses."""
     until = time.monotonic() + WAIT
     while True:
-        found = {one["id"]: one["status"] for one in api.ask(STATES, ids=ids)["nodes"]}
-        if not any(status in UNFINISHED for status in found.values()):
-            return found
-        assert time.monotonic() < until, found
+        statuses = {one["id"]: one["status"] for one in api.ask(STATES, ids=ids)["nodes"]}
+        if not any(status in UNFINISHED for status in statuses.values()):
+            return statuses
+        assert time.monotonic() < until, statuses
         look_again(0.1)
 
 
@@ -194,7 +194,7 @@ def assert_others_unaffected(api: Api, strikes: list[Strikes], sent: dict[str, l
     """Assert that each answer ends, and that answers without an error have the expected status."""
     for expected, ids in sent.items():
         for id, status in ended(api, ids).items():
-            if all(one.spared(id) for one in strikes):
+            if all(strike.spared(id) for strike in strikes):
                 assert status == expected, (id, strikes[0].struck)
     for id in sent["AWAITING_TOOL_RESULTS"]:
         assert api.stop(id)["generation"]["status"] in {"STOPPED", "FAILED"}
@@ -217,11 +217,11 @@ def walk(step: str, folder: Path, settings: dict[str, Any], replicas: int) -> No
         assert_others_unaffected(api, strikes, sent := workload(api, reader))
         assert api.http.get("/readyz").status_code == 200
         # Background tasks such as retention may reach the step only after the workload.
-        wait_until(lambda: all(one.struck for one in strikes), f"an item that reaches {step}")
+        wait_until(lambda: all(strike.struck for strike in strikes), f"an item that reaches {step}")
     with tertulia(folder, **settings) as address, Api(address) as api:
         assert api.http.get("/readyz").status_code == 200
-        left = ended(api, [id for ids in sent.values() for id in ids])
-        assert set(left.values()) <= {"COMPLETED", "STOPPED", "FAILED"}
+        statuses = ended(api, [id for ids in sent.values() for id in ids])
+        assert set(statuses.values()) <= {"COMPLETED", "STOPPED", "FAILED"}
         again = api.send("talk")["generation"]["id"]
         assert ended(api, [again]) == {again: "COMPLETED"}
     struck = {key: type(error()).__name__ for key, error in strikes[0].struck.items()}

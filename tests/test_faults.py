@@ -31,8 +31,8 @@ ANSWER = "/simulate long 120"
 
 @pytest.fixture
 def claude() -> Generator[CountingClaude]:
-    with counting() as found:
-        yield found
+    with counting() as counting_claude:
+        yield counting_claude
 
 
 class Cluster:
@@ -103,48 +103,48 @@ def test_the_npm_client_graphql_ws_has_the_right_text_after_a_cut_at_any_event(s
     stage = staged(Reply(EVERYTHING))
     generation = stage.api.send("Hello")["generation"]["id"]
     stage.api.follow(generation)
-    found = run("cuts.mjs", f"{stage.api.address}/graphql", generation)
-    assert len(found["cuts"]) == 2 * (found["whole"]["events"] - 1)
-    for cut in found["cuts"]:
-        assert cut["blocks"] == found["whole"]["blocks"]
+    report = run("cuts.mjs", f"{stage.api.address}/graphql", generation)
+    assert len(report["cuts"]) == 2 * (report["whole"]["events"] - 1)
+    for cut in report["cuts"]:
+        assert cut["blocks"] == report["whole"]["blocks"]
         assert cut["last"] == "GenerationCompleted"
-    assert max(cut["sockets"] for cut in found["cuts"]) > 1
+    assert max(cut["sockets"] for cut in report["cuts"]) > 1
 
 
 def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
         time.sleep(DICE.uniform(0, 1.2))
         cluster.kill(0)
         # If no text was written, another process sends the request again.
-        hold(cluster.apis[-1], claude, sent, said, readers, most=2)
+        hold(cluster.apis[-1], claude, sent, message, readers, most=2)
 
 
 @pytest.mark.joined
 def test_a_reading_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         readers = [Reader(cluster.apis[::-1], sent["generation"]["id"], exact=exact) for exact in (True, False)]
         time.sleep(DICE.uniform(0, 1.2))
         cluster.kill(1)
-        assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+        assert hold(cluster.apis[0], claude, sent, message, readers) == "GenerationCompleted"
 
 
 @pytest.mark.joined
 def test_the_writing_and_the_reading_process_are_killed_at_once(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
         time.sleep(DICE.uniform(0, 1.2))
         for server in cluster.servers:
             server.kill()
         for number in range(2):
             cluster.again(number)
-        hold(cluster.apis[-1], claude, sent, said, readers, most=2)
+        hold(cluster.apis[-1], claude, sent, message, readers, most=2)
 
 
 CLAUDES_FAULTS = {
@@ -165,13 +165,13 @@ def test_claudes_own_faults_have_their_error_codes(tmp_path: Path, place: Json, 
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place, claude, stack, TERTULIA_CLAUDE_SILENCE_SECONDS="1.5")
         for scenario, (status, code, asked) in [*CLAUDES_FAULTS.items()] * ROUNDS:
-            said = unique(f"/simulate {scenario}")
-            sent = cluster.apis[0].send(said)
+            message = unique(f"/simulate {scenario}")
+            sent = cluster.apis[0].send(message)
             readers = [
                 Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
             ]
-            hold(cluster.apis[-1], claude, sent, said, readers, most=asked)
-            assert claude.asked[said] == asked
+            hold(cluster.apis[-1], claude, sent, message, readers, most=asked)
+            assert claude.asked[message] == asked
             stored = cluster.apis[0].messages(sent["conversation"]["id"])[1]
             assert stored["generation"]["status"] == status
             assert (stored["generation"]["error"] or {}).get("code") == code
@@ -181,14 +181,14 @@ def test_claudes_own_faults_have_their_error_codes(tmp_path: Path, place: Json, 
 
 def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
-        said = [unique() for _ in range(5)]
-        sent = [cluster.apis[0].send(text) for text in said]
+        messages = [unique() for _ in range(5)]
+        sent = [cluster.apis[0].send(text) for text in messages]
         readers = [Reader(cluster.apis, one["generation"]["id"], exact=True) for one in sent]
         time.sleep(DICE.uniform(0, 1.0))
         assert cluster.servers[0].end(signal.SIGTERM) == 0, cluster.servers[0].said()
         cluster.again(0)
-        for one, text_, reader in zip(sent, said, readers, strict=True):
-            assert hold(cluster.apis[0], claude, one, text_, [reader]) == "GenerationCompleted"
+        for one, message, reader in zip(sent, messages, readers, strict=True):
+            assert hold(cluster.apis[0], claude, one, message, [reader]) == "GenerationCompleted"
 
 
 def test_answers_that_exceed_the_grace_period_are_interrupted(
@@ -217,11 +217,11 @@ def test_several_workers_serve_one_port(tmp_path: Path, place: Json, claude: Cou
         api = server.ready()
         for _ in range(6):
             # A new connection may reach another worker, so each request opens its own.
-            said = unique("Hello")
+            message = unique("Hello")
             with Api(api.address) as sender, Api(api.address) as follower:
-                sent = sender.send(said)
+                sent = sender.send(message)
                 assert follower.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
-            assert claude.asked[said] == 1
+            assert claude.asked[message] == 1
         assert server.end(signal.SIGTERM) == 0, server.said()
     finally:
         server.close()
@@ -234,8 +234,8 @@ def test_redis_is_restarted_in_the_middle_of_an_answer(
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
         for _ in range(ROUNDS):
-            said = unique()
-            sent = cluster.apis[0].send(said)
+            message = unique()
+            sent = cluster.apis[0].send(message)
             readers = [
                 Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
             ]
@@ -243,15 +243,15 @@ def test_redis_is_restarted_in_the_middle_of_an_answer(
             own_redis.stop()
             time.sleep(DICE.uniform(0.1, 0.8))
             own_redis.start()
-            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+            assert hold(cluster.apis[0], claude, sent, message, readers) == "GenerationCompleted"
 
 
 def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: CountingClaude) -> None:
     if not cluster.shared:
         cluster.apis.append(cluster.add().ready())
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         generation = sent["generation"]["id"]
         readers = [
             Reader(apis, generation, exact=exact)
@@ -264,7 +264,7 @@ def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: 
         time.sleep(DICE.uniform(2.5, 4.5))
         writer.send_signal(signal.SIGCONT)
         # If no text was written, the request to Claude is sent again.
-        hold(cluster.apis[1], claude, sent, said, readers, most=2)
+        hold(cluster.apis[1], claude, sent, message, readers, most=2)
         for api in cluster.apis:
             last = api.follow(generation)[-1]
             assert api.follow(generation, last["sequence"])[-1] == last
@@ -276,8 +276,8 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
     if not cluster.shared:
         cluster.apis.append(cluster.add().ready())
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
         time.sleep(DICE.uniform(0.1, 0.9))
         for server in (cluster.servers[0], cluster.servers[1], cluster.servers[0]):
@@ -285,7 +285,7 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
             time.sleep(DICE.uniform(1.5, 3.5))
             server.process.send_signal(signal.SIGCONT)
             time.sleep(DICE.uniform(0, 0.3))
-        hold(cluster.apis[0], claude, sent, said, readers, most=3)
+        hold(cluster.apis[0], claude, sent, message, readers, most=3)
 
 
 @pytest.mark.joined
@@ -297,8 +297,8 @@ def test_redis_is_frozen_in_the_middle_of_an_answer(
         lease = {"TERTULIA_LEASE_SECONDS": "10"}
         cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack, **lease)
         for _ in range(ROUNDS):
-            said = unique("/simulate long 400")
-            sent = cluster.apis[0].send(said)
+            message = unique("/simulate long 400")
+            sent = cluster.apis[0].send(message)
             generation = sent["generation"]["id"]
             readers = [Reader([api], generation, exact=exact) for api in cluster.apis for exact in (True, False)]
             time.sleep(DICE.uniform(0.2, 0.8))
@@ -307,7 +307,7 @@ def test_redis_is_frozen_in_the_middle_of_an_answer(
             time.sleep(DICE.uniform(0, 4))
             own_redis.process.send_signal(signal.SIGCONT)
             assert_new_subscriptions_are_current(cluster.apis, generation, readers)
-            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+            assert hold(cluster.apis[0], claude, sent, message, readers) == "GenerationCompleted"
 
 
 def assert_new_subscriptions_are_current(apis: list[Api], generation: str, readers: list[Reader]) -> None:
@@ -327,9 +327,9 @@ def test_claude_is_asked_again_only_if_redis_confirms_that_no_text_was_sent(
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place | {"redis_url": own_redis.url(0)}, claude, stack)
         for _ in range(ROUNDS):
-            said = unique("/simulate slow-start 4")
-            sent = cluster.apis[0].send(said)
-            wait_until(partial(claude.asked.get, said), "the request to Claude", PATIENCE)
+            message = unique("/simulate slow-start 4")
+            sent = cluster.apis[0].send(message)
+            wait_until(partial(claude.asked.get, message), "the request to Claude", PATIENCE)
             own_redis.process.send_signal(signal.SIGSTOP)
             cluster.servers[0].kill()
             reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)
@@ -339,7 +339,7 @@ def test_claude_is_asked_again_only_if_redis_confirms_that_no_text_was_sent(
             if not comes_back:
                 reader.result()
             own_redis.process.send_signal(signal.SIGCONT)
-            end = hold(cluster.apis[1], claude, sent, said, [reader], most=2 if comes_back else 1)
+            end = hold(cluster.apis[1], claude, sent, message, [reader], most=2 if comes_back else 1)
             assert end == ("GenerationCompleted" if comes_back else "GenerationFailed")
             cluster.again(0)
 
@@ -351,25 +351,25 @@ def test_postgresql_is_restarted_in_the_middle_of_an_answer(
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, own_servers.settings(), claude, stack)
         for _ in range(ROUNDS):
-            said = unique()
-            sent = cluster.apis[0].send(said)
+            message = unique()
+            sent = cluster.apis[0].send(message)
             readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
             time.sleep(DICE.uniform(0.2, 0.8))
             own_servers.restart_postgres()
-            assert hold(cluster.apis[0], claude, sent, said, readers) == "GenerationCompleted"
+            assert hold(cluster.apis[0], claude, sent, message, readers) == "GenerationCompleted"
 
 
 @pytest.mark.embedded
 def test_sqlite_is_locked_by_another_process_for_seconds(cluster: Cluster, claude: CountingClaude) -> None:
     for _ in range(ROUNDS):
-        said = unique()
-        sent = cluster.apis[0].send(said)
+        message = unique()
+        sent = cluster.apis[0].send(message)
         reader = Reader(cluster.apis, sent["generation"]["id"], exact=True)
         with closing(sqlite3.connect(cluster.folder / "tertulia.db", timeout=20, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             time.sleep(3)
             other.execute("ROLLBACK")
-        assert hold(cluster.apis[0], claude, sent, said, [reader]) == "GenerationCompleted"
+        assert hold(cluster.apis[0], claude, sent, message, [reader]) == "GenerationCompleted"
 
 
 def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: CountingClaude) -> None:
@@ -378,8 +378,8 @@ def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: Count
     DICE.shuffle(doubled)
 
     def send(number: int) -> Json:
-        key, said = doubled[number]
-        return cluster.apis[number % len(cluster.apis)].send(said, idempotencyKey=key)
+        key, message = doubled[number]
+        return cluster.apis[number % len(cluster.apis)].send(message, idempotencyKey=key)
 
     with ThreadPoolExecutor(8) as pool:
         sent = list(pool.map(send, range(len(doubled))))
@@ -387,7 +387,7 @@ def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: Count
     assert len({one["userMessage"]["id"] for one in sent}) == len(keys)
     for one in sent:
         assert cluster.apis[0].follow(one["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
-    assert {said: claude.asked[said] for _, said in keys} == {said: 1 for _, said in keys}
+    assert {message: claude.asked[message] for _, message in keys} == {message: 1 for _, message in keys}
 
 
 def test_after_a_stop_at_a_random_time_no_content_follows(tmp_path: Path, place: Json) -> None:
@@ -441,7 +441,7 @@ def test_idle_subscriptions_are_limited_and_all_receive_the_end(
         api.http.timeout = httpx2.Timeout(PATIENCE)
         api.stop(generation)
         for socket in sockets:
-            left = 100
-            while left:
-                left -= socket.receive()["type"] == "complete"
+            remaining = 100
+            while remaining:
+                remaining -= socket.receive()["type"] == "complete"
         assert api.answer("Hello")["__typename"] == "GenerationCompleted"

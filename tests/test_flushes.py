@@ -55,38 +55,38 @@ class HeldRedis:
 
     def last(self, step: str) -> str:
         """Return the type of the last event that Redis had at a step, and the type of its block."""
-        found = self.stored[step]
-        if not found:
+        events = self.stored[step]
+        if not events:
             return "nothing"
-        block = getattr(found[-1], "block", {})
-        return " ".join(filter(None, (type(found[-1]).__name__, block.get("type"))))
+        block = getattr(events[-1], "block", {})
+        return " ".join(filter(None, (type(events[-1]).__name__, block.get("type"))))
 
 
 @pytest.fixture
 def held(place: Json, monkeypatch: pytest.MonkeyPatch) -> Generator[HeldRedis]:
     flush, send = RedisLog.flush, RedisLog.send
     with redis.Redis.from_url(place["redis_url"]) as client, ExitStack() as stack:
-        found = HeldRedis(client)
+        held_redis = HeldRedis(client)
 
         async def flush_held(log: RedisLog, generation_id: UUID) -> None:
-            found.flushed.append(generation_id)
-            found.waited_for.set()
+            held_redis.flushed.append(generation_id)
+            held_redis.waited_for.set()
             await flush(log, generation_id)
-            found.waited_for.clear()
+            held_redis.waited_for.clear()
 
         def note_and_send(log: RedisLog, name: str, subject: UUID) -> None:
-            if name == ENDED and ENDED not in found.stored:
-                found.note(ENDED, subject)
-            elif name == CHANGED and found.flushed:
-                found.note(CHANGED, found.flushed[-1])
+            if name == ENDED and ENDED not in held_redis.stored:
+                held_redis.note(ENDED, subject)
+            elif name == CHANGED and held_redis.flushed:
+                held_redis.note(CHANGED, held_redis.flushed[-1])
             send(log, name, subject)
 
         monkeypatch.setattr(RedisLog, "flush", flush_held)
         monkeypatch.setattr(RedisLog, "send", note_and_send)
         for step in (*STEPS, SAVE):
-            stack.enter_context(failpoints.armed(step, partial(found.note, step)))
-        stack.enter_context(failpoints.armed("redis.sending", found.hold))
-        yield found
+            stack.enter_context(failpoints.armed(step, partial(held_redis.note, step)))
+        stack.enter_context(failpoints.armed("redis.sending", held_redis.hold))
+        yield held_redis
 
 
 def serve(stack: ExitStack, folder: Path, place: Json, *replies: Reply) -> Api:

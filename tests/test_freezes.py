@@ -55,8 +55,8 @@ class Freeze:
 
 @pytest.fixture(scope="module")
 def claude() -> Generator[CountingClaude]:
-    with counting() as found:
-        yield found
+    with counting() as counting_claude:
+        yield counting_claude
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,8 @@ def pair(
 def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
     """Send to the first server, and follow on both, with `after` and without, until some text has arrived."""
     for _ in range(ATTEMPTS):
-        said = f"/simulate long {words} {uuid4().hex}"
-        sent = pair[0].send(said)
+        message = f"/simulate long {words} {uuid4().hex}"
+        sent = pair[0].send(message)
         generation = sent["generation"]["id"]
         readers = [
             Reader(apis, generation, exact=exact)
@@ -90,7 +90,7 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
             look_again()
         # On a busy machine a lease of one second may lapse by itself before any text is written.
         if readers[0].longest:
-            return said, sent, readers
+            return message, sent, readers
     raise AssertionError("no answer has any text")
 
 
@@ -104,8 +104,8 @@ def frozen(
     lapsed before any text was written.
     """
     for _ in range(ATTEMPTS):
-        said, sent, readers = send(pair, words)
-        asked = claude.asked[said]
+        message, sent, readers = send(pair, words)
+        asked = claude.asked[message]
         freezes = {step: Freeze(seconds) for step, seconds in steps.items()}
         with ExitStack() as stack:
             for step, freeze in freezes.items():
@@ -115,7 +115,7 @@ def frozen(
                 reader.result()
             if begun:
                 assert all(freeze.over.wait(30) for freeze in freezes.values())
-                return said, sent, readers, asked
+                return message, sent, readers, asked
     raise AssertionError(f"no server reached {', '.join(steps)}")
 
 
@@ -131,8 +131,8 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
     [*WRITES, *ENDS, *only(pytest.mark.joined, REDIS_WRITES), *only(pytest.mark.embedded, JOURNAL_WRITES)],
 )
 def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claude: CountingClaude, step: str) -> None:
-    said, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
-    hold(pair[1], claude, sent, said, readers, most=asked)
+    message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
+    hold(pair[1], claude, sent, message, readers, most=asked)
     assert_nothing_follows_the_end(readers)
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
 
@@ -149,7 +149,7 @@ def assert_the_terminal_event_is_repeated(pair: list[Api], generation: str) -> N
 def test_a_process_frozen_during_a_takeover_leaves_the_answer_to_the_other(
     pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
-    said, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
-    hold(pair[0], claude, sent, said, readers, most=asked)
+    message, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
+    hold(pair[0], claude, sent, message, readers, most=asked)
     assert_nothing_follows_the_end(readers)
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])

@@ -48,8 +48,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     unlimited = {"request_limit": "1000000", "upload_limit": "1000000"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "TRIES_OF_ADDRESS", Rate("sign-in from an address", "1000000/minute"))
-        with tertulia(tmp_path_factory.mktemp("fuzz"), **MODE, **unlimited) as found:
-            yield found
+        with tertulia(tmp_path_factory.mktemp("fuzz"), **MODE, **unlimited) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def api(address: str) -> Generator[Api]:
 def close_code(connection: ClientConnection, messages: list[Any]) -> int | None:
     """Send all messages, and return the code with which the socket was closed, or None if it stays open."""
     try:
-        for one in messages:
-            connection.send(json.dumps(one))
+        for message in messages:
+            connection.send(json.dumps(message))
         connection.send('{"type": "ping", "payload": {"last": true}}')
         while json.loads(connection.recv(timeout=20)) != {"type": "pong", "payload": {"last": True}}:
             pass

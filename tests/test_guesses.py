@@ -120,30 +120,30 @@ def test_when_too_many_failures_are_stored_the_oldest_are_forgotten(
     counted = LocalFailures()
     for name in ("first", "second", "third", "first", "fourth"):
         run(counted.add(name))
-    found = {name: run(counted.get(name)).count for name in ("first", "second", "third", "fourth")}
-    assert found == {"first": 2, "second": 0, "third": 1, "fourth": 1}
+    counts = {name: run(counted.get(name)).count for name in ("first", "second", "third", "fourth")}
+    assert counts == {"first": 2, "second": 0, "third": 1, "fourth": 1}
 
 
 def test_only_a_few_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
-        begun, release = list[object](), asyncio.Event()
+        hashing_functions, release = list[object](), asyncio.Event()
 
         async def to_thread(function: object, *_arguments: object) -> str:
-            begun.append(function)
+            hashing_functions.append(function)
             await release.wait()
             return ""
 
         monkeypatch.setattr(passwords, "asyncio", SimpleNamespace(Semaphore=asyncio.Semaphore, to_thread=to_thread))
         hashing = Passwords()
-        for one in (lambda: hashing.hash("parsnip"), lambda: hashing.verify("parsnip", None)):
-            tasks = [asyncio.ensure_future(one()) for _ in range(10)]
+        for hash_password in (lambda: hashing.hash("parsnip"), lambda: hashing.verify("parsnip", None)):
+            tasks = [asyncio.ensure_future(hash_password()) for _ in range(10)]
             for _ in range(20):
                 await asyncio.sleep(0)
             # Each hash takes tens of megabytes of memory.
-            assert len(begun) == passwords.AT_ONCE
+            assert len(hashing_functions) == passwords.AT_ONCE
             release.set()
             await asyncio.gather(*tasks)
-            begun.clear()
+            hashing_functions.clear()
             release.clear()
 
     run(work())

@@ -193,12 +193,12 @@ def test_an_export_reports_a_conversation_that_it_cannot_read_and_leaves_it_out(
 def test_an_export_leaves_out_an_attachment_whose_file_is_missing(tmp_path: Path) -> None:
     with tertulia(tmp_path) as address, Api(address) as api:
         api.answer("What is it?", attachmentIds=[uploaded(api, image(), "red.png")])
-        for bytes_of in (tmp_path / "files").rglob("*"):
-            if bytes_of.is_file():
-                bytes_of.unlink()
-        told = imported(api, export(api))
-        assert (told["messages"], told["attachments"]) == (2, 0)
-        message = api.messages(told["conversation_ids"][0])[0]
+        for file in (tmp_path / "files").rglob("*"):
+            if file.is_file():
+                file.unlink()
+        result = imported(api, export(api))
+        assert (result["messages"], result["attachments"]) == (2, 0)
+        message = api.messages(result["conversation_ids"][0])[0]
         assert "no longer there" in message["text"]
 
 
@@ -236,34 +236,38 @@ def test_fields_of_claudes_export_may_be_null_or_of_another_type(api: Api) -> No
             "attachments": [{"file_name": 5, "extracted_content": 7}],
         },
     ]
-    given = [{"uuid": "c", "name": 5, "created_at": None, "updated_at": None, "chat_messages": messages}]
-    told = imported(api, json.dumps(given).encode())
-    assert (told["messages"], told["blocks_left_out"]) == (3, 3)
-    assert [one["text"] for one in api.messages(told["conversation_ids"][0])] == ["Hello", "Hi\ufffd", "[a file]"]
+    conversations = [{"uuid": "c", "name": 5, "created_at": None, "updated_at": None, "chat_messages": messages}]
+    result = imported(api, json.dumps(conversations).encode())
+    assert (result["messages"], result["blocks_left_out"]) == (3, 3)
+    assert [message["text"] for message in api.messages(result["conversation_ids"][0])] == [
+        "Hello",
+        "Hi\ufffd",
+        "[a file]",
+    ]
 
 
 def archive_with_false_size(content: bytes, size: int) -> bytes:
     """Return an archive whose headers claim that its file has this size."""
-    made = bytearray(archived(content))
+    archive = bytearray(archived(content))
     for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
-        at = made.rindex(signature) + offset
-        made[at : at + 4] = struct.pack("<I", size)
-    return bytes(made)
+        at = archive.rindex(signature) + offset
+        archive[at : at + 4] = struct.pack("<I", size)
+    return bytes(archive)
 
 
 def many_members() -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(20_001):
             archive.writestr(f"{number}", b"")
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def packed(content: bytes, method: int) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr("conversations.json", content)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 EMPTY = b'[{"uuid": "a", "chat_messages": []}]'

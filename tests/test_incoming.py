@@ -50,8 +50,8 @@ def test_null_and_missing_values_are_read_as_empty_and_invalid_values_are_ignore
     stage = staged(*[Reply(pieces) for pieces, _ in READABLE.values()])
     for case, (_, expected) in READABLE.items():
         ended = stage.api.answer("Hello")
-        said = ended["__typename"], ended["generation"]["message"]["text"]
-        assert said == ("GenerationCompleted", expected), case
+        result = ended["__typename"], ended["generation"]["message"]["text"]
+        assert result == ("GenerationCompleted", expected), case
 
 
 @pytest.mark.both
@@ -72,9 +72,9 @@ def test_a_malformed_model_does_not_affect_the_others(staged: Staged) -> None:
     stage = staged(says("well"))
     odd: list[Json] = [{"id": None}, {}, {**model("m-1"), "max_input_tokens": "many", "capabilities": 5}]
     stage.claude.models = [*odd, {**model("m-2"), "display_name": None}, model("claude-opus-5-5")]
-    found = {one["id"]: one for one in stage.api.ask(MODELS)["models"]}
-    assert set(found) == {"claude-opus-5-5", "m-1", "m-2"}
-    assert (found["m-1"]["maxInputTokens"], found["m-2"]["displayName"]) == (None, "m-2")
+    listed = {listed_model["id"]: listed_model for listed_model in stage.api.ask(MODELS)["models"]}
+    assert set(listed) == {"claude-opus-5-5", "m-1", "m-2"}
+    assert (listed["m-1"]["maxInputTokens"], listed["m-2"]["displayName"]) == (None, "m-2")
     assert stage.api.answer("Hello")["generation"]["status"] == "COMPLETED"
 
 

@@ -98,7 +98,7 @@ KNOWN = {
 
 def waiting_loops() -> set[str]:
     """Return the functions that have a loop with an `await` for each item."""
-    found = set[str]()
+    functions_with_loops = set[str]()
     packages = [
         folder for folder in (ROOT / "src" / "tertulia").iterdir() if folder.is_dir() and not folder.is_symlink()
     ]
@@ -112,8 +112,8 @@ def waiting_loops() -> set[str]:
             for function in functions:
                 loops = [node for node in ast.walk(function) if isinstance(node, ast.For)]
                 if any(isinstance(part, ast.Await | ast.AsyncWith) for loop in loops for part in ast.walk(loop)):
-                    found.add(f"{file.relative_to(ROOT)} {function.name}")
-    return found
+                    functions_with_loops.add(f"{file.relative_to(ROOT)} {function.name}")
+    return functions_with_loops
 
 
 def test_each_loop_over_many_items_is_an_item_loop_or_has_a_reason() -> None:
