@@ -27,7 +27,7 @@ RECORDED = sorted(file.name.partition("-")[0] for file in DATABASES.glob("*-sqli
 """The schema revisions that have recorded databases."""
 AGE = timedelta(minutes=5)
 """How old a recorded database appears to the server that opens it: leases have expired, and nothing else."""
-MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)")
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d)")
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Recording:
     script: str
     """The SQL that creates and fills the database."""
     ids: dict[str, str]
-    """Conversations, generations and others, by name."""
+    """The ids of conversations, generations and other rows, by name."""
     conversations: dict[str, Json]
     """The finished conversations, by name."""
     exports: dict[str, list[Json]]
-    """What `exported` returned for each of them."""
+    """The lines that `exported` returned for each of these conversations."""
     used_tokens: int
     spent: int
     """In 10^-12 US dollars."""
@@ -53,30 +53,30 @@ class Recording:
 
 
 def recording(revision: str, url: str) -> Recording:
-    """Return the database of a schema that was recorded on the same database server, as if it were `AGE` old."""
+    """Return the recording of a schema for the kind of database in `url`, with its times moved so that it is `AGE` old."""
     file = DATABASES / f"{revision}-{'sqlite' if database_file(url) else 'postgresql'}"
     text = file.with_suffix(".json").read_text(encoding="utf-8")
     recorded_at = datetime.fromisoformat(json.loads(text)["recorded_at"])
     script = file.with_suffix(".sql").read_text(encoding="utf-8")
-    moment = datetime.now(UTC)
-    values: Json = json.loads(_move(text, recorded_at, moment))
+    now = datetime.now(UTC)
+    values: Json = json.loads(_move(text, recorded_at, now))
     del values["commit"], values["recorded_at"]
     attachment = base64.b64decode(values.pop("attachment"))
-    return Recording(script=_move(script, recorded_at, moment), attachment=attachment, **values)
+    return Recording(script=_move(script, recorded_at, now), attachment=attachment, **values)
 
 
-def _move(text: str, recorded_at: datetime, moment: datetime) -> str:
-    """Move all times by whole seconds, and the day of recording to that of the moment."""
-    shift = timedelta(seconds=int((moment - AGE - recorded_at).total_seconds()))
+def _move(text: str, recorded_at: datetime, now: datetime) -> str:
+    """Move all times in a text by whole seconds, and replace the day of the recording by today."""
+    shift = timedelta(seconds=int((now - AGE - recorded_at).total_seconds()))
 
     def moved(match: re.Match[str]) -> str:
         return (datetime.fromisoformat(match[0]) + shift).strftime(f"%Y-%m-%d{match[2]}%H:%M:%S")
 
-    return MOMENT.sub(moved, text).replace(f"'{recorded_at:%Y-%m-%d}'", f"'{moment:%Y-%m-%d}'")
+    return TIME.sub(moved, text).replace(f"'{recorded_at:%Y-%m-%d}'", f"'{now:%Y-%m-%d}'")
 
 
 def load(recorded: Recording, url: str, folder: Path) -> None:
-    """Create the database, and store its attachment where a server in the folder looks for it."""
+    """Create the recorded database, and store its attachment where a server in `folder` looks for it."""
     file = database_file(url)
     if file is not None:
         with closing(sqlite3.connect(file)) as connection:
@@ -95,14 +95,14 @@ async def _execute(url: str, script: str) -> None:
 
 
 def exported(api: Api, conversation: str) -> list[Json]:
-    """Return the lines of the export of a conversation after the first, which has the time of the export."""
+    """Return the lines of a conversation's export, except the first, which has the time of the export."""
     return [json.loads(line) for line in api.http.get(f"/export/{conversation}").text.splitlines()[1:]]
 
 
 def former_code(folder: Path) -> Path:
-    """Write the code of the version before the present schema into a folder, and return the folder to import it from.
+    """Write the code of the version before the current schema into a folder, and return the folder to import it from.
 
-    Skips or fails the test where git does not have that version.
+    Skips or fails the test if git does not have that version.
     """
     require("git")
     if not (commit := _former_commit()):
@@ -126,7 +126,7 @@ def command_module(code: Path) -> str:
 
 
 def _former_commit() -> str:
-    """Return the newest commit with the schema before the present one; nothing where git does not have it."""
+    """Return the newest commit with the schema before the current one, or an empty string if git does not have it."""
     (head,) = (MIGRATIONS / "versions").glob(f"{HEAD}_*.py")
     added = _git("log", "--format=%H", "--diff-filter=A", "--", str(head.resolve().relative_to(ROOT.resolve())))
     if not added:

@@ -81,7 +81,7 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
     sent = stage.api.send("Hello", options={"maxTokens": 1000})
     assert gate.reached.wait(20)
     running = budget(stage.api)
-    # A thousand output tokens cost two cents; the question adds less than a tenth of a cent.
+    # A thousand output tokens cost two cents; the question costs less than a tenth of a cent.
     assert Decimal("0.02") < Decimal(running["reservedUsd"]) < Decimal("0.021")
     assert [Decimal(running[name]) for name in ("limitUsd", "spentUsd")] == [Decimal("0.5"), Decimal(0)]
     assert running["resetsAt"].endswith("-01T00:00:00+00:00")
