@@ -291,7 +291,7 @@ def _sequence(argument: str, cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if not re.fullmatch(r"[0-9]{1,10}", cursor) or int(cursor) > GRAPHQL_MAX_INT:
-        raise PageError(argument, "must be a cursor of this list")
+        raise PageError(argument, "is not a cursor of this list.")
     return int(cursor)
 
 
