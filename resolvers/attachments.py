@@ -1,4 +1,4 @@
-"""Attachments: storing uploads, returning them, and adding them to messages."""
+"""Uploads and downloads of attachments, and the attachments of messages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -59,7 +59,7 @@ class ThinkingBlock:
 
 @dataclass(frozen=True, slots=True)
 class ToolUseBlock:
-    """A call of a tool."""
+    """A tool call."""
 
     index: int
     tool_use_id: str

@@ -95,8 +95,8 @@ class Services:
 class Loaders:
     """Loads rows of one viewer. It cannot load rows of other owners.
 
-    Each loader combines the requests of one turn of the event loop into one query. Nothing is cached, because a socket
-    lives longer than its rows stay current.
+    Each loader combines the requests of one turn of the event loop into one query. Nothing is cached, because rows
+    change during the life of a socket.
     """
 
     def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:

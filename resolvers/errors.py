@@ -20,18 +20,14 @@ class InvalidInput(ExpectedError):
 
     Attributes:
         field: The path of the value in the input, such as `options.maxTokens`.
-        message: A sentence that begins with the field. It is shown to clients.
+        predicate: The rest of a sentence about the field, such as "must not be blank.".
+        message: The field and the predicate. It is shown to clients.
     """
 
     def __init__(self, field: str, predicate: str) -> None:
-        """Create an error for one value.
-
-        Args:
-            field: The path of the value in the input.
-            predicate: The rest of a sentence about the field, such as "must not be blank.".
-        """
         super().__init__(f"`{field}` {predicate}")
         self.field = field
+        self.predicate = predicate
 
 
 class NotFound(ExpectedError):
@@ -78,7 +74,7 @@ class BadUserInput(ExpectedError):
 
     Attributes:
         argument: The name of the argument.
-        message: A sentence that begins with the argument. It is shown to clients.
+        message: A sentence about the argument. It is shown to clients.
     """
 
     def __init__(self, argument: str, predicate: str) -> None:

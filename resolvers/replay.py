@@ -1,4 +1,4 @@
-"""The decision how a stream begins or resumes: a pure function of the states of the client, the log and the row.
+"""The plan of how a stream begins or resumes: a pure function of the states of the client, the log and the row.
 
 It implements rules 6 to 8 of PROTOCOL.md. The log has the events that were sent. It may have expired, it may not yet
 have the latest events, and it may be stale because the process that wrote it was lost. The row is as old as its last
@@ -60,15 +60,15 @@ class RowState:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The plan of a stream, in the order of its parts. Nothing follows a terminal event.
+    """The plan of a stream: first the snapshot, if any, then the row's last event, if any, then the events of the log.
+
+    The events of the log are those after the last event that the client has by then. None follow a terminal event.
 
     Attributes:
-        after: The sequence of the snapshot, or else the last sequence that the client has.
-        snapshot: The source of the snapshot to send first; None for no snapshot.
-        reason: The reason that the snapshot names.
-        row_event: Whether the row's last event is sent next.
-
-    The events of the log after these follow.
+        after: The sequence of the snapshot, or else of the last event that the client has.
+        snapshot: The source of the snapshot; None for no snapshot.
+        reason: The reason in the snapshot.
+        row_event: Whether the row's last event is sent.
     """
 
     after: int

@@ -122,7 +122,7 @@ async def regenerate_message(
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
-    """Store a message and start its answer, for `sendMessage` and the REST routes; raise its ExpectedErrors."""
+    """Store a message and start its answer, for `sendMessage` and REST; raise ExpectedError or RateLimited."""
     _check_content(input)
     return await _send(context, input, turn_of_send)
 
@@ -370,6 +370,6 @@ def _check_content(input: SendMessage | EditMessage) -> None:
 
 def _fingerprint(input: Input) -> str:
     fields: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
-    # A key identifies one operation with one input.
+    # The same key with another mutation is refused, like the same key with other input.
     payload = fields if isinstance(input, SendMessage) else {"operation": type(input).__name__, **fields}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The private parts of Strawberry and graphql-core that Tertulia relies on. Other modules must not import any.
+"""The private parts of Strawberry and graphql-core that Tertulia relies on. No other module may import such parts.
 
 Both libraries may change them in any release, so `pyproject.toml` limits their versions. Each docstring here names the
 parts that it relies on, and tests/test_graphql_internals.py reports those that a new version lacks.

@@ -66,7 +66,7 @@ EXPECTED_REASONS = (FallbackReason.INTROSPECTION, FallbackReason.CLIENT_ERROR)
 
 
 class FallBack(Exception):
-    """Raised where graphql-core must execute the query."""
+    """Raised when graphql-core must execute the query instead."""
 
     def __init__(self, reason: FallbackReason, field: str) -> None:
         super().__init__(f"{field}: {reason}")

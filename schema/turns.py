@@ -1,4 +1,4 @@
-"""A function with which long computations let other tasks run every few milliseconds."""
+"""Sharing of the event loop: long computations let other tasks run every few milliseconds."""
 
 import asyncio
 import threading

@@ -55,7 +55,7 @@ class Limit:
     """The same as `maximum`. For `uploads` in megabytes."""
     maximum: int = field(_maximum)
     remaining: int
-    """How many of them remain now. For `uploads` in megabytes."""
+    """The number that remains now. For `uploads` in megabytes."""
     window_seconds: int | None
     """The length of the window in seconds. Null for limits on concurrent items."""
     resets_in_seconds: float | None

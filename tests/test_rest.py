@@ -86,6 +86,11 @@ def test_an_invalid_field_is_refused_with_422_and_named(api: Api, path: str, bod
     assert response.json()["detail"][0]["loc"] == ["body", field]
 
 
+def test_the_message_of_a_refused_field_names_the_field_of_the_body(api: Api) -> None:
+    (problem,) = api.http.post("/chat", json={"message": "  "}).json()["detail"]
+    assert problem["msg"] == "`message` must not be blank."
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"5", b"\xff"])
 def test_a_body_that_is_not_an_object_is_refused(api: Api, body: bytes) -> None:
     response = api.http.post("/chat", content=body, headers={"content-type": "application/json"})

@@ -230,8 +230,7 @@ def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
         case InvalidInput():
             names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
             name = names.get(error.field, error.field)
-            rule = error.message.removeprefix(f"{error.field}: ").removeprefix(f"`{error.field}` ")
-            detail = [{"loc": ["body", name], "msg": f"`{name}` {rule}", "type": "value_error"}]
+            detail = [{"loc": ["body", name], "msg": f"`{name}` {error.predicate}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
             return problem(404, "NOT_FOUND", error.message)
