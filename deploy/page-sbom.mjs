@@ -1,16 +1,16 @@
-// Writes what the page is made of, in CycloneDX's form, as package-lock.json has it: node deploy/page-sbom.mjs > page.cdx.json
-// `npm sbom` leaves out what a workspace shares with others of which it is a development dependency.
+// Writes the SBOM of the page in CycloneDX format from package-lock.json: node deploy/page-sbom.mjs > page.cdx.json
+// `npm sbom` is not used: it omits dependencies that are development dependencies of another workspace.
 import { readFile } from "node:fs/promises";
 
 const { packages } = JSON.parse(await readFile("package-lock.json", "utf8"));
 const page = "web/app";
 
-/** Where Node finds a package that is asked for in a folder: in the nearest node_modules upwards. */
-function found(name, folder) {
-  for (let place = folder; ; place = place.slice(0, Math.max(place.lastIndexOf("/"), 0))) {
-    const path = `${place}${place && "/"}node_modules/${name}`;
+/** Return the path where Node.js finds a package from a folder: in the nearest node_modules of it or its parents. */
+function resolve(name, folder) {
+  for (let parent = folder; ; parent = parent.slice(0, Math.max(parent.lastIndexOf("/"), 0))) {
+    const path = `${parent}${parent && "/"}node_modules/${name}`;
     if (packages[path]) return packages[path].link ? packages[path].resolved : path;
-    if (!place) return undefined;
+    if (!parent) return undefined;
   }
 }
 
@@ -21,10 +21,10 @@ while (waiting.length > 0) {
   const { dependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} } = packages[path];
   const peers = Object.keys(peerDependencies).filter((name) => !peerDependenciesMeta[name]?.optional);
   for (const name of [...Object.keys(dependencies), ...peers]) {
-    const place = found(name, path);
-    if (place && !paths.has(place)) {
-      paths.add(place);
-      waiting.push(place);
+    const resolved = resolve(name, path);
+    if (resolved && !paths.has(resolved)) {
+      paths.add(resolved);
+      waiting.push(resolved);
     }
   }
 }

@@ -1,7 +1,7 @@
-"""Makes the pictures of README.md and the guides: `make pictures`.
+"""Create the pictures of README.md and the guides: `make pictures`.
 
-A real server asks a Claude of the tests, which says something worth showing at the pace at which one reads; a real
-browser goes to the page and is refreshed in mid-answer.
+A real server uses the tests' scripted Claude, which writes a sample answer at reading speed. A real browser opens the
+page, and refreshes it while the answer is written.
 """
 
 import shutil
@@ -22,36 +22,36 @@ from running import tertulia  # noqa: E402 - the same
 from scripted import Gate, model, says  # noqa: E402 - the same
 from scripted import scripted as scripted_claude  # noqa: E402 - the same
 
-ANSWER = """A **tertulia** is a conversation that belongs to its table, not to any one chair: people come and go, and
-the talk goes on. The word is Spanish; the most famous ones met in cafés:
+ANSWER = """A **tertulia** is a conversation that belongs to its table, not to any single chair: people come and go, and
+the conversation continues. The word is Spanish. The most famous ones met in cafés:
 
 - the *Café de Levante* in Madrid, around Valle-Inclán,
 - the *Café Pombo*, every Saturday night, around Gómez de la Serna.
 
-So it is with an answer here. Whoever comes back takes a seat, and hears all of it:
+Answers in this application work the same way. A page that returns receives all of it:
 
 ```python
 async for event in client.subscribe(FOLLOW, {"id": generation_id}):
-    state = apply(state, event)  # a snapshot first, then what is new
+    state = apply(state, event)  # a snapshot first, then the new text
 ```
 
-Nobody has to say anything twice.
+Nothing has to be said twice.
 """
 CAPTIONS = {
     "ask": "Ask",
     "answer": "Claude answers …",
-    "refresh": "… the page is refreshed in mid-answer …",
-    "on": "… and goes on: no token lost, none twice, none paid for twice",
-    "whole": "The whole answer, once",
+    "refresh": "… the page is refreshed while the answer is written …",
+    "on": "… and the answer continues: no token is lost, repeated or paid for twice",
+    "whole": "The whole answer",
 }
 STRIP = 34
 HOLD = {"ask": 260, "answer": 110, "refresh": 900, "on": 110, "whole": 2600}
-"""Milliseconds that a frame of each stage is shown."""
+"""How long a frame of each stage is shown, in milliseconds."""
 TOKEN_SECONDS = 0.045
 
 
 def main() -> None:
-    """Take the frames and stills, and join the frames."""
+    """Run the server and the browser, and write the pictures."""
     words = ANSWER.split(" ")
     gates = [Gate() for _ in words]
     pieces = [part for word, gate in zip(words, gates, strict=True) for part in (f"{word} ", gate)]
@@ -59,8 +59,8 @@ def main() -> None:
     with TemporaryDirectory() as folder, scripted_claude(*others, says(*pieces)) as claude:
         claude.models = [model("claude-opus-5-5") | {"display_name": "Claude Opus 5.5"}]
         threading.Thread(target=speak, args=(gates,), daemon=True).start()
-        keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
-        with tertulia(Path(folder), **keyed) as address:
+        with_key = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
+        with tertulia(Path(folder), **with_key) as address:
             subprocess.run(["node", HERE / "take.mjs", address, chromium(), folder], check=True)
         for still in ("page-light", "page-dark", "page-narrow", "graphiql"):
             shutil.copy(Path(folder, f"{still}.png"), HERE / f"{still}.png")
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def speak(gates: list[Gate]) -> None:
-    """Let Claude go on word by word, from the moment that it is asked."""
+    """Open the gates one by one, so that Claude writes a word every 45 ms."""
     for gate in gates:
         gate.reached.wait()
         time.sleep(TOKEN_SECONDS)
@@ -76,7 +76,7 @@ def speak(gates: list[Gate]) -> None:
 
 
 def join(frames: list[Path], to: Path) -> None:
-    """Write a moving picture of frames, each with the words of its stage below."""
+    """Write an animated GIF of the frames, each with the caption of its stage."""
     font = ImageFont.load_default(16)
     pictures, durations = list[Image.Image](), list[int]()
     for file in frames:

@@ -1,4 +1,4 @@
-// Arguments: the server's address, Chromium's path, and a folder. Takes the pictures of README.md and the guides.
+// Takes the screenshots for README.md and the guides. Arguments: the server's address, Chromium's path, a folder.
 import { answers, ask, finished, launch, message, say } from "../../tests/node/browser.mjs";
 
 const [address, executablePath, folder] = process.argv.slice(2);
@@ -17,7 +17,7 @@ async function shoot(page, stage) {
   await page.screenshot({ path: `${folder}/frame-${String(frame).padStart(3, "0")}-${stage}.png` });
 }
 
-/** Take frames until `done` of the answer's words are there. */
+/** Take frames until the answer has `done` characters. */
 async function film(page, stage, done) {
   let length = 0;
   while (length < done) {
@@ -39,7 +39,7 @@ async function refreshed() {
   await message(page).press("Enter");
   await answers(page).locator(".text").waitFor();
   await film(page, "answer", 260);
-  // What one sees between two pages.
+  // The empty page between the old and the new one.
   await page.evaluate(() => document.getElementById("root").remove());
   await shoot(page, "refresh");
   await page.reload();
