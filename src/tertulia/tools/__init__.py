@@ -1,1 +1,1 @@
-"""Tools that Claude can call: Python functions and MCP servers, their registry, their schemas, and their execution."""
+"""The tools that Claude can call: Python functions and MCP servers, the registry, their schemas and their execution."""

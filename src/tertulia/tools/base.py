@@ -1,4 +1,4 @@
-"""The interface of tools that this server runs: their definition, context and results."""
+"""The interface of the tools that this server runs: their definition, context and results."""
 
 import re
 from collections.abc import Sequence
@@ -8,45 +8,45 @@ from uuid import UUID
 
 from tertulia.json import Json
 
-UNFIT = ("oneOf", "allOf", "anyOf")
+UNSUPPORTED_KEYWORDS = ("oneOf", "allOf", "anyOf")
 """Keywords that the Messages API does not accept at the top level of a tool's schema."""
-PROPERTY = r"^[a-zA-Z0-9_.-]{1,64}$"
+PROPERTY_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
 def shape_problem(schema: Json) -> str | None:
-    """Return why the Messages API would refuse a tool's schema; None if it accepts it."""
+    """Return why the Messages API would refuse a tool's schema, as the end of a sentence about it; None if it would not."""
     if schema.get("type") != "object":
-        return 'takes a JSON schema of an object: {"type": "object", ...}.'
-    if keywords := [key for key in UNFIT if key in schema]:
-        return f"has {keywords[0]} at its top, which Claude does not take."
+        return 'must be the JSON schema of an object: {"type": "object", ...}.'
+    if keywords := [key for key in UNSUPPORTED_KEYWORDS if key in schema]:
+        return f"has `{keywords[0]}` at its top level, which the Messages API does not accept."
     properties: Any = schema.get("properties") or {}
     if not isinstance(properties, dict):
-        return "has properties that are no object."
+        return "has `properties` that are not an object."
     names = list(cast("dict[str, object]", properties))
-    invalid_name = next((name for name in names if not re.fullmatch(PROPERTY, name)), None)
+    invalid_name = next((name for name in names if not re.fullmatch(PROPERTY_NAME, name)), None)
     if invalid_name is None:
         return None
-    return f"has the property {invalid_name[:100]!r}; names take 1 to 64 letters, digits, _, . and -."
+    return f"has the property {invalid_name[:100]!r}; a name must be 1 to 64 letters, digits, _, . and -."
 
 
 class ToolError(Exception):
-    """The failure of a tool, raised by its function.
+    """A failure of a tool, raised by its function.
 
-    Claude and the user read the message. Of any other exception they get a trace id only.
+    Claude and the user see its message. Of any other exception, they see only a trace id.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """The call of a tool. A parameter of this type is filled in by the server, and Claude does not see it.
+    """The context of a tool call. The server fills in a parameter of this type, and Claude does not see it.
 
     Attributes:
-        viewer_id: The id of the user's row in the database. Of a user whom an application has authenticated, it is
-            not `Viewer.id`.
-        viewer_name: The name in that row. It is unique.
+        viewer_id: The id of the user's row in the database. If an application has authenticated the user, it differs
+            from `Viewer.id`.
+        viewer_name: The name in that row, which is unique.
         conversation_id: The conversation in which the tool is called.
-        generation_id: The answer in which the tool is called.
-        tool_use_id: The id of the call. No two calls have the same one, so that it can serve as an idempotency key.
+        generation_id: The generation in which the tool is called.
+        tool_use_id: The id of the call. It is unique, so it can serve as an idempotency key.
     """
 
     viewer_id: UUID
@@ -58,7 +58,7 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture in the result of a tool.
+    """A picture in the result of a tool call.
 
     Attributes:
         data: The bytes of the file.
@@ -71,7 +71,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a call: texts and pictures in order. With `is_json`, it is a single text, which is JSON."""
+    """The result of a call: texts and pictures in order. If `is_json`, it is a single text, which is JSON."""
 
     parts: Sequence[str | Image]
     is_error: bool = False
@@ -83,17 +83,17 @@ class Tool(Protocol):
 
     @property
     def name(self) -> str:
-        """The name by which Claude calls it."""
+        """The name by which Claude calls the tool."""
         ...
 
     @property
     def description(self) -> str:
-        """What it does, for Claude."""
+        """The description for Claude."""
         ...
 
     @property
     def input_schema(self) -> Json:
-        """The JSON schema of its input, which is an object."""
+        """The JSON schema of the input, which is an object."""
         ...
 
     @property
@@ -103,9 +103,13 @@ class Tool(Protocol):
 
     @property
     def seconds(self) -> float | None:
-        """The time limit of a call in seconds; None for the server's default."""
+        """The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`."""
         ...
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Run the tool; raise ToolError with a message for Claude. A call may be cancelled at any time."""
+        """Run the tool. A call may be cancelled at any time.
+
+        Raises:
+            ToolError: The call failed. Claude sees the message.
+        """
         ...

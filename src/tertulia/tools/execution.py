@@ -1,4 +1,4 @@
-"""Run one call of a tool within its limits. Every outcome is a result, and no failure affects anything else."""
+"""Run one tool call within its limits. Each outcome is a result, so a failure affects nothing else."""
 
 import asyncio
 import hashlib
@@ -16,22 +16,30 @@ from tertulia.json import Json, clean, clean_text, dumps_spaced
 from tertulia.tools.base import Image, Result, Tool, ToolContext, ToolError
 
 JSON_RESULT = "is_json"
-"""Our key in stored results whose text is JSON."""
-NOTHING = "(It gave nothing.)"
-UNKNOWN = "The server was lost while this ran: it may have been carried out, or not."
+"""The key that Tertulia adds to stored results whose text is JSON."""
+NO_OUTPUT = "(no output)"
+UNKNOWN = "The server was lost during this call. The tool may have run."
 STOPPED = "The answer was ended before there was a result."
-EXPIRED = "No result came in time."
-DENIED = "The user said no."
-NO_SUCH = "There is no tool {!r} here."
-NOT_JSON = "The input was no JSON object, so the tool was not called."
-TOO_MANY = "There were too many calls in this answer, so this one was not made: answer with what you have."
+EXPIRED = "No result was submitted in time."
+DENIED = "The user denied this call."
+NO_SUCH = "There is no tool with the name {!r}."
+NOT_JSON = "The input is not a JSON object, so the tool was not called."
+TOO_MANY = "This answer has reached its limit of calls, so the tool was not called. Answer with what you have."
 
 logger = logging.getLogger("tertulia.tools")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The limits of tools: seconds of a call and of waiting, bytes of a result, calls and rounds of an answer."""
+    """The limits of tool calls.
+
+    Attributes:
+        seconds: The duration of a call.
+        waiting_seconds: The time that a generation waits for the client or the user.
+        result_bytes: The size of a result's text.
+        calls: The number of calls in one answer.
+        rounds: The number of rounds of calls in one answer.
+    """
 
     seconds: float = 60.0
     waiting_seconds: float = 3600.0
@@ -40,12 +48,12 @@ class Bounds:
     rounds: int = 25
 
     def are_reached(self, rounds: int, calls: int) -> bool:
-        """Whether an answer may make no more calls."""
+        """Return whether an answer with so many rounds and calls may make no more calls."""
         return rounds >= self.rounds or calls > self.calls
 
 
 async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
-    """Run a call, and return its result, or one with its error. A cancellation is raised."""
+    """Run a call, and return its result. A failure is a result with `is_error`; only a cancellation is raised."""
     seconds = tool.seconds or bounds.seconds
     attributes = _attributes(tool, context)
     with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=attributes, **QUIET) as span:
@@ -57,7 +65,7 @@ async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds
         except ToolError as failure:
             result = _reported_failure(tool.name, failure, bounds.result_bytes)
         except TimeoutError as error:
-            timeout_text = f"It took longer than {seconds:g} s; it may have been carried out, or not."
+            timeout_text = f"The tool did not finish within {seconds:g} seconds. It may have had an effect."
             result = failed(timeout_text) if limit.expired() else _internal_failure(tool.name, error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may raise anything
             result = _internal_failure(tool.name, error)
@@ -67,24 +75,24 @@ async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds
 
 
 def failed(text: str) -> Result:
-    """Return a result that is an error."""
+    """Return an error result."""
     return Result([text], is_error=True)
 
 
 def submitted(answer: Json) -> Result:
-    """Return the result that a client has submitted: a string is unchanged, other values become JSON."""
+    """Return the result that a client has submitted. A string is unchanged, and other values become JSON."""
     output = answer.get("output")
     if isinstance(output, str) or output is None:
-        return Result([output or NOTHING], is_error=answer["is_error"])
+        return Result([output or NO_OUTPUT], is_error=answer["is_error"])
     return Result([dumps_spaced(clean(output))], is_error=answer["is_error"], is_json=True)
 
 
 async def blocks_of(
     tool_use_id: str, result: Result, files: Files, room: PictureRoom, owner_id: UUID, conversation_id: UUID
 ) -> list[Json]:
-    """Return the stored blocks of a result: the result itself, and then its pictures.
+    """Return the blocks of a result as they are stored: the result itself, followed by its pictures.
 
-    A picture that Claude would not accept, or that exceeds the `room` for pictures, is replaced with text.
+    A picture that Claude would refuse, or that exceeds the `room` for pictures, is replaced with text.
     """
     texts, pictures = list[str](), list[Json]()
     for part in result.parts:
@@ -93,13 +101,13 @@ async def blocks_of(
             continue
         try:
             pictures.append({**await files.keep(part.data, room, owner_id, conversation_id), OF_CALL: tool_use_id})
-            texts.append(f"[Picture {len(pictures)} stands below.]")
+            texts.append(f"[Picture {len(pictures)} is below.]")
         except UnfitMedia as unfit:
-            texts.append(f"[A picture that cannot be shown: {unfit}]")
+            texts.append(f"[A picture was left out: {unfit}]")
         except Exception:
-            logger.exception("A tool's picture could not be kept")
-            texts.append("[A picture that could not be kept]")
-    block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": "\n".join(texts).strip() or NOTHING}
+            logger.exception("A picture that a tool returned could not be stored")
+            texts.append("[A picture was left out, because it could not be stored.]")
+    block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": "\n".join(texts).strip() or NO_OUTPUT}
     if result.is_error:
         block["is_error"] = True
     return [{**block, JSON_RESULT: True} if result.is_json else block, *pictures]
@@ -108,7 +116,7 @@ async def blocks_of(
 def _limited(result: Result, max_bytes: int) -> Result:
     size = sum(len(part.encode("utf-8", "replace")) for part in result.parts if isinstance(part, str))
     if size > max_bytes:
-        return failed(f"The result has {size:,} bytes, and at most {max_bytes:,} are taken: ask for less.")
+        return failed(f"The result has {size:,} bytes, but at most {max_bytes:,} are accepted. Request less.")
     return Result([_clean(part) for part in result.parts], result.is_error, result.is_json)
 
 
@@ -123,19 +131,19 @@ def _truncated(text: str, max_bytes: int) -> str:
 def _reported_failure(name: str, error: ToolError, max_bytes: int) -> Result:
     try:
         return failed(_truncated(str(error), max_bytes))
-    except Exception as fault:  # noqa: BLE001 - an operator's error may have a text that raises
+    except Exception as fault:  # noqa: BLE001 - the `__str__` of an operator's exception may raise
         return _internal_failure(name, fault)
 
 
 def _internal_failure(name: str, error: BaseException) -> Result:
     # The message of the exception may contain secrets, so it is only logged.
     reference = trace_id()
-    logger.error("The tool %s failed, trace id %s", name, reference, exc_info=error)
+    logger.error("The tool %s failed with an internal error, trace id %s", name, reference, exc_info=error)
     return failed(f"The tool failed (trace id {reference}).")
 
 
 def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
-    """Return the span's attributes according to OpenTelemetry's conventions for generative AI."""
+    """Return the span's attributes by OpenTelemetry's conventions for generative AI."""
     return {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": tool.name,
@@ -147,5 +155,5 @@ def _attributes(tool: Tool, context: ToolContext) -> Mapping[str, str]:
 
 
 def fingerprint(answer: Json) -> str:
-    """Return a hash that distinguishes one submission from another."""
+    """Return a hash of a submitted result, by which a repeated submission is recognized."""
     return hashlib.sha256(json.dumps(answer, sort_keys=True).encode()).hexdigest()

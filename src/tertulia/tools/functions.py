@@ -1,7 +1,4 @@
-"""Python functions as tools: the Anthropic SDK derives the schema from the type hints and the docstring.
-
-The tools of a module that an operator configures are its public functions, or those in its `__all__`.
-"""
+"""Python functions as tools: the Anthropic SDK derives their schemas from type hints and docstrings."""
 
 import functools
 import importlib
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from anthropic.lib.tools import BetaAsyncFunctionTool
 
 THREADS = 64
-"""The maximum number of concurrent sync functions; one that hangs occupies its thread until it ends."""
+"""The maximum number of sync functions that run concurrently. One that hangs occupies its thread until it ends."""
 MARK = "__tertulia_tool__"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,11 +33,11 @@ _threads: RunVar[anyio.CapacityLimiter] = RunVar("threads_of_tools")
 
 
 def tool(*, asks_first: bool = False, seconds: float | None = None) -> Callable[[Function], Function]:
-    """Return a decorator that configures a function as a tool. Without it, a function has the defaults.
+    """Return a decorator that configures a function as a tool. A function without it has the defaults.
 
     Args:
-        asks_first: Whether each call waits for the user's approval.
-        seconds: The time that a call may take; None for `TERTULIA_TOOL_SECONDS`.
+        asks_first: Whether each call requires the user's approval.
+        seconds: The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`.
     """
 
     def mark(function: Function) -> Function:
@@ -51,14 +48,14 @@ def tool(*, asks_first: bool = False, seconds: float | None = None) -> Callable[
 
 
 class FunctionTool:
-    """A Python function, sync or async. A parameter of the type ToolContext is filled in here, and not by Claude."""
+    """A Python function, sync or async. The server, and not Claude, fills in a parameter of the type ToolContext."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        """Initialize from a function; raise ValueError if it cannot be a tool."""
+        """Initialize from a function. Raise ValueError if it cannot be a tool."""
         import anthropic
 
         if not inspect.getdoc(function):
-            raise ValueError(f"{function.__name__} needs a docstring: it tells Claude what the tool does")
+            raise ValueError(f"{function.__name__} needs a docstring, which is the tool's description for Claude")
         options: tuple[bool, float | None] = getattr(function, MARK, (False, None))
         self.requires_approval, self.seconds = options
         try:
@@ -71,10 +68,10 @@ class FunctionTool:
         if problem := shape_problem(schema_for_claude(self.input_schema)):
             raise ValueError(f"{self.name}: its schema {problem}")
         if not re.fullmatch(TOOL_NAME, self.name):
-            raise ValueError(f"{self.name} is no name for a tool: it takes letters, digits, _ and -")
+            raise ValueError(f"{self.name} is not a valid name of a tool, which is 1 to 128 letters, digits, _ and -")
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Call the function; its arguments are validated by its type hints."""
+        """Call the function with arguments that are validated against its type hints."""
         _context.set(context)
         try:
             value: Any = await self._derived.call(input)
@@ -86,7 +83,13 @@ class FunctionTool:
 
 
 def load(source: str) -> list[FunctionTool]:
-    """Return the tools of `MODULE` or `MODULE:FUNCTION`; raise ValueError with a message of one line."""
+    """Return the tools of `MODULE` or `MODULE:FUNCTION`.
+
+    The tools of a module are the functions in its `__all__` or, without it, its public functions.
+
+    Raises:
+        ValueError: There is no such module or function, or a function cannot be a tool. The message has one line.
+    """
     name, _, function_name = source.partition(":")
     try:
         module = importlib.import_module(name)
@@ -101,7 +104,7 @@ def load(source: str) -> list[FunctionTool]:
 
 
 def result_of(value: object) -> Result:
-    """Convert a function's return value to a result: texts and pictures are unchanged, other values become JSON."""
+    """Convert a function's return value to a result. Strings and images are unchanged, and other values become JSON."""
     match value:
         case Result():
             return value
@@ -116,7 +119,7 @@ def result_of(value: object) -> Result:
 
 
 def _parts(values: Sequence[object]) -> list[str | Image] | None:
-    """Return a list of texts and pictures; None if it has other items, or no picture, so that it is data."""
+    """Return the parts of a list of strings and images; None if it has other items or no image, so that it is data."""
     parts = [part for part in values if isinstance(part, str | Image)]
     return parts if len(parts) == len(values) and any(isinstance(part, Image) for part in parts) else None
 
@@ -130,7 +133,7 @@ def _plain(value: object) -> object:
 
 
 def _problems(error: BaseException) -> str:
-    """Return what is wrong with the arguments, without links and without repeating them."""
+    """Describe invalid arguments, without links and without quoting them."""
     problems: list[Any] = error.errors() if isinstance(error, ValidationError) else []
     return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems[:5])
 
@@ -143,7 +146,7 @@ def _public(module: ModuleType) -> Iterator[str]:
 
 
 def _without_context(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """Wrap a function as an async function without its ToolContext parameters, which Claude must not see."""
+    """Return the function as an async function without its ToolContext parameters, which Claude must not see."""
     hints = get_type_hints(function)
     signature = inspect.signature(function)
     context_names = [name for name in signature.parameters if hints.get(name) is ToolContext]
@@ -153,7 +156,7 @@ def _without_context(function: Callable[..., Any]) -> Callable[..., Awaitable[An
         all_arguments = arguments | dict.fromkeys(context_names, _context.get())
         if inspect.iscoroutinefunction(function):
             return await function(**all_arguments)
-        # A thread cannot be cancelled: one that hangs is abandoned, and its call fails.
+        # A thread cannot be cancelled. If it hangs, it is abandoned, and the call fails.
         work = functools.partial(function, **all_arguments)
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
 
@@ -165,7 +168,7 @@ def _without_context(function: Callable[..., Any]) -> Callable[..., Awaitable[An
 
 
 def _limiter() -> anyio.CapacityLimiter:
-    """Return the limiter of threads for this event loop."""
+    """Return this event loop's limiter of threads."""
     try:
         return _threads.get()
     except LookupError:

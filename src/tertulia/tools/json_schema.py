@@ -1,4 +1,4 @@
-"""Validate JSON schemas of users and MCP servers: with limits, outside of the event loop, and without the network.
+"""Validate JSON schemas of users and MCP servers in the sandbox: with limits, and without access to the network.
 
 Sources: JSON Schema, draft 2020-12; "Structured outputs" and "Tool use" in the Claude API documentation.
 """
@@ -18,16 +18,17 @@ from tertulia.tools.base import shape_problem
 from tertulia.tools.schemas import schema_for_claude
 
 MAX_BYTES = 64 * 1024
+"""The maximum size of a schema as JSON."""
 MAX_DEPTH = 64
 """The maximum nesting of objects and lists."""
 COMPILE_SECONDS = 1.0
 VALIDATE_SECONDS = 2.0
-"""Processor time."""
-REMEMBERED = 1000
+"""The limits of processor time for checking a schema, and for validating a text with it."""
+MAX_CACHED_FINDINGS = 1000
 """The number of cached findings, so that the same schema is checked only once."""
-TOO_COMPLEX = "is too complex: checking it takes too long or too much memory."
-BUSY = "cannot be checked now, because the server is busy: try again."
-UNCHECKED = "This could not be checked: it takes too long or too much memory."
+TOO_COMPLEX = "is too complex: checking it takes too much time or memory."
+BUSY = "cannot be checked now, because the server is busy. Try again later."
+UNCHECKED = "The text could not be validated, because that takes too much time or memory."
 
 ANSWER_PROBLEM = "tertulia.tools.schema_jobs:answer_problem"
 
@@ -38,13 +39,19 @@ class SchemaKind(StrEnum):
     """The purpose of a schema."""
 
     OUTPUT = "tertulia.tools.schema_jobs:output_schema_problem"
-    """The text of answers is validated with it."""
+    """Answers are validated against the schema."""
     TOOL = "tertulia.tools.schema_jobs:tool_schema_problem"
-    """It is sent to Claude; the tool validates its own input."""
+    """The schema is sent to Claude. The tool validates its input itself."""
 
 
 async def schema_problem(schema: object, kind: SchemaKind, max_bytes: int = MAX_BYTES) -> str | None:
-    """Return why a schema is not accepted, as the end of a sentence about it; None if it is accepted."""
+    """Return why a schema is not accepted, as the end of a sentence about it; None if it is accepted.
+
+    Args:
+        schema: The schema; any JSON value.
+        kind: Its purpose.
+        max_bytes: The maximum size as JSON.
+    """
     check = _begin(schema, kind, max_bytes)
     if not check.is_done:
         with check.recorded():
@@ -53,7 +60,7 @@ async def schema_problem(schema: object, kind: SchemaKind, max_bytes: int = MAX_
 
 
 def schema_problem_blocking(schema: object, kind: SchemaKind, max_bytes: int = MAX_BYTES) -> str | None:
-    """Do the same as `schema_problem`, for threads without an event loop."""
+    """Like `schema_problem`, for threads without an event loop."""
     check = _begin(schema, kind, max_bytes)
     if not check.is_done:
         with check.recorded():
@@ -62,7 +69,7 @@ def schema_problem_blocking(schema: object, kind: SchemaKind, max_bytes: int = M
 
 
 async def answer_problem(schema: Json, text: str) -> str | None:
-    """Return why the text of an answer does not match a schema; None if it matches."""
+    """Return why the text of an answer does not match a schema; None if it does."""
     data = text.encode("utf-8", "replace")
     try:
         problem: str | None = await SCHEMAS.run(
@@ -75,7 +82,7 @@ async def answer_problem(schema: Json, text: str) -> str | None:
 
 @dataclass(slots=True)
 class _Check:
-    """A schema as text, and the finding about it."""
+    """A schema as JSON, and the finding about it."""
 
     data: bytes = b""
     key: str = ""
@@ -84,7 +91,7 @@ class _Check:
 
     @contextmanager
     def recorded(self) -> Generator[None]:
-        """Store the finding of the sandbox."""
+        """Cache the finding that the sandbox returns within the block."""
         try:
             yield
         except OutOfBoundsError:
@@ -93,12 +100,12 @@ class _Check:
             self.problem = BUSY
             return
         _findings[self.key] = self.problem
-        if len(_findings) > REMEMBERED:
+        if len(_findings) > MAX_CACHED_FINDINGS:
             _findings.popitem(last=False)
 
 
 def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
-    """Do the checks that need no sandbox, which also limit the input of the sandbox."""
+    """Run the checks that need no sandbox. They also limit the input of the sandbox."""
     try:
         data = _encoded(schema, max_bytes)
     except ValueError as error:
@@ -113,13 +120,13 @@ def _begin(schema: object, kind: SchemaKind, max_bytes: int) -> _Check:
 
 def _encoded(schema: object, max_bytes: int) -> bytes:
     if not isinstance(schema, dict):
-        raise ValueError("takes a JSON schema, which is an object.")  # noqa: TRY004 - its callers expect one type
+        raise ValueError("must be a JSON schema, which is an object.")  # noqa: TRY004 - its callers expect one type
     if is_deeper(cast("object", schema), MAX_DEPTH):
-        raise ValueError(f"takes a schema of at most {MAX_DEPTH} levels.")
+        raise ValueError(f"must have at most {MAX_DEPTH} levels.")
     try:
         data = json.dumps(schema, allow_nan=False).encode()
     except (ValueError, TypeError):
         raise ValueError("is not a valid JSON schema: it is not JSON.") from None
     if len(data) > max_bytes:
-        raise ValueError(f"takes a schema of at most {max_bytes:,} bytes, not {len(data):,}.")
+        raise ValueError(f"must have at most {max_bytes:,} bytes, not {len(data):,}.")
     return data

@@ -13,21 +13,21 @@ from tertulia.tools.base import Tool
 from tertulia.tools.schemas import schema_for_claude
 
 CLAUDES_OWN: dict[str, Json] = {
-    # Called by Claude alone, and not from code that it runs.
+    # Claude calls these directly, and not from code that it runs.
     "web_search": {"type": "web_search_20260318", "name": "web_search", "allowed_callers": ["direct"]},
     "web_fetch": {"type": "web_fetch_20260318", "name": "web_fetch", "allowed_callers": ["direct"]},
     "code_execution": {"type": "code_execution_20260521", "name": "code_execution"},
 }
-"""The definitions of the tools that Claude's API runs; see "Server tools" on docs.claude.com."""
+"""The definitions of the tools that Claude's API runs. Source: "Server tools" on docs.claude.com."""
 DESCRIBED = {
-    "web_search": "Searches the web, on Claude's side.",
-    "web_fetch": "Reads a page or PDF of the web, on Claude's side.",
-    "code_execution": "Runs code in a sandbox, on Claude's side.",
+    "web_search": "Searches the web. Claude's API runs it.",
+    "web_fetch": "Reads a web page or a PDF. Claude's API runs it.",
+    "code_execution": "Runs code in a sandbox of Claude's API.",
 }
 CHARACTERS_OF_TOKEN = 4
-"""An estimate for schemas."""
+"""An estimate of the characters per token in schemas."""
 TOKENS_TO_WARN = 20_000
-"""The number of tokens of tools per request from which the log and `tertulia doctor` warn."""
+"""The tokens of all tools in a request from which the log and `tertulia doctor` warn."""
 
 logger = logging.getLogger("tertulia.tools")
 
@@ -36,7 +36,7 @@ Source = Literal["function", "mcp", "claude"]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The description of a tool for clients; `server` is the name of its MCP server."""
+    """The description of a tool for clients. `server` is the name of its MCP server, if it has one."""
 
     name: str
     description: str
@@ -48,7 +48,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tools of one conversation: their definitions for Claude, and those that run here, by name."""
+    """The tools of one conversation.
+
+    Attributes:
+        definitions: The definitions for Claude.
+        running: The tools that this server runs, by name.
+        requires_approval: The names of the tools that require the user's approval.
+        client: The names of the tools that the client runs.
+    """
 
     definitions: Sequence[Json] = ()
     running: dict[str, Tool] = field(default_factory=dict[str, Tool])
@@ -68,12 +75,12 @@ class ToolCost:
         """A warning about a high cost; None if it is small."""
         if self.tokens < TOKENS_TO_WARN:
             return None
-        size = f"{self.tools:,} tools take about {self.tokens:,} tokens of every request"
-        return f"{size}: offer fewer, or let conversations choose some with `tools {{ server }}`"
+        size = f"{self.tools:,} tools add about {self.tokens:,} tokens to every request"
+        return f"{size}. Offer fewer, or let conversations choose with `tools {{ server }}`"
 
 
 class ToolRegistry:
-    """All tools that are currently available; those of MCP servers may change."""
+    """All tools that are available now. Those of MCP servers may change."""
 
     def __init__(
         self,
@@ -83,7 +90,7 @@ class ToolRegistry:
         mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
         approval_patterns: Sequence[str] = (),
     ) -> None:
-        """Initialize; raise ValueError if two tools have the same name.
+        """Initialize. Raise ValueError if two tools have the same name.
 
         Args:
             functions: The tools that are Python functions.
@@ -98,7 +105,7 @@ class ToolRegistry:
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two tools are called {', '.join(duplicates)}")
+            raise ValueError(f"two tools have the name {', '.join(duplicates)}")
 
     def offers(self) -> list[Offer]:
         """Return all tools, sorted by name."""
@@ -112,14 +119,19 @@ class ToolRegistry:
         return ToolCost(len(definitions) + len(self._server_tools), len(encode(definitions)) // CHARACTERS_OF_TOKEN)
 
     def warn_of_cost(self) -> None:
-        """Warn in the log if the tools have become expensive."""
+        """Log a warning if the tools are expensive, and again whenever the cost has grown by a tenth."""
         cost = self.cost()
         if cost.warning is not None and cost.tokens > self._warned_of * 1.1:
             self._warned_of = cost.tokens
             logger.warning("%s", cost.warning)
 
     def of(self, chosen: Json, model: Model) -> Selection:
-        """Return the tools that a conversation has chosen (`Conversation.tools`), and that the model can use."""
+        """Return the tools of a conversation.
+
+        Args:
+            chosen: The conversation's choice, `Conversation.tools`.
+            model: The model of the answer. Server tools that it cannot use are left out.
+        """
         patterns: list[str] | None = chosen.get("server")
         declared: list[Json] = chosen.get("client") or []
 
@@ -127,9 +139,9 @@ class ToolRegistry:
             return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
 
         client = frozenset(tool["name"] for tool in declared)
-        # A tool of the client hides a server's tool with the same name, which was added later.
+        # A client tool hides a tool of the server with the same name, which was added later.
         running = {tool.name: tool for tool in self._local_tools() if is_chosen(tool.name) and tool.name not in client}
-        # In a fixed order, because Claude's prompt cache and thinking are bound to it.
+        # Sorted, because Claude's prompt cache and thinking are bound to the order.
         definitions = [_definition(running[name]) for name in sorted(running)]
         definitions += [
             {**tool, "input_schema": _for_claude(encode(tool["input_schema"]))}
@@ -162,5 +174,5 @@ def _definition(tool: Tool) -> Json:
 
 @lru_cache(maxsize=2048)
 def _for_claude(schema: bytes) -> Json:
-    """Return a schema in the form for Claude; cached, because it is the same for many requests."""
+    """Return a schema in the form for Claude. It is cached, because it is the same for many requests."""
     return schema_for_claude(loads(schema))

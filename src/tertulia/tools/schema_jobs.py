@@ -1,4 +1,4 @@
-"""Jobs of sandbox processes: compile JSON schemas, and validate with them. Nothing is fetched from the network."""
+"""Jobs of sandbox processes: compile JSON schemas, and validate texts with them, without access to the network."""
 
 import json
 import re
@@ -9,19 +9,19 @@ from tertulia.json import is_list, is_object, loads
 from tertulia.tools.schemas import modern_schema, schema_for_claude
 
 MAX_PROBLEM = 300
-"""The maximum number of characters of a message."""
-ELSEWHERE = re.compile(r"^Resource '(.*?)' is not present in a registry", re.DOTALL)
+"""The maximum length of a message in characters."""
+UNKNOWN_RESOURCE = re.compile(r"^Resource '(.*?)' is not present in a registry", re.DOTALL)
 
 
 def output_schema_problem(data: bytes) -> str | None:
-    """Return why a schema cannot be used for validation; None if it can."""
+    """Return why texts cannot be validated with a schema; None if they can."""
     return _problem_of(lambda: _validator(json.loads(data)))
 
 
 def tool_schema_problem(data: bytes) -> str | None:
     """Return why the schema of a tool's input is invalid in the draft that Claude requires; None if it is valid.
 
-    Patterns are not compiled: the tool applies them with its own regular expression engine.
+    Patterns are not compiled, because the tool applies them with its own regular expression engine.
     """
     import jsonschema_rs
 
@@ -29,7 +29,7 @@ def tool_schema_problem(data: bytes) -> str | None:
 
     def compile_schema() -> None:
         if "$schema" in schema:
-            # The draft must be a known one; the schema itself is checked against the draft that Claude requires.
+            # The draft must be known. The schema itself is checked against the draft that Claude requires.
             jsonschema_rs.validator_for({"$schema": schema["$schema"]}, offline=True)
         without_draft = {name: value for name, value in schema.items() if name != "$schema"}
         jsonschema_rs.validator_for(without_patterns(modern_schema(without_draft)), offline=True)
@@ -41,13 +41,13 @@ def tool_schema_problem(data: bytes) -> str | None:
 
 
 def answer_problem(data: bytes, schema: str) -> str | None:
-    """Return why a text does not match the schema; None if it matches."""
+    """Return why a text does not match a schema; None if it does."""
     import jsonschema_rs
 
     try:
         value = loads(data)
     except ValueError as error:
-        return f"This is not JSON: {_first_line(error)}"
+        return f"The text is not JSON: {_first_line(error)}"
     try:
         _validator(json.loads(schema)).validate(value)
     except jsonschema_rs.ValidationError as error:
@@ -74,7 +74,7 @@ def without_patterns(value: Any) -> Any:
 def _validator(schema: Any) -> Any:
     import jsonschema_rs
 
-    # Patterns match in linear time.
+    # This engine of regular expressions takes linear time.
     return jsonschema_rs.validator_for(schema, offline=True, pattern_options=jsonschema_rs.RegexOptions())
 
 
@@ -85,9 +85,9 @@ def _problem_of(compile_schema: Callable[[], object]) -> str | None:
         compile_schema()
     except (jsonschema_rs.ValidationError, ValueError) as error:
         line = _first_line(error)
-        if match := ELSEWHERE.match(str(error)):
+        if match := UNKNOWN_RESOURCE.match(str(error)):
             return (
-                f"refers to {match[1][:100]!r}: references must point into the schema itself, as `#/$defs/name` does."
+                f"refers to {match[1][:100]!r}. References must point into the schema itself, such as `#/$defs/name`."
             )
         return f"is not a valid JSON schema: {line}"
     return None

@@ -1,7 +1,7 @@
 """Convert the schema of a tool's input to the form that the Messages API accepts.
 
-The API requires `type: object` at the top, without `anyOf`, `oneOf`, `allOf` or `$ref`, and JSON Schema 2020-12
-throughout ("Tool use" in its documentation). A tool's own schema is unchanged: the tool validates its input with it.
+The API requires JSON Schema 2020-12, with `type: object` and without `anyOf`, `oneOf`, `allOf` and `$ref` at the top
+level ("Tool use" in its documentation). The tool still validates its input with its own schema, which is unchanged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ CLOSED = ("additionalProperties", "unevaluatedProperties")
 DATA = ("const", "default", "enum", "example", "examples")
 """Keywords whose values are data and not schemas."""
 MAX_VISITED = 500
-"""The maximum number of parts of a schema that are merged: references can multiply them."""
+"""The maximum number of parts of a schema that are merged, because references can multiply them."""
 MAX_DESCRIBED = 20
 """The maximum number of alternatives that are described in words."""
 
@@ -46,7 +46,7 @@ class _Shape:
     properties: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
     required: list[str] = field(default_factory=list[str])
     alternatives: list[str] = field(default_factory=list[str])
-    """Sentences about what properties cannot express."""
+    """Sentences about alternatives, which properties cannot express."""
     is_object: bool = True
 
     def add(self, other: "_Shape") -> None:
@@ -62,7 +62,7 @@ class _Shape:
 
 
 class _Merger:
-    """Merges the parts of one schema, in which references are resolved."""
+    """Merges the parts of one schema, and resolves its references."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
@@ -127,7 +127,7 @@ def _joined(shapes: list[Any]) -> Any:
 
 
 def _described(keyword: str, objects: Sequence[_Shape]) -> str:
-    """Describe alternatives, which the API does not accept as a schema."""
+    """Describe alternatives in words, because the API does not accept them as a schema."""
     sets = [
         ", ".join(_marked(name, member) for name in member.properties or member.required) or "none"
         for member in objects
@@ -165,7 +165,7 @@ def modern_schema(schema: Any) -> Any:
 
 
 def _is_outdated(name: str, value: object) -> bool:
-    """Whether a keyword has a value of an older draft, or null, which is the same as its absence."""
+    """Return whether a keyword has a value of an older draft, or null, which means that it is absent."""
     return value is None or (name in ("exclusiveMinimum", "exclusiveMaximum", "required") and isinstance(value, bool))
 
 

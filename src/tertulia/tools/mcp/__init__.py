@@ -1,1 +1,1 @@
-"""MCP servers: the configuration file, the connections, the tools that they list, and the results that they return."""
+"""MCP servers: their configuration file, connections, tools and results."""

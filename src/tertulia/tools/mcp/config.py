@@ -1,4 +1,4 @@
-"""The configuration file of MCP servers, and the streams to and from a server."""
+"""The configuration file of MCP servers, and the message streams of a server."""
 
 import json
 import os
@@ -30,8 +30,9 @@ HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 HEADER_VALUE = r"[\t\x20-\x7e]*"
 KINDS = ("stdio", "http", "streamable-http")
 CONNECT_TIMEOUT, WRITE_TIMEOUT = 10.0, 30.0
-KEPT_ALIVE = 2.0
-"""Seconds for which idle connections are reused: servers close them after 5 s, and a race would end the session."""
+KEEPALIVE_SECONDS = 2.0
+"""The seconds for which idle connections are reused. Servers close them after 5 seconds, and a race with that would
+end the session."""
 
 Item = SessionMessage | Exception
 
@@ -43,7 +44,7 @@ class _Server(BaseModel):
 
 
 class StdioServer(_Server):
-    """A program that is started locally and communicates over standard input and output."""
+    """A program that runs on this machine and communicates over standard input and output."""
 
     type: Literal["stdio"] = "stdio"
     command: str = Field(min_length=1, repr=False)
@@ -53,7 +54,7 @@ class StdioServer(_Server):
 
 
 class HttpServer(_Server):
-    """A server that is reached over streamable HTTP."""
+    """A server with an address for streamable HTTP."""
 
     type: Literal["http", "streamable-http"] = "http"
     url: str = Field(repr=False)
@@ -64,7 +65,7 @@ class HttpServer(_Server):
     def _is_http(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("It must be an address that begins with http:// or https://")
+            raise ValueError("must be an address that begins with http:// or https://")
         return url
 
     @field_validator("headers")
@@ -72,7 +73,7 @@ class HttpServer(_Server):
     def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             if not re.fullmatch(HEADER_NAME, name) or not re.fullmatch(HEADER_VALUE, value):
-                raise ValueError(f"HTTP cannot carry the header {name!r}")
+                raise ValueError(f"the header {name!r} has a name or value that HTTP does not allow")
         return headers
 
 
@@ -84,7 +85,7 @@ class _File(BaseModel):
 
 
 def read_config(path: Path) -> dict[str, ServerConfig]:
-    """Read a configuration file of MCP servers in its usual format, without those that are disabled.
+    """Return the enabled servers of a configuration file in the usual format, by name.
 
     `${NAME}` and `${NAME:-default}` are replaced with environment variables.
 
@@ -94,11 +95,11 @@ def read_config(path: Path) -> dict[str, ServerConfig]:
     try:
         file = _File.model_validate(clean(loads(path.read_bytes())))
     except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror}") from error
+        raise ValueError(f"the file cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise ValueError(_first(error)) from None
     except ValueError as error:
-        raise ValueError(f"it is not JSON: {error}") from error
+        raise ValueError(f"the file is not JSON: {error}") from error
     enabled = {name: server for name, server in file.servers.items() if server.get("disabled") is not True}
     return {name: _server(name, server) for name, server in enabled.items()}
 
@@ -106,16 +107,18 @@ def read_config(path: Path) -> dict[str, ServerConfig]:
 def _server(name: str, entry: dict[str, Any]) -> ServerConfig:
     where = f'MCP server "{name}"'
     if not re.fullmatch(SERVER_NAME, name):
-        raise ValueError(f"{where}: its name must be 1 to 50 letters, digits, _ and -")
+        raise ValueError(f"{where}: the name must be 1 to 50 letters, digits, _ and -")
     entry = {key: value for key, value in entry.items() if value is not None}
     kind = entry.get("type", "stdio" if "command" in entry else "http")
     if kind not in KINDS:
-        raise ValueError(f'{where}: type: streamable HTTP ("http") or "stdio" is needed; no other transport is spoken')
+        raise ValueError(
+            f'{where}: `type` must be "http" (streamable HTTP) or "stdio"; no other transport is supported'
+        )
     if ("command" in entry) == ("url" in entry):
-        raise ValueError(f"{where}: one of command and url is needed, and not both")
+        raise ValueError(f"{where}: either `command` or `url` is required, but not both")
     needed = "command" if kind == "stdio" else "url"
     if needed not in entry:
-        raise ValueError(f'{where}: type: a server of the type "{kind}" has a {needed}')
+        raise ValueError(f'{where}: `{needed}` is required if `type` is "{kind}"')
     values = {key: _expanded(value, f"{where}: {key}") if key in EXPANDED else value for key, value in entry.items()}
     try:
         return (StdioServer if kind == "stdio" else HttpServer).model_validate(values)
@@ -137,7 +140,7 @@ def _expanded(value: Any, where: str) -> Any:
         if default is not None:
             return value or default
         if value is None:
-            raise ValueError(f"{where}: the environment has no {name}")
+            raise ValueError(f"{where}: the environment variable {name} is not set, and has no default")
         return value
 
     match value:
@@ -155,7 +158,7 @@ class ConnectionMonitor:
     """The state of a connection below the protocol: whether it has ended, and the HTTP status of a failure."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
-        """Initialize; `on_end` is called immediately when the connection ends."""
+        """Initialize. `on_end` is called as soon as the connection ends."""
         self.is_over = False
         self.status: int | None = None
         self.listing = Listing()
@@ -166,27 +169,27 @@ class ConnectionMonitor:
         self.is_over = True
         self._on_end()
 
-    async def see(self, response: httpx2.Response) -> None:
+    async def record_status(self, response: httpx2.Response) -> None:
         """Record the status of an HTTP response."""
         if response.request.method == "POST":
             self.status = response.status_code if response.is_error else None
 
 
 class _MonitoredStream(ObjectReceiveStream[Item]):
-    """The stream of a server's messages. The SDK does not report its end."""
+    """The stream of a server's messages, which reports its end: the SDK does not."""
 
-    def __init__(self, inner: Any, watch: ConnectionMonitor) -> None:
+    def __init__(self, inner: Any, monitor: ConnectionMonitor) -> None:
         self._inner = inner
-        self._watch = watch
+        self._monitor = monitor
 
     async def receive(self) -> Item:
         try:
             item: Item = await self._inner.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
-            self._watch.end()
+            self._monitor.end()
             raise
         if isinstance(item, SessionMessage) and isinstance(item.message, types.JSONRPCResponse):
-            repair(item.message.result, self._watch.listing)
+            repair(item.message.result, self._monitor.listing)
         return item
 
     async def aclose(self) -> None:
@@ -194,39 +197,41 @@ class _MonitoredStream(ObjectReceiveStream[Item]):
 
 
 @asynccontextmanager
-async def open_streams(config: ServerConfig, watch: ConnectionMonitor) -> AsyncGenerator[tuple[_MonitoredStream, Any]]:
-    """Start or connect to a server; yields the streams from and to it, as `mcp.Client` accepts them."""
+async def open_streams(
+    config: ServerConfig, monitor: ConnectionMonitor
+) -> AsyncGenerator[tuple[_MonitoredStream, Any]]:
+    """Start a program or connect to a server. Yields the streams from and to it, as `mcp.Client` accepts them."""
     if isinstance(config, StdioServer):
         program = StdioServerParameters(
             command=config.command,
             args=config.args,
             env=config.env,
             cwd=config.cwd,
-            # Otherwise, invalid UTF-8 makes the SDK wait for the end of the program.
+            # Otherwise, after invalid UTF-8, the SDK would wait for the end of the program.
             encoding_error_handler="replace",
         )
         # A cancellation during the start of a program would leave its child processes running.
         with anyio.CancelScope(shield=True) as starting:
             async with stdio_client(program, sys.__stderr__ or sys.stderr) as (messages, answers):
                 starting.shield = False
-                yield _MonitoredStream(messages, watch), answers
+                yield _MonitoredStream(messages, monitor), answers
         return
     client = httpx2.AsyncClient(
         headers=config.headers,
-        # The caller limits the time of a call; a timeout here would end the session.
+        # The caller limits the duration of a call. A timeout here would end the session.
         timeout=httpx2.Timeout(WRITE_TIMEOUT, connect=CONNECT_TIMEOUT, read=None),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEPT_ALIVE),
-        event_hooks={"response": [watch.see]},
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS),
+        event_hooks={"response": [monitor.record_status]},
     )
     async with client, streamable_http_client(config.url, http_client=client) as (messages, answers):
-        yield _MonitoredStream(messages, watch), answers
+        yield _MonitoredStream(messages, monitor), answers
 
 
 def check_input(input: Json) -> None:
-    """Raise ToolError for input that cannot be sent: sending it would end the session of all calls."""
-    # One level deeper than in the request: the SDK's two serializers must not differ in what they accept.
+    """Raise ToolError for input that cannot be sent, because sending it would end the session, and with it all calls."""
+    # Nested one level deeper than in the request, to be safe: the SDK's two serializers accept different depths.
     request = types.JSONRPCRequest(jsonrpc="2.0", id=0, method="tools/call", params={"arguments": [input]})
     try:
         json.dumps(request.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise ToolError("The input cannot be sent to an MCP server: it is not valid as JSON.") from None
+        raise ToolError("The input cannot be sent to the MCP server, because it is not valid JSON.") from None

@@ -1,7 +1,7 @@
-"""Repair what MCP servers send part by part, so that an invalid tool or block does not affect the others.
+"""Repair the responses of MCP servers, so that an invalid tool or block does not affect the others.
 
-The SDK validates complete lists and results. So each part is reduced to the fields that are used, and invalid parts are
-left out and reported, before the SDK validates them.
+The SDK accepts a list or a result only as a whole. So before the SDK validates it, each part is reduced to the fields
+that are used, and invalid parts are left out and reported.
 """
 
 import base64
@@ -16,10 +16,10 @@ from tertulia.json import Json, clean_text, dumps_spaced, is_deeper, is_list, is
 from tertulia.tools.base import Image, Result
 
 MAX_DESCRIPTION = 10_000
-"""The maximum length of a tool's description; longer ones are truncated."""
+"""The maximum length of a tool's description in characters. A longer description is truncated."""
 MAX_SHOWN_NAME = 100
 MCP_HEADER = "x-mcp-header"
-"""The keyword by which a schema requires a header in calls; MCP of 2026-07-28."""
+"""The keyword by which a schema requires a header in calls, in MCP 2026-07-28."""
 MAX_DEPTH = 64
 KNOWN_DRAFTS = ("draft-04", "draft-06", "draft-07", "2019-09", "2020-12")
 
@@ -33,14 +33,14 @@ class ListedTool:
     input_schema: Json
 
     def for_sdk(self) -> Json:
-        """Return the tool in the form for the SDK, which needs the schema only if it specifies headers."""
+        """Return the tool in the form for the SDK, which needs the schema only if the schema specifies headers."""
         schema = self.input_schema if MCP_HEADER in json.dumps(self.input_schema) else {"type": "object"}
         return {"name": self.name, "inputSchema": schema}
 
 
 @dataclass(slots=True)
 class Listing:
-    """The tools that a server has listed, page by page."""
+    """The tools that a server has listed."""
 
     tools: dict[str, ListedTool] = field(default_factory=dict[str, ListedTool])
     count: int = 0
@@ -50,11 +50,11 @@ class Listing:
 
 
 def repair(result: Json, listing: Listing) -> None:
-    """Change a list of tools, or the result of a call, so that the SDK accepts it.
+    """Change a list of tools, or the result of a call, in place so that the SDK accepts it.
 
     Args:
-        result: A result of any method, as the server sent it; it is changed.
-        listing: The tools of a list are added to it.
+        result: A result of any method, as the server sent it.
+        listing: Receives the tools of a list.
     """
     if not is_object(result.get("_meta", {})):
         del result["_meta"]
@@ -77,7 +77,7 @@ def _tools(listed: list[Any], listing: Listing) -> list[Json]:
             listing.skipped[name] = str(error)
             continue
         if listed_tool.name in listing.tools:
-            listing.skipped[name] = "another tool has the same name, and was listed before it."
+            listing.skipped[name] = "an earlier tool in the list has the same name."
             continue
         listing.tools[listed_tool.name] = listed_tool
         sdk_tools.append(listed_tool.for_sdk())
@@ -90,7 +90,7 @@ def _shown_name(tool: object, position: int) -> str:
 
 
 def _tool(tool: object) -> ListedTool:
-    """Return the used fields of a tool; raise ValueError if it cannot be called."""
+    """Return the used fields of a tool. Raise ValueError if it cannot be called."""
     if not is_object(tool):
         raise ValueError("it is not an object.")
     name = tool.get("name")
@@ -113,9 +113,7 @@ def _input_schema(schema: object) -> Json:
         raise ValueError(f"its inputSchema has more than {MAX_DEPTH} levels.")
     kind = schema.get("type") or "object"
     if kind != "object" and not (is_list(kind) and "object" in kind):
-        raise ValueError(
-            f"its inputSchema is of the type {str(kind)[:MAX_SHOWN_NAME]}, and must be of the type object."
-        )
+        raise ValueError(f"its inputSchema has the type {str(kind)[:MAX_SHOWN_NAME]}, but must have the type object.")
     object_schema = {**schema, "type": "object"}
     if not any(draft in str(object_schema.get("$schema")) for draft in KNOWN_DRAFTS):
         object_schema.pop("$schema", None)
@@ -134,11 +132,11 @@ def _repair_call(result: Json) -> None:
 
 
 def _block(block: object) -> Json:
-    """Return a block of a result without unused fields, or text instead of an invalid one."""
+    """Return a block of a result without unused fields. An invalid block is replaced with text."""
     if isinstance(block, str):
         return _text(block)
     if not is_object(block):
-        return _text("[A part of the result that is not a content block.]")
+        return _text("[A part of the result is not a content block.]")
     reduced = {name: value for name, value in block.items() if name not in ("annotations", "_meta", "icons")}
     if reduced.get("type") in ("image", "audio") and not isinstance(reduced.get("mimeType"), str):
         # The type of an image is detected from its bytes.
@@ -147,7 +145,7 @@ def _block(block: object) -> Json:
         types.CallToolResult.model_validate({"content": [reduced]}, by_name=False)
     except ValidationError:
         return _text(
-            f"[A part of the result that cannot be read, of the type {str(reduced.get('type'))[:MAX_SHOWN_NAME]}.]"
+            f"[A part of the result, of the type {str(reduced.get('type'))[:MAX_SHOWN_NAME]}, could not be read.]"
         )
     return reduced
 
@@ -186,7 +184,7 @@ def _image(block: types.ImageContent) -> str | Image:
     try:
         return Image(base64.b64decode("".join(block.data.split()), validate=True), block.mime_type)
     except ValueError:
-        return "[An image that cannot be read.]"
+        return "[An image could not be read.]"
 
 
 def _unseen(media_type: str, data: str) -> str:

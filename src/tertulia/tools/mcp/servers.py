@@ -1,4 +1,4 @@
-"""The tools of MCP servers, with names that Claude accepts, and the status of the servers."""
+"""The MCP servers of this process: their status, and their tools under names that Claude accepts."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tertulia.tools.mcp.results import ListedTool
 
 START_SECONDS = 10.0
-"""The maximum time in seconds for which slow servers delay the start."""
+"""The seconds for which slow servers can delay the start."""
 LONGEST_NAME = 128
 
 
@@ -37,13 +37,13 @@ class McpTool:
     seconds: float | None = None
 
     async def call(self, input: Json, context: ToolContext) -> Result:
-        """Call the tool once in the current session."""
+        """Call the tool once. Raise ToolError if there is no result."""
         return await self._connection.call(self.original, input)
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedTool:
-    """A tool in the list of an MCP server that is not offered, and the reason."""
+    """A tool that an MCP server lists but that is not offered, and the reason."""
 
     name: str
     reason: str
@@ -51,7 +51,7 @@ class SkippedTool:
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """The status of a server. If it is not connected, `problem` is the reason, and `tools` are its latest ones."""
+    """The status of a server. If it is not connected, `problem` is the reason, and `tools` is its latest list."""
 
     name: str
     connected: bool
@@ -61,7 +61,7 @@ class McpServer:
 
 
 class McpServers:
-    """The connections of this process to MCP servers, which are re-established when they are lost."""
+    """The connections of this process to MCP servers."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class McpServers:
 
         Args:
             configs: The servers, by name.
-            requires_approval: Returns whether calls of a tool require the user's approval, by its full name.
+            requires_approval: Returns whether a tool, by its full name, requires the user's approval.
             changed: Called when the tools of a server change.
         """
         self._connections = _open(configs, changed) if configs else []
@@ -82,7 +82,7 @@ class McpServers:
 
     async def start(self) -> None:
         """Connect, and return after one attempt for each server, or after START_SECONDS."""
-        # The SDK logs what servers send, including results.
+        # The SDK logs the messages of servers, including results.
         for chatty in ("mcp", "client"):
             logging.getLogger(chatty).setLevel(logging.CRITICAL)
         for connection in self._connections:
@@ -129,7 +129,7 @@ class McpServers:
 
 
 def _names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return unique names that the Messages API accepts, by server and tool."""
+    """Return unique names that the Messages API accepts, by pairs of a server and a tool."""
     plain = {key: re.sub(r"[^a-zA-Z0-9_-]", "_", "__".join(key)) for key in offered}
     uses = Counter(plain.values())
     return {
