@@ -121,7 +121,7 @@ def check_pending_calls(report: dict[str, Any]) -> None:
     assert own["used"] == own["billed"] > 0
     assert (mixed["waited"], mixed["partly"], mixed["outcome"]) == ("interrupt", "success", "success")
     assert mixed["message"] == 'Allow Claude to call pay with {"amount":4}?'
-    assert sorted(mixed["results"]) == ["Firefox", "Paid 4.", "The user said no."]
+    assert sorted(mixed["results"]) == ["Firefox", "Paid 4.", "The user denied this call."]
     assert all(result in mixed["answer"] for result in mixed["results"])
     assert Path("paid.txt").read_text() == "4\n"
 

@@ -308,7 +308,7 @@ RESULTS = {
     "nothing": (content(), Result([])),
     "image-of-no-bytes": (
         content({"type": "text", "text": "One."}, {"type": "image", "data": "!", "mimeType": "image/png"}),
-        Result(["One.", "[An image that cannot be read.]"]),
+        Result(["One.", "[An image could not be read.]"]),
     ),
     "image-without-type": (
         content({"type": "image", "data": base64.b64encode(PIXEL).decode(), "annotations": "none"}),
@@ -318,9 +318,9 @@ RESULTS = {
         content({"type": "hologram", "data": 1}, {"type": "text", "text": "One."}, None, "Two."),
         Result(
             [
-                "[A part of the result that cannot be read, of the type hologram.]",
+                "[A part of the result, of the type hologram, could not be read.]",
                 "One.",
-                "[A part of the result that is not a content block.]",
+                "[A part of the result is not a content block.]",
                 "Two.",
             ]
         ),
@@ -329,7 +329,7 @@ RESULTS = {
     "list-as-structure": (content(structuredContent=[1, 2]), Result(["[1, 2]"])),
 }
 FAULTS = {
-    "no-content": ({"result": {"resultType": 7}}, "The MCP server old answered with what cannot be understood."),
+    "no-content": ({"result": {"resultType": 7}}, "The response of the MCP server old could not be read."),
     "protocol": ({"error": {"code": -32000, "message": "The ledger is closed."}}, "The ledger is closed."),
 }
 
@@ -351,8 +351,8 @@ def test_a_failed_call_returns_its_error_and_does_not_affect_other_calls(tmp_pat
         async with connected(old=config) as servers:
             for name, (_, expected) in FAULTS.items():
                 assert await error(servers, f"old__{name}") == expected
-            assert "not valid as JSON" in await error(servers, "old__fine", half="\ud800")
-            assert "not valid as JSON" in await error(servers, "old__fine", deep=nested(254))
+            assert "not valid JSON" in await error(servers, "old__fine", half="\ud800")
+            assert "not valid JSON" in await error(servers, "old__fine", deep=nested(254))
             assert await call(servers, "old__babble") == Result(["fine"])
             assert await call(servers, "old__ask") == Result(["Sampling not supported"])
             assert await call(servers, "old__fine", deep=nested(100)) == Result(["fine"])
@@ -463,7 +463,7 @@ KEPT: dict[str, Json] = {
 }
 SKIPPED: dict[str, tuple[Json, str]] = {
     "list": ({"inputSchema": []}, "its inputSchema is not an object."),
-    "text": ({"inputSchema": {"type": "string"}}, "its inputSchema is of the type string"),
+    "text": ({"inputSchema": {"type": "string"}}, "its inputSchema has the type string"),
     "properties": ({"inputSchema": {**OBJECT, "properties": []}}, "its inputSchema is not a valid JSON schema"),
     "property": ({"inputSchema": {**OBJECT, "properties": {"a b": {}}}}, "its inputSchema has the property 'a b'"),
     "type": (
@@ -498,14 +498,14 @@ def test_a_tool_with_an_invalid_definition_does_not_affect_the_others(
             reasons = {tool.name: tool.reason for tool in server.skipped}
             for name, (_, reason) in SKIPPED.items():
                 assert reason in reasons.pop(name), name
-            assert reasons.pop("good") == "another tool has the same name, and was listed before it."
+            assert reasons.pop("good") == "an earlier tool in the list has the same name."
             assert set(reasons.values()) == {"it is not an object.", "it has no name."}
             assert await call(servers, "old__good") == Result(["Good."])
 
     run(work())
-    lines = [record.getMessage() for record in caplog.records if "is left out" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "is not offered" in record.getMessage()]
     assert len(lines) == len(set(lines))
-    assert "The tool 'list' of the MCP server old is left out: its inputSchema is not an object." in lines
+    assert "The tool 'list' of the MCP server old is not offered: its inputSchema is not an object." in lines
 
 
 def test_a_failed_page_of_a_list_keeps_the_earlier_pages(tmp_path: Path) -> None:
@@ -528,7 +528,7 @@ def test_a_killed_server_is_restarted_and_its_call_is_not_repeated(tmp_path: Pat
             await until((tmp_path / "calls").exists)
             (pid,) = programs(tmp_path)
             os.kill(pid, signal.SIGKILL)
-            with pytest.raises(ToolError, match=r"^The MCP server old was lost during the call; it may have been"):
+            with pytest.raises(ToolError, match=r"^The MCP server old was lost during the call\. The tool may have run"):
                 await calling
             (server,) = servers.servers
             assert (server.connected, server.problem, servers.tools) == (False, "The connection was lost.", [])
@@ -577,12 +577,12 @@ def test_unavailable_servers_report_the_reason_and_do_not_stop_the_start(
         ) as servers:
             assert all((server.problem is None) == server.connected for server in servers.servers)
             await tool(servers, "there__a")
-            await until(lambda: servers.servers[1].problem != connection.NOT_YET)
+            await until(lambda: servers.servers[1].problem != connection.NOT_CONNECTED_YET)
             assert {server.name: server.problem for server in servers.servers} == {
                 "away": "It cannot be reached.",
-                "ends": "It ended, or closed the connection.",
+                "ends": "It exited or closed the connection.",
                 "missing": "It cannot be started: No such file or directory.",
-                "mute": "It has not answered yet.",
+                "mute": "It has not responded yet.",
                 "there": None,
             }
 
@@ -594,7 +594,7 @@ def test_connecting_to_a_program_that_never_responds_times_out(tmp_path: Path, m
 
     async def work() -> None:
         async with connected(mute=old(tmp_path, quirk="mute")) as servers:
-            assert servers.servers[0].problem == "It did not answer within 30 seconds."
+            assert servers.servers[0].problem == "It did not respond within 30 seconds."
 
     run(work())
 
@@ -724,7 +724,7 @@ def test_a_server_over_http_is_checked_periodically(monkeypatch: pytest.MonkeyPa
         async with connected(web=HttpServer(url=f"{address}/mcp?key=secret")) as servers:
             assert names(servers) == ["web__session"]
             web.status = 401
-            await until(lambda: servers.servers[0].problem == "It answered with the HTTP status 401.")
+            await until(lambda: servers.servers[0].problem == "It responded with the HTTP status 401.")
             web.status = None
             await tool(servers, "web__session")
 
@@ -820,8 +820,8 @@ def test_connection_changes_are_logged_and_the_content_of_calls_is_not(
     messages = [record.getMessage() for record in caplog.records if record.name == "tertulia.mcp"]
     assert messages == [
         "The MCP server old is connected, with 4 tools",
-        "The MCP server old has other tools now: 5",
-        "The MCP server old is lost",
+        "The tools of the MCP server old have changed; it has 5 now",
+        "The connection to the MCP server old was lost; reconnecting",
         "The MCP server old is connected, with 4 tools",
     ]
     assert not re.search("a-result|an-argument|no JSON", caplog.text)
@@ -876,24 +876,24 @@ def test_the_file_configures_programs_and_urls(tmp_path: Path, monkeypatch: pyte
 
 
 WRONG = {
-    "sse": ({"type": "sse", "url": "http://a/"}, 'type: streamable HTTP ("http") or "stdio" is needed'),
-    "odd type": ({"type": ["http"], "url": "http://a/"}, "type: streamable HTTP"),
-    "both": ({"command": "a", "url": "http://a/"}, "one of command and url is needed, and not both"),
-    "neither": ({"args": []}, "one of command and url is needed, and not both"),
-    "stdio by url": ({"type": "stdio", "url": "http://a/"}, 'type: a server of the type "stdio" has a command'),
-    "http by command": ({"type": "http", "command": "a"}, 'type: a server of the type "http" has a url'),
+    "sse": ({"type": "sse", "url": "http://a/"}, '`type` must be "http" (streamable HTTP) or "stdio"'),
+    "odd type": ({"type": ["http"], "url": "http://a/"}, '`type` must be "http"'),
+    "both": ({"command": "a", "url": "http://a/"}, "either `command` or `url` is required, but not both"),
+    "neither": ({"args": []}, "either `command` or `url` is required, but not both"),
+    "stdio by url": ({"type": "stdio", "url": "http://a/"}, '`command` is required if `type` is "stdio"'),
+    "http by command": ({"type": "http", "command": "a"}, '`url` is required if `type` is "http"'),
     "command": ({"command": ["a"]}, "command: Input should be a valid string"),
     "no command": ({"command": ""}, "command: String should have at least 1 character"),
     "args": ({"command": "a", "args": "b"}, "args: Input should be a valid list"),
     "arg": ({"command": "a", "args": ["b", 1]}, "args.1: Input should be a valid string"),
     "env": ({"command": "a", "env": {"PORT": 80}}, "env.PORT: Input should be a valid string"),
     "cwd": ({"command": "a", "cwd": 1}, "cwd: Input should be a valid string"),
-    "url": ({"url": "ftp://secret/"}, "url: It must be an address that begins with http:// or https://"),
-    "url without host": ({"url": "http://"}, "url: It must be an address"),
-    "header": ({"url": "http://a/", "headers": {"X-Key": "sec\nret"}}, "headers: HTTP cannot carry the header 'X-Key'"),
-    "header's name": ({"url": "http://a/", "headers": {"X Key": "a"}}, "headers: HTTP cannot carry the header 'X Key'"),
+    "url": ({"url": "ftp://secret/"}, "url: must be an address that begins with http:// or https://"),
+    "url without host": ({"url": "http://"}, "url: must be an address"),
+    "header": ({"url": "http://a/", "headers": {"X-Key": "sec\nret"}}, "headers: the header 'X-Key'"),
+    "header's name": ({"url": "http://a/", "headers": {"X Key": "a"}}, "headers: the header 'X Key'"),
     "disabled": ({"disabled": "yes", "command": "a"}, "disabled: Input should be a valid boolean"),
-    "variable": ({"command": "a", "env": {"KEY": "${NOWHERE}"}}, "env: the environment has no NOWHERE"),
+    "variable": ({"command": "a", "env": {"KEY": "${NOWHERE}"}}, "env: the environment variable NOWHERE is not set"),
 }
 
 
@@ -912,13 +912,13 @@ def test_an_invalid_server_is_refused_with_an_error_of_one_line(
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        (None, "it cannot be read: No such file or directory"),
-        ("{", "it is not JSON: "),
+        (None, "the file cannot be read: No such file or directory"),
+        ("{", "the file is not JSON: "),
         ("[]", "Input should be a valid dictionary"),
         ('{"servers": {}}', "mcpServers: Field required"),
         ('{"mcpServers": {"a": 1}}', "mcpServers.a: Input should be a valid dictionary"),
-        ('{"mcpServers": {"a b": {"command": "a"}}}', 'MCP server "a b": its name must be 1 to 50 letters'),
-        ('{"mcpServers": {"": {"command": "a"}}}', 'MCP server "": its name must be'),
+        ('{"mcpServers": {"a b": {"command": "a"}}}', 'MCP server "a b": the name must be 1 to 50 letters'),
+        ('{"mcpServers": {"": {"command": "a"}}}', 'MCP server "": the name must be'),
     ],
 )
 def test_an_invalid_or_missing_file_is_refused(written: str | None, expected: str, tmp_path: Path) -> None:

@@ -190,8 +190,8 @@ def block_of(api: Api, generation: str) -> Json:
         ('{"city": "Ávila", "people": 58000}', {"city": "Ávila", "people": 58000}, None),
         ('{"city": "Ávila", "people": 0}', None, "['people']: 0 is less than the minimum of 1"),
         ('{"city": "Ávila"}', None, '"people" is a required property'),
-        ('{"city": "Áv', None, "This is not JSON"),
-        ("[" * 5000, None, "This is not JSON"),
+        ('{"city": "Áv', None, "The text is not JSON"),
+        ("[" * 5000, None, "The text is not JSON"),
     ],
 )
 def test_structured_output_is_checked_against_its_schema(

@@ -61,7 +61,7 @@ def test_a_new_account_cannot_use_a_spent_server_budget(setting: str, period: st
             assert ada.answer("Hello")["error"]["code"] == "BUDGET_EXCEEDED"
             for api in (ada, eve, mallory):
                 refusal = refused(api)
-                assert refusal["message"] == "This server's budget is spent."
+                assert refusal["message"] == "The server's budget is used up."
                 assert datetime.fromisoformat(refusal["resetsAt"]) == next_start(period)
                 by_rest = api.http.post("/chat", json={"message": "Hello"})
                 assert (by_rest.status_code, by_rest.json()["error"]["code"]) == (402, "BUDGET_EXCEEDED")
@@ -117,7 +117,7 @@ def test_the_reservation_of_a_running_answer_is_not_available_to_others(staged: 
 def test_spending_of_yesterday_does_not_count_toward_todays_budget(staged: Staged, place: Json) -> None:
     stage = staged(Reply([START, *text("Hi"), *end(output_tokens=1000)]), says("Hi"), **{DAILY: Decimal("0.005")})
     assert stage.api.answer("Hello")["error"]["code"] == "BUDGET_EXCEEDED"
-    assert refused(stage.api)["message"] == "This server's budget is spent."
+    assert refused(stage.api)["message"] == "The server's budget is used up."
     execute(place, f"UPDATE spending SET day = '{next_start('day') - timedelta(days=2):%Y-%m-%d}'")
     assert stage.api.answer("Hello", options={"maxTokens": 100})["__typename"] == "GenerationCompleted"
 

@@ -18,7 +18,7 @@ TOOLS = {
     # The code must come first: it identifies the fork server that all tests share.
     "PYTHONPATH": f"{forking.CODE}:{Path(__file__).parent}",
 }
-LOST = "The server was lost while this ran: it may have been carried out, or not."
+LOST = "The server was lost during this call. The tool may have run."
 
 
 @pytest.fixture

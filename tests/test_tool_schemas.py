@@ -115,6 +115,6 @@ def test_a_warning_is_logged_if_tools_use_many_tokens(
     monkeypatch.setattr(registry, "TOKENS_TO_WARN", 1000)
     tools = [{"name": f"t{n}", "description": "x" * 400, "inputSchema": {"type": "object"}} for n in range(30)]
     staged(says("Hi"), mcp_config=with_tools(tmp_path, tools))
-    lines = [record.getMessage() for record in caplog.records if "of every request" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "to every request" in record.getMessage()]
     assert len(lines) == 1
-    assert lines[0].startswith("30 tools take about 3,")
+    assert lines[0].startswith("30 tools add about 3,")

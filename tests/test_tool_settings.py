@@ -24,7 +24,7 @@ from tertulia.tools import execution
     [
         ({"TERTULIA_TOOLS": "no_such_module"}, "TERTULIA_TOOLS: the module no_such_module cannot be imported"),
         ({"TERTULIA_TOOLS": f"{MODULE}:nothing"}, f"TERTULIA_TOOLS: the module {MODULE} has no function nothing"),
-        ({"TERTULIA_TOOLS": f"{MODULE},{MODULE}"}, "TERTULIA_TOOLS: two tools are called"),
+        ({"TERTULIA_TOOLS": f"{MODULE},{MODULE}"}, "TERTULIA_TOOLS: two tools have the same name"),
         ({"TERTULIA_MCP_CONFIG": "nowhere.json"}, "TERTULIA_MCP_CONFIG: nowhere.json: "),
         ({"TERTULIA_TOOL_SECONDS": "0"}, "TERTULIA_TOOL_SECONDS: got '0'"),
     ],
@@ -46,7 +46,7 @@ def test_doctor_lists_tools_and_names_unavailable_servers(tmp_path: Path) -> Non
     assert (unavailable.exit_code, "wrong  TERTULIA_MCP_CONFIG: time: " in unavailable.stdout) == (1, True)
 
 
-@pytest.mark.parametrize(("said", "gave"), [("y", "Paid 7."), ("n", "The user said no.")])
+@pytest.mark.parametrize(("said", "gave"), [("y", "Paid 7."), ("n", "The user denied this call.")])
 def test_chat_asks_for_approval_in_the_terminal(
     tmp_path: Path, said: str, gave: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

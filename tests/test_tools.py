@@ -159,10 +159,10 @@ def conversation_of(api: Api, generation: str) -> str:
 FAULTS = {
     "refuse": "Not on Sundays.",
     "crash": "The tool failed (trace id ",
-    "hang": "It took longer than 0.2 s",
-    "hang_in_thread": "It took longer than 0.2 s",
-    "flood": "The result has 10,000,000 bytes, and at most 200,000 are taken",
-    "no_such_tool": "There is no tool 'no_such_tool' here.",
+    "hang": "The tool did not finish within 0.2 seconds",
+    "hang_in_thread": "The tool did not finish within 0.2 seconds",
+    "flood": "The result has 10,000,000 bytes, but at most 200,000 are accepted",
+    "no_such_tool": "There is no tool with the name 'no_such_tool'.",
 }
 
 
@@ -185,7 +185,7 @@ def test_a_failing_tool_affects_only_its_own_call(api: Api) -> None:
 def test_a_tool_is_not_run_with_input_that_is_not_json(api: Api) -> None:
     _, done = answer(api, "/simulate call who this is no json")
     block = results(done)[0]
-    assert (block["isError"], block["output"]) == (True, "The input was no JSON object, so the tool was not called.")
+    assert (block["isError"], block["output"]) == (True, "The input is not a JSON object, so the tool was not called.")
 
 
 def is_tool_result(event: Json) -> bool:
@@ -313,14 +313,14 @@ def test_an_answer_waits_for_all_of_its_calls(api: Api) -> None:
     submit(api, generation, {"toolUseId": left["toolUseId"], "output": "here"})
     done = follow(api, generation)[-1]
     assert [(block["output"], block["isError"]) for block in results(done)] == [
-        ("Hello, local", False), ("here", False), ("(It gave nothing.)", True),
+        ("Hello, local", False), ("here", False), ("(no output)", True),
     ]  # fmt: skip
 
 
 @pytest.mark.both
 def test_a_tool_that_requires_approval_runs_only_if_approved(api: Api, tmp_path: Path) -> None:
     conversation = ""
-    for approved, output in ((False, "The user said no. Too dear."), (True, "Paid 7.")):
+    for approved, output in ((False, "The user denied this call. Too dear."), (True, "Paid 7.")):
         generation, waits = answer(api, call(("pay", {"amount": 7})), conversationId=conversation or None)
         conversation = conversation_of(api, generation)
         use = waits["toolUses"][0]["toolUseId"]
@@ -401,7 +401,7 @@ def test_a_conversation_selects_its_tools(api: Api) -> None:
     expected = {"server": ["w*"], "client": [{"name": "ask_browser", "inputSchema": {"type": "object"}}]}
     assert api.ask(query, id=conversation)["conversation"]["tools"] == expected
     _, done = answer(api, call("who", "refuse"), conversationId=conversation)
-    assert [block["output"] for block in results(done)] == ["Hello, local", "There is no tool 'refuse' here."]
+    assert [block["output"] for block in results(done)] == ["Hello, local", "There is no tool with the name 'refuse'."]
     changed = api.ask(
         "mutation ($input: UpdateConversationInput!) { updateConversation(input: $input) { __typename } }",
         input={"id": conversation, "tools": None},

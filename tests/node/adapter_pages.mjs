@@ -126,7 +126,7 @@ async function useChat(user) {
   };
   await user.send('/simulate call pay {"amount": 8}');
   await page.getByRole("button", { name: "No", exact: true }).click();
-  await user.hears("The user said no.");
+  await user.hears("The user denied this call.");
   await user.rests();
 
   // The page's own tool.

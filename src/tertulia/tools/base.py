@@ -14,7 +14,7 @@ PROPERTY_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 
 def shape_problem(schema: Json) -> str | None:
-    """Return why the Messages API would refuse a tool's schema, as the end of a sentence about it; None if it would not."""
+    """Return why the Messages API would refuse a tool's schema, as the end of a sentence; None if it accepts it."""
     if schema.get("type") != "object":
         return 'must be the JSON schema of an object: {"type": "object", ...}.'
     if keywords := [key for key in UNSUPPORTED_KEYWORDS if key in schema]:

@@ -105,7 +105,7 @@ class ToolRegistry:
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two tools have the name {', '.join(duplicates)}")
+            raise ValueError(f"two tools have the same name: {', '.join(duplicates)}")
 
     def offers(self) -> list[Offer]:
         """Return all tools, sorted by name."""

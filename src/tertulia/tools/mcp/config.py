@@ -228,7 +228,7 @@ async def open_streams(
 
 
 def check_input(input: Json) -> None:
-    """Raise ToolError for input that cannot be sent, because sending it would end the session, and with it all calls."""
+    """Raise ToolError for input that cannot be sent: sending it would end the session, and with it all calls."""
     # Nested one level deeper than in the request, to be safe: the SDK's two serializers accept different depths.
     request = types.JSONRPCRequest(jsonrpc="2.0", id=0, method="tools/call", params={"arguments": [input]})
     try:
