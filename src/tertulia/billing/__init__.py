@@ -1,1 +1,1 @@
-"""What calls of the Messages API cost: prices, rows of the ledger, and the budgets of users and of the server."""
+"""The costs of calls of the Messages API: prices, rows of the ledger, and the budgets of users and of the server."""

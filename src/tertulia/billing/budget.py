@@ -1,4 +1,4 @@
-"""Budgets of users and of the server: reserved before a request to Claude, checked during it, settled at its end."""
+"""The budgets of users: a cost is reserved before a request to Claude, checked during it, and billed at its end."""
 
 import json
 from collections.abc import Sequence
@@ -24,19 +24,23 @@ from tertulia.json import Json
 
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
-BYTES_OF_TOKEN = 3
-"""Of a request's JSON. Tokens seldom have fewer, so reservations are seldom too small."""
-TOKENS_OF_PAGE, TOKENS_OF_IMAGE = 3000, 1600
+BYTES_PER_TOKEN = 3
+"""The bytes of a request's JSON per token. Tokens seldom have fewer, so reservations are seldom too small."""
+TOKENS_PER_PAGE, TOKENS_PER_IMAGE = 3000, 1600
+"""Estimates for a page of a PDF and for an image."""
 
-EXCEEDED = GenerationError(ErrorCode.BUDGET_EXCEEDED, "The budget is spent; what was written is kept.")
-SPENT, TOKENS_SPENT = "The budget of this month is spent.", "The tokens of this day are used."
+EXCEEDED = GenerationError(
+    ErrorCode.BUDGET_EXCEEDED, "The budget was used up during the answer. The text written until then is kept."
+)
+SPENT, TOKENS_SPENT = "The budget of this month is used up.", "The tokens of this day are used up."
 WEB_SEARCH = "web_search"
 SEARCHES, PROMPT_READS_WITH_SEARCH = 10, 3
-"""Web searches of one answer, and how often it reads its prompt then; estimates, because the API has no limit."""
+"""The web searches of one answer, and how often it reads its prompt with them. These are estimates, because the API has
+no limit."""
 
 
 class PriceUnknown(Exception):
-    """There is a budget, but the price of the model is not known."""
+    """A budget is set, but the price of the model is not known."""
 
 
 class PricedRequest(Protocol):
@@ -69,7 +73,7 @@ class BudgetStatus:
 
 
 class Budget:
-    """The budget of each user for a calendar month in UTC; unlimited if `monthly` is None."""
+    """The budgets of users and of the server. A month is a calendar month in UTC."""
 
     def __init__(
         self,
@@ -78,7 +82,14 @@ class Budget:
         tokens_a_day: int | None = None,
         server: ServerBudget | None = None,
     ) -> None:
-        """Initialize with each user's US dollars per month and tokens per day, and the budget of the server."""
+        """Initialize with the limits.
+
+        Args:
+            monthly: The US dollars of each user per month; None means no limit.
+            prices: The prices of models.
+            tokens_a_day: The tokens of each user per day in UTC; None means no limit.
+            server: The budget of all users together; None means no limit.
+        """
         self._tokens_a_day = tokens_a_day
         self._limit = None if monthly is None else int(monthly / UNIT)
         self._prices = prices
@@ -86,16 +97,17 @@ class Budget:
 
     @property
     def is_limited(self) -> bool:
-        """Whether money is limited."""
+        """Whether the spending of users or of the server is limited."""
         return self._limit is not None or self.server.is_limited
 
     async def reserve(self, session: AsyncSession, owner: UUID, request: PricedRequest, model: Model) -> int | None:
-        """Return what an answer may cost, in units: its maximum cost, or what is left; None without a budget.
+        """Return the maximum cost of an answer in units, limited by the rest of the budgets; None without a budget.
 
-        The owner must be locked. If the server has a budget, other transactions wait with reservations for this one.
+        The owner must be locked in this transaction, in which the caller stores the reservation. If the server has a
+        budget, other transactions wait for this one before they reserve.
 
         Raises:
-            BudgetSpent: Nothing is left.
+            BudgetSpent: A budget is used up.
             PriceUnknown: The price of the model is not known.
         """
         tokens_spent = await self._tokens_spent(session, owner)
@@ -105,22 +117,33 @@ class Budget:
             if price is None:
                 raise PriceUnknown
             amount = min(_max_cost(request, model, price), *await self._remaining(session, owner))
-        # Raised last, because a spent budget lasts at least as long as the day.
+        # A spent budget is raised first, because it lasts at least until the end of the day.
         if tokens_spent is not None:
             raise tokens_spent
         return amount
 
     async def reserve_call(self, session: AsyncSession, owner: UUID, request: Json, seconds: float) -> UUID | None:
-        """Reserve the cost of one API call outside of a generation for `seconds`; return the reservation's id.
+        """Reserve the cost of one API call that is not part of a generation.
 
-        Returns None without a budget. The owner must be locked. Raises as `reserve`.
+        Args:
+            session: A transaction in which the owner is locked.
+            owner: The owner of the budget.
+            request: The body of the request.
+            seconds: The time after which the reservation expires.
+
+        Returns:
+            The id of the reservation; None without a budget.
+
+        Raises:
+            BudgetSpent: A budget is used up.
+            PriceUnknown: The price of the model is not known.
         """
         if not self.is_limited:
             return None
         price = self._prices.of(request["model"])
         if price is None:
             raise PriceUnknown
-        tokens = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) // BYTES_OF_TOKEN
+        tokens = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN
         max_cost = price.amount({"input_tokens": tokens, "output_tokens": request["max_tokens"]})
         amount = min(max_cost, *await self._remaining(session, owner))
         reservation = Reservation(owner_id=owner, amount=amount, expires_at=now() + timedelta(seconds=seconds))
@@ -128,7 +151,7 @@ class Budget:
         return reservation.id
 
     async def _remaining(self, session: AsyncSession, owner: UUID) -> list[int]:
-        """Return what is left of each budget; raise BudgetSpent. The server's is read last, because that locks it."""
+        """Return the rest of each budget, or raise BudgetSpent. The server's is read last, because that locks it."""
         amounts = list[int]()
         if self._limit is not None:
             month_start, resets_at = ledger.month_of(now())
@@ -141,7 +164,7 @@ class Budget:
         return amounts
 
     async def _tokens_spent(self, session: AsyncSession, owner: UUID) -> BudgetSpent | None:
-        """Return an error if the day's tokens are used; the answer that exceeds the limit is still completed."""
+        """Return an error if the tokens of the day are used up. The answer that reaches the limit is completed."""
         if self._tokens_a_day is None:
             return None
         today = now().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -149,7 +172,7 @@ class Budget:
         return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if usage.tokens >= self._tokens_a_day else None
 
     async def standing(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
-        """Return the status of an owner's budget; None without a budget."""
+        """Return the status of an owner's monthly budget; None without one."""
         if self._limit is None:
             return None
         month_start, resets_at = ledger.month_of(now())
@@ -159,12 +182,12 @@ class Budget:
 
 
 def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
-    """Return the maximum cost of an answer, as far as it can be estimated before the request."""
+    """Return the maximum cost of an answer in units, as far as it can be estimated before the request."""
     inputs, output = _input_tokens(request), max_tokens(request.options, model.max_output_tokens)
     searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in request.tool_definitions) else 0
     inputs *= PROMPT_READS_WITH_SEARCH if searches else 1
     if model.compacts and is_near(request.context_tokens, model):
-        # The summary is a separate call.
+        # Writing the summary is a separate call.
         inputs, output = 2 * inputs, 2 * output
     return price.amount(
         {
@@ -177,11 +200,11 @@ def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
 
 
 def _input_tokens(request: PricedRequest) -> int:
-    """Return a generous estimate of the input tokens."""
+    """Return an estimate of the input tokens, which is seldom too low."""
     size = len(request.system_prompt or "")
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     sources = [block["source"] for turn in request.turns for block in turn.blocks if "source" in block]
     pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
     images = sum(source["media_type"] != PDF for source in sources)
-    return int(size // BYTES_OF_TOKEN + pages * TOKENS_OF_PAGE + images * TOKENS_OF_IMAGE)
+    return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)

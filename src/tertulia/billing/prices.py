@@ -1,6 +1,7 @@
 """Exact prices of tokens: a table with a version, and overrides by the operator.
 
-Source: the pricing page of the Claude API documentation.
+Amounts are integers in units of 10⁻¹² US dollars (`db.ledger.UNIT`). Source of the prices: the pricing page of the
+Claude API documentation.
 """
 
 from collections.abc import Mapping
@@ -13,16 +14,16 @@ from tertulia.db.ledger import UNIT
 VERSION = "2026-11-24"
 A_MILLION = 1_000_000
 WEB_SEARCH = Decimal("0.01")
-"""US dollars for one search by Claude's server tool, with any model."""
+"""The US dollars for one search by Claude's server tool, with any model."""
 LONG_PROMPT = 100_000
 """The number of prompt tokens above which some models cost more."""
 LARGEST = 10**17
-"""The maximum amount of one call in units: 100,000 US dollars. A column can store 92 times as much."""
+"""The maximum amount of one call in units, which is 100,000 US dollars. A column can store 92 times as much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The price of a model in US dollars for a million tokens."""
+    """The prices of a model in US dollars per million tokens. `write`, `write_1h` and `read` are those of the cache."""
 
     input: Decimal
     output: Decimal
@@ -32,7 +33,7 @@ class Price:
     long_prompt_factor: int = 1
 
     def amount(self, usage: Mapping[str, int]) -> int:
-        """Return the cost of a call in units; `usage` has the names of the ledger's columns."""
+        """Return the cost of a call in units. `usage` are token counts by the names of the ledger's columns."""
         uncached, cache_read = usage.get("input_tokens", 0), usage.get("cache_read_tokens", 0)
         cache_write, for_an_hour = usage.get("cache_write_tokens", 0), usage.get("cache_write_1h_tokens", 0)
         dollars = (
@@ -51,13 +52,21 @@ class Prices:
     """The prices of all known models."""
 
     def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Initialize with overrides: by model, dollars for a million tokens, by the names of Price's fields."""
+        """Initialize with the operator's overrides.
+
+        Args:
+            overrides: By model, the US dollars per million tokens by the names of Price's fields. `input` and `output`
+                are required; the prices of the cache are derived from `input`.
+
+        Raises:
+            ValueError: An override is invalid.
+        """
         configured = {model: _parse_price(model, values) for model, values in (overrides or {}).items()}
         self._prices = {**TABLE, **configured}
         self.version = f"{VERSION}+own" if configured else VERSION
 
     def of(self, model: str) -> Price | None:
-        """Return a model's price; ids that end with a date have the price of the model."""
+        """Return a model's price; None if it is not known. A date at the end of the id is ignored."""
         return self._prices.get(model) or self._prices.get(model.rpartition("-20")[0])
 
     def amount(self, model: str, usage: Mapping[str, int]) -> int | None:
@@ -74,9 +83,9 @@ def _parse_price(model: str, values: Mapping[str, Any]) -> Price:
             for name, factor in (("write", Decimal("1.25")), ("write_1h", Decimal(2)), ("read", Decimal("0.1")))
         }
     except (KeyError, ArithmeticError, TypeError) as error:
-        raise ValueError(f"{model}: takes dollars for a million tokens as `input` and `output`") from error
+        raise ValueError(f"{model}: `input` and `output` must be prices in US dollars per million tokens") from error
     if any(not price.is_finite() or price < 0 for price in (*base.values(), *cache_prices.values())):
-        raise ValueError(f"{model}: takes prices of 0 and more")
+        raise ValueError(f"{model}: prices must be numbers of at least 0")
     return Price(base["input"], base["output"], cache_prices["write"], cache_prices["write_1h"], cache_prices["read"])
 
 

@@ -19,7 +19,7 @@ class Payer:
 
 
 def call(payer: Payer, prices: Prices, model: str, outcome: Status, usage: Mapping[str, int]) -> ApiCall:
-    """Return the ledger row of an API call; `usage` has the names of its columns."""
+    """Return the ledger row of an API call. `usage` are token counts by the names of the row's columns."""
     counts: dict[str, Any] = {**usage}
     current_time = now()
     return ApiCall(

@@ -1,4 +1,4 @@
-"""The budget of the server: what all users together may spend per month and per day, in UTC."""
+"""The budget of the server: the limits of what all users together may spend per month and per day, in UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,21 +9,21 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT
 from tertulia.db.tables import now
 
-SPENT = "This server's budget is spent."
+SPENT = "The server's budget is used up."
 
 
 class BudgetSpent(Exception):
-    """A budget is spent in its period; the message names the budget, without amounts."""
+    """A budget is used up. The message names the budget, without amounts."""
 
     def __init__(self, resets_at: datetime, message: str) -> None:
-        """Initialize with the start of the next period, and a message."""
+        """Initialize with the start of the next period and the message."""
         super().__init__(message)
         self.resets_at = resets_at
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodBudget:
-    """The budget of one period, `month` or `day`; amounts are in units of the ledger."""
+    """The budget of one period, `month` or `day`. Amounts are in units of the ledger."""
 
     period: str
     limit: int
@@ -33,27 +33,27 @@ class PeriodBudget:
 
     @property
     def left(self) -> int:
-        """What can still be reserved; 0 or less if nothing is left."""
+        """The amount that can still be reserved; 0 or less if the budget is used up."""
         return self.limit - self.spent - self.reserved
 
 
 class ServerBudget:
-    """Limits the spending of all users together; without limits it makes no database queries."""
+    """Limits the spending of all users together. Without limits, it makes no database queries."""
 
     def __init__(self, monthly: Decimal | None = None, daily: Decimal | None = None) -> None:
-        """Initialize with the limits in US dollars."""
+        """Initialize with the limits in US dollars; None means no limit."""
         self._monthly, self._daily = (None if limit is None else int(limit / UNIT) for limit in (monthly, daily))
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a limit."""
+        """Whether spending is limited."""
         return self._monthly is not None or self._daily is not None
 
     async def left(self, session: AsyncSession) -> int:
-        """Return what may be reserved, and block other reservations until this transaction has ended.
+        """Return the amount that may be reserved, and block other reservations until this transaction has ended.
 
         Raises:
-            BudgetSpent: Nothing is left; `resets_at` is when all spent periods have ended.
+            BudgetSpent: A budget is used up. `resets_at` is when all such periods have ended.
         """
         await spending.lock(session)
         periods = await self.periods(session)
