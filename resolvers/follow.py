@@ -212,7 +212,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
         # Read the row again: reading the log may have taken seconds, and the end of a generation, or its wait for
         # tool results, is written to the row before the log.
         rows = await _read(context, rows.generation.id)
-    log_state = LogState(stream.last_visible, stream.over) if stream else None
+    log_state = LogState(stream.last_visible, stream.is_over) if stream else None
     replay = plan_replay(after, log_state, rows.state, waited=waited)
     message = rows.message
     if replay.snapshot is Source.LOG and stream:

@@ -528,7 +528,9 @@ def test_a_killed_server_is_restarted_and_its_call_is_not_repeated(tmp_path: Pat
             await until((tmp_path / "calls").exists)
             (pid,) = programs(tmp_path)
             os.kill(pid, signal.SIGKILL)
-            with pytest.raises(ToolError, match=r"^The MCP server old was lost during the call\. The tool may have run"):
+            with pytest.raises(
+                ToolError, match=r"^The MCP server old was lost during the call\. The tool may have run"
+            ):
                 await calling
             (server,) = servers.servers
             assert (server.connected, server.problem, servers.tools) == (False, "The connection was lost.", [])

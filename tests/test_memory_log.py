@@ -156,7 +156,7 @@ def test_events_are_hidden_from_a_lapsed_lease_until_its_renewal(monkeypatch: py
         # Another process may have taken the generation over.
         assert await log.read(id) is None
         lease.renew(new_lease())
-        log.saved(id, 2)
+        log.mark_saved(id, 2)
         assert await sequences(log, id) == [1, 2]
 
     run(work())

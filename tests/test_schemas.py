@@ -190,7 +190,10 @@ def test_an_answer_that_takes_too_long_to_check_completes_with_a_problem(staged:
     assert min(worst) < SLOW, worst
     query = "query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"
     (block,) = stage.api.ask(query, id=sent["generation"]["id"])["generation"]["message"]["content"]
-    assert block == {"value": None, "problem": "The text could not be validated, because that takes too much time or memory."}
+    assert block == {
+        "value": None,
+        "problem": "The text could not be validated, because that takes too much time or memory.",
+    }
     assert stage.api.answer("Again")["__typename"] == "GenerationCompleted"
 
 

@@ -81,7 +81,7 @@ def test_refusals_by_a_limit_are_counted(tmp_path: Path) -> None:
 def test_the_waiting_time_of_a_log_is_reported_while_redis_hangs(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(log, "RESPONSE_SECONDS", 0.5)
     redis = RedisServer(tmp_path / "redis")
     place = {"database_url": servers.settings()["database_url"], "redis_url": redis.url(0)}
     try:

@@ -84,7 +84,9 @@ class Checkpoints:
                 active.saved = saved_sequences.get(active.generation_id, active.saved)
                 active.lease.renew(lease)
                 active.renewed.set()
-                SHOWN.attempt_now(active.generation_id, partial(self._log.saved, active.generation_id, active.saved))
+                SHOWN.attempt_now(
+                    active.generation_id, partial(self._log.mark_saved, active.generation_id, active.saved)
+                )
             if held_lease is None or held_lease.stop_requested:
                 active.end(Ending.LOST if held_lease is None else Ending.STOPPED)
 

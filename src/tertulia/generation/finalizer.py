@@ -216,7 +216,7 @@ class GenerationFinalizer:
             return True
         await SUSPENDED.reach(active.generation_id)
         self._log.append(active.generation_id, [event])
-        self._log.saved(active.generation_id, event.sequence)
+        self._log.mark_saved(active.generation_id, event.sequence)
         await self._log.flush(active.generation_id)
         self._log.suspend(active.generation_id, active.lease)
         self._signals.send(CHANGED, location.owner_id)
@@ -298,7 +298,7 @@ class GenerationFinalizer:
         self._log.append(event.generation_id, [event])
         await self._log.flush(event.generation_id)
         # The row is saved, so the event is delivered also if Redis is unavailable: nothing else notifies the followers.
-        self._log.saved(event.generation_id, event.sequence)
+        self._log.mark_saved(event.generation_id, event.sequence)
         self._signals.send(ENDED, event.generation_id)
         return True
 

@@ -1,5 +1,5 @@
-"""The event log of generations: its contract, and its implementations in memory with a journal and in Redis.
+"""The event log of generations: its contract, and its implementations in memory and in Redis.
 
-The log is the source of truth of a stream. Signals wake readers in other processes. This package does not depend on the
-database, GraphQL, HTTP or Claude.
+The log is the source of truth of a stream. Signals notify readers in other processes. This package does not depend on
+the database, GraphQL, HTTP or Claude.
 """

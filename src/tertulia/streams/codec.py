@@ -1,4 +1,4 @@
-"""The encoding of events: each is a JSON array of its type's letter and its fields."""
+"""The encoding of events: each event is a JSON array of the letter of its type and its fields."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -27,7 +27,7 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LE
 
 
 def encode(batch: Iterable[GenerationEvent]) -> bytes:
-    """Encode events of one generation, without its id, as one line of JSON."""
+    """Encode events of one generation as one line of JSON, without the generation's id."""
     return json.encode([_row(event) for event in batch])
 
 
@@ -39,7 +39,11 @@ def _row(event: GenerationEvent) -> tuple[Any, ...]:
 
 
 def decode(generation_id: UUID, line: bytes) -> list[GenerationEvent]:
-    """Decode events. Raise ValueError for an invalid line."""
+    """Decode the events in a line.
+
+    Raises:
+        ValueError, KeyError, TypeError: The line is invalid, or was written by another version.
+    """
     rows: list[list[Any]] = json.loads(line)
     return [_event(generation_id, letter, values) for letter, *values in rows]
 

@@ -1,7 +1,7 @@
-"""The numbered events of a generation, and the rule that folds them into blocks.
+"""The numbered events of a generation, and the function that folds them into blocks.
 
-Events are never modified. They are not frozen dataclasses, because creating a frozen one costs three times as much, and
-two are created for each token.
+Events are never modified. They are not frozen dataclasses, because creating a frozen dataclass takes three times as
+long, and two events are created for each token.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from tertulia.json import Json
 
 @dataclass(slots=True)
 class GenerationEvent:
-    """One event; `sequence` counts from 1 without gaps."""
+    """An event. `sequence` counts from 1 without gaps."""
 
     generation_id: UUID
     sequence: int
@@ -27,7 +27,7 @@ class GenerationStarted(GenerationEvent):
 
 @dataclass(slots=True)
 class ContentBlockStarted(GenerationEvent):
-    """A block begins. `block` has the format of the Messages API, as far as it is known."""
+    """A block begins. `block` is its beginning, in the Messages API's format."""
 
     index: int
     block: Json
@@ -35,7 +35,7 @@ class ContentBlockStarted(GenerationEvent):
 
 @dataclass(slots=True)
 class Delta(GenerationEvent):
-    """A piece of a block; `offset` is where it begins, in UTF-16 code units."""
+    """A piece of a block. `offset` is where it begins, in UTF-16 code units."""
 
     index: int
     offset: int
@@ -58,13 +58,13 @@ class ToolInputDelta(Delta):
 
     @property
     def partial_json(self) -> str:
-        """The piece, under the API's name for it."""
+        """The text, by the Messages API's name."""
         return self.text
 
 
 @dataclass(slots=True)
 class ContentBlockFinished(GenerationEvent):
-    """A block is complete; `block` is stored in the message."""
+    """A block is complete. `block` is the content that is stored in the message."""
 
     index: int
     block: Json
@@ -72,9 +72,12 @@ class ContentBlockFinished(GenerationEvent):
 
 @dataclass(slots=True)
 class ToolResultsRequired(GenerationEvent):
-    """The generation waits for results of the client's tools, or for the user's approval of calls.
+    """The generation waits for results of client tools, or for the user's approval of calls.
 
-    `tool_uses` are blocks by index; `approvals` are the indexes of those that require approval.
+    Attributes:
+        tool_uses: The `tool_use` blocks of the calls, by block index.
+        approvals: The indexes of the calls that require approval.
+        expires_at: When the generation fails if a result is missing.
     """
 
     tool_uses: dict[int, Json]
@@ -105,7 +108,7 @@ class GenerationFailed(TerminalEvent):
 
 
 def fold(events: Iterable[GenerationEvent]) -> list[Json]:
-    """Return the blocks that the events have produced so far, in order. Unfinished ones are marked `partial`."""
+    """Return the blocks that the events have produced so far, in order. Unfinished blocks have the key `partial`."""
     blocks: dict[int, Json] = {}
     pieces: dict[int, list[str]] = {}
     for event in events:
@@ -123,7 +126,7 @@ def fold(events: Iterable[GenerationEvent]) -> list[Json]:
 
 
 def unfinished_block(block: Json, text: str) -> Json:
-    """Return an unfinished block with the text so far, marked `partial`."""
+    """Return an unfinished block with the text so far and the key `partial`."""
     match block.get("type"):
         case "text":
             return {**block, "text": (block.get("text") or "") + text, "partial": True}

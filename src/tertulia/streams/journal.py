@@ -1,7 +1,7 @@
-"""The journal: events are written to the disk of a process before they are shown to readers.
+"""The journal: a process writes events to its disk before readers see them.
 
-Each running generation has a file with one line for each batch of events. Files are mapped into memory and not synced:
-writes survive a killed process without a system call for each, and the next process reads them back.
+Each running generation has a file with one line for each batch of events. The files are mapped into memory and not
+synced, so writing needs no system call, and the data survives a killed process. The next process reads it.
 """
 
 import fcntl
@@ -17,14 +17,14 @@ from tertulia.streams.codec import decode, encode
 from tertulia.streams.events import GenerationEvent
 
 CHUNK = 32 * 1024
-"""The initial size of a file in bytes. It is doubled when it is full."""
+"""The initial size of a file in bytes. A full file is doubled."""
 
 
 class _File:
-    """One mapped file. The rest of the file after its last line is zeros."""
+    """A mapped file. After the last line, it is filled with zeros."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file, and continue after the last complete line if there is one."""
+        """Open or create a file, and continue after its last complete line."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._size = os.fstat(self._file).st_size
         content, _, _ = os.pread(self._file, self._size, 0).partition(b"\0")
@@ -45,27 +45,27 @@ class _File:
         os.close(self._file)
 
     def _grow(self, size: int) -> mmap.mmap:
-        # Zeros are written, so that a full disk raises OSError here, and not SIGBUS when the mapping is written later.
+        # Zeros are written, so that a full disk raises OSError here, and writing to the mapping does not raise SIGBUS.
         position = self._end
         while position < size:
-            # A nearly full disk accepts a part, and refuses the rest only when it is written again.
+            # A nearly full disk writes only a part. The next attempt raises the error.
             position += os.pwrite(self._file, bytes(size - position), position)
         self._size = max(size, self._size)
         return mmap.mmap(self._file, self._size)
 
 
 class Journal:
-    """The files of one process, in one folder."""
+    """The journal of one process: the files of its running generations, in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder, which is created when the first answer is written."""
+        """Initialize with a folder, which is created when the first event is written."""
         self._folder = folder
         self._files: dict[UUID, _File] = {}
         self._lock: int | None = None
         self._is_full = False
 
     def lock(self) -> bool:
-        """Lock the folder for the lifetime of this process. Return False if another process holds the lock."""
+        """Lock the folder until `unlock` or the end of this process. Return False if another process holds the lock."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(self._folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
         try:
@@ -80,7 +80,7 @@ class Journal:
             os.close(self._lock)
 
     def write(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Write events as one line."""
+        """Append events as one line. Raise OSError if that fails."""
         try:
             file = self._files.get(generation_id)
             if file is None:
@@ -92,19 +92,19 @@ class Journal:
         self._is_full = False
 
     def read(self, generation_id: UUID) -> list[GenerationEvent]:
-        """Return the events of a generation that were written completely and without a gap."""
+        """Return the events of a generation from sequence 1 on, without incomplete lines."""
         events: list[GenerationEvent] = []
         with suppress(OSError, ValueError, KeyError, TypeError):
             content, _, _ = self._path(generation_id).read_bytes().partition(b"\0")
             for line in content.splitlines():
                 for event in decode(generation_id, line):
-                    # A gap would shift the sequence numbers of all later events.
+                    # An event that was written twice, or after a gap, is ignored.
                     if event.sequence == len(events) + 1:
                         events.append(event)
         return events
 
     def check_storage(self) -> None:
-        """Raise OSError if the disk cannot be written to. It is only tested after a write has failed."""
+        """Raise OSError if the disk is still full. It is tested only after a write has failed because it was full."""
         if self._is_full:
             probe = self._folder / f"probe-{os.getpid()}"
             try:
@@ -114,13 +114,13 @@ class Journal:
                 probe.unlink(missing_ok=True)
 
     def close(self, generation_id: UUID) -> None:
-        """Write no more of a generation."""
+        """Close the file of a generation."""
         file = self._files.pop(generation_id, None)
         if file is not None:
             file.close()
 
     def forget(self, generation_id: UUID) -> None:
-        """Remove what was written: it is stored, or its conversation is gone."""
+        """Delete the file of a generation, which is saved in the database or was deleted."""
         self.close(generation_id)
         self._path(generation_id).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The log in this process's memory: a stream for each generation, and notifications for waiting readers."""
+"""The event log in the memory of one process."""
 
 import asyncio
 from collections import deque
@@ -14,16 +14,16 @@ from tertulia.streams.notifier import Notifier
 from tertulia.streams.stream import Follower, Stream
 
 LIFE_AFTER_END = 15 * 60.0
-"""Seconds for which a finished log can be read."""
+"""The seconds for which a finished log can be read."""
 KEPT_BYTES = 64_000_000
 """The total size of finished logs in bytes. Above it, the oldest are removed."""
 WRITING = Failpoint("journal.writing")
 SLACK = 0.01
-"""Seconds by which a timer may be early."""
+"""The seconds by which a timer may be early."""
 
 
 class MemoryLog:
-    """An EventLog for one process. With a journal, shown events survive the process."""
+    """An EventLog for one process. With a journal, the events that readers have seen survive the process."""
 
     def __init__(self, journal: Journal | None = None, life_after_end: float = LIFE_AFTER_END) -> None:
         """Create an empty log. Finished logs are kept for `life_after_end` seconds."""
@@ -35,12 +35,12 @@ class MemoryLog:
         self._ended_bytes = 0
 
     @property
-    def waits(self) -> float:
+    def longest_wait(self) -> float:
         """Always 0: events in memory do not wait."""
         return 0.0
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> Stream:
-        """Open a log for writing after existing events."""
+        """Open a log for writing after `events`."""
         before = self._streams.get(generation_id)
         stream = self._streams[generation_id] = Stream(generation_id, events, lease=lease)
         if before is not None:
@@ -49,18 +49,18 @@ class MemoryLog:
         return stream
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Append events and notify their readers. Events of a released log are dropped."""
+        """Append events and notify the readers. Events of a released log are dropped."""
         if self.append_hidden(generation_id, events):
             self.show(generation_id, events[-1].sequence, events)
 
-    def saved(self, generation_id: UUID, sequence: int) -> None:
+    def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events that were appended while the lease had lapsed."""
         stream = self._streams.get(generation_id)
         if stream is not None:
             self.show(generation_id, stream.last)
 
     def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
-        """Append events without showing them. Return False if the log is released or has ended."""
+        """Append events without showing them. Return False if there are none, or the log was released or has ended."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
             return False
@@ -68,46 +68,46 @@ class MemoryLog:
             stream.append(event)
         return True
 
-    def show(self, generation_id: UUID, upto: int, fresh: Sequence[GenerationEvent] = ()) -> None:
+    def show(self, generation_id: UUID, last: int, newest: Sequence[GenerationEvent] = ()) -> None:
         """Show the events up to a sequence number to readers, unless the lease has lapsed.
 
-        All events that this process writes and shows to its readers pass through here. `fresh` are the newest events,
-        if the caller has them.
+        All events that readers of this process see have passed through this method. `newest` are the newest events, if
+        the caller has them.
         """
         stream = self._streams.get(generation_id)
-        if stream is None or upto <= stream.last_visible or not stream.is_held:
+        if stream is None or last <= stream.last_visible or not stream.is_held:
             return
-        if self._journal is not None and not (stream.ended and upto == stream.last):
+        if self._journal is not None and not (stream.ended and last == stream.last):
             WRITING.hit(generation_id)
-            is_complete = bool(fresh) and fresh[0].sequence == stream.last_visible + 1
+            is_complete = bool(newest) and newest[0].sequence == stream.last_visible + 1
             self._journal.write(
-                generation_id, fresh if is_complete else tuple(stream.iter_events(stream.last_visible, upto))
+                generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))
             )
-            # A process that was frozen since the first check may have written too late for a process that took over.
+            # A process that was frozen since the first check may have written after another process had taken over.
             if not stream.is_held:
                 return
-        stream.show(upto)
-        if stream.over:
+        stream.show(last)
+        if stream.is_over:
             if self._journal is not None:
                 self._journal.forget(generation_id)
             self._retire(stream)
 
     async def check_storage(self) -> None:
-        """Raise OSError where the journal cannot be written."""
+        """Raise OSError if the journal cannot be written."""
         if self._journal is not None:
             await asyncio.to_thread(self._journal.check_storage)
 
     async def flush(self, generation_id: UUID) -> None:
-        """Return at once: appended events are shown immediately."""
+        """Return at once, because appended events are shown immediately."""
 
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
-        """Keep a log without a writer until it is opened again."""
+        """Stop writing a log, which can still be read, until it is opened again."""
         stream = self._streams.get(generation_id)
         if stream is not None and stream.lease is lease:
             stream.lease = None
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Remove a log from memory. Its readers look up its successor."""
+        """Remove a log from memory. Its readers look for a log that was opened meanwhile."""
         stream = self._streams.get(generation_id)
         if lease is not None and (stream is None or stream.lease is not lease):
             return
@@ -124,11 +124,11 @@ class MemoryLog:
             self._journal.forget(generation_id)
 
     async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Return the shown events, or those in the journal of a former process on this machine."""
+        """Return the visible events, or those in the journal of a former process on this machine."""
         return await self.read(generation_id) or Stream(generation_id)
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Return all events so far, or None where the log is gone."""
+        """Return all events so far; None if the log was removed."""
         stream = self.local_stream(generation_id)
         if stream is not None or self._journal is None:
             return stream
@@ -141,7 +141,7 @@ class MemoryLog:
         return stream if stream is not None and (stream.is_held or stream.lease is None) else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Yield the events after the follower's number, then new ones, and end after the terminal event."""
+        """Yield the events after `follower.after`, then new events, and end after the terminal event."""
         while True:
             stream, previous_after = self._streams.get(generation_id), follower.after
             if stream is None:
@@ -152,17 +152,17 @@ class MemoryLog:
                 batch = stream.events_after(follower.after)
                 follower.after = stream.last_visible
                 yield batch
-            elif stream.over:
+            elif stream.is_over:
                 return
             else:
-                # A stream written here always ends. Another one may be continued by another process.
+                # A stream that this process writes always ends. Any other stream may be continued by another process.
                 with stream.notifications_for(follower) as notification:
                     done, _ = await asyncio.wait([notification], timeout=None if stream.is_held else SILENCE)
                 if stream.closed or (not done and follower.after == previous_after):
                     yield []
 
     async def _wait_until_open(self, generation_id: UUID) -> bool:
-        """Wait until a log is opened in this process. Return False on timeout."""
+        """Wait until a log is opened in this process. Return False after a timeout."""
         notification = self._notifier.subscribe(generation_id)
         try:
             await asyncio.wait_for(notification, SILENCE / 5)

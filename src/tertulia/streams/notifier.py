@@ -1,4 +1,4 @@
-"""Notifications that wake waiting tasks. They carry no data: a task that was woken reads the current state itself."""
+"""Notifications for waiting tasks. They have no data: a notified task reads the current state itself."""
 
 import asyncio
 from contextlib import suppress
@@ -9,22 +9,22 @@ class Notifier:
     """Notifies the tasks that wait for a subject."""
 
     def __init__(self) -> None:
-        """Begin without waiting tasks."""
+        """Initialize without subscriptions."""
         self._waiting: dict[UUID, list[asyncio.Future[None]]] = {}
 
     def notify(self, subject: UUID) -> None:
-        """Wake all tasks that wait for the subject."""
+        """Notify all tasks that wait for the subject."""
         for notification in self._waiting.pop(subject, ()):
             if not notification.done():
                 notification.set_result(None)
 
     def notify_all(self) -> None:
-        """Wake all waiting tasks."""
+        """Notify all waiting tasks."""
         for subject in list(self._waiting):
             self.notify(subject)
 
     def subscribe(self, subject: UUID) -> asyncio.Future[None]:
-        """Return a future that the next notification resolves. Call this before reading the state."""
+        """Return a future that the next notification resolves. To miss nothing, call this before reading the state."""
         notification: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(subject, []).append(notification)
         return notification

@@ -14,11 +14,11 @@ from tertulia.streams.lease import Lease
 
 FOLLOWERS = ItemLoop("followers")
 OBJECT_BYTES = 200
-"""The approximate size of an event or a run in bytes, without its text."""
+"""The approximate size of an event or a run of deltas in bytes, without the text."""
 
 
 class _Run:
-    """Adjacent deltas of one block. `first` is the first one's sequence number; `offsets` are where each begins."""
+    """Adjacent deltas of one block. `first` is the sequence of the first delta; `offsets` are those of all deltas."""
 
     __slots__ = ("first", "index", "kind", "offsets", "pieces", "text")
 
@@ -36,11 +36,11 @@ class _Run:
 
     @property
     def units(self) -> bytes:
-        """The text in UTF-16, whose code units offsets count; empty if slices do not need it."""
+        """The text in UTF-16, because offsets count its code units; empty if `slice` does not need it."""
         return b"" if self.pieces is not None or self.text.isascii() else self.text.encode("utf-16-le", "surrogatepass")
 
     def slice(self, begin: int, end: int, units: bytes = b"") -> str:
-        """Return the text of the pieces from `begin` up to, but not including, `end`."""
+        """Return the text of the pieces from the index `begin` up to, but not including, `end`."""
         if self.pieces is not None:
             return "".join(self.pieces[begin:end])
         start = self.offsets[begin] - self.offsets[0]
@@ -60,7 +60,7 @@ class _Run:
         return getsizeof(self.text) + self.offsets.itemsize * len(self.offsets)
 
     def seal(self) -> None:
-        """Join the pieces into one text, because no more deltas follow."""
+        """Join the pieces into one text to save memory. No more deltas may follow."""
         if self.pieces is not None:
             self.text = "".join(self.pieces)
             self.pieces = None
@@ -69,8 +69,8 @@ class _Run:
 class Follower:
     """A follower of a stream. `after` is the sequence number of the last event that was delivered.
 
-    With `push`, events are delivered at once when they are shown. `push` returns whether it accepted an event; the task
-    that waits for the notification delivers those that it did not accept.
+    With `push`, an event is delivered as soon as it is visible. `push` returns whether it has accepted an event. Events
+    that it has not accepted are delivered by the task that waits for the notification.
     """
 
     __slots__ = ("_notification", "after", "push")
@@ -112,7 +112,7 @@ class Follower:
 class Stream:
     """The events of one generation with the sequence numbers `before` + 1 to `last`.
 
-    Readers see them up to `shown`. To save memory, deltas are not stored as separate objects.
+    Readers see the events up to `last_visible`. To save memory, deltas are not stored as separate objects.
     """
 
     __slots__ = (
@@ -136,7 +136,14 @@ class Stream:
         before: int = 0,
         lease: Lease | None = None,
     ) -> None:
-        """Begin after the number `before`, with shown events. `lease` is that of a writer in this process."""
+        """Initialize with events that are visible at once.
+
+        Args:
+            generation_id: The generation.
+            events: The first events of the stream.
+            before: The sequence number before the first event.
+            lease: The lease of the writer, if this process writes the stream.
+        """
         self.generation_id = generation_id
         self.lease = lease
         self.before = self.last = self.last_visible = before
@@ -151,29 +158,29 @@ class Stream:
         self.last_visible = self.last
 
     @property
-    def over(self) -> bool:
-        """Whether readers have been shown the terminal event."""
+    def is_over(self) -> bool:
+        """Whether the terminal event is visible."""
         return self.ended and self.last_visible == self.last
 
     @property
     def is_held(self) -> bool:
-        """Whether this process writes the stream and no other process can."""
+        """Whether this process writes the stream, and its lease has not lapsed."""
         return self.lease is not None and self.lease.holds
 
     @property
     def newest(self) -> GenerationEvent | None:
-        """The last event that is shown; None where there is none."""
+        """The last visible event; None if there is none."""
         events = self.events_after(self.last_visible - 1)
         return events[-1] if events else None
 
     @property
     def begins_at_one(self) -> bool:
-        """Whether the stream holds the events from sequence number 1 on."""
+        """Whether the stream has the events from sequence number 1 on."""
         first = self._parts[0] if self._parts else None
         return first is not None and (first.first if isinstance(first, _Run) else first.sequence) == 1
 
     def append(self, event: GenerationEvent) -> None:
-        """Append the next event. Readers see it once `shown` has reached its number."""
+        """Append the next event. Readers see it when `show` has been called."""
         self.last = event.sequence
         self._newest = event
         if isinstance(event, Delta):
@@ -189,15 +196,15 @@ class Stream:
         self._parts.append(event)
         self.ended = isinstance(event, TerminalEvent)
 
-    def show(self, upto: int) -> None:
-        """Show the events up to a sequence number to readers."""
-        self.last_visible = upto
+    def show(self, last: int) -> None:
+        """Make the events up to the sequence number `last` visible, and notify followers."""
+        self.last_visible = last
         for follower in tuple(self._followers):
-            # No context manager, because this runs for each token and follower.
+            # Without a context manager, because this runs for each token and each follower.
             try:
                 follower.notify(self)
                 FOLLOWERS.step.hit(self.generation_id)
-            except Exception as error:  # noqa: BLE001 - it must not affect the writer or other followers
+            except Exception as error:  # noqa: BLE001 - a failure must not affect the writer or other followers
                 FOLLOWERS.fail(self.generation_id, error)
                 follower.wake()
 
@@ -207,13 +214,13 @@ class Stream:
             follower.wake()
 
     def close(self) -> None:
-        """Close the stream. Followers must look up its successor."""
+        """Close the stream, and wake its followers, which must look for another stream of the generation."""
         self.closed = True
         self.wake()
 
     @contextmanager
     def notifications_for(self, follower: Follower) -> "Generator[asyncio.Future[None]]":
-        """Register a follower that has read all events. Yields the future that is resolved when there are new ones."""
+        """Register a follower that has read all events. Yields a future that is resolved when there are new events."""
         self._followers.append(follower)
         try:
             yield follower.listen()
@@ -221,9 +228,9 @@ class Stream:
             self._followers.remove(follower)
 
     def events_after(self, after: int) -> list[GenerationEvent]:
-        """Return the shown events after a sequence number. Adjacent deltas are merged, with the last number."""
+        """Return the visible events after a sequence number. Adjacent deltas are merged and have the last number."""
         if self._newest is not None and after + 1 == self.last_visible == self._newest.sequence:
-            # The common case, a reader that lacks only the newest event, needs no search.
+            # The common case: the reader lacks only the newest event, which needs no search.
             return [self._newest]
         events: list[GenerationEvent] = []
         for part in reversed(self._parts):
@@ -241,21 +248,21 @@ class Stream:
         events.reverse()
         return events
 
-    def iter_events(self, after: int = 0, upto: int | None = None) -> Iterator[GenerationEvent]:
-        """Yield each event after a sequence number, without merging, up to `upto` or the last shown event."""
-        upto = self.last_visible if upto is None else upto
+    def iter_events(self, after: int = 0, last: int | None = None) -> Iterator[GenerationEvent]:
+        """Yield each event after the number `after`, unmerged, up to the number `last` or the last visible event."""
+        last = self.last_visible if last is None else last
         for part in self._parts:
             if not isinstance(part, _Run):
-                if after < part.sequence <= upto:
+                if after < part.sequence <= last:
                     yield part
                 continue
-            # Encoded once: encoding for each delta would take quadratic time.
+            # Encoded once, because encoding for each delta would take quadratic time.
             units = part.units
-            for index in range(max(after + 1 - part.first, 0), min(upto + 1 - part.first, len(part.offsets))):
+            for index in range(max(after + 1 - part.first, 0), min(last + 1 - part.first, len(part.offsets))):
                 yield part.merge(self.generation_id, index, index + 1, units)
 
     def seal(self) -> None:
-        """Reduce memory, because no more events follow."""
+        """Compact the stream to save memory. No more events may follow."""
         self._open = self._newest = None
         for part in self._parts:
             if isinstance(part, _Run):

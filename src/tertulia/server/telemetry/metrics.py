@@ -170,7 +170,7 @@ class StateCollector(Collector):
                 "Pause of answers between reads from Claude, while the event loop is late.",
                 services.generation_manager.read_delay,
             ),
-            ("log_waits_seconds", "Time that the oldest unsent event has waited for Redis.", services.log.waits),
+            ("log_waits_seconds", "Time that the oldest unsent event has waited for Redis.", services.log.longest_wait),
             ("database_connections_in_use", "Database connections in use.", in_use),
             ("database_connections_most", "Largest number of database connections.", max_connections),
             ("mcp_servers_connected", "Connected MCP servers.", connected),

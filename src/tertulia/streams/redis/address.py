@@ -1,4 +1,4 @@
-"""Check REDIS_URL without connecting, for errors that the client would only report on use."""
+"""Check REDIS_URL without connecting, for errors that the client would report only when it is used."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,15 @@ from urllib.parse import parse_qsl, urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-TAKES = "takes redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss://... for TLS, or unix://PATH?db=NUMBER"
+EXPECTED = "must be redis://USER:PASSWORD@HOST:PORT/NUMBER, rediss://... for TLS, or unix://PATH?db=NUMBER"
 ENCODE = "in the password, write / ? # as %2F %3F %23"
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def check_redis_address(url: str) -> None:
-    """Raise ValueError with one line, which never shows the password, for an address that cannot be used."""
+    """Raise ValueError for an address that cannot be used. The message has one line, without the password."""
     if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError(TAKES)
+        raise ValueError(EXPECTED)
     try:
         parts = urlsplit(url)
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -26,17 +26,19 @@ def check_redis_address(url: str) -> None:
     except TypeError as error:
         argument = re.search(r"argument '(\w+)'", str(error))
         name = argument[1] if argument else "after ?"
-        needs = "; ssl_... need rediss://" if name.startswith("ssl_") else ""
-        raise ValueError(f"the parameter {name} is not understood{needs}") from None
+        needs = "; ssl_... requires rediss://" if name.startswith("ssl_") else ""
+        raise ValueError(f"the parameter {name} is not supported{needs}") from None
     except (ValueError, RedisError) as error:
-        # Both libraries quote values that they cannot parse, which may include the password.
+        # Both libraries quote values that they cannot parse, and that may contain the password.
         option = re.search(r"Invalid value for '(\w+)'", str(error))
-        raise ValueError(f"the parameter {option[1]} has a wrong value" if option else f"{TAKES}; {ENCODE}") from None
+        raise ValueError(
+            f"the parameter {option[1]} has an invalid value" if option else f"{EXPECTED}; {ENCODE}"
+        ) from None
     if parts.scheme == "unix":
         if parts.path in ("", "/"):
-            raise ValueError(TAKES)
+            raise ValueError(EXPECTED)
     elif not parts.hostname or parts.fragment or not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
-        raise ValueError(f"{TAKES}; {ENCODE}")
+        raise ValueError(f"{EXPECTED}; {ENCODE}")
     for name in FILES:
         if name in parameters and not Path(parameters[name]).is_file():
-            raise ValueError(f"the parameter {name} names a file that is not there: {parameters[name]}")
+            raise ValueError(f"the parameter {name} names a file that does not exist: {parameters[name]}")

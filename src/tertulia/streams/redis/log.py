@@ -1,4 +1,4 @@
-"""The log in Redis, for several processes. Logs that this process writes are read from memory, others from Redis."""
+"""The event log in Redis. Logs that this process writes are read from memory, and others from Redis."""
 
 import asyncio
 import logging
@@ -19,17 +19,17 @@ from tertulia.streams.redis.writer import AWAY, LagWatch, RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
-ANSWER_SECONDS = 5.0
+RESPONSE_SECONDS = 5.0
 CANCEL_AGAIN = 0.1
-"""Seconds."""
-TAKE_SECONDS, TAKE_PAUSE = 5.0, 0.2
-"""Seconds for which reading the log of a generation that is taken over is retried, and the delay between attempts."""
+"""The seconds after which a cancellation is repeated."""
+TAKEOVER_SECONDS, TAKEOVER_DELAY = 5.0, 0.2
+"""The seconds for which taking over a log is retried, and the first bound of the delay between attempts."""
 
 logger = logging.getLogger("tertulia.redis")
 
 
 class RedisLog:
-    """An EventLog and the Signals for any number of processes that share a Redis."""
+    """The EventLog and the Signals of any number of processes that share a Redis."""
 
     def __init__(
         self, url: str, process: UUID, life_after_end: float = LIFE_AFTER_END, *, lag: LagWatch = lambda _: None
@@ -39,29 +39,29 @@ class RedisLog:
         Args:
             url: The address of Redis.
             process: The id of this process.
-            life_after_end: Seconds for which a finished log is kept.
-            lag: Called with the delay of each batch.
+            life_after_end: The seconds for which a finished log is kept.
+            lag: Called for each batch (see `LagWatch`).
         """
-        self._redis: Any = _connect(url, ANSWER_SECONDS)
-        self._blocking = _connect(url, BLOCK_MS / 1000 + ANSWER_SECONDS)
+        self._redis: Any = _connect(url, RESPONSE_SECONDS)
+        self._blocking = _connect(url, BLOCK_MS / 1000 + RESPONSE_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
         self._writer = RedisWriter(self._redis, process, life_after_end, self._memory, lag)
         self._reader = RedisReader(self._blocking, process)
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to write and read. An unavailable Redis is retried."""
+        """Start writing and reading, also if Redis is unavailable."""
         self._running = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._reader.run())]
 
     async def close(self) -> None:
         """Write the remaining events, and close the connections."""
         await self._writer.finish()
-        going = set(self._running)
-        while going:
-            # Repeated, because a cancellation that coincides with Redis's reply may get lost.
-            for task in going:
+        running = set(self._running)
+        while running:
+            # Repeated, because a cancellation that coincides with a reply of Redis may get lost.
+            for task in running:
                 task.cancel()
-            _, going = await asyncio.wait(going, timeout=CANCEL_AGAIN)
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN)
         await self._reader.close()
         await self._redis.aclose()
         await self._blocking.aclose()
@@ -71,21 +71,21 @@ class RedisLog:
         await self._redis.ping()
 
     @property
-    def waits(self) -> float:
+    def longest_wait(self) -> float:
         """The seconds for which the oldest event has been waiting for Redis."""
-        return self._writer.waits
+        return self._writer.longest_wait
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> None:
         """Open a log for writing in this process."""
         self._writer.open(self._memory.open(generation_id, lease, events))
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
-        """Append events. Readers see them when Redis has them."""
+        """Append events. Readers see them when Redis has accepted them."""
         if self._memory.append_hidden(generation_id, events):
             self._writer.schedule(generation_id)
 
-    def saved(self, generation_id: UUID, sequence: int) -> None:
-        """Show the events that the database has, also while Redis is unavailable, and send those that were buffered."""
+    def mark_saved(self, generation_id: UUID, sequence: int) -> None:
+        """Show the events up to `sequence`, also while Redis is unavailable, and send buffered events."""
         self._memory.show(generation_id, sequence)
         self._writer.schedule(generation_id)
 
@@ -109,31 +109,35 @@ class RedisLog:
             await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
 
     async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer, and return its events. Retries while Redis is unavailable."""
-        give_up_at, backoff = clock() + TAKE_SECONDS, Backoff(TAKE_PAUSE, 4 * TAKE_PAUSE)
+        """Lock out the former writer, and return all its events. This is retried while Redis is unavailable."""
+        give_up_at, backoff = clock() + TAKEOVER_SECONDS, Backoff(TAKEOVER_DELAY, 4 * TAKEOVER_DELAY)
         while lease.holds and clock() < give_up_at:
             try:
                 async with asyncio.timeout(lease.seconds_left / 3):
                     return await self._writer.take_over(generation_id, lease)
             except AWAY as error:
-                logger.warning("Redis cannot be reached to take over generation %s: %s", generation_id, error)
+                logger.warning(
+                    "Redis is unavailable, so the log of generation %s cannot be taken over yet: %s",
+                    generation_id,
+                    error,
+                )
             await asyncio.sleep(backoff.next())
         return None
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Return all events so far, whichever process writes them."""
-        mine = self._memory.local_stream(generation_id)
-        return mine if mine is not None else await self._reader.read(generation_id)
+        """Return all events so far, from memory or from Redis."""
+        local = self._memory.local_stream(generation_id)
+        return local if local is not None else await self._reader.read(generation_id)
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Follow a log in memory if this process writes it, and in Redis otherwise."""
-        mine = self._memory.local_stream(generation_id) is not None
-        stream = (self._memory if mine else self._reader).follow(generation_id, follower)
+        """Follow a log in memory if this process writes it, or else in Redis."""
+        is_local = self._memory.local_stream(generation_id) is not None
+        stream = (self._memory if is_local else self._reader).follow(generation_id, follower)
         try:
             async for batch in stream:
                 yield batch
-                if mine and not batch:
-                    # The log was released, so another process may write it now. The caller follows it again.
+                if is_local and not batch:
+                    # The log was released, so another process may write it now. The caller calls `follow` again.
                     return
         finally:
             await stream.aclose()
@@ -143,11 +147,11 @@ class RedisLog:
         self._reader.signal(name, subject)
 
     def on(self, name: str, handler: Callable[[UUID], None]) -> None:
-        """Call a handler for each ring of that name."""
+        """Call a handler with the subject of each signal of that name."""
         self._reader.handlers.on(name, handler)
 
 
-def _connect(url: str, patience: float) -> Any:
-    # The client's types are partly unknown, and its replies are typed as a union over all commands.
+def _connect(url: str, timeout: float) -> Any:
+    # Any, because the client's types are partly unknown, and it types replies as a union over all commands.
     client: Any = Redis
-    return client.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=patience)
+    return client.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=timeout)

@@ -1,7 +1,7 @@
-"""Read from Redis with one connection per process, regardless of the number of followers.
+"""Read from Redis with one connection per process, whatever the number of followers.
 
-One blocking command reads all streams that this process follows, and the signals of all processes. Streams are
-mirrored in memory, so that a second follower of the same generation costs no read.
+One blocking command reads all streams that this process follows, and the signals of all processes. Streams are mirrored
+in memory, so that a second follower of a generation costs no read.
 """
 
 import asyncio
@@ -23,14 +23,15 @@ from tertulia.streams.redis.writer import AWAY
 from tertulia.streams.stream import Follower, Stream
 
 SIGNALS = "tertulia:signals"
-LAST_SIGNALS = 1.0
-"""Seconds that pending signals may take at shutdown."""
+LAST_SIGNALS_SECONDS = 1.0
+"""The seconds that pending signals may take at shutdown."""
 KEPT_SIGNALS = 1000
+"""The number of signals that Redis keeps."""
 BLOCK_MS = 5_000
 READ_SECONDS = 2.0
-"""Seconds that a new reader waits for Redis before it gets the state in the database."""
+"""The seconds for which a new reader waits for Redis. Then it reads the database."""
 FIRST_RETRY, LONGEST_RETRY = 0.1, 0.6
-"""The bounds of the delays between attempts to read while Redis is away, in seconds."""
+"""The bounds of the delay between attempts to read while Redis is unavailable, in seconds."""
 
 logger = logging.getLogger("tertulia.redis")
 
@@ -46,21 +47,23 @@ class _Mirror:
         """Whether more events may follow."""
         return not (self.stream.ended or self.unreadable)
 
-    def take(self, entries: Sequence[Any], after: int) -> None:
-        """Add the entries after a sequence number, unless that would leave a gap in a recreated mirror."""
+    def extend(self, entries: Sequence[Any], after: int) -> None:
+        """Add the entries after the number `after`, unless that would leave a gap in a recreated mirror."""
         stream = self.stream
-        # `read` may have extended it in the meantime.
+        # `read` may have extended it meanwhile.
         if not stream.before <= after <= stream.last:
             return
         try:
             extend(stream, entries)
         except UNREADABLE:
-            # Its followers get the state in the database.
-            logger.exception("The log of generation %s cannot be read", stream.generation_id)
+            # Its followers read the database.
+            logger.exception(
+                "The log of generation %s cannot be read; its followers read the database", stream.generation_id
+            )
             self.unreadable = True
 
     def give_up(self) -> None:
-        """Stop reading the stream. Its followers get the state in the database."""
+        """Stop reading the stream. Its followers read the database."""
         self.unreadable = True
         self.stream.wake()
 
@@ -72,8 +75,8 @@ class RedisReader:
     """Follows the streams of other processes, and receives their signals."""
 
     def __init__(self, redis: Redis, process: UUID) -> None:
-        """Read with a separate client, because the read command blocks its connection."""
-        # The client types replies as a union over all commands.
+        """Initialize with a separate client, because the read command blocks its connection."""
+        # Any, because the client types replies as a union over all commands.
         self._redis: Any = redis
         self._wake = f"tertulia:wake:{process}"
         self._mirrors: dict[UUID, _Mirror] = {}
@@ -84,27 +87,29 @@ class RedisReader:
         self.away = False
 
     async def read(self, generation_id: UUID) -> Stream | None:
-        """Return all events so far; None if the stream is gone, does not begin at 1, or cannot be read."""
+        """Return all events so far; None if the stream was removed, does not begin at 1, or cannot be read."""
         mirror = self._mirrors.get(generation_id)
         if mirror is None or not mirror.stream.begins_at_one:
-            # A mirror may begin after its first follower's `after`, or be empty.
+            # A mirror begins after the first follower's `after`, and may be empty.
             mirror = _Mirror(Stream(generation_id))
         last = mirror.stream.last
         if not self.away and not mirror.stream.ended:
             try:
-                # A mirror may lag behind: other readers may have seen events that it has not received.
+                # Other readers may have seen events that the mirror has not received yet.
                 async with asyncio.timeout(READ_SECONDS):
                     newer = await self._redis.xrange(stream_key(generation_id), min=f"{last + 1}-0")
-                mirror.take(newer, last)
+                mirror.extend(newer, last)
             except AWAY as error:
-                logger.warning("The log of generation %s cannot be read: %r", generation_id, error)
+                logger.warning(
+                    "Redis is unavailable, so the log of generation %s cannot be read: %r", generation_id, error
+                )
         return mirror.stream if mirror.stream.begins_at_one and not mirror.unreadable else None
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
-        """Yield the events after the follower's number, then new ones; empty batches after silence or without Redis."""
+        """Yield the events after `follower.after`, then new events; empty batches after silence or without Redis."""
         mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=follower.after)))
         if follower.after < mirror.stream.before:
-            # The mirror lacks events that this follower needs, so it is recreated. Other followers are not affected.
+            # The mirror lacks events that this follower needs, so it is recreated, without effect on other followers.
             before, mirror.stream = mirror.stream, Stream(generation_id)
             before.close()
         mirror.followers += 1
@@ -116,7 +121,7 @@ class RedisReader:
                     batch = stream.events_after(follower.after)
                     follower.after = stream.last_visible
                     yield batch
-                elif stream.over and stream.last <= follower.after:
+                elif stream.is_over and stream.last <= follower.after:
                     return
                 elif not await self._has_news(stream, follower):
                     yield []
@@ -126,7 +131,7 @@ class RedisReader:
                 del self._mirrors[generation_id]
 
     def wake(self) -> None:
-        """Restart the blocking command with the streams that are followed now."""
+        """Make the blocking command return, so that it is repeated with the streams that are followed now."""
         self._spawn(self._add(self._wake, {"w": "1"}, 1))
 
     def signal(self, name: str, subject: UUID) -> None:
@@ -134,7 +139,7 @@ class RedisReader:
         self._spawn(self._add(SIGNALS, {name: str(subject)}, KEPT_SIGNALS))
 
     async def run(self) -> None:
-        """Read for as long as the process lives."""
+        """Read until cancelled."""
         await self._catch_up()
         backoff = Backoff(FIRST_RETRY, LONGEST_RETRY)
         while True:
@@ -144,16 +149,18 @@ class RedisReader:
                 backoff.reset()
             except Exception as error:  # noqa: BLE001 - all followers in this process depend on this loop
                 if not self.away:
-                    logger.warning("Redis cannot be read: %s", error)
+                    logger.warning(
+                        "Redis is unavailable, so events of other processes are read from the database: %s", error
+                    )
                 self.away = True
                 for mirror in list(self._mirrors.values()):
                     mirror.stream.wake()
                 await asyncio.sleep(backoff.next())
 
     async def close(self) -> None:
-        """Send the pending signals, cancel other tasks, and delete this process's key."""
+        """Send the pending signals, and delete the key of this process."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=LAST_SIGNALS)
+            await asyncio.wait(self._tasks, timeout=LAST_SIGNALS_SECONDS)
         for task in self._tasks:
             task.cancel()
         try:
@@ -162,7 +169,7 @@ class RedisReader:
             return
 
     async def _catch_up(self) -> None:
-        """Set the entry after which signals are read to the newest one."""
+        """Set the entry after which signals are read to the newest entry."""
         try:
             newest = await self._redis.xrevrange(SIGNALS, count=1)
         except AWAY:
@@ -187,7 +194,7 @@ class RedisReader:
                 self._last_wake_id = entries[-1][0]
             elif (mirror := self._mirrors.get(ids_by_key[name])) is not None:
                 with MIRRORS.guarded(ids_by_key[name], mirror.give_up):
-                    mirror.take(entries, last_by_key[name])
+                    mirror.extend(entries, last_by_key[name])
 
     def _receive_signals(self, entries: Sequence[Any]) -> None:
         self._last_signal_id = entries[-1][0]
@@ -199,13 +206,13 @@ class RedisReader:
             self.handlers.send(name.decode(), UUID(subject.decode()))
 
     async def _has_news(self, stream: Stream, follower: Follower) -> bool:
-        """Wait for new events. Return False after silence, or while Redis is unavailable."""
+        """Wait for new events. Return False if there are none for SILENCE seconds, or if Redis is unavailable."""
         previous_after = follower.after
         with stream.notifications_for(follower) as notification:
             try:
                 await asyncio.wait_for(notification, SILENCE / 5 if self.away else SILENCE)
             except TimeoutError:
-                # Events that were pushed in the meantime count as activity.
+                # Events that were pushed meanwhile count as new events.
                 return follower.after > previous_after
         return not self.away
 

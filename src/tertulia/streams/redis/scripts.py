@@ -1,7 +1,7 @@
-"""The keys of a generation in Redis, the scripts that change them, and the entries that they hold.
+"""The keys of a generation in Redis, the scripts that change them, and the entries of its stream.
 
-A script runs as a whole, and refuses a writer whose lease has ended: Redis may have been away or frozen between the
-time at which a command was sent and the time at which it runs.
+A script runs atomically, and refuses a writer whose lease has ended: Redis may have been unavailable or frozen between
+the time at which a command was sent and the time at which it runs.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from tertulia.streams.codec import decode
 from tertulia.streams.stream import Stream
 
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
-"""The errors that `extend` raises for an entry that this version of the server cannot read."""
+"""The errors of `extend` for an entry that this version of the server cannot read."""
 REPLACED, LATE = -1, -2
-"""Results of a script: another process writes the stream, or the lease has ended."""
+"""The results of a script if another process writes the stream, or if the lease has ended."""
 
 _IN_TIME = f"""
 local time = redis.call('TIME')
@@ -27,8 +27,8 @@ TAKE = f"""
 redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
 return {{0, now}}
 """
-"""Makes ARGV[1] the only one who can append, for ARGV[2] seconds. ARGV[3]: the end of its lease, in milliseconds of
-Redis's clock; 0 where it does not end."""
+"""Makes the process ARGV[1] the only one that can append, for ARGV[2] seconds. ARGV[3] is the end of its lease in
+milliseconds of Redis's clock; 0 if it does not end."""
 APPEND = f"""
 {_IN_TIME}
 local holder = redis.call('GET', KEYS[2])
@@ -46,26 +46,27 @@ if tonumber(ARGV[5]) > last then redis.call('XADD', KEYS[1], ARGV[5] .. '-0', 'e
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return {{tonumber(ARGV[5]), now}}
 """
-"""Appends the events after ARGV[4] up to ARGV[5], in ARGV[6]; ARGV[7] = 1: they replace the stream. Returns the number
-that the stream ends with, less than ARGV[5] where events before the batch are missing, and Redis's time."""
+"""Appends ARGV[6], which are the events after ARGV[4] up to ARGV[5]. If ARGV[7] is 1, they replace the stream. Returns
+the last sequence number in the stream, and Redis's time. The number is less than ARGV[5] if events before the batch are
+missing in Redis."""
 APPEND_SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
 
 
 def stream_key(generation_id: UUID) -> str:
-    """Return the key of a generation's stream. The braces keep its keys on one node of a cluster."""
+    """Return the key of a generation's stream. The braces keep the generation's keys on one node of a cluster."""
     return f"tertulia:{{{generation_id}}}:log"
 
 
 def holder_key(generation_id: UUID) -> str:
-    """Return the key that holds the process that may write a stream."""
+    """Return the key of the id of the process that may write the stream."""
     return f"tertulia:{{{generation_id}}}:holder"
 
 
 def extend(stream: Stream, entries: Sequence[Any]) -> None:
-    """Append the events of a Redis stream's entries. Raise one of `UNREADABLE` for an invalid entry."""
+    """Append the events in entries of a Redis stream. Raise one of `UNREADABLE` for an invalid entry."""
     for _, fields in entries:
         for event in decode(stream.generation_id, fields[b"e"]):
-            # An entry that was sent twice may overlap with the one before it.
+            # An entry that was sent twice may overlap with the entry before it.
             if event.sequence > stream.last:
                 stream.append(event)
     stream.show(stream.last)

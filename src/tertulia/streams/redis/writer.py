@@ -1,10 +1,10 @@
-"""Write to Redis: a stream for each generation, in which an entry's id is the number of its last event.
+"""Write to Redis: one stream per generation, in which the id of an entry is the number of its last event.
 
-Events are written in batches, several generations in one round trip. Readers of this process see an event when Redis
-has it, or, while Redis is unavailable, when the database has it, so that no event that was seen is lost in a crash.
+Events are written in batches, with several generations in one round trip. Readers of this process see an event when it
+is in Redis, or in the database while Redis is unavailable. So no event that was seen is lost in a crash.
 
-A batch is sent only while the lease holds, and Redis refuses it after the lease's end: Redis may run a command long
-after it was sent, when another process has taken the generation over.
+A batch is sent only while the lease holds, and Redis refuses it after the end of the lease, because Redis may run a
+command long after it was sent, when another process has taken over the generation.
 """
 
 import asyncio
@@ -40,13 +40,13 @@ from tertulia.streams.redis.scripts import (
 from tertulia.streams.stream import Stream
 
 INTERVAL = 0.04
-"""Seconds between two batches: more than 25 a second are not noticeable. The first batch is sent at once."""
+"""The seconds between two batches: more than 25 per second are not noticeable. The first batch is sent at once."""
 LIFE_WHILE_WRITTEN = 2 * 3600
-"""Seconds after the last write. Longer than the default time that a generation waits for tool results."""
+"""The seconds for which Redis keeps a stream after the last write. They exceed the default wait for tool results."""
 LagWatch = Callable[[float], None]
-"""Called for each batch with the seconds that its oldest event waited until all readers could see it."""
+"""Called for each batch with the seconds for which its oldest event waited until all readers could see it."""
 AWAY = (RedisError, OSError, TimeoutError)
-"""The errors of a Redis that is unavailable."""
+"""The errors of an unavailable Redis."""
 BATCHES, RESULTS = ItemLoop("redis.batches"), ItemLoop("redis.results")
 SENDING, SENT = Failpoint("redis.sending"), Failpoint("redis.sent")
 TAKING, TAKEN = Failpoint("redis.taking"), Failpoint("redis.taken")
@@ -59,7 +59,7 @@ class _Writing:
     stream: Stream
     sent: int = 0
     replaces: bool = True
-    """Whether the next batch replaces the stream that Redis has."""
+    """Whether the next batch replaces the stream in Redis."""
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
 
     @property
@@ -68,7 +68,7 @@ class _Writing:
 
 
 class RedisWriter:
-    """Writes the events of this process to Redis, and shows them to its readers once Redis has them."""
+    """Writes the events of this process to Redis, and then shows them to the readers of this process."""
 
     def __init__(self, redis: Redis, holder: UUID, life_after_end: float, memory: MemoryLog, lag: LagWatch) -> None:
         """Create a writer for one process.
@@ -76,9 +76,9 @@ class RedisWriter:
         Args:
             redis: The client that writes.
             holder: The id of this process.
-            life_after_end: Seconds for which Redis keeps a finished stream.
-            memory: The log that shows events to readers of this process.
-            lag: Called with the delay of each batch.
+            life_after_end: The seconds for which Redis keeps a finished stream.
+            memory: The log for the readers of this process.
+            lag: Called for each batch (see `LagWatch`).
         """
         self._redis = redis
         self._holder = str(holder)
@@ -92,20 +92,20 @@ class RedisWriter:
         self._notification = asyncio.Event()
         self._away = False
         self._ahead: float | None = None
-        """The minimum number of seconds by which Redis's clock is ahead of this process's; None if unknown."""
+        """The minimum of seconds by which the clock of Redis is ahead of that of this process; None if unknown."""
 
     @property
-    def waits(self) -> float:
-        """The seconds for which the oldest event that Redis has not accepted has been waiting."""
+    def longest_wait(self) -> float:
+        """The seconds for which the oldest event has been waiting for Redis; 0 if none waits."""
         since = self._waits_since or self._next_since
         return 0.0 if since is None else time.monotonic() - since
 
     def open(self, stream: Stream) -> None:
-        """Begin to write a stream, which replaces the one that Redis has."""
+        """Start writing a stream, which replaces the stream in Redis."""
         self._writing[stream.generation_id] = _Writing(stream)
 
     def schedule(self, generation_id: UUID) -> None:
-        """Schedule the new events of a stream. They are shown once Redis has them."""
+        """Schedule the new events of a stream for writing. They become visible when Redis has accepted them."""
         writing = self._writing.get(generation_id)
         if writing is not None and writing.may_be_sent:
             self._next_since = self._next_since or time.monotonic()
@@ -113,7 +113,7 @@ class RedisWriter:
             self._notification.set()
 
     async def flush(self, generation_id: UUID) -> None:
-        """Wait until Redis has all events, or is unavailable."""
+        """Wait until Redis has all events of a stream. Return at once if it is unavailable."""
         writing = self._writing.get(generation_id)
         if writing is None or self._away or not writing.may_be_sent:
             return
@@ -122,39 +122,39 @@ class RedisWriter:
         await flushed
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
-        """Stop writing a stream. With `lease`, only if it was opened with that lease."""
+        """Stop writing a stream. With `lease`, this has an effect only if the stream was opened with that lease."""
         writing = self._writing.get(generation_id)
         if writing is not None and (lease is None or writing.stream.lease is lease):
             del self._writing[generation_id]
             _resolve(writing)
 
     async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
-        """Lock out the former writer of a stream, and return its events; None if they cannot be read.
+        """Lock out the former writer of a stream, and return its events; None if they are incomplete or unreadable.
 
-        Raises one of `AWAY` where Redis does not answer, or answers after the lease has ended.
+        Raises one of `AWAY` if Redis does not respond, or responds after the end of the lease.
         """
         await TAKING.reach(generation_id)
         if self._ahead is None:
-            await self._ask_time()
+            await self._read_clock()
         pipeline = self._redis.pipeline(transaction=False)
         stream_name, holder_name = stream_key(generation_id), holder_key(generation_id)
-        # Redis runs them in order: after the first nobody else can append, so the second reads all events.
+        # Redis runs these in order. After the first, no other process can append, so the second reads all events.
         pipeline.eval(TAKE, 2, stream_name, holder_name, self._holder, LIFE_WHILE_WRITTEN, self._deadline(lease))
         pipeline.xrange(stream_name)
         (code, _), entries = await pipeline.execute()
         await TAKEN.reach(generation_id)
         if int(code) == LATE:
-            raise RedisError(f"the lease of generation {generation_id} had ended")
+            raise RedisError(f"The lease of generation {generation_id} has ended.")
         former_log = Stream(generation_id)
         try:
             extend(former_log, entries)
         except UNREADABLE:
-            logger.exception("The log of generation %s cannot be read", generation_id)
+            logger.exception("The log of generation %s cannot be read, so its answer is not continued", generation_id)
             return None
         return former_log if former_log.begins_at_one or not entries else None
 
     async def run(self) -> None:
-        """Write for as long as the process lives."""
+        """Write until cancelled."""
         backoff = Backoff(10 * INTERVAL, 20 * INTERVAL)
         while True:
             await self._notification.wait()
@@ -179,19 +179,21 @@ class RedisWriter:
         try:
             await self._write(set(self._writing))
         except Exception as error:  # noqa: BLE001 - the process ends in any case
-            logger.warning("Redis did not take the last events: %s", error)
+            logger.warning(
+                "The last events could not be written to Redis; readers see the state in the database: %s", error
+            )
 
     async def _write(self, waiting: set[UUID]) -> bool:
-        """Write the new events of the generations. Return whether there were any."""
+        """Write the new events of these generations. Return whether there were any."""
         pending = {id: self._writing[id] for id in waiting if id in self._writing}
-        # The others wait until the database shows whether this process still holds them.
+        # The others wait for the renewal of their leases, which shows whether this process still holds them.
         batches = {id: writing for id, writing in pending.items() if writing.may_be_sent}
         for id in pending.keys() - batches.keys():
             _resolve(pending[id])
         if not batches:
             return False
         if self._ahead is None:
-            await self._ask_time()
+            await self._read_clock()
         ends = {id: writing.stream.last for id, writing in batches.items()}
         arguments: dict[UUID, tuple[Any, ...]] = {}
         for id, writing in batches.items():
@@ -230,7 +232,7 @@ class RedisWriter:
         return self._holder, life, self._deadline(stream.lease), writing.sent, end, batch, int(writing.replaces)
 
     def _release(self, id: UUID) -> None:
-        """Stop writing a stream, here and in Redis. Its readers get the state in the database."""
+        """Stop writing a stream. Its readers read the database."""
         self.release(id)
         self._memory.release(id)
 
@@ -238,14 +240,14 @@ class RedisWriter:
         if self._writing.get(id) is not writing:
             return
         if code == LATE:
-            # Either the lease was renewed in the meantime, or its next renewal will fail.
+            # Either the lease was renewed meanwhile, or its next renewal will fail.
             self.schedule(id)
             if not writing.may_be_sent:
                 _resolve(writing)
             return
         if code == REPLACED:
             # The next renewal of the lease fails for the same reason.
-            logger.warning("Generation %s is written by another process now", id)
+            logger.warning("Another process has taken over generation %s, which this process stops writing", id)
             self.release(id)
             self._memory.release(id)
             return
@@ -261,17 +263,17 @@ class RedisWriter:
 
     def _handle_failure(self, waiting: set[UUID], error: BaseException) -> None:
         if not self._away:
-            logger.warning("Redis cannot be reached; readers see what the database has: %s", error)
+            logger.warning("Redis is unavailable; readers see events when they are saved in the database: %s", error)
         self._away, self._ahead = True, None
         self._waiting |= waiting
         self._notification.set()
         for writing in self._writing.values():
             _resolve(writing)
 
-    async def _ask_time(self) -> None:
+    async def _read_clock(self) -> None:
         redis: Any = self._redis
         seconds, microseconds = await redis.time()
-        # A slow reply makes this too small, so a deadline may be too early but never too late.
+        # If the reply is slow, this is too small. So a deadline may be too early, but never too late.
         self._ahead = seconds + microseconds / 1_000_000 - clock()
 
     def _deadline(self, lease: Lease | None) -> int:
