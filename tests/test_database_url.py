@@ -173,7 +173,7 @@ def test_several_hosts_and_a_socket_folder_are_accepted() -> None:
         ("redis://u:hidden@h:port/0", "must be redis://"),
         ("redis://u:hidden@h:6379/zero", "must be redis://"),
         ("redis://u:hidden@h:6379/0?foo=1", "the parameter foo is not supported"),
-        ("redis://u:hidden@h:6379/0?ssl_cert_reqs=none", "ssl_... need rediss://"),
+        ("redis://u:hidden@h:6379/0?ssl_cert_reqs=none", "ssl_... requires rediss://"),
         ("rediss://u:hidden@h:6379/0?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs names a file that does not exist"),
         ("rediss://u:hidden@h:6379/0?ssl_ca_certs=", "ssl_ca_certs names a file that does not exist"),
         ("redis://u:hidden@h:6379/0?db=x", "the parameter db has an invalid value"),
