@@ -1,11 +1,13 @@
 """Run the tests against small changes (mutants) of the code, and report those that no test notices.
 
-`make mutants` runs it: `python tests/mutants.py [--seconds 1200] [--sample 500] [--seed 24] [--only TEXT] [--keep-map]`.
+`make mutants` runs it: `python tests/mutants.py [--seconds 1200] [--sample 500] [--seed 24] [--only TEXT] [--tests TEXT]`.
 
-All code and tests are imported once. A first pass runs every test and records which suites of statements it reaches.
-The record is stored in `build/mutants/` and is valid until a file changes. Then each mutant gets a fork of this
-process, which makes the change in memory and runs the fastest tests that reach it until one fails. The working tree
-does not change.
+All code and tests are imported once. A first pass runs the tests and records which suites of statements each of them
+reaches. The record of a test is kept in `build/mutants/` until its file changes; `--record` records all tests again.
+Then each mutant gets a fork of this process, in which the change is made in memory and the fastest tests that reach it
+run until one fails. Nothing in the working tree changes.
+
+Only behavior is changed. Texts, messages of errors, lines of the log and the attributes of spans are not: see `mutating`.
 
 A failed test counts only if it passes without the change and fails again with it, so flaky tests do not count.
 """
@@ -28,15 +30,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from mutant_forks import Forks, SharedServers, Task
 from mutating import Change, Source, functions_by_file
+from running import migrated
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "build" / "mutants" / "reached.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
 PACKAGE = ROOT / "src" / "tertulia"
-FOLDERS = ("src/tertulia", "schema", "resolvers", "db", "tests")
 MUTATED = {
     "billing": ["*"],
     "claude": ["backpressure", "cache_control", "compaction", "prompt", "usage"],
@@ -101,6 +104,12 @@ BREADTH = 150
 WORD = re.compile(r"[a-z]{4,}?(?=s?(?:[^a-z]|$))")
 NAMED_ALIKE = 10
 """How many tests are tried first because their names resemble the changed code."""
+IMPORTED_LATE = (
+    *("anthropic.resources.beta", "anthropic.resources.messages", "anthropic.resources.models", "docstring_parser"),
+    *("h11", "httpcore2._async", "jiter", "jwt", "limits.aio.storage", "limits.aio.strategies", "pydantic.v1", "regex"),
+    *("redis.asyncio", "truststore", "uvicorn.lifespan.on"),
+)
+"""Modules that the server imports when it first needs them. Each fork would import them again."""
 RATE = 0.9
 UNTRIED = ("not tried", "cut off", "unchanged", "error")
 """Results that count neither as noticed nor as missed."""
@@ -109,10 +118,12 @@ NOTICED = ("failed", "killed", "crashed")
 
 @dataclass
 class Reached:
-    """The suites of statements that one test reaches, named by module and number."""
+    """What one test reaches: the names of suites of statements."""
 
     seconds: float
     suites: list[str]
+    version: str = ""
+    """The digest of the test's file."""
 
 
 class Recorder:
@@ -121,11 +132,10 @@ class Recorder:
     def __init__(self, sources: dict[str, Source]) -> None:
         self._seen: set[str] = set()
         self._file = -1
-        for name, source in sources.items():
-            source.instrument(partial(self._reached, name))
+        for source in sources.values():
+            source.instrument(self._reached)
 
-    def _reached(self, module: str, number: int) -> None:
-        suite = f"{module}:{number}"
+    def _reached(self, suite: str) -> None:
         if suite not in self._seen:
             self._seen.add(suite)
             os.write(self._file, f"{suite}\n".encode())
@@ -220,6 +230,7 @@ class Run:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        _warm_up()
         names = _every_module()
         modules = {name: importlib.import_module(name) for name in names}
         functions = functions_by_file()
@@ -238,23 +249,24 @@ class Run:
     def _record(
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], folder: Path
     ) -> dict[str, Reached]:
-        """Return what each test reaches, from the record or by running the tests that it lacks."""
-        state = _state()
+        """Return what each test reaches, from the record or from a run of the tests that it lacks."""
+        versions = {path: _digest(path) for path in {item.path for item in items}}
         known: dict[str, Reached] = {}
-        if RECORD.exists():
-            kept = json.loads(RECORD.read_text())
-            if kept["state"] == state or self._options.keep_map:
-                known = {name: Reached(**test) for name, test in kept["tests"].items()}
-        if missing := [item for item in items if item.nodeid not in known]:
+        if RECORD.exists() and not self._options.record:
+            known = {name: Reached(**test) for name, test in json.loads(RECORD.read_text()).items()}
+        missing = [item for item in items if _version(known, item) != versions[item.path]]
+        if missing:
             print(f"Recording what {len(missing)} tests reach ...", flush=True)
             if (pid := os.fork()) == 0:
                 recorder = Recorder(sources)
                 tasks = recorder.tasks(missing, _create_folder(folder))
                 forks.run(lambda: next(tasks, None), self._until - self._options.seconds / 2)
-                known |= recorder.read(folder)
+                recorded = recorder.read(folder)
+                for item in missing:
+                    if item.nodeid in recorded:
+                        recorded[item.nodeid].version = versions[item.path]
                 _create_folder(RECORD.parent)
-                tests = {name: vars(test) for name, test in known.items()}
-                RECORD.write_text(json.dumps({"state": state, "tests": tests}))
+                RECORD.write_text(json.dumps({name: vars(test) for name, test in (known | recorded).items()}))
                 sys.stdout.flush()
                 os._exit(0)
             try:
@@ -262,7 +274,7 @@ class Run:
             except BaseException:
                 os.kill(pid, signal.SIGTERM)
                 raise
-        return {name: Reached(**test) for name, test in json.loads(RECORD.read_text())["tests"].items()}
+        return {name: Reached(**test) for name, test in json.loads(RECORD.read_text()).items()}
 
     def _try(
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], reached: dict[str, Reached]
@@ -284,9 +296,9 @@ class Run:
             for mutant in mutants:
                 source = sources[mutant.module]
                 names = source.dependents(mutant.change)
-                suites = {f"{module}:{number}" for module, other in sources.items() for number in other.users(names)}
+                suites = {suite for other in sources.values() for suite in other.users(names)}
                 if mutant.change.suite is not None:
-                    suites.add(f"{mutant.module}:{mutant.change.suite}")
+                    suites.add(mutant.change.suite)
                 found = {name for suite in suites for name in reaching[suite] if name in by_name}
                 mutant.reaching = len(found)
                 chosen = self._choose(mutant, {name: reached[name] for name in found})
@@ -443,6 +455,14 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
     return rate
 
 
+def _warm_up() -> None:
+    """Do once what each fork would do again: import what is imported late, and migrate an empty database."""
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
+    PIL.Image.init()
+    migrated()
+
+
 def _every_module() -> list[str]:
     """Return all modules, including those in linked folders. Migrations are left out: only Alembic imports them."""
     folders = [Path(folder) for folder, _, files in os.walk(PACKAGE, followlinks=True) if "__init__.py" in files]
@@ -463,14 +483,13 @@ def _file(module: str) -> str:
     return str(path.resolve().relative_to(ROOT.resolve()))
 
 
-def _state() -> str:
-    """Return a digest of all code and tests."""
-    digest = hashlib.sha256()
-    for folder in FOLDERS:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            if "node_modules" not in file.parts:
-                digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def _version(known: dict[str, Reached], item: pytest.Item) -> str | None:
+    test = known.get(item.nodeid)
+    return None if test is None else test.version
 
 
 def _create_folder(folder: Path) -> Path:
@@ -487,13 +506,15 @@ def main() -> int:
     options.add_argument("--skip", type=int, default=0, help="number of changes to leave out at the start")
     options.add_argument("--seed", default="24")
     options.add_argument("--only", action="append", help="only changes whose line contains this; may be repeated")
-    options.add_argument("--keep-map", action="store_true", help="record only new tests, even if files have changed")
+    options.add_argument("--tests", default="", help="only tests in files whose name contains this")
+    options.add_argument("--record", action="store_true", help="record again what all tests reach")
     options.add_argument("--control", action="store_true", help="change nothing, to find tests that fail by themselves")
     options.add_argument("--verbose", action="store_true", help="print every change that was tried")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the forks and servers are ended too
     plugin = Run(chosen)
     files = [str(file) for file in sorted((ROOT / "tests").glob("test_*.py")) if file.stem[5:] not in LEFT_OUT]
+    files = [file for file in files if chosen.tests in file]
     plain = [
         "-W",
         "ignore:Module already imported",

@@ -52,7 +52,8 @@ CONTEXT = 60
 class Suite:
     """A list of statements that run in sequence: the body of a function, a branch or a loop."""
 
-    number: int
+    name: str
+    """The function and the suite's place in it, so that a change elsewhere in the file leaves the name as it is."""
     scope: str
     statements: list[ast.stmt]
 
@@ -64,8 +65,8 @@ class Change:
     line: int
     scope: str
     """The qualified name of the function, or the name of the module's constant."""
-    suite: int | None
-    """The number of the suite that runs the changed code; None for a constant of the module."""
+    suite: str | None
+    """The name of the suite that runs the changed code; None for a constant of the module."""
     make: Callable[[], Callable[[], None]]
     """Makes the change and returns a function that reverts it."""
     text: str = ""
@@ -83,7 +84,7 @@ class Source:
 
     def changes(self) -> list[Change]:
         """Return all possible changes; those with the same text are numbered."""
-        suite_of = {id(statement): suite.number for suite in self.suites for statement in suite.statements}
+        suite_of = {id(statement): suite.name for suite in self.suites for statement in suite.statements}
         changes = list(_changes(self.tree, suite_of))
         same: Counter[tuple[str, str]] = Counter()
         for change in changes:
@@ -93,7 +94,7 @@ class Source:
         return changes
 
     def _suites(self) -> Iterator[Suite]:
-        number = 0
+        in_scope: Counter[str] = Counter()
         stack: list[tuple[ast.AST, str]] = [(self.tree, "")]
         while stack:
             node, scope = stack.pop()
@@ -102,14 +103,14 @@ class Source:
                 for field in ("body", "orelse", "finalbody"):
                     statements = getattr(node, field, None)
                     if isinstance(statements, list) and statements:
-                        yield Suite(number, scope, statements)
-                        number += 1
+                        in_scope[scope] += 1
+                        yield Suite(f"{self.module.__name__}:{scope}#{in_scope[scope]}", scope, statements)
 
-    def instrument(self, reached: Callable[[int], None]) -> None:
-        """Make every suite call `reached` with its number when it begins."""
+    def instrument(self, reached: Callable[[str], None]) -> None:
+        """Make every suite call `reached` with its name when it begins."""
         before = _compiled(self.tree, self.file)
         for suite in self.suites:
-            call = ast.Call(ast.Name("__reached__", ast.Load()), [ast.Constant(suite.number)], [])
+            call = ast.Call(ast.Name("__reached__", ast.Load()), [ast.Constant(suite.name)], [])
             position = 1 if _is_text(suite.statements[0]) else 0
             suite.statements.insert(position, ast.copy_location(ast.Expr(call), suite.statements[0]))
         ast.fix_missing_locations(self.tree)
@@ -145,16 +146,16 @@ class Source:
                 names.add(name)
         return names
 
-    def users(self, names: set[str]) -> Iterator[int]:
-        """Yield the numbers of the suites that name one of these constants."""
+    def users(self, names: set[str]) -> Iterator[str]:
+        """Yield the names of the suites that name one of these constants."""
         for suite in self.suites:
             for node in (part for statement in suite.statements for part in ast.walk(statement)):
                 if getattr(node, "id", None) in names or getattr(node, "attr", None) in names:
-                    yield suite.number
+                    yield suite.name
                     break
 
 
-def _changes(tree: ast.Module, suite_of: dict[int, int]) -> Iterator[Change]:
+def _changes(tree: ast.Module, suite_of: dict[int, str]) -> Iterator[Change]:
     for statement in tree.body:
         name, value = _constant(statement)
         if value is not None:
@@ -172,7 +173,7 @@ def _scope(node: ast.AST, scope: str) -> str:
     return f"{scope}.{node.name}".lstrip(".") if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else scope
 
 
-def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: int) -> Iterator[Change]:
+def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: str) -> Iterator[Change]:
     source = ast.unparse(statement)
     if _is_text(statement) or source.startswith(NOT_BEHAVIOR) or _is_failpoint(source):
         return
@@ -185,7 +186,7 @@ def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: int)
         yield from _inside(statement, statement, scope, suite)
 
 
-def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: int | None) -> Iterator[Change]:
+def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: str | None) -> Iterator[Change]:
     """Yield the changes of a node's expressions, but not those of its nested statements."""
     for field, value in ast.iter_fields(node):
         if field in UNCHANGED:
@@ -195,6 +196,8 @@ def _inside(statement: ast.stmt, node: ast.AST, scope: str, suite: int | None) -
             if not isinstance(child, ast.AST) or isinstance(child, (ast.stmt, ast.ExceptHandler, *OPAQUE)):
                 continue
             position = index if isinstance(value, list) else None
+            if isinstance(child, ast.keyword) and child.arg == "strict":
+                continue
             for new in _variants(node, field, child):
                 yield _swap(statement, scope, suite, child, node, field, position, new)
             yield from _inside(statement, child, scope, suite)
@@ -218,7 +221,7 @@ def _variants(parent: ast.AST, field: str, node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _swap(
-    statement: ast.stmt, scope: str, suite: int | None, old: ast.AST, parent: ast.AST, field: str, position: int | None,
+    statement: ast.stmt, scope: str, suite: str | None, old: ast.AST, parent: ast.AST, field: str, position: int | None,
     new: ast.AST,
 ) -> Change:  # fmt: skip
     def put(node: ast.AST) -> None:

@@ -203,11 +203,11 @@ def lay(url: str) -> None:
     """Create a migrated database at a SQLite URL if its file does not exist."""
     file = database_file(url)
     if file is not None and not file.exists():
-        shutil.copyfile(_migrated(), file)
+        shutil.copyfile(migrated(), file)
 
 
 @cache
-def _migrated() -> Path:
+def migrated() -> Path:
     """Return an empty migrated database, made once: copying it is faster than migrating."""
     folder = Path(mkdtemp(prefix="tertulia-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -98,7 +98,7 @@ def test_executed_suites_are_recorded(imported: Imported) -> None:
         """,
     )
     source = Source(module, functions_by_file())
-    reached: list[int] = []
+    reached: list[str] = []
     source.instrument(reached.append)
     assert module.sign(1) == 1
     assert len(reached) == 1

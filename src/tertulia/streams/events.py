@@ -110,18 +110,18 @@ class GenerationFailed(TerminalEvent):
 def fold(events: Iterable[GenerationEvent]) -> list[Json]:
     """Return the blocks that the events have produced so far, in order. Unfinished blocks have the key `partial`."""
     blocks: dict[int, Json] = {}
-    pieces: dict[int, list[str]] = {}
+    unfinished: dict[int, list[str]] = {}
     for event in events:
         if isinstance(event, ContentBlockStarted):
-            blocks[event.index] = event.block
+            blocks[event.index], unfinished[event.index] = event.block, []
         elif isinstance(event, Delta):
-            pieces.setdefault(event.index, []).append(event.text)
+            unfinished.setdefault(event.index, []).append(event.text)
         elif isinstance(event, ContentBlockFinished):
             blocks[event.index] = event.block
-            pieces.pop(event.index, None)
+            unfinished.pop(event.index, None)
     for index, block in blocks.items():
-        if index in pieces:
-            blocks[index] = unfinished_block(block, "".join(pieces[index]))
+        if index in unfinished:
+            blocks[index] = unfinished_block(block, "".join(unfinished[index]))
     return [blocks[index] for index in sorted(blocks)]
 
 

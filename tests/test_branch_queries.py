@@ -1,0 +1,280 @@
+"""Queries on messages and generations: branches, their ends, versions, contexts, deletion, and who waits for whom."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from rows import NOON, Rows, rolled_back, seconds
+from sqlmodel import col, select
+
+from tertulia.db import generations, messages, read_limit, spending
+from tertulia.db.generations import KEY_LIFETIME
+from tertulia.db.messages import MAX_DEPTH_DIGITS
+from tertulia.db.paging import Page, PageError, encode_cursor
+from tertulia.db.spending import Spending
+from tertulia.db.tables import Generation, IdempotencyKey, Message, Role, Status
+
+RUNNING = (Status.QUEUED, Status.RUNNING, Status.AWAITING_TOOL_RESULTS)
+ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
+
+
+async def chain(
+    rows: Rows, conversation_id: UUID, length: int, parent: UUID | None = None, depth: int = 0
+) -> list[UUID]:
+    """Insert a branch of messages, users' and answers in turn; return their ids, the oldest first."""
+    ids: list[UUID] = []
+    for number in range(depth, depth + length):
+        role = Role.ASSISTANT if number % 2 else Role.USER
+        parent = await rows.message(conversation_id, parent, role=role, depth=number)
+        ids.append(parent)
+    return ids
+
+
+def test_a_branch_is_the_path_to_its_leaf_oldest_first_with_the_columns_of_its_generations() -> None:
+    async def test(rows: Rows) -> None:
+        conversation = await rows.conversation()
+        ids = await chain(rows, conversation, 4)
+        other = await rows.message(conversation, ids[1], depth=2)
+        await rows.generation(conversation, ids[1], prefix="p", context_tokens=7, stop_reason="refusal")
+        branch = await messages.branch(rows.session, ids[3])
+        assert [item.message.id for item in branch] == ids
+        assert [(item.prefix, item.context_tokens, item.stop_reason) for item in branch] == [
+            (None, None, None), ("p", 7, "refusal"), (None, None, None), (None, None, None),
+        ]  # fmt: skip
+        assert [item.message.id for item in await messages.branch(rows.session, other)] == [*ids[:2], other]
+        assert await messages.branch(rows.session, None) == []
+
+    rolled_back(test)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 3, 4, 5])
+def test_a_branch_is_whole_however_many_queries_it_takes(rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "BRANCH_ROWS", rows_at_once)
+    end = messages._branch_end()
+    query = (
+        select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
+        .join(end, end.c.id == Message.id)
+        .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
+        .order_by(end.c.step)
+    )
+    monkeypatch.setattr(messages, "_BRANCH_END", query)
+
+    async def test(rows: Rows) -> None:
+        ids = await chain(rows, await rows.conversation(), 4)
+        result = await rows.session.exec(query, params={"leaf": ids[3]})
+        assert len(result.all()) == min(rows_at_once, 4)
+        assert [item.message.id for item in await messages.branch(rows.session, ids[3])] == ids
+
+    rolled_back(test)
+
+
+def test_at_most_500_messages_are_read_in_one_query() -> None:
+    async def test(rows: Rows) -> None:
+        ids = await chain(rows, await rows.conversation(), 501)
+        result = await rows.session.exec(messages._BRANCH_END, params={"leaf": ids[-1]})
+        assert len(result.all()) == 500
+        assert [item.message.id for item in await messages.branch(rows.session, ids[-1])] == ids
+
+    rolled_back(test)
+
+
+def test_a_branch_for_claude_is_not_limited_like_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_limit, "MAX_CHARACTERS", 10)
+
+    async def test(rows: Rows) -> None:
+        ids = await chain(rows, await rows.conversation(), 2)
+        with read_limit.read_limit():
+            assert len(await messages.branch(rows.session, ids[1])) == 2
+
+    rolled_back(test)
+
+
+def test_a_page_of_a_branch_begins_after_or_ends_before_its_cursor() -> None:
+    async def test(rows: Rows) -> None:
+        owner = await rows.user()
+        ids = await chain(rows, await rows.conversation(), 5)
+
+        async def page(page: Page, owner: UUID = owner) -> list[int]:
+            connection = await messages.page(rows.session, owner, ids[4], page)
+            return [ids.index(edge.node.id) for edge in connection.edges]
+
+        middle = encode_cursor("2")
+        assert await page(Page()) == [0, 1, 2, 3, 4]
+        assert await page(Page(first=2)) == [0, 1]
+        assert await page(Page(last=2)) == [3, 4]
+        assert await page(Page(after=middle)) == [3, 4]
+        assert await page(Page(before=middle)) == [0, 1]
+        assert await page(Page(last=1, before=middle)) == [1]
+        assert await page(Page(), owner=uuid4()) == []
+        first = await messages.page(rows.session, owner, ids[4], Page(first=4))
+        assert (first.page_info.has_next_page, first.page_info.end_cursor) == (True, encode_cursor("3"))
+        assert not (await messages.page(rows.session, owner, ids[4], Page(first=5))).page_info.has_next_page
+
+    rolled_back(test)
+
+
+@pytest.mark.parametrize(
+    ("depth", "accepted"), [("9" * MAX_DEPTH_DIGITS, True), ("9" * 10, False), ("x", False), ("", False)]
+)
+def test_the_cursor_of_a_message_is_a_depth_of_up_to_nine_digits(depth: str, *, accepted: bool) -> None:
+    async def test(rows: Rows) -> None:
+        ids = await chain(rows, await rows.conversation(), 1)
+        for argument in ("after", "before"):
+            cursor = encode_cursor(depth)
+            page = Page(after=cursor) if argument == "after" else Page(before=cursor)
+            if accepted:
+                await messages.page(rows.session, await rows.user(), ids[0], page)
+            else:
+                with pytest.raises(PageError) as raised:
+                    await messages.page(rows.session, await rows.user(), ids[0], page)
+                assert raised.value.argument == argument
+
+    rolled_back(test)
+
+
+def test_versions_have_one_parent_one_role_and_one_conversation() -> None:
+    async def test(rows: Rows) -> None:
+        owner = await rows.user()
+        conversation = await rows.conversation()
+        first, second = [await rows.message(conversation) for _ in range(2)]
+        await rows.message(await rows.conversation())
+        await rows.message(conversation, role=Role.ASSISTANT)
+        answers = [await rows.message(conversation, first, role=Role.ASSISTANT, depth=1) for _ in range(2)]
+        await rows.message(conversation, second, role=Role.ASSISTANT, depth=1)
+        versions = await messages.siblings(rows.session, owner, [first, answers[1]])
+        assert {id: [message.id for message in found] for id, found in versions.items()} == {
+            first: [first, second], answers[1]: answers,
+        }  # fmt: skip
+        assert await messages.siblings(rows.session, uuid4(), [first]) == {}
+        assert list(await messages.get_many(rows.session, owner, [first, uuid4()])) == [first]
+        assert await messages.get_many(rows.session, uuid4(), [first]) == {}
+
+    rolled_back(test)
+
+
+def test_the_newest_leaf_below_a_message_is_that_of_its_newest_branch() -> None:
+    async def test(rows: Rows) -> None:
+        conversation = await rows.conversation()
+        ids = await chain(rows, conversation, 3)
+        newer = await chain(rows, conversation, 2, ids[0], 1)
+        assert await messages.newest_leaf(rows.session, ids[0]) == newer[1]
+        assert await messages.newest_leaf(rows.session, ids[1]) == ids[2]
+        assert await messages.newest_leaf(rows.session, ids[2]) == ids[2]
+        for leaf, message, found in ((ids[2], ids[0], True), (ids[2], ids[2], True), (ids[2], newer[0], False)):
+            assert await messages.on_branch(rows.session, leaf, message) is found
+        assert not await messages.on_branch(rows.session, None, ids[0])
+
+    rolled_back(test)
+
+
+def test_the_context_of_an_answer_is_its_own_or_that_of_the_answer_before_while_it_is_written() -> None:
+    async def test(rows: Rows) -> None:
+        owner, conversation = await rows.user(), await rows.conversation()
+        ids = await chain(rows, conversation, 6)
+        for message_id, count in ((ids[1], 10), (ids[3], 200), (ids[5], None)):
+            await rows.generation(conversation, message_id, context_tokens=count)
+        assert await messages.context_tokens(rows.session, owner, ids) == {ids[1]: 10, ids[3]: 200, ids[5]: 200}
+        assert await messages.context_tokens(rows.session, uuid4(), ids) == {}
+
+    rolled_back(test)
+
+
+def test_the_deepest_messages_are_deleted_first_and_their_reservations_count_as_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messages, "now", lambda: NOON)
+
+    async def test(rows: Rows) -> None:
+        conversation = await rows.conversation()
+        ids = await chain(rows, conversation, 4)
+        generation_ids = [
+            await rows.generation(conversation, message_id, reserved=reserved)
+            for message_id, reserved in ((ids[1], 1), (ids[2], None), (ids[3], 20))
+        ]
+        deepest = await messages.deepest(rows.session, conversation, 2)
+        assert list(deepest) == [ids[3], ids[2]]
+        assert set(await messages.remove(rows.session, deepest)) == set(generation_ids[1:])
+        remaining = await rows.session.exec(select(Message.id).where(Message.conversation_id == conversation))
+        assert set(remaining.all()) == set(ids[:2])
+        assert list((await rows.session.exec(select(Generation.id))).all()) == generation_ids[:1]
+        spent = (await rows.session.exec(select(Spending))).one()
+        assert (spent.day, spent.amount, spent.shard) == (NOON.date(), 20, ids[3].int % spending.SHARDS)
+
+    rolled_back(test)
+
+
+def test_generations_are_found_in_the_owners_conversations_alone() -> None:
+    async def test(rows: Rows) -> None:
+        owner, conversation = await rows.user(), await rows.conversation()
+        answer = await rows.message(conversation, role=Role.ASSISTANT, depth=1)
+        id = await rows.generation(conversation, answer)
+        others = await rows.generation(await rows.conversation(await rows.user("bob")))
+        asked = [id, others]
+        assert list(await generations.get_many(rows.session, owner, asked)) == [id]
+        found = await generations.with_answers(rows.session, owner, asked)
+        assert {key: (row.id, message.id) for key, (row, message) in found.items()} == {id: (id, answer)}
+        by_message = await generations.of_messages(rows.session, owner, [answer])
+        assert [(key, row.id) for key, row in by_message.items()] == [(answer, id)]
+        whole = await generations.unscoped(rows.session, others)
+        assert whole is not None
+        assert (whole[0].id, whole[1].id, whole[2].id) == (others, whole[0].message_id, whole[0].conversation_id)
+        assert await generations.unscoped(rows.session, uuid4()) is None
+
+    rolled_back(test)
+
+
+def test_running_answers_are_counted_and_unfinished_ones_are_listed_oldest_first() -> None:
+    async def test(rows: Rows) -> None:
+        owner, conversation = await rows.user(), await rows.conversation()
+        ids = [await rows.generation(conversation, status=status) for status in (*RUNNING, *ENDED)]
+        await rows.generation(await rows.conversation(await rows.user("bob")))
+        assert await generations.count_running(rows.session, owner) == 1
+        assert list(await generations.unfinished_of_owner(rows.session, owner)) == ids[:3]
+        unfinished = await generations.unfinished(rows.session, owner, [conversation])
+        assert {key: [row.id for row in found] for key, found in unfinished.items()} == {conversation: ids[:3]}
+        assert await generations.unfinished(rows.session, uuid4(), [conversation]) == {}
+
+    rolled_back(test)
+
+
+def test_the_active_generation_is_the_first_of_the_queue_of_the_active_branch() -> None:
+    async def test(rows: Rows) -> None:
+        owner, conversation = await rows.user(), await rows.conversation()
+        other = await rows.generation(conversation)
+        ended = await rows.generation(conversation, status=Status.COMPLETED)
+        first = await rows.generation(conversation, waits_for=ended)
+        second = await rows.generation(conversation, waits_for=first)
+        leaf = await rows.message(conversation, role=Role.ASSISTANT, depth=5)
+        third = await rows.generation(conversation, leaf, waits_for=second)
+        active = await generations.active(rows.session, owner, [conversation])
+        assert [row.id for row in active.values()] == [other]
+        from tertulia.db import conversations
+
+        assert await conversations.change(rows.session, owner, conversation, {"active_leaf_id": leaf})
+        active = await generations.active(rows.session, owner, [conversation])
+        assert {key: row.id for key, row in active.items()} == {conversation: first}
+        assert third not in {row.id for row in active.values()}
+        assert await generations.active(rows.session, uuid4(), [conversation]) == {}
+
+    rolled_back(test)
+
+
+def test_an_idempotency_key_is_valid_for_24_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert timedelta(hours=24) == KEY_LIFETIME
+
+    async def test(rows: Rows) -> None:
+        owner, generation_id = await rows.user(), await rows.generation()
+        for key in ("a", "b", "c"):
+            rows.session.add(
+                IdempotencyKey(owner_id=owner, key=key, fingerprint="f", generation_id=generation_id, created_at=NOON)
+            )
+        await rows.session.flush()
+        monkeypatch.setattr(generations, "now", lambda: NOON + KEY_LIFETIME)
+        assert await generations.by_key(rows.session, owner, "a") is not None
+        assert await generations.by_key(rows.session, owner, "z") is None
+        assert await generations.trim_keys(rows.session, 5) == 0
+        monkeypatch.setattr(generations, "now", lambda: seconds(1) + KEY_LIFETIME)
+        assert await generations.by_key(rows.session, owner, "a") is None
+        assert [await generations.trim_keys(rows.session, 1) for _ in range(3)] == [1, 1, 0]
+
+    rolled_back(test)
