@@ -52,7 +52,7 @@ def test_a_stopped_answer_has_the_stop_reason_stopped(staged: Staged) -> None:
         gate.open.set()
         whole = future.result().json()
     assert whole["stop_reason"] == "stopped"
-    assert "stopped before its end" in stage.api.http.get("/export?format=markdown").text
+    assert "stopped before it was complete" in stage.api.http.get("/export?format=markdown").text
 
 
 def test_a_conversation_id_continues_a_stored_conversation(api: Api) -> None:

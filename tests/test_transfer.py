@@ -182,7 +182,7 @@ def test_an_invalid_import_is_refused_with_its_line_and_stores_nothing(fresh: Ap
     invalid: list[tuple[list[str], str]] = [
         ([], "empty"),
         (["nonsense"], "line 1: is not JSON"),
-        (whole[1:], "line 1: the header"),
+        (whole[1:], "line 1: the first line, and no other, must be the header"),
         ([whole[0], whole[2]], "line 2: must follow its conversation"),
         ([*whole[:2], whole[3]], "line 3: parent_id"),
         ([*whole, whole[2]], "line 5: id: is used twice"),

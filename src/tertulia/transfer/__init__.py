@@ -1,4 +1,4 @@
-"""Export and import of conversations: Tertulia's own format, Claude's data export, and Markdown."""
+"""Export and import of conversations, in Tertulia's own format, Claude's data export and Markdown."""
 
 from enum import StrEnum
 

@@ -1,6 +1,6 @@
-"""Read Claude's data export within bounds, however much an archive unpacks to.
+"""Reading Claude's data export within limits, even if an archive unpacks to far more.
 
-Nothing is extracted to disk: one member is decompressed as a stream and parsed one conversation at a time.
+Nothing is extracted to disk: one member is decompressed as a stream, and parsed one conversation at a time.
 """
 
 import re
@@ -17,18 +17,18 @@ from tertulia.json import InvalidJson, clean, loads
 from tertulia.resolvers.errors import InvalidInput
 
 MAX_FILE = 512 * 1024 * 1024
-"""Bytes of a file, or of an unpacked member of an archive."""
+"""The maximum size in bytes of a file, or of an unpacked member of an archive."""
 MAX_CONVERSATION = 16 * 1024 * 1024
-"""Bytes of one conversation in Claude's export, which is parsed as one document."""
+"""The maximum size in bytes of a conversation in Claude's export, which is parsed as one document."""
 MAX_VALUES = 500_000
-"""Commas and opening brackets in one JSON document: an empty array takes 2 bytes there and 64 in memory."""
+"""The maximum number of commas and opening brackets in a JSON document. An empty array has 2 bytes, in memory 64."""
 MAX_RATIO = 200
-"""The highest compression ratio of a member. Deflate reaches 20 with text, and 1,000 with repetition."""
+"""The maximum compression ratio of a member. Deflate reaches 20 with text, and 1,000 with repetitions."""
 SMALL = 1024 * 1024
-"""Bytes of a member up to which its compression ratio is not checked."""
+"""The compression ratio of members up to this size in bytes is not checked."""
 MAX_MEMBERS = 20_000
 MAX_DIRECTORY = 8 * 1024 * 1024
-"""Bytes of an archive's list of members, which `zipfile` reads as a whole."""
+"""The maximum size in bytes of an archive's list of members, which `zipfile` reads as a whole."""
 IN_LIST = 1
 """The depth of brackets between objects."""
 CHUNK = 64 * 1024
@@ -38,22 +38,22 @@ ZIP_BEGINS = b"PK\x03\x04"
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
 """The bit in a member's flags that marks it as encrypted."""
-NO_LIST = "is neither an export of Tertulia nor Claude's `conversations.json`."
+NO_LIST = "must be an export of Tertulia, or Claude's `conversations.json`."
 
-# The records at the end of an archive: APPNOTE.TXT of PKWARE, sections 4.3.14 and 4.3.16.
+# The records at the end of an archive. Source: PKWARE's APPNOTE.TXT, sections 4.3.14 and 4.3.16.
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64_SIZE, _LOCATOR_64 = 20, b"PK\x06\x07"
 _MAX_COMMENT = 65_535
 
-# Everything up to a bracket, or to a string that does not end in this chunk.
+# Everything up to and including a bracket, or the quote of a string that does not end in this chunk.
 _OUTSIDE = re.compile(rb'(?s)[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+(["\[\]{}])')
 _INSIDE = re.compile(rb'["\\]')
 _BETWEEN = re.compile(rb"[^ \t\r\n]")
 
 
 class Stream(Protocol):
-    """A file that is read once, from its beginning. `peek` does not consume bytes."""
+    """A file that is read once, from the beginning. `peek` returns bytes without consuming them."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readline(self, limit: int = -1, /) -> bytes: ...
@@ -62,10 +62,13 @@ class Stream(Protocol):
 
 @contextmanager
 def open_export(file: Path) -> Generator[tuple[Stream, int]]:
-    """Open a file of conversations, or the one in an archive. Yields the stream and its unpacked size.
+    """Open a file of conversations, which may be in an archive.
+
+    Yields:
+        The stream, and its unpacked size in bytes.
 
     Raises:
-        InvalidInput: The archive cannot be read, or exceeds a bound.
+        InvalidInput: The archive cannot be read, or exceeds a limit.
     """
     with BufferedReader(FileIO(file)) as raw:
         if not raw.peek(CHUNK).startswith(ZIP_BEGINS):
@@ -78,7 +81,7 @@ def open_export(file: Path) -> Generator[tuple[Stream, int]]:
                 with archive.open(member) as unpacked:
                     yield cast("Stream", unpacked), member.file_size
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-            raise InvalidInput("file", f"is not an archive that can be read: {error}") from None
+            raise InvalidInput("file", f"is not a readable ZIP archive: {error}") from None
 
 
 def _check_directory(raw: IO[bytes]) -> None:
@@ -89,49 +92,60 @@ def _check_directory(raw: IO[bytes]) -> None:
     tail = raw.read()
     end_record = tail.rfind(b"PK\x05\x06")
     if end_record < 0 or len(tail) - end_record < _END.size:
-        raise InvalidInput("file", "is not an archive that can be read: it has no end.")
+        raise InvalidInput("file", "is not a readable ZIP archive: its end is missing.")
     _, _, _, _, members, directory, _, _ = _END.unpack_from(tail, end_record)
     locator = end_record - _LOCATOR_64_SIZE
     if locator >= _END_64.size and tail[locator : locator + 4] == _LOCATOR_64:
         _, _, _, _, _, _, _, members, directory, _ = _END_64.unpack_from(tail, locator - _END_64.size)
     if members > MAX_MEMBERS or directory > MAX_DIRECTORY:
-        raise InvalidInput("file", f"the archive has more than {MAX_MEMBERS:,} members.")
+        raise InvalidInput("file", f"must be an archive with at most {MAX_MEMBERS:,} members.")
 
 
 def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     member = next((info for info in archive.infolist() if info.filename.rpartition("/")[2] == ARCHIVED), None)
     if member is None:
-        raise InvalidInput("file", f"the archive has no {ARCHIVED}.")
+        raise InvalidInput("file", f"is an archive that has no {ARCHIVED}.")
     if member.flag_bits & ENCRYPTED:
-        raise InvalidInput("file", "the archive is encrypted.")
+        raise InvalidInput("file", "must not be an encrypted archive.")
     if member.compress_type not in METHODS:
-        raise InvalidInput("file", f"{ARCHIVED} is compressed by another method than Deflate.")
+        raise InvalidInput("file", f"must be an archive that is compressed with Deflate: {ARCHIVED} is not.")
     if member.file_size > MAX_FILE:
-        raise InvalidInput("file", f"{ARCHIVED} is larger than {MAX_FILE >> 20} MB.")
+        raise InvalidInput("file", f"is too large: {ARCHIVED} must have at most {MAX_FILE >> 20} MB.")
     if member.file_size > max(SMALL, MAX_RATIO * member.compress_size):
-        raise InvalidInput("file", f"{ARCHIVED} is more than {MAX_RATIO} times larger than in its archive.")
+        raise InvalidInput(
+            "file", f"is too large: {ARCHIVED} is more than {MAX_RATIO} times larger than in its archive."
+        )
     return member
 
 
 def objects(stream: Stream) -> Iterator[Any]:
-    """Yield the objects of a JSON array, each parsed by itself.
+    """Yield the objects of a JSON array. Each is parsed separately.
 
     Raises:
-        InvalidInput: The file is not an array of objects, or one of them exceeds a bound. The error names the object.
+        InvalidInput: The file is not an array of objects, or an object exceeds a limit. The error gives its index.
     """
     scanner = _Scanner()
     chunk = stream.read(CHUNK).removeprefix(BYTE_ORDER_MARK)
     while chunk:
         for raw in scanner.feed(chunk):
-            yield parse_json(raw, f"conversation {scanner.number}: ", MAX_CONVERSATION)
+            yield parse_json(raw, _prefix(scanner.number), MAX_CONVERSATION)
             scanner.number += 1
         chunk = stream.read(CHUNK)
     if not scanner.ended:
-        raise InvalidInput("file", "is not JSON: it ends before its list does.")
+        raise InvalidInput("file", "is not JSON: its list is not complete.")
 
 
 def parse_json(raw: bytes | bytearray, error_prefix: str, max_bytes: int) -> Any:
-    """Parse JSON within the bounds, and clean its text. Error messages begin with `error_prefix`."""
+    """Parse JSON within the limits, and clean its text.
+
+    Args:
+        raw: The JSON text.
+        error_prefix: The beginning of error messages, which locates the JSON text in the file.
+        max_bytes: The maximum size.
+
+    Raises:
+        InvalidInput: The text is not JSON, or exceeds a limit.
+    """
     if len(raw) > max_bytes:
         raise InvalidInput("file", f"{error_prefix}is larger than {max_bytes >> 20} MB.")
     if sum(raw.count(separator) for separator in (b",", b"[", b"{")) > MAX_VALUES:
@@ -142,22 +156,27 @@ def parse_json(raw: bytes | bytearray, error_prefix: str, max_bytes: int) -> Any
         raise InvalidInput("file", f"{error_prefix}is not JSON: {error}.") from None
 
 
+def _prefix(number: int) -> str:
+    """Return the beginning of error messages about a conversation."""
+    return f"has an error in conversation {number}: "
+
+
 class _Scanner:
-    """Splits an array of objects without parsing them. Buffers at most one object."""
+    """Splits an array of objects without parsing them. It buffers at most one object."""
 
     def __init__(self) -> None:
-        """Expect the beginning of the array."""
+        """Create a scanner that expects the beginning of the array."""
         self.number = 0
         """The index of the object that is being read."""
         self.ended = False
         self._depth = 0
         self._in_string = self._escaped = False
         self._after_object = False
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._openings = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytearray]:
-        """Parse the next piece of the file; yield the objects that end in it."""
+        """Read the next piece of the file, and yield the objects that end in it."""
         position, begin = 0, 0
         while position < len(chunk):
             if self._depth <= IN_LIST:
@@ -165,14 +184,14 @@ class _Scanner:
                 continue
             position = self._within_string(chunk, position) if self._in_string else self._within(chunk, position)
             if self._depth == IN_LIST:
-                self._hold(chunk[begin:position])
-                yield self._held
-                self._held, self._openings, self._after_object = bytearray(), 0, True
+                self._append(chunk[begin:position])
+                yield self._buffer
+                self._buffer, self._openings, self._after_object = bytearray(), 0, True
         if self._depth > IN_LIST:
-            self._hold(chunk[begin:])
+            self._append(chunk[begin:])
 
     def _between(self, chunk: bytes, position: int) -> int:
-        """Read up to the beginning of the next object. Return the position to continue from."""
+        """Read until the next object begins, and return the position to continue from."""
         token = _BETWEEN.search(chunk, position)
         if token is None:
             return len(chunk)
@@ -187,7 +206,7 @@ class _Scanner:
         elif self._depth == IN_LIST and sign == b"]" and (self._after_object or self.number == 0):
             self._depth, self.ended = 0, True
         elif self._depth == IN_LIST and not self._after_object:
-            raise InvalidInput("file", f"conversation {self.number}: must be an object.")
+            raise InvalidInput("file", f"{_prefix(self.number)}must be an object.")
         else:
             raise InvalidInput("file", NO_LIST)
         return token.end()
@@ -213,16 +232,16 @@ class _Scanner:
             case b'"':
                 self._in_string = True
             case b"{" | b"[":
-                # The object's own brace opens it: level 2 is inside of the first object.
+                # `_between` has counted the brace that opens the object.
                 self._depth += self._openings > 0
                 self._openings += 1
                 if self._openings > MAX_VALUES:
-                    raise InvalidInput("file", f"conversation {self.number}: has more than {MAX_VALUES:,} values.")
+                    raise InvalidInput("file", f"{_prefix(self.number)}has more than {MAX_VALUES:,} values.")
             case _:
                 self._depth -= 1
         return token.end()
 
-    def _hold(self, piece: bytes) -> None:
-        self._held += piece
-        if len(self._held) > MAX_CONVERSATION:
-            raise InvalidInput("file", f"conversation {self.number}: is larger than {MAX_CONVERSATION >> 20} MB.")
+    def _append(self, piece: bytes) -> None:
+        self._buffer += piece
+        if len(self._buffer) > MAX_CONVERSATION:
+            raise InvalidInput("file", f"{_prefix(self.number)}is larger than {MAX_CONVERSATION >> 20} MB.")

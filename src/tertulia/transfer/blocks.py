@@ -1,7 +1,7 @@
-"""The content blocks that an import may hold, as models: the Messages API's, with what this server adds to them.
+"""Validation of imported content blocks: those of the Messages API, with the keys that this server adds.
 
-Blocks that Claude wrote may have keys that this version does not know, and may be of kinds that it does not know: they
-are kept. Blocks of users may not, because the API would refuse them with every later message.
+Claude's blocks may be of types, and have keys, that this version does not know; they are kept. Users' blocks may not,
+because the API would refuse every later message of the conversation.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from tertulia.json import InvalidJson, Json, loads
 
 MAX_TEXT = 200
 INT32 = 2**31 - 1
-"""The largest integer of GraphQL."""
+"""The largest `Int` of GraphQL."""
 
 Index = Annotated[int, Checked(ge=0, le=INT32)]
 Short = Annotated[str, Checked(max_length=MAX_TEXT)]
@@ -63,12 +63,12 @@ class _Text(_Block):
     json_mark: _JsonMark | None = Checked(default=None, alias="json")
 
     @model_validator(mode="after")
-    def _fits_its_mark(self) -> Self:
+    def _check_json_mark(self) -> Self:
         if self.json_mark is not None and self.json_mark.checked and self.json_mark.problem is None:
             try:
                 loads(self.text)
             except InvalidJson:
-                raise ValueError("json: `text` is not JSON, though it is marked as checked") from None
+                raise ValueError("json: `text` is not JSON, although the block is marked as checked JSON") from None
         return self
 
 
@@ -93,7 +93,7 @@ class _ToolUse(_Block):
     partial_json: str | None = None
 
     @model_validator(mode="after")
-    def _has_input(self) -> Self:
+    def _check_input(self) -> Self:
         if not self.partial and not isinstance(self.input, dict):
             raise ValueError("input: must be an object, unless the block is `partial`")
         return self
@@ -109,7 +109,7 @@ class _ToolResult(_Result):
     is_json: bool = False
 
     @model_validator(mode="after")
-    def _has_content(self) -> Self:
+    def _check_content(self) -> Self:
         if not self.partial and self.content is None:
             raise ValueError("content: must be a string, unless the block is `partial`")
         return self
@@ -130,16 +130,16 @@ class _Enabled(_Strict):
     enabled: bool
 
 
-class _Shown(_Strict):
+class _Media(_Strict):
     type: str
     source: _Source
 
 
-class _Image(_Shown):
+class _Image(_Media):
     of: ToolUseId | None = None
 
 
-class _Document(_Shown):
+class _Document(_Media):
     title: Short | None = None
     citations: _Enabled | None = None
     context: str | None = None
@@ -170,12 +170,15 @@ _OF_CLAUDE: dict[str, type[BaseModel]] = {
 
 
 def content_problem(content: Sequence[Json], *, of_user: bool, is_attached: Callable[[str], bool]) -> str | None:
-    """Return what is wrong with a message's blocks, with the place; None where all of them can be shown and sent.
+    """Return the first problem of a message's blocks, or None if all of them can be shown and sent.
 
     Args:
         content: The blocks.
         of_user: Whether the message is the user's.
-        is_attached: Returns whether its conversation has an attachment of that id.
+        is_attached: Returns whether the conversation has an attachment with an id.
+
+    Returns:
+        The path of the problem and a description, such as `content.0.type: must be a string.`
     """
     calls, results = set[str](), set[str]()
     for index, block in enumerate(content):
@@ -190,7 +193,7 @@ def _block_problem(block: Json, *, of_user: bool) -> str | None:
     if not isinstance(kind, str):
         return "type: must be a string."
     if of_user and kind not in _OF_USER:
-        return f"type: a user's message has blocks of the types {', '.join(_OF_USER)}."
+        return f"type: must be one of {', '.join(_OF_USER)} in a user's message."
     other = _ServerResult if kind.endswith("tool_result") else _Unknown
     model = _OF_USER[kind] if of_user else _OF_CLAUDE.get(kind, other)
     try:
@@ -206,23 +209,28 @@ def _reference_problem(
     kind: str = block["type"]
     if kind.endswith("tool_use") and "id" in block:
         if block["id"] in calls:
-            return "id: another call in this message has it."
+            return "id: is used by another call of this message."
         calls.add(str(block["id"]))
     elif kind.endswith("tool_result"):
         if block["tool_use_id"] not in calls:
-            return "tool_use_id: there is no such call before it in this message."
+            return "tool_use_id: must be the id of an earlier call of this message."
         if block["tool_use_id"] in results:
-            return "tool_use_id: another result in this message has it."
+            return "tool_use_id: this call already has a result in this message."
         results.add(block["tool_use_id"])
     elif kind in ("image", "document") and not is_attached(block["source"]["attachment_id"]):
-        return f"source: there is no such attachment; sources are of the type {ATTACHMENT!r}."
+        return f"source: must be of the type {ATTACHMENT!r}, with the id of an attachment of the conversation."
     elif kind == "image" and block.get("of") is not None and block["of"] not in calls:
-        return "of: there is no such call before it in this message."
+        return "of: must be the id of an earlier call of this message."
     return None
 
 
 def describe_error(error: ValidationError, skipped: int = 0) -> str:
-    """Return the first error as one line. `skipped` parts are removed from the beginning of its location."""
+    """Return the first error in one line: its path and a description.
+
+    Args:
+        error: The errors of Pydantic.
+        skipped: The number of parts to remove from the beginning of the path.
+    """
     first = error.errors(include_url=False, include_input=False)[0]
     location = ".".join(str(part) for part in first["loc"][skipped:])
     message = first["msg"].removeprefix("Value error, ")

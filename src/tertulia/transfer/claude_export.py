@@ -1,7 +1,7 @@
-"""Claude's own data export: `conversations.json`, alone or in its archive.
+"""The format of Claude's data export: `conversations.json`, alone or in an archive.
 
-Its conversations are trees or plain lists of messages. Files are only named, except for the text of some of them.
-Thinking has no signature there, so it can be displayed but not sent to Claude again.
+A conversation is a tree or a list of messages. Files are only named; the export contains the text of some of them.
+Thinking has no signature there, so it can be shown but not sent to Claude again.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 Text = Annotated[str | None, BeforeValidator(_text_or_none)]
-"""Optional text: null where the export has a value of another type."""
+"""Optional text; None if the export has a value of another type."""
 
 
 class _Lenient(BaseModel):
@@ -62,9 +62,17 @@ class _Conversation(_Lenient):
 
 
 def items_of(conversations: Iterator[Any], model: str) -> Iterator[Item]:
-    """Yield the items of an export. Raise InvalidInput, which names the conversation."""
+    """Yield the items of an export.
+
+    Args:
+        conversations: The decoded conversations.
+        model: The model of the conversations, which the export does not contain.
+
+    Raises:
+        InvalidInput: A conversation is not valid. The error gives its index.
+    """
     for number, raw_conversation in enumerate(conversations):
-        error_prefix = f"conversation {number}: "
+        error_prefix = f"has an error in conversation {number}: "
         try:
             conversation = _Conversation.model_validate(raw_conversation)
         except ValidationError as error:
@@ -83,37 +91,37 @@ def _items(conversation: _Conversation, model: str, error_prefix: str) -> Iterat
         updated_at=conversation.updated_at or created_at,
     )
     yield ConversationItem(line, error_prefix)
-    following: dict[str, str | None] = {}
-    """The parent for replies to each message, by its id: the message itself, or its own parent if it is left out."""
+    parents: dict[str, str | None] = {}
+    """The parent for the replies to each message, by its id: the message itself, or its parent if it is left out."""
     previous: MessageLine | None = None
     left_out = 0
     for message in conversation.chat_messages:
         parent_id = message.parent_message_uuid
-        parent = following.get(parent_id or "")
+        parent = parents.get(parent_id or "")
         if parent_id is None and previous is not None:
-            # Older exports name no parents: each message follows the one before it.
+            # Older exports contain no parents: each message follows the previous one.
             parent = previous.id
         role = ROLES.get(message.sender or "")
-        if role is None or message.uuid in following or (parent is None and role is Role.ASSISTANT):
+        if role is None or message.uuid in parents or (parent is None and role is Role.ASSISTANT):
             left_out += max(len(message.content), 1)
-            following.setdefault(message.uuid, parent)
+            parents.setdefault(message.uuid, parent)
             continue
-        blocks, without = _blocks(message, role)
-        left_out += without
+        blocks, blocks_left_out = _blocks(message, role)
+        left_out += blocks_left_out
         previous = _line(message, parent, role, blocks, previous.created_at if previous else created_at)
-        following[message.uuid] = message.uuid
+        parents[message.uuid] = message.uuid
         yield previous
     if left_out:
         yield BlocksLeftOut(left_out)
 
 
-def _line(message: _Message, parent: str | None, role: Role, blocks: list[Json], before: datetime) -> MessageLine:
-    created_at = message.created_at or before
+def _line(message: _Message, parent: str | None, role: Role, blocks: list[Json], default_time: datetime) -> MessageLine:
+    created_at = message.created_at or default_time
     return MessageLine(id=message.uuid, parent_id=parent, role=role, content=blocks, created_at=created_at)
 
 
 def _blocks(message: _Message, role: Role) -> tuple[list[Json], int]:
-    """Return the blocks of a message that can be imported, and how many cannot."""
+    """Return the blocks of a message that can be imported, and the number of blocks that cannot."""
     file_blocks: list[Json] = []
     for attached in (*message.attachments, *message.files):
         name = attached.file_name or "a file"

@@ -1,7 +1,7 @@
-"""Export conversations as lines of JSON, which can be imported again without loss, or as Markdown.
+"""Exports of conversations as JSON Lines, which can be imported again without loss, or as Markdown.
 
-Each conversation is either exported completely or left out and named in the export, so that one unreadable conversation
-does not abort an export of thousands.
+A conversation is exported completely, or left out and named in the export, so that one unreadable conversation does not
+abort an export of thousands.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ from tertulia.transfer.format import (
 from tertulia.transfer.markdown import as_markdown, left_out_as_markdown
 
 LINES_AT_ONCE = 100
-"""Lines sent together: sending thousands one by one to a client that reads fast never yields to the event loop."""
-UNREADABLE = "It could not be read; the log of the server has the reason."
-BYTES_MISSING = "Its bytes are not in the store of attachments."
+"""The number of lines sent together. Thousands of single lines to a fast client never yield to the event loop."""
+UNREADABLE = "It could not be read. The server's log contains the reason."
+BYTES_MISSING = "Its file is missing in the attachment storage."
 
 LeftOut = Callable[[LeftOutLine], None]
-"""Called with the line of each conversation or attachment that an export leaves out."""
+"""A function that is called with the line of each conversation or attachment that an export leaves out."""
 
 logger = logging.getLogger("tertulia.export")
 
@@ -45,36 +45,48 @@ async def export(
     blobs: Blobs,
     owner: UUID,
     ids: Sequence[UUID] | None,
-    form: Format,
+    export_format: Format,
     left_out: LeftOut = lambda _line: None,
 ) -> AsyncIterator[bytes]:
-    """Yield the owner's conversations in pieces: those with the ids, or all except temporary ones, oldest first.
+    """Yield an export of the owner's conversations in pieces.
 
-    Each conversation is read in a separate transaction. Those that are deleted meanwhile are skipped.
+    Each conversation is read in a separate transaction. Conversations that are deleted meanwhile are skipped.
+
+    Args:
+        database: The database.
+        blobs: The storage of attachments.
+        owner: The owner of the conversations.
+        ids: The conversations to export; None for all except temporary ones, oldest first.
+        export_format: The format of the export.
+        left_out: Called with the line of each conversation or attachment that is left out.
     """
     if ids is None:
         async with database.read() as session:
             ids = await rows.all_of(session, owner)
-    if form is Format.JSONL:
-        yield HeaderLine(exported_at=now()).written()
+    if export_format is Format.JSONL:
+        yield HeaderLine(exported_at=now()).to_bytes()
     for conversation_id in ids:
         try:
             async with database.read() as session:
                 contents = await rows.contents_of(session, owner, conversation_id)
             if contents is None:
                 continue
-            pieces = await asyncio.to_thread(_markdown if form is Format.MARKDOWN else _lines, contents)
+            pieces = await asyncio.to_thread(_markdown if export_format is Format.MARKDOWN else _lines, contents)
         except AWAY:
-            # The database is unavailable; this conversation is not the cause.
+            # The database is unavailable, so the cause is not this conversation.
             raise
         except Exception:
-            logger.exception("Conversation %s could not be exported", conversation_id)
+            logger.exception("Conversation %s could not be exported and was left out", conversation_id)
             line = LeftOutLine(kind="conversation", id=str(conversation_id), reason=UNREADABLE)
             left_out(line)
-            yield line.written() if form is Format.JSONL else left_out_as_markdown(line.id, line.reason).encode()
+            yield (
+                line.to_bytes()
+                if export_format is Format.JSONL
+                else left_out_as_markdown(line.id, line.reason).encode()
+            )
             continue
         yield pieces[0]
-        if form is Format.JSONL:
+        if export_format is Format.JSONL:
             for attachment in contents.attachments:
                 yield await _attachment_line(attachment, blobs, left_out)
         for start in range(1, len(pieces), LINES_AT_ONCE):
@@ -86,20 +98,20 @@ def _markdown(contents: ConversationContents) -> list[bytes]:
 
 
 def _lines(contents: ConversationContents) -> list[bytes]:
-    """Return the line of a conversation, followed by those of its messages."""
-    messages = (_message(message, generation).written() for message, generation in contents.messages)
-    return [_conversation(contents.conversation).written(), *messages]
+    """Return the line of a conversation, followed by the lines of its messages."""
+    messages = (_message(message, generation).to_bytes() for message, generation in contents.messages)
+    return [_conversation(contents.conversation).to_bytes(), *messages]
 
 
 async def _attachment_line(row: Attachment, blobs: Blobs, left_out: LeftOut) -> bytes:
     try:
         data = await blobs.get(row.blob_id)
     except OSError as error:
-        logger.warning("The bytes of attachment %s could not be exported: %s", row.id, error)
+        logger.warning("The file of attachment %s could not be exported: %s", row.id, error)
         line = LeftOutLine(kind="attachment", id=str(row.id), reason=BYTES_MISSING)
         left_out(line)
-        return line.written()
-    return await asyncio.to_thread(_attachment(row, data).written)
+        return line.to_bytes()
+    return await asyncio.to_thread(_attachment(row, data).to_bytes)
 
 
 def _conversation(row: Conversation) -> ConversationLine:

@@ -1,4 +1,4 @@
-"""The lines of an export: a header, then for each conversation its line, its attachments and its messages."""
+"""The format of exports: a header line, then for each conversation its line, its attachments and its messages."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,35 +21,35 @@ MAX_NAME = 200
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
-def _in_utc(moment: datetime) -> datetime:
-    # At the limits of the calendar, a conversion to another time zone would fail.
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError(f"must be in the years {FIRST_YEAR} to {LAST_YEAR}")
-    return moment.astimezone(UTC)
+def _in_utc(time: datetime) -> datetime:
+    # At the limits of the calendar, the conversion to another time zone fails.
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ValueError(f"must be in a year from {FIRST_YEAR} to {LAST_YEAR}")
+    return time.astimezone(UTC)
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Count = Annotated[int, Checked(ge=0, lt=2**31, strict=True)]
-"""A count in the range of GraphQL's Int."""
+"""A count within the range of GraphQL's `Int`."""
 Amount = Annotated[int, Checked(ge=0, lt=2**53, strict=True)]
 Name = Annotated[str, Checked(max_length=MAX_NAME)]
 
 
 class Line(BaseModel):
-    """A line of JSON."""
+    """A line of an export: a JSON object."""
 
     model_config = ConfigDict(extra="forbid")
 
-    def written(self) -> bytes:
-        """Return the line as bytes, with a line break.
+    def to_bytes(self) -> bytes:
+        """Return the line as JSON, with a line break.
 
-        Values are not validated: stored values that earlier versions accepted are exported unchanged.
+        Values are not validated, so that stored values that earlier versions accepted are exported unchanged.
         """
         return dumps_spaced(self.model_dump(mode="python", warnings=False)).encode("utf-8", "replace") + b"\n"
 
 
 class HeaderLine(Line):
-    """The first line."""
+    """The first line of an export."""
 
     type: Literal["tertulia-export"] = "tertulia-export"
     version: Literal[1] = 1
@@ -57,7 +57,7 @@ class HeaderLine(Line):
 
 
 class ThinkingOptions(Line):
-    """Whether Claude thinks."""
+    """The thinking options of generations."""
 
     enabled: Annotated[bool, Checked(strict=True)]
     budget_tokens: Count | None = None
@@ -72,7 +72,7 @@ class Options(Line):
     output_schema: Json | None = None
 
     def check(self) -> None:
-        """Raise ValueError for a schema that is not accepted. Blocks."""
+        """Raise ValueError if the output schema is not accepted. This call blocks."""
         if self.output_schema is not None:
             problem = schema_problem_blocking(self.output_schema, SchemaKind.OUTPUT)
             if problem is not None:
@@ -84,7 +84,7 @@ class Options(Line):
 
 
 class ClientToolLine(Line):
-    """A tool that the conversation's client runs."""
+    """A tool that the client of the conversation runs."""
 
     name: Annotated[str, Checked(pattern=TOOL_NAME)]
     description: Annotated[str, Checked(min_length=1, max_length=10_000)]
@@ -92,7 +92,7 @@ class ClientToolLine(Line):
 
 
 class ToolsLine(Line):
-    """The tools that Claude may call in a conversation. `server` is null for all tools of the server."""
+    """The tools that Claude may call in a conversation. If `server` is null, these are all tools of the server."""
 
     server: list[Name] | None = None
     client: list[ClientToolLine] = []
@@ -103,7 +103,7 @@ class ToolsLine(Line):
 
 
 class UsageLine(Line):
-    """The usage of tokens; `amount` is the cost in 10^-12 US dollars."""
+    """Token counts. `amount` is their cost in 10^-12 US dollars."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0
@@ -113,7 +113,7 @@ class UsageLine(Line):
 
 
 class ConversationLine(Line):
-    """A conversation. The lines up to the next one belong to it."""
+    """A conversation. The lines until the next conversation belong to it."""
 
     type: Literal["conversation"] = "conversation"
     id: Name
@@ -131,7 +131,7 @@ class ConversationLine(Line):
 
 
 class AttachmentLine(Line):
-    """A file; `data` is base64."""
+    """An attachment of the conversation. `data` is its content in base64."""
 
     type: Literal["attachment"] = "attachment"
     id: Name
@@ -141,7 +141,7 @@ class AttachmentLine(Line):
 
 
 class ErrorLine(Line):
-    """Why an answer failed."""
+    """The error of a failed generation."""
 
     code: ErrorCode
     message: str
@@ -170,7 +170,7 @@ class GenerationLine(Line):
 
 
 class MessageLine(Line):
-    """A message of any branch, which follows its parent. Its blocks are those of the Messages API."""
+    """A message of any branch. It comes after its parent. `content` contains blocks of the Messages API."""
 
     type: Literal["message"] = "message"
     id: Name
@@ -182,7 +182,7 @@ class MessageLine(Line):
 
 
 class LeftOutLine(Line):
-    """A conversation that the export left out, or an attachment of the conversation before it."""
+    """A conversation that the export left out, or an attachment of the previous conversation that it left out."""
 
     type: Literal["left_out"] = "left_out"
     kind: Literal["conversation", "attachment"]
@@ -192,7 +192,7 @@ class LeftOutLine(Line):
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """An attachment of a conversation, decoded and checked. `file` exists until the next item is read."""
+    """A decoded and checked attachment. `file` exists until the next item is read."""
 
     line: AttachmentLine
     file: Path
@@ -202,21 +202,21 @@ class AttachedFile:
 
 @dataclass(frozen=True, slots=True)
 class BlocksLeftOut:
-    """The number of the conversation's blocks that cannot be imported."""
+    """The number of blocks of the conversation that cannot be imported."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationItem:
-    """The line of a conversation, and the prefix of error messages about it."""
+    """The line of a conversation, and the beginning of error messages about it."""
 
     line: ConversationLine
     error_prefix: str
 
 
 Item = ConversationItem | AttachedFile | MessageLine | BlocksLeftOut
-"""An item of a file: a conversation, or an attachment, message or count that belongs to the one before it."""
+"""An item of a file: a conversation, or an attachment, message or count of the previous conversation."""
 AnyLine = Annotated[
     HeaderLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine, Checked(discriminator="type")
 ]

@@ -1,8 +1,8 @@
-"""Import conversations from Tertulia's own export or Claude's. Each becomes a new conversation of the viewer.
+"""Imports of conversations from Tertulia's own export or Claude's. Each becomes a new conversation of the viewer.
 
 A file is read twice, item by item, in a thread: first to validate all of it, then to store it. A conversation with many
-messages is stored in several transactions, so that others can write in between. Until the last transaction it is a
-temporary conversation, which no list contains, and which retention removes if the import is interrupted.
+messages is stored in several transactions, so that others can write in between. Until the last one, it is a temporary
+conversation, which is not in any list, and which retention deletes if the import is interrupted.
 """
 
 import asyncio
@@ -47,13 +47,14 @@ from tertulia.transfer.format import (
 from tertulia.transfer.parser import items, unpacked_size
 
 ITEMS_AT_ONCE = 100
-"""Items in a batch that is read, and messages in a transaction."""
+"""The number of items that are read at once, and of messages that are stored in a transaction."""
 BYTES_AT_ONCE = 4 * 1024 * 1024
+"""The size of the messages that are read at once."""
 
 
 @dataclass(slots=True)
 class Imported:
-    """What was imported, and how many blocks were left out because only the other service supports them."""
+    """The numbers of imported objects, and of blocks that were left out because this server does not support them."""
 
     conversation_ids: list[UUID] = field(default_factory=list[UUID])
     messages: int = 0
@@ -62,9 +63,11 @@ class Imported:
 
 
 async def import_file(context: Context, file: Path) -> Imported:
-    """Store all conversations of a file. Raise InvalidInput for the first invalid one, with nothing stored.
+    """Store all conversations of a file. The unpacked size counts towards the viewer's upload limit.
 
-    The unpacked size counts against the viewer's upload limit.
+    Raises:
+        InvalidInput: A conversation is not valid. Nothing is stored.
+        RateLimited: The file exceeds the viewer's upload limit.
     """
     await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
@@ -76,9 +79,9 @@ async def import_file(context: Context, file: Path) -> Imported:
         importing = _Importing(context)
         async for batch in _batches(file, Path(folder), context.models.default_id):
             for item in batch:
-                await importing.take(item)
+                await importing.add(item)
         await importing.finish()
-    return importing.done
+    return importing.imported
 
 
 async def _batches(file: Path, folder: Path, model: str) -> AsyncIterator[list[Item]]:
@@ -96,28 +99,34 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
     for item in item_iterator:
         batch.append(item)
         size += len(encode(item.content)) if isinstance(item, MessageLine) else 0
-        # The file of an attachment only exists until the next item is read.
+        # The file of an attachment exists only until the next item is read.
         if len(batch) >= ITEMS_AT_ONCE or size >= BYTES_AT_ONCE or isinstance(item, AttachedFile):
             break
     return batch
 
 
 async def _conversation(context: Context, item: ConversationItem) -> Conversation:
-    """Return the conversation, validated like the input of `createConversation`. Raise InvalidInput."""
+    """Return the conversation, which is validated like the input of `createConversation`."""
     line = item.line
     # A file cannot grant access to a model.
     allowed = await context.models.allows(line.model)
     model = line.model if allowed else context.models.default_id
     try:
-        chosen = await _options(context, line.options, model, allowed=allowed)
+        conversation_options = await _options(context, line.options, model, allowed=allowed)
         tool_settings = await _tools(context, line)
     except InvalidInput as error:
         raise InvalidInput("file", f"{item.error_prefix}{error}") from None
     same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
     values: Json = {name: getattr(line, name) for name in same}
-    used = line.usage.model_dump()
+    usage = line.usage.model_dump()
     return Conversation(
-        id=new_id(), owner_id=context.viewer.user_id, model=model, options=chosen, tools=tool_settings, **values, **used
+        id=new_id(),
+        owner_id=context.viewer.user_id,
+        model=model,
+        options=conversation_options,
+        tools=tool_settings,
+        **values,
+        **usage,
     )
 
 
@@ -133,15 +142,17 @@ async def _options(context: Context, line: Options, model: str, *, allowed: bool
     except InvalidInput:
         if allowed:
             raise
-        # They were chosen for a model that is not available.
+        # The options are for a model that is not available.
         return {}
 
 
 async def _tools(context: Context, line: ConversationLine) -> Json:
     for index, pattern in enumerate(line.tools.server or []):
-        # Only the syntax is checked: the server that exported the file may have tools that this one lacks.
+        # Only the syntax is checked, because the server that exported the file may have tools that this one lacks.
         if not re.fullmatch(tools.PATTERN, pattern):
-            raise InvalidInput(f"tools.server[{index}]", "must be the name of a tool, or a pattern such as github__*.")
+            raise InvalidInput(
+                f"tools.server[{index}]", "must be the name of a tool, or a pattern such as `github__*`."
+            )
     declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
     client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
     await tools.check_tools(context, ConversationTools(client=client))
@@ -149,11 +160,11 @@ async def _tools(context: Context, line: ConversationLine) -> Json:
 
 
 class _Importing:
-    """Stores items. Buffers those of one conversation that the next transaction inserts."""
+    """Stores items. It buffers the items of a conversation that the next transaction inserts."""
 
     def __init__(self, context: Context) -> None:
-        """Store nothing yet."""
-        self.done = Imported()
+        """Create an importer that has not stored anything."""
+        self.imported = Imported()
         self._context = context
         self._conversation: Conversation | None = None
         self._leaf: str | None = None
@@ -165,7 +176,7 @@ class _Importing:
         self._messages: list[Message] = []
         self._generations: list[Generation] = []
 
-    async def take(self, item: Item) -> None:
+    async def add(self, item: Item) -> None:
         """Store an item, or buffer it for the next transaction."""
         match item:
             case ConversationItem():
@@ -176,29 +187,33 @@ class _Importing:
                 self._attached[item.line.id] = attachment
                 self._attachments.append(attachment)
             case MessageLine():
-                self._hold(item)
+                self._buffer(item)
                 if len(self._messages) >= ITEMS_AT_ONCE:
                     await self._store()
             case BlocksLeftOut():
-                self.done.blocks_left_out += item.count
+                self.imported.blocks_left_out += item.count
 
     async def finish(self) -> None:
-        """Store the rest of the current conversation."""
+        """Store the buffered items of the current conversation, and complete it."""
         conversation = self._conversation
         if conversation is None:
             return
         last = next(reversed(self._ids.values()), None)
         leaf = self._ids.get(self._leaf or "", last)
         await self._store(final_row=conversation.model_copy(update={"active_leaf_id": leaf}))
-        self.done.conversation_ids.append(conversation.id)
-        self.done.messages += len(self._ids)
-        self.done.attachments += len(self._attached)
+        self.imported.conversation_ids.append(conversation.id)
+        self.imported.messages += len(self._ids)
+        self.imported.attachments += len(self._attached)
         self._context.changed()
         self._conversation, self._stored = None, False
         self._ids, self._depths, self._attached = {}, {}, {}
 
     async def _store(self, final_row: Conversation | None = None) -> None:
-        """Insert the buffered rows. `final_row` is the conversation's final state, passed with its last messages."""
+        """Insert the buffered rows.
+
+        Args:
+            final_row: The final state of the conversation, together with its last messages; None before that.
+        """
         conversation = self._conversation
         if conversation is None:
             return
@@ -224,7 +239,7 @@ class _Importing:
         self._stored = True
         self._attachments, self._messages, self._generations = [], [], []
 
-    def _hold(self, line: MessageLine) -> None:
+    def _buffer(self, line: MessageLine) -> None:
         conversation = self._conversation
         if conversation is None:
             return
@@ -257,21 +272,21 @@ class _Importing:
         return attachment
 
 
-def _hidden_values(moment: datetime) -> Json:
-    return {"temporary": True, "updated_at": moment}
+def _hidden_values(time: datetime) -> Json:
+    return {"temporary": True, "updated_at": time}
 
 
 def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:
     has_source = block.get("type") in ("image", "document")
     if not has_source:
         return block
-    own = attached[block["source"]["attachment_id"]]
-    return {**block, "source": source_of(own.id, own.media_type, own.pages)}
+    attachment = attached[block["source"]["attachment_id"]]
+    return {**block, "source": source_of(attachment.id, attachment.media_type, attachment.pages)}
 
 
 def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -> Generation:
     values: Json = line.model_dump(exclude={"options", "usage", "error", "status"})
-    used: dict[str, Any] = line.usage.model_dump() if line.usage else {}
+    usage: dict[str, Any] = line.usage.model_dump() if line.usage else {}
     # A generation that was unfinished when it was exported is not continued here.
     status = Status.STOPPED if line.status in UNFINISHED else line.status
     return Generation(
@@ -281,5 +296,5 @@ def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -
         options=line.options.stored(),
         error=line.error.model_dump(mode="json") if line.error else None,
         **values,
-        **used,
+        **usage,
     )

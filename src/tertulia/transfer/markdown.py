@@ -1,4 +1,4 @@
-"""Render the active branch of a conversation as Markdown."""
+"""Conversations as Markdown: the active branch only."""
 
 import re
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from tertulia.resolvers.content import citations_of, text_of
 
 SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
 UNFINISHED_ANSWERS = {
-    "refusal": "Claude declined to answer or to go on (stop reason: refusal).",
-    "max_tokens": "This answer was cut off at its limit of tokens (stop reason: max_tokens).",
+    "refusal": "Claude declined to answer or to continue (stop reason: refusal).",
+    "max_tokens": "This answer was cut off at its token limit (stop reason: max_tokens).",
     "model_context_window_exceeded": (
         "This answer was cut off because the model's context window is full "
         "(stop reason: model_context_window_exceeded)."
     ),
-    "pause_turn": "Claude paused, and was not asked to go on (stop reason: pause_turn).",
+    "pause_turn": "Claude paused and was not asked to continue (stop reason: pause_turn).",
 }
-"""The sentence below an incomplete answer, by its stop reason."""
+"""The sentences below incomplete answers, by stop reason."""
 
 
 def as_markdown(contents: ConversationContents) -> str:
-    """Return the active branch under a heading."""
+    """Return the active branch of a conversation, under a heading."""
     conversation = contents.conversation
     names = {str(attachment.id): attachment.filename for attachment in contents.attachments}
     body = "\n\n".join(_message(message, generation, names) for message, generation in _active(contents))
@@ -32,7 +32,7 @@ def as_markdown(contents: ConversationContents) -> str:
 
 
 def left_out_as_markdown(id: str, reason: str) -> str:
-    """Return the section of a conversation that could not be written."""
+    """Return the section of a conversation that could not be exported."""
     return f"# Conversation {id}\n\n_Left out of this export. {reason}_\n\n"
 
 
@@ -53,11 +53,11 @@ def _message(message: Message, generation: Generation | None, names: dict[str, s
 
 
 def _ending(generation: Generation) -> str | None:
-    """Return a sentence about an incomplete answer; None for a complete one."""
+    """Return a sentence about why an answer is incomplete, or None if it is complete."""
     if generation.status is Status.STOPPED:
-        return "This answer was stopped before its end."
+        return "This answer was stopped before it was complete."
     if generation.status is Status.FAILED:
-        return "This answer failed before its end."
+        return "This answer failed before it was complete."
     reason = generation.stop_reason
     return UNFINISHED_ANSWERS.get(reason or "")
 
@@ -71,7 +71,7 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
         elif kind == "thinking" and block.get("thinking"):
             yield f"<details><summary>Thinking</summary>\n\n{text_of(block['thinking']).strip()}\n\n</details>"
         elif kind == "compaction" and block.get("content"):
-            yield f"<details><summary>Summary of what was said before</summary>\n\n{block['content']}\n\n</details>"
+            yield f"<details><summary>Summary of the earlier conversation</summary>\n\n{block['content']}\n\n</details>"
         elif kind in ("image", "document"):
             yield f"_Attached: {_line(names.get(_attachment(block), kind))}_"
         elif kind.endswith("tool_use"):
@@ -84,7 +84,7 @@ def _attachment(block: Json) -> str:
     try:
         return str(attachment_of(block))
     except (KeyError, TypeError, ValueError, AttributeError):
-        # Earlier versions imported blocks with other sources.
+        # Earlier versions imported blocks with sources of other types.
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Parse files of conversations item by item, within bounds. Content that cannot be shown or sent is refused."""
+"""The parser of imported files. It reads within limits, and refuses content that cannot be shown or sent."""
 
 import base64
 import binascii
@@ -32,38 +32,38 @@ from tertulia.transfer.format import (
 )
 
 MAX_ATTACHMENT_LINE = 48 * 1024 * 1024
-"""Bytes of the line of an attachment. The largest attachment takes less in base64."""
+"""The maximum size of the line of an attachment in bytes. The largest attachment needs less in base64."""
 MAX_LINE = 8 * 1024 * 1024
-"""Bytes of any other line. One character above U+FFFF makes Python use four bytes for each character."""
+"""The maximum size of other lines in bytes. With one character above U+FFFF, Python needs four bytes per character."""
 MAX_CONVERSATIONS = 20_000
 MAX_MESSAGES = 100_000
-"""Messages of one conversation."""
+"""The maximum number of messages in a conversation."""
 MAX_ATTACHMENTS = 2_000
-"""Attachments of one conversation."""
+"""The maximum number of attachments in a conversation."""
 _IS_ATTACHMENT = re.compile(rb'\s*\{\s*"type"\s*:\s*"attachment"')
 _LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
 
 @dataclass(slots=True)
 class _ConversationState:
-    """The conversation that is being read."""
+    """The ids in the conversation that is being read."""
 
     messages: set[str] = field(default_factory=set[str])
     attached: set[str] = field(default_factory=set[str])
-    lost: set[str] = field(default_factory=set[str])
-    """Attachments that the export left out."""
+    left_out: set[str] = field(default_factory=set[str])
+    """The attachments that the export left out."""
 
 
 def items(file: Path, folder: Path, model: str) -> Generator[Item]:
-    """Yield the conversations of a file, each followed by its attachments and messages. Blocks.
+    """Yield the conversations of a file, each followed by its attachments and messages. This call blocks.
 
     Args:
         file: An export of Tertulia, Claude's data export, or the `conversations.json` of one.
-        folder: Where attachments are decoded to.
-        model: The model of conversations in files that name no model.
+        folder: The folder for decoded attachments.
+        model: The model of conversations if the file does not contain it.
 
     Raises:
-        InvalidInput: The error names the invalid line or conversation.
+        InvalidInput: The file is not valid. The error names the line or the conversation.
     """
     with open_export(file) as (stream, _):
         beginning = stream.peek(CHUNK).removeprefix(BYTE_ORDER_MARK).lstrip()
@@ -74,7 +74,7 @@ def items(file: Path, folder: Path, model: str) -> Generator[Item]:
 
 
 def unpacked_size(file: Path) -> int:
-    """Return the size of the unpacked file in bytes. Raise InvalidInput. Blocks."""
+    """Return the size of the unpacked file in bytes. Raise InvalidInput for an invalid archive. This call blocks."""
     with open_export(file) as (_, size):
         return size
 
@@ -86,9 +86,9 @@ def _check_counts(item_iterator: Iterator[Item]) -> Iterator[Item]:
             conversations, messages = conversations + 1, 0
         messages += isinstance(item, MessageLine)
         if conversations > MAX_CONVERSATIONS:
-            raise InvalidInput("file", f"has more than {MAX_CONVERSATIONS:,} conversations.")
+            raise InvalidInput("file", f"must have at most {MAX_CONVERSATIONS:,} conversations.")
         if messages > MAX_MESSAGES:
-            raise InvalidInput("file", f"has a conversation of more than {MAX_MESSAGES:,} messages.")
+            raise InvalidInput("file", f"must have at most {MAX_MESSAGES:,} messages in a conversation.")
         yield item
 
 
@@ -100,39 +100,39 @@ def _lines(stream: Stream, folder: Path) -> Iterator[Item]:
         if raw.strip() and (item := lines.item(_line(raw, lines.number))) is not None:
             yield item
     if lines.number == 0:
-        raise InvalidInput("file", "is empty.")
+        raise InvalidInput("file", "must not be empty.")
 
 
 @dataclass(slots=True)
 class _Lines:
-    """The lines of an export, and the conversation that is being read."""
+    """Converts the lines of an export to items, and checks their order."""
 
     folder: Path
     number: int = 0
     state: _ConversationState | None = None
 
     def item(self, line: AnyLine) -> Item | None:
-        """Return the item of a line, if it has one. Raise InvalidInput if it does not fit the lines before it."""
+        """Return the item of a line, or None. Raise InvalidInput if the line contradicts the lines before it."""
         if (self.number == 1) != isinstance(line, HeaderLine):
-            raise line_error(self.number, "the header must be the first line, and only the first.")
+            raise line_error(self.number, "the first line, and no other, must be the header.")
         if isinstance(line, HeaderLine) or (isinstance(line, LeftOutLine) and line.kind == "conversation"):
             return None
         if isinstance(line, ConversationLine):
             self.state = _ConversationState()
-            return ConversationItem(_check_conversation(line, self.number), f"line {self.number}: ")
+            return ConversationItem(_check_conversation(line, self.number), f"has an error in line {self.number}: ")
         if self.state is None:
             raise line_error(self.number, "must follow its conversation.")
         if isinstance(line, AttachmentLine):
             return _decode_attachment(self.state, line, self.number, self.folder)
         if isinstance(line, MessageLine):
             return _message(self.state, line, self.number)
-        self.state.lost.add(line.id)
+        self.state.left_out.add(line.id)
         return None
 
 
 def _line(raw: bytes, number: int) -> AnyLine:
     is_attachment = _IS_ATTACHMENT.match(raw) is not None and raw.isascii()
-    value = parse_json(raw, f"line {number}: ", MAX_ATTACHMENT_LINE if is_attachment else MAX_LINE)
+    value = parse_json(raw, f"has an error in line {number}: ", MAX_ATTACHMENT_LINE if is_attachment else MAX_LINE)
     try:
         return _LINE.validate_python(value)
     except ValidationError as error:
@@ -151,7 +151,7 @@ def _check_conversation(line: ConversationLine, number: int) -> ConversationLine
 def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: int, folder: Path) -> AttachedFile:
     _add(state.attached, line.id, number)
     if len(state.attached) > MAX_ATTACHMENTS:
-        raise line_error(number, f"a conversation has at most {MAX_ATTACHMENTS:,} attachments.")
+        raise line_error(number, f"a conversation must have at most {MAX_ATTACHMENTS:,} attachments.")
     file = folder / "attachment"
     try:
         size = file.write_bytes(base64.b64decode(line.data, validate=True))
@@ -164,20 +164,21 @@ def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: 
 def _message(state: _ConversationState, line: MessageLine, number: int) -> MessageLine:
     _add(state.messages, line.id, number)
     if line.parent_id is not None and (line.parent_id == line.id or line.parent_id not in state.messages):
-        raise line_error(number, "parent_id: there is no such message before it.")
+        raise line_error(number, "parent_id: must be the id of an earlier message of the conversation.")
     if line.parent_id is None and line.role != Role.USER:
-        raise line_error(number, "role: the first message of a conversation must be the user's.")
+        raise line_error(number, "role: must be user for the first message of a conversation.")
     if line.generation is not None:
         if line.role != Role.ASSISTANT:
-            raise line_error(number, "generation: only messages of Claude's have one.")
+            raise line_error(number, "generation: is only allowed in messages with the role assistant.")
         try:
             line.generation.options.check()
         except ValueError as error:
             raise line_error(number, f"generation.{error}") from None
-    if state.lost:
-        line = line.model_copy(update={"content": [_without_lost(block, state.lost) for block in line.content]})
-    attached = state.attached.__contains__
-    problem = content_problem(line.content, of_user=line.role == Role.USER, is_attached=attached)
+    if state.left_out:
+        content = [_replace_left_out(block, state.left_out) for block in line.content]
+        line = line.model_copy(update={"content": content})
+    is_attached = state.attached.__contains__
+    problem = content_problem(line.content, of_user=line.role == Role.USER, is_attached=is_attached)
     if problem is not None:
         raise line_error(number, problem)
     return line
@@ -189,18 +190,18 @@ def _add(ids: set[str], id: str, number: int) -> None:
     ids.add(id)
 
 
-def _without_lost(block: Json, lost: set[str]) -> Json:
-    """Return a text block in place of an attachment that the export left out."""
+def _replace_left_out(block: Json, left_out: set[str]) -> Json:
+    """Return the block, or a text block in place of an attachment that the export left out."""
     source: Any = block.get("source")
     try:
-        is_lost = block.get("type") in ("image", "document") and source["attachment_id"] in lost
+        is_left_out = block.get("type") in ("image", "document") and source["attachment_id"] in left_out
     except (KeyError, TypeError):
-        is_lost = False
-    if not is_lost:
+        is_left_out = False
+    if not is_left_out:
         return block
     return {"type": "text", "text": LOST.format(block.get("title", "image"))}
 
 
 def line_error(number: int, message: str) -> InvalidInput:
-    """Return the error of a line."""
-    return InvalidInput("file", f"line {number}: {message}")
+    """Return the error about a line."""
+    return InvalidInput("file", f"has an error in line {number}: {message}")
