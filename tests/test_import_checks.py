@@ -199,7 +199,7 @@ def test_an_export_leaves_out_an_attachment_whose_file_is_missing(tmp_path: Path
         result = imported(api, export(api))
         assert (result["messages"], result["attachments"]) == (2, 0)
         message = api.messages(result["conversation_ids"][0])[0]
-        assert "no longer there" in message["text"]
+        assert "no longer exists" in message["text"]
 
 
 def test_a_large_attachment_can_be_imported(api: Api) -> None:

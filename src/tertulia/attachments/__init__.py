@@ -1,1 +1,1 @@
-"""Attachments: inspection of images and documents, and their transfer to Claude."""
+"""Attachments: the inspection of images and documents, and their transfer to Claude."""

@@ -1,4 +1,4 @@
-"""Send the bytes of attachments to Claude: through the Files API, or as base64 in the request itself."""
+"""The transfer of attachments to Claude, through the Files API or as base64 in the request."""
 
 import base64
 import logging
@@ -22,31 +22,39 @@ from tertulia.json import Json
 
 ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
-ASK_AGAIN = 3600.0
-"""Seconds to wait before the Files API is tried again after a failure. Many gateways do not have one."""
+RETRY_SECONDS = 3600.0
+"""The time in seconds until the Files API is tried again after a failure. Many gateways do not have it."""
 REMOVALS = ItemLoop("removal.files")
-LOST = "[An attachment that is no longer there: {}]"
+MISSING = "[This attachment no longer exists: {}]"
+"""The text that replaces an attachment whose bytes or row are missing, with its name."""
 
 logger = logging.getLogger("tertulia.claude")
 
 
 def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
-    """Return the source of a content block that refers to an attachment, in its stored form."""
+    """Return the stored form of a content block's source that refers to an attachment."""
     source = {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
     return source if pages is None else {**source, "pages": pages}
 
 
 def attachment_of(block: Json) -> UUID | None:
-    """Return the id of the attachment that a stored block refers to, or None."""
+    """Return the id of the attachment that a stored block refers to, or None if it refers to none."""
     source: Json = block.get("source") or {}
     return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
 
 
 class Files:
-    """Adds the bytes of attachments to requests, and deletes blobs that no attachment uses any more."""
+    """Adds attachments to requests, stores their bytes, and deletes the bytes that no attachment uses any more."""
 
     def __init__(self, database: Database, blobs: Blobs, claude: Claude, *, files_api: bool) -> None:
-        """Initialize without a request to Claude; `files_api` is whether the Files API may be used."""
+        """Initialize without a request to Claude.
+
+        Args:
+            database: The database with the rows of attachments.
+            blobs: The storage of their bytes.
+            claude: The client of the Files API.
+            files_api: Whether the Files API may be used.
+        """
         self.blobs = blobs
         self._database = database
         self._claude = claude
@@ -55,11 +63,16 @@ class Files:
 
     @property
     def inline(self) -> bool:
-        """Whether each request contains the bytes of its attachments."""
+        """Whether requests contain the bytes of their attachments, instead of ids of the Files API."""
         return not self._files_api or time.monotonic() < self._not_before
 
     async def fill(self, request: Json, *, inline: bool = False) -> Json:
-        """Return the request with sources that the Messages API accepts; with `inline`, all of them as base64."""
+        """Return the request with sources that the Messages API accepts.
+
+        Args:
+            request: A request whose blocks have stored sources.
+            inline: Send all attachments as base64, without the Files API.
+        """
         attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
         requested_ids = [attachment_id for attachment_id in attachment_ids if attachment_id is not None]
         if not requested_ids:
@@ -68,12 +81,18 @@ class Files:
             sources = await attachments.sources(session, requested_ids)
         filled: list[Json] = []
         for message in request["messages"]:
-            content = [await self._filled(block, sources, inline=inline) for block in message["content"]]
+            content = [await self._fill_block(block, sources, inline=inline) for block in message["content"]]
             filled.append({**message, "content": content})
         return {**request, "messages": filled}
 
     async def room(self, owner: UUID, contents: Iterable[Sequence[Json]], window: int | None) -> PictureRoom:
-        """Return the room for pictures after these messages of the owner; `window` is the model's, in tokens."""
+        """Return the room that a conversation has for more pictures.
+
+        Args:
+            owner: The owner of the conversation.
+            contents: The contents of its messages.
+            window: The model's context window in tokens, or None if it is unknown.
+        """
         attachment_ids = attachments_in(iter(contents))
         rows: list[Attachment] = []
         if attachment_ids:
@@ -83,10 +102,17 @@ class Files:
         return PictureRoom(media, sum(row.size_bytes for row in rows), window, inline=self.inline)
 
     async def keep(self, data: bytes, room: PictureRoom, owner: UUID, conversation_id: UUID) -> Json:
-        """Store a picture that a tool returned, and return the block that shows it; raise UnfitMedia."""
+        """Store a picture that a tool returned.
+
+        Returns:
+            The content block that shows it.
+
+        Raises:
+            UnfitMedia: Claude would not accept it, or the conversation has no room for it.
+        """
         media = await inspect_async(data)
         if media.pages is not None:
-            raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, and is a PDF document.")
+            raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, not a PDF document.")
         room.take(media, len(data))
         filename = f"picture.{media.media_type.partition('/')[2]}"
         attachment = await self.store(data, media, size_bytes=len(data), filename=filename, owner=owner)
@@ -98,9 +124,13 @@ class Files:
     async def store(
         self, content: bytes | Path, media: Media, *, size_bytes: int, filename: str, owner: UUID
     ) -> Attachment:
-        """Store the bytes of a file, and return its attachment row, which the caller inserts."""
+        """Store the bytes of a file.
+
+        Returns:
+            The row of the attachment, which the caller inserts.
+        """
         blob = Blob()
-        # The row is inserted first: if storing the bytes fails, the sweep finds them by it and deletes them.
+        # The row is inserted first. If storing the bytes fails, `sweep` finds the row and deletes both.
         async with self._database.write() as session:
             await insert(session, [blob])
         await self.blobs.put(blob.id, content)
@@ -116,7 +146,7 @@ class Files:
         )
 
     async def forget(self, request: Json) -> None:
-        """Forget the Files API ids of a request's attachments: Claude no longer has these files."""
+        """Delete the stored Files API ids of a request's attachments, because Claude no longer has these files."""
         attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
         async with self._database.write() as session:
             sources = await attachments.sources(session, [id for id in attachment_ids if id is not None])
@@ -124,7 +154,7 @@ class Files:
                 await attachments.remember_file(session, blob.id, None)
 
     async def discard(self, ids: Sequence[UUID]) -> None:
-        """Delete those of the blobs that no attachment uses any more; the sweep retries failures."""
+        """Delete the blobs with these ids that no attachment uses any more. `sweep` retries what fails."""
         if ids:
             async with self._database.read() as session:
                 unused_blobs = await attachments.unused(session, ids)
@@ -137,12 +167,12 @@ class Files:
             unused_blobs = await attachments.unused(session)
         await self._remove(unused_blobs)
 
-    async def _filled(self, block: Json, sources: dict[UUID, tuple[Blob, str]], *, inline: bool) -> Json:
+    async def _fill_block(self, block: Json, sources: dict[UUID, tuple[Blob, str]], *, inline: bool) -> Json:
         attachment_id = attachment_of(block)
         if attachment_id is None:
             return block
         if attachment_id not in sources:
-            return {"type": "text", "text": LOST.format(block.get("title", "image"))}
+            return {"type": "text", "text": MISSING.format(block.get("title", "image"))}
         blob, filename = sources[attachment_id]
         media_type: str = block["source"]["media_type"]
         if blob.file_id is not None and self._files_api and not inline:
@@ -150,8 +180,10 @@ class Files:
         try:
             data = await self.blobs.get(blob.id)
         except FileNotFoundError:
-            logger.exception("The bytes of %s are no longer there", blob.id)
-            return {"type": "text", "text": LOST.format(filename)}
+            logger.exception(
+                "The bytes of blob %s are missing; Claude is told that the attachment no longer exists", blob.id
+            )
+            return {"type": "text", "text": MISSING.format(filename)}
         file_id = None if inline else await self._upload(blob, filename, data, media_type)
         if file_id is not None:
             return {**block, "source": {"type": "file", "file_id": file_id}}
@@ -159,19 +191,21 @@ class Files:
         return {**block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
 
     async def _upload(self, blob: Blob, filename: str, data: bytes, media_type: str) -> str | None:
-        """Upload a file to the Files API and return its id; None if the Files API is not available."""
+        """Upload a file to the Files API. Return its id, or None if the Files API is not available."""
         if self.inline:
             return None
         try:
             sdk = await self._claude.sdk()
             uploaded = await sdk.with_options(max_retries=0).files.upload(file=(filename, data, media_type))
         except request_errors() as error:
-            logger.warning("The Files API cannot be used, so attachments travel in each request: %s", error)
-            self._not_before = time.monotonic() + ASK_AGAIN
+            logger.warning(
+                "The Files API is not available, so attachments are sent in each request for an hour: %s", error
+            )
+            self._not_before = time.monotonic() + RETRY_SECONDS
             return None
         file_id: Any = getattr(uploaded, "id", None)
         if not isinstance(file_id, str) or not 0 < len(file_id) <= LONGEST_ID:
-            logger.warning("The Files API gave no id, so an attachment travels in its request.")
+            logger.warning("The Files API returned no valid id, so an attachment is sent in its request")
             return None
         async with self._database.write() as session:
             await attachments.remember_file(session, blob.id, file_id)
@@ -183,7 +217,7 @@ class Files:
         async def remove(blob_id: UUID) -> None:
             await self.blobs.delete([blob_id])
             await self._remove_file(blobs[blob_id])
-            # One transaction per blob: a blob that is in use again must not prevent the deletion of the others.
+            # One transaction per blob, so that a blob that is in use again does not prevent the deletion of others.
             async with self._database.write() as session:
                 await attachments.remove_blobs(session, [blob_id])
 
@@ -195,7 +229,7 @@ class Files:
         try:
             await (await self._claude.sdk()).files.delete(blob.file_id)
         except request_errors() as error:
-            logger.warning("Claude's file %s could not be removed: %s", blob.file_id, error)
+            logger.warning("The file %s could not be deleted from the Files API: %s", blob.file_id, error)
 
 
 def attachments_in(contents: Iterator[Sequence[Json]]) -> list[UUID]:

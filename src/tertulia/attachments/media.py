@@ -1,4 +1,4 @@
-"""Inspect files: whether Claude accepts them as images or documents, by their content and not by their names.
+"""The inspection of files: whether Claude accepts them as images or documents, by their content and not by their names.
 
 Source of the limits: "Vision" and "PDF support" in the Claude API documentation.
 """
@@ -14,17 +14,17 @@ from typing import Any
 from tertulia.sandbox.process import MEDIA, OutOfBoundsError, SandboxBusyError
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
-"""Claude accepts 5 MB of base64."""
+"""Claude accepts images of up to 5 MB in base64."""
 MAX_DOCUMENT_BYTES = 22 * 1024 * 1024
-"""A request may have 32 MB, including the base64 of its attachments."""
+"""A request may have 32 MB, including its attachments in base64."""
 MAX_BYTES = max(MAX_IMAGE_BYTES, MAX_DOCUMENT_BYTES)
 MAX_SIDE = 8000
 MAX_SIDE_OF_MANY = 2000
-"""Pixels, if a request contains more than MANY_IMAGES images."""
+"""The maximum width and height in pixels if a request contains more than `MANY_IMAGES` images."""
 MANY_IMAGES = 20
 MAX_IMAGES, MAX_IMAGES_SMALL = 600, 100
 MAX_PAGES, MAX_PAGES_SMALL = 600, 100
-"""Per request. The lower limits apply to models with a window of at most SMALL_WINDOW tokens."""
+"""The limits of a request. The lower ones apply to models with a context window of at most `SMALL_WINDOW` tokens."""
 SMALL_WINDOW = 200_000
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
@@ -34,26 +34,26 @@ PDF_BEGINS_WITHIN = 1024
 FIRST_WORDS = 200
 
 MULTI_PICTURE = "MPO"
-"""Pillow's name for JPEG files that contain further pictures after the first one. Many phones write them."""
+"""Pillow's name for JPEG files that contain more pictures after the first one. Many phones write them."""
 DECODE_SECONDS = 10.0
-"""Processor time; the largest image takes about one."""
+"""The limit on the processor time for one file. The largest image takes about one second."""
 DECODE = f"{__name__}:decode"
 
-# PDFium may be used by one thread at a time.
+# Only one thread at a time may use PDFium.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class UnfitMedia(Exception):
-    """A file that Claude does not accept; the message says what would be accepted."""
+    """Claude would not accept a file. The message is a clause that describes what would be accepted."""
 
 
 class UnknownMedia(UnfitMedia):
-    """A file that is neither an image nor a document of a type that Claude accepts."""
+    """A file is neither an image nor a document of a type that Claude accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The type of a file, with the size of an image in pixels, or the number of pages of a document."""
+    """The media type of a file, with the size of an image in pixels or the number of pages of a document."""
 
     media_type: str
     width: int | None = None
@@ -62,14 +62,21 @@ class Media:
 
 
 async def inspect_async(content: Path | bytes) -> Media:
-    """Inspect a file, or its bytes, outside of the event loop; raise UnfitMedia if Claude would refuse it."""
+    """Inspect a file in a sandbox process.
+
+    Args:
+        content: The path of the file, or its bytes.
+
+    Raises:
+        UnfitMedia: Claude would not accept the file, or it cannot be checked now.
+    """
     job = _job(content)
     with _bounds_as_refusal():
         return _media(await MEDIA.run(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
 
 
 def inspect(content: Path | bytes) -> Media:
-    """Do the same as `inspect_async`, for threads without an event loop."""
+    """Inspect a file like `inspect_async`, in a thread without an event loop."""
     job = _job(content)
     with _bounds_as_refusal():
         return _media(MEDIA.run_blocking(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
@@ -89,7 +96,7 @@ def _job(content: object) -> _Job:
     else:
         raise UnknownMedia(f"its data must be bytes, not {type(content).__name__}.")
     if size > MAX_BYTES:
-        raise UnfitMedia(f"a file may hold {MAX_BYTES >> 20} MB, not {size / 2**20:.1f}.")
+        raise UnfitMedia(f"a file must have at most {MAX_BYTES >> 20} MB, not {size / 2**20:.1f}.")
     return _Job(path=str(content)) if isinstance(content, Path) else _Job(content)
 
 
@@ -98,23 +105,29 @@ def _bounds_as_refusal() -> Generator[None]:
     try:
         yield
     except OutOfBoundsError:
-        raise UnfitMedia("the file cannot be read: it is damaged, or too expensive to decode.") from None
+        raise UnfitMedia(
+            "the file cannot be decoded: it is damaged, or decoding it takes too much time or memory."
+        ) from None
     except SandboxBusyError:
-        raise UnfitMedia("the file cannot be checked now, because the server is busy: try again.") from None
+        raise UnfitMedia("the file cannot be checked now, because the server is busy. Try again.") from None
 
 
-def _media(answer: dict[str, Any]) -> Media:
-    if "refused" in answer:
-        raise (UnknownMedia if answer["unknown"] else UnfitMedia)(answer["refused"])
-    return Media(**answer)
+def _media(result: dict[str, Any]) -> Media:
+    if "refused" in result:
+        raise (UnknownMedia if result["unknown"] else UnfitMedia)(result["refused"])
+    return Media(**result)
 
 
 def decode(data: bytes, path: str | None) -> dict[str, Any]:
-    """Decode a file in a sandbox process; return the fields of its `Media`, or why it is refused.
+    """Decode a file. This function is called in a sandbox process.
 
     Args:
-        data: The file's bytes, unless there is a path.
-        path: Where the file is.
+        data: The bytes of the file, if there is no path.
+        path: The path of the file.
+
+    Returns:
+        The fields of its `Media`; or `refused`, the reason why Claude would not accept it, and `unknown`, whether its
+        type is the reason.
     """
     content = data if path is None else Path(path)
     try:
@@ -125,12 +138,12 @@ def decode(data: bytes, path: str | None) -> dict[str, Any]:
                 beginning = file.read(PDF_BEGINS_WITHIN)
             size = Path(path).stat().st_size
         return asdict(_document(content, size) if PDF_BEGINS in beginning else _image(content, size))
-    except UnfitMedia as unfit:
-        return {"refused": str(unfit), "unknown": isinstance(unfit, UnknownMedia)}
+    except UnfitMedia as error:
+        return {"refused": str(error), "unknown": isinstance(error, UnknownMedia)}
 
 
 def first_words(document: bytes) -> str:
-    """Return the beginning of the text of a PDF's first page; empty if it has none. This call blocks."""
+    """Return the beginning of the text of a PDF's first page, or an empty string if it has none. This call blocks."""
     pdfium = _pdfium()
     with _ONE_AT_A_TIME:
         try:
@@ -145,17 +158,24 @@ def first_words(document: bytes) -> str:
 
 
 class PictureRoom:
-    """The room that a conversation has for more pictures: Claude refuses a request with too many."""
+    """The room that a conversation has for more pictures. Claude refuses a request with too many."""
 
     def __init__(self, media: list[Media], size_bytes: int, window: int | None, *, inline: bool) -> None:
-        """Count the attachments of the conversation first. `inline`: whether bytes travel in the request itself."""
+        """Initialize with the attachments that the conversation already has.
+
+        Args:
+            media: The attachments.
+            size_bytes: Their size.
+            window: The model's context window in tokens, or None if it is unknown.
+            inline: Whether requests contain the bytes of their attachments.
+        """
         self._media = media
         self._size = size_bytes if inline else 0
         self._window = window
         self._inline = inline
 
     def take(self, media: Media, size_bytes: int) -> None:
-        """Reserve room for a picture; raise UnfitMedia where there is none."""
+        """Reserve room for a picture. Raise UnfitMedia if there is none."""
         size = self._size + (size_bytes if self._inline else 0)
         problem = check_together([*self._media, media], size, self._window)
         if problem is not None:
@@ -165,31 +185,34 @@ class PictureRoom:
 
 
 def check_together(media: list[Media], size_bytes: int, window: int | None) -> str | None:
-    """Return which limit the attachments of one request exceed together; None if Claude accepts them.
+    """Return a clause about the limit that the attachments of a request exceed together, or None if none is exceeded.
 
     Args:
         media: All attachments of the request.
-        size_bytes: The size of those that are sent in the request itself.
-        window: The model's context window in tokens, if it is known.
+        size_bytes: The size of the attachments whose bytes the request contains.
+        window: The model's context window in tokens, or None if it is unknown.
     """
     small = window is not None and window <= SMALL_WINDOW
     images = [item for item in media if item.pages is None]
     pages = sum(item.pages or 0 for item in media)
     most_images, most_pages = (MAX_IMAGES_SMALL, MAX_PAGES_SMALL) if small else (MAX_IMAGES, MAX_PAGES)
     if len(images) > most_images:
-        return f"Claude takes at most {most_images} images in a conversation with this model; these are {len(images)}."
+        return f"a conversation with this model must have at most {most_images} images, not {len(images)}."
     if len(images) > MANY_IMAGES and any(max(item.width or 0, item.height or 0) > MAX_SIDE_OF_MANY for item in images):
-        return f"of more than {MANY_IMAGES} images none may be larger than {MAX_SIDE_OF_MANY} x {MAX_SIDE_OF_MANY} px."
+        return (
+            f"images must have at most {MAX_SIDE_OF_MANY} x {MAX_SIDE_OF_MANY} pixels if a conversation has more than"
+            f" {MANY_IMAGES} of them."
+        )
     if pages > most_pages:
-        return f"Claude takes documents of at most {most_pages} pages together with this model; these are {pages}."
+        return f"documents in a conversation with this model must have at most {most_pages} pages, not {pages}."
     if size_bytes > MAX_DOCUMENT_BYTES:
-        return f"the attachments of a conversation may hold {MAX_DOCUMENT_BYTES >> 20} MB together."
+        return f"the attachments of a conversation must have at most {MAX_DOCUMENT_BYTES >> 20} MB together."
     return None
 
 
 def _document(content: Path | bytes, size: int) -> Media:
     if size > MAX_DOCUMENT_BYTES:
-        raise UnfitMedia(f"a document may hold {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
+        raise UnfitMedia(f"a document must have at most {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
     try:
         document = _pdfium().PdfDocument(content)
         try:
@@ -198,15 +221,15 @@ def _document(content: Path | bytes, size: int) -> Media:
             document.close()
     except Exception as error:
         if "password" in str(error).lower():
-            raise UnfitMedia("the PDF needs a password, which Claude cannot enter.") from error
-        raise UnfitMedia("the PDF is damaged: it cannot be opened.") from error
+            raise UnfitMedia("the PDF is protected by a password. Remove the password.") from error
+        raise UnfitMedia("the PDF is damaged and cannot be opened.") from error
     if not 1 <= pages <= MAX_PAGES:
-        raise UnfitMedia(f"a document may have 1 to {MAX_PAGES} pages, not {pages}.")
+        raise UnfitMedia(f"a document must have 1 to {MAX_PAGES} pages, not {pages}.")
     return Media(PDF, pages=pages)
 
 
 def _pdfium() -> Any:
-    """Return the untyped module, imported for the first document."""
+    """Return the module of PDFium, which is untyped and only imported if it is used."""
     import pypdfium2
 
     return pypdfium2
@@ -215,27 +238,27 @@ def _pdfium() -> Any:
 def _image(content: Path | bytes, size: int) -> Media:
     from PIL import Image
 
-    # `MAX_SIDE` bounds what is decoded.
+    # `MAX_SIDE` limits the size instead.
     Image.MAX_IMAGE_PIXELS = None
     source = BytesIO(content) if isinstance(content, bytes) else content
     try:
         image = Image.open(source, formats=[*FORMATS, MULTI_PICTURE])
     except Exception as error:
-        # Any exception: the plugins raise many, `struct.error` and `ZeroDivisionError` among them.
+        # Pillow's plugins raise many exceptions, such as `struct.error` and `ZeroDivisionError`.
         raise UnknownMedia(
-            "takes PNG, JPEG, GIF and WebP images, and PDF documents; this file is none of them, or is damaged."
+            "the file must be a PNG, JPEG, GIF or WebP image, or a PDF document; this one is not, or is damaged."
         ) from error
     with image:
         kind, (width, height) = str(image.format), image.size
         if size > MAX_IMAGE_BYTES:
-            raise UnfitMedia(f"an image may hold {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
+            raise UnfitMedia(f"an image must have at most {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
         if max(width, height) > MAX_SIDE:
-            raise UnfitMedia(f"an image may be {MAX_SIDE} x {MAX_SIDE} px, not {width} x {height}.")
+            raise UnfitMedia(f"an image must have at most {MAX_SIDE} x {MAX_SIDE} pixels, not {width} x {height}.")
         try:
-            # Headers alone do not tell whether an image was cut off.
+            # The headers do not show whether an image was cut off.
             image.load()
         except MemoryError:
-            raise UnfitMedia("the image takes too much memory to decode.") from None
+            raise UnfitMedia("decoding the image takes too much memory.") from None
         except Exception as error:
-            raise UnfitMedia("the image is damaged: it cannot be decoded to its end.") from error
+            raise UnfitMedia("the image is damaged and cannot be decoded.") from error
     return Media(FORMATS.get(kind, FORMATS["JPEG"]), width, height)

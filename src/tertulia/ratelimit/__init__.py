@@ -1,1 +1,1 @@
-"""Limits on requests in a period and on open connections, in memory or in Redis."""
+"""Rate limits and limits on open connections, in memory or in Redis."""

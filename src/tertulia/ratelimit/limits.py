@@ -1,4 +1,4 @@
-"""Limits: on the rate of a viewer's calls over all replicas, and on the concurrent subscriptions of one server."""
+"""Limits on the rate of a viewer's calls to all replicas, on connections, and on the subscriptions of a process."""
 
 import asyncio
 import logging
@@ -22,18 +22,26 @@ if TYPE_CHECKING:
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
-"""Timeout of the store that counts calls, in seconds."""
+"""The timeout in seconds of the store that counts calls."""
 STORE_REST = 2.0
-"""Seconds for which a store that failed is not used."""
+"""The time in seconds for which a store is not used after a failure."""
 
 logger = logging.getLogger("tertulia.limits")
 
 
 class Rate:
-    """A number of calls per time, such as `60/minute`. A number without a unit is per minute."""
+    """A number of calls in a period, such as `60/minute`. Without a period, it is a number per minute."""
 
     def __init__(self, name: str, notation: str) -> None:
-        """Parse the notation of the library `limits`. `name` is shown to clients. Raises ValueError."""
+        """Parse a rate.
+
+        Args:
+            name: The name of the limit, which is shown to clients.
+            notation: The rate in the notation of the library `limits`.
+
+        Raises:
+            ValueError: The notation is not valid.
+        """
         from limits import parse
 
         self.name = name
@@ -52,7 +60,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A viewer's use of a rate: how much remains, and in how many seconds more is available."""
+    """A viewer's use of a rate: the remaining calls, and the time in seconds until there are more."""
 
     rate: Rate
     remaining: int
@@ -60,10 +68,10 @@ class Window:
 
 
 class Rates:
-    """Counts calls in moving windows. While the store is unavailable, all calls are allowed and an error is logged."""
+    """Counts calls in moving windows. While the store is unavailable, an error is logged and all calls are allowed."""
 
     def __init__(self, redis_url: str | None) -> None:
-        """Count in Redis, for all replicas, or in this process."""
+        """Count the calls to all replicas in Redis, or those to this process if `redis_url` is None."""
         self._pool: ConnectionPool | None = None
         self._windows: Windows = LocalWindows()
         self._errors: tuple[type[Exception], ...] = (OSError, TimeoutError)
@@ -75,7 +83,16 @@ class Rates:
             self._errors = (RedisError, *self._errors)
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
-        """Count `amount`. Return None if it is within the rate, else the seconds after which it would be."""
+        """Count calls.
+
+        Args:
+            rate: The rate.
+            key: What is limited, such as the id of a viewer.
+            amount: The number of calls.
+
+        Returns:
+            None if the calls are within the rate, else the time in seconds after which they would be.
+        """
         if time.monotonic() < self._not_before:
             return None
         try:
@@ -89,7 +106,7 @@ class Rates:
         return max(stats.reset_time - time.time(), 0.01)
 
     async def window(self, rate: Rate, key: str) -> Window:
-        """Return the use of a rate without counting a call."""
+        """Return the use of a rate, without counting a call."""
         if time.monotonic() < self._not_before:
             return Window(rate, rate.amount, 0.0)
         try:
@@ -108,12 +125,12 @@ class Rates:
 
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + STORE_REST
-        logger.error("Limits are not held, because their store is away: %s", error)
+        logger.error("Limits are not counted, because Redis is unavailable: %s", error)
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A viewer's use of a limit. Only rates have `window_seconds` and `resets_in_seconds`."""
+    """A viewer's use of a limit. `window_seconds` and `resets_in_seconds` are None for limits that are not rates."""
 
     name: str
     limit: int
@@ -124,9 +141,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of each viewer; None means unlimited.
+    """The limits of each viewer. A limit that is None does not apply.
 
-    `on_refused` is called with the name of the limit for each request that is refused.
+    `on_refused` is called with the name of the limit for each refused call.
     """
 
     rates: Rates
@@ -139,34 +156,36 @@ class Limits:
     on_refused: Callable[[str], None] = lambda _: None
 
     async def check_request(self, viewer_id: UUID) -> None:
-        """Count a request; raise RateLimited."""
+        """Count a request. Raise RateLimited above the limit."""
         await self._check(self.requests, viewer_id, 1, "requests")
 
     async def check_send(self, viewer_id: UUID) -> None:
-        """Count a sent message, or another call that creates something; raise RateLimited."""
+        """Count a sent message, or another call that creates an object. Raise RateLimited above the limit."""
         await self._check(self.sends, viewer_id, 1, "messages")
 
     async def check_upload(self, viewer_id: UUID, size_bytes: int) -> None:
-        """Count an upload in megabytes, rounded up; raise RateLimited."""
+        """Count the megabytes of an upload, rounded up. Raise RateLimited above the limit."""
         await self._check(self.uploads, viewer_id, math.ceil(size_bytes / MEGABYTE), "megabytes of uploads")
 
-    async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, things: str) -> None:
+    async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, unit: str) -> None:
         seconds = None if rate is None else await self.rates.hit(rate, str(viewer_id), amount)
         if rate is not None and seconds is not None:
             self.on_refused(rate.name)
-            words = f"{rate.amount:,} {things} in {rate.seconds:,} s"
-            raise RateLimited(seconds, f"At most {words}: come back in {math.ceil(seconds):,} s.")
+            limit = f"{rate.amount:,} {unit} in {rate.seconds:,} seconds"
+            raise RateLimited(seconds, f"At most {limit} are allowed. Try again in {math.ceil(seconds):,} seconds.")
 
     @asynccontextmanager
     async def seated(self, viewer_id: UUID) -> AsyncGenerator[None]:
-        """Hold a slot for a long connection. Raise RateLimited if the viewer has too many."""
+        """Occupy a connection slot of the viewer. Raise RateLimited if all slots are in use."""
         if self.sockets is None:
             yield
             return
         slot_id, limit = uuid4(), self.sockets
         if not await self.connection_slots.acquire(viewer_id, slot_id, limit):
             self.on_refused("sockets")
-            raise RateLimited(SLOT_SECONDS, f"At most {limit:,} sockets and streams at once: close one first.")
+            raise RateLimited(
+                SLOT_SECONDS, f"At most {limit:,} sockets and streams can be open at the same time. Close one first."
+            )
         renewal = asyncio.create_task(self._renew_slot(viewer_id, slot_id, limit))
         try:
             yield
@@ -180,12 +199,17 @@ class Limits:
             await self.connection_slots.acquire(viewer_id, slot_id, limit)
 
     async def windows(self, viewer_id: UUID) -> list[Window]:
-        """Return the viewer's use of the rates of requests and of sends."""
+        """Return the viewer's use of the rates of requests and of messages."""
         rates = [rate for rate in (self.requests, self.sends) if rate is not None]
         return [await self.rates.window(rate, str(viewer_id)) for rate in rates]
 
     async def standing(self, viewer_id: UUID, running: int) -> list[Limit]:
-        """Return the viewer's use of each limit. `running` is the number of their running generations."""
+        """Return the viewer's use of each limit.
+
+        Args:
+            viewer_id: The viewer.
+            running: The number of the viewer's running generations.
+        """
         limits: list[Limit] = []
         for rate in (self.requests, self.sends, self.uploads):
             if rate is not None:
@@ -206,26 +230,35 @@ def _in_redis(redis_url: str) -> "tuple[ConnectionPool, Windows]":
 
     client: Any = ConnectionPool
     pool: ConnectionPool = client.from_url(redis_url)
-    # Otherwise the library would open its own connections. Its address only selects the kind of Redis.
+    # Without a pool, the library opens its own connections. Its address only selects the type of the storage.
     options: dict[str, Any] = {"connection_pool": pool}
     return pool, MovingWindowRateLimiter(RedisStorage("async+redis://", implementation="redispy", **options))
 
 
 @dataclass(slots=True)
 class Subscriptions:
-    """Counts the open subscriptions of this process, over all transports."""
+    """Counts the open subscriptions of this process, on all transports."""
 
     per_socket: int
     at_once: int
     open: int = 0
     _ending: int = 0
-    _none: asyncio.Event = field(default_factory=asyncio.Event)
+    _all_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
     def one(self, *, ends: bool = False) -> Generator[None]:
-        """Count a subscription, or raise an error with the code RATE_LIMITED. `ends`: it ends when an answer does."""
+        """Count a subscription while the block runs.
+
+        Args:
+            ends: Whether the subscription ends when an answer ends.
+
+        Raises:
+            GraphQLError: The limit is reached; the code is RATE_LIMITED.
+        """
         if self.open >= self.at_once:
-            raise too_many(f"This server follows at most {self.at_once:,} subscriptions at once; come back later.")
+            raise too_many(
+                f"This server allows at most {self.at_once:,} subscriptions at the same time. Try again later."
+            )
         self.open += 1
         self._ending += ends
         try:
@@ -234,16 +267,16 @@ class Subscriptions:
             self.open -= 1
             self._ending -= ends
             if not self._ending:
-                self._none.set()
+                self._all_ended.set()
 
     async def told(self, patience: float) -> None:
-        """Wait until the subscriptions that end with an answer have ended, for `patience` seconds at most."""
-        self._none.clear()
+        """Wait until all subscriptions that end with an answer have ended, at most `patience` seconds."""
+        self._all_ended.clear()
         with suppress(TimeoutError):
             if self._ending:
-                await asyncio.wait_for(self._none.wait(), patience)
+                await asyncio.wait_for(self._all_ended.wait(), patience)
 
 
 def too_many(message: str) -> GraphQLError:
-    """Return the error of a limit that is reached."""
+    """Return the GraphQL error of a limit that is reached."""
     return GraphQLError(message, extensions={"code": "RATE_LIMITED"})

@@ -1,4 +1,4 @@
-"""Count each user's long connections over all processes. Each connection holds a slot while it is open."""
+"""Slots for the long-lived connections of each user, over all processes. An open connection occupies one slot."""
 
 import time
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 SLOT_SECONDS = 90.0
-"""Seconds for which a slot is held. Open connections renew their slots earlier, so those of a dead process expire."""
+"""The time in seconds after which a slot expires. Open connections renew their slots earlier."""
 ACQUIRE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
 local new = redis.call('ZSCORE', KEYS[1], ARGV[3]) == false
@@ -19,10 +19,10 @@ return 1
 
 
 class ConnectionSlots(Protocol):
-    """Counts the connections of each subject."""
+    """Counts the open connections of each subject."""
 
     async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
-        """Acquire or renew a slot. Return False if all are in use; True while Redis is unavailable."""
+        """Acquire or renew a slot. Return False if all slots are in use, and True while Redis is unavailable."""
         ...
 
     async def release(self, subject: UUID, slot_id: UUID) -> None:
@@ -35,26 +35,26 @@ class ConnectionSlots(Protocol):
 
 
 class LocalConnectionSlots:
-    """Slots of the connections of this process."""
+    """Slots for the connections of this process."""
 
     def __init__(self) -> None:
-        """Begin without connections."""
-        self._taken: dict[UUID, UUID] = {}
+        """Initialize without connections."""
+        self._subjects: dict[UUID, UUID] = {}
         self._counts = Counter[UUID]()
 
     async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
         """Acquire or renew a slot."""
-        if slot_id in self._taken:
+        if slot_id in self._subjects:
             return True
         if self._counts[subject] >= limit:
             return False
-        self._taken[slot_id] = subject
+        self._subjects[slot_id] = subject
         self._counts[subject] += 1
         return True
 
     async def release(self, subject: UUID, slot_id: UUID) -> None:
         """Release a slot."""
-        if self._taken.pop(slot_id, None) is not None:
+        if self._subjects.pop(slot_id, None) is not None:
             self._counts[subject] -= 1
             if not self._counts[subject]:
                 del self._counts[subject]
@@ -65,10 +65,10 @@ class LocalConnectionSlots:
 
 
 class RedisConnectionSlots:
-    """Slots of the connections of all processes that share a Redis."""
+    """Slots for the connections of all processes that share a Redis."""
 
     def __init__(self, url: str) -> None:
-        """Create a client for the address, without connecting yet."""
+        """Create a client for a Redis URL, without connecting."""
         from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
@@ -99,7 +99,7 @@ class RedisConnectionSlots:
         return 0
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connections to Redis."""
         await self._redis.aclose()
 
 

@@ -1,1 +1,1 @@
-"""Processes that work on untrusted input, with bounds on time and memory."""
+"""Processes that handle untrusted input, with limits on time and memory."""

@@ -1,8 +1,8 @@
-"""Run work on untrusted input in a separate process, with bounds on time and memory.
+"""Sandbox processes, which run jobs on untrusted input with limits on time and memory.
 
-Compiling a schema, validating with it and decoding a file hold Python's lock, and can run forever, use all memory or
-crash. A sandbox process does one job at a time; one that exceeds its bounds is killed, and the next job gets a new
-process. It inherits neither the environment nor open files, so it has no access to keys.
+Compiling a schema, validating with it and decoding a file hold Python's global lock, and can run forever, use all
+memory or crash. A sandbox process runs one job at a time. If a job exceeds its limits, its process is killed, and the
+next job gets a new one. The process inherits neither the environment nor open files, so it has no access to keys.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[2]
 START = f"import sys; sys.path.append({str(ROOT)!r}); from tertulia.sandbox.worker import main; main()"
 KEPT_VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "TMPDIR")
 MAX_WAITING = 64
-"""Jobs that wait for one sandbox; one more is refused."""
+"""The maximum number of jobs that wait for a sandbox. Further jobs are refused."""
 WALL_FACTOR, WALL_EXTRA = 5.0, 10.0
-"""The bound is on processor time. A machine that is overloaded gets this many times as long, and this many seconds."""
+"""The limit is on processor time. On a busy machine, a job may take this many times as long, plus these seconds."""
 
 
 class SandboxError(Exception):
-    """A job that failed."""
+    """A job failed."""
 
 
 class SandboxBusyError(SandboxError):
@@ -35,14 +35,14 @@ class SandboxBusyError(SandboxError):
 
 
 class OutOfBoundsError(SandboxError):
-    """A job that took too long or too much memory, or that crashed its process."""
+    """A job took too much time or memory, or crashed its process."""
 
 
 class Sandbox:
-    """A process that does one job at a time; it is started for the first one."""
+    """A process that runs one job at a time. It is started for the first job."""
 
     def __init__(self, name: str) -> None:
-        """Start nothing yet. `name`: part of the name of the thread that waits for the process."""
+        """Initialize without starting the process. `name` is part of the name of the thread that waits for it."""
         self._name = name
         self._lock = threading.Lock()
         self._owner: int | None = None
@@ -52,26 +52,26 @@ class Sandbox:
         atexit.register(self.close)
 
     async def run(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
-        """Call a function in the sandbox process, and return its result, which must be JSON.
+        """Call a function in the sandbox process, and return its result, which must be a JSON value.
 
         Args:
             function: Its import path, as `module:name`. It is called with `data` and `arguments`.
-            seconds: The processor time that it may take.
-            data: Bytes for the function, besides its arguments.
-            arguments: Values that are JSON.
+            seconds: The maximum processor time.
+            data: The first argument of the function.
+            arguments: The other arguments, which must be JSON values.
 
         Raises:
             SandboxBusyError: Too many jobs are waiting.
-            OutOfBoundsError: The job took too long or too much memory, or crashed.
+            OutOfBoundsError: The job took too much time or memory, or crashed.
         """
         return await asyncio.wrap_future(self._submit(function, seconds, data, arguments))
 
     def run_blocking(self, function: str, *, seconds: float, data: bytes = b"", **arguments: object) -> Any:
-        """Do the same as `run`, for callers outside an event loop."""
+        """Call a function like `run`, for callers outside an event loop."""
         return self._submit(function, seconds, data, arguments).result()
 
     def close(self) -> None:
-        """Stop the process; a later job starts another."""
+        """Stop the process. A later job starts a new one."""
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
             _end(process)
@@ -79,11 +79,11 @@ class Sandbox:
     def _submit(self, function: str, seconds: float, data: bytes, arguments: dict[str, object]) -> Future[Any]:
         with self._lock:
             if self._executor is None or self._owner != os.getpid():
-                # A forked process has no thread, and must not use the sandbox of its parent.
+                # A forked process does not have the thread, and must not use the sandbox of its parent.
                 self._owner, self._waiting, self._process = os.getpid(), 0, None
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"sandbox-{self._name}")
             if self._waiting >= MAX_WAITING:
-                raise SandboxBusyError(f"{MAX_WAITING} jobs are waiting already")
+                raise SandboxBusyError(f"{MAX_WAITING} jobs are already waiting")
             self._waiting += 1
             header = json.dumps({"function": function, "seconds": seconds, "size": len(data), "arguments": arguments})
             future = self._executor.submit(partial(self._run_job, header.encode() + b"\n", data, seconds))
@@ -115,19 +115,19 @@ class Sandbox:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - this program and nothing of a user's
+    return subprocess.Popen(  # noqa: S603 - the command contains no user input
         [sys.executable, "-P", "-c", START],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
-        # Ctrl+C is for the server; this process ends with its input.
+        # Ctrl+C must only reach the server. This process ends when its input is closed.
         start_new_session=True,
     )
 
 
 def _exchange(process: subprocess.Popen[bytes], header: bytes, data: bytes) -> dict[str, Any] | None:
-    """Send a job, and return the response; None if the process exited without one."""
+    """Send a job and return the response, or None if the process exited without one."""
     if process.stdin is None or process.stdout is None:
         return None
     try:
@@ -147,7 +147,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             try:
                 pipe.close()
             except OSError:
-                # Data was buffered for a process that has exited.
+                # There was buffered data for a process that has exited.
                 continue
 
 

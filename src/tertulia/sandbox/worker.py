@@ -1,4 +1,4 @@
-"""The program of a sandbox process: it reads jobs from standard input and writes a line of JSON for each."""
+"""The program of a sandbox process, which reads jobs from standard input and writes a line of JSON for each."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 MAX_MEMORY = 2 * 1024**3
-"""Bytes of address space, libraries included."""
+"""The maximum address space in bytes, including libraries."""
 
 
 def main() -> None:
-    """Do jobs until standard input ends."""
+    """Run jobs until standard input ends."""
     responses = _reserve_output()
     _limit_memory()
     while header := sys.stdin.buffer.readline():
@@ -28,21 +28,23 @@ def _run_job(job: dict[str, Any], data: bytes) -> bytes:
     try:
         result = _import_function(job["function"])(data, **job["arguments"])
         return json.dumps({"result": result}).encode()
-    except Exception as error:  # noqa: BLE001 - whatever hostile input causes is a failure of its job alone
+    except Exception as error:  # noqa: BLE001 - hostile input must only fail its own job
         return json.dumps({"failed": type(error).__name__}).encode()
     finally:
         _limit_time(0)
 
 
 def _import_function(path: str) -> Callable[..., Any]:
-    """Return the function at `module:name`, imported for its first job: a process loads only what its jobs need."""
+    """Return the function at `module:name`. Its module is imported for its first job, so that a process loads only what
+    its jobs need.
+    """
     module, _, name = path.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
 
 
 def _reserve_output() -> BinaryIO:
-    """Reserve standard output for responses: output that a library prints must not be mixed with them."""
+    """Reserve standard output for responses, and discard what libraries print."""
     responses = os.fdopen(os.dup(1), "wb")
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
@@ -54,13 +56,13 @@ def _limit_memory() -> None:
     try:
         import resource
     except ImportError:
-        # Windows has no such limit.
+        # Windows has no such limits.
         return
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _limit_time(seconds: float) -> None:
-    # The signal ends the process, also within native code of a library.
+    # The signal ends the process even if it is in native code of a library.
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)

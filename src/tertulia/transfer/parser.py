@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tertulia.attachments.files import LOST
+from tertulia.attachments.files import MISSING
 from tertulia.attachments.media import UnfitMedia, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -199,7 +199,7 @@ def _replace_left_out(block: Json, left_out: set[str]) -> Json:
         is_left_out = False
     if not is_left_out:
         return block
-    return {"type": "text", "text": LOST.format(block.get("title", "image"))}
+    return {"type": "text", "text": MISSING.format(block.get("title", "image"))}
 
 
 def line_error(number: int, message: str) -> InvalidInput:
