@@ -103,7 +103,7 @@ BROKEN = image()[:40]
 @pytest.mark.parametrize(
     ("content", "filename", "status", "words"),
     [
-        (b"just words", "photo.png", 415, "PNG, JPEG, GIF and WebP"),
+        (b"just words", "photo.png", 415, "PNG, JPEG, GIF or WebP"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", 415, "PNG"),
         (b"", "empty.png", 415, "PNG"),
         (BROKEN, "cut.png", 415, "damaged"),

@@ -128,7 +128,7 @@ def test_sockets_and_streams_are_limited_over_all_replicas(tmp_path: Path, place
             with raw_socket(other.address) as third:
                 third.send('{"type": "connection_init"}')
                 code, reason = closing(third)
-                assert (code, "at once" in reason) == (1013, True)
+                assert (code, "at the same time" in reason) == (1013, True)
             stream = {"accept": "text/event-stream"}
             refused = api.http.post("/graphql", json={"query": OPEN}, headers=stream)
             assert refused.status_code == 429

@@ -125,6 +125,6 @@ def test_images_over_the_limit_of_a_request_are_left_out_and_the_others_are_kept
     assert len(images(drawing, conversation)) == 20
     _, done = answer(drawing, call(("wide", {"count": 1})), conversationId=conversation)
     assert done["__typename"] == "GenerationCompleted"
-    assert "of more than 20 images none may be larger than 2000 x 2000 px" in results(done)[0]["output"]
+    assert "images must have at most 2000 x 2000 pixels" in results(done)[0]["output"]
     assert len(images(drawing, conversation)) == 20
     assert all(message["leftOut"] == [] for message in shown(drawing, conversation))

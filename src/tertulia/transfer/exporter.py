@@ -53,7 +53,6 @@ async def export(
     Each conversation is read in a separate transaction. Conversations that are deleted meanwhile are skipped.
 
     Args:
-        database: The database.
         blobs: The storage of attachments.
         owner: The owner of the conversations.
         ids: The conversations to export; None for all except temporary ones, oldest first.
