@@ -198,7 +198,7 @@ def test_structured_output_is_checked_against_its_schema(
     staged: Staged, said: str, value: Json | None, problem: str | None
 ) -> None:
     stage = staged(says(said[:5], said[5:]), says("Hi"))
-    sent = stage.api.send("Tell me of Ávila", options={"outputSchema": SCHEMA})
+    sent = stage.api.send("Describe Ávila", options={"outputSchema": SCHEMA})
     events = stage.api.follow(sent["generation"]["id"], 0)
     kinds = [event["block"]["__typename"] for event in events if "block" in event]
     assert kinds == ["JsonBlock", "JsonBlock"]

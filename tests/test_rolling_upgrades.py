@@ -80,7 +80,7 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, server
                 assert follower.text() == text
                 assert old.messages(conversation) == new.messages(conversation)
             for writer, stopper, text in ((old, new, "half of the old"), (new, old, "half of the new")):
-                generation = writer.send("Tell me all")["generation"]["id"]
+                generation = writer.send("Explain it all")["generation"]["id"]
                 stopper.wait_for_text(generation, text)
                 ended = stopper.stop(generation)["generation"]
                 assert (ended["status"], ended["message"]["text"]) == ("STOPPED", text)

@@ -167,7 +167,7 @@ def test_the_best_match_comes_first(staged: Staged) -> None:
 def test_an_excerpt_contains_the_best_passage_with_highlighted_matches(staged: Staged) -> None:
     filler = "nothing of interest is written here, " * 30
     stage = staged(says(f"{filler} 👋 the quick Fox met a lazy dog 🎉\nand left. {filler}"))
-    stage.api.answer("Tell me")
+    stage.api.answer("Write a text")
     (edge,) = search(stage.api, 'fox "lazy dog"')["edges"]
     assert highlighted(edge) == ["Fox", "lazy dog"]
     assert edge["excerpt"].startswith("…")
@@ -205,7 +205,7 @@ def test_an_answer_with_more_words_than_the_index_accepts_is_saved(staged: Stage
     letters = [chr(0x10330 + number) for number in range(20)]
     many = " ".join("".join(letters[number // 20**power % 20] for power in range(4)) for number in range(120_000))
     stage = staged(says(f"pangolin {many}"))
-    assert stage.api.answer("Say much")["__typename"] == "GenerationCompleted"
+    assert stage.api.answer("Write a lot")["__typename"] == "GenerationCompleted"
     assert len(texts(stage.api, "pangolin")) == 1
 
 
