@@ -90,7 +90,8 @@ def _log(findings: Findings) -> None:
         logger.warning(line)
     if findings.unchecked is not None:
         logger.warning(
-            "The models of the settings could not be checked. They are checked later: %s", findings.unchecked
+            "The models of the settings could not be checked; the server checks them again later: %s",
+            findings.unchecked,
         )
 
 
