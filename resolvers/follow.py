@@ -105,7 +105,7 @@ async def follow_after(
         GraphQLError: The server has too many subscriptions.
     """
     rows = _Rows(
-        *await retry_while_unavailable(context.database, lambda: _owned(context, generation_id), RESTART_SECONDS)
+        *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
     )
     with context.services.subscriptions.one(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
@@ -158,7 +158,7 @@ async def _follow(
 ) -> AsyncGenerator[GenerationEvent]:
     generation = rows.generation
     follower = Follower(0 if after is None else after, push)
-    with _traced(generation, follower) as span:
+    with _span(generation, follower) as span:
         # The span is current only here: a span that a generator keeps attached is also current in its consumer.
         with trace.use_span(span, **QUIET):
             beginning = await _begin(context, rows, after)
@@ -182,7 +182,7 @@ async def _follow(
 
 
 @contextmanager
-def _traced(generation: Generation, follower: Follower) -> Generator[trace.Span]:
+def _span(generation: Generation, follower: Follower) -> Generator[trace.Span]:
     """Open the span of a follower, which ends with the last event or when the client disconnects."""
     ids: dict[str, str | int] = {
         "gen_ai.conversation.id": str(generation.conversation_id),
@@ -310,7 +310,7 @@ async def _event_page(
     return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 
 
-async def _owned(context: Context, generation_id: str) -> tuple[Generation, Message]:
+async def _owned_rows(context: Context, generation_id: str) -> tuple[Generation, Message]:
     uuid = as_uuid(generation_id)
     generation_and_answer = await context.loaders.with_answers.load(uuid) if uuid else None
     if generation_and_answer is None:

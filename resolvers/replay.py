@@ -87,7 +87,7 @@ def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waite
             ended, or waits for the client.
         waited: Whether the log has had time to receive the events that the row already includes.
     """
-    if row.phase is Phase.ENDED and log is not None and not _is_of(log, row):
+    if row.phase is Phase.ENDED and log is not None and not _matches(log, row):
         log = None
     if after is None or after < 0:
         return _snapshot(log, row, None if after is None else SnapshotReason.UNKNOWN_SEQUENCE)
@@ -106,7 +106,7 @@ def plan_replay(after: int | None, log: LogState | None, row: RowState, *, waite
     return Replay(after) if may_exist else _snapshot(log, row, SnapshotReason.UNKNOWN_SEQUENCE)
 
 
-def _is_of(log: LogState, row: RowState) -> bool:
+def _matches(log: LogState, row: RowState) -> bool:
     """Return whether a log matches an ended row: it is complete, or lacks only events at its end.
 
     Any other log was written by a process that had lost its lease.

@@ -36,11 +36,11 @@ from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, t
 
 MAX_QUEUE = 10
 """The most messages that wait in one conversation."""
-MAX_SIDE_BY_SIDE = 4
+MAX_CONCURRENT_BRANCHES = 4
 """The most branches of one conversation that are answered at the same time."""
 FINISHING_SECONDS = 5.0
 """The `retryAfterSeconds` of the limit on concurrent generations: one of them may have ended by then."""
-MAX_INTERRUPTS = MAX_QUEUE + MAX_SIDE_BY_SIDE
+MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
 Input = SendMessage | EditMessage | RegenerateMessage
@@ -155,8 +155,10 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
         try:
             return await _try_send(context, input, locate_turn)
         except ConversationBusy as busy:
-            waits = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
-            if not waits and input.when_busy is not WhenBusy.INTERRUPT:
+            waits_for_client = (
+                busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
+            )
+            if not waits_for_client and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
     return await _try_send(context, input, locate_turn)
@@ -256,7 +258,7 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     """
     branch = {entry.message.id for entry in turn.branch}
     queued = [generation for generation in unfinished if generation.status is Status.QUEUED]
-    crowded = len(unfinished) - len(queued) >= MAX_SIDE_BY_SIDE
+    crowded = len(unfinished) - len(queued) >= MAX_CONCURRENT_BRANCHES
     # An interrupting send replaces the answers on all branches.
     any_branch = crowded or when_busy is WhenBusy.INTERRUPT
     blocking = [generation for generation in unfinished if any_branch or generation.message_id in branch]

@@ -43,17 +43,17 @@ from tertulia.schema.graphql_internals import declaring_module
 
 named_type: Any = graphql.get_named_type  # its declared type is partly unknown
 MAX_COST = 30_000
-OF_LIST = 5
+UNBOUNDED_LIST_SIZE = 5
 """The assumed number of items of a list without a limit."""
-OF_MUTATION = 10
-OF_SEARCH = 100
+MUTATION_COST = 10
+SEARCH_COST = 100
 META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 OTHER_TYPES = ("type", "ofType", "possibleTypes", "interfaces")
 """Fields of the introspection that lead from a type to other types."""
 MAX_WRAPPERS = 3
 """The levels of `ofType` in `[T!]!`. No type has more."""
-PAGED = ("first", "last")
-MANY, SEARCHED = "ids", "query"
+PAGE_ARGUMENTS = ("first", "last")
+IDS_ARGUMENT, QUERY_ARGUMENT = "ids", "query"
 
 
 def cost_of(
@@ -63,7 +63,7 @@ def cost_of(
     root = schema.get_root_type(operation.operation)
     cost = _CostCounter(schema, document, _values(operation, variables)).selection_cost(operation.selection_set, root)
     if operation.operation is OperationType.MUTATION:
-        cost += OF_MUTATION * len(operation.selection_set.selections)
+        cost += MUTATION_COST * len(operation.selection_set.selections)
     return cost
 
 
@@ -163,7 +163,7 @@ class _CostCounter:
         if parent is not None and parent.name.startswith("__"):
             return 1 + self._introspection_cost(node, of_type)
         inner = self.selection_cost(node.selection_set, of_type)
-        own_cost = OF_SEARCH if SEARCHED in field.args else 1
+        own_cost = SEARCH_COST if QUERY_ARGUMENT in field.args else 1
         return own_cost + self._factor(node, field, parent) * inner
 
     def _introspection_cost(self, node: FieldNode, of_type: GraphQLNamedType) -> int:
@@ -180,16 +180,16 @@ class _CostCounter:
 
     def _factor(self, node: FieldNode, field: Any, parent: GraphQLNamedType | None) -> int:
         arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
-        if any(name in field.args for name in PAGED):
-            sizes = [self._page_size(arguments[name]) for name in PAGED if name in arguments]
+        if any(name in field.args for name in PAGE_ARGUMENTS):
+            sizes = [self._page_size(arguments[name]) for name in PAGE_ARGUMENTS if name in arguments]
             size = max(sizes, default=DEFAULT_PAGE)
             # Tertulia's own resolvers reject larger pages; those of the application may not.
             return min(size, MAX_PAGE) if _is_internal(field) else size
-        if MANY in field.args and MANY in arguments:
-            return self._list_length(arguments[MANY])
+        if IDS_ARGUMENT in field.args and IDS_ARGUMENT in arguments:
+            return self._list_length(arguments[IDS_ARGUMENT])
         # A connection's edges were counted with the connection.
         connected = parent is not None and parent.name.endswith("Connection")
-        return OF_LIST if str(field.type).startswith("[") and not connected else 1
+        return UNBOUNDED_LIST_SIZE if str(field.type).startswith("[") and not connected else 1
 
     def _page_size(self, node: ValueNode) -> int:
         value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "value", None)

@@ -52,8 +52,8 @@ CACHED_CHARACTERS = 1_000_000
 """
 LONGEST_CACHED = 20_000
 """Characters. A longer document is parsed and validated for each request."""
-OF_MODELS = "model"
-"""A part of the name of each field that returns Claude's models."""
+MODEL_FIELDS = "model"
+"""A part of the name of every field that returns Claude's models."""
 MAX_TOKENS = 5_000
 """Lexical tokens of one document."""
 MAX_ERRORS = 20
@@ -284,7 +284,7 @@ def _prepare(schema: GraphQLSchema, query: str, *, closed: bool) -> Prepared:
     errors = validate(schema, document, rules, MAX_ERRORS, hide_suggestions=closed)
     for error in errors:
         error.extensions = {**(error.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
-    return Prepared(document, errors, OF_MODELS in query)
+    return Prepared(document, errors, MODEL_FIELDS in query)
 
 
 def too_complex(message: str) -> GraphQLError:

@@ -190,7 +190,7 @@ def test_descriptions_name_the_limit_that_the_code_enforces(path: str, limit: st
 
 def test_descriptions_name_the_enforced_numbers_of_queued_messages_and_running_branches() -> None:
     in_words = {4: "four", 10: "ten"}
-    assert f"{in_words[sending.MAX_SIDE_BY_SIDE]} branches" in PARTS["WhenBusy"].text
+    assert f"{in_words[sending.MAX_CONCURRENT_BRANCHES]} branches" in PARTS["WhenBusy"].text
     assert f"at most {in_words[sending.MAX_QUEUE]} " in PARTS["WhenBusy.QUEUE"].text
     assert f"{in_words[sending.MAX_QUEUE]} messages wait" in PARTS["Mutation.sendMessage"].text
 

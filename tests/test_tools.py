@@ -260,13 +260,13 @@ def own(api: Api, *names: str, server: Sequence[str] | None = ()) -> str:
 
 def test_17_a_follower_that_joins_while_a_wait_begins_gets_the_event(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     generation, _ = answer(api, call("ask_browser"), conversationId=own(api))
-    read_owned = following._owned
+    read_owned = following._owned_rows
 
     async def before_it_waited(context: Context, wanted: str) -> tuple[Row, Message]:
         row, message = await read_owned(context, wanted)
         return row.model_copy(update={"status": Status.RUNNING}), message
 
-    monkeypatch.setattr(following, "_owned", before_it_waited)
+    monkeypatch.setattr(following, "_owned_rows", before_it_waited)
     with api.socket() as socket:
         socket.subscribe(FOLLOW, {"id": generation})
         events = [socket.receive()["payload"]["data"]["generationEvents"]["__typename"] for _ in range(2)]
