@@ -41,7 +41,7 @@ from tertulia.server.http.websocket import SocketHandler
 from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
-"""For a document or variables that cannot be executed. The draft requires 422 soon; its audits still require 400."""
+"""For a document or variables that cannot be executed. The draft changes to 422, but its audits still require 400."""
 RESPONSE_TYPE = "application/graphql-response+json"
 METHODS = ("GET", "POST")
 

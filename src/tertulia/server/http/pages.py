@@ -132,7 +132,7 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
         return JSONResponse({"status": "ok"})
 
     @router.get("/readyz")
-    async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI's way to say none
+    async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI copies defaults
         parts = await ready()
         # As in Kubernetes: excluded parts are reported, but do not affect the status.
         is_healthy = all(is_ready for name, is_ready in parts.items() if name not in exclude)

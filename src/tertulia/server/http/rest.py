@@ -1,7 +1,4 @@
-"""`/chat` and `/chat/stream`: conversations without GraphQL, stored like all others.
-
-Descriptions and messages are shown in OpenAPI and to clients.
-"""
+"""`/chat` and `/chat/stream`: conversations without GraphQL, stored like all others."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing

@@ -17,9 +17,10 @@ The third threshold prevents full passes, which `collect_when_idle` starts. One 
 CHECK_SECONDS = 10.0
 """Seconds between checks whether the server is idle."""
 MIN_PASSES, MAX_PASSES = 20, 200
-"""Passes over the second generation, of some ten thousand objects each, after which a full one may and must start.
+"""Passes over the second generation after which a full pass starts on an idle server, and on any server.
 
-On a server that is never idle, 200 passes take about 15 minutes, in which memory grows by about 100 MB.
+Each traverses some ten thousand objects. On a server that is never idle, 200 passes take about 15 minutes, in which
+memory grows by about 100 MB.
 """
 
 
@@ -31,7 +32,7 @@ def calm() -> None:
 
 
 async def collect_when_idle(idle: Callable[[], bool]) -> None:
-    """Run full collections forever: when `idle` returns True, or when there was none for too long."""
+    """Run full collections, forever: when `idle` returns True, and otherwise after `MAX_PASSES`."""
     passes_at_collection = _second_passes()
     while True:
         await asyncio.sleep(CHECK_SECONDS)

@@ -80,7 +80,7 @@ class CountRequests:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, and count it once: when the response begins, or when the request fails before."""
+        """Serve the request, and count it once: when the response begins, or when the request fails before that."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
