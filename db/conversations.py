@@ -193,7 +193,7 @@ def _decode_position(argument: str, cursor: str, order: Order) -> tuple[Any, UUI
         read = text if order is Order.TITLE else datetime.fromisoformat(text).astimezone(UTC)
         return literal(read, String() if order is Order.TITLE else UtcDateTime()), UUID(row_id)
     except (ValueError, OverflowError):
-        raise PageError(argument, "must be a cursor of this list.") from None
+        raise PageError(argument, "is not a cursor of this list.") from None
 
 
 def _as_text(value: Any) -> str:

@@ -191,5 +191,5 @@ MAX_DEPTH_DIGITS = 9
 def _depth(argument: str, cursor: str) -> int:
     (depth,) = decode_cursor(argument, cursor, 1)
     if not depth.isdecimal() or len(depth) > MAX_DEPTH_DIGITS:
-        raise PageError(argument, "must be a cursor of this list.")
+        raise PageError(argument, "is not a cursor of this list.")
     return int(depth)

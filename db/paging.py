@@ -24,7 +24,7 @@ class PageError(ValueError):
 
         Args:
             argument: The name of the argument.
-            predicate: The rest of a sentence about it, such as "must be a cursor of this list.".
+            predicate: The rest of a sentence about it, such as "is not a cursor of this list.".
         """
         super().__init__(f"`{argument}` {predicate}")
         self.argument = argument
@@ -122,5 +122,5 @@ def decode_cursor(argument: str, cursor: str, count: int) -> list[str]:
     except (ValueError, binascii.Error):
         parts = []
     if len(parts) != count:
-        raise PageError(argument, "must be a cursor of this list.")
+        raise PageError(argument, "is not a cursor of this list.")
     return parts

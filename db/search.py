@@ -238,7 +238,7 @@ def _decode_position(argument: str, page_cursor: str) -> tuple[float, UUID]:
     try:
         return float(score), UUID(row_id)
     except ValueError:
-        raise PageError(argument, "must be a cursor of this list.") from None
+        raise PageError(argument, "is not a cursor of this list.") from None
 
 
 def _uuid(value: Any) -> UUID:

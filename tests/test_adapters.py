@@ -117,7 +117,7 @@ def check_pending_calls(report: dict[str, Any]) -> None:
     own, mixed = report["own"], report["mixed"]
     assert (own["pending"], own["kinds"], own["stored"]) == (1, framed(*TEXT), 2)
     assert own["roles"] == ["user", "assistant", "tool", "assistant"]
-    assert own["answer"] == 'The tool gave: "Firefox".'
+    assert own["answer"] == 'The tool returned: "Firefox".'
     assert own["used"] == own["billed"] > 0
     assert (mixed["waited"], mixed["partly"], mixed["outcome"]) == ("interrupt", "success", "success")
     assert mixed["message"] == 'Allow Claude to call pay with {"amount":4}?'
@@ -157,7 +157,7 @@ def test_the_pages_continue_an_answer_stop_it_and_ask_for_approval(address: str,
         assert report["alert"] == "Overloaded"
     check_use_chat(reports["ai-sdk"])
     texts = reports["ag-ui"]["told"]
-    assert texts[texts.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool gave: "Paid 7.".']
+    assert texts[texts.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool returned: "Paid 7.".']
     assert "Tertulia with AG-UI" in texts[-1]
     assert reports["ag-ui"]["toldLater"] == texts
 

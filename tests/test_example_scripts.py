@@ -264,7 +264,7 @@ def test_the_shell_example_resumes_after_a_lost_connection(paced: Api, proxy: Cu
 @needs_curl
 def test_the_shell_example_prints_why_an_answer_failed(paced: Api) -> None:
     _, out, _ = ended(shell("/simulate error"), paced.address)
-    assert "\nThis answer begins as every other, but it\nOverloaded\n== Continue" in out
+    assert "\nThis answer begins like any other, but it\nOverloaded\n== Continue" in out
 
 
 @needs_curl

@@ -111,7 +111,7 @@ def test_a_search_next_to_tool_calls_waits_for_their_results(claude: anthropic.A
     results = tool_result(id_of(mixed, 1), "Ada")
     continued = ask(claude, question, assistant_message(*mixed.content), user_message(results))
     assert kinds(continued) == ["web_search_tool_result", "text"]
-    assert 'The tool gave: "Ada".' in words(continued)
+    assert 'The tool returned: "Ada".' in words(continued)
     later = [
         assistant_message(*mixed.content),
         user_message(results),

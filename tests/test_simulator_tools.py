@@ -217,7 +217,7 @@ def test_the_rounds_scenario_calls_tools_in_that_many_rounds(claude: anthropic.A
         message = ask(claude, *messages)
         assert calls(message) == [("weather", {"city": "example", "days": 1})]
         messages += [assistant_message(*message.content), user_message(tool_result(id_of(message), "rain"))]
-    assert words(ask(claude, *messages)) == 'The tool gave: "rain".'
+    assert words(ask(claude, *messages)) == 'The tool returned: "rain".'
     assert ask(claude, *messages[:5], tool_choice={"type": "none"}).stop_reason == "end_turn"
 
 
@@ -239,14 +239,14 @@ def test_the_answer_reports_each_result_in_order(claude: anthropic.Anthropic) ->
         tool_result("toolu_5", ""),
     ]
     assert words(ask(claude, *answered(*results))) == (
-        'The tool gave: "sunny". The tool failed: "no network". The tool gave: "two" and a picture. '
-        f'The tool gave: nothing. The tool gave: "{"x" * 200}". The tool gave: nothing.'
+        'The tool returned: "sunny". The tool failed: "no network". The tool returned: "two" and a picture. '
+        f'The tool returned: nothing. The tool returned: "{"x" * 200}". The tool returned: nothing.'
     )
 
 
 def test_the_answer_reports_a_picture_next_to_results(claude: anthropic.Anthropic) -> None:
     assert words(ask(claude, *answered(tool_result("toolu_0", "here"), picture()))) == (
-        'The tool gave: "here". Beside it there is a picture.'
+        'The tool returned: "here". There is also a picture.'
     )
 
 
@@ -263,7 +263,7 @@ def test_results_do_not_count_as_the_users_words(claude: anthropic.Anthropic) ->
 
 def test_text_after_results_is_answered_and_can_request_more_calls(claude: anthropic.Anthropic) -> None:
     spoken = words(ask(claude, *answered(tool_result("toolu_0", "sunny"), text("Thank you"))))
-    assert spoken.startswith('The tool gave: "sunny".')
+    assert spoken.startswith('The tool returned: "sunny".')
     assert "Thank you" in spoken
     again = ask(claude, *answered(tool_result("toolu_0", "sunny"), text("/simulate call who")))
     assert calls(again) == [("who", {})]
@@ -272,7 +272,7 @@ def test_text_after_results_is_answered_and_can_request_more_calls(claude: anthr
 def test_results_in_separate_messages_form_one_turn(claude: anthropic.Anthropic) -> None:
     turns = [user_message("Go"), assistant_message(tool_use("toolu_1")), assistant_message(tool_use("toolu_2"))]
     turns += [user_message(tool_result("toolu_1", "one")), user_message(tool_result("toolu_2", "two"))]
-    assert words(ask(claude, *turns)) == 'The tool gave: "one". The tool gave: "two".'
+    assert words(ask(claude, *turns)) == 'The tool returned: "one". The tool returned: "two".'
 
 
 def test_structured_output_is_written_after_the_results(claude: anthropic.Anthropic) -> None:
@@ -293,7 +293,7 @@ def test_tool_choice_none_prevents_calls(claude: anthropic.Anthropic) -> None:
         message = ask(claude, user_message(f"/simulate {scenario}"), tool_choice={"type": "none"})
         assert (kinds(message), message.stop_reason) == (["text"], "end_turn")
     message = ask(claude, *answered(tool_result("toolu_0", "sunny")), tool_choice={"type": "none"})
-    assert words(message) == 'The tool gave: "sunny".'
+    assert words(message) == 'The tool returned: "sunny".'
 
 
 def test_tool_choice_any_or_tool_forces_a_call(claude: anthropic.Anthropic) -> None:

@@ -131,7 +131,7 @@ async function useChat(user) {
 
   // The page's own tool.
   await user.send("/simulate call read_page {}");
-  await user.hears("The tool gave");
+  await user.hears("The tool returned");
   await user.rests();
   seen.own = await last.locator("section").allInnerTexts();
   await page.reload();
@@ -188,7 +188,7 @@ async function agUi(user) {
   await page.getByRole("button", { name: "Yes" }).waitFor();
   await page.reload();
   await page.getByRole("button", { name: "Yes" }).click();
-  await user.hears("The tool gave");
+  await user.hears("The tool returned");
   await user.rests();
   await user.send("/simulate call read_page {}");
   await user.hears("Tertulia with AG-UI");

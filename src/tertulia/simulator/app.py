@@ -1,7 +1,7 @@
 """The simulated Claude: a Messages API server for development without an API key, and for tests.
 
-It answers over real HTTP with the real API's shapes, errors and headers (docs.claude.com, "API reference"). Its answers
-come from `simulator.scenarios`, its request validation from `simulator.request_rules`.
+It responds over HTTP with the response formats, errors and headers of the real API (docs.claude.com, "API reference").
+`simulator.scenarios` writes its answers, and `simulator.request_rules` validates requests.
 """
 
 import asyncio
@@ -23,19 +23,23 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tertulia.json import Json
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
-from tertulia.simulator.files import FileStore, look_at
+from tertulia.simulator.files import FileStore, inspect_media
 from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
 from tertulia.simulator.scenarios import plan
 from tertulia.simulator.script import Failure, Plan
 from tertulia.simulator.tool_rules import check_tools
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of a request; the Messages API's limit."""
+"""The maximum size of a request in bytes, as in the Messages API."""
 LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "output-tokens": 2_000_000}
 
 
 def create_simulator(*, pace: float = 1.0) -> Starlette:
-    """Return the server. `pace` scales its delays: 1 for human reading speed, 0 for none."""
+    """Return the application of a simulated Claude.
+
+    Args:
+        pace: The factor of all delays: 1 is reading speed, 0 means no delays.
+    """
     failures: dict[str, int] = {}
     cache = PromptCache()
     files = FileStore()
@@ -45,7 +49,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         check(body)
         check_tools(body)
         check_compaction(body, request.headers.get("anthropic-beta", ""))
-        body = after_summary(await asyncio.to_thread(look_at, body, files))
+        body = after_summary(await asyncio.to_thread(inspect_media, body, files))
         planned = plan(body)
         if planned.failure is not None and _still_fails(failures, body, planned.failure):
             return _failure(planned.failure)
@@ -65,7 +69,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         body = {"max_tokens": 1, **await _read_body(request)}
         check(body)
         check_tools(body)
-        body = await asyncio.to_thread(look_at, body, files)
+        body = await asyncio.to_thread(inspect_media, body, files)
         return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
 
     routes = [
@@ -82,7 +86,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
 def _file_routes(files: FileStore) -> list[Route]:
     async def listed(request: Request) -> Response:
         _authenticate(request)
-        data = files.listed()
+        data = files.list_metadata()
         return JSONResponse({"data": data, "has_more": False, "first_id": None, "last_id": None}, headers=_headers())
 
     async def upload(request: Request) -> Response:
@@ -121,7 +125,7 @@ def _file_metadata(request: Request, files: FileStore) -> Json:
 
 
 class UnloggedProtocol(HttpToolsProtocol):
-    """Logs no requests. uvicorn's `access_log=False` would also silence the server that this one runs in."""
+    """Does not log requests. With `access_log=False`, uvicorn would also silence the server that this one runs in."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -130,7 +134,7 @@ class UnloggedProtocol(HttpToolsProtocol):
 
 @asynccontextmanager
 async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
-    """Serve in this event loop and yield the base URL once ready. Open streams are cut at the end."""
+    """Serve in this event loop, and yield the base URL. Streams that are open at the end are closed."""
     config = uvicorn.Config(
         app, host, port, http=UnloggedProtocol, log_config=None, lifespan="off", timeout_graceful_shutdown=0
     )
@@ -152,7 +156,7 @@ async def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Asy
 
 @contextmanager
 def _silence() -> Generator[None]:
-    """Keep uvicorn from logging this server's start and stop: it shares a logger with the server that it runs in."""
+    """Keep uvicorn from logging this server's start and stop. It shares a logger with the server that it runs in."""
     log = logging.getLogger("uvicorn.error")
 
     def drop(_record: logging.LogRecord) -> bool:
@@ -203,7 +207,7 @@ async def _model(request: Request) -> Response:
 
 
 def _still_fails(failures: dict[str, int], body: Json, failure: Failure) -> bool:
-    """Count the attempts of one request, for scenarios that fail a few times and then succeed."""
+    """Count the attempts of a request, for scenarios that fail a few times and then succeed."""
     if failure.times is None:
         return True
     request = json.dumps(body, sort_keys=True)
@@ -276,8 +280,8 @@ async def _stream(body: Json, planned: Plan, usage: Json, pace: float) -> AsyncI
         if step.delay:
             await asyncio.sleep(step.delay * pace)
         if step.cut:
-            # The ASGI server closes the connection without the final chunk, as a lost network would.
-            raise ConnectionAbortedError("cut, as the scenario asks")
+            # The ASGI server then closes the connection without the final chunk, as if the network failed.
+            raise ConnectionAbortedError("the scenario closes the connection")
         if step.hang:
             await asyncio.Event().wait()
         yield step.raw or _sse(step.event)

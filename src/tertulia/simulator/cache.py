@@ -1,7 +1,8 @@
-"""The simulated Claude's prompt cache: the tokens that a request reads from it and writes to it.
+"""The simulated Claude's prompt cache: how many tokens a request reads from it and writes to it.
 
-Source: "Prompt caching" in the Claude API documentation: exact prefixes of requests, at most four breakpoints, a
-lookback of twenty blocks from each, a minimum size, and a TTL of five minutes or an hour that every hit renews.
+The cache stores exact prefixes of requests, at most four breakpoints in each. It looks back twenty blocks from each
+breakpoint. Prefixes have a minimum size, and a TTL of five minutes or an hour, which every hit renews. Source: "Prompt
+caching" in the Claude API documentation.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ MAX_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """Input tokens of a request: in total, read from the cache, and written to it with each TTL."""
+    """The input tokens of a request: all, those read from the cache, and those written to it with each TTL."""
 
     total: int
     read: int = 0
@@ -31,7 +32,7 @@ class CacheUse:
     written_1h: int = 0
 
     def usage(self) -> Json:
-        """Return the fields of the Messages API's `usage`."""
+        """Return the fields of `usage` in the Messages API."""
         written_tokens = self.written_5m + self.written_1h
         return {
             "input_tokens": self.total - self.read - written_tokens,
@@ -53,15 +54,15 @@ class _Block:
 
 
 class PromptCache:
-    """The prompt cache of one simulated Claude."""
+    """The prompt cache of a simulated Claude."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries: dict[str, tuple[float, float]] = {}
-        """When each prefix expires, and by how many seconds a hit extends that."""
+        """The expiry of each prefix, and its TTL in seconds."""
 
     def use(self, body: Json) -> CacheUse:
-        """Look up a request's prefix, and store the prefixes that it marks."""
+        """Find the longest cached prefix of a request, and store the prefixes at its breakpoints."""
         blocks = list(_blocks(body))
         total = sum(block.tokens for block in blocks)
         marks = [index for index, block in enumerate(blocks) if block.ttl is not None]
@@ -96,7 +97,7 @@ class PromptCache:
 
 
 def count_tokens(body: Json) -> int:
-    """Estimate a request's tokens: about four characters each."""
+    """Estimate the tokens of a request, at about four characters per token."""
     return sum(block.tokens for block in _blocks(body))
 
 
@@ -105,7 +106,7 @@ def _min_tokens(model: str) -> int:
 
 
 def _blocks(body: Json) -> Iterator[_Block]:
-    """Yield a request's blocks in the order of the cache: tools, system prompt, messages."""
+    """Yield the blocks of a request in the order of the cache: tools, system prompt, messages."""
     flat = [*_flat("tools", body.get("tools") or []), *_flat("system", body.get("system") or [])]
     for message in body["messages"]:
         flat += _flat(message["role"], message["content"])
@@ -126,7 +127,7 @@ def _tokens_of_source(block: Json) -> int | None:
 
 
 def _tokens_inside(block: Json) -> int:
-    """Count the tokens of images and documents in a tool result."""
+    """Return the tokens of the images and documents in a tool result."""
     blocks = as_blocks(block.get("content") or []) if block.get("type") == "tool_result" else []
     return sum(_tokens_of_source(content) or 0 for content in blocks)
 

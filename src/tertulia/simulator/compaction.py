@@ -1,4 +1,4 @@
-"""The simulated Claude's compaction: past the trigger, a summary replaces the earlier messages.
+"""The simulated Claude's compaction: above the trigger, a summary replaces the earlier messages.
 
 Source: "Compaction" in the Claude API documentation.
 """
@@ -17,7 +17,12 @@ SUMMARY_TOKENS = 60
 
 
 def check_compaction(body: Json, betas: str) -> None:
-    """Raise Refused if the request lacks the beta that it needs, or has an invalid edit."""
+    """Raise Refused if the request uses compaction without the beta, or with an invalid trigger.
+
+    Args:
+        body: The request.
+        betas: The value of its header `anthropic-beta`.
+    """
     has_compaction = any(
         block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"])
     )
@@ -46,7 +51,7 @@ def after_summary(body: Json) -> Json:
 
 
 def is_due(body: Json) -> bool:
-    """Return whether a request is compacted; raise Refused if it is too long and is not."""
+    """Return whether a request must be compacted. Raise Refused if it is too long and is not compacted."""
     tokens, max_tokens = count_tokens(body), MODELS[body["model"]][1]
     is_compacted = _edit(body) is not None and tokens >= _trigger(body)
     if tokens > max_tokens and not is_compacted:
@@ -55,7 +60,7 @@ def is_due(body: Json) -> bool:
 
 
 def with_summary(plan: Plan, body: Json) -> Plan:
-    """Return the plan with a summary before its blocks."""
+    """Return the plan with a summary before its other blocks."""
     summary = f"The user and I have exchanged {len(body['messages'])} messages."
     block: Json = {"type": "compaction", "content": summary, "signature": "c3VtbWFyeQ=="}
     start_block = {"type": "compaction", "content": None, "signature": "c3VtbWFyeQ=="}
@@ -68,7 +73,7 @@ def with_summary(plan: Plan, body: Json) -> Plan:
 
 
 def summary_usage(body: Json, usage: Json, output_tokens: int) -> list[Json]:
-    """Return the `iterations` field of the usage of an answer with a summary."""
+    """Return the field `iterations` of the usage of an answer with a summary."""
     none = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
     compaction_usage = {
         "type": "compaction",

@@ -1,4 +1,4 @@
-"""The simulated Claude's images and documents, and its file store (`/v1/files`)."""
+"""The simulated Claude's inspection of images and documents, and its Files API (`/v1/files`)."""
 
 import base64
 import binascii
@@ -17,14 +17,12 @@ PIXELS_OF_TOKEN = 750
 MAX_TOKENS_OF_IMAGE = 1600
 """Larger images are scaled down to this size."""
 MEDIA_TYPES = {"image": tuple(FORMATS.values()), "document": (PDF,)}
-
-
 _INSPECTED: dict[str, Media] = {}
-"""Media by their digests, cached because a file is sent again with every message of its conversation."""
+"""Inspected media by digest, cached because a file is sent again with every message of its conversation."""
 
 
 class FileStore:
-    """Files that were uploaded to one simulated Claude."""
+    """The files that were uploaded to a simulated Claude."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[Json, bytes]] = {}
@@ -45,24 +43,24 @@ class FileStore:
         self._files[metadata["id"]] = (metadata, data)
         return metadata
 
-    def listed(self) -> list[Json]:
-        """Return all metadata, the newest first."""
+    def list_metadata(self) -> list[Json]:
+        """Return the metadata of all files, newest first."""
         return [metadata for metadata, _ in reversed(self._files.values())]
 
     def get(self, file_id: str) -> tuple[Json, bytes] | None:
-        """Return a file's metadata and bytes."""
+        """Return the metadata and the bytes of a file, or None if it does not exist."""
         return self._files.get(file_id)
 
     def remove(self, file_id: str) -> bool:
-        """Delete a file; return whether it existed."""
+        """Delete a file. Return whether it existed."""
         return self._files.pop(file_id, None) is not None
 
 
-def look_at(body: Json, files: FileStore) -> Json:
-    """Return the request with each source replaced by its type, size, tokens and first words.
+def inspect_media(body: Json, files: FileStore) -> Json:
+    """Return the request with each source replaced by its type, size, tokens and first words. This call blocks.
 
     Raises:
-        Refused: The API would not read one of the images or documents.
+        Refused: The API would refuse one of the images or documents.
     """
     try:
         messages = [
@@ -84,29 +82,32 @@ def look_at(body: Json, files: FileStore) -> Json:
 def _inspect_block(path: str, block: Json, files: FileStore) -> Json:
     if block.get("type") == "tool_result" and block.get("content"):
         contents = enumerate(as_blocks(block["content"]))
-        where = f"{path}.tool_result.content"
-        return {**block, "content": [_inspect_block(f"{where}.{index}", content, files) for index, content in contents]}
+        content_path = f"{path}.tool_result.content"
+        return {
+            **block,
+            "content": [_inspect_block(f"{content_path}.{index}", content, files) for index, content in contents],
+        }
     if block.get("type") not in MEDIA_TYPES:
         return block
-    where = f"{path}.{block['type']}.source"
-    media_type, data = _read_source(where, block, files)
+    source_path = f"{path}.{block['type']}.source"
+    media_type, data = _read_source(source_path, block, files)
     digest = hashlib.sha256(data).hexdigest()
     try:
         media = _INSPECTED.get(digest) or inspect(data)
     except UnfitMedia:
         problem = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid."
-        raise invalid(f"{where}: {problem}") from None
+        raise invalid(f"{source_path}: {problem}") from None
     if media.media_type != media_type:
-        raise invalid(f"{where}: The file was specified using {media_type}, but appears to be {media.media_type}")
+        raise invalid(f"{source_path}: The file was specified using {media_type}, but appears to be {media.media_type}")
     if len(_INSPECTED) > MAX_FILES:
         _INSPECTED.clear()
     _INSPECTED[digest] = media
     excerpt = first_words(data) if media.media_type == PDF else ""
-    summary = {"type": "seen", "sha256": digest, "tokens": _tokens(media), "words": excerpt}
+    summary = {"type": "inspected", "sha256": digest, "tokens": _tokens(media), "words": excerpt}
     return {**block, "source": {**summary, "media_type": media_type, "size": [media.width, media.height, media.pages]}}
 
 
-def _read_source(where: str, block: Json, files: FileStore) -> tuple[str, bytes]:
+def _read_source(path: str, block: Json, files: FileStore) -> tuple[str, bytes]:
     source: Json = block["source"]
     if source["type"] == "file":
         file = files.get(source["file_id"])
@@ -114,17 +115,17 @@ def _read_source(where: str, block: Json, files: FileStore) -> tuple[str, bytes]
             raise Refused(404, "not_found_error", f"File not found: {source['file_id']}")
         return file[0]["mime_type"], file[1]
     if source["type"] != "base64":
-        raise invalid(f"{where}: Input tag '{source['type']}' does not match any of the expected tags")
+        raise invalid(f"{path}: Input tag '{source['type']}' does not match any of the expected tags")
     media_types = MEDIA_TYPES[block["type"]]
     if source["media_type"] not in media_types:
-        raise invalid(f"{where}.base64.media_type: Input should be one of {', '.join(media_types)}")
+        raise invalid(f"{path}.base64.media_type: Input should be one of {', '.join(media_types)}")
     if block["type"] == "image" and len(source["data"]) > MAX_BASE64:
         size = len(source["data"])
-        raise invalid(f"{where}.base64: image exceeds 5 MB maximum: {size} bytes > {MAX_BASE64} bytes")
+        raise invalid(f"{path}.base64: image exceeds 5 MB maximum: {size} bytes > {MAX_BASE64} bytes")
     try:
         return source["media_type"], base64.b64decode(source["data"], validate=True)
     except binascii.Error:
-        raise invalid(f"{where}.base64: Invalid base64 data") from None
+        raise invalid(f"{path}.base64: Invalid base64 data") from None
 
 
 def _tokens(media: Media) -> int:

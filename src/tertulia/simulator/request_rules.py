@@ -1,4 +1,4 @@
-"""Request validation of the simulated Claude, with the Messages API's error messages."""
+"""Validation of requests to the simulated Claude, with the error messages of the Messages API."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from tertulia.json import Json
 
-# Display name, context window, maximum of output tokens.
+# The display name, the context window in tokens, and the maximum number of output tokens.
 MODELS = {
     "claude-opus-5-5": ("Claude Opus 5.5", 1_000_000, 128_000),
     "claude-sonnet-5-5": ("Claude Sonnet 5.5", 1_000_000, 128_000),
@@ -24,7 +24,7 @@ THINKING = {
     "claude-sonnet-5": ("adaptive", "disabled"),
     "claude-haiku-4-5": ("enabled", "disabled"),
 }
-"""The types of thinking that a model supports; other models support only `adaptive`."""
+"""The types of thinking that a model supports. Other models support only `adaptive`."""
 FORMS = ("adaptive", "between_tools", "disabled", "enabled")
 WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
 MIN_BUDGET = 1024
@@ -44,9 +44,9 @@ SERVER_RESULTS = {
     "tool_search_tool_regex": "tool_search_tool_result",
     "tool_search_tool_bm25": "tool_search_tool_result",
 }
-"""Server tools, and the types of their result blocks."""
+"""The server tools, and the types of their result blocks."""
 PAUSED = ("server_tool_use", *SERVER_RESULTS.values())
-"""The types of the last block of a paused turn, after which Claude resumes."""
+"""The types of blocks with which a paused turn ends. Claude continues such a turn."""
 BLOCK_KEYS = {
     **{kind: {"type", "tool_use_id", "content", "cache_control"} for kind in SERVER_RESULTS.values()},
     **{
@@ -66,7 +66,7 @@ BLOCK_KEYS = {
 
 
 class Refused(Exception):
-    """A request that the API refuses."""
+    """A request that the Messages API would refuse."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message)
@@ -80,7 +80,7 @@ def invalid(message: str) -> Refused:
 
 @contextmanager
 def refusing_wrong_shapes() -> Generator[None]:
-    """Raise Refused for values of a wrong type that no other rule checks."""
+    """Raise Refused for values of a wrong type that no rule checks."""
     try:
         yield
     except (AttributeError, KeyError, TypeError, IndexError):
@@ -88,7 +88,7 @@ def refusing_wrong_shapes() -> Generator[None]:
 
 
 def check(body: Json) -> None:
-    """Raise Refused for an invalid request; `simulator.tool_rules` checks its tools."""
+    """Raise Refused for an invalid request. `simulator.tool_rules` checks its tools."""
     with refusing_wrong_shapes():
         _check(body)
 
@@ -115,7 +115,7 @@ def _check(body: Json) -> None:
 
 
 def model_info(model_id: str) -> Json:
-    """Return a model in the form of `/v1/models`."""
+    """Return a model as `/v1/models` describes it."""
     name, max_input, max_output = MODELS[model_id]
     return {
         "type": "model",
@@ -132,26 +132,26 @@ def model_info(model_id: str) -> Json:
 def _capabilities(model_id: str) -> Json:
     efforts = EFFORTS if model_id != "claude-haiku-4-5" else ()
     has_server_tools = model_id not in WITHOUT_SERVER_TOOLS
-    tools = {name: _support(answer=has_server_tools) for name in ("code_execution", "web_search")}
+    tools = {name: _support(supported=has_server_tools) for name in ("code_execution", "web_search")}
     return {
-        "batch": _support(answer=False),
-        "citations": _support(answer=True),
-        "code_execution": _support(answer=False),
-        "context_management": {"supported": True, "compact_20260112": _support(answer=True)},
-        "effort": {"supported": bool(efforts), **{name: _support(answer=name in efforts) for name in EFFORTS}},
-        "image_input": _support(answer=True),
-        "pdf_input": _support(answer=True),
+        "batch": _support(supported=False),
+        "citations": _support(supported=True),
+        "code_execution": _support(supported=False),
+        "context_management": {"supported": True, "compact_20260112": _support(supported=True)},
+        "effort": {"supported": bool(efforts), **{name: _support(supported=name in efforts) for name in EFFORTS}},
+        "image_input": _support(supported=True),
+        "pdf_input": _support(supported=True),
         "server_tools": {"supported": has_server_tools, **tools},
-        "structured_outputs": _support(answer=True),
+        "structured_outputs": _support(supported=True),
         "thinking": {
             "supported": True,
-            "types": {form: _support(answer=form in _forms(model_id)) for form in FORMS},
+            "types": {form: _support(supported=form in _forms(model_id)) for form in FORMS},
         },
     }
 
 
-def _support(*, answer: bool) -> Json:
-    return {"supported": answer}
+def _support(*, supported: bool) -> Json:
+    return {"supported": supported}
 
 
 def _forms(model_id: str) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def _forms(model_id: str) -> tuple[str, ...]:
 
 
 def signature(body: Json, thinking: str) -> str:
-    """Return the signature of a thinking block; it covers model, system prompt and tools, as the API's does."""
+    """Return the signature of a thinking block. Like the API's, it covers the model, system prompt and tools."""
     system = [block["text"] for block in as_blocks(body.get("system") or [])]
     offered: list[Json] = body.get("tools") or []
     tools = [{key: tool[key] for key in tool if key != "cache_control"} for tool in offered]
@@ -205,7 +205,7 @@ def _check_options(body: Json) -> None:
 
 
 def check_schema(schema: Any, path: str = "output_config.format.schema") -> None:
-    """Raise Refused for a schema with an object that allows additional properties."""
+    """Raise Refused for a schema in which an object allows additional properties."""
     keywords: Json = schema
     if keywords.get("type") == "object" and keywords.get("additionalProperties") is not False:
         raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
@@ -233,7 +233,7 @@ def _check_messages(body: Json) -> None:
 
 
 def as_blocks(content: str | Sequence[Json]) -> list[Json]:
-    """Return content as a list of blocks."""
+    """Return content as a list of blocks. A string is one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
@@ -251,14 +251,14 @@ def _check_message(body: Json, path: str, message: Json) -> None:
 
 
 def check_cache_control(path: str, holder: Json) -> None:
-    """Raise Refused for an invalid breakpoint."""
+    """Raise Refused if `cache_control` is invalid."""
     control: Json = holder.get("cache_control") or {}
     if control and (control.get("type") != "ephemeral" or control.get("ttl", "5m") not in ("5m", "1h")):
         raise invalid(f"{path}: Input should be of the type 'ephemeral', with a ttl of '5m' or '1h'")
 
 
 def check_block(body: Json, role: str, path: str, block: Json) -> None:
-    """Raise Refused for a block that is invalid in a message of this role."""
+    """Raise Refused for a block that is invalid in a message of a role."""
     kind = block.get("type")
     if not isinstance(kind, str):
         raise invalid(f"{path}: Unable to extract tag using discriminator 'type'")

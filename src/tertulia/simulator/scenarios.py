@@ -1,6 +1,6 @@
-"""The simulated Claude's answers: readable ones that refer to the conversation, and scenarios on demand.
+"""The simulated Claude's answers, which refer to the conversation, and its scenarios.
 
-A message requests a scenario with `/simulate NAME [NUMBER]` (docs/simulator.md lists them).
+A message requests a scenario with `/simulate NAME [NUMBER]`. docs/simulator.md lists them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from tertulia.simulator.turns import last_words, user_texts
 
 
 def plan(body: Json) -> Plan:
-    """Return the response to a request that has passed the checks."""
+    """Return the response to a request that has been validated."""
     text = last_words(body)
     if _asks_for_title(body):
         return speak(body, _title(text))
@@ -41,7 +41,7 @@ def plan(body: Json) -> Plan:
 
 def _asks_for_title(body: Json) -> bool:
     system = " ".join(block["text"] for block in as_blocks(body.get("system") or []))
-    return "Give a title" in system
+    return re.search(r"\bwrite a title\b", system, re.IGNORECASE) is not None
 
 
 def _title(prompt: str) -> str:
@@ -50,7 +50,7 @@ def _title(prompt: str) -> str:
 
 
 def _answer_results(body: Json, text: str) -> Plan | None:
-    """Describe the tool results and answer the user's text; None if the last turn has no results."""
+    """Describe the tool results and answer the user's text. Return None if the last turn has no results."""
     description = describe_results(body)
     if not description:
         return None
@@ -62,9 +62,7 @@ def _answer(body: Json, text: str) -> str:
     if re.search(r"\bmy name\b", text, re.IGNORECASE) and "?" in text:
         return _recall_name(earlier)
     if re.search(r"(what did i|what have i|do you remember|said first|first message)", text, re.IGNORECASE):
-        return (
-            f"The first thing that you said was: “{earlier[0]}”." if earlier else "You have said nothing before this."
-        )
+        return f"The first thing that you said was: “{earlier[0]}”." if earlier else "This is your first message."
     choice = int(hashlib.sha256("\n".join([*earlier, text]).encode()).hexdigest(), 16)
     opening = OPENINGS[choice % len(OPENINGS)]
     thought = THOUGHTS[choice // 7 % len(THOUGHTS)]
@@ -82,7 +80,7 @@ def _recall_name(earlier: list[str]) -> str:
 
 
 def _describe_media(body: Json) -> Plan | None:
-    """Describe the images and documents of the last message, and cite the documents; None if it has none."""
+    """Describe the images and documents of the last message, and cite the documents. Return None if it has none."""
     media = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] in ("image", "document")]
     if not media:
         return None
@@ -127,10 +125,10 @@ def _long(body: Json, word_count: int | None) -> Plan:
 
 
 def _thinking(body: Json, _number: int | None) -> Plan:
-    thought = "The user wants to see me think. I will count to three, then answer."
+    thought = "The user wants to see how I think. I will count to three, then answer."
     draft = Draft(body["max_tokens"])
     draft.think(thought, signature(body, thought))
-    draft.say("I thought about it, and here is my answer: three.")
+    draft.say("I have thought about it. My answer is: three.")
     return draft.plan()
 
 
@@ -140,16 +138,16 @@ def _rate_limit(_body: Json, seconds: int | None) -> Plan:
 
 
 def _overloaded(body: Json, times: int | None) -> Plan:
-    return replace(speak(body, "It worked after all."), failure=Failure(529, "overloaded_error", "Overloaded", times))
+    return replace(speak(body, "It worked in the end."), failure=Failure(529, "overloaded_error", "Overloaded", times))
 
 
 def _server_error(body: Json, times: int | None) -> Plan:
     failure = Failure(500, "api_error", "Internal server error", times)
-    return replace(speak(body, "It worked after all."), failure=failure)
+    return replace(speak(body, "It worked in the end."), failure=failure)
 
 
 def _half(body: Json) -> tuple[Plan, list[Step]]:
-    full_plan = speak(body, "This answer begins as every other, but it will never come to its end, because …")
+    full_plan = speak(body, "This answer begins like any other, but it will never come to an end, because …")
     return full_plan, full_plan.steps[: len(full_plan.steps) // 2]
 
 

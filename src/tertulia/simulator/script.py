@@ -1,4 +1,4 @@
-"""The simulated Claude's response to one request: the blocks of the answer, and the events that stream them."""
+"""The simulated Claude's response to a request: the blocks of the answer, and the events that stream them."""
 
 import re
 from collections.abc import Iterator
@@ -8,13 +8,22 @@ from typing import Any
 from tertulia.json import Json
 
 FIRST_TOKEN = 0.4
-"""Seconds at human pace."""
+"""The delay before the first token in seconds, at the pace 1."""
 TOKEN = 0.025
+"""The delay before each further token in seconds, at the pace 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event of a stream, after a delay. `raw`, `cut` and `hang` replace the event."""
+    """An event of a stream, which is sent after a delay.
+
+    Attributes:
+        event: The event.
+        delay: The delay in seconds, at the pace 1.
+        cut: Close the connection instead.
+        hang: Stop sending instead.
+        raw: Send this text instead.
+    """
 
     event: Json = field(default_factory=dict[str, Any])
     delay: float = 0.0
@@ -25,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error response. `times`: how many attempts fail before one succeeds; None for all."""
+    """An error response. `times` is the number of attempts that fail before one succeeds, or None if all fail."""
 
     status: int
     kind: str
@@ -36,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The complete response to one request."""
+    """The complete response to a request. With `breaks_off`, the stream ends after the steps, without other events."""
 
     blocks: list[Json] = field(default_factory=list[Json])
     steps: list[Step] = field(default_factory=list[Step])
@@ -48,13 +57,13 @@ class Plan:
     breaks_off: bool = False
     failure: Failure | None = None
     server_tool_use: Json | None = None
-    """How often server tools were called, in the form of the usage's field."""
+    """The numbers of calls of server tools, as in the usage of the Messages API."""
     container: Json | None = None
     """The container in which the code execution tool ran."""
 
 
 def speak(body: Json, text: str) -> Plan:
-    """Return an answer of one text, cut at the request's stop sequences and `max_tokens`."""
+    """Return an answer of one text block, which ends at the request's stop sequences and `max_tokens`."""
     stop_reason, stop_sequence = "end_turn", None
     sequences: list[str] = body.get("stop_sequences") or []
     for sequence in sequences:
@@ -73,7 +82,7 @@ def speak(body: Json, text: str) -> Plan:
 
 
 def pieces(text: str) -> list[str]:
-    """Split a text into pieces that simulate its tokens."""
+    """Split a text into pieces, which stand for its tokens."""
     return re.findall(r"\s*\S{1,12}|\s+", text)
 
 
@@ -86,17 +95,17 @@ def text_steps(index: int, text: str) -> Iterator[Step]:
 
 
 def start(index: int, block: Json) -> Json:
-    """Return the event that starts a block."""
+    """Return the `content_block_start` event of a block."""
     return {"type": "content_block_start", "index": index, "content_block": block}
 
 
 def delta(index: int, delta: Json) -> Json:
-    """Return an event that adds to a block."""
+    """Return a `content_block_delta` event of a block."""
     return {"type": "content_block_delta", "index": index, "delta": delta}
 
 
 class Draft:
-    """Builds an answer of several blocks, and cuts it at `max_tokens`."""
+    """Builds an answer of several blocks, which ends at `max_tokens`."""
 
     def __init__(self, max_tokens: int) -> None:
         self._max_tokens = self._remaining_tokens = max_tokens
@@ -105,7 +114,7 @@ class Draft:
         self._steps: list[Step] = []
 
     def think(self, thought: str, signature: str) -> None:
-        """Add a thinking block. It is never cut, because a partial block would have no signature."""
+        """Add a thinking block. It is never cut off, because an incomplete block would have no signature."""
         self._take_tokens(thought)
         deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(thought)]
         deltas += [{"type": "signature_delta", "signature": signature}]
@@ -113,7 +122,7 @@ class Draft:
         self._add_block(start_block, deltas, start_block | {"thinking": thought, "signature": signature})
 
     def say(self, text: str, *citations: Json) -> None:
-        """Add a text block."""
+        """Add a text block with citations."""
         tokens = self._take_tokens(text)
         start_block: Json = {"type": "text", "text": ""}
         full_block: Json = start_block | {"text": "".join(tokens)}
@@ -124,19 +133,25 @@ class Draft:
         self._add_block(start_block, deltas, full_block)
 
     def call(self, block: Json, text: str, input: Json) -> None:
-        """Add a tool call whose input streams as `text`. `input`: the parsed text, empty if it is no JSON object."""
+        """Add a tool call.
+
+        Args:
+            block: The block, without its input.
+            text: The input as it is streamed.
+            input: The parsed text, or an empty object if the text is not a JSON object.
+        """
         tokens = self._take_tokens(text)
-        # The first piece is always an empty one.
+        # As in the real API, the first piece is empty.
         deltas: list[Json] = [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *tokens]]
         start_block: Json = {**block, "input": {}}
         self._add_block(start_block, deltas, start_block if "".join(tokens) != text else {**block, "input": input})
 
-    def show(self, block: Json, delay: float) -> None:
-        """Add a block that is sent in one event."""
+    def add(self, block: Json, delay: float) -> None:
+        """Add a block that is sent in one event, after a delay in seconds."""
         self._add_block(block, [], block, delay)
 
     def plan(self, stop_reason: str = "end_turn", **fields: Any) -> Plan:
-        """Return the plan with the added blocks; `fields` are passed to the plan."""
+        """Return the plan with the added blocks. `fields` are further fields of the plan."""
         return Plan(
             blocks=self._blocks,
             steps=self._steps,
@@ -154,7 +169,7 @@ class Draft:
     def _add_block(self, start_block: Json, deltas: list[Json], full_block: Json, delay: float = 0.0) -> None:
         if self._is_cut:
             return
-        # The block in which the last token falls is the last one.
+        # The block that exceeds `max_tokens` is the last one.
         self._is_cut = self._remaining_tokens < 0
         index = len(self._blocks)
         self._blocks.append(full_block)

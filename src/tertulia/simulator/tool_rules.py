@@ -1,4 +1,4 @@
-"""Tool validation of the simulated Claude: definitions, choices, calls and results, with the Messages API's errors.
+"""Validation of tools in requests to the simulated Claude, with the error messages of the Messages API.
 
 Sources: "Tool use" and "Server tools" in the Claude API documentation, and the types of the SDK.
 """
@@ -26,44 +26,44 @@ ID = "^[a-zA-Z0-9_-]+$"
 SERVER_ID = "^srvtoolu_[a-zA-Z0-9_]+$"
 PROPERTY = "^[a-zA-Z0-9_.-]{1,64}$"
 
-_OF_ALL = {"type", "name", "cache_control", "allowed_callers", "defer_loading", "strict"}
-_OF_CUSTOM = {*_OF_ALL, "input_schema", "description", "eager_input_streaming", "input_examples"}
+_KEYS_OF_ALL = {"type", "name", "cache_control", "allowed_callers", "defer_loading", "strict"}
+_CUSTOM_KEYS = {*_KEYS_OF_ALL, "input_schema", "description", "eager_input_streaming", "input_examples"}
 _FLAGS = ("strict", "defer_loading", "eager_input_streaming")
-_OF_SEARCH = {*_OF_ALL, "allowed_domains", "blocked_domains", "max_uses", "user_location"}
-_OF_FETCH = {*_OF_SEARCH, "citations", "max_content_tokens", "url_sources"} - {"user_location"}
-_OF_CLIENT = {*_OF_ALL, "input_examples"}
+_SEARCH_KEYS = {*_KEYS_OF_ALL, "allowed_domains", "blocked_domains", "max_uses", "user_location"}
+_FETCH_KEYS = {*_SEARCH_KEYS, "citations", "max_content_tokens", "url_sources"} - {"user_location"}
+_CLIENT_KEYS = {*_KEYS_OF_ALL, "input_examples"}
 _CODE = ("20250522", "20250825", "20260120", "20260521")
 TYPES: dict[str, tuple[str, set[str]]] = {
-    "web_search_20250305": ("web_search", _OF_SEARCH),
-    "web_search_20260209": ("web_search", _OF_SEARCH),
-    "web_search_20260318": ("web_search", {*_OF_SEARCH, "response_inclusion"}),
-    "web_fetch_20250910": ("web_fetch", _OF_FETCH),
-    "web_fetch_20260209": ("web_fetch", _OF_FETCH),
-    "web_fetch_20260309": ("web_fetch", {*_OF_FETCH, "use_cache"}),
-    "web_fetch_20260318": ("web_fetch", {*_OF_FETCH, "use_cache", "response_inclusion"}),
-    **{f"code_execution_{version}": ("code_execution", _OF_ALL) for version in _CODE},
-    **{f"tool_search_tool_bm25{version}": ("tool_search_tool_bm25", _OF_ALL) for version in ("", "_20251119")},
-    **{f"tool_search_tool_regex{version}": ("tool_search_tool_regex", _OF_ALL) for version in ("", "_20251119")},
-    "bash_20250124": ("bash", _OF_CLIENT),
-    "memory_20250818": ("memory", _OF_CLIENT),
-    "text_editor_20250124": ("str_replace_editor", _OF_CLIENT),
-    "text_editor_20250429": ("str_replace_based_edit_tool", _OF_CLIENT),
-    "text_editor_20250728": ("str_replace_based_edit_tool", {*_OF_CLIENT, "max_characters"}),
+    "web_search_20250305": ("web_search", _SEARCH_KEYS),
+    "web_search_20260209": ("web_search", _SEARCH_KEYS),
+    "web_search_20260318": ("web_search", {*_SEARCH_KEYS, "response_inclusion"}),
+    "web_fetch_20250910": ("web_fetch", _FETCH_KEYS),
+    "web_fetch_20260209": ("web_fetch", _FETCH_KEYS),
+    "web_fetch_20260309": ("web_fetch", {*_FETCH_KEYS, "use_cache"}),
+    "web_fetch_20260318": ("web_fetch", {*_FETCH_KEYS, "use_cache", "response_inclusion"}),
+    **{f"code_execution_{version}": ("code_execution", _KEYS_OF_ALL) for version in _CODE},
+    **{f"tool_search_tool_bm25{version}": ("tool_search_tool_bm25", _KEYS_OF_ALL) for version in ("", "_20251119")},
+    **{f"tool_search_tool_regex{version}": ("tool_search_tool_regex", _KEYS_OF_ALL) for version in ("", "_20251119")},
+    "bash_20250124": ("bash", _CLIENT_KEYS),
+    "memory_20250818": ("memory", _CLIENT_KEYS),
+    "text_editor_20250124": ("str_replace_editor", _CLIENT_KEYS),
+    "text_editor_20250429": ("str_replace_based_edit_tool", _CLIENT_KEYS),
+    "text_editor_20250728": ("str_replace_based_edit_tool", {*_CLIENT_KEYS, "max_characters"}),
 }
-"""Tools that Anthropic defines, by type: the required name, and the allowed keys."""
-_OF_CHOICE = {
+"""The tools that Anthropic defines, by type: the required name and the allowed keys."""
+_CHOICE_KEYS = {
     "auto": {"type", "disable_parallel_tool_use"},
     "any": {"type", "disable_parallel_tool_use"},
     "tool": {"type", "disable_parallel_tool_use", "name"},
     "none": {"type"},
 }
 NEVER_FORCED = ("claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5")
-"""Models that do not support a `tool_choice` that forces a call."""
+"""The models that do not support a `tool_choice` that forces a call."""
 IN_RESULTS = ("text", "image", "document")
 
 
 def check_tools(body: Json) -> None:
-    """Raise Refused for invalid tools in a request that has passed `simulator.request_rules`."""
+    """Raise Refused for invalid tool definitions, choices, calls or results. `request_rules.check` must have passed."""
     with refusing_wrong_shapes():
         if not isinstance(body.get("container") or "", str) and not is_object(body["container"]):
             raise invalid("container: Input should be a valid string")
@@ -103,7 +103,7 @@ def _check_anthropic_tool(model: str, path: str, kind: str, tool: Json) -> None:
 
 
 def _check_custom(path: str, tool: Json) -> None:
-    _check_keys(path, tool, _OF_CUSTOM, ("name", "input_schema"))
+    _check_keys(path, tool, _CUSTOM_KEYS, ("name", "input_schema"))
     _check_pattern(f"{path}.name", tool["name"], NAME)
     if not isinstance(tool.get("description", ""), str):
         raise invalid(f"{path}.description: Input should be a valid string")
@@ -124,7 +124,7 @@ def _check_input_schema(path: str, schema: Any) -> None:
         raise invalid(f"{path}.type: Input should be 'object'")
     if schema.keys() & {"oneOf", "allOf", "anyOf"}:
         raise invalid(f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level")
-    # One draft applies to every schema, whatever its `$schema` says, and no reference is fetched.
+    # The same draft applies to every schema, regardless of its `$schema`, and references are not fetched.
     if not jsonschema_rs.meta.is_valid({key: schema[key] for key in schema if key != "$schema"}):
         draft = "It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12)"
         raise invalid(f"{path}: JSON schema is invalid. {draft}.")
@@ -139,10 +139,10 @@ def _check_choice(body: Json) -> None:
     if not is_object(choice):
         raise invalid("tool_choice: Input should be a valid dictionary")
     kind = choice.get("type")
-    if kind not in _OF_CHOICE:
+    if kind not in _CHOICE_KEYS:
         problem = "does not match any of the expected tags: 'auto', 'any', 'tool', 'none'"
         raise invalid(f"tool_choice: Input tag '{kind}' found using 'type' {problem}")
-    _check_keys(f"tool_choice.{kind}", choice, _OF_CHOICE[kind], ("name",) if kind == "tool" else ())
+    _check_keys(f"tool_choice.{kind}", choice, _CHOICE_KEYS[kind], ("name",) if kind == "tool" else ())
     if not isinstance(choice.get("disable_parallel_tool_use", False), bool):
         raise invalid(f"tool_choice.{kind}.disable_parallel_tool_use: Input should be a valid boolean")
     if not body.get("tools"):
@@ -238,14 +238,14 @@ def _check_result(body: Json, path: str, result: Json) -> None:
 
 
 def _check_server_tools(turns: list[Turn], offered: set[str]) -> None:
-    """Check that server tool calls have results in the same turn, which client tool results do not end."""
+    """Check that calls of server tools have results in the same turn. The results of client tools do not end a turn."""
     waiting: dict[str, str] = {}
     last_index = 0
     for turn in turns:
         if turn.role == "assistant":
             _match_server_results(turn, waiting)
             last_index = turn.last
-        elif waiting and not turn.gives_results_alone:
+        elif waiting and not turn.has_only_results:
             id, name = next(iter(waiting.items()))
             problem = f"was found without a corresponding `{SERVER_RESULTS[name]}` block"
             raise invalid(f"messages.{last_index}: `{name}` tool use with id `{id}` {problem}")

@@ -1,6 +1,6 @@
-"""The simulated Claude's tool calls: of the tools in the request, and of server tools.
+"""The simulated Claude's calls of client tools and server tools.
 
-Commands in the user's message request them (docs/simulator.md); the answer then describes the results.
+Commands in the user's message request calls (see docs/simulator.md). The answer then describes the results.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from tertulia.simulator.turns import (
 )
 
 MAX_QUOTE = 200
-"""Characters of a result that the answer quotes."""
+"""The number of characters of a result that the answer quotes."""
 SERVER_TOOL_DELAY = 0.5
-"""Seconds that server tools take, at human pace."""
-THOUGHT = "The user wants to see me use a tool. I will do so, and look at what it gives."
-NO_TOOLS = "There are no tools in this request, so there is nothing that I could call."
-NOT_NOW = "I may not call a tool in this answer."
+"""The time in seconds that a server tool takes, at the pace 1."""
+THOUGHT = "The user wants to see how I use a tool. I will call one, and look at its result."
+NO_TOOLS = "This request has no tools, so I cannot call one."
+NOT_ALLOWED = "I am not allowed to call a tool in this answer."
 QUERY = "the simulated Claude"
 PAGES = ("First page about", "Second page about")
 CODE: Json = {"code": "print(6 * 7)"}
@@ -41,16 +41,16 @@ _ROUNDS = re.compile(r"/simulate\s+rounds(?:\s+(\d+))?")
 
 
 def act(body: Json) -> Plan | None:
-    """Return the answer to a request that calls tools or waits for server tools; None for other requests."""
+    """Return the answer to a request that requests tool calls or waits for server tools, or None for other requests."""
     waiting = waiting_in(body)
     if waiting or turns_of(body["messages"])[-1].role == "assistant":
         return _resume(body, waiting)
     commands = {name: int(number) if number else None for name, number in _COMMAND.findall(last_words(body))}
-    # Tool calls come first: a search in the same message is called together with them.
+    # `call` comes first, because it includes a search that the same message requests.
     name = "call" if "call" in commands else next((name for name in commands if name in TOOL_SCENARIOS), None)
     choice: Json = body.get("tool_choice") or {}
     if choice.get("type") == "none":
-        return None if name is None else _conclude(body, NOT_NOW)
+        return None if name is None else _conclude(body, NOT_ALLOWED)
     if name is not None:
         return TOOL_SCENARIOS[name](body, commands[name])
     rounds = _ROUNDS.search(user_texts(body)[-1])
@@ -60,18 +60,18 @@ def act(body: Json) -> Plan | None:
 
 
 def describe_results(body: Json) -> str:
-    """Describe the tool results of the last turn, one sentence each; empty if there are none."""
+    """Describe the tool results of the last turn in one sentence each. Return an empty string if there are none."""
     results = results_in(body)
     if not results:
         return ""
     descriptions = [_describe_result(result) for result in results]
     media = [block for _, block in turns_of(body["messages"])[-1].blocks if block["type"] in ("image", "document")]
-    return " ".join([*descriptions, *(f"Beside it there is {_quote(block)}." for block in media)])
+    return " ".join([*descriptions, *(f"There is also {_quote(block)}." for block in media)])
 
 
 def _describe_result(result: Json) -> str:
     parts = [_quote(block) for block in as_blocks(result.get("content") or [])]
-    return f"The tool {'failed' if result.get('is_error') else 'gave'}: {' and '.join(parts) or 'nothing'}."
+    return f"The tool {'failed' if result.get('is_error') else 'returned'}: {' and '.join(parts) or 'nothing'}."
 
 
 def _quote(block: Json) -> str:
@@ -81,7 +81,7 @@ def _quote(block: Json) -> str:
 
 
 def _conclude(body: Json, text: str) -> Plan:
-    """Answer with the text, or with JSON if the request has an output schema."""
+    """Return an answer with a text, or with JSON if the request has an output schema."""
     schema = schema_in(body)
     return speak(body, text if schema is None else json.dumps(example(schema, schema), indent=2))
 
@@ -97,14 +97,14 @@ def _offers(body: Json, name: str) -> bool:
 
 
 def _begin(body: Json) -> Draft:
-    """Start an answer, with a thinking block if the user requested one."""
+    """Start an answer, with a thinking block if the user requested it."""
     draft = Draft(body["max_tokens"])
     if re.search(r"/simulate\s+thinking\b", user_texts(body)[-1]):
         draft.think(THOUGHT, signature(body, THOUGHT))
     return draft
 
 
-# ---- tools of the request ------------------------------------------------------------------------------------
+# Client tools
 
 
 def _tool_use(body: Json, _number: int | None) -> Plan:
@@ -122,11 +122,11 @@ def _call(body: Json, _number: int | None) -> Plan:
 def _rounds(body: Json, number: int | None) -> Plan:
     if rounds_since_text(body) < (3 if number is None else number):
         return _tool_use(body, None)
-    return _conclude(body, describe_results(body) or "Not a single round was asked for.")
+    return _conclude(body, describe_results(body) or "No rounds were requested.")
 
 
 def _forced(body: Json, choice: Json) -> Plan | None:
-    """Call a tool if the request's `tool_choice` forces one; None otherwise."""
+    """Return a tool call if the request's `tool_choice` forces one, else None."""
     if choice.get("type") not in ("any", "tool"):
         return None
     tools = [tool for tool in _custom_tools(body) if tool["name"] == choice.get("name", tool["name"])]
@@ -137,7 +137,7 @@ def _forced(body: Json, choice: Json) -> Plan | None:
 
 
 def _calls(body: Json, message: str) -> list[tuple[str, str]]:
-    """Return the calls that the user requests: tool name and input text."""
+    """Return the calls that the user requests, as tool names and input texts."""
     calls: list[tuple[str, str]] = []
     for match in _CALL.finditer(message):
         following_text = message[match.end() :]
@@ -151,7 +151,7 @@ def _calls(body: Json, message: str) -> list[tuple[str, str]]:
 def _call_tools(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
     choice: Json = body.get("tool_choice") or {}
     draft = _begin(body)
-    # A server tool that is called together with client tools waits for their results.
+    # A server tool that is called together with client tools waits for the client tools' results.
     if re.search(r"/simulate\s+web-search\b", last_words(body)) and _offers(body, "web_search"):
         _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
     for name, text in calls[:1] if choice.get("disable_parallel_tool_use") else calls:
@@ -161,20 +161,21 @@ def _call_tools(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
 
 
 def _size_of_object(text: str) -> int:
-    """Return the length of the JSON object at the start of a text; 0 if there is none."""
+    """Return the length of the JSON object with which a text begins, or 0 if there is none."""
     if not text.startswith("{"):
         return 0
     try:
-        return json.JSONDecoder(parse_constant=_no_json).raw_decode(text)[1]
+        return json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)[1]
     except (ValueError, RecursionError):
         return 0
 
 
-def _no_json(name: str) -> None:
+def _refuse_constant(name: str) -> None:
+    # `NaN` and `Infinity` are not JSON.
     raise ValueError(name)
 
 
-# ---- server tools --------------------------------------------------------------------------------------------
+# Server tools
 
 
 def _web_search(body: Json, _number: int | None) -> Plan:
@@ -187,7 +188,7 @@ def _code(body: Json, _number: int | None) -> Plan:
 
 def _pause(body: Json, _number: int | None) -> Plan:
     if not _offers(body, "web_search"):
-        return _conclude(body, "There is no web_search tool in this request, so there is nothing to pause for.")
+        return _conclude(body, "This request has no web_search tool, so there is no reason to pause.")
     draft = _begin(body)
     _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
     return draft.plan("pause_turn")
@@ -195,13 +196,13 @@ def _pause(body: Json, _number: int | None) -> Plan:
 
 def _use_server_tool(body: Json, name: str, input: Json) -> Plan:
     if not _offers(body, name):
-        return _conclude(body, f"There is no {name} tool in this request, so I cannot use it.")
+        return _conclude(body, f"This request has no {name} tool, so I cannot use it.")
     draft = _begin(body)
     return _finish(body, draft, [_call_server_tool(draft, name, input)])
 
 
 def _resume(body: Json, waiting: Sequence[Json]) -> Plan:
-    """Resume a turn that was paused, or whose server tools waited for the results of client tools."""
+    """Continue a turn that was paused, or whose server tools waited for the results of client tools."""
     return _finish(body, Draft(body["max_tokens"]), waiting)
 
 
@@ -215,8 +216,8 @@ def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
     """Add the results of server tools, and end the turn with text."""
     for call in calls:
         result = {"type": SERVER_RESULTS[call["name"]], "tool_use_id": call["id"], "content": _content(call)}
-        draft.show(result, SERVER_TOOL_DELAY)
-    texts = [_server_tool_text(call) for call in calls] or ["Here I go on after a pause."]
+        draft.add(result, SERVER_TOOL_DELAY)
+    texts = [_server_tool_text(call) for call in calls] or ["I continue after a pause."]
     names = [call["name"] for call in calls]
     schema = schema_in(body)
     if schema is not None:
@@ -233,7 +234,7 @@ def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
 
 
 def _content(call: Json) -> Any:
-    """Return the result of a server tool."""
+    """Return the result of a call of a server tool."""
     match call["name"]:
         case "web_search":
             return [_page(call, number) for number in range(len(PAGES))]
@@ -259,7 +260,7 @@ def _citation(call: Json) -> Json:
     page = _page(call, 0)
     return {
         "type": "web_search_result_location",
-        "cited_text": f"All that is known about {call['input'].get('query', QUERY)}.",
+        "cited_text": f"Everything about {call['input'].get('query', QUERY)}.",
         "url": page["url"],
         "title": page["title"],
         "encrypted_index": page["encrypted_content"][:32],

@@ -1,4 +1,4 @@
-"""Turns of a conversation, as the Messages API reads it: consecutive messages of one role are one turn."""
+"""The turns of a request, as the Messages API reads it: consecutive messages of one role are one turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 
 @dataclass(slots=True)
 class Turn:
-    """Consecutive messages of one role. `last`: the index of the last one."""
+    """Consecutive messages of one role. `last` is the index of the last one."""
 
     role: str
     last: int
     blocks: list[tuple[str, Json]] = field(default_factory=list[tuple[str, Json]])
-    """Blocks with their paths in the request."""
+    """The blocks, each with its path in the request."""
 
     def of(self, kind: str) -> list[Json]:
         """Return the blocks of one type."""
         return [block for _, block in self.blocks if block["type"] == kind]
 
     @property
-    def gives_results_alone(self) -> bool:
-        """Whether the turn has only tool results: Claude's turn then continues after it."""
+    def has_only_results(self) -> bool:
+        """Whether the turn consists of tool results, so that Claude's turn continues after it."""
         return self.role == "user" and all(block["type"] == "tool_result" for _, block in self.blocks)
 
 
@@ -39,7 +39,7 @@ def turns_of(messages: Sequence[Json]) -> list[Turn]:
 
 
 def results_in(body: Json) -> list[Json]:
-    """Return the tool results of the last turn."""
+    """Return the tool results in the last turn."""
     return turns_of(body["messages"])[-1].of("tool_result")
 
 
@@ -56,24 +56,24 @@ def waiting_in(body: Json) -> list[Json]:
 
 
 def text_of(message: Json) -> str:
-    """Return the text of a message."""
+    """Return the text blocks of a message, joined with line breaks."""
     return "\n".join(block["text"] for block in as_blocks(message["content"]) if block["type"] == "text")
 
 
 def last_words(body: Json) -> str:
-    """Return the user's text in the last message; empty if it is Claude's message or has only tool results."""
+    """Return the user's text in the last message. It is empty if the message is Claude's or has only tool results."""
     message = body["messages"][-1]
     return text_of(message) if message["role"] == "user" else ""
 
 
 def user_texts(body: Json) -> list[str]:
-    """Return the texts of the user's messages, without those that have only tool results."""
+    """Return the texts of the user's messages, without messages that have only tool results."""
     texts = [text_of(message) for message in body["messages"] if _has_text(message)]
     return texts or [""]
 
 
 def rounds_since_text(body: Json) -> int:
-    """Count Claude's turns with tool calls since the user's last text."""
+    """Return the number of Claude's turns with tool calls since the user's last text."""
     messages: list[Json] = body["messages"]
     text_indexes = [index for index, message in enumerate(messages) if _has_text(message)]
     turns = turns_of(messages[text_indexes[-1] + 1 if text_indexes else 0 :])
