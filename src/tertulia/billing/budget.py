@@ -25,7 +25,7 @@ from tertulia.json import Json
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
 BYTES_PER_TOKEN = 3
-"""The bytes of a request's JSON per token. Tokens seldom have fewer, so reservations are seldom too small."""
+"""The bytes per token in the JSON of a request. Tokens seldom have fewer, so reservations are seldom too small."""
 TOKENS_PER_PAGE, TOKENS_PER_IMAGE = 3000, 1600
 """Estimates for a page of a PDF and for an image."""
 

@@ -95,7 +95,7 @@ class GenerationError:
 INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer was stopped or lost.")
 UNSAVED = GenerationError(ErrorCode.API_ERROR, "The answer could not be saved completely.")
 NOT_RESUMED = GenerationError(ErrorCode.API_ERROR, "The answer could not be continued.")
-UNREADABLE = "The response of Claude's API could not be read."
+UNREADABLE = "Claude's API sent a response that could not be read."
 """The message of API_ERROR for data that violates the protocol."""
 
 

@@ -18,7 +18,7 @@ from tertulia.db.tables import Role
 from tertulia.json import Json
 
 DEFAULT_MAX_TOKENS = 32_000
-"""The maximum number of tokens of an answer, unless an option or the model sets another."""
+"""The maximum number of tokens of an answer, unless an option sets another, or the model's limit is lower."""
 MIN_BUDGET_TOKENS = 1024
 """The smallest thinking budget that the API accepts."""
 THINKING = ("thinking", "redacted_thinking")

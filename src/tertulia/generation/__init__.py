@@ -1,4 +1,4 @@
 """Generations: the task that writes each answer, from its start or recovery to the transaction that saves its end.
 
-It may use everything below the resolvers. It does not know GraphQL or HTTP.
+It may import every package below the resolvers. It depends on neither GraphQL nor HTTP.
 """

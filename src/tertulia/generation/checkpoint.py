@@ -47,7 +47,7 @@ class Checkpoints:
             claimed: The leases of generations that this process has claimed and is still reading.
         """
         lease_until = now() + timedelta(seconds=self._lease_seconds)
-        # Created before the transaction: a process that is frozen in it must not hold the lease longer than the row.
+        # Created first: a process that is frozen in the transaction must not hold the lease longer than the row says.
         renewed = Lease(lease_until)
         ids = [*(active.generation_id for active in active_generations), *claimed]
         saved_sequences = dict[UUID, int]()

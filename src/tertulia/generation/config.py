@@ -20,7 +20,7 @@ LEASE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class EngineServices:
-    """The client of Claude's API, and the services that build its requests."""
+    """The client of the Messages API, and the services that build its requests."""
 
     claude: Claude
     models: Models

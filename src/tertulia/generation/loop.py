@@ -66,7 +66,12 @@ class GenerationLoop:
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
 
     async def write(self, active: ActiveGeneration) -> None:
-        """Write an answer until it is complete. An exception is how it fails, is stopped or is suspended."""
+        """Write an answer until it is complete.
+
+        Raises:
+            Suspended: The generation waits for tool results.
+            Exception: The answer has failed. `claude.errors.request_errors` are failures of the request to Claude.
+        """
         with _span_of_answer(active):
             await self._write(active)
 
@@ -155,7 +160,7 @@ class GenerationLoop:
 
 
 def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:
-    """Whether another request follows, because Claude has called tools or has paused its turn."""
+    """Return whether another request follows, because Claude has called tools or has paused its turn."""
     # If the request has no tools, no call in its response can be run.
     has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
     return has_called or answer.stop_reason == PAUSED

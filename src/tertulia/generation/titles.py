@@ -1,4 +1,4 @@
-"""Generate titles of conversations with a small model after their first answer. Titles of users are kept."""
+"""Generate titles of conversations with a small model after their first answer. A title that a user has set is kept."""
 
 import asyncio
 import logging

@@ -22,7 +22,7 @@ CLAUDES_OWN: dict[str, Json] = {
 DESCRIBED = {
     "web_search": "Searches the web. Claude's API runs it.",
     "web_fetch": "Reads a web page or a PDF. Claude's API runs it.",
-    "code_execution": "Runs code in a sandbox of Claude's API.",
+    "code_execution": "Runs code in Anthropic's sandbox.",
 }
 CHARACTERS_OF_TOKEN = 4
 """An estimate of the characters per token in schemas."""
