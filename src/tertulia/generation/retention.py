@@ -48,7 +48,7 @@ class ResourceDeleter:
     log: EventLog
     files: Files
     stop: Callable[[UUID], Awaitable[None]] | None = None
-    """Stops a generation before its user is deleted, so that its cost is billed; otherwise, its reservation is billed."""
+    """Stops a generation before its user is deleted, so that its exact cost is billed, and not its reservation."""
 
     async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
         """Delete a conversation of the owner. Return False if there is no such conversation."""

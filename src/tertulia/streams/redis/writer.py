@@ -92,7 +92,7 @@ class RedisWriter:
         self._notification = asyncio.Event()
         self._away = False
         self._ahead: float | None = None
-        """The minimum of seconds by which the clock of Redis is ahead of that of this process; None if unknown."""
+        """The seconds, at least, by which Redis's clock is ahead of the clock of this process; None if unknown."""
 
     @property
     def longest_wait(self) -> float:
