@@ -109,7 +109,7 @@ IMPORTED_LATE = (
     *("h11", "httpcore2._async", "jiter", "jwt", "limits.aio.storage", "limits.aio.strategies", "pydantic.v1", "regex"),
     *("redis.asyncio", "truststore", "uvicorn.lifespan.on"),
 )
-"""Modules that the server imports when it first needs them. Each fork would import them again."""
+"""Modules that the server imports lazily. Without an import here, each fork would import them again."""
 RATE = 0.9
 UNTRIED = ("not tried", "cut off", "unchanged", "error")
 """Results that count neither as noticed nor as missed."""
@@ -118,7 +118,7 @@ NOTICED = ("failed", "killed", "crashed")
 
 @dataclass
 class Reached:
-    """What one test reaches: the names of suites of statements."""
+    """The names of the suites of statements that one test reaches."""
 
     seconds: float
     suites: list[str]
@@ -250,7 +250,7 @@ class Run:
     def _record(
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], folder: Path
     ) -> dict[str, Reached]:
-        """Return what each test reaches, from the record or from a run of the tests that it lacks."""
+        """Return what each test reaches, from the record or by running the tests that it lacks."""
         versions = {path: _digest(path) for path in {item.path for item in items}}
         known: dict[str, Reached] = {}
         if RECORD.exists() and not self._options.record:
@@ -457,7 +457,7 @@ def _report(mutants: list[Mutant], every: int, equivalent: int, seconds: float) 
 
 
 def _warm_up() -> None:
-    """Do once what each fork would do again: import what is imported late, and migrate an empty database."""
+    """Import lazily imported modules and migrate an empty database, so that each fork need not do so."""
     for name in IMPORTED_LATE:
         importlib.import_module(name)
     PIL.Image.init()

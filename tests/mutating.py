@@ -53,7 +53,7 @@ class Suite:
     """A list of statements that run in sequence: the body of a function, a branch or a loop."""
 
     name: str
-    """The function and the suite's place in it, so that a change elsewhere in the file leaves the name as it is."""
+    """The function and the suite's position in it, so that a change elsewhere in the file does not change the name."""
     scope: str
     statements: list[ast.stmt]
 

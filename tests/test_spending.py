@@ -1,4 +1,4 @@
-"""The ledger, the spending of all users and the reservations: which amounts count, for whom, and in which time."""
+"""The ledger, the spending of all users, and reservations: which amounts count, for whom, and in which period."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -77,7 +77,7 @@ def test_calls_that_cost_nothing_leave_no_row() -> None:
     rolled_back(test)
 
 
-def test_owners_have_one_of_sixteen_shards() -> None:
+def test_each_owner_has_one_of_16_shards() -> None:
     async def test(rows: Rows) -> None:
         for number in (0, 15, 16):
             await spending.add(rows.session, UUID(int=number), {TODAY: 1})
@@ -86,7 +86,7 @@ def test_owners_have_one_of_sixteen_shards() -> None:
     rolled_back(test)
 
 
-def test_the_server_has_spent_what_all_users_have_spent_this_month_and_today() -> None:
+def test_the_servers_spending_is_the_sum_of_all_users_this_month_and_today() -> None:
     async def test(rows: Rows) -> None:
         assert await spending.committed(rows.session) == ServerCommitted(0, 0, 0)
         first = TODAY.replace(day=1)
@@ -102,7 +102,7 @@ def test_the_server_has_spent_what_all_users_have_spent_this_month_and_today() -
     rolled_back(test)
 
 
-def test_answers_that_run_or_wait_and_calls_that_have_not_expired_are_reserved() -> None:
+def test_running_and_waiting_answers_and_unexpired_reservations_count_as_reserved() -> None:
     async def test(rows: Rows) -> None:
         ada, bob = await rows.user("ada"), await rows.user("bob")
         conversation, of_bob = await rows.conversation(ada), await rows.conversation(bob)
@@ -140,7 +140,7 @@ def test_a_reservation_counts_until_it_expires_or_is_released(monkeypatch: pytes
     rolled_back(test)
 
 
-def test_what_an_owner_has_reserved_counts_as_spent_when_the_owner_is_deleted() -> None:
+def test_the_reservations_of_a_deleted_owner_count_as_spent() -> None:
     async def test(rows: Rows) -> None:
         ada, bob = await rows.user("ada"), await rows.user("bob")
         await rows.generation(await rows.conversation(ada), reserved=40)
@@ -153,7 +153,7 @@ def test_what_an_owner_has_reserved_counts_as_spent_when_the_owner_is_deleted() 
     rolled_back(test)
 
 
-def test_an_owner_has_spent_what_their_own_calls_of_the_period_have_cost() -> None:
+def test_an_owners_spending_is_the_cost_of_their_calls_in_the_period() -> None:
     async def test(rows: Rows) -> None:
         ada, bob = await rows.user("ada"), await rows.user("bob")
         for owner, amount, second in ((ada, 1, -1), (ada, 20, 0), (ada, 300, 1), (bob, 4_000, 0), (ada, None, 0)):
@@ -164,7 +164,7 @@ def test_an_owner_has_spent_what_their_own_calls_of_the_period_have_cost() -> No
     rolled_back(test)
 
 
-def test_usage_is_that_of_the_period_from_its_first_second_and_without_its_last() -> None:
+def test_a_period_includes_its_start_and_excludes_its_end() -> None:
     async def test(rows: Rows) -> None:
         ada, bob = await rows.user("ada"), await rows.user("bob")
         for owner, tokens, second, model in (
@@ -187,7 +187,7 @@ def test_usage_is_that_of_the_period_from_its_first_second_and_without_its_last(
     rolled_back(test)
 
 
-def test_each_kind_of_token_is_summed_by_itself_and_a_cost_is_unknown_if_one_price_is() -> None:
+def test_each_kind_of_token_is_summed_and_one_unknown_price_makes_the_cost_unknown() -> None:
     async def test(rows: Rows) -> None:
         owner = await rows.user()
         assert await ledger.usage(rows.session, owner, Period()) == UsageSum()
@@ -201,7 +201,7 @@ def test_each_kind_of_token_is_summed_by_itself_and_a_cost_is_unknown_if_one_pri
     rolled_back(test)
 
 
-def test_usage_by_day_has_one_row_for_each_day_and_model_in_order() -> None:
+def test_usage_by_day_has_one_ordered_row_for_each_day_and_model() -> None:
     async def test(rows: Rows) -> None:
         owner = await rows.user()
         await rows.call(await rows.user("bob"), input_tokens=9)
@@ -219,7 +219,7 @@ def test_usage_by_day_has_one_row_for_each_day_and_model_in_order() -> None:
     rolled_back(test)
 
 
-def test_the_usage_of_an_answer_is_that_of_its_own_calls_without_the_title() -> None:
+def test_the_usage_of_an_answer_includes_only_its_own_calls_and_not_the_title() -> None:
     async def test(rows: Rows) -> None:
         owner, generation_id = await rows.user(), uuid4()
         for tokens, columns in (
