@@ -333,7 +333,7 @@ def test_claude_is_asked_again_only_if_redis_confirms_that_no_text_was_sent(
             own_redis.process.send_signal(signal.SIGSTOP)
             cluster.servers[0].kill()
             reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)
-            taking = f"take over generation {sent['generation']['id']}"
+            taking = f"take over the log of generation {sent['generation']['id']}"
             while comes_back and taking not in cluster.servers[1].said() and reader.is_alive():
                 look_again()
             if not comes_back:

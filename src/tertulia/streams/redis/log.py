@@ -117,7 +117,7 @@ class RedisLog:
                     return await self._writer.take_over(generation_id, lease)
             except AWAY as error:
                 logger.warning(
-                    "Redis is unavailable, so the log of generation %s cannot be taken over yet: %s",
+                    "Redis is unavailable; retrying to take over the log of generation %s: %s",
                     generation_id,
                     error,
                 )
