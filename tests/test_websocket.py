@@ -314,7 +314,7 @@ def test_following_an_unknown_generation_is_an_error_that_names_the_argument(api
         message = socket.receive()
         assert message["type"] == "error"
         assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-        assert message["payload"][0]["message"].startswith("generationId:")
+        assert message["payload"][0]["message"].startswith("`generationId`")
 
 
 # ---- Invalid message -----------------------------------------------------------------------------

@@ -281,12 +281,12 @@ def _check_payload(payload: object) -> None:
         raise MalformedMessage("`payload` of subscribe must be an object")
     fields = cast("dict[str, Any]", payload)
     if not isinstance(fields.get("query"), str) and not _names_document(fields):
-        raise MalformedMessage("`payload.query` must be a string")
+        raise MalformedMessage("`payload.query` of subscribe must be a string")
     if not isinstance(fields.get("operationName"), str | None):
-        raise MalformedMessage("`payload.operationName` must be a string")
+        raise MalformedMessage("`payload.operationName` of subscribe must be a string")
     for name in ("variables", "extensions"):
         if not isinstance(fields.get(name), dict | None):
-            raise MalformedMessage(f"`payload.{name}` must be an object")
+            raise MalformedMessage(f"`payload.{name}` of subscribe must be an object")
 
 
 def _names_document(payload: dict[str, Any]) -> bool:
