@@ -1,4 +1,4 @@
-"""How a generation starts in the database, and what is recovered of one whose process was lost."""
+"""The start of a generation in the database, and the recovery of a generation whose process was lost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ PARTIAL: Json = {"type": "text", "text": "In the log", "partial": True}
 
 
 @pytest.mark.parametrize(("saved", "is_log_newer"), [(2, True), (3, True), (4, False)])
-def test_the_newer_of_the_log_and_the_row_has_the_content(saved: int, *, is_log_newer: bool) -> None:
+def test_content_is_recovered_from_the_newer_of_log_and_row(saved: int, *, is_log_newer: bool) -> None:
     recovered = recover(lost(texts("In the row"), sequence=saved), WRITTEN)
     assert recovered.answer.content == ([PARTIAL] if is_log_newer else texts("In the row"))
     assert recovered.answer.sequence == max(saved, 3)
@@ -91,7 +91,7 @@ def test_the_newer_of_the_log_and_the_row_has_the_content(saved: int, *, is_log_
     assert recovered.is_current
 
 
-def test_a_terminal_event_in_the_log_is_not_continued_after() -> None:
+def test_a_terminal_event_in_the_log_is_dropped_on_recovery() -> None:
     recovered = recover(lost(sequence=0), [*WRITTEN, GenerationCompleted(ID, 4)])
     assert (recovered.answer.sequence, recovered.events) == (3, WRITTEN)
 
@@ -174,7 +174,7 @@ def test_a_lost_generation_ends_if_it_was_stopped_waited_too_long_or_broke_off(m
         ([CALL, {"type": "tool_result"}, {"type": "image"}], True),
     ],
 )
-def test_an_answer_goes_on_where_a_round_has_ended_and_all_its_calls_are_recorded(
+def test_an_answer_is_between_rounds_if_its_last_round_has_ended_and_all_calls_are_recorded(
     content: list[Json], *, expected: bool
 ) -> None:
     answer = AnswerAccumulator(ID, 5, content)

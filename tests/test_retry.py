@@ -1,4 +1,4 @@
-"""Operations that are retried: how often, for how long, and while what is unavailable. Time passes in sleeps only."""
+"""Retries of operations: how often and for how long, and periodic work. In these tests, only `sleep` advances time."""
 
 import asyncio
 from typing import Any, cast
@@ -63,7 +63,7 @@ def test_work_that_an_available_database_rejects_is_tried_five_times(monkeypatch
     assert (flaky.calls, len(flaky.slept)) == (5, 4)
 
 
-def test_an_unavailable_database_is_waited_for_during_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_database_is_retried_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PATIENCE == 60.0
     flaky = Flaky(monkeypatch, unavailable=10**6)
     with pytest.raises(OSError):  # noqa: PT011 - it has no message
@@ -73,7 +73,7 @@ def test_an_unavailable_database_is_waited_for_during_a_minute(monkeypatch: pyte
     assert flaky.run() == "done"
 
 
-def test_another_time_to_wait_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_retry_time_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     flaky = Flaky(monkeypatch, unavailable=10**6)
     with pytest.raises(OSError):  # noqa: PT011 - it has no message
         flaky.run(seconds=20.0)
@@ -106,7 +106,7 @@ def test_a_database_is_available_if_it_can_be_read(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_periodic_work_goes_on_after_any_error_and_waits_first_unless_it_begins_at_once(
+def test_periodic_work_continues_after_errors_and_waits_first_unless_it_starts_at_once(
     monkeypatch: pytest.MonkeyPatch, *, at_once: bool
 ) -> None:
     flaky = Flaky(monkeypatch)
