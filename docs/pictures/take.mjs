@@ -1,5 +1,5 @@
 // Takes the screenshots for README.md and the guides. Arguments: the server's address, Chromium's path, a folder.
-import { answers, ask, finished, launch, message, say } from "../../tests/node/browser.mjs";
+import { answers, ask, finished, launch, message, send } from "../../tests/node/browser.mjs";
 
 const [address, executablePath, folder] = process.argv.slice(2);
 const browser = await launch(executablePath);
@@ -78,7 +78,7 @@ async function named(url, title) {
 for (const [text, title] of [["Plan a weekend in Lisbon", "A weekend in Lisbon"], ["Why is the sky dark?", "Why the sky is dark"]]) {
   const page = await open({ width: 1280, height: 800 }, "light");
   await page.goto(address);
-  await say(page, text);
+  await send(page, text);
   await finished(page, 1).waitFor();
   await named(page.url(), title);
 }

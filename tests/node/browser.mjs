@@ -8,7 +8,7 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 export const launch = (executablePath) => chromium.launch({ executablePath, args: FLAGS });
 
 /** Record a page's requests to other hosts, and its errors. */
-export function watched(page, address, noted) {
+export function watch(page, address, noted) {
   page.setDefaultTimeout(40_000);
   page.on("request", (request) => {
     const wanted = request.url();
@@ -27,19 +27,19 @@ export const message = (page) => page.getByLabel("Message", { exact: true });
 export const answers = (page) => page.locator('li[data-role="assistant"]');
 export const finished = (page, count) => page.locator('li[data-role="assistant"][aria-busy="false"]').nth(count - 1);
 
-export async function say(page, text) {
+export async function send(page, text) {
   await message(page).fill(text);
   await message(page).press("Enter");
 }
 
 /** Send a message and wait until the nth answer is complete. */
-export async function told(page, text, count) {
-  await say(page, text);
+export async function sendAndWait(page, text, count) {
+  await send(page, text);
   await finished(page, count).waitFor();
   return finished(page, count);
 }
 
-export const counted = (last) => `${Array.from({ length: last }, (_, place) => `word${place + 1}`).join(" ")}.`;
+export const numberedWords = (last) => `${Array.from({ length: last }, (_, place) => `word${place + 1}`).join(" ")}.`;
 export const words = async (locator) => (await locator.locator(".text").allInnerTexts()).join("").replace(/\s+/g, " ").trim();
 
 /** Send a GraphQL request to the server, without the page. */

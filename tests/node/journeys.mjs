@@ -1,6 +1,6 @@
 // Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and its server's address.
 // Prints "ok" or the error of each journey. The environment variable JOURNEY selects journeys by a part of their name.
-import { launch, watched } from "./browser.mjs";
+import { launch, watch } from "./browser.mjs";
 import * as sets from "./page_journeys.mjs";
 
 const [executablePath, pictures, ...pairs] = process.argv.slice(2);
@@ -12,13 +12,13 @@ async function travel(name, journey, address) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
   const noted = [];
   const open = async (url) => {
-    const page = watched(await context.newPage(), new URL(url).origin, noted);
+    const page = watch(await context.newPage(), new URL(url).origin, noted);
     await page.goto(url);
     return page;
   };
   const page = await context.newPage();
   page.setDefaultTimeout(40_000);
-  watched(page, "http://127.0.0.1", noted);
+  watch(page, "http://127.0.0.1", noted);
   const picture = async (called) => pictures !== "-" && page.screenshot({ path: `${pictures}/${called}.png` });
   try {
     await inTime(journey({ page, address, context, open, noted, picture }));

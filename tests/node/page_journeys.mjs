@@ -1,7 +1,7 @@
 // Journeys through the page, each in its own browser context.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { answers, ask, check, counted, finished, message, network, say, told, words } from "./browser.mjs";
+import { answers, ask, check, numberedWords, finished, message, network, send, sendAndWait, words } from "./browser.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
@@ -15,13 +15,13 @@ const visibleIn = (locator) => locator.evaluate((element) => {
 });
 const messageText = (page) => page.locator('li[data-role="user"] .said').last().innerText();
 
-async function begun(page, address, text = "Hello, my name is Ada") {
+async function startConversation(page, address, text = "Hello, my name is Ada") {
   await page.goto(address);
-  return told(page, text, 1);
+  return sendAndWait(page, text, 1);
 }
 
 /** Wait until the nth answer is complete and equals this text. */
-async function whole(page, count, text) {
+async function waitForText(page, count, text) {
   await page.waitForFunction(([place, wanted]) => {
     const answer = document.querySelectorAll('li[data-role="assistant"]')[place];
     return answer?.ariaBusy === "false" && answer.querySelector(".text")?.innerText.replace(/\s+/g, " ").trim() === wanted;
@@ -29,7 +29,7 @@ async function whole(page, count, text) {
 }
 
 /** Import a conversation of `count` short messages. The message at `position` has the given text. */
-async function imported(address, count, position, text) {
+async function importConversation(address, count, position, text) {
   const at = "2026-01-01T00:00:00+00:00";
   const lines = [
     { type: "tertulia-export", version: 1, exported_at: at },
@@ -48,25 +48,25 @@ async function imported(address, count, position, text) {
   check(response.ok, `the import was refused: ${response.status}`);
 }
 
-async function searched(page, words) {
+async function openSearchResult(page, words) {
   await page.keyboard.press("Control+k");
   await page.locator("#search").fill(words);
   await page.locator("a.hit").filter({ hasText: words }).first().click();
 }
 
-async function more(page, title, action) {
+async function chooseFromMenu(page, title, action) {
   await entry(page, title).locator("summary").click();
   await entry(page, title).getByRole("button", { name: action, exact: true }).click();
 }
 
 async function rename(page, title, changed) {
-  await more(page, title, "Rename");
+  await chooseFromMenu(page, title, "Rename");
   await page.getByLabel("Title", { exact: true }).fill(changed);
   await page.keyboard.press("Enter");
   await entry(page, changed).waitFor();
 }
 
-async function audited(page, place) {
+async function audit(page, place) {
   await page.evaluate(AXE);
   const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
   const said = found.violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.target).join(" ")}`);
@@ -75,7 +75,7 @@ async function audited(page, place) {
 
 export const LOCAL = {
   async "a first message is answered, and its conversation gets a title and is listed"({ page, address }) {
-    const answer = await begun(page, address);
+    const answer = await startConversation(page, address);
     check((await words(answer)).includes("Ada"), "no greeting");
     check(idOf(page), "no conversation in the address");
     await entry(page, "Ada").waitFor();
@@ -85,21 +85,21 @@ export const LOCAL = {
 
   async "a refreshed page continues the answer, and no word is lost or repeated"({ page, address }) {
     await page.goto(address);
-    await say(page, "/simulate long 300");
+    await send(page, "/simulate long 300");
     await answers(page).getByText("word20").waitFor();
     const before = await words(answers(page));
     await page.reload();
     await answers(page).getByText("word20").waitFor();
     check((await words(answers(page))).length >= before.length, "the text became shorter");
     await finished(page, 1).waitFor();
-    await whole(page, 1, counted(300));
+    await waitForText(page, 1, numberedWords(300));
     const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
-    check(conversation.messages.edges[1].node.text.trim() === counted(300), "the stored text is different");
+    check(conversation.messages.edges[1].node.text.trim() === numberedWords(300), "the stored text is different");
   },
 
   async "a second tab follows the same answer, and stops it for both"({ page, address, open }) {
     await page.goto(address);
-    await say(page, "/simulate long 2000");
+    await send(page, "/simulate long 2000");
     await answers(page).getByText("word10").waitFor();
     const second = await open(page.url());
     await answers(second).getByText("word20").waitFor();
@@ -110,10 +110,10 @@ export const LOCAL = {
   },
 
   async "a message sent in one tab appears in the other"({ page, address, open }) {
-    await begun(page, address);
+    await startConversation(page, address);
     const second = await open(page.url());
     await finished(second, 1).waitFor();
-    await told(second, "What is my name?", 2);
+    await sendAndWait(second, "What is my name?", 2);
     await finished(page, 2).waitFor();
     check(await words(finished(page, 2)) === await words(finished(second, 2)), "the tabs show different texts");
   },
@@ -121,13 +121,13 @@ export const LOCAL = {
   async "no word is lost when the network fails and returns"({ page, address, noted }) {
     const between = await network(address);
     await page.goto(between.address);
-    await say(page, "/simulate long 120");
+    await send(page, "/simulate long 120");
     await answers(page).getByText("word20").waitFor();
     between.cut();
     await page.getByText("The connection is lost.").waitFor();
     between.restore();
     await finished(page, 1).waitFor();
-    await whole(page, 1, counted(120));
+    await waitForText(page, 1, numberedWords(120));
     await page.getByText("The connection is lost.").waitFor({ state: "detached" });
     between.close();
     noted.length = 0;
@@ -136,9 +136,9 @@ export const LOCAL = {
   async "a message that could not be sent stays in the box, and is sent once"({ page, address, noted }) {
     const between = await network(address);
     await page.goto(between.address);
-    await told(page, "Hello, my name is Ada", 1);
+    await sendAndWait(page, "Hello, my name is Ada", 1);
     between.cut();
-    await say(page, "What is my name?");
+    await send(page, "What is my name?");
     await page.getByText("The server cannot be reached.").first().waitFor();
     check(await message(page).inputValue() === "What is my name?", "the text is gone");
     between.restore();
@@ -152,7 +152,7 @@ export const LOCAL = {
 
   async "Markdown is rendered, and code is highlighted and can be copied"({ page, address, context }) {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
-    const answer = await begun(page, address, "/simulate markdown");
+    const answer = await startConversation(page, address, "/simulate markdown");
     await answer.getByRole("heading", { name: "Title", level: 1 }).waitFor();
     check(await answer.locator("table td").count() === 2, "no table");
     check(await answer.locator(".text li").count() === 2, "no list");
@@ -162,7 +162,7 @@ export const LOCAL = {
   },
 
   async "thinking is collapsed until it is opened"({ page, address }) {
-    const answer = await begun(page, address, "/simulate thinking");
+    const answer = await startConversation(page, address, "/simulate thinking");
     const thought = answer.locator("details.thinking");
     check(!(await thought.locator("p").isVisible()), "it is open");
     await thought.locator("summary").click();
@@ -171,7 +171,7 @@ export const LOCAL = {
 
   async "a tool call can be approved, also after a refresh"({ page, address }) {
     await page.goto(address);
-    await say(page, '/simulate call pay {"amount": 7}');
+    await send(page, '/simulate call pay {"amount": 7}');
     await page.getByRole("button", { name: "Yes" }).waitFor();
     await page.reload();
     await page.getByRole("button", { name: "Yes" }).click();
@@ -184,7 +184,7 @@ export const LOCAL = {
 
   async "a denied call returns an error to Claude"({ page, address }) {
     await page.goto(address);
-    await say(page, '/simulate call pay {"amount": 8}');
+    await send(page, '/simulate call pay {"amount": 8}');
     await page.getByRole("button", { name: "No" }).click();
     await finished(page, 1).waitFor();
     check(await finished(page, 1).locator('details.call[data-state="failed"]').count() === 1, "the call did not fail");
@@ -207,7 +207,7 @@ export const LOCAL = {
       await files.getByText(name).waitFor();
     }
     await page.getByRole("button", { name: "Remove dropped.png" }).click();
-    await told(page, "What do you see?", 1);
+    await sendAndWait(page, "What do you see?", 1);
     const shown = page.locator("img.attached");
     check(await shown.count() === 2, `${await shown.count()} images`);
     check(await shown.first().evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
@@ -221,7 +221,7 @@ export const LOCAL = {
   },
 
   async "editing a message creates a branch, and the arrows select the old one"({ page, address }) {
-    await begun(page, address);
+    await startConversation(page, address);
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
     await page.keyboard.press("Enter");
@@ -235,7 +235,7 @@ export const LOCAL = {
   },
 
   async "after an edit the old text is not shown"({ page, address }) {
-    await begun(page, address, "Hello, my name is Ada");
+    await startConversation(page, address, "Hello, my name is Ada");
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
     await page.keyboard.press("Enter");
@@ -246,10 +246,10 @@ export const LOCAL = {
   },
 
   async "the wheel scrolls the conversation and not the page"({ page, address }) {
-    await imported(address, 30, 5, "The capybara swims.");
+    await importConversation(address, 30, 5, "The capybara swims.");
     await page.goto(address);
     await message(page).waitFor();
-    await searched(page, "capybara");
+    await openSearchResult(page, "capybara");
     await page.locator("li[data-target=true]").waitFor();
     for (const place of ["#text", ".side .lists", ".side footer", ".scroller"]) {
       await page.locator(place).hover();
@@ -264,7 +264,7 @@ export const LOCAL = {
   },
 
   async "a draft survives a refresh, and each conversation has its own"({ page, address }) {
-    await begun(page, address);
+    await startConversation(page, address);
     await message(page).fill("Half a thought");
     await page.locator('input[type="file"]').setInputFiles({ name: "kept.png", mimeType: "image/png", buffer: PNG });
     await page.locator(".files").getByText("kept.png").waitFor();
@@ -297,10 +297,10 @@ export const LOCAL = {
   },
 
   async "a search result scrolls to its message, however old it is"({ page, address }) {
-    await imported(address, 130, 7, "The quokka is a small wallaby.");
+    await importConversation(address, 130, 7, "The quokka is a small wallaby.");
     await page.goto(address);
     await message(page).waitFor();
-    await searched(page, "quokka");
+    await openSearchResult(page, "quokka");
     const hit = page.locator("li[data-target=true]").filter({ hasText: "quokka" });
     await hit.waitFor();
     check(await visibleIn(hit), "the message is out of sight");
@@ -308,7 +308,7 @@ export const LOCAL = {
     await page.getByRole("button", { name: "Jump to the end" }).click();
     await page.locator("#search").fill("quagga-and-quokka");
     await page.getByText("No results.").waitFor();
-    await searched(page, "quokka");
+    await openSearchResult(page, "quokka");
     await page.waitForFunction(() => {
       const { top } = document.querySelector("li[data-target=true]").getBoundingClientRect();
       return top >= 0 && top < innerHeight;
@@ -316,19 +316,19 @@ export const LOCAL = {
   },
 
   async "a search result on another branch selects that branch"({ page, address }) {
-    await begun(page, address, "Tell me of the axolotl");
+    await startConversation(page, address, "Tell me of the axolotl");
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Tell me of newts");
     await page.keyboard.press("Enter");
     await finished(page, 1).waitFor();
     await page.getByText("2 / 2").waitFor();
-    await searched(page, "axolotl");
+    await openSearchResult(page, "axolotl");
     await page.getByText("1 / 2").waitFor();
     await page.locator("li[data-target=true]").filter({ hasText: "axolotl" }).first().waitFor();
   },
 
   async "an answer can be regenerated, and continued in a new conversation"({ page, address }) {
-    await begun(page, address);
+    await startConversation(page, address);
     await page.getByRole("button", { name: "Regenerate answer" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();
@@ -340,43 +340,43 @@ export const LOCAL = {
 
   async "a message sent while Claude answers is queued"({ page, address }) {
     await page.goto(address);
-    await say(page, "/simulate long 2000");
+    await send(page, "/simulate long 2000");
     await answers(page).getByText("word10").waitFor();
-    await say(page, "/simulate long 3");
+    await send(page, "/simulate long 3");
     await page.getByText("Queued").waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
-    await whole(page, 2, counted(3));
+    await waitForText(page, 2, numberedWords(3));
   },
 
   async "a failed answer shows why, and can be regenerated"({ page, address }) {
     await page.goto(address);
-    await say(page, "/simulate error");
+    await send(page, "/simulate error");
     await finished(page, 1).getByRole("alert").waitFor();
     check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "the alert is empty");
     check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
   },
 
   async "conversations can be renamed, pinned, archived, searched and deleted"({ page, address }) {
-    await begun(page, address, "A word about zeppelins");
+    await startConversation(page, address, "A word about zeppelins");
     await entry(page, "zeppelins").waitFor();
     await rename(page, "zeppelins", "Airships of old");
-    await more(page, "Airships", "Pin");
+    await chooseFromMenu(page, "Airships", "Pin");
     await page.getByRole("heading", { name: "Pinned" }).waitFor();
     await page.keyboard.press("Control+k");
     await page.keyboard.type("zeppelins");
     await page.locator("mark").filter({ hasText: "zeppelins" }).first().waitFor();
     await page.keyboard.press("Escape");
-    await more(page, "Airships", "Archive");
+    await chooseFromMenu(page, "Airships", "Archive");
     await entry(page, "Airships").waitFor({ state: "detached" });
     await page.getByRole("button", { name: "Archived" }).click();
-    await more(page, "Airships", "Delete");
+    await chooseFromMenu(page, "Airships", "Delete");
     await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
     await entry(page, "Airships").waitFor({ state: "detached" });
   },
 
   async "the settings of a conversation are stored"({ page, address }) {
-    await begun(page, address);
+    await startConversation(page, address);
     await page.getByRole("button", { name: "Conversation settings" }).click();
     await page.getByLabel("System prompt").fill("Be brief.");
     await page.getByRole("checkbox", { name: "pay" }).uncheck();
@@ -391,7 +391,7 @@ export const LOCAL = {
   async "a temporary conversation is not listed"({ page, address }) {
     await page.goto(address);
     await page.getByLabel("Temporary").check();
-    await told(page, "Remember quagga and nothing else", 1);
+    await sendAndWait(page, "Remember quagga and nothing else", 1);
     await page.getByText("Temporary").first().waitFor();
     const { conversations } = await ask(address, "{ conversations(first: 100) { edges { node { id } } } }");
     check(!conversations.edges.some(({ node }) => node.id === idOf(page)), "it is listed");
@@ -420,14 +420,14 @@ export const LOCAL = {
 
   async "on a narrow screen the list is in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
     await page.setViewportSize({ width: 360, height: 740 });
-    await begun(page, address, "/simulate markdown");
+    await startConversation(page, address, "/simulate markdown");
     await picture("narrow");
     const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
     check(!wide, "it scrolls sideways");
     await page.getByRole("button", { name: "Conversations" }).click();
     await page.getByRole("link", { name: "New conversation" }).first().waitFor();
     await picture("drawer");
-    await audited(page, "drawer");
+    await audit(page, "drawer");
     await page.locator("#search").press("Escape");
     await page.getByRole("link", { name: "New conversation" }).first().waitFor({ state: "hidden" });
   },
@@ -435,24 +435,24 @@ export const LOCAL = {
   async "accessibility audits find no violation, in the light and the dark theme"({ page, address, picture }) {
     await page.goto(address);
     await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
-    await audited(page, "welcome");
-    await told(page, "/simulate markdown", 1);
-    await told(page, "/simulate thinking", 2);
-    await told(page, "/simulate web-search lighthouses", 3);
-    await told(page, "/simulate error", 4);
-    await say(page, '/simulate call pay {"amount": 7}');
+    await audit(page, "welcome");
+    await sendAndWait(page, "/simulate markdown", 1);
+    await sendAndWait(page, "/simulate thinking", 2);
+    await sendAndWait(page, "/simulate web-search lighthouses", 3);
+    await sendAndWait(page, "/simulate error", 4);
+    await send(page, '/simulate call pay {"amount": 7}');
     await page.getByRole("button", { name: "Yes" }).waitFor();
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
       await picture(scheme);
-      await audited(page, `conversation, ${scheme}`);
+      await audit(page, `conversation, ${scheme}`);
       await page.getByRole("button", { name: "Conversation settings" }).click();
-      await audited(page, `settings, ${scheme}`);
+      await audit(page, `settings, ${scheme}`);
       await page.keyboard.press("Escape");
       await page.locator("nav footer button").first().click();
       await page.getByText("in total.").waitFor();
       await picture(`account-${scheme}`);
-      await audited(page, `account, ${scheme}`);
+      await audit(page, `account, ${scheme}`);
       await page.keyboard.press("Escape");
     }
     await page.getByRole("button", { name: "No" }).click();
@@ -466,7 +466,7 @@ export const LOCAL = {
     await page.getByText("word10").first().waitFor();
     await page.reload();
     await page.locator("li.assistant[aria-busy=false]").waitFor();
-    check((await page.locator("li.assistant").innerText()).trim() === counted(60), "not the whole text once");
+    check((await page.locator("li.assistant").innerText()).trim() === numberedWords(60), "not the whole text once");
     await picture("plain");
   },
 };
@@ -476,11 +476,11 @@ export const PASSWORD = {
     await page.goto(address);
     await page.getByRole("button", { name: "I do not have an account" }).click();
     await picture("sign-in");
-    await audited(page, "sign-in");
+    await audit(page, "sign-in");
     await page.getByLabel("Name").fill("ada");
     await page.getByLabel("Password").fill("a long enough one");
     await page.getByRole("button", { name: "Create account" }).click();
-    await told(page, "Hello, my name is Ada", 1);
+    await sendAndWait(page, "Hello, my name is Ada", 1);
     await page.reload();
     await finished(page, 1).waitFor();
     await page.locator("nav footer button").first().click();
@@ -504,7 +504,7 @@ export const PASSWORD = {
     await message(page).waitFor();
     await page.locator('input[type="file"]').setInputFiles({ name: "mine.png", mimeType: "image/png", buffer: PNG });
     await page.locator(".files").getByText("mine.png").waitFor();
-    await told(page, "What do you see?", 1);
+    await sendAndWait(page, "What do you see?", 1);
     check(await page.locator("img.attached").evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
     const second = await open(page.url());
     await finished(second, 1).waitFor();
@@ -516,7 +516,7 @@ export const PASSWORD = {
     }
     await Promise.all([page.reload(), second.reload()]);
     for (const one of [page, second]) await finished(one, 1).waitFor();
-    await told(second, "Hello again", 2);
+    await sendAndWait(second, "Hello again", 2);
     await finished(page, 2).waitFor();
     noted.length = 0;
   },
@@ -528,7 +528,7 @@ export const PROVIDER = {
     await page.goto(place);
     await page.getByLabel("Access token").fill(token);
     await page.getByRole("button", { name: "Continue" }).click();
-    await told(page, "Hello, my name is Ada", 1);
+    await sendAndWait(page, "Hello, my name is Ada", 1);
     await page.reload();
     await finished(page, 1).waitFor();
     noted.length = 0;
@@ -539,7 +539,7 @@ export const WIDE = {
   async "a wide table scrolls sideways, and its words are not broken"({ page, address, picture }) {
     await page.setViewportSize({ width: 390, height: 800 });
     await page.goto(address);
-    const answer = await told(page, "Anything", 1);
+    const answer = await sendAndWait(page, "Anything", 1);
     await answer.locator("table td").first().waitFor();
     await picture("wide-table");
     const { inside, outside } = await answer.locator(".wide").evaluate((wide) => ({ inside: wide.scrollWidth, outside: wide.clientWidth }));
@@ -573,7 +573,7 @@ export const WIDE = {
 export const SCRIPTED = {
   async "scripts in Claude's text are never executed"({ page, address }) {
     await page.goto(address);
-    const answer = await told(page, "Anything", 1);
+    const answer = await sendAndWait(page, "Anything", 1);
     await answer.getByText("End.").waitFor();
     check(await page.evaluate(() => window.taken) === undefined, "a script ran");
     check(await answer.locator("script, iframe, img, style, object").count() === 0, "elements were made");
@@ -589,11 +589,11 @@ export const MOUNTED = {
     page.on("request", (request) => {
       if (request.url().startsWith(origin) && !request.url().startsWith(`${address}`)) noted.push(`left the prefix for ${request.url()}`);
     });
-    await begun(page, `${address}/`);
+    await startConversation(page, `${address}/`);
     check(new URL(page.url()).pathname === "/ai/", `the address is ${page.url()}`);
     await page.locator("input[type=file]").setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: PNG });
     await page.locator(".files").getByText("dot.png").waitFor();
-    await told(page, "What is this?", 2);
+    await sendAndWait(page, "What is this?", 2);
     await page.locator('li[data-role="user"] img').first().waitFor();
     await page.reload();
     await finished(page, 2).waitFor();
