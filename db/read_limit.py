@@ -47,7 +47,7 @@ def read_limit() -> Generator[None]:
 
 @contextmanager
 def without_read_limit() -> Generator[None]:
-    """Disable the limit for internal reads, such as that of the branch that is sent to Claude."""
+    """Disable the limit for internal reads, for example of the branch that is sent to Claude."""
     token = _counts.set(None)
     try:
         yield

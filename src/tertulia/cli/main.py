@@ -170,7 +170,7 @@ def backup(
     """Back up the database, attachments and secret of a server on SQLite. The server can keep running."""
     from tertulia.cli.backup import back_up
 
-    _do(back_up(_settings(), folder))
+    _print_result(back_up(_settings(), folder))
 
 
 @app.command()
@@ -180,7 +180,7 @@ def restore(
     """Restore a backup to the locations in the settings. Stop the server first. Nothing is overwritten."""
     from tertulia.cli.backup import restore as restore_backup
 
-    _do(restore_backup(_settings(), folder))
+    _print_result(restore_backup(_settings(), folder))
 
 
 @app.command()
@@ -210,13 +210,13 @@ def token(
     settings = _settings()
     _migrate(settings)
     if all_users or user is not None:
-        _do(revoke_everything(settings, user))
+        _print_result(revoke_everything(settings, user))
     elif show:
-        _do(list_tokens(settings, name))
+        _print_result(list_tokens(settings, name))
     elif revoke is not None:
-        _do(revoke_token(settings, name, revoke))
+        _print_result(revoke_token(settings, name, revoke))
     else:
-        _do(make_token(settings, name, label, days))
+        _print_result(make_token(settings, name, label, days))
 
 
 @users.command("add")
@@ -229,7 +229,7 @@ def add_user(
 
     settings = _settings()
     _migrate(settings)
-    _do(add(settings, name, password or _read_password()))
+    _print_result(add(settings, name, password or _read_password()))
 
 
 @users.command("password")
@@ -242,7 +242,7 @@ def set_password(
 
     settings = _settings()
     _migrate(settings)
-    _do(change_password(settings, name, password or _read_password()))
+    _print_result(change_password(settings, name, password or _read_password()))
 
 
 @users.command("list")
@@ -252,7 +252,7 @@ def list_users() -> None:
 
     settings = _settings()
     _migrate(settings)
-    _do(describe_users(settings))
+    _print_result(describe_users(settings))
 
 
 @users.command("remove")
@@ -268,7 +268,7 @@ def remove_user(
     _migrate(settings)
     if not yes:
         typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
-    _do(remove(settings, name))
+    _print_result(remove(settings, name))
 
 
 @app.command()
@@ -279,7 +279,7 @@ def doctor() -> None:
     sys.exit(asyncio.run(examine()))
 
 
-def _do(work: "Coroutine[None, None, str]") -> None:
+def _print_result(work: "Coroutine[None, None, str]") -> None:
     """Run a command and print its result; exit with 2 if it fails."""
     from tertulia.cli.users import CommandError
 

@@ -182,7 +182,7 @@ async def _user(database: Database, name: str) -> User:
 
 
 async def _notify_servers(settings: Settings, user_id: UUID) -> None:
-    """Tell running servers to check the user's WebSockets again. Without Redis, they do so within a minute."""
+    """Make running servers check the user's WebSockets again. Without Redis, they do so within a minute."""
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog
 

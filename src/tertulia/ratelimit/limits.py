@@ -87,7 +87,7 @@ class Rates:
 
         Args:
             rate: The rate.
-            key: What is limited, such as the id of a viewer.
+            key: The id of the viewer.
             amount: The number of calls.
 
         Returns:
