@@ -83,8 +83,9 @@ class Database:
                 await snapshot.close()
 
     async def row(self, statement: Executable, **values: object) -> Any:
-        """Return the row of a statement, or None. No session is created, because each request runs this and a session
-        would double its cost.
+        """Return the row of a statement, or None.
+
+        This creates no session, because each request runs it, and a session would double its cost.
         """
         async with self.engine.connect() as connection:
             return (await connection.execute(statement, values)).one_or_none()
@@ -115,7 +116,7 @@ class Database:
         return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
 
     async def check(self) -> None:
-        """Read a row of a table; raise if the database is unavailable. SQLite reads a constant without its file."""
+        """Raise if the database is unavailable. It reads a table, because SQLite can read a constant without its file."""
         async with self._readers.begin() as session:
             await session.exec(select(User.id).limit(1))
 

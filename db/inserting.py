@@ -12,8 +12,9 @@ from tertulia.db.tables import METADATA
 
 
 async def insert(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
-    """Insert rows of one table, in one statement and in order. The session does not track them: changes to the objects
-    are not stored.
+    """Insert rows of one table, in one statement and in order.
+
+    The session does not track them, so later changes to the objects are not stored.
     """
     model: Any = type(rows[0])
     connection = await session.connection()

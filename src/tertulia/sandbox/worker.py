@@ -35,8 +35,9 @@ def _run_job(job: dict[str, Any], data: bytes) -> bytes:
 
 
 def _import_function(path: str) -> Callable[..., Any]:
-    """Return the function at `module:name`. Its module is imported for its first job, so that a process loads only what
-    its jobs need.
+    """Return the function at `module:name`.
+
+    Its module is imported for its first job, so that a process loads only what its jobs need.
     """
     module, _, name = path.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
