@@ -116,7 +116,7 @@ class Database:
         return pool.checkedout(), FILE_POOL + FILE_OVERFLOW if self.in_turn else POOL
 
     async def check(self) -> None:
-        """Raise if the database is unavailable. It reads a table, because SQLite can read a constant without its file."""
+        """Raise if the database is unavailable. This reads a table: SQLite can read a constant without its file."""
         async with self._readers.begin() as session:
             await session.exec(select(User.id).limit(1))
 
