@@ -322,7 +322,7 @@ def test_a_page_without_websockets_resumes_after_a_refresh_and_a_cut_and_can_sto
         stored = api.messages(report["address"].partition("?c=")[2])
     assert report["thought"] == thinking_of(stored[1])
     assert (stored[3]["text"], report["sendable"], report["stopShown"]) == (report["first"], False, False)
-    texts = [report[name] for name in ("before", "refreshed", "cut", "mended", "hushed", "heard", "stopped")]
+    texts = [report[name] for name in ("before", "refreshed", "cut", "reconnected", "silenced", "heard", "stopped")]
     assert all(text and later.startswith(text) for text, later in pairwise(texts))
     assert len(report["before"]) < len(report["refreshed"])
     assert report["stopped"] == stored[5]["text"]

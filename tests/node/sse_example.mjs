@@ -27,7 +27,7 @@ function cut() {
 }
 
 /** Stop forwarding on the open connections without closing them. */
-function hush() {
+function silence() {
   for (const socket of network.open) socket.unpipe().pause();
 }
 
@@ -91,12 +91,12 @@ try {
   await page.getByRole("status").waitFor();
   seen.cut = await said();
   network.down = false;
-  seen.mended = await more(seen.cut);
+  seen.reconnected = await more(seen.cut);
   await page.getByRole("status").waitFor({ state: "hidden" });
-  hush();
-  seen.hushed = await said();
+  silence();
+  seen.silenced = await said();
   await page.clock.fastForward(20_000);
-  seen.heard = await more(seen.hushed);
+  seen.heard = await more(seen.silenced);
   seen.resumed = follows.map(({ after }) => after > 0);
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByText("Stopped.").waitFor();
