@@ -1,0 +1,706 @@
+"""Generations from their start to their end, with a Claude and tools in this process: rounds, bounds, stops, takeovers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from active import ME, OTHER, Stored, stored, texts
+from client import Json
+from rows import MODEL, NOON, Rows, with_database
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from tertulia import failpoints
+from tertulia.attachments.media import PictureRoom
+from tertulia.billing.budget import EXCEEDED, Budget
+from tertulia.billing.prices import Prices
+from tertulia.claude.client import Attempt
+from tertulia.claude.errors import NOT_RESUMED, ErrorCode
+from tertulia.claude.models import Models
+from tertulia.db import leases
+from tertulia.db.database import Database
+from tertulia.db.tables import ApiCall, ChangeKind, ConversationChange, Generation, Status
+from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.generation import manager as managers
+from tertulia.generation.config import EngineConfig, EngineServices
+from tertulia.generation.manager import GenerationManager
+from tertulia.generation.observer import GenerationObserver
+from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta
+from tertulia.streams.lease import Lease
+from tertulia.streams.log import LocalSignals
+from tertulia.streams.memory import MemoryLog
+from tertulia.tools.base import Result, ToolContext
+from tertulia.tools.execution import Bounds
+from tertulia.tools.registry import ToolRegistry
+
+PRICES = Prices({MODEL: {"input": 1, "output": 10}})
+Step = list[Json] | Exception | Callable[[], Awaitable[object]]
+"""What Claude does next: send events together, fail, or wait."""
+INPUT_SCHEMA: Json = {"type": "object", "properties": {}}
+
+
+def round_of(*blocks: Json, stop_reason: str = "end_turn", **usage: Any) -> list[Step]:
+    """Return the steps of a complete response with these blocks."""
+    steps: list[Step] = [[{"type": "message_start", "request_id": "req_1", "message": {"usage": {"input_tokens": 10}}}]]
+    for index, block in enumerate(blocks):
+        steps.append([{"type": "content_block_start", "index": index, "content_block": block}])
+        steps.append([{"type": "content_block_stop", "index": index}])
+    delta = {"stop_reason": stop_reason, "container": {"id": "container_1"}}
+    steps.append([{"type": "message_delta", "delta": delta, "usage": {"output_tokens": 2, **usage}}])
+    return steps
+
+
+def call(id: str, name: str = "add", input: Any = None) -> Json:
+    return {"type": "tool_use", "id": id, "name": name, "input": {} if input is None else input}
+
+
+def calls(*ids: str, name: str = "add") -> list[Step]:
+    return round_of(*(call(id, name) for id in ids), stop_reason="tool_use")
+
+
+@dataclass
+class Claude:
+    """A Claude that sends one script after the other, and keeps the requests."""
+
+    scripts: list[list[Step]]
+    requests: list[Json] = field(default_factory=list[Json])
+    deadlines: Any = field(default_factory=lambda: SimpleNamespace(answer=60.0))
+    backpressure: Any = field(default_factory=lambda: SimpleNamespace(delay=0.25, watch=lambda: asyncio.sleep(3600)))
+
+    async def stream(self, request: Any, _failed: list[Attempt]) -> AsyncGenerator[Sequence[Json]]:
+        self.requests.append(await request.body())
+        for step in self.scripts.pop(0) if self.scripts else round_of(texts("Hi.")[0]):
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, list):
+                yield step
+            else:
+                await step()
+
+
+class Files:
+    """Files of conversations without attachments."""
+
+    async def fill(self, request: Json, *, inline: bool = False) -> Json:
+        assert not inline
+        return request
+
+    async def room(self, *_: object) -> PictureRoom:
+        return PictureRoom([], 0, None, inline=False)
+
+
+@dataclass
+class Tool:
+    """A tool that records its calls."""
+
+    name: str
+    requires_approval: bool = False
+    results: list[Result | BaseException] = field(default_factory=list[Result | BaseException])
+    calls: list[tuple[Json, ToolContext]] = field(default_factory=list[tuple[Json, ToolContext]])
+    description: str = "Adds."
+    input_schema: Json = field(default_factory=lambda: INPUT_SCHEMA)
+    seconds: float | None = None
+
+    async def call(self, input: Json, context: ToolContext) -> Result:
+        self.calls.append((input, context))
+        result = self.results.pop(0) if self.results else Result(["3"])
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+
+class Titles:
+    """Titles that name nothing."""
+
+    def name(self, *_: object, **__: object) -> None:
+        return
+
+
+class Observer(GenerationObserver):
+    def __init__(self) -> None:
+        self.takeovers = 0
+
+    def on_takeover(self) -> None:
+        self.takeovers += 1
+
+
+class Engine:
+    """A process that runs generations."""
+
+    def __init__(self, database: Database, *scripts: list[Step], tools: Sequence[Tool] = (), **config: Any) -> None:
+        self.database = database
+        self.claude = Claude(list(scripts))
+        self.log = MemoryLog()
+        self.signals: list[tuple[str, UUID]] = []
+        self.observer = Observer()
+        self.tools = tools
+        local = LocalSignals()
+        for name in ("changed", "ended", "stop"):
+            local.on(name, self._record(name))
+        models = Models(cast("Any", None), default=MODEL, allowed=(), simulated=True)
+        models._fresh_until = float("inf")
+        named: Any = Titles()
+        services = EngineServices(
+            cast("Any", self.claude), models, cast("Any", Files()), named, ToolRegistry(cast("Any", tools))
+        )
+        values: Json = {"budget": Budget(None, PRICES), "observer": self.observer, "caching": False} | config
+        self.manager = GenerationManager(
+            database, self.log, local, services, process=ME, config=EngineConfig(PRICES, **values)
+        )
+
+    def _record(self, name: str) -> Callable[[UUID], None]:
+        return lambda subject: self.signals.append((name, subject))
+
+    async def run(self, row: Stored) -> Generation:
+        """Resume a generation that this process holds, and wait for its end, or until it waits for tools."""
+        await self.manager.resume(row.id)
+        await self.finish()
+        return await row.generation()
+
+    async def finish(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.manager.idle:
+                await asyncio.wait([active.finalizing for active in self.manager._active.values()])
+                await asyncio.sleep(0)
+
+    async def kinds(self, row: Stored) -> list[str]:
+        stream = await self.log.read(row.id)
+        assert stream is not None
+        return [type(event).__name__ for event in stream.iter_events()]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until a condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it waits for sets no event
+            await asyncio.sleep(0)
+
+
+def run(folder: Path, test: Callable[[Database], Awaitable[None]]) -> None:
+    with_database(folder, test)
+
+
+async def mine(database: Database, conversation: Json | None = None, **columns: Any) -> Stored:
+    """Insert a generation that this process holds for the next minute."""
+    until = datetime.now(UTC) + timedelta(seconds=60)
+    return await stored(database, conversation, **({"lease_until": until} | columns))
+
+
+async def rows_of(database: Database, model: Any) -> list[Any]:
+    async with database.read() as session:
+        return list((await session.exec(select(model).order_by(col(model.id)))).all())
+
+
+def test_an_answer_is_written_from_its_start_to_its_end(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, round_of(texts("Hi.")[0]))
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, generation.sequence, generation.amount) == (Status.COMPLETED, 4, 30 * 10**6)
+        assert await row.content() == texts("Hi.")
+        assert await engine.kinds(row) == [
+            "GenerationStarted", "ContentBlockStarted", "ContentBlockFinished", "GenerationCompleted",
+        ]  # fmt: skip
+        (request,) = engine.claude.requests
+        assert [message["role"] for message in request["messages"]] == ["user"]
+        assert engine.signals[0] == ("changed", row.owner.id)
+        assert engine.signals[-1] == ("ended", row.id)
+        assert generation.first_token_at is not None
+        assert generation.started_at is not None
+        assert generation.started_at <= generation.first_token_at
+        assert (engine.manager.running, engine.manager.idle) == (0, True)
+        assert (engine.manager.holder, engine.manager.read_delay) == (ME, 0.25)
+
+    run(tmp_path, test)
+
+
+def test_tools_run_between_rounds_and_their_results_are_sent(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        tool = Tool("add", results=[Result(["3"]), Result(["no"], is_error=True)])
+        engine = Engine(database, calls("toolu_1", "toolu_2"), round_of(texts("Done.")[0]), tools=[tool])
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert generation.status is Status.COMPLETED
+        results = [
+            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "3"},
+            {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no", "is_error": True},
+        ]
+        assert await row.content() == [call("toolu_1"), call("toolu_2"), *results, *texts("Done.")]
+        context = ToolContext(row.owner.id, "ada", row.owner.conversation_id, row.id, "toolu_1")
+        assert tool.calls[0] == ({}, context)
+        assert len(tool.calls) == 2
+        stored_calls = await rows_of(database, ToolCall)
+        assert [(stored.tool_use_id, stored.name, stored.status) for stored in stored_calls] == [
+            ("toolu_1", "add", CallStatus.SUCCEEDED), ("toolu_2", "add", CallStatus.FAILED),
+        ]  # fmt: skip
+        assert all(stored.started_at and stored.finished_at for stored in stored_calls)
+        bill = await rows_of(database, ApiCall)
+        assert [(entry.input_tokens, entry.output_tokens, entry.outcome) for entry in bill] == [
+            (10, 2, Status.COMPLETED)
+        ] * 2
+        assert (generation.input_tokens, generation.output_tokens, generation.amount) == (20, 4, 60 * 10**6)
+        second = engine.claude.requests[1]
+        assert second["container"] == "container_1"
+        assert "tool_choice" not in second
+        assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
+
+    run(tmp_path, test)
+
+
+def test_the_last_round_that_the_bounds_allow_has_no_tools(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        for bounds, rounds in ((Bounds(rounds=2), 2), (Bounds(calls=1), 2)):
+            tool = Tool("add")
+            scripts = [calls(f"toolu_{number}") for number in range(5)]
+            engine = Engine(database, *scripts, tools=[tool], bounds=bounds)
+            generation = await engine.run(await mine(database))
+            assert generation.status is Status.COMPLETED
+            assert ["tool_choice" in request for request in engine.claude.requests] == [False] * rounds + [True]
+            assert len(tool.calls) <= rounds
+            assert engine.manager.bounds is bounds
+
+    run(tmp_path, test)
+
+
+def test_a_turn_that_claude_has_paused_is_continued_as_often_as_there_may_be_rounds(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        scripts = [round_of(*texts(f"Part {number}."), stop_reason="pause_turn") for number in range(9)]
+        engine = Engine(database, *scripts, bounds=Bounds(rounds=2))
+        row = await mine(database)
+        assert (await engine.run(row)).status is Status.COMPLETED
+        assert len(engine.claude.requests) == 4
+        assert await row.content() == texts(*(f"Part {number}." for number in range(4)))
+
+    run(tmp_path, test)
+
+
+def test_a_call_in_a_request_without_tools_is_not_answered(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, calls("toolu_1"))
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, len(engine.claude.requests)) == (Status.COMPLETED, 1)
+
+    run(tmp_path, test)
+
+
+def test_a_stop_reason_alone_is_no_call(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        for steps in (
+            round_of(*texts("Hi."), stop_reason="tool_use"),
+            round_of(call("toolu_1"), stop_reason="max_tokens"),
+        ):
+            engine = Engine(database, steps, tools=[Tool("add")])
+            await engine.run(await mine(database))
+            assert len(engine.claude.requests) == 1
+
+    run(tmp_path, test)
+
+
+CLIENT: Json = {"tools": {"client": [{"name": "ask", "description": "Asks.", "input_schema": INPUT_SCHEMA}]}}
+
+
+def test_an_answer_waits_for_the_client_and_for_approval_and_the_others_run_meanwhile(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        tools = [Tool("add"), Tool("drop", requires_approval=True)]
+        blocks = [call("toolu_1"), call("toolu_2", "ask"), call("toolu_3", "drop"), call("toolu_4", "nothing")]
+        engine = Engine(
+            database, round_of(*blocks, stop_reason="tool_use"), tools=tools, bounds=Bounds(waiting_seconds=5)
+        )
+        row = await mine(database, CLIENT)
+        before = datetime.now(UTC)
+        generation = await engine.run(row)
+        assert (generation.status, generation.holder) == (Status.AWAITING_TOOL_RESULTS, None)
+        assert generation.tools_expire_at is not None
+        assert 4 < (generation.tools_expire_at - before).total_seconds() < 15
+        states = {
+            stored.tool_use_id: (stored.status, stored.asks_first) for stored in await rows_of(database, ToolCall)
+        }
+        assert states == {
+            "toolu_1": (CallStatus.SUCCEEDED, False), "toolu_2": (CallStatus.WAITING, False),
+            "toolu_3": (CallStatus.WAITING, True), "toolu_4": (CallStatus.FAILED, False),
+        }  # fmt: skip
+        stream = await engine.log.read(row.id)
+        assert stream is not None
+        event: Any = stream.newest
+        assert (list(event.tool_uses), event.approvals) == ([1, 2], [2])
+        assert [len(tool.calls) for tool in tools] == [1, 0]
+        assert engine.manager.idle
+
+    run(tmp_path, test)
+
+
+def test_an_answer_that_waited_goes_on_with_the_results_that_came(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, calls("toolu_1", name="ask"), round_of(texts("Done.")[0]))
+        row = await mine(database, CLIENT)
+        await engine.run(row)
+        async with database.write() as session:
+            for stored_call in (await session.exec(select(ToolCall))).all():
+                stored_call.status, stored_call.answer = CallStatus.ANSWERED, {"output": "Yes.", "is_error": False}
+            generation = await session.get(Generation, row.id)
+            assert generation is not None
+            generation.status, generation.holder = Status.RUNNING, ME
+            generation.lease_until = datetime.now(UTC) + timedelta(seconds=60)
+        generation = await engine.run(row)
+        assert generation.status is Status.COMPLETED
+        assert (await row.content())[1:] == [
+            {"type": "tool_result", "tool_use_id": "toolu_1", "content": "Yes."}, *texts("Done."),
+        ]  # fmt: skip
+        (stored_call,) = await rows_of(database, ToolCall)
+        assert (stored_call.status, stored_call.answer) == (CallStatus.SUCCEEDED, None)
+        assert len(await rows_of(database, ApiCall)) == 2
+        assert engine.observer.takeovers == 0
+
+    run(tmp_path, test)
+
+
+def test_an_input_that_is_no_object_fails_its_call(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        tool = Tool("add")
+        steps = round_of(call("toolu_1", input=[1]), stop_reason="tool_use")
+        engine = Engine(database, steps, round_of(texts("Done.")[0]), tools=[tool])
+        row = await mine(database)
+        await engine.run(row)
+        content = await row.content()
+        assert content[0] == call("toolu_1")
+        assert content[1]["is_error"]
+        assert tool.calls == []
+
+    run(tmp_path, test)
+
+
+def test_each_round_is_reserved_and_an_answer_that_costs_more_is_broken_off(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        budget = Budget(Decimal("0.0001"), PRICES)  # 10^8 units: 10 tokens of output
+        engine = Engine(database, calls("toolu_1"), round_of(texts("Hi.")[0]), tools=[Tool("add")], budget=budget)
+        row = await mine(database, options={"max_tokens": 1})
+        generation = await engine.run(row)
+        assert (generation.status, generation.error) == (Status.FAILED, EXCEEDED.to_json())
+        assert (generation.reserved, len(engine.claude.requests)) == (None, 1)
+        async with database.write() as session:
+            await session.exec(delete(ApiCall))
+        rich = Engine(
+            database,
+            calls("toolu_1"),
+            round_of(texts("Hi.")[0]),
+            tools=[Tool("add")],
+            budget=Budget(Decimal(1), PRICES),
+        )
+        generation = await rich.run(await mine(database))
+        assert (generation.status, generation.reserved) == (Status.COMPLETED, None)
+
+    run(tmp_path, test)
+
+
+def test_the_cost_of_failed_requests_of_a_round_counts(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, budget=Budget(Decimal(1), PRICES))
+        row = await mine(database, reserved=30 * 10**6)
+        assert (await engine.run(row)).status is Status.COMPLETED
+        engine = Engine(database, budget=Budget(Decimal(1), PRICES))
+        row = await mine(database, reserved=30 * 10**6 - 1)
+        generation = await engine.run(row)
+        assert generation.error == EXCEEDED.to_json()
+
+    run(tmp_path, test)
+
+
+def test_a_running_generation_is_stopped_with_what_it_has_written(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        gate = asyncio.Event()
+        steps: list[Step] = [*round_of(texts("Hi.")[0])[:2], gate.wait]
+        engine = Engine(database, steps)
+        row = await mine(database)
+        await engine.manager.resume(row.id)
+        await until(lambda: len(engine.claude.requests) == 1)
+        assert (engine.manager.running, engine.manager.idle) == (1, False)
+        await engine.manager.stop(row.id)
+        assert (await row.generation()).status is Status.STOPPED
+        assert engine.manager.idle
+        assert await row.content() == [{**texts("Hi.")[0], "partial": True}]
+        assert ("stop", row.id) not in engine.signals
+        await engine.manager.stop(row.id)
+
+    run(tmp_path, test)
+
+
+def test_a_stop_reaches_a_generation_of_another_process_by_a_signal(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database, holder=OTHER)
+        stopping = asyncio.create_task(engine.manager.stop(row.id))
+        await until(lambda: ("stop", row.id) in engine.signals)
+        assert (await row.generation()).stop_requested
+        assert not stopping.done()
+        async with database.write() as session:
+            await leases.end_as_failed(session, row.id, OTHER, {}, 1)
+        engine.manager._signals.send("ended", row.id)
+        await asyncio.wait_for(stopping, 5)
+
+    run(tmp_path, test)
+
+
+def test_a_generation_without_a_process_is_stopped_by_this_one(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        for columns in (
+            {"holder": None, "status": Status.AWAITING_TOOL_RESULTS},
+            {"holder": OTHER, "lease_until": NOON},
+        ):
+            row = await stored(database, **columns)
+            await engine.manager.stop(row.id)
+            assert (await row.generation()).status is Status.STOPPED
+        assert engine.claude.requests == []
+
+    run(tmp_path, test)
+
+
+def test_a_signal_stops_the_generation_of_this_process(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, [asyncio.Event().wait])
+        row = await mine(database)
+        await engine.manager.resume(row.id)
+        await until(lambda: len(engine.claude.requests) == 1)
+        engine.manager._signals.send("stop", uuid4())
+        engine.manager._signals.send("stop", row.id)
+        await engine.finish()
+        assert (await row.generation()).status is Status.STOPPED
+
+    run(tmp_path, test)
+
+
+def test_a_sweep_takes_over_what_lost_its_process_and_the_first_one_takes_everything(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        lapsed = await stored(database, holder=OTHER, lease_until=NOON)
+        held = await mine(database, holder=OTHER)
+        await engine.manager.sweep()
+        await engine.finish()
+        assert [(await row.generation()).status for row in (lapsed, held)] == [Status.COMPLETED] * 2
+        assert engine.observer.takeovers == 2
+        later = await mine(database, holder=OTHER)
+        await engine.manager.sweep()
+        assert (await later.generation()).holder == OTHER
+        overdue = await stored(database, status=Status.AWAITING_TOOL_RESULTS, holder=None, tools_expire_at=NOON)
+        await engine.manager.sweep()
+        await engine.finish()
+        generation = await overdue.generation()
+        assert generation.error is not None
+        assert generation.error["code"] == ErrorCode.TIMEOUT
+        assert engine.observer.takeovers == 2
+
+    run(tmp_path, test)
+
+
+def test_one_of_several_servers_leaves_what_others_hold(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, alone=False)
+        held = await mine(database, holder=OTHER)
+        await engine.manager.sweep()
+        assert (await held.generation()).holder == OTHER
+
+    run(tmp_path, test)
+
+
+def test_a_sweep_trims_changes_and_a_draining_server_does_not_sweep(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        async with database.write() as session:
+            owner = await Rows(session).user()
+            kind = ChangeKind.UPDATED
+            change = ConversationChange(owner_id=owner, sequence=1, kind=kind, conversation_id=uuid4(), created_at=NOON)
+            session.add(change)
+        engine = Engine(database)
+        engine.manager.draining = True
+        await engine.manager.sweep()
+        async with database.read() as session:
+            assert len((await session.exec(select(ConversationChange))).all()) == 1
+        engine.manager.draining = False
+        await engine.manager.sweep()
+        async with database.read() as session:
+            assert (await session.exec(select(ConversationChange))).all() == []
+
+    run(tmp_path, test)
+
+
+def test_after_a_failed_sweep_other_processes_have_the_time_of_a_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await stored(database, holder=OTHER, lease_until=NOON)
+        time = [100.0]
+        monkeypatch.setattr("time.monotonic", lambda: time[0])
+
+        async def away(*_: object, **__: object) -> list[UUID]:
+            raise OSError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(leases, "claim_lapsed", away)
+            with pytest.raises(OSError):  # noqa: PT011 - it has no message
+                await engine.manager.sweep()
+        time[0] = 109.9
+        await engine.manager.sweep()
+        assert (await row.generation()).holder == OTHER
+        time[0] = 110.0
+        await engine.manager.sweep()
+        assert (await row.generation()).holder == ME
+        await engine.manager.close()
+
+    run(tmp_path, test)
+
+
+def test_what_cannot_be_resumed_ends_as_failed(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database)
+        with failpoints.armed("takeover.read", fail):
+            await engine.manager.resume(row.id)
+        generation = await row.generation()
+        assert (generation.status, generation.error) == (Status.FAILED, NOT_RESUMED.to_json())
+        assert engine.manager._claimed == {}
+        await engine.manager.resume(uuid4())
+        await engine.manager.resume((other := await mine(database, holder=OTHER)).id)
+        assert (await other.generation()).status is Status.RUNNING
+
+    run(tmp_path, test)
+
+
+def fail(_: object) -> None:
+    raise RuntimeError
+
+
+def test_a_generation_whose_lease_lapsed_while_it_was_read_is_left_to_a_later_sweep(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database, lease_until=NOON)
+        await engine.manager.resume(row.id)
+        assert engine.manager.idle
+        assert (await row.generation()).status is Status.RUNNING
+
+    run(tmp_path, test)
+
+
+def test_text_that_broke_off_is_kept_and_its_tokens_are_billed(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database, sequence=3, input_tokens=10)
+        block = texts("")[0]
+        engine.log.open(row.id, Lease(datetime.now(UTC) + timedelta(seconds=60)))
+        engine.log.append(
+            row.id,
+            [
+                GenerationStarted(row.id, 1),
+                ContentBlockStarted(row.id, 2, 0, block),
+                TextDelta(row.id, 3, 0, 0, "Half"),
+            ],
+        )
+        generation = await engine.run(row)
+        assert generation.error is not None
+        assert (generation.status, generation.error["code"]) == (Status.FAILED, "interrupted")
+        assert await row.content() == [{"type": "text", "text": "Half", "partial": True}]
+        assert [entry.input_tokens for entry in await rows_of(database, ApiCall)] == [10]
+        assert engine.claude.requests == []
+
+    run(tmp_path, test)
+
+
+def test_a_request_that_was_lost_before_it_wrote_anything_is_billed_and_sent_again(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database, sequence=1, input_tokens=7)
+        generation = await engine.run(row)
+        assert generation.status is Status.COMPLETED
+        bill = await rows_of(database, ApiCall)
+        assert [(entry.input_tokens, entry.outcome) for entry in bill] == [(7, Status.FAILED), (10, Status.COMPLETED)]
+
+    run(tmp_path, test)
+
+
+def test_a_call_that_a_lost_process_may_have_run_is_not_run_again(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        tool = Tool("add")
+        engine = Engine(database, round_of(texts("Done.")[0]), tools=[tool])
+        row = await mine(database, sequence=3, stop_reason="tool_use")
+        async with database.write() as session:
+            await leases.write_answer(session, row.message_id, [call("toolu_1")])
+            session.add(
+                ToolCall(
+                    owner_id=row.owner.id, conversation_id=row.owner.conversation_id, generation_id=row.id,
+                    tool_use_id="toolu_1", name="add", status=CallStatus.RUNNING,
+                )
+            )  # fmt: skip
+        engine.log.open(row.id, Lease(datetime.now(UTC) + timedelta(seconds=60)))
+        written = [GenerationStarted(row.id, 1), ContentBlockStarted(row.id, 2, 0, call("toolu_1"))]
+        engine.log.append(row.id, [*written, ContentBlockFinished(row.id, 3, 0, call("toolu_1"))])
+        generation = await engine.run(row)
+        assert generation.status is Status.COMPLETED
+        assert tool.calls == []
+        assert (await row.content())[1]["is_error"]
+        assert [stored_call.status for stored_call in await rows_of(database, ToolCall)] == [CallStatus.UNKNOWN]
+        assert len(engine.claude.requests) == 1
+
+    run(tmp_path, test)
+
+
+def test_what_waited_starts_when_the_answer_before_it_has_ended(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database)
+        waiting = await stored(database, status=Status.QUEUED, holder=None, waits_for=row.id)
+        await engine.run(row)
+        await engine.finish()
+        assert (await waiting.generation()).status is Status.COMPLETED
+        assert len(engine.claude.requests) == 2
+
+    run(tmp_path, test)
+
+
+def test_closing_interrupts_what_runs_and_draining_waits_for_it(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        gate = asyncio.Event()
+        engine = Engine(database, [gate.wait, *round_of(texts("Hi.")[0])], [asyncio.Event().wait])
+        first = await mine(database)
+        await engine.manager.begin()
+        await engine.manager.resume(first.id)
+        await engine.manager.drain(0)
+        assert engine.manager.running == 1
+        draining = asyncio.create_task(engine.manager.drain(5))
+        await until(lambda: len(engine.claude.requests) == 1)
+        assert not draining.done()
+        gate.set()
+        await draining
+        assert (await first.generation()).status is Status.COMPLETED
+        second = await mine(database)
+        await engine.manager.resume(second.id)
+        await until(lambda: len(engine.claude.requests) == 2)
+        await engine.manager.close()
+        generation = await second.generation()
+        assert generation.error is not None
+        assert generation.error["code"] == "interrupted"
+        assert all(task.done() for task in engine.manager._background)
+
+    run(tmp_path, test)
+
+
+def test_an_answer_that_takes_too_long_fails(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, [asyncio.Event().wait])
+        engine.claude.deadlines.answer = 0.0
+        generation = await engine.run(await mine(database))
+        assert generation.error is not None
+        assert generation.error["code"] == ErrorCode.TIMEOUT
+
+    run(tmp_path, test)
+
+
+def test_the_times_of_stops_checkpoints_and_takeovers_are_those_of_the_docs() -> None:
+    names = ("CHECKPOINT_SECONDS", "STATUS_POLL_SECONDS", "STOP_SECONDS", "STOP_LEASES", "TAKE_OVER_SECONDS")
+    assert [getattr(managers, name) for name in names] == [1.0, 0.5, 8.0, 3.0, 2.0]
