@@ -122,7 +122,7 @@ query Usage($conversationId: ID!) {
     usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd }
     usageByDay { day model usage { costUsd } }
     budget { limitUsd spentUsd reservedUsd resetsAt }
-    limits { name limit remaining resetsInSeconds }
+    limits { name maximum remaining resetsInSeconds }
   }
   conversation(id: $conversationId) {
     usage { inputTokens outputTokens costUsd }
