@@ -451,11 +451,9 @@ def test_a_stop_reaches_a_generation_of_another_process_by_a_signal(tmp_path: Pa
 def test_a_generation_without_a_process_is_stopped_by_this_one(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         engine = Engine(database)
-        for columns in (
-            {"holder": None, "status": Status.AWAITING_TOOL_RESULTS},
-            {"holder": OTHER, "lease_until": NOON},
-        ):
-            row = await stored(database, **columns)
+        waiting = await stored(database, holder=None, status=Status.AWAITING_TOOL_RESULTS)
+        lapsed = await stored(database, holder=OTHER, lease_until=NOON)
+        for row in (waiting, lapsed):
             await engine.manager.stop(row.id)
             assert (await row.generation()).status is Status.STOPPED
         assert engine.claude.requests == []
