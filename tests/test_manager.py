@@ -32,7 +32,7 @@ from tertulia.generation import manager as managers
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
-from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta
+from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import LocalSignals
 from tertulia.streams.memory import MemoryLog
@@ -233,6 +233,11 @@ def test_tools_run_between_rounds_and_their_results_are_sent(tmp_path: Path) -> 
             {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no", "is_error": True},
         ]
         assert await row.content() == [call("toolu_1"), call("toolu_2"), *results, *texts("Done.")]
+        stream = await engine.log.read(row.id)
+        assert stream is not None
+        events = list(stream.iter_events())
+        assert fold(events) == await row.content()
+        assert [event.sequence for event in events] == list(range(1, generation.sequence + 1))
         context = ToolContext(row.owner.id, "ada", row.owner.conversation_id, row.id, "toolu_1")
         assert tool.calls[0] == ({}, context)
         assert len(tool.calls) == 2

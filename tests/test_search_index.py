@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -61,7 +62,7 @@ def test_a_vector_has_as_many_positions_and_bytes_as_postgresql_accepts(monkeypa
         (9, " 'a':1"),
         (11, " 'a':1,2"),
         (19, " 'a':1,2"),
-        (20, " 'a':1,2 'ж':3"),
+        (20, " 'a':1,2"),
         (21, " 'a':1,2 'ж':3"),
     ):
         monkeypatch.setattr(search, "MAX_BYTES", size)
@@ -232,7 +233,7 @@ def test_what_another_replica_has_indexed_meanwhile_is_not_indexed_again(
         values = search._values
         for after, finished in ((id, False), (None, True)):
 
-            def meanwhile(dialect: str, rows: Any, after: UUID | None = after, finished: bool = finished) -> Any:
+            def meanwhile(dialect: str, rows: Any, *, after: UUID | None, finished: bool) -> Any:
                 async def other() -> None:
                     second = Database(str(database.engine.url))
                     async with second.write() as session:
@@ -245,7 +246,7 @@ def test_what_another_replica_has_indexed_meanwhile_is_not_indexed_again(
                 return values(dialect, rows)
 
             with monkeypatch.context() as patch:
-                patch.setattr(search, "_values", meanwhile)
+                patch.setattr(search, "_values", partial(meanwhile, after=after, finished=finished))
                 assert await search._rebuild_some(database) is True
             assert await entries(database) == {}
             async with database.write() as session:
