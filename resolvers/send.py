@@ -12,7 +12,7 @@ from tertulia.billing.budget import BudgetSpent, PriceUnknown
 from tertulia.db import changes, conversations, generations, leases, messages, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
@@ -228,7 +228,7 @@ async def _plan_send(session: AsyncSession, context: Context, input: Input, loca
         return SendPlan(turn, answer, generation, work=None)
     await _check_running(session, context)
     tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
-    work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.question)], tools)
+    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools)
     _mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work)
 

@@ -8,7 +8,7 @@ from strawberry import ID
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
 from tertulia.resolvers.attachments import MessageAttachments, attach, attachment_ids
@@ -18,7 +18,7 @@ from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessag
 from tertulia.resolvers.tools import stored as tools_stored
 
 NO_ATTACHMENTS = MessageAttachments()
-Branch = Sequence[OnBranch]
+Branch = Sequence[BranchMessage]
 
 
 @dataclass(frozen=True, slots=True)
