@@ -339,7 +339,7 @@ def test_attachments_belong_to_one_owner_and_one_conversation() -> None:
         await attachments.claim(rows.session, [], conversation_id)
         await attachments.claim(rows.session, [asked[0], asked[2]], conversation_id)
         assert [row.id for row in await attachments.of_conversation(rows.session, ada, conversation_id)] == [asked[0]]
-        copy = attachments.again(found[0], conversation_id)
+        copy = attachments.copy_for(found[0], conversation_id)
         assert copy.id != found[0].id
         assert (copy.owner_id, copy.blob_id, copy.filename, copy.size_bytes, copy.width, copy.height) == (
             ada, blob.id, "a.png", 7, 2, None,
