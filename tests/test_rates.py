@@ -148,7 +148,7 @@ def test_each_call_counts_for_its_own_limit(clock: Clock) -> None:
         assert refused == ["requests", "messages", "uploads"]
         await limits.check_request(uuid4())
         assert [window.rate.name for window in await limits.windows(VIEWER)] == ["requests", "messages"]
-        async with limits.seated(VIEWER):
+        async with limits.connection_slot(VIEWER):
             assert await limits.standing(VIEWER, 2) == [
                 Limit("requests", 1, 0, 60, 60.0), Limit("messages", 1, 0, 60, 60.0), Limit("uploads", 3, 0, 60, 60.0),
                 Limit("generations", 5, 3), Limit("sockets", 2, 1),
@@ -163,7 +163,7 @@ def test_without_limits_everything_is_allowed_and_nothing_is_reported() -> None:
         limits = Limits(Rates(None), LocalConnectionSlots())
         for check in (limits.check_request(VIEWER), limits.check_send(VIEWER), limits.check_upload(VIEWER, 10**9)):
             await check
-        async with limits.seated(VIEWER):
+        async with limits.connection_slot(VIEWER):
             assert await limits.connection_slots.count(VIEWER) == 0
         assert await limits.windows(VIEWER) == []
         assert await limits.standing(VIEWER, 3) == []
@@ -195,14 +195,14 @@ def test_a_connection_holds_a_slot_until_it_ends_and_renews_it_every_thirty_seco
 
         monkeypatch.setattr(limits.connection_slots, "acquire", recorded)
         monkeypatch.setattr(asyncio, "sleep", shortened)
-        async with limits.seated(VIEWER):
+        async with limits.connection_slot(VIEWER):
             for _ in range(5):
                 await sleep(0)
             assert slept == [SLOT_SECONDS / 3] * 3 == [30.0] * 3
             assert len(set(acquired)) == 1
             assert len(acquired) == 3
             with pytest.raises(RateLimited) as raised:
-                await limits.seated(VIEWER).__aenter__()
+                await limits.connection_slot(VIEWER).__aenter__()
             assert raised.value.retry_after_seconds == SLOT_SECONDS
             assert refused == ["sockets"]
             tasks = len(asyncio.all_tasks())

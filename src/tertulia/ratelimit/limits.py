@@ -175,7 +175,7 @@ class Limits:
             raise RateLimited(seconds, f"At most {limit} are allowed. Try again in {math.ceil(seconds):,} seconds.")
 
     @asynccontextmanager
-    async def seated(self, viewer_id: UUID) -> AsyncGenerator[None]:
+    async def connection_slot(self, viewer_id: UUID) -> AsyncGenerator[None]:
         """Occupy a connection slot of the viewer. Raise RateLimited if all slots are in use."""
         if self.sockets is None:
             yield
