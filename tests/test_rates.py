@@ -149,11 +149,11 @@ def test_each_call_counts_for_its_own_limit(clock: Clock) -> None:
         await limits.check_request(uuid4())
         assert [window.rate.name for window in await limits.windows(VIEWER)] == ["requests", "messages"]
         async with limits.connection_slot(VIEWER):
-            assert await limits.standing(VIEWER, 2) == [
+            assert await limits.status(VIEWER, 2) == [
                 Limit("requests", 1, 0, 60, 60.0), Limit("messages", 1, 0, 60, 60.0), Limit("uploads", 3, 0, 60, 60.0),
                 Limit("generations", 5, 3), Limit("sockets", 2, 1),
             ]  # fmt: skip
-        assert (await limits.standing(VIEWER, 9))[3:] == [Limit("generations", 5, 0), Limit("sockets", 2, 2)]
+        assert (await limits.status(VIEWER, 9))[3:] == [Limit("generations", 5, 0), Limit("sockets", 2, 2)]
 
     run(work())
 
@@ -166,7 +166,7 @@ def test_without_limits_everything_is_allowed_and_nothing_is_reported() -> None:
         async with limits.connection_slot(VIEWER):
             assert await limits.connection_slots.count(VIEWER) == 0
         assert await limits.windows(VIEWER) == []
-        assert await limits.standing(VIEWER, 3) == []
+        assert await limits.status(VIEWER, 3) == []
 
     run(work())
 

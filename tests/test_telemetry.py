@@ -128,7 +128,7 @@ def test_internal_errors_are_counted_over_every_transport(tmp_path: Path, monkey
         def broken(*_: object, **__: object) -> None:
             raise RuntimeError("as the test wants")
 
-        monkeypatch.setattr(budget.Budget, "standing", broken)
+        monkeypatch.setattr(budget.Budget, "status", broken)
         before = scrape(api)["tertulia_internal_errors_total"]
         query = "{ viewer { budget { limitUsd } } }"
         answer = api.post(query)

@@ -203,7 +203,7 @@ class Limits:
         rates = [rate for rate in (self.requests, self.sends) if rate is not None]
         return [await self.rates.window(rate, str(viewer_id)) for rate in rates]
 
-    async def standing(self, viewer_id: UUID, running: int) -> list[Limit]:
+    async def status(self, viewer_id: UUID, running: int) -> list[Limit]:
         """Return the viewer's use of each limit.
 
         Args:
