@@ -15,7 +15,7 @@ from typing import Any
 import forking
 import httpx2
 import websockets.exceptions
-from client import FOLLOW, TERMINAL, Api, apply, look_again
+from client import FOLLOW, TERMINAL, Api, apply, sleep_between_polls
 from running import lay, running
 from scripted import ScriptedClaude
 
@@ -101,13 +101,13 @@ class Server:
         while not self.address:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
-            look_again()
+            sleep_between_polls()
             for line in self.said().splitlines():
                 if "Chat" in line:
                     self.address = line.split()[-1]
         api = self.api = Api(self.address)
         while not self._answers(api):
-            look_again()
+            sleep_between_polls()
             assert time.monotonic() < deadline, self.said()
         return api
 
@@ -174,7 +174,7 @@ class Reader(threading.Thread):
                     assert message == {"type": "complete", "id": id}, message
             except LOST as error:
                 self.reasons.append(repr(error)[:200])
-                look_again()
+                sleep_between_polls()
         if not self.ended:
             self.violations.append(f"the subscription hung: {self.reasons[-3:]}")
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import forking
 import pytest
-from client import TERMINAL, Api, Json, look_again, wait_until
+from client import TERMINAL, Api, Json, sleep_between_polls, wait_until
 from running import running, tertulia
 from scripted import START, begin, delta, end, finish, model, says, sse, uses
 from servers import Servers
@@ -166,7 +166,7 @@ def ended(api: Api, ids: list[str]) -> dict[str, str]:
         if not any(status in UNFINISHED for status in statuses.values()):
             return statuses
         assert time.monotonic() < until, statuses
-        look_again(0.1)
+        sleep_between_polls(0.1)
 
 
 def workload(api: Api, reader: Api) -> dict[str, list[str]]:
