@@ -16,7 +16,7 @@ import forking
 import httpx2
 import websockets.exceptions
 from client import FOLLOW, TERMINAL, Api, apply, sleep_between_polls
-from running import lay, running
+from running import prepare_database, running
 from scripted import ScriptedClaude
 
 from tertulia.simulator.app import create_simulator
@@ -83,7 +83,7 @@ class Server:
             **more,
         }
         self.claude: Any = claude
-        lay(str(place["database_url"]))
+        prepare_database(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])
         self.process = forking.start(

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from client import Json
 from conftest import EMBEDDED
-from running import lay
+from running import prepare_database
 
 from tertulia.db import accounts, leases
 from tertulia.db.database import AsyncSession, Database
@@ -34,7 +34,7 @@ def seconds(number: float) -> datetime:
 def url(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if setup == EMBEDDED:
         database_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('leases') / 'tertulia.db'}"
-        lay(database_url)
+        prepare_database(database_url)
         return database_url
     settings: Json = request.getfixturevalue("servers").settings()
     return str(settings["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
