@@ -107,7 +107,7 @@ async def follow_after(
     rows = _Rows(
         *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
     )
-    with context.services.subscriptions.one(ends=True):
+    with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
                 yield event

@@ -271,29 +271,29 @@ def test_slots_are_free_while_redis_is_away() -> None:
 def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_for() -> None:
     async def work() -> None:
         subscriptions = Subscriptions(per_socket=1, at_once=2)
-        with subscriptions.one(), subscriptions.one(ends=True):
+        with subscriptions.slot(), subscriptions.slot(ends=True):
             assert subscriptions.open == 2
             with pytest.raises(Exception, match="2") as raised:
-                subscriptions.one().__enter__()
+                subscriptions.slot().__enter__()
             assert cast("Any", raised.value).extensions == {"code": "RATE_LIMITED"}
-            told = asyncio.create_task(subscriptions.told(60))
+            told = asyncio.create_task(subscriptions.wait_until_ended(60))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert not told.done()
         assert subscriptions.open == 0
         await asyncio.wait_for(told, 5)
-        await asyncio.wait_for(subscriptions.told(60), 5)
-        with subscriptions.one():
-            await asyncio.wait_for(subscriptions.told(60), 5)
-        with subscriptions.one(ends=True):
-            with subscriptions.one(ends=True):
+        await asyncio.wait_for(subscriptions.wait_until_ended(60), 5)
+        with subscriptions.slot():
+            await asyncio.wait_for(subscriptions.wait_until_ended(60), 5)
+        with subscriptions.slot(ends=True):
+            with subscriptions.slot(ends=True):
                 pass
-            told = asyncio.create_task(subscriptions.told(60))
+            told = asyncio.create_task(subscriptions.wait_until_ended(60))
             for _ in range(3):
                 await asyncio.sleep(0)
             assert not told.done()
             told.cancel()
-            await subscriptions.told(0)
+            await subscriptions.wait_until_ended(0)
 
     run(work())
 

@@ -246,7 +246,7 @@ class Subscriptions:
     _all_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
-    def one(self, *, ends: bool = False) -> Generator[None]:
+    def slot(self, *, ends: bool = False) -> Generator[None]:
         """Count a subscription while the block runs.
 
         Args:
@@ -269,7 +269,7 @@ class Subscriptions:
             if not self._ending:
                 self._all_ended.set()
 
-    async def told(self, patience: float) -> None:
+    async def wait_until_ended(self, patience: float) -> None:
         """Wait until all subscriptions that end with an answer have ended, at most `patience` seconds."""
         self._all_ended.clear()
         with suppress(TimeoutError):

@@ -132,7 +132,7 @@ class Running:
         await asyncio.sleep(delay)
         await self.services.generation_manager.drain(grace)
         await self.services.generation_manager.close()
-        await self.services.subscriptions.told(FINAL_EVENTS_SECONDS)
+        await self.services.subscriptions.wait_until_ended(FINAL_EVENTS_SECONDS)
         self.services.closing.set()
 
     async def _check_storage(self) -> None:
