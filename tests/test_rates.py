@@ -276,7 +276,7 @@ def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_
             with pytest.raises(Exception, match="2") as raised:
                 subscriptions.slot().__enter__()
             assert cast("Any", raised.value).extensions == {"code": "RATE_LIMITED"}
-            told = asyncio.create_task(subscriptions.wait_until_ended(60))
+            waiting = asyncio.create_task(subscriptions.wait_until_ended(60))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert not told.done()
@@ -288,7 +288,7 @@ def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_
         with subscriptions.slot(ends=True):
             with subscriptions.slot(ends=True):
                 pass
-            told = asyncio.create_task(subscriptions.wait_until_ended(60))
+            waiting = asyncio.create_task(subscriptions.wait_until_ended(60))
             for _ in range(3):
                 await asyncio.sleep(0)
             assert not told.done()

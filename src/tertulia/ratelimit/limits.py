@@ -269,12 +269,12 @@ class Subscriptions:
             if not self._ending:
                 self._all_ended.set()
 
-    async def wait_until_ended(self, patience: float) -> None:
-        """Wait until all subscriptions that end with an answer have ended, at most `patience` seconds."""
+    async def wait_until_ended(self, seconds: float) -> None:
+        """Wait until all subscriptions that end with an answer have ended, at most `seconds` seconds."""
         self._all_ended.clear()
         with suppress(TimeoutError):
             if self._ending:
-                await asyncio.wait_for(self._all_ended.wait(), patience)
+                await asyncio.wait_for(self._all_ended.wait(), seconds)
 
 
 def too_many(message: str) -> GraphQLError:
