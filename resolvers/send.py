@@ -30,7 +30,7 @@ from tertulia.resolvers.inputs import (
     blank_error,
     check_text,
 )
-from tertulia.resolvers.options import check_for_model, check_options, stored
+from tertulia.resolvers.options import check_for_model, check_options, options_to_json
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -276,7 +276,7 @@ def _model(turn: Turn, input: Input) -> str:
 
 
 def _options(turn: Turn, input: Input) -> Json:
-    return turn.conversation.options | stored(input.options)
+    return turn.conversation.options | options_to_json(input.options)
 
 
 def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:

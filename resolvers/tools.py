@@ -87,7 +87,7 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
         raise InvalidInput("tools.client", f"must have unique names: {duplicates[0]} is repeated.")
 
 
-def stored(choice: ConversationTools | None) -> Json:
+def tools_to_json(choice: ConversationTools | None) -> Json:
     """Return a choice that `check_tools` accepts as it is stored with a conversation."""
     if choice is None:
         return {}

@@ -15,7 +15,7 @@ from tertulia.resolvers.attachments import MessageAttachments, attach, attachmen
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank_error
-from tertulia.resolvers.tools import stored as tools_stored
+from tertulia.resolvers.tools import tools_to_json
 
 NO_ATTACHMENTS = MessageAttachments()
 Branch = Sequence[BranchMessage]
@@ -45,7 +45,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
-        tools = tools_stored(input.tools)
+        tools = tools_to_json(input.tools)
         conversation = Conversation(
             owner_id=context.viewer.user_id, model=model, temporary=input.temporary, tools=tools
         )

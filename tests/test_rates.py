@@ -279,9 +279,9 @@ def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_
             waiting = asyncio.create_task(subscriptions.wait_until_ended(60))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            assert not told.done()
+            assert not waiting.done()
         assert subscriptions.open == 0
-        await asyncio.wait_for(told, 5)
+        await asyncio.wait_for(waiting, 5)
         await asyncio.wait_for(subscriptions.wait_until_ended(60), 5)
         with subscriptions.slot():
             await asyncio.wait_for(subscriptions.wait_until_ended(60), 5)
@@ -291,8 +291,8 @@ def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_
             waiting = asyncio.create_task(subscriptions.wait_until_ended(60))
             for _ in range(3):
                 await asyncio.sleep(0)
-            assert not told.done()
-            told.cancel()
+            assert not waiting.done()
+            waiting.cancel()
             await subscriptions.wait_until_ended(0)
 
     run(work())
