@@ -68,7 +68,7 @@ async def reserve(rows: Rows, budget: Budget, request: Request, used: Model | No
 
 
 OUTPUT = 10 * TOKEN
-"""What the one token of output costs that the requests allow."""
+"""The cost of one token of output, which is the maximum of the requests."""
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from rows import MODEL, NOON, seconds
 
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Message, Role
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.request import MessagesRequest
@@ -34,21 +34,21 @@ class Files:
         self.forgotten.append(request)
 
 
-def user(text: str, second: float = 0, **more: Any) -> OnBranch:
+def user(text: str, second: float = 0, **more: Any) -> BranchMessage:
     return on_branch(Role.USER, text, second, **more)
 
 
-def answer(text: str, second: float = 0, **more: Any) -> OnBranch:
+def answer(text: str, second: float = 0, **more: Any) -> BranchMessage:
     return on_branch(Role.ASSISTANT, text, second, **more)
 
 
-def on_branch(role: Role, text: str, second: float, **more: Any) -> OnBranch:
+def on_branch(role: Role, text: str, second: float, **more: Any) -> BranchMessage:
     content: list[Json] = [{"type": "text", "text": text}]
     message = Message(conversation_id=uuid4(), role=role, depth=0, content=content, created_at=seconds(second))
-    return OnBranch(message, **more)
+    return BranchMessage(message, **more)
 
 
-def build(*branch: OnBranch, tools: Selection | None = None, **options: Any) -> GenerationInput:
+def build(*branch: BranchMessage, tools: Selection | None = None, **options: Any) -> GenerationInput:
     conversation = Conversation(owner_id=uuid4(), model="other", system_prompt="Be brief.")
     generation = Generation(
         conversation_id=conversation.id, message_id=uuid4(), model=MODEL, options=options, created_at=NOON

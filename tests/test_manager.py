@@ -177,7 +177,7 @@ class Engine:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let other tasks run until a condition holds."""
+    """Wait until a condition holds, while other tasks run."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what it waits for sets no event
             await asyncio.sleep(0)
@@ -342,7 +342,7 @@ def test_an_answer_waits_for_the_client_and_for_approval_and_the_others_run_mean
     run(tmp_path, test)
 
 
-def test_an_answer_that_waited_goes_on_with_the_results_that_came(tmp_path: Path) -> None:
+def test_a_waiting_answer_continues_when_its_results_arrive(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         engine = Engine(database, calls("toolu_1", name="ask"), round_of(texts("Done.")[0]))
         row = await mine(database, CLIENT)

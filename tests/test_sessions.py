@@ -48,7 +48,7 @@ class Accounts:
         )  # fmt: skip
 
     def notify(self, viewer: StoredViewer) -> None:
-        """Take the place of the authenticator."""
+        """Record the notification, as a fake authenticator."""
         self.notified.append(viewer.user_id)
 
     async def _remove(self, user_id: UUID) -> dict[str, int] | None:
