@@ -30,6 +30,8 @@ SETTINGS = ("ANTHROPIC", "TERTULIA", "DATABASE", "REDIS")
 def served(folder: Path) -> Generator[tuple[int, Api]]:
     """Serve in a separate process, whose file sizes can be limited."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    # A module whose compiled file would be cut off at the limit could not be imported any more.
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
     command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
