@@ -157,6 +157,7 @@ def running(
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         CLOCKS[address] = server.clock
         yield address
+        del CLOCKS[address]
     finally:
         server.leave()
         thread.join(START_SECONDS)
