@@ -252,7 +252,7 @@ class Tertulia:
         )
 
     def _add_middleware(self, app: FastAPI) -> None:
-        """Add the middleware. A request passes the one that was added last first."""
+        """Add the middleware. Requests pass through it in the reverse order of addition."""
         settings = self._settings
         app.add_middleware(PlainBodies)
         app.add_middleware(SecureHeaders, lambda: self._running is not None and self._running.leaving)
