@@ -67,8 +67,8 @@ class Progress:
     usage: dict[str, int]
 
 
-# These statements are built once, because each answer executes them. `_RENEW` and `_WRITE_ANSWER` set the columns that the
-# parameters of an execution name.
+# These statements are built once, because each answer executes them. `_RENEW` and `_WRITE_ANSWER` set the columns that
+# the parameters of an execution name.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
 _RENEW = (
     update(_GENERATIONS)

@@ -138,7 +138,7 @@ class GenerationLoop:
                 raise StreamError(EXCEEDED)
 
     def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
-        """Append the events of one read as one batch. If an event is malformed, the ones before it are still appended."""
+        """Append the events of one read as one batch. Those before a malformed event are appended too."""
         generation_events: list[GenerationEvent] = []
         TAKE.hit(active.generation_id)
         try:
