@@ -28,7 +28,15 @@ def _open_sharing(*args: Any, **options: Any) -> AsyncEngine:
     if dialect not in _caches:
         _caches[dialect] = LRUCache(SIZE)
         # The dialect is part of the key of a statement. All that `open_engine` makes of one type are configured alike.
-        setattr(dialect, "__eq__", lambda self, other: type(self) is type(other))  # noqa: B010
-        setattr(dialect, "__hash__", lambda self: hash(type(self)))  # noqa: B010
+        setattr(dialect, "__eq__", _is_same_type)  # noqa: B010
+        setattr(dialect, "__hash__", _hash_of_type)  # noqa: B010
     setattr(engine.sync_engine, "_compiled_cache", _caches[dialect])  # noqa: B010
     return engine
+
+
+def _is_same_type(self: object, other: object) -> bool:
+    return type(self) is type(other)
+
+
+def _hash_of_type(self: object) -> int:
+    return hash(type(self))
