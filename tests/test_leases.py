@@ -139,7 +139,7 @@ def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> 
 def test_a_generation_without_a_valid_lease_can_be_claimed(use: Use) -> None:
     async def test(store: Store) -> None:
         free, lapsed = await store.add(), await store.add(holder=OTHER, lease_until=seconds(-0.001))
-        held = await store.add(holder=OTHER, lease_until=seconds(0.001))
+        held = await store.add(holder=OTHER, lease_until=seconds(0))
         ended = [await store.add(status=status) for status in ENDED]
         for id in (free, lapsed):
             assert await leases.claim(store.session, id, ME, UNTIL)
