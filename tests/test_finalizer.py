@@ -15,6 +15,7 @@ from rows import MODEL, NOON, seconds, with_database
 from sqlmodel import col, select
 
 from tertulia import failpoints
+from tertulia.backoff import Backoff
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer
@@ -415,16 +416,15 @@ def fail(_: object) -> None:
 
 def without_delays(patch: pytest.MonkeyPatch) -> list[float]:
     """Skip the delays between attempts, and return them."""
-    slept: list[float] = []
-    sleep = asyncio.sleep
+    delays: list[float] = []
 
-    async def shortened(seconds: float) -> None:
-        if seconds:
-            slept.append(seconds)
-        await sleep(0)
+    class NoDelay(Backoff):
+        def next(self) -> float:
+            delays.append(super().next())
+            return 0.0
 
-    patch.setattr(asyncio, "sleep", shortened)
-    return slept
+    patch.setattr(finalizer, "Backoff", NoDelay)
+    return delays
 
 
 def test_an_end_that_is_rejected_five_times_is_saved_as_a_failure_with_its_text_and_bill(
