@@ -18,7 +18,6 @@ from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
 from tertulia.db.tool_calls import CallStatus
-from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import terminal_event
 from tertulia.resolvers.arguments import (
     AfterEvent,
@@ -43,8 +42,6 @@ from tertulia.streams.events import (
 )
 from tertulia.streams.stream import Follower, Stream
 
-RESTART_SECONDS = 5.0
-"""How long a new follower retries reads while the database is unavailable: about the time of a database restart."""
 NOT_FOUND = "is not the id of a generation."
 DELETED = "is the id of a generation whose conversation was deleted."
 
@@ -107,9 +104,7 @@ async def follow_after(
         BadUserInput: The viewer has no such generation.
         GraphQLError: The server has too many subscriptions.
     """
-    rows = _Rows(
-        *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
-    )
+    rows = _Rows(*await context.retry(lambda: _owned_rows(context, generation_id)))
     with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
@@ -349,7 +344,8 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     """The generation in its current state."""
-    generation = await info.context.loaders.generations.load(root.generation_id)
+    context = info.context
+    generation = await context.retry(lambda: context.loaders.generations.load(root.generation_id))
     if generation is None:
         raise BadUserInput("generationId", DELETED)
     return generation
