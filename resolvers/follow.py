@@ -17,8 +17,7 @@ from tertulia.db import tool_calls
 from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
-from tertulia.db.tool_calls import CallStatus
-from tertulia.generation.state import terminal_event
+from tertulia.generation.state import terminal_event, tool_results_required
 from tertulia.resolvers.arguments import (
     AfterEvent,
     AfterEvents,
@@ -229,10 +228,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        # Prefer the event of the log. An event must have the same content each time it is sent, but the row has only
-        # the calls that still wait.
-        was_sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
-        events.append(newest if newest is not None and was_sent else await _last_event(context, rows))
+        events.append(await _last_event(context, rows))
     return _Beginning(events, events[-1].sequence if events else replay.after, stream)
 
 
@@ -331,15 +327,13 @@ async def _owned_rows(context: Context, generation_id: str) -> tuple[Generation,
 
 async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
     """Return the last event of a generation that has ended or waits for the client, from its row."""
-    generation, sequence = rows.generation, rows.state.sequence
-    if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
+    generation = rows.generation
+    if rows.state.phase is Phase.WAITING:
         async with context.read() as session:
             calls = await tool_calls.of_generation(session, generation.id)
-        waiting = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
-        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waiting}
-        approvals = [index for index, block in uses.items() if waiting[block["id"]].asks_first]
-        return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
-    return terminal_event(generation.id, sequence, generation.status, generation.error)
+        if (required := tool_results_required(generation, rows.message.content, calls)) is not None:
+            return required
+    return terminal_event(generation.id, rows.state.sequence, generation.status, generation.error)
 
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:

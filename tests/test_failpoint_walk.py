@@ -230,9 +230,12 @@ def joined(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any], ser
         yield served
 
 
-@pytest.fixture(autouse=True)
-def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
+@pytest.fixture(scope="module", autouse=True)
+def frequent_checkpoints() -> Generator[None]:
+    # An interval is read when a server starts, and most servers here start before the first test.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
+        yield
 
 
 @contextmanager

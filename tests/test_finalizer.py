@@ -357,7 +357,7 @@ def test_a_generation_that_waits_for_tools_is_saved_and_has_no_process(tmp_path:
         assert generation.tools_expire_at == seconds(900)
         assert await row.content() == texts("Hi.")
         assert (await ends.events(row))[-1] == ToolResultsRequired(row.id, 4, {0: CALL}, [0], seconds(900))
-        assert ends.log.called == ["saved 4", "flush", "suspend"]
+        assert ends.log.called == ["flush", "saved 4", "suspend"]
         assert ends.ended.suspended
         assert not ends.ended.lost
         assert ends.signals == [("changed", row.owner.id)]
