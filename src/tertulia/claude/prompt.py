@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
 from tertulia.claude.output_schema import output_format
@@ -51,6 +52,15 @@ def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Js
     """Return a fingerprint of everything that Claude's thinking is bound to, except the messages."""
     bound = [model, system_prompt, *([list(tools)] if tools else [])]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
+
+
+def metadata_of(owner: UUID) -> Json:
+    """Return the `metadata` of a request on behalf of a user: an opaque id, by which Anthropic can detect abuse.
+
+    It is a hash of the id of the user's row, so it contains no personal data, and it is the same on every replica and
+    after every restart. Source: `metadata.user_id` in the Claude API reference, at most 256 characters.
+    """
+    return {"user_id": hashlib.sha256(f"tertulia.user:{owner}".encode()).hexdigest()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut, Turn, build_request, prefix_fingerprint
+from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.request import MessagesRequest
@@ -33,6 +33,8 @@ class GenerationInput:
     """Whether the user's pauses exceed the lifetime of a short cache entry (see `claude.cache_control`)."""
     context_tokens: int
     """The number of tokens of the context window that were in use after the last answer."""
+    owner: UUID
+    """The user who asked, whom requests name with an opaque id."""
     refused_blocks: int = 0
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
 
@@ -58,6 +60,7 @@ class GenerationInput:
             tools=self.tool_definitions,
             compaction=compaction_of(model, self.context_tokens),
         )
+        request["metadata"] = metadata_of(self.owner)
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
@@ -86,6 +89,7 @@ def generation_input(
         tools,
         slow=is_slow(user_times),
         context_tokens=context_counts[-1] if context_counts else 0,
+        owner=conversation.owner_id,
         refused_blocks=refused_blocks,
     )
 

@@ -13,7 +13,7 @@ from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
 from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
-from tertulia.claude.prompt import thinking_off
+from tertulia.claude.prompt import metadata_of, thinking_off
 from tertulia.claude.usage import usage_of
 from tertulia.db import changes, conversations, generations, leases, messages, spending
 from tertulia.db.database import AsyncSession, Database
@@ -90,7 +90,7 @@ class Titles:
             generation, answer, _ = rows
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
-        return _request(model, _transcript([branch[0].message, answer]))
+        return _request(model, _transcript([branch[0].message, answer]), payer.owner_id)
 
     async def _small_model(self, answered_with: str) -> Model:
         """Return the small model; if the Models API does not list it, the model that has just answered."""
@@ -171,8 +171,8 @@ def _text_of(message: Message) -> str:
     return " ".join([*texts, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
 
 
-def _request(model: Model, transcript: str) -> Json:
-    request: Json = {"model": model.id, "max_tokens": MAX_TOKENS, "system": SYSTEM}
+def _request(model: Model, transcript: str, owner: UUID) -> Json:
+    request: Json = {"model": model.id, "max_tokens": MAX_TOKENS, "system": SYSTEM, "metadata": metadata_of(owner)}
     disabled_thinking = thinking_off(model.thinking)
     if disabled_thinking is not None:
         request["thinking"] = disabled_thinking
