@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import outbox
 from tertulia.db.tables import (
     METADATA,
     TOKEN_COUNTS,
@@ -146,7 +147,7 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
 async def end_as_failed(
     session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
 ) -> int | None:
-    """End a generation with an error.
+    """End a generation with an error, and store the event of its end.
 
     Args:
         session: The session to use.
@@ -162,7 +163,10 @@ async def end_as_failed(
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
     values = {"status": Status.FAILED, "error": error, "finished_at": now(), "sequence": number}
     ending = update(_GENERATIONS).where(*mine).values(**values, reserved=None, tools_expire_at=None)
-    return (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
+    number_of_end = (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
+    if number_of_end is not None:
+        await outbox.add_generation(session, generation_id)
+    return number_of_end
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:

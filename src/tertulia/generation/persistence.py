@@ -14,7 +14,7 @@ from uuid import UUID
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
 from tertulia.claude.errors import UNSAVED, GenerationError
-from tertulia.db import changes, conversations, leases, search, spending, tool_calls
+from tertulia.db import changes, conversations, leases, outbox, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import ApiCall, ChangeKind, Status, now
@@ -61,6 +61,7 @@ async def save_end(
         return None, False
     for part in _parts(active, location, status, prices).values():
         await part(session)
+    await outbox.add_generation(session, active.generation_id)
     return location, True
 
 
@@ -165,6 +166,7 @@ async def save_suspension(
         await leases.write_answer(session, location.message_id, active.answer.content)
         kind = ChangeKind.UPDATED
         await changes.record(session, location.owner_id, (kind, location.conversation_id, active.generation_id))
+        await outbox.add_generation(session, active.generation_id)
     return location
 
 
