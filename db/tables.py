@@ -167,6 +167,8 @@ class Message(SQLModel, table=True):
     role: Role = Field(sa_type=_ROLE)
     depth: int
     content: list[Json] = Field(default=[], sa_type=JSON)
+    # JSON of the application, which Claude receives with the user's message (see claude.app_context).
+    context: Any = Field(default=None, sa_type=JSON, nullable=True)
     created_at: datetime = _time()
 
 

@@ -104,7 +104,7 @@ async def _copy(
             conversation_id=fork.id,
             parent_id=ids[message.parent_id] if message.parent_id else None,
             content=[_with_new_attachment(block, new_attachment_ids) for block in message.content],
-            **{name: getattr(message, name) for name in ("role", "depth", "created_at")},
+            **{name: getattr(message, name) for name in ("role", "depth", "created_at", "context")},
         )
         for message in branch
     ]

@@ -150,6 +150,12 @@ class SendMessage:
     """The tools that Claude may call in the new conversation. Null for all server tools. Not accepted with
     `conversationId`.
     """
+    context: JSON | None = None
+    """JSON that tells Claude what the application knows now, such as the open page: at most 32,768 bytes. Null or `{}`
+    for none.
+
+    Claude receives it beside the text, marked as data of the application. It is `Message.context`.
+    """
 
 
 @dataclass
@@ -170,6 +176,10 @@ class EditMessage:
     """
     when_busy: WhenBusy = WhenBusy.REJECT
     """How to handle the edit while an answer before the message is still being written."""
+    context: JSON | None = None
+    """JSON that tells Claude what the application knows now, at most 32,768 bytes. Null keeps that of the old version,
+    `{}` removes it.
+    """
 
 
 @dataclass

@@ -4,8 +4,8 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from tertulia.billing.budget import BudgetSpent, PriceUnknown
@@ -18,6 +18,7 @@ from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
 from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
+from tertulia.resolvers.app_data import check_context
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
@@ -43,7 +44,11 @@ FINISHING_SECONDS = 5.0
 MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
+ADDED_FIELDS = ("context",)
+"""The fields of inputs that the fingerprint of an idempotency key includes only if they are set."""
+
 Input = SendMessage | EditMessage | RegenerateMessage
+NewMessage = TypeVar("NewMessage", SendMessage, EditMessage)
 LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
 
 
@@ -72,8 +77,8 @@ async def send_message(
     Returns before Claude answers: follow the generation with `generationEvents`. A repeated request with the same
     `idempotencyKey` returns the first result, and Claude is asked only once.
 
-    - `InvalidInput`: The text is blank or too long, an attachment, an option or a tool is not accepted, or the
-      `idempotencyKey` is not a UUID or was used with other input.
+    - `InvalidInput`: The text is blank or too long, the context is too large, an attachment, an option or a tool is
+      not accepted, or the `idempotencyKey` is not a UUID or was used with other input.
     - `NotFound`: The conversation does not exist, or does not contain the parent message.
     - `ConversationBusy`: The branch is already being answered, or ten messages wait in the queue. See `whenBusy`.
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
@@ -90,8 +95,8 @@ async def edit_message(
 
     The old version is kept. A repeated request without an `idempotencyKey` creates another version.
 
-    - `InvalidInput`: The message is not a user's message, the text is blank or too long, or an attachment, an option
-      or the `idempotencyKey` is not accepted.
+    - `InvalidInput`: The message is not a user's message, the text is blank or too long, the context is too large, or
+      an attachment, an option or the `idempotencyKey` is not accepted.
     - `NotFound`: The message does not exist.
     - `ConversationBusy`: An answer before the message is still being written, or four branches are being answered. See
       `whenBusy`.
@@ -99,8 +104,7 @@ async def edit_message(
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     """
-    _check_content(input)
-    return await _send(info.context, input, turn_of_edit)
+    return await _send(info.context, _checked(input), turn_of_edit)
 
 
 async def regenerate_message(
@@ -123,8 +127,7 @@ async def regenerate_message(
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and REST; raise ExpectedError or RateLimited."""
-    _check_content(input)
-    return await _send(context, input, turn_of_send)
+    return await _send(context, _checked(input), turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
@@ -364,14 +367,21 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
     return SendMessagePayload(conversation, user_message, generation, replayed=True)
 
 
-def _check_content(input: SendMessage | EditMessage) -> None:
+def _checked(input: NewMessage) -> NewMessage:
+    """Return the input with its JSON as it can be stored; raise InvalidInput."""
     if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
         raise blank_error("text")
     check_text("text", input.text, MAX_TEXT)
+    return replace(input, context=check_context("context", input.context))
 
 
 def _fingerprint(input: Input) -> str:
-    fields: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
+    fields: dict[str, Any] = {
+        key: value
+        for key, value in asdict(input).items()
+        # Earlier versions, which may serve at the same time, do not have the fields of `ADDED_FIELDS`.
+        if key != "idempotency_key" and not (key in ADDED_FIELDS and value is None)
+    }
     # The same key with another mutation is refused, like the same key with other input.
     payload = fields if isinstance(input, SendMessage) else {"operation": type(input).__name__, **fields}
     return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()

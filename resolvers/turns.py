@@ -11,6 +11,7 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.messages import OnBranch
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
+from tertulia.resolvers.app_data import stored_context
 from tertulia.resolvers.attachments import MessageAttachments, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
@@ -73,9 +74,11 @@ async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessa
             "messageId", "must be the id of a user's message. Use `regenerateMessage` for another version of an answer."
         )
     branch = await messages.branch(session, message.parent_id)
+    # The new version keeps what the input does not set.
     if input.attachment_ids is None:
-        # Without a list, the new version keeps the attachments of the old one.
         input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
+    if input.context is None:
+        input = replace(input, context=message.context)
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
@@ -116,15 +119,13 @@ async def _new_message_turn(
     text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []
     if not attached.blocks and not text:
         raise blank_error("text")
-    question = _user_message(conversation.id, earlier[-1] if earlier else None, [*attached.blocks, *text])
-    return Turn(conversation, branch, question, attached)
-
-
-def _user_message(conversation_id: UUID, parent: Message | None, content: list[Json]) -> Message:
-    return Message(
-        conversation_id=conversation_id,
+    parent = earlier[-1] if earlier else None
+    question = Message(
+        conversation_id=conversation.id,
         parent_id=parent.id if parent else None,
         role=Role.USER,
         depth=parent.depth + 1 if parent else 0,
-        content=content,
+        content=[*attached.blocks, *text],
+        context=stored_context(input.context),
     )
+    return Turn(conversation, branch, question, attached)

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry.scalars import JSON
 
 from tertulia.claude import prompt
 from tertulia.db import paging, tables
-from tertulia.resolvers import changes, conversations, follow, messages, options, search
+from tertulia.resolvers import app_data, changes, conversations, follow, messages, options, search
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.content import ContentBlock
 from tertulia.schema.declare import field, graphql_type
@@ -43,6 +44,7 @@ class Message(Node):
     content: list[ContentBlock] = field(messages.content)
     text: str = field(messages.text)
     left_out: list[LeftOut] = field(messages.left_out)
+    context: JSON | None = field(app_data.message_context)
     created_at: datetime
     """When the message was sent, in UTC. For an answer, when it was requested."""
     parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)

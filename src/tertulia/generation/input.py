@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from tertulia.attachments.files import Files
+from tertulia.claude.app_context import with_context
 from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
@@ -77,7 +78,10 @@ def generation_input(
 ) -> GenerationInput:
     """Build the input from rows. The last message of `branch` is the one that is answered."""
     replayed, refused_blocks = _without_refused(branch)
-    turns = [Turn(item.message.role.value, item.message.content, item.prefix) for item in replayed]
+    turns = [
+        Turn(item.message.role.value, with_context(item.message.content, item.message.context), item.prefix)
+        for item in replayed
+    ]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
     context_counts = [item.context_tokens for item in replayed if item.context_tokens is not None]
     return GenerationInput(

@@ -143,6 +143,7 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
         parent_id=_text(row.parent_id),
         role=row.role,
         content=row.content,
+        context=row.context,
         created_at=row.created_at,
         generation=None if generation is None else _generation(generation),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
@@ -177,6 +177,7 @@ class MessageLine(Line):
     parent_id: Name | None = None
     role: Role
     content: list[Json]
+    context: Any = None
     created_at: Moment
     generation: GenerationLine | None = None
 

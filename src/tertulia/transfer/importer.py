@@ -253,6 +253,7 @@ class _Importing:
                 role=line.role,
                 depth=self._depths[line.id],
                 content=[_with_stored_source(block, self._attached) for block in line.content],
+                context=line.context,
                 created_at=line.created_at,
             )
         )

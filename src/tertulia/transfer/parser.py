@@ -14,6 +14,7 @@ from tertulia.attachments.files import MISSING
 from tertulia.attachments.media import UnfitMedia, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
+from tertulia.resolvers.app_data import check_context, stored_context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
 from tertulia.transfer.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, open_export, parse_json
@@ -167,6 +168,7 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
         raise line_error(number, "parent_id: must be the id of an earlier message of the conversation.")
     if line.parent_id is None and line.role != Role.USER:
         raise line_error(number, "role: must be user for the first message of a conversation.")
+    line = _with_checked_data(line, number)
     if line.generation is not None:
         if line.role != Role.ASSISTANT:
             raise line_error(number, "generation: is only allowed in messages with the role assistant.")
@@ -182,6 +184,16 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
     if problem is not None:
         raise line_error(number, problem)
     return line
+
+
+def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
+    """Return the line with the application's data as it can be stored."""
+    if line.context is not None and line.role != Role.USER:
+        raise line_error(number, "context: is only allowed in messages with the role user.")
+    try:
+        return line.model_copy(update={"context": stored_context(check_context("context", line.context))})
+    except InvalidInput as error:
+        raise line_error(number, str(error)) from None
 
 
 def _add(ids: set[str], id: str, number: int) -> None:

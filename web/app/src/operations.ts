@@ -31,6 +31,7 @@ export type ConversationToolsInput = {
 
 export type EditMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly context?: unknown;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
   readonly options?: GenerationOptionsInput | null | undefined;
@@ -102,6 +103,7 @@ export type RegenerateMessageInput = {
 
 export type SendMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly options?: GenerationOptionsInput | null | undefined;

@@ -58,6 +58,11 @@ class ChatRequest(BaseModel):
         default=None, description="The id of a model. Default: the conversation's model, or the server's default model."
     )
     conversation_id: str | None = Field(default=None, description="The conversation to continue. Default: a new one.")
+    context: Any = Field(
+        default=None,
+        description="JSON that tells Claude what the application knows now, at most 32,768 bytes. The same as in "
+        "`sendMessage`.",
+    )
 
 
 class ChatResponse(BaseModel):
@@ -123,7 +128,9 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
     options = GenerationOptions(model=body.model) if body.model is not None else None
     conversation = ID(body.conversation_id) if body.conversation_id is not None else None
-    message = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
+    message = SendMessage(
+        body.message, conversation, options=options, idempotency_key=ID(key) if key else None, context=body.context
+    )
     try:
         return await send(context, message)
     except (ExpectedError, RateLimited) as error:
