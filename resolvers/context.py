@@ -1,10 +1,10 @@
 """The context of resolvers: the viewer and the server's services. It has no session and caches no rows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -22,31 +22,18 @@ from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
+from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
+from tertulia.viewer import Viewer
 
 LOADED_AT_ONCE = 200
 """The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
 Row = TypeVar("Row")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """The authenticated caller.
-
-    Attributes:
-        id: The user's id, 1 to 255 characters. It must never change, because conversations belong to it.
-        name: The user's name, for people.
-        claims: Other data of the application about the user. It is not stored.
-    """
-
-    id: str
-    name: str
-    claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +77,7 @@ class Services:
     tool_registry: ToolRegistry
     mcp: McpServers
     observer: GenerationObserver
+    hooks: Hooks
 
 
 class Loaders:

@@ -1,10 +1,8 @@
 """The mutations that request and stop answers."""
 
-import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from tertulia.db import changes, conversations, generations, leases, messages, s
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.messages import OnBranch
-from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Role, Status, now
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
 from tertulia.json import Json
@@ -22,6 +20,7 @@ from tertulia.resolvers.app_data import check_context
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
+from tertulia.resolvers.idempotency import Input, fingerprint, store_key
 from tertulia.resolvers.inputs import (
     MAX_TEXT,
     EditMessage,
@@ -32,6 +31,7 @@ from tertulia.resolvers.inputs import (
     check_text,
 )
 from tertulia.resolvers.options import check_for_model, check_options, stored
+from tertulia.resolvers.send_hooks import run_before_send
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -44,10 +44,6 @@ FINISHING_SECONDS = 5.0
 MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
-ADDED_FIELDS = ("context",)
-"""The fields of inputs that the fingerprint of an idempotency key includes only if they are set."""
-
-Input = SendMessage | EditMessage | RegenerateMessage
 NewMessage = TypeVar("NewMessage", SendMessage, EditMessage)
 LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
 
@@ -84,6 +80,7 @@ async def send_message(
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: The application refused the message.
     """
     return await send(info.context, input)
 
@@ -103,6 +100,7 @@ async def edit_message(
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: The application refused the message.
     """
     return await _send(info.context, _checked(input), turn_of_edit)
 
@@ -121,6 +119,7 @@ async def regenerate_message(
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: Not returned, because nothing new is sent.
     """
     return await _send(info.context, input, turn_of_regeneration)
 
@@ -154,9 +153,12 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
     if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
         # Fetch the models before the transaction, which checks whether they support the attachments.
         await context.models.list()
+    allowed = await _run_hooks(context, input, locate_turn)
+    if isinstance(allowed, SendMessagePayload):
+        return allowed
     for _ in range(MAX_INTERRUPTS):
         try:
-            return await _try_send(context, input, locate_turn)
+            return await _try_send(context, input, allowed, locate_turn)
         except ConversationBusy as busy:
             waits_for_client = (
                 busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
@@ -164,7 +166,20 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
             if not waits_for_client and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
-    return await _try_send(context, input, locate_turn)
+    return await _try_send(context, input, allowed, locate_turn)
+
+
+async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> Input | SendMessagePayload:
+    """Return the input that the hooks allow. For a repeated request, return the first result, and call no hook."""
+    if isinstance(input, RegenerateMessage) or not context.services.hooks.names:
+        return input
+    async with context.database.read() as session:
+        replayed = await _replay(session, context.viewer.user_id, input)
+        if replayed is not None:
+            return replayed
+        # Hooks see only messages of conversations that the viewer has.
+        turn = await locate_turn(session, context, input)
+    return await run_before_send(context, input, turn)
 
 
 async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
@@ -194,8 +209,15 @@ class SendPlan:
         return SendMessagePayload(self.turn.conversation, self.turn.question, self.generation)
 
 
-async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
-    """Plan, store and commit the send; then start the generation."""
+async def _try_send(context: Context, input: Input, allowed: Input, locate_turn: LocateTurn) -> SendMessagePayload:
+    """Plan, store and commit the send; then start the generation.
+
+    Args:
+        context: The context.
+        input: The input from the client, which the idempotency key is bound to.
+        allowed: The input that the hooks allow.
+        locate_turn: Returns the turn of an input.
+    """
     if context.generation_manager.draining:
         raise RateLimited(1.0, "The server is shutting down. Retry the request.")
     viewer = context.viewer
@@ -204,7 +226,7 @@ async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> 
         replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
-        plan = await _plan_send(session, context, input, locate_turn)
+        plan = await _plan_send(session, context, allowed, locate_turn)
         await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
@@ -246,7 +268,7 @@ async def _store_plan(session: AsyncSession, context: Context, input: Input, pla
         generation.reserved = await _reserve(session, context, plan.work)
     await insert(session, [generation])
     if input.idempotency_key is not None:
-        await _store_key(session, owner, input, generation.id)
+        await store_key(session, owner, input, generation.id)
     created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
     started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if plan.work is not None else []
     if created or started:
@@ -341,13 +363,6 @@ async def _insert_messages(session: AsyncSession, turn: Turn, answer: Message) -
         await search.add(session, (conversation.owner_id, turn.question.id, turn.question.content))
 
 
-async def _store_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:
-    key, fingerprint = str(input.idempotency_key), _fingerprint(input)
-    await insert(
-        session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=fingerprint, generation_id=generation_id)]
-    )
-
-
 async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
     """Return the result of an earlier send with the same idempotency key; None if there was none."""
     if input.idempotency_key is None:
@@ -355,7 +370,7 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
     key = await generations.by_key(session, owner, input.idempotency_key)
     if key is None:
         return None
-    if key.fingerprint != _fingerprint(input):
+    if key.fingerprint != fingerprint(input):
         raise InvalidInput("idempotencyKey", "was used with other input in the last 24 hours. Use a new UUID.")
     generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
     answer = (await messages.get_many(session, owner, [generation.message_id]))[generation.message_id]
@@ -373,15 +388,3 @@ def _checked(input: NewMessage) -> NewMessage:
         raise blank_error("text")
     check_text("text", input.text, MAX_TEXT)
     return replace(input, context=check_context("context", input.context))
-
-
-def _fingerprint(input: Input) -> str:
-    fields: dict[str, Any] = {
-        key: value
-        for key, value in asdict(input).items()
-        # Earlier versions, which may serve at the same time, do not have the fields of `ADDED_FIELDS`.
-        if key != "idempotency_key" and not (key in ADDED_FIELDS and value is None)
-    }
-    # The same key with another mutation is refused, like the same key with other input.
-    payload = fields if isinstance(input, SendMessage) else {"operation": type(input).__name__, **fields}
-    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()

@@ -14,8 +14,9 @@ from tertulia.db.ledger import Period, UsageOfDay, UsageSum
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.ratelimit.limits import Limit
 from tertulia.resolvers.arguments import GenerationId, OfModel, Since, Until, argument
-from tertulia.resolvers.context import Info, Viewer, as_uuid
+from tertulia.resolvers.context import Info, as_uuid
 from tertulia.resolvers.errors import BadUserInput
+from tertulia.viewer import Viewer
 
 MAX_NODES = 100
 

@@ -75,6 +75,19 @@ class BudgetExceeded(Error):
     """When the budget is renewed, in UTC."""
 
 
+@described
+class SendRefused(Error):
+    """The application refused the message: `message` is its reason for the user. Nothing was stored.
+
+    The same request may be accepted later, because the application decides anew each time.
+    """
+
+    code: str | None
+    """The application's reason for programs, such as `PROFANITY`. `HOOK_FAILED` if the application could not check the
+    message. Null if it gave no reason for programs.
+    """
+
+
 class Expected:
     """Converts an expected error to the member of the field's result union with the same name."""
 
@@ -101,4 +114,5 @@ EXPECTED = (
     Expected(errors.ConversationBusy, ConversationBusy),
     Expected(ratelimit_errors.RateLimited, RateLimited),
     Expected(errors.BudgetExceeded, BudgetExceeded),
+    Expected(errors.SendRefused, SendRefused),
 )

@@ -22,7 +22,15 @@ from tertulia.schema.content import (
 )
 from tertulia.schema.declare import described, field, graphql_type, subscription
 from tertulia.schema.documents import Schema
-from tertulia.schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from tertulia.schema.errors import (
+    EXPECTED,
+    BudgetExceeded,
+    ConversationBusy,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    SendRefused,
+)
 from tertulia.schema.events import EVENTS, GenerationEvent
 from tertulia.schema.executor import BoundedExecutor
 from tertulia.schema.models import Model
@@ -82,7 +90,7 @@ class GenerationPayload:
 
 
 SendMessageResult = Annotated[
-    SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
+    SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded | SendRefused,
     strawberry.union("SendMessageResult", description="The stored message and its generation, or the error."),
 ]
 CreateConversationResult = Annotated[

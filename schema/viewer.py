@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import strawberry
 
+from tertulia import viewer as callers
 from tertulia.billing import budget
 from tertulia.db import ledger
 from tertulia.ratelimit import limits
-from tertulia.resolvers import context, tools, viewer
+from tertulia.resolvers import tools, viewer
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.models import Usage
 from tertulia.schema.tools import ToolUsage
@@ -62,7 +63,7 @@ class Limit:
     """The number of seconds until more remain. 0 if nothing is used, and null for limits on concurrent items."""
 
 
-@graphql_type(context.Viewer)
+@graphql_type(callers.Viewer)
 class Viewer:
     """The authenticated user."""
 

@@ -47,6 +47,7 @@ from settings_reference import write_page
 
 from tertulia.claude.errors import ErrorCode
 from tertulia.cli.main import app, users
+from tertulia.server.hooking import open_hooks
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 from tertulia.server.tooling import open_tool_registry
 
@@ -330,6 +331,12 @@ def test_every_python_program_works(
         monkeypatch.delitem(sys.modules, "my_tools", raising=False)
         toolbox, _ = open_tool_registry(settings(workspace, tools=("my_tools",)))
         assert toolbox.offers() != []
+        return
+    if text.startswith("# my_hooks.py"):
+        (workspace / "my_hooks.py").write_text(text)
+        monkeypatch.syspath_prepend(workspace)
+        monkeypatch.delitem(sys.modules, "my_hooks", raising=False)
+        assert open_hooks(settings(workspace, hooks="my_hooks")).names != []
         return
     (workspace / "block.py").write_text(text)
     check_printed(fence, run(workspace, server.environment, sys.executable, "-W", "error", "block.py"))

@@ -10,14 +10,16 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tertulia.hooks import Refusal, Send, hook
     from tertulia.ratelimit.errors import RateLimited
-    from tertulia.resolvers.context import FieldContext, Viewer
-    from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
+    from tertulia.resolvers.context import FieldContext
+    from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, SendRefused
     from tertulia.server.app import Tertulia
     from tertulia.server.environment import WrongSetting
     from tertulia.server.settings import Settings
     from tertulia.tools.base import Image, ToolContext, ToolError
     from tertulia.tools.functions import tool
+    from tertulia.viewer import Viewer
 
 __version__ = version("tertulia")
 __all__ = [
@@ -28,6 +30,9 @@ __all__ = [
     "InvalidInput",
     "NotFound",
     "RateLimited",
+    "Refusal",
+    "Send",
+    "SendRefused",
     "Settings",
     "Tertulia",
     "ToolContext",
@@ -35,6 +40,7 @@ __all__ = [
     "Viewer",
     "WrongSetting",
     "__version__",
+    "hook",
     "tool",
 ]
 
@@ -46,12 +52,16 @@ _MODULES = {
     "InvalidInput": "tertulia.resolvers.errors",
     "NotFound": "tertulia.resolvers.errors",
     "RateLimited": "tertulia.ratelimit.errors",
+    "Refusal": "tertulia.hooks",
+    "Send": "tertulia.hooks",
+    "SendRefused": "tertulia.resolvers.errors",
     "Settings": "tertulia.server.settings",
     "Tertulia": "tertulia.server.app",
     "ToolContext": "tertulia.tools.base",
     "ToolError": "tertulia.tools.base",
-    "Viewer": "tertulia.resolvers.context",
+    "Viewer": "tertulia.viewer",
     "WrongSetting": "tertulia.server.environment",
+    "hook": "tertulia.hooks",
     "tool": "tertulia.tools.functions",
 }
 

@@ -92,6 +92,7 @@ export type SendMutation = { readonly sendMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: ConversationFragment }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type StopMutationVariables = Exact<{

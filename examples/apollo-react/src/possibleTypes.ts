@@ -10,7 +10,7 @@ export const possibleTypes = {
     "ToolResultBlock",
     "ToolUseBlock",
   ],
-  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited"],
+  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited", "SendRefused"],
   GenerationEvent: [
     "ContentBlockFinished",
     "ContentBlockStarted",
@@ -31,6 +31,7 @@ export const possibleTypes = {
     "NotFound",
     "RateLimited",
     "SendMessagePayload",
+    "SendRefused",
   ],
   StopGenerationResult: ["GenerationPayload", "NotFound"],
 };

@@ -20,6 +20,7 @@ from tertulia.schema.root import schema
 from tertulia.server.auth.oidc import Keys
 from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting, check_names
+from tertulia.server.hooking import open_hooks
 from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
 from tertulia.server.settings import Settings, known_names, load_settings
@@ -60,6 +61,8 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
         yield finding
     yield await _redis(settings)
     yield await _attachments(settings)
+    names = ", ".join(open_hooks(settings).names)
+    yield True, f"hooks: {names or 'none'}"
     with console.status("Connecting tools …"):
         findings = await _tools(settings)
     for finding in findings:

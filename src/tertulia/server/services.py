@@ -32,6 +32,7 @@ from tertulia.resolvers.context import Context, Services
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
+from tertulia.server.hooking import open_hooks
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
@@ -142,16 +143,27 @@ class Running:
             await self.services.log.check_storage()
 
 
-async def start(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack, identities_of: IdentitiesOf | None = None
-) -> Running:
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What an application that embeds the server replaces.
+
+    Attributes:
+        identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
+        hooks: The module or object with the hooks; None for those of `TERTULIA_HOOKS`.
+    """
+
+    identities_of: IdentitiesOf | None = None
+    hooks: object = None
+
+
+async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, host: Host) -> Running:
     """Start a server that runs until the stack is closed.
 
     Args:
         settings: The settings of the server.
         metrics: The metrics to update.
         stack: Stops everything that was started, in reverse order.
-        identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
+        host: What the application replaces.
 
     Raises:
         WrongSetting: A setting that only the start can check is wrong.
@@ -169,7 +181,7 @@ async def start(
     config = _config(settings, metrics, alone=alone)
     engine, mcp = await _open_engine(settings, database, claude, config, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
-    limits = open_limits(settings, metrics, stack, many_users=bool(identities_of) or settings.auth != "local")
+    limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
     services = Services(
         database=database,
         log=log,
@@ -185,9 +197,10 @@ async def start(
         tool_registry=engine.tool_registry,
         mcp=mcp,
         observer=metrics,
+        hooks=open_hooks(settings, host.hooks, metrics.on_hook),
     )
     signals.on(CHANGED, services.notifier.notify)
-    running = await _open_sign_in(services, metrics, settings, stack, identities_of)
+    running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
     stack.push_async_callback(generation_manager.close)
     await generation_manager.begin()
     _start_background_tasks(running, settings, claude, stack)

@@ -192,6 +192,12 @@ class SettingFields(BaseSettings):
         description="A file of MCP servers in the usual JSON form.",
         json_schema_extra=_documented("a file"),
     )
+    hooks: str | None = Field(
+        default=None,
+        description="A Python module with functions that the server calls, such as `my_hooks`: `before_send` checks "
+        "messages. See [Moderate](moderation.md).",
+        json_schema_extra=_documented("a module"),
+    )
     ask_first: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The names of tools that require the user's approval, or patterns.",

@@ -69,6 +69,7 @@ class Settings(SettingFields):
         "oidc_audience",
         "attachments",
         "mcp_config",
+        "hooks",
         "monthly_budget_usd",
         "server_monthly_budget_usd",
         "server_daily_budget_usd",
@@ -227,6 +228,7 @@ def load_settings() -> Settings:
         if getattr(settings, name) is None:
             raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
     check_tools(settings)
+    check_hooks(settings)
     return settings
 
 
@@ -245,6 +247,14 @@ def check_tools(settings: Settings) -> None:
         from tertulia.server.tooling import open_tool_registry
 
         open_tool_registry(settings)
+
+
+def check_hooks(settings: Settings) -> None:
+    """Raise WrongSetting if the hooks of the settings cannot be loaded."""
+    if settings.hooks is not None:
+        from tertulia.server.hooking import open_hooks
+
+        open_hooks(settings)
 
 
 def secret_of(settings: Settings) -> str:

@@ -275,6 +275,8 @@ type Sent_RateLimited_Fragment = { readonly __typename: 'RateLimited', readonly 
 
 type Sent_SendMessagePayload_Fragment = { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } };
 
+type Sent_SendRefused_Fragment = { readonly __typename: 'SendRefused', readonly message: string };
+
 export type SentFragment =
   | Sent_BudgetExceeded_Fragment
   | Sent_ConversationBusy_Fragment
@@ -282,6 +284,7 @@ export type SentFragment =
   | Sent_NotFound_Fragment
   | Sent_RateLimited_Fragment
   | Sent_SendMessagePayload_Fragment
+  | Sent_SendRefused_Fragment
 ;
 
 export type SendMutationVariables = Exact<{
@@ -296,6 +299,7 @@ export type SendMutation = { readonly sendMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type EditMutationVariables = Exact<{
@@ -310,6 +314,7 @@ export type EditMutation = { readonly editMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type RegenerateMutationVariables = Exact<{
@@ -324,6 +329,7 @@ export type RegenerateMutation = { readonly regenerateMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type SelectBranchMutationVariables = Exact<{

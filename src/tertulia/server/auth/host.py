@@ -9,8 +9,9 @@ from tertulia.db import accounts
 from tertulia.db.database import Database
 from tertulia.db.identities import Action
 from tertulia.db.tables import User
-from tertulia.resolvers.context import StoredViewer, Viewer
+from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated
+from tertulia.viewer import Viewer
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
 """Returns the viewer of an HTTP request or a WebSocket, or None if it is not authenticated.

@@ -17,7 +17,14 @@ from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound
+from tertulia.resolvers.errors import (
+    BudgetExceeded,
+    ConversationBusy,
+    ExpectedError,
+    InvalidInput,
+    NotFound,
+    SendRefused,
+)
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send
@@ -229,7 +236,7 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
     return JSONResponse(_body(error), _status(error), headers)
 
 
-def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
+def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
     match error:
         case InvalidInput():
             names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
@@ -242,6 +249,8 @@ def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
             return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
         case BudgetExceeded():
             return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
+        case SendRefused():
+            return problem(403, "SEND_REFUSED", error.message, reason=error.code)
         case RateLimited():
             return too_many_requests(error)
         case _:

@@ -35,6 +35,7 @@ FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 DURATION = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
 LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+HOOKS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -89,6 +90,7 @@ class Metrics(GenerationObserver):
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
+        self._hooks = _hooks(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
@@ -137,6 +139,10 @@ class Metrics(GenerationObserver):
         """Count a request that a limit refused."""
         self._refused.labels(limit).inc()
 
+    def on_hook(self, name: str, outcome: str, seconds: float) -> None:
+        """Count a call of a hook by its outcome, and the seconds that it took."""
+        self._hooks.labels(name, outcome).observe(seconds)
+
     def ready(self, parts: Mapping[str, bool]) -> None:
         """Set for each part whether it works."""
         for name, is_ready in parts.items():
@@ -148,6 +154,11 @@ class Metrics(GenerationObserver):
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
                 self._budget[name].labels(period.period).set(float(dollars(amount)))
+
+
+def _hooks(registry: CollectorRegistry) -> Histogram:
+    meaning = "Duration of the application's hooks by outcome: ok, refused, failed, timeout or cancelled."
+    return Histogram("tertulia_hook_seconds", meaning, ("hook", "outcome"), buckets=HOOKS, registry=registry)
 
 
 class StateCollector(Collector):

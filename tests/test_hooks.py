@@ -1,0 +1,193 @@
+"""The application's hooks: functions that check, change or refuse what users send."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from client import Api, Json
+from running import running, settings
+from scripted import ScriptedClaude, says, scripted
+
+from tertulia import Refusal, Send, SendRefused, Tertulia, Viewer, hook
+from tertulia.hooks import Hooks
+from tertulia.server.environment import WrongSetting
+from tertulia.server.hooking import open_hooks
+
+SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
+  ... on SendMessagePayload { replayed conversation { id } userMessage { id text } generation { id } }
+  ... on SendRefused { message code } ... on Error { message } } }"""
+EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) { __typename
+  ... on SendMessagePayload { userMessage { text } } ... on SendRefused { message code } } }"""
+
+
+class Checks:
+    """Hooks whose behaviour depends on the text, and the sends that they have seen."""
+
+    def __init__(self) -> None:
+        self.sends: list[Send] = []
+
+    @hook(timeout=0.3, on_error="refuse")
+    async def before_send(self, send: Send) -> Send | Refusal:
+        self.sends.append(send)
+        if "curse" in send.text:
+            return Refusal("Please be polite.", code="PROFANITY")
+        if "raise" in send.text:
+            raise RuntimeError("the moderation service is down")
+        if "hang" in send.text:
+            await asyncio.Event().wait()
+        if "blank" in send.text:
+            return replace(send, text=" ")
+        if "steal" in send.text:
+            return replace(send, viewer=Viewer("eve", "Eve"))
+        return replace(send, text=send.text.replace("4111 1111", "[card]"), max_tokens=99)
+
+
+class Checked:
+    """A server with hooks."""
+
+    def __init__(self, tertulia: Tertulia, checks: Checks, claude: ScriptedClaude, api: Api) -> None:
+        self.tertulia, self.checks, self.claude, self.api = tertulia, checks, claude, api
+
+    def send(self, text: str, **more: Any) -> Json:
+        sent: Json = self.api.ask(SEND, input={"text": text, **more})["sendMessage"]
+        return sent
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Checked]:
+    with scripted(says("Fine.")) as claude:
+        keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
+        checks = Checks()
+        tertulia = Tertulia(settings(tmp_path_factory.mktemp("hooks"), **keyed), hooks=checks)
+        tertulia.app.router.lifespan_context = tertulia.lifespan
+        with running(tertulia.app) as address, Api(address) as api:
+            yield Checked(tertulia, checks, claude, api)
+
+
+def test_a_refused_message_is_a_typed_result_and_nothing_is_stored(checked: Checked) -> None:
+    conversation = checked.send("Hello")["conversation"]["id"]
+    before = len(checked.api.messages(conversation))
+    refused = checked.send("A curse", conversationId=conversation)
+    assert refused == {"__typename": "SendRefused", "message": "Please be polite.", "code": "PROFANITY"}
+    assert len(checked.api.messages(conversation)) == before
+
+
+def test_the_text_and_options_that_the_hook_returns_are_stored_and_sent_to_claude(checked: Checked) -> None:
+    sent = checked.send("My card is 4111 1111.")
+    assert sent["userMessage"]["text"] == "My card is [card]."
+    checked.api.follow(sent["generation"]["id"])
+    request = checked.claude.requests[-1]
+    assert request["messages"][-1]["content"][-1]["text"] == "My card is [card]."
+    assert request["max_tokens"] == 99
+    edited = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "It is 4111 1111 now."})
+    assert edited["editMessage"]["userMessage"]["text"] == "It is [card] now."
+    refused = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "A curse"})["editMessage"]
+    assert refused["code"] == "PROFANITY"
+
+
+def test_a_repeated_message_returns_its_first_result_and_does_not_run_the_hook_again(checked: Checked) -> None:
+    key = {"idempotencyKey": "8c5f1c8e-5d0b-4c62-8a80-33ee2cf9b111"}
+    first = checked.send("Twice: 4111 1111", **key)
+    calls = len(checked.checks.sends)
+    again = checked.send("Twice: 4111 1111", **key)
+    assert again["replayed"]
+    assert again["generation"] == first["generation"]
+    assert len(checked.checks.sends) == calls
+
+
+def test_the_hook_sees_who_sends_what_to_which_conversation(checked: Checked) -> None:
+    sent = checked.send("Hello", options={"model": "claude-haiku-5-5", "effort": "LOW"})
+    new, conversation = checked.checks.sends[-1], sent["conversation"]["id"]
+    assert (new.viewer.name, new.conversation_id, new.model, new.effort) == ("local", None, "claude-haiku-5-5", "low")
+    checked.api.follow(sent["generation"]["id"])
+    checked.send("Again", conversationId=conversation)
+    assert str(checked.checks.sends[-1].conversation_id) == conversation
+
+
+def test_the_hook_does_not_see_messages_to_conversations_that_the_viewer_does_not_have(checked: Checked) -> None:
+    calls = len(checked.checks.sends)
+    sent = checked.send("Hello", conversationId="00000000-0000-7000-8000-000000000000")
+    assert sent["__typename"] == "NotFound"
+    assert len(checked.checks.sends) == calls
+
+
+@pytest.mark.parametrize("text", ["raise", "hang", "blank", "steal"])
+def test_a_hook_that_fails_or_hangs_or_returns_nonsense_refuses_the_message_if_it_is_declared_so(
+    checked: Checked, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = checked.send(text)
+    assert (refused["__typename"], refused["code"]) == ("SendRefused", "HOOK_FAILED")
+    assert "moderation service" not in refused["message"]
+    assert "The hook before_send" in caplog.text
+
+
+def test_rest_and_python_refuse_in_their_own_way(checked: Checked) -> None:
+    for path in ("/chat", "/chat/stream"):
+        refused = checked.api.http.post(path, json={"message": "A curse"})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["reason"]) == (403, "SEND_REFUSED", "PROFANITY")
+    viewer = checked.checks.sends[-1].viewer
+
+    async def send() -> None:
+        await checked.tertulia.send(viewer, "A curse")
+
+    with pytest.raises(SendRefused, match="polite"):
+        asyncio.run(send())
+
+
+def test_the_calls_of_hooks_are_counted_by_outcome(checked: Checked) -> None:
+    checked.send("Hello")
+    checked.send("A curse")
+    metrics = checked.api.http.get("/metrics").text
+    for outcome in ("ok", "refused"):
+        assert f'tertulia_hook_seconds_count{{hook="before_send",outcome="{outcome}"}}' in metrics
+
+
+def hooks_of(before_send: Callable[..., Any]) -> Hooks:
+    return Hooks(SimpleNamespace(before_send=before_send))
+
+
+def test_a_hook_that_is_declared_to_allow_lets_the_message_through_when_it_fails() -> None:
+    @hook(timeout=5, on_error="allow")
+    async def before_send(_send: Send) -> Send:
+        raise RuntimeError
+
+    send = Send(Viewer("ada", "Ada"), "Hello")
+    assert asyncio.run(hooks_of(before_send).before_send(send)) == send
+
+
+def test_a_sync_hook_runs_in_a_thread() -> None:
+    threads: list[threading.Thread] = []
+
+    @hook(timeout=5, on_error="refuse")
+    def before_send(send: Send) -> Send:
+        threads.append(threading.current_thread())
+        return send
+
+    send = Send(Viewer("ada", "Ada"), "Hello")
+    assert asyncio.run(hooks_of(before_send).before_send(send)) == send
+    assert threads != [threading.main_thread()]
+
+
+def test_a_wrong_hook_stops_the_start_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    head = "from tertulia import hook\n"
+    declaration = "@hook(timeout=1, on_error='allow')\n"
+    for name, code, problem in (
+        ("missing_module", None, "cannot be imported"),
+        ("no_hook", "", "there is no hook"),
+        ("undeclared", "def before_send(send): ...", "before_send must be declared with @hook"),
+        ("misspelt", head + declaration + "def before_sent(send): ...", "before_sent is not the name of a hook"),
+        ("no_limit", head + "@hook(timeout=0, on_error='allow')\ndef before_send(send): ...", "`timeout` must be"),
+        ("no_choice", head + "@hook(timeout=1, on_error='ask')\ndef before_send(send): ...", "`on_error` must be"),
+    ):
+        if code is not None:
+            (tmp_path / f"{name}_hooks.py").write_text(code)
+        with pytest.raises(WrongSetting, match="TERTULIA_HOOKS: .*" + problem) as error:
+            open_hooks(settings(tmp_path, hooks=f"{name}_hooks"))
+        assert "\n" not in str(error.value)
