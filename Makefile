@@ -4,11 +4,12 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 BIN := .venv/bin
-# No bytecode is compiled here, because most installed modules are never imported. uv ignores pip.conf, so pip is tried if uv
-# fails.
-UV := $(shell command -v uv)
+# pip takes a minute for what uv installs in seconds. If uv is not on PATH, pip installs it into .venv first. uv ignores
+# pip.conf, which may name a private index, so pip is tried if uv fails.
+# No bytecode is compiled here, because most installed modules are never imported.
+UV := $(or $(shell command -v uv),$(BIN)/uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
-install_with = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python $(1) ||) $(PIP) $(1)
+install_with = { $(UV) pip install --quiet --python $(BIN)/python $(1) 2>/dev/null || $(PIP) $(1); }
 REQUIREMENTS := run test check
 # Twice the number of cores, because tests spend much of their time waiting.
 WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 2, 12))')
@@ -21,8 +22,12 @@ $(BIN)/python:
 	@echo "Creating .venv with $(PYTHON) ..."
 	@"$(PYTHON)" -m venv .venv
 
-.venv/run.done: requirements/run.txt requirements/pages.txt pyproject.toml | $(BIN)/python
-	@echo "Installing the dependencies of the server (the first time takes a minute) ..."
+.venv/uv.done: requirements/uv.txt | $(BIN)/python
+	@command -v uv >/dev/null || $(PIP) --require-hashes -r requirements/uv.txt || true
+	@touch $@
+
+.venv/run.done: requirements/run.txt requirements/pages.txt pyproject.toml | .venv/uv.done
+	@echo "Installing the dependencies of the server ..."
 	@$(call install_with,--require-hashes -r requirements/run.txt)
 	@$(call install_with,--require-hashes --no-deps -r requirements/pages.txt)
 	@$(call install_with,--no-deps --no-build-isolation --editable .)
@@ -144,9 +149,10 @@ bench-node:
 	    || { echo "Installing the Node peer ..."; cd bench/peers/node && npm ci --silent --no-audit --no-fund; }; \
 	else echo "npm is not installed: the Node peer is left out."; fi
 
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --no-strip-extras
 
-requirements: ## Pin the newest versions of all dependencies (needs uv in .venv)
+requirements: .venv/uv.done ## Pin the newest versions of everything
+	$(COMPILE) --upgrade requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) --upgrade --extra all pyproject.toml requirements/run.in -o requirements/run.txt
 	$(COMPILE) --upgrade requirements/node.in -o requirements/node.txt
 	$(COMPILE) --upgrade --no-deps requirements/pages.in -o requirements/pages.txt

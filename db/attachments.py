@@ -41,7 +41,7 @@ async def claim(session: AsyncSession, ids: Sequence[UUID], conversation_id: UUI
         await session.exec(claiming.values(conversation_id=conversation_id))
 
 
-def again(old: Attachment, conversation_id: UUID) -> Attachment:
+def copy_for(old: Attachment, conversation_id: UUID) -> Attachment:
     """Return a new attachment with the same bytes for another conversation, without storing it."""
     same = ("owner_id", "blob_id", "filename", "media_type", "size_bytes", "width", "height", "pages")
     return Attachment(conversation_id=conversation_id, **{name: getattr(old, name) for name in same})

@@ -65,7 +65,7 @@ class Database:
         # SQLite allows one writer at a time. Its own lock is polled and unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
-        self._system = {"db.system.name": "sqlite" if sqlite else "postgresql"}
+        self._span_attributes = {"db.system.name": "sqlite" if sqlite else "postgresql"}
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
@@ -160,7 +160,7 @@ class Database:
         with tracer.start_as_current_span(
             f"database {access}",
             kind=SpanKind.CLIENT,
-            attributes=self._system,
+            attributes=self._span_attributes,
             record_exception=False,
             set_status_on_exception=False,
         ) as span:

@@ -1,7 +1,7 @@
 """Leases: which process writes a generation, and how another process takes it over.
 
-A process changes a generation only while the row names it as the holder. All queries are for the generator, so none of
-them is limited to an owner.
+A process changes a generation only while the row names it as the holder. These queries serve the processes that write
+answers and not viewers, so they are not limited to an owner.
 """
 
 from collections.abc import Sequence
@@ -34,13 +34,14 @@ from tertulia.json import Json
 # Tables instead of classes: for a class, SQLAlchemy would also search the session, which contains no rows here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 CLAIMED_AT_ONCE = 50
+"""The maximum number of leases that `claim_lapsed` acquires in one call."""
 START_TIMEOUT = timedelta(seconds=5)
-"""A generation at the head of its queue that has not been started for this long is taken over."""
+"""A generation that waits for no other one is taken over if its process has not started it within this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenewedLease:
-    """The state of a renewed lease."""
+    """A lease that is still held, and whether a stop of its generation was requested."""
 
     stop_requested: bool
 
@@ -67,7 +68,8 @@ class Progress:
     usage: dict[str, int]
 
 
-# Built once, because each answer executes them. The parameters of an execution determine which columns it sets.
+# These statements are built once, because each answer executes them. `_RENEW` and `_WRITE_ANSWER` set the columns that
+# the parameters of an execution name.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
 _RENEW = (
     update(_GENERATIONS)
@@ -85,10 +87,16 @@ _WAITING_FOR = (
 async def renew(
     session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]
 ) -> RenewedLease | None:
-    """Set columns of a generation, including `lease_until`.
+    """Set columns of a generation if the holder still has its lease.
+
+    Args:
+        session: The session to use.
+        generation_id: The generation.
+        holder: The process that should hold the lease.
+        values: The new values by column. With `lease_until`, the lease is extended.
 
     Returns:
-        The renewed lease, or None if it is lost or the generation has ended.
+        The lease, or None if it is lost or the generation has ended.
     """
     connection = await session.connection()
     row = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
@@ -154,7 +162,7 @@ async def end_as_failed(
         generation_id: The generation.
         holder: The process that holds its lease.
         error: The error, as it is stored.
-        sequence: The number of the terminal event; None for the one after the last number that was saved.
+        sequence: The number of the terminal event; None for the number after the last saved one.
 
     Returns:
         The number of the terminal event, or None if the lease is lost or the generation has ended.
@@ -178,9 +186,9 @@ async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until:
 
 
 async def claim_following(session: AsyncSession, ended: UUID, holder: UUID, until: datetime) -> list[UUID]:
-    """Acquire the leases of the generations that waited for one that has ended. The caller has locked the owner.
+    """Acquire the leases of the generations that were queued directly after `ended`. The caller has locked the owner.
 
-    If the ended generation was itself still waiting for another one, its successors wait for that one instead.
+    If `ended` was itself still waiting for another generation, they now wait for that one instead.
 
     Returns:
         The generations whose leases were acquired, oldest first.
@@ -217,9 +225,10 @@ async def claim_lapsed(
         session: The session to use.
         holder: The process that acquires the leases.
         until: The end of the new leases.
-        own: Generations that the holder already writes. They are excluded, because another process may have held the
-            lease meanwhile, and the holder would not see the events of that process.
-        everything: Also acquire leases that another process still holds, because this server is the only one.
+        own: Generations that the holder already writes. They are excluded: if another process has held such a lease in
+            between, the holder would continue without the events of that process.
+        everything: Also acquire leases that another process still holds. For a server that is configured as the only
+            one.
 
     Returns:
         The ids of up to 50 generations, oldest first.
@@ -267,7 +276,7 @@ _LOCATION = (
 
 async def lock_owner(session: AsyncSession, owner: UUID) -> None:
     """Block other transactions that change this owner's conversations until this transaction ends."""
-    # SQLite allows one writer at a time, so a write transaction blocks all others.
+    # SQLite needs no lock: it allows one writer at a time, so a write transaction blocks all others.
     if session.get_bind().dialect.name != "sqlite":
         await session.exec(_OWNER, params={"owner": owner})
 

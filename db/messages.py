@@ -91,7 +91,7 @@ _BRANCH_END = (
 """The last `BRANCH_ROWS` messages of the branch that ends in `leaf`, newest first."""
 
 
-class OnBranch(NamedTuple):
+class BranchMessage(NamedTuple):
     """A message of a branch, with fields of its generation."""
 
     message: Message
@@ -100,14 +100,14 @@ class OnBranch(NamedTuple):
     stop_reason: str | None = None
 
 
-async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[OnBranch]:
+async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[BranchMessage]:
     """Return all messages of a branch, oldest first. For the generator: not limited to an owner."""
-    newest_first: list[OnBranch] = []
+    newest_first: list[BranchMessage] = []
     # A conversation must accept messages even if it has more text than one response may contain.
     with without_read_limit():
         while leaf_id is not None:
             result = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
-            rows = [OnBranch(*row) for row in result.all()]
+            rows = [BranchMessage(*row) for row in result.all()]
             newest_first += rows
             leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
     return newest_first[::-1]

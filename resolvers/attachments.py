@@ -167,7 +167,7 @@ def _for_conversation(attachment: Attachment, conversation: Conversation) -> Att
     if attachment.conversation_id in (None, conversation.id):
         return attachment
     # Each conversation has its own copy of the row, so that deleting one conversation does not affect another.
-    return rows.again(attachment, conversation.id)
+    return rows.copy_for(attachment, conversation.id)
 
 
 def _content_block(attachment: Attachment) -> Json:

@@ -127,7 +127,7 @@ async def _copy_attachments(
     """Copy the rows of a branch's attachments into the fork; return the new ids by the old ones."""
     attachment_ids = attachments_in(message.content for message in branch)
     rows = await attachments.get_many(session, source.owner_id, attachment_ids) if attachment_ids else {}
-    copies = {id: attachments.again(row, fork_id) for id, row in rows.items()}
+    copies = {id: attachments.copy_for(row, fork_id) for id, row in rows.items()}
     if copies:
         await insert(session, list(copies.values()))
     return {id: row.id for id, row in copies.items()}

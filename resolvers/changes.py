@@ -24,7 +24,7 @@ async def conversation_changes(info: Info, after: ResumeChanges = None) -> Async
     """
     context = info.context
     last_sequence = await _first_sequence(context, after)
-    with context.services.subscriptions.one():
+    with context.services.subscriptions.slot():
         async with aclosing(_follow(context, last_sequence)) as changes:
             async for change in changes:
                 yield change

@@ -176,7 +176,7 @@ class Context(BaseContext):
         self.notifier = services.notifier
 
     @asynccontextmanager
-    async def at_one_moment(self) -> AsyncGenerator["Context"]:
+    async def read_snapshot(self) -> AsyncGenerator["Context"]:
         """Open a copy of this context for one query. All of its reads come from the same snapshot."""
         async with self.database.read_snapshot() as snapshot:
             context = copy(self)

@@ -29,8 +29,7 @@ from tertulia.resolvers.inputs import (
     check_text,
 )
 from tertulia.resolvers.options import check_model, of_conversation
-from tertulia.resolvers.tools import check_tools
-from tertulia.resolvers.tools import stored as tools_stored
+from tertulia.resolvers.tools import check_tools, tools_to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ async def create_conversation(
     values["model"] = values["model"] or info.context.models.default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
-    values["tools"] = tools_stored(input.tools)
+    values["tools"] = tools_to_json(input.tools)
     await info.context.services.limits.check_send(info.context.viewer.user_id)
     conversation = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
@@ -181,7 +180,7 @@ async def update_conversation(
         values["options"] = await of_conversation(info.context, values["options"], model_id)
     if "tools" in values:
         await check_tools(info.context, values["tools"])
-        values["tools"] = tools_stored(values["tools"])
+        values["tools"] = tools_to_json(values["tools"])
     async with info.context.database.write() as session:
         owner = info.context.viewer.user_id
         if conversation_id and values:

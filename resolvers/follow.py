@@ -1,4 +1,7 @@
-"""The subscription to a generation's events and their list: read from the log while it is stored, then from the row."""
+"""The events of a generation, as a subscription and as a list.
+
+They come from the log. After the log was deleted, the database row replaces them: a snapshot and the last event.
+"""
 
 import re
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -107,7 +110,7 @@ async def follow_after(
     rows = _Rows(
         *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
     )
-    with context.services.subscriptions.one(ends=True):
+    with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
                 yield event
@@ -159,7 +162,8 @@ async def _follow(
     generation = rows.generation
     follower = Follower(0 if after is None else after, push)
     with _span(generation, follower) as span:
-        # The span is current only here: a span that a generator keeps attached is also current in its consumer.
+        # The span is current only during this call. If it were still current at a `yield`, it would also be current
+        # in the consumer.
         with trace.use_span(span, **QUIET):
             beginning = await _begin(context, rows, after)
         mode = _mode(beginning.events)
@@ -172,7 +176,8 @@ async def _follow(
         while not ended:
             async with aclosing(context.log.follow(generation.id, follower)) as batches:
                 async for batch in batches:
-                    # The batch is empty if another process may have ended the generation or the log is unavailable.
+                    # An empty batch is a request to read the row: the log is unavailable, or another process may have
+                    # ended the generation.
                     for event in batch or await _new_events(context, generation.id, follower.after):
                         follower.after = event.sequence
                         yield event
@@ -205,7 +210,14 @@ def _mode(beginning: Sequence[GenerationEvent]) -> str:
 
 
 async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bool = False) -> _Beginning:
-    """Read the log, plan the replay, and build what comes before the events of the log."""
+    """Return the beginning of a stream: read the log and the row, and plan the replay.
+
+    Args:
+        context: The viewer's context.
+        rows: The generation and its answer, read before the log.
+        after: The sequence of the last event that the client has; None to begin with a snapshot.
+        waited: Whether the log has had time to receive the events that the row already includes.
+    """
     stream = await context.log.read(rows.generation.id)
     newest = stream.newest if stream else None
     if stream is None or isinstance(newest, TerminalEvent | ToolResultsRequired):
@@ -222,15 +234,19 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        # Prefer the event of the log: the row has only the calls that still wait, but an event must have the same
-        # content each time it is sent.
+        # Prefer the event of the log. An event must have the same content each time it is sent, but the row has only
+        # the calls that still wait.
         was_sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
         events.append(newest if newest is not None and was_sent else await _last_event(context, rows))
     return _Beginning(events, events[-1].sequence if events else replay.after, stream)
 
 
 async def _new_events(context: Context, generation_id: UUID, last_sequence: int) -> list[GenerationEvent]:
-    """Return the events after `last_sequence`: from the row, or from the log of a process that has taken over."""
+    """Return the events after `last_sequence`, after an empty batch.
+
+    They come from the row of an ended generation, or from the log of a process that has taken over the generation. If
+    the row has no newer events either, the list is empty.
+    """
     try:
         rows = await _read(context, generation_id)
     except AWAY:
@@ -304,8 +320,8 @@ async def _event_page(
         *(beginning.log.iter_events(beginning.after) if beginning.log and not beginning.ended else ()),
     ]
     if before is not None:
-        # A snapshot is kept even if its sequence is not before `before`: it replaces all events up to its sequence,
-        # including those before `before`.
+        # A snapshot is kept even if its sequence is higher than `before`: it replaces all events up to its sequence,
+        # including the requested ones.
         page_events = [event for event in page_events if event.sequence < before or isinstance(event, MessageSnapshot)]
     return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 

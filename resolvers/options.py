@@ -57,7 +57,7 @@ async def of_conversation(context: Context, options: GenerationOptions | None, m
     await check_options(context, options)
     if options is not None and options.model is not None:
         raise InvalidInput("options.model", "must not be set for a conversation. Set its `model` instead.")
-    values = stored(options)
+    values = options_to_json(options)
     check_for_model(values, context.models.known(model_id))
     return values
 
@@ -69,7 +69,7 @@ async def check_model(context: Context, field: str, model_id: str) -> None:
         raise InvalidInput(field, f"must be one of {allowed_ids}, not {model_id[:100]!r}.")
 
 
-def stored(options: GenerationOptions | None) -> Json:
+def options_to_json(options: GenerationOptions | None) -> Json:
     """Return the options that are set, in the form in which they are stored: under their Python names."""
     if options is None:
         return {}

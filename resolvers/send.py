@@ -10,7 +10,7 @@ from tertulia.billing.budget import BudgetSpent, PriceUnknown
 from tertulia.db import changes, conversations, generations, leases, messages, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Role, Status, now
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
@@ -30,7 +30,7 @@ from tertulia.resolvers.inputs import (
     blank_error,
     check_text,
 )
-from tertulia.resolvers.options import check_for_model, check_options, stored
+from tertulia.resolvers.options import check_for_model, check_options, options_to_json
 from tertulia.resolvers.send_hooks import run_before_send
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
@@ -253,7 +253,7 @@ async def _plan_send(session: AsyncSession, context: Context, input: Input, loca
         return SendPlan(turn, answer, generation, work=None)
     await _check_running(session, context)
     tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
-    work = generation_input(generation, conversation, [*turn.branch, OnBranch(turn.question)], tools)
+    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools)
     _mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work)
 
@@ -301,7 +301,7 @@ def _model(turn: Turn, input: Input) -> str:
 
 
 def _options(turn: Turn, input: Input) -> Json:
-    return turn.conversation.options | stored(input.options)
+    return turn.conversation.options | options_to_json(input.options)
 
 
 def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:

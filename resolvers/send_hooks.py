@@ -16,7 +16,7 @@ from tertulia.resolvers.inputs import (
     blank_error,
     check_text,
 )
-from tertulia.resolvers.options import check_for_model, check_options, stored
+from tertulia.resolvers.options import check_for_model, check_options, options_to_json
 from tertulia.resolvers.turns import Turn
 
 HOOK_FAILED = "HOOK_FAILED"
@@ -69,7 +69,7 @@ async def _changed(
         )
         await check_options(context, options)
         model = context.models.known(options.model or turn.conversation.model)
-        check_for_model(turn.conversation.options | stored(options), model)
+        check_for_model(turn.conversation.options | options_to_json(options), model)
         input = replace(input, options=options)
     return input
 

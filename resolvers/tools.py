@@ -25,7 +25,7 @@ PATTERN = r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTools:
+class StoredClientTool:
     """A tool that a conversation's client runs."""
 
     name: str
@@ -34,11 +34,11 @@ class ClientTools:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StoredTools:
     """The tools of a conversation; `server` is None for all tools of the server."""
 
     server: list[str] | None
-    client: list[ClientTools]
+    client: list[StoredClientTool]
 
 
 async def tools(info: Info) -> Sequence[Offer]:
@@ -51,11 +51,11 @@ async def tool_servers(info: Info) -> Sequence[McpServer]:
     return info.context.services.mcp.servers
 
 
-def of_conversation(root: Conversation) -> Choice:
+def of_conversation(root: Conversation) -> StoredTools:
     """The tools that Claude may call in the conversation."""
     stored_tools: list[Json] = root.tools.get("client") or []
-    declared = [ClientTools(**tool) for tool in stored_tools]
-    return Choice(root.tools.get("server"), declared)
+    declared = [StoredClientTool(**tool) for tool in stored_tools]
+    return StoredTools(root.tools.get("server"), declared)
 
 
 async def tool_usage(info: Info, since: Since = None) -> Sequence[ToolUsage]:
@@ -87,7 +87,7 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
         raise InvalidInput("tools.client", f"must have unique names: {duplicates[0]} is repeated.")
 
 
-def stored(choice: ConversationTools | None) -> Json:
+def tools_to_json(choice: ConversationTools | None) -> Json:
     """Return a choice that `check_tools` accepts as it is stored with a conversation."""
     if choice is None:
         return {}

@@ -8,7 +8,7 @@ from strawberry import ID
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import stored_context
@@ -16,10 +16,10 @@ from tertulia.resolvers.attachments import MessageAttachments, attach, attachmen
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage, blank_error
-from tertulia.resolvers.tools import stored as tools_stored
+from tertulia.resolvers.tools import tools_to_json
 
 NO_ATTACHMENTS = MessageAttachments()
-Branch = Sequence[OnBranch]
+Branch = Sequence[BranchMessage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
         model = (input.options and input.options.model) or context.models.default_id
-        tools = tools_stored(input.tools)
+        tools = tools_to_json(input.tools)
         conversation = Conversation(
             owner_id=context.viewer.user_id, model=model, temporary=input.temporary, tools=tools
         )

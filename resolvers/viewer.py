@@ -45,7 +45,7 @@ async def usage_by_day(
 async def budget(info: Info) -> BudgetStatus | None:
     """The viewer's monthly budget. Null if the server sets none."""
     async with info.context.read() as session:
-        return await info.context.services.budget.standing(session, info.context.viewer.user_id)
+        return await info.context.services.budget.status(session, info.context.viewer.user_id)
 
 
 async def limits(info: Info) -> list[Limit]:
@@ -53,7 +53,7 @@ async def limits(info: Info) -> list[Limit]:
     context = info.context
     async with context.read() as session:
         running = await generations.count_running(session, context.viewer.user_id)
-    return await context.services.limits.standing(context.viewer.user_id, running)
+    return await context.services.limits.status(context.viewer.user_id, running)
 
 
 async def node(

@@ -128,7 +128,7 @@ class Schema(StrawberrySchema):
             # Models may have to be fetched from Claude's API. No database connection is held meanwhile.
             await context.models.load()
         if self.own_query_fields.isdisjoint(_root_fields(prepared.document)):
-            async with context.at_one_moment() as snapshot:
+            async with context.read_snapshot() as snapshot:
                 executor = self.operation(prepared, variables, name, snapshot).executor()
                 try:
                     data, faults = await query_fast_path.execute(executor)
@@ -139,7 +139,7 @@ class Schema(StrawberrySchema):
                     # The reads can be repeated, because they have no side effects. They need another snapshot: a
                     # transaction accepts no more statements after one has failed.
                     query_fast_path.record_fallback(error)
-        async with context.at_one_moment() as snapshot:
+        async with context.read_snapshot() as snapshot:
             return await self._execute_with_core(self.operation(prepared, variables, name, snapshot), definition)
 
     async def _execute_with_core(self, operation: Operation, definition: OperationDefinitionNode) -> ExecutionResult:

@@ -64,7 +64,7 @@ class ToolServer:
     """The listed tools that cannot be offered to Claude. The other tools are not affected."""
 
 
-@graphql_type(tools.ClientTools)
+@graphql_type(tools.StoredClientTool)
 class ClientTool:
     """A tool that the client runs. The client receives its calls as `ToolResultsRequired`."""
 
@@ -76,7 +76,7 @@ class ClientTool:
     """The JSON schema of the tool's input, which is an object."""
 
 
-@graphql_type(tools.Choice)
+@graphql_type(tools.StoredTools)
 class ConversationTools:
     """The tools that Claude may call in a conversation."""
 

@@ -70,7 +70,7 @@ CONVERSATION = f"""
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 
 
-def look_again(seconds: float = 0.02) -> None:
+def sleep_between_polls(seconds: float = 0.02) -> None:
     """Sleep, so that other threads and processes get the core before the next poll."""
     time.sleep(seconds)
 
@@ -80,7 +80,7 @@ def wait_until(find: Callable[[], Found], awaited: str = "a condition", seconds:
     deadline = time.monotonic() + seconds
     while not (result := find()):
         assert time.monotonic() < deadline, f"waited for {awaited} for more than {seconds:g} seconds"
-        look_again()
+        sleep_between_polls()
     return result
 
 

@@ -11,6 +11,7 @@ from typing import Any
 # Imported modules live until the end. Collecting garbage during the imports takes a fifth of their time.
 gc.disable()
 
+import compiled_sql
 import forking
 import hypothesis
 import pytest
@@ -24,6 +25,7 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], derandomize=True
 )
 hypothesis.settings.load_profile("tests")
+compiled_sql.share()
 
 SECRET = "sk-ant-scripted"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from running import lay, settings
+from running import prepare_database, settings
 from starlette.requests import HTTPConnection
 
 from tertulia import Tertulia, Viewer
@@ -29,7 +29,7 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
 def embed(folder: Path) -> Tertulia:
     folder.mkdir(exist_ok=True)
     chosen = settings(folder, simulator_pace=0.5)
-    lay(chosen.database_url)
+    prepare_database(chosen.database_url)
     return Tertulia(chosen, authenticate=who_is_asking)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import forking
 import httpx2
 import websockets.exceptions
-from client import FOLLOW, TERMINAL, Api, apply, look_again
-from running import lay, running
+from client import FOLLOW, TERMINAL, Api, apply, sleep_between_polls
+from running import prepare_database, running
 from scripted import ScriptedClaude
 
 from tertulia.simulator.app import create_simulator
@@ -83,7 +83,7 @@ class Server:
             **more,
         }
         self.claude: Any = claude
-        lay(str(place["database_url"]))
+        prepare_database(str(place["database_url"]))
         self.log = folder / f"server-{time.monotonic_ns()}.log"
         code = Path(self.environment["PYTHONPATH"].partition(os.pathsep)[0])
         self.process = forking.start(
@@ -101,13 +101,13 @@ class Server:
         while not self.address:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
-            look_again()
+            sleep_between_polls()
             for line in self.said().splitlines():
                 if "Chat" in line:
                     self.address = line.split()[-1]
         api = self.api = Api(self.address)
         while not self._answers(api):
-            look_again()
+            sleep_between_polls()
             assert time.monotonic() < deadline, self.said()
         return api
 
@@ -174,7 +174,7 @@ class Reader(threading.Thread):
                     assert message == {"type": "complete", "id": id}, message
             except LOST as error:
                 self.reasons.append(repr(error)[:200])
-                look_again()
+                sleep_between_polls()
         if not self.ended:
             self.violations.append(f"the subscription hung: {self.reasons[-3:]}")
 

@@ -88,8 +88,18 @@ MUTATED = {
 LEFT_OUT = (
     *("adapters", "alerts", "architecture", "backup", "bench", "command", "deploy", "deployed", "descriptions"),
     *("docs", "example_scripts", "examples", "failpoint_walk", "faults", "freezes", "full_disk", "fuzz"),
-    *("import_checks", "json", "json_doors", "levels", "load", "loop_latency", "media", "model_settings"),
-    *("multipart", "page", "reducer", "rolling_upgrades", "secrets", "settings", "simulator", "simulator_server_tools"),
+    *("import_checks", "json", "json_boundaries", "levels", "load", "loop_latency", "media", "model_settings"),
+    *(
+        "multipart",
+        "page",
+        "prose",
+        "reducer",
+        "rolling_upgrades",
+        "secrets",
+        "settings",
+        "simulator",
+        "simulator_server_tools",
+    ),
     *("simulator_tool_rules", "simulator_tools", "stock_clients", "telemetry", "tool_schemas", "transfer"),
     *("upgrades",),
 )

@@ -41,8 +41,9 @@ OPAQUE = (ast.JoinedStr, ast.Raise, ast.Assert, ast.ClassDef, ast.Import, ast.Im
 """Nodes that are not changed: texts, error messages, declarations."""
 UNCHANGED = ("annotation", "returns", "decorator_list", "type_params", "defaults", "kw_defaults", "ctx")
 """Fields of nodes that are evaluated only at import, or never."""
-NOT_BEHAVIOR = ("logger.", "span.")
-"""Prefixes of statements that only report, such as log lines."""
+NOT_BEHAVIOR = ("logger.", "span.", "self._span_attributes")
+NOT_BEHAVIOR_FUNCTIONS = ("_span_attributes",)
+"""Prefixes of statements and names of functions that only report: log lines, and attributes of spans."""
 Functions = dict[str, list[FunctionType]]
 CONTEXT = 60
 """How many characters of a statement are shown before and after a change."""
@@ -175,7 +176,8 @@ def _scope(node: ast.AST, scope: str) -> str:
 
 def _of_statement(statement: ast.stmt, tree: ast.Module, scope: str, suite: str) -> Iterator[Change]:
     source = ast.unparse(statement)
-    if _is_text(statement) or source.startswith(NOT_BEHAVIOR) or _is_failpoint(source):
+    only_reports = source.startswith(NOT_BEHAVIOR) or scope.rpartition(".")[2] in NOT_BEHAVIOR_FUNCTIONS
+    if _is_text(statement) or only_reports or _is_failpoint(source):
         return
     if isinstance(statement, REMOVED) or (isinstance(statement, ast.Return) and statement.value is None):
         yield _swap(statement, scope, suite, statement, *_position(tree, statement), ast.Pass())

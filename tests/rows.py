@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
-from running import lay
+from running import prepare_database
 
 from tertulia.db import accounts
 from tertulia.db.database import AsyncSession, Database
@@ -90,7 +90,7 @@ def _url_of_process() -> str:
     folder = mkdtemp(prefix="tertulia-rows-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     url = f"sqlite+aiosqlite:///{Path(folder) / 'tertulia.db'}"
-    lay(url)
+    prepare_database(url)
     return url
 
 
@@ -113,7 +113,7 @@ def rolled_back(test: Callable[[Rows], Awaitable[None]]) -> None:
 def empty_file(folder: Path) -> str:
     """Return the address of an empty database in a folder."""
     url = f"sqlite+aiosqlite:///{folder / 'rows.db'}"
-    lay(url)
+    prepare_database(url)
     return url
 
 

@@ -157,6 +157,7 @@ def running(
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         CLOCKS[address] = server.clock
         yield address
+        del CLOCKS[address]
     finally:
         server.leave()
         thread.join(START_SECONDS)
@@ -194,12 +195,12 @@ def stopped_clock(address: str) -> AbstractContextManager[Callable[[float], None
 def tertulia(folder: Path, **more: Any) -> Generator[str]:
     """Serve Tertulia and yield its address."""
     configured = settings(folder, **more)
-    lay(configured.database_url)
+    prepare_database(configured.database_url)
     with running(create_app(configured)) as address:
         yield address
 
 
-def lay(url: str) -> None:
+def prepare_database(url: str) -> None:
     """Create a migrated database at a SQLite URL if its file does not exist."""
     file = database_file(url)
     if file is not None and not file.exists():

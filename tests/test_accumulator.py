@@ -1,4 +1,4 @@
-"""What the accumulator makes of Claude's stream: blocks, events, numbers, usage and the results of tools."""
+"""The accumulator turns Claude's stream into blocks, numbered events, usage and the results of tools."""
 
 import asyncio
 from itertools import pairwise
@@ -34,7 +34,7 @@ def accumulator(*content: Json, sequence: int = 0) -> AnswerAccumulator:
 
 
 def take(answer: AnswerAccumulator, *events: Json) -> list[GenerationEvent]:
-    """Let the answer process events that came together, and return its own."""
+    """Process events that Claude sent together, and return the events of the generation."""
     output: list[GenerationEvent] = []
     answer.process(events, output)
     return output

@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
-from client import Api, look_again
+from client import Api, sleep_between_polls
 from conftest import SECRET
 from prometheus_client.parser import text_string_to_metric_families
 from running import tertulia
@@ -168,7 +168,7 @@ def until(recording: Recording, sign: str, low: float, high: float) -> None:
     deadline = time.monotonic() + 30
     while not low <= (recording.last(sign) or 0.0) <= high:
         assert time.monotonic() < deadline, sign
-        look_again()
+        sleep_between_polls()
         recording.scrape()
 
 
@@ -260,7 +260,7 @@ def test_a_spent_server_budget_fires_and_a_spent_user_budget_does_not(tmp_path: 
                 healthy(recording, api)
                 for _ in range(6):
                     api.ask('mutation { sendMessage(input: { text: "Hello" }) { __typename } }')
-                    look_again()
+                    sleep_between_polls()
                     recording.scrape()
                 if expected:
                     until(recording, 'tertulia_server_budget_spent_usd{period="day"', 0.0002, 1)

@@ -68,7 +68,7 @@ async def reserve(rows: Rows, budget: Budget, request: Request, used: Model | No
 
 
 OUTPUT = 10 * TOKEN
-"""What the one token of output costs that the requests allow."""
+"""The cost of one token of output, which is the maximum of the requests."""
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_without_a_budget_nothing_is_reserved() -> None:
         assert not budget.is_limited
         assert await reserve(rows, budget, Request(model="unknown")) is None
         assert await budget.reserve_call(rows.session, await rows.user(), {"model": "unknown"}, 60) is None
-        assert await budget.standing(rows.session, await rows.user()) is None
+        assert await budget.status(rows.session, await rows.user()) is None
         assert not ServerBudget().is_limited
         assert await ServerBudget().periods(rows.session) == []
 
@@ -154,7 +154,7 @@ def test_what_is_left_of_a_users_month_is_reserved_at_most_and_a_spent_month_res
         with pytest.raises(BudgetSpent, match="month") as raised:
             await reserve(rows, budget, request)
         assert raised.value.resets_at == datetime(2026, 2, 1, tzinfo=UTC)
-        status = await budget.standing(rows.session, await rows.user())
+        status = await budget.status(rows.session, await rows.user())
         assert status == BudgetStatus(
             Decimal("0.001"), Decimal("0.000999999971"), Decimal("0.000000000029"), datetime(2026, 2, 1, tzinfo=UTC)
         )

@@ -17,7 +17,7 @@ from argon2 import Parameters, PasswordHasher, extract_parameters
 from client import WAIT, Api, Json, Socket, raw_socket, wait_until
 from conftest import SECRET as API_KEY
 from people import MODE, PASSWORD, SECRET, post, register, signed
-from running import CLOCKS, execute, lay, running, settings, stopped_clock, tertulia
+from running import CLOCKS, execute, prepare_database, running, settings, stopped_clock, tertulia
 from scripted import says, scripted
 from test_streaming import MULTIPART, PIECES, SSE, opens
 from test_websocket import closing
@@ -230,7 +230,7 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> Generator[Unread]:
     with scripted(says(*PIECES)) as claude:
         keyed = {"anthropic_api_key": API_KEY, "anthropic_base_url": claude.address}
         configured = settings(folder, max_sockets_per_user=1, **keyed)
-        lay(configured.database_url)
+        prepare_database(configured.database_url)
         with running(create_app(configured), http=network.http, ws=network.socket) as address:
             with Api(address) as api:
                 generation = api.answer("Hello")["generation"]["id"]

@@ -91,6 +91,10 @@ def test_only_the_most_expensive_of_fragments_on_different_types_counts() -> Non
     assert cost(node(f"__typename ... on Conversation {{ {MESSAGES} }} ... on Message {{ id text }}")) == 2 + 301
 
 
+def test_fragments_on_an_interface_of_an_object_count_beside_those_on_its_type() -> None:
+    assert cost("{ viewer { ... on Viewer { id name } ... on Node { id } } }") == 1 + 2 + 1
+
+
 def test_a_fragment_on_the_same_type_costs_as_much_as_its_fields() -> None:
     plain = cost(f'{{ conversation(id: "x") {{ {MESSAGES} }} }}')
     assert cost(f'{{ conversation(id: "x") {{ ... on Conversation {{ {MESSAGES} }} }} }}') == plain == 302

@@ -22,7 +22,7 @@ from tertulia.db.tables import User
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let other tasks run until a condition holds."""
+    """Wait until a condition holds, while other tasks run."""
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - what it waits for sets no event
             await asyncio.sleep(0)
@@ -215,7 +215,7 @@ def test_a_snapshot_is_one_transaction_that_sees_nothing_newer(tmp_path: Path) -
                 assert (await second.exec(select(User.id))).all() == []
             assert store.connections == (1, 15)
         assert store.connections == (0, 15)
-        # What still reads after the end reads in a transaction of its own.
+        # A read after the end of the snapshot uses a transaction of its own.
         async with moment.read() as third:
             assert third is not first
             assert len((await third.exec(select(User.id))).all()) == 1

@@ -30,7 +30,7 @@ from tertulia.db.tables import (
     User,
 )
 from tertulia.generation import retention
-from tertulia.generation.retention import MESSAGES_AT_ONCE, ResourceDeleter, Retention, trim_audit, trim_keys
+from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
 
 
 @dataclass
@@ -143,8 +143,16 @@ def test_a_conversation_is_deleted_in_transactions_of_a_few_messages_and_announc
     run(tmp_path, test)
 
 
-def test_a_transaction_deletes_at_most_200_messages() -> None:
-    assert MESSAGES_AT_ONCE == 200
+@pytest.mark.parametrize(("length", "is_finished"), [(199, True), (200, False)])
+def test_a_transaction_deletes_at_most_200_messages(length: int, tmp_path: Path, *, is_finished: bool) -> None:
+    async def test(deletion: Deletion) -> None:
+        owner, conversation_id, _ = await conversation_of(deletion.database, length)
+        async with deletion.database.write() as session:
+            part = await retention.remove_part(session, owner, conversation_id)
+        assert part is not None
+        assert part.finished is is_finished
+
+    run(tmp_path, test)
 
 
 def test_a_conversation_of_somebody_else_is_not_deleted(tmp_path: Path) -> None:
@@ -339,7 +347,7 @@ def test_attachments_belong_to_one_owner_and_one_conversation() -> None:
         await attachments.claim(rows.session, [], conversation_id)
         await attachments.claim(rows.session, [asked[0], asked[2]], conversation_id)
         assert [row.id for row in await attachments.of_conversation(rows.session, ada, conversation_id)] == [asked[0]]
-        copy = attachments.again(found[0], conversation_id)
+        copy = attachments.copy_for(found[0], conversation_id)
         assert copy.id != found[0].id
         assert (copy.owner_id, copy.blob_id, copy.filename, copy.size_bytes, copy.width, copy.height) == (
             ada, blob.id, "a.png", 7, 2, None,

@@ -36,14 +36,14 @@ from running import killed_after, tertulia
 
 from tertulia.cli.main import serve
 from tertulia.server.run import DRAIN_SECONDS, _config
-from tertulia.server.services import LAST_WORDS
+from tertulia.server.services import FINAL_EVENTS_SECONDS
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 
 FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())
 SETTINGS = {variable_name(field) for field in Settings.model_fields}
 PROJECT: Any = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PORT = inspect.signature(serve).parameters["port"].default
-GRACE = Settings.model_fields["drain_seconds"].default + LAST_WORDS + DRAIN_SECONDS
+GRACE = Settings.model_fields["drain_seconds"].default + FINAL_EVENTS_SECONDS + DRAIN_SECONDS
 """The longest time in seconds that a process takes to exit."""
 REPLICAS = ("tertulia-a", "tertulia-b")
 
@@ -103,7 +103,7 @@ def test_every_replica_has_time_to_drain() -> None:
     pod = manifest("Deployment")["spec"]["template"]["spec"]
     (before,) = [float(container["lifecycle"]["preStop"]["exec"]["command"][-1]) for container in pod["containers"]]
     drained = float(manifest("ConfigMap")["data"]["TERTULIA_DRAIN_SECONDS"])
-    assert pod["terminationGracePeriodSeconds"] > before + drained + LAST_WORDS + DRAIN_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > before + drained + FINAL_EVENTS_SECONDS + DRAIN_SECONDS
     assert manifest("HorizontalPodAutoscaler")["spec"]["behavior"]["scaleDown"]["policies"][0]["type"] == "Pods"
 
 

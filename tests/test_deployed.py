@@ -18,7 +18,7 @@ from uuid import uuid4
 import forking
 import httpx2
 import pytest
-from client import FOLLOW, Api, look_again, raw_socket, wait_until
+from client import FOLLOW, Api, raw_socket, sleep_between_polls, wait_until
 from deployed import PROXIES, compose, dotenv, interpolated
 from faults import LOST, PATIENCE, CountingClaude, Reader, Server, counting, hold
 from people import register, signed
@@ -90,7 +90,7 @@ class Deployment:
                 sent = self.api.try_send(text, idempotencyKey=key)
                 if sent["__typename"] == "SendMessagePayload":
                     return sent
-            look_again()
+            sleep_between_polls()
         raise TimeoutError(sent)
 
     def begin(self, answers: int) -> "Load":
@@ -341,7 +341,7 @@ def test_without_redis_the_proxy_still_serves_both_replicas(deployment: Deployme
         while time.monotonic() < until:
             done = deployment.api.answer("Hello, my name is Ada")
             assert done["__typename"] == "GenerationCompleted"
-            look_again()
+            sleep_between_polls()
     finally:
         deployment.redis.start()
     wait_until(

@@ -18,7 +18,7 @@ import pytest
 import redis
 from client import Api, Json, raw_socket
 from fastapi import FastAPI
-from running import execute, lay, read_until, running, settings
+from running import execute, prepare_database, read_until, running, settings
 from starlette.requests import HTTPConnection
 
 import tertulia as package
@@ -43,7 +43,7 @@ def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tup
         own_folder = folder / str(number)
         own_folder.mkdir()
         configured = settings(own_folder, **more)
-        lay(configured.database_url)
+        prepare_database(configured.database_url)
         parts.append(Tertulia(configured, authenticate=who_is_asking))
 
     @asynccontextmanager

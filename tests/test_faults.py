@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from client import FOLLOW, Api, apply, look_again, raw_socket, wait_until
+from client import FOLLOW, Api, apply, raw_socket, sleep_between_polls, wait_until
 from conftest import SECRET, Staged
 from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import run
@@ -335,7 +335,7 @@ def test_claude_is_asked_again_only_if_redis_confirms_that_no_text_was_sent(
             reader = Reader(cluster.apis[1:], sent["generation"]["id"], exact=False)
             taking = f"take over the log of generation {sent['generation']['id']}"
             while comes_back and taking not in cluster.servers[1].said() and reader.is_alive():
-                look_again()
+                sleep_between_polls()
             if not comes_back:
                 reader.result()
             own_redis.process.send_signal(signal.SIGCONT)

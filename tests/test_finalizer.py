@@ -115,7 +115,7 @@ class Ends:
         self.signals.append((name, subject))
 
     def name(self, payer: Payer, on_named: Callable[[], None]) -> None:
-        """Take the place of titles: name the conversation at once."""
+        """Replace the generation of titles: report a title at once."""
         self.titled.append(payer)
         on_named()
 
@@ -127,7 +127,7 @@ class Ends:
         use: Callable[[ActiveGeneration], object] = lambda _: None,
         **fields: Any,
     ) -> Sequence[UUID]:
-        """End a generation of this process that has received these events of Claude's."""
+        """End a generation of this process that has received these events from Claude."""
         answer = AnswerAccumulator(row.id, 1)
         held = lease()
         self.log.open(row.id, held, [GenerationStarted(row.id, 1)])
@@ -414,7 +414,7 @@ def fail(_: object) -> None:
 
 
 def without_delays(patch: pytest.MonkeyPatch) -> list[float]:
-    """Let attempts follow one another at once; return their delays."""
+    """Skip the delays between attempts, and return them."""
     slept: list[float] = []
     sleep = asyncio.sleep
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import TERMINAL, Api, look_again
+from client import TERMINAL, Api, sleep_between_polls
 from conftest import EMBEDDED, SECRET
 from faults import CountingClaude, Reader, counting, hold
 from running import tertulia
@@ -87,7 +87,7 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
             for apis, exact in ((pair, True), ([pair[1]], True), ([pair[1]], False), ([pair[0]], True))
         ]
         while not readers[0].longest and readers[0].is_alive():
-            look_again()
+            sleep_between_polls()
         # On a busy machine a lease of one second may lapse by itself before any text is written.
         if readers[0].longest:
             return message, sent, readers

@@ -31,8 +31,8 @@ READ = """query ($id: ID!) { conversation(id: $id) { createdAt usage { inputToke
 
 
 def conversation(**more: Any) -> Json:
-    moments = {"created_at": TIME, "updated_at": TIME}
-    return {"type": "conversation", "id": "c", "model": "claude-opus-5-5", **moments, **more}
+    times = {"created_at": TIME, "updated_at": TIME}
+    return {"type": "conversation", "id": "c", "model": "claude-opus-5-5", **times, **more}
 
 
 def asked(**more: Any) -> Json:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from running import lay, read_until
+from running import prepare_database, read_until
 from scripted import scripted
 
 import tertulia
@@ -63,7 +63,7 @@ main.main()
 def unneeded(folder: Path, *needed: str, **more: str) -> dict[str, str]:
     """Start a server on a migrated database, and return those modules of LAZY that it imported, with their reasons."""
     settings_of = {"TERTULIA_TITLE_MODEL": "", "DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}", **more}
-    lay(settings_of["DATABASE_URL"])
+    prepare_database(settings_of["DATABASE_URL"])
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], cwd=folder, env=environment | settings_of, stdout=subprocess.PIPE, text=True

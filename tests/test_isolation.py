@@ -84,7 +84,7 @@ KNOWN = {
     "resolvers/follow.py _follow": "its items belong to one follower",
     "src/tertulia/transfer/importer.py _store": ONE_REQUEST,
     "src/tertulia/transfer/importer.py import_file": ONE_REQUEST,
-    "src/tertulia/ratelimit/limits.py standing": BOUNDED,
+    "src/tertulia/ratelimit/limits.py status": BOUNDED,
     "resolvers/send.py _send": BOUNDED,
     "resolvers/tool_results.py _store_results": ONE_REQUEST,
     "resolvers/tools.py check_tools": ONE_REQUEST,

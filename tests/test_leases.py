@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from client import Json
 from conftest import EMBEDDED
-from running import lay
+from running import prepare_database
 
 from tertulia.db import accounts, leases
 from tertulia.db.database import AsyncSession, Database
@@ -34,7 +34,7 @@ def seconds(number: float) -> datetime:
 def url(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     if setup == EMBEDDED:
         database_url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('leases') / 'tertulia.db'}"
-        lay(database_url)
+        prepare_database(database_url)
         return database_url
     settings: Json = request.getfixturevalue("servers").settings()
     return str(settings["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
@@ -139,7 +139,7 @@ def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> 
 def test_a_generation_without_a_valid_lease_can_be_claimed(use: Use) -> None:
     async def test(store: Store) -> None:
         free, lapsed = await store.add(), await store.add(holder=OTHER, lease_until=seconds(-0.001))
-        held = await store.add(holder=OTHER, lease_until=seconds(0.001))
+        held = await store.add(holder=OTHER, lease_until=seconds(0))
         ended = [await store.add(status=status) for status in ENDED]
         for id in (free, lapsed):
             assert await leases.claim(store.session, id, ME, UNTIL)

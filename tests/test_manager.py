@@ -32,7 +32,7 @@ from tertulia.generation import manager as managers
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
-from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta
+from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import LocalSignals
 from tertulia.streams.memory import MemoryLog
@@ -177,7 +177,7 @@ class Engine:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let other tasks run until a condition holds."""
+    """Wait until a condition holds, while other tasks run."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what it waits for sets no event
             await asyncio.sleep(0)
@@ -233,6 +233,11 @@ def test_tools_run_between_rounds_and_their_results_are_sent(tmp_path: Path) -> 
             {"type": "tool_result", "tool_use_id": "toolu_2", "content": "no", "is_error": True},
         ]
         assert await row.content() == [call("toolu_1"), call("toolu_2"), *results, *texts("Done.")]
+        stream = await engine.log.read(row.id)
+        assert stream is not None
+        events = list(stream.iter_events())
+        assert fold(events) == await row.content()
+        assert [event.sequence for event in events] == list(range(1, generation.sequence + 1))
         context = ToolContext(row.owner.id, "ada", row.owner.conversation_id, row.id, "toolu_1")
         assert tool.calls[0] == ({}, context)
         assert len(tool.calls) == 2
@@ -337,7 +342,7 @@ def test_an_answer_waits_for_the_client_and_for_approval_and_the_others_run_mean
     run(tmp_path, test)
 
 
-def test_an_answer_that_waited_goes_on_with_the_results_that_came(tmp_path: Path) -> None:
+def test_a_waiting_answer_continues_when_its_results_arrive(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         engine = Engine(database, calls("toolu_1", name="ask"), round_of(texts("Done.")[0]))
         row = await mine(database, CLIENT)
@@ -451,11 +456,9 @@ def test_a_stop_reaches_a_generation_of_another_process_by_a_signal(tmp_path: Pa
 def test_a_generation_without_a_process_is_stopped_by_this_one(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         engine = Engine(database)
-        for columns in (
-            {"holder": None, "status": Status.AWAITING_TOOL_RESULTS},
-            {"holder": OTHER, "lease_until": NOON},
-        ):
-            row = await stored(database, **columns)
+        waiting = await stored(database, holder=None, status=Status.AWAITING_TOOL_RESULTS)
+        lapsed = await stored(database, holder=OTHER, lease_until=NOON)
+        for row in (waiting, lapsed):
             await engine.manager.stop(row.id)
             assert (await row.generation()).status is Status.STOPPED
         assert engine.claude.requests == []
@@ -704,3 +707,108 @@ def test_an_answer_that_takes_too_long_fails(tmp_path: Path) -> None:
 def test_the_times_of_stops_checkpoints_and_takeovers_are_those_of_the_docs() -> None:
     names = ("CHECKPOINT_SECONDS", "STATUS_POLL_SECONDS", "STOP_SECONDS", "STOP_LEASES", "TAKE_OVER_SECONDS")
     assert [getattr(managers, name) for name in names] == [1.0, 0.5, 8.0, 3.0, 2.0]
+
+
+def test_a_stop_waits_three_leases_for_another_process(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, lease_seconds=0.001)
+        row = await mine(database, holder=OTHER)
+        await asyncio.wait_for(engine.manager.stop(row.id), 5)
+        assert (await row.generation()).status is Status.RUNNING
+
+    run(tmp_path, test)
+
+
+def test_a_task_that_is_cancelled_without_a_reason_is_interrupted(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, [asyncio.Event().wait])
+        row = await mine(database)
+        await engine.manager.resume(row.id)
+        await until(lambda: len(engine.claude.requests) == 1)
+        engine.manager._active[row.id].writing.cancel()
+        await engine.finish()
+        generation = await row.generation()
+        assert generation.error is not None
+        assert (generation.status, generation.error["code"]) == (Status.FAILED, "interrupted")
+
+    run(tmp_path, test)
+
+
+def test_the_reservation_of_a_round_is_free_for_the_next_one(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        reserved: list[int | None] = []
+
+        async def look() -> None:
+            reserved.append((await row.generation()).reserved)
+
+        scripts: list[list[Step]] = [[look, *calls("toolu_1")], [look, *round_of(texts("Done.")[0])]]
+        # 60 tokens of output cost 6 * 10^8 units, and a budget of 10^9 has no room for them twice.
+        engine = Engine(database, *scripts, tools=[Tool("add")], budget=Budget(Decimal("0.001"), PRICES))
+        row = await mine(database, options={"max_tokens": 60})
+        assert (await engine.run(row)).status is Status.COMPLETED
+        first, second = reserved
+        assert first is not None
+        assert second is not None
+        assert 6 * 10**8 < first < second
+
+    run(tmp_path, test)
+
+
+def test_an_answer_whose_budget_is_spent_between_rounds_ends_there(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        @dataclass
+        class Expensive(Tool):
+            async def call(self, input: Json, context: ToolContext) -> Result:
+                async with database.write() as session:
+                    await Rows(session).call(context.viewer_id, amount=10**9, created_at=datetime.now(UTC))
+                return await super().call(input, context)
+
+        engine = Engine(database, calls("toolu_1"), tools=[Expensive("add")], budget=Budget(Decimal("0.001"), PRICES))
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, generation.error) == (Status.FAILED, EXCEEDED.to_json())
+        assert len(engine.claude.requests) == 1
+
+    run(tmp_path, test)
+
+
+def test_a_lease_that_is_lost_between_rounds_ends_the_task(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        @dataclass
+        class Slow(Tool):
+            async def call(self, input: Json, context: ToolContext) -> Result:
+                async with database.write() as session:
+                    generation = await session.get(Generation, row.id)
+                    assert generation is not None
+                    generation.holder = OTHER
+                return await super().call(input, context)
+
+        engine = Engine(database, calls("toolu_1"), tools=[Slow("add")])
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, generation.holder, len(engine.claude.requests)) == (Status.RUNNING, OTHER, 1)
+
+    run(tmp_path, test)
+
+
+def test_a_checkpoint_saves_what_is_written_and_renews_the_lease(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, [*round_of(texts("Hi.")[0])[:2], asyncio.Event().wait])
+        row = await mine(database)
+        await engine.manager.resume(row.id)
+        active = engine.manager._active[row.id]
+        await until(lambda: active.answer.sequence == 2)
+        before = (await row.generation()).lease_until
+        await engine.manager._checkpoint()
+        generation = await row.generation()
+        assert await row.content() == [{**texts("Hi.")[0], "partial": True}]
+        assert (generation.sequence, generation.input_tokens, active.saved) == (2, 10, 2)
+        assert generation.lease_until != before
+        async with database.write() as session:
+            await leases.request_stop(session, row.id)
+        await engine.manager._checkpoint()
+        await engine.finish()
+        assert (await row.generation()).status is Status.STOPPED
+        await engine.manager._checkpoint()
+
+    run(tmp_path, test)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json, look_again
+from client import Api, Json, sleep_between_polls
 from mutations import Mutation, mutations
 from running import running, tertulia
 from scripted import model, says, sse
@@ -77,7 +77,7 @@ def ended(api: Api, generation: str) -> Json:
         generation_: Json = api.ask(GENERATION, id=generation)["generation"]
         if generation_["status"] in {"COMPLETED", "FAILED", "STOPPED"}:
             return generation_
-        look_again()
+        sleep_between_polls()
     raise AssertionError("the answer did not end")
 
 

@@ -13,7 +13,7 @@ import strawberry
 from client import Api, Json
 from fastapi import FastAPI
 from people import MODE, register, signed
-from running import lay, running, settings
+from running import prepare_database, running, settings
 from starlette.requests import HTTPConnection
 
 from tertulia import FieldContext, Tertulia, Viewer
@@ -108,7 +108,7 @@ CALLS: list[str] = []
 def make(folder: Path, query: Any = (), mutation: Any = (), **more: Any) -> Tertulia:
     folder.mkdir(exist_ok=True)
     chosen = settings(folder, **more)
-    lay(chosen.database_url)
+    prepare_database(chosen.database_url)
     return Tertulia(chosen, authenticate=who_is_asking, query=query, mutation=mutation)
 
 
@@ -250,7 +250,7 @@ def test_two_tertulias_in_one_process_have_separate_fields(shop: str, tmp_path: 
 
 def test_an_applications_field_gets_the_viewer_of_a_server_with_accounts(tmp_path: Path) -> None:
     chosen = settings(tmp_path, **MODE)
-    lay(chosen.database_url)
+    prepare_database(chosen.database_url)
     embedded = Tertulia(chosen, query=[OrderQuery], mutation=[note_mutation(lambda: embedded)])
     with serving(embedded) as address, signed(address, register(address, "grace")) as grace:
         own = grace.ask('{ viewer { id } order(id: "7") { owner } }')

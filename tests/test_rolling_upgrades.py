@@ -7,7 +7,7 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api, Json, apply, look_again, wait_until
+from client import Api, Json, apply, sleep_between_polls, wait_until
 from deployed import compose
 from faults import Server
 from former import HEAD, former_code
@@ -120,7 +120,7 @@ def test_an_upgrade_under_load_ends_no_answer_and_refuses_at_most_two_requests(
             until = time.monotonic() + CHECK_SECONDS
             while time.monotonic() < until:
                 deployment.send("Hello, my name is Ada")
-                look_again(0.2)
+                sleep_between_polls(0.2)
         ends = [end for load in loads for end in load.hold(most=1)]
         assert ends == ["GenerationCompleted"] * ANSWERS * len(loads)
         # The former version does not wait until its proxy has noticed, so a request may reach a closed connection.

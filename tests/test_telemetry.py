@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import forking
 import pytest
-from client import WAIT, Api, Json, look_again, wait_until
+from client import WAIT, Api, Json, sleep_between_polls, wait_until
 from conftest import Staged
 from running import tertulia
 from scripted import Gate, Reply, says
@@ -94,7 +94,7 @@ def test_the_waiting_time_of_a_log_is_reported_while_redis_hangs(
             deadline = time.monotonic() + WAIT
             while waits[-1] < 1.5:
                 assert time.monotonic() < deadline, waits
-                look_again()
+                sleep_between_polls()
                 waits.append(scrape(api)["tertulia_log_waits_seconds"])
                 # Until the first batch that waits until Redis continues, batches are still accepted in between.
                 assert waits[-1] >= waits[-2] or waits[-2] < 0.3, waits
@@ -128,7 +128,7 @@ def test_internal_errors_are_counted_over_every_transport(tmp_path: Path, monkey
         def broken(*_: object, **__: object) -> None:
             raise RuntimeError("as the test wants")
 
-        monkeypatch.setattr(budget.Budget, "standing", broken)
+        monkeypatch.setattr(budget.Budget, "status", broken)
         before = scrape(api)["tertulia_internal_errors_total"]
         query = "{ viewer { budget { limitUsd } } }"
         answer = api.post(query)

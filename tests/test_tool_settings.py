@@ -46,17 +46,17 @@ def test_doctor_lists_tools_and_names_unavailable_servers(tmp_path: Path) -> Non
     assert (unavailable.exit_code, "wrong  TERTULIA_MCP_CONFIG: time: " in unavailable.stdout) == (1, True)
 
 
-@pytest.mark.parametrize(("said", "gave"), [("y", "Paid 7."), ("n", "The user denied this call.")])
+@pytest.mark.parametrize(("typed", "output"), [("y", "Paid 7."), ("n", "The user denied this call.")])
 def test_chat_asks_for_approval_in_the_terminal(
-    tmp_path: Path, said: str, gave: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, typed: str, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with served(tmp_path) as api:
         line = "/simulate call pay " + json.dumps({"amount": 7})
-        done = run_here(tmp_path, "chat", "--url", api.address, stdin=f"{line}\n{said}\nAnd now?\n")
+        done = run_here(tmp_path, "chat", "--url", api.address, stdin=f"{line}\n{typed}\nAnd now?\n")
     assert done.exit_code == 0, done.output
-    assert "May Claude call pay? [y/N]" in done.output
-    assert gave in done.output
+    assert "Allow Claude to call pay? [y/N]" in done.output
+    assert output in done.output
 
 
 def test_patterns_select_the_tools_that_require_approval(tmp_path: Path) -> None:

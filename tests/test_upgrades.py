@@ -518,7 +518,7 @@ def test_breaking_changes_of_a_schema_are_detected(place: Json) -> None:
 
 
 def _without_a_date(sdl: str) -> list[str]:
-    """Return what is deprecated without a version until which it remains."""
+    """Return what is deprecated without the version in which it will be removed."""
     undated = []
     for name, type_ in build_schema(sdl).type_map.items():
         parts = {**getattr(type_, "fields", {}), **getattr(type_, "values", {})}
@@ -532,7 +532,7 @@ def _without_a_date(sdl: str) -> list[str]:
 
 
 def _names_version(reason: str) -> bool:
-    before, separator, version = reason.rpartition(" until ")
+    before, separator, version = reason.rpartition(" will be removed in ")
     return bool(before and separator) and all(part.isdecimal() for part in version.rstrip(".").split("."))
 
 
@@ -541,7 +541,7 @@ def test_every_deprecation_names_a_version() -> None:
     sample = """
       type Query {
         gone: Int @deprecated(reason: "Use `there`")
-        going: Int @deprecated(reason: "Use `there`; stays until 1.0.")
+        going: Int @deprecated(reason: "Use `there`. This field will be removed in 1.0.")
         there(old: Int @deprecated): Int
       }
     """

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "tests"))
 
-from programs import chromium  # noqa: E402 - the tests' helpers are no package
+from programs import chromium  # noqa: E402 - the tests' helpers are not a package
 from running import tertulia  # noqa: E402 - the same
 from scripted import Gate, model, says  # noqa: E402 - the same
 from scripted import scripted as scripted_claude  # noqa: E402 - the same

@@ -171,7 +171,7 @@ class Budget:
         usage = await ledger.usage(session, owner, Period(today))
         return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if usage.tokens >= self._tokens_a_day else None
 
-    async def standing(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
+    async def status(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
         """Return the status of an owner's monthly budget; None without one."""
         if self._limit is None:
             return None

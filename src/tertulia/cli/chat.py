@@ -166,7 +166,7 @@ class Terminal:
             self._console.print(response["submitToolResults"]["message"], style="dim")
 
     def _ask_approval(self, name: str) -> bool:
-        self._console.print(f"\nMay Claude call {name}? [y/N] ", end="", style="bold")
+        self._console.print(f"\nAllow Claude to call {name}? [y/N] ", end="", style="bold")
         try:
             return input().strip().lower() in YES
         except EOFError:

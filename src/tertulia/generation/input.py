@@ -10,7 +10,7 @@ from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint
-from tertulia.db.messages import OnBranch
+from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
@@ -74,7 +74,7 @@ class GenerationInput:
 
 
 def generation_input(
-    generation: Generation, conversation: Conversation, branch: Sequence[OnBranch], tools: Selection
+    generation: Generation, conversation: Conversation, branch: Sequence[BranchMessage], tools: Selection
 ) -> GenerationInput:
     """Build the input from rows. The last message of `branch` is the one that is answered."""
     replayed, refused_blocks = _without_refused(branch)
@@ -98,13 +98,13 @@ def generation_input(
     )
 
 
-def _without_refused(branch: Sequence[OnBranch]) -> tuple[Sequence[OnBranch], int]:
+def _without_refused(branch: Sequence[BranchMessage]) -> tuple[Sequence[BranchMessage], int]:
     """Return the branch without the turns that Claude refused, and the number of blocks of these turns.
 
     Source: "Streaming refusals" in the Claude API documentation: the API refuses until the refused turn is removed.
     """
-    remaining: list[OnBranch] = []
-    refused: list[OnBranch] = []
+    remaining: list[BranchMessage] = []
+    refused: list[BranchMessage] = []
     for item in branch:
         if item.stop_reason != REFUSAL:
             remaining.append(item)

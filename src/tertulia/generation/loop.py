@@ -1,4 +1,7 @@
-"""The loop that writes one answer: it appends Claude's stream to the generation's log, round by round."""
+"""Writes an answer in rounds, and appends its events to the generation's log.
+
+A round is a request to Claude, its response, and the calls of tools in that response.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -30,7 +33,7 @@ from tertulia.tools.json_schema import answer_problem
 CALLED, PAUSED = "tool_use", "pause_turn"
 """The stop reasons after which another round follows."""
 MANY_TURNS = 1_000
-"""Requests with more turns are built in a thread: 10,000 turns would block the event loop for a tenth of a second."""
+"""Requests with more turns are built in a thread: building 10,000 turns blocks the event loop for 0.1 seconds."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
 
@@ -56,7 +59,16 @@ class GenerationLoop:
         config: EngineConfig,
         changed: Callable[[UUID], None],
     ) -> None:
-        """Initialize for a process; `changed` is called with an owner whose list of conversations has changed."""
+        """Initialize the loop of a process.
+
+        Args:
+            database: The database.
+            log: The log of events.
+            services: The client of Claude's API, the models, the tools and the files.
+            process: The id of this process, which holds the leases.
+            config: The limits of an answer.
+            changed: Called with the id of an owner whose list of conversations has changed.
+        """
         self._database = database
         self._log = log
         self._services = services
@@ -82,7 +94,7 @@ class GenerationLoop:
         if answer.sequence == 0:
             self._log.append(active.generation_id, [GenerationStarted(active.generation_id, answer.next_sequence())])
         async with asyncio.timeout(self._services.claude.deadlines.answer):
-            # A recovered answer with content was interrupted at the end of a round.
+            # A resumed answer that has content was interrupted after a response, before its round was recorded.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
             requests, is_last_round = 0, False
             while True:
@@ -97,6 +109,7 @@ class GenerationLoop:
                         await self._rounds.end(active, work)
                         if is_last_round:
                             return
+                        # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
                         request.add_round(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
@@ -104,7 +117,8 @@ class GenerationLoop:
     async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
         """Send the request to Claude, and process its events until the end of the round."""
         await ASKING.reach(active.generation_id)
-        # A process that has taken over the generation sends this request too. The round must not be paid for twice.
+        # Check the lease first: a process that has taken over the generation sends the same request, and the round
+        # would be paid for twice.
         await active.may_write()
         async for events in self._services.claude.stream(request, active.failed):
             for batch in [events] if active.answer.schema is None else split_before_stops(events):
@@ -124,7 +138,7 @@ class GenerationLoop:
                 raise StreamError(EXCEEDED)
 
     def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
-        """Append events that Claude sent together as one batch. Events before a malformed one are appended too."""
+        """Append the events of one read as one batch. Those before a malformed event are appended too."""
         generation_events: list[GenerationEvent] = []
         TAKE.hit(active.generation_id)
         try:
@@ -161,7 +175,7 @@ class GenerationLoop:
 
 def _continues(answer: AnswerAccumulator, work: GenerationInput) -> bool:
     """Return whether another request follows, because Claude has called tools or has paused its turn."""
-    # If the request has no tools, no call in its response can be run.
+    # A request without tools can still get a response with calls, which cannot be run.
     has_called = answer.stop_reason == CALLED and answer.has_calls and bool(work.tools.definitions)
     return has_called or answer.stop_reason == PAUSED
 

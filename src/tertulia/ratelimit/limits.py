@@ -175,7 +175,7 @@ class Limits:
             raise RateLimited(seconds, f"At most {limit} are allowed. Try again in {math.ceil(seconds):,} seconds.")
 
     @asynccontextmanager
-    async def seated(self, viewer_id: UUID) -> AsyncGenerator[None]:
+    async def connection_slot(self, viewer_id: UUID) -> AsyncGenerator[None]:
         """Occupy a connection slot of the viewer. Raise RateLimited if all slots are in use."""
         if self.sockets is None:
             yield
@@ -203,7 +203,7 @@ class Limits:
         rates = [rate for rate in (self.requests, self.sends) if rate is not None]
         return [await self.rates.window(rate, str(viewer_id)) for rate in rates]
 
-    async def standing(self, viewer_id: UUID, running: int) -> list[Limit]:
+    async def status(self, viewer_id: UUID, running: int) -> list[Limit]:
         """Return the viewer's use of each limit.
 
         Args:
@@ -246,7 +246,7 @@ class Subscriptions:
     _all_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
-    def one(self, *, ends: bool = False) -> Generator[None]:
+    def slot(self, *, ends: bool = False) -> Generator[None]:
         """Count a subscription while the block runs.
 
         Args:
@@ -269,12 +269,12 @@ class Subscriptions:
             if not self._ending:
                 self._all_ended.set()
 
-    async def told(self, patience: float) -> None:
-        """Wait until all subscriptions that end with an answer have ended, at most `patience` seconds."""
+    async def wait_until_ended(self, seconds: float) -> None:
+        """Wait until all subscriptions that end with an answer have ended, at most `seconds` seconds."""
         self._all_ended.clear()
         with suppress(TimeoutError):
             if self._ending:
-                await asyncio.wait_for(self._all_ended.wait(), patience)
+                await asyncio.wait_for(self._all_ended.wait(), seconds)
 
 
 def too_many(message: str) -> GraphQLError:

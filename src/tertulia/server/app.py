@@ -22,7 +22,7 @@ from tertulia.resolvers.send import SendMessagePayload, send, stop
 from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import Authenticated
-from tertulia.server.auth.host import Authenticate, HostAuth, stored
+from tertulia.server.auth.host import Authenticate, HostAuth, load_viewer
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
 from tertulia.server.http.error_handlers import ERROR_HANDLERS
@@ -205,7 +205,7 @@ class Tertulia:
         if self._authenticate is None and isinstance(viewer, StoredViewer):
             # The viewer is from `info.context`, and already has a row. Without `authenticate`, no row may be added.
             return Context(services, viewer)
-        return Context(services, await stored(services.database, viewer))
+        return Context(services, await load_viewer(services.database, viewer))
 
     @property
     def running(self) -> Running:
@@ -263,7 +263,7 @@ class Tertulia:
         )
 
     def _add_middleware(self, app: FastAPI) -> None:
-        """Add the middleware. A request passes the one that was added last first."""
+        """Add the middleware. Requests pass through it in the reverse order of addition."""
         settings = self._settings
         app.add_middleware(PlainBodies)
         app.add_middleware(SecureHeaders, lambda: self._running is not None and self._running.leaving)

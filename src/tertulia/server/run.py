@@ -12,7 +12,7 @@ from uvicorn.supervisors import Multiprocess
 
 from tertulia.server.app import create_app
 from tertulia.server.environment import check_names
-from tertulia.server.runtime.gc import calm
+from tertulia.server.runtime.gc import tune_gc
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol
 from tertulia.server.settings import Settings, known_names, load_settings
@@ -59,7 +59,7 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
     announcement = _announce(settings, address_of(listening))
     if workers == 1:
         app = create_app(settings)
-        calm()
+        tune_gc()
         _run(app, listening, announcement)
         return
     print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
@@ -71,7 +71,7 @@ def worker() -> FastAPI:
     settings = load_settings()
     _log(settings)
     app = create_app(settings)
-    calm()
+    tune_gc()
     return app
 
 

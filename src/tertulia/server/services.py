@@ -55,7 +55,7 @@ CHECK_SECONDS = 5.0
 """Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
 """Seconds between checks of the parts."""
-LAST_WORDS = 2.0
+FINAL_EVENTS_SECONDS = 2.0
 """Seconds for clients to receive the event that their answer was interrupted."""
 
 IdentitiesOf = Callable[[Database], IdentityProvider]
@@ -133,7 +133,7 @@ class Running:
         await asyncio.sleep(delay)
         await self.services.generation_manager.drain(grace)
         await self.services.generation_manager.close()
-        await self.services.subscriptions.told(LAST_WORDS)
+        await self.services.subscriptions.wait_until_ended(FINAL_EVENTS_SECONDS)
         self.services.closing.set()
 
     async def _check_storage(self) -> None:

@@ -78,7 +78,7 @@ class Options(Line):
             if problem is not None:
                 raise ValueError(f"options.output_schema {problem}")
 
-    def stored(self) -> Json:
+    def to_stored_json(self) -> Json:
         """Return the value that is stored in the conversation or generation."""
         return self.model_dump(exclude_unset=True)
 
@@ -97,7 +97,7 @@ class ToolsLine(Line):
     server: list[Name] | None = None
     client: list[ClientToolLine] = []
 
-    def stored(self) -> Json:
+    def to_stored_json(self) -> Json:
         """Return the value that is stored in the conversation or generation."""
         return {name: value for name, value in self.model_dump().items() if value is not None and value != []}
 

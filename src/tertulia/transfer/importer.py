@@ -156,7 +156,7 @@ async def _tools(context: Context, line: ConversationLine) -> Json:
     declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
     client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
     await tools.check_tools(context, ConversationTools(client=client))
-    return tools.stored(ConversationTools(server=line.tools.server, client=client))
+    return tools.tools_to_json(ConversationTools(server=line.tools.server, client=client))
 
 
 class _Importing:
@@ -294,7 +294,7 @@ def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -
         conversation_id=conversation_id,
         message_id=message_id,
         status=status,
-        options=line.options.stored(),
+        options=line.options.to_stored_json(),
         error=line.error.model_dump(mode="json") if line.error else None,
         **values,
         **usage,

@@ -40,10 +40,10 @@ class HostAuth:
         viewer = await self._authenticate(credentials.connection)
         if viewer is None:
             raise Unauthenticated("Not signed in. Sign in to the application, and try again.")
-        return Identity(await stored(self._database, viewer))
+        return Identity(await load_viewer(self._database, viewer))
 
 
-async def stored(database: Database, viewer: Viewer) -> StoredViewer:
+async def load_viewer(database: Database, viewer: Viewer) -> StoredViewer:
     """Return a viewer with the id of their row in the table of users. The row is added if necessary.
 
     Raises:

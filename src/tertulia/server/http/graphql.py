@@ -232,7 +232,7 @@ async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncG
     """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if all are in use."""
     stack = AsyncExitStack()
     try:
-        await stack.enter_async_context(context.services.limits.seated(context.viewer.user_id))
+        await stack.enter_async_context(context.services.limits.connection_slot(context.viewer.user_id))
     except RateLimited as limited:
         raise _too_many(limited) from None
 

@@ -126,7 +126,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self._socket.state.connection_init = payload
             admitted = await authenticator.admit(self._socket, _token(payload))
             limits = admitted.context.services.limits
-            await self._slot_stack.enter_async_context(limits.seated(admitted.context.viewer.user_id))
+            await self._slot_stack.enter_async_context(limits.connection_slot(admitted.context.viewer.user_id))
             self.context = admitted.context
             if admitted.identity.revocable:
                 self._tasks.append(asyncio.create_task(self._close_when_lapsed(admitted)))

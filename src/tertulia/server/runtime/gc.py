@@ -24,7 +24,7 @@ memory grows by about 100 MB.
 """
 
 
-def calm() -> None:
+def tune_gc() -> None:
     """Freeze all existing objects, such as modules and the schema, and set the thresholds `YOUNG`."""
     gc.collect()
     gc.freeze()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from client import WAIT, Json
 from conftest import EMBEDDED
-from running import lay
+from running import prepare_database
 
 from tertulia.db import accounts
 from tertulia.db.database import LEFT_FOR_OTHERS, Database
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.both
 def test_open_read_snapshots_leave_connections_for_writes(place: Json, setup: str) -> None:
     url = str(place["database_url"]).replace("postgresql://", "postgresql+asyncpg://")
     if setup == EMBEDDED:
-        lay(url)
+        prepare_database(url)
 
     async def work() -> None:
         database = Database(url)

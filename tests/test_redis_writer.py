@@ -1,0 +1,326 @@
+"""The writer and the reader of logs in Redis, step by step: what is sent, shown, refused, released and mirrored."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from servers import Servers
+
+from tertulia import failpoints
+from tertulia.streams.codec import encode
+from tertulia.streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
+from tertulia.streams.lease import Lease, clock
+from tertulia.streams.memory import MemoryLog
+from tertulia.streams.redis import writer as redis_writer
+from tertulia.streams.redis.reader import RedisReader, _Mirror
+from tertulia.streams.redis.scripts import holder_key, stream_key
+from tertulia.streams.redis.writer import RedisWriter
+from tertulia.streams.stream import Follower, Stream
+
+ID = UUID(int=7)
+
+
+@pytest.fixture
+def url(servers: Servers) -> str:
+    return servers.redis_url()
+
+
+class Process:
+    """The writer of one process, whose loop does not run: a test writes step by step."""
+
+    def __init__(self, redis: Any, life_after_end: float = 900) -> None:
+        self.redis = redis
+        self.memory = MemoryLog()
+        self.lags: list[float] = []
+        self.holder = uuid4()
+        self.writer = RedisWriter(redis, self.holder, life_after_end, self.memory, self.lags.append)
+
+    def open(self, *events: GenerationEvent, seconds: float = 60, id: UUID = ID) -> Lease:
+        """Open a log with events that are not sent yet."""
+        lease = Lease(datetime.now(UTC) + timedelta(seconds=seconds))
+        self.writer.open(self.memory.open(id, lease))
+        self.append(*events, id=id)
+        return lease
+
+    def append(self, *events: GenerationEvent, id: UUID = ID) -> None:
+        if events and self.memory.append_hidden(id, events):
+            self.writer.schedule(id)
+
+    async def write(self) -> bool:
+        waiting, self.writer._waiting = self.writer._waiting, set()
+        return await self.writer._write(waiting)
+
+    async def entries(self, id: UUID = ID) -> list[int]:
+        """Return the numbers of the last events of the entries in Redis."""
+        return [int(entry.split(b"-")[0]) for entry, _ in await self.redis.xrange(stream_key(id))]
+
+    @property
+    def shown(self) -> int:
+        stream = self.memory._streams.get(ID)
+        return -1 if stream is None else stream.last_visible
+
+
+def run(url: str, test: Callable[[Process], Awaitable[None]]) -> None:
+    async def work() -> None:
+        async with connected(url) as redis, asyncio.timeout(20):
+            await test(Process(redis))
+
+    asyncio.run(work())
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Any]:
+    client: Any = Redis
+    redis = client.from_url(url)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+def started() -> GenerationEvent:
+    return GenerationStarted(ID, 1)
+
+
+def delta(sequence: int) -> GenerationEvent:
+    return TextDelta(ID, sequence, 0, 0, "x")
+
+
+def test_events_are_shown_once_redis_has_them(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started(), delta(2))
+        assert process.shown == 0
+        assert await process.write() is True
+        assert (process.shown, await process.entries()) == (2, [2])
+        assert await process.write() is False
+        process.append(delta(3))
+        assert await process.write() is True
+        assert (process.shown, await process.entries()) == (3, [2, 3])
+        assert (await process.redis.get(holder_key(ID))).decode() == str(process.holder)
+
+    run(url, test)
+
+
+def test_a_flush_ends_when_redis_has_the_events_and_at_once_if_there_is_nothing_to_send(url: str) -> None:
+    async def test(process: Process) -> None:
+        await process.writer.flush(ID)
+        process.open(started())
+        flushes = [asyncio.create_task(process.writer.flush(ID)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(flush.done() for flush in flushes)
+        await process.write()
+        await asyncio.gather(*flushes)
+        await process.writer.flush(ID)
+        process.append(delta(2))
+        waiting = asyncio.create_task(process.writer.flush(ID))
+        await asyncio.sleep(0)
+        process.writer._handle_failure({ID}, OSError())
+        await waiting
+        await process.writer.flush(ID)
+        assert process.writer._waiting == {ID}
+
+    run(url, test)
+
+
+def test_nothing_is_sent_after_the_lease_has_lapsed(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started(), seconds=-1)
+        assert process.writer._waiting == set()
+        await process.writer.flush(ID)
+        process.writer._waiting.add(ID)
+        assert await process.write() is False
+        assert (process.shown, await process.entries()) == (0, [])
+
+    run(url, test)
+
+
+def test_an_ended_log_is_written_no_more_and_expires(url: str) -> None:
+    async def test(process: Process) -> None:
+        lease = process.open(started())
+        await process.write()
+        assert 7_190 < await process.redis.ttl(stream_key(ID)) <= 7_200
+        lease.never_expire()
+        process.append(GenerationCompleted(ID, 2))
+        await process.write()
+        assert (process.shown, process.writer._writing) == (2, {})
+        assert 890 < await process.redis.ttl(stream_key(ID)) <= 900
+
+    run(url, test)
+
+
+def test_a_writer_that_was_replaced_releases_its_log(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        other = Process(process.redis)
+        taken = await other.writer.take_over(ID, Lease(datetime.now(UTC) + timedelta(seconds=60)))
+        assert taken is not None
+        assert [event.sequence for event in taken.iter_events()] == [1]
+        process.append(delta(2))
+        flushed = asyncio.create_task(process.writer.flush(ID))
+        await asyncio.sleep(0)
+        await process.write()
+        await flushed
+        assert (process.writer._writing, process.shown, await process.entries()) == ({}, -1, [1])
+
+    run(url, test)
+
+
+def test_a_log_is_taken_over_whole_or_not_at_all_and_only_within_the_lease(url: str) -> None:
+    async def test(process: Process) -> None:
+        held = Lease(datetime.now(UTC) + timedelta(seconds=60))
+        empty = await process.writer.take_over(ID, held)
+        assert empty is not None
+        assert list(empty.iter_events()) == []
+        assert (await process.redis.get(holder_key(ID))).decode() == str(process.holder)
+        with pytest.raises(RedisError):
+            await process.writer.take_over(ID, Lease(datetime.now(UTC) - timedelta(seconds=1)))
+        await process.redis.xadd(stream_key(ID), {"e": encode([delta(2)])}, id="2-0")
+        assert await process.writer.take_over(ID, held) is None
+        await process.redis.xadd(stream_key(ID), {"e": b"?"}, id="3-0")
+        assert await process.writer.take_over(ID, held) is None
+
+    run(url, test)
+
+
+def test_a_release_ends_a_log_that_was_opened_with_that_lease(url: str) -> None:
+    async def test(process: Process) -> None:
+        lease = process.open(started())
+        flushed = asyncio.create_task(process.writer.flush(ID))
+        await asyncio.sleep(0)
+        process.writer.release(ID, Lease(None))
+        assert not flushed.done()
+        process.writer.release(ID, lease)
+        await flushed
+        assert process.writer._writing == {}
+        process.writer.release(ID)
+        process.open(started())
+        process.writer.release(ID)
+        assert process.writer._writing == {}
+
+    run(url, test)
+
+
+@pytest.mark.parametrize("step", ["redis.batches", "redis.results"])
+def test_a_log_that_cannot_be_sent_is_released_and_the_others_are_sent(step: str, url: str) -> None:
+    async def test(process: Process) -> None:
+        other = UUID(int=8)
+        process.open(started())
+        process.open(GenerationStarted(other, 1), id=other)
+
+        def fail(item: object) -> None:
+            if item == ID:
+                raise RuntimeError
+
+        with failpoints.armed(step, fail):
+            assert await process.write() is True
+        assert (set(process.writer._writing), set(process.memory._streams)) == ({other}, {other})
+        assert await process.entries(other) == [1]
+
+    run(url, test)
+
+
+def test_the_end_of_a_lease_is_that_of_redis_clock_and_an_endless_one_is_0(url: str) -> None:
+    async def test(process: Process) -> None:
+        lease = Lease(datetime.now(UTC) + timedelta(seconds=60))
+        for missing in (None, lease):
+            with pytest.raises(ValueError):  # noqa: PT011 - it names the lease
+                process.writer._deadline(missing)
+        await process.writer._read_clock()
+        ahead = process.writer._ahead
+        assert ahead is not None
+        seconds, microseconds = await process.redis.time()
+        assert abs(ahead + clock() - seconds - microseconds / 1_000_000) < 5
+        assert process.writer._deadline(lease) == int((lease.until + ahead) * 1000)
+        lease.never_expire()
+        assert process.writer._deadline(lease) == 0
+
+    run(url, test)
+
+
+def test_the_longest_wait_is_that_of_the_oldest_event_and_each_batch_reports_its_own(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(process: Process) -> None:
+        time = [100.0]
+        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: time[0]))
+        writer = process.writer
+        assert writer.longest_wait == 0.0
+        process.open(started())
+        time[0] = 107.0
+        process.append(delta(2))
+        assert writer.longest_wait == 7.0
+        running = asyncio.create_task(writer.run())
+        while not process.lags:  # noqa: ASYNC110 - Redis has no event to wait for
+            await asyncio.sleep(0.001)
+        assert (process.lags, writer.longest_wait) == ([7.0], 0.0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(url, test)
+
+
+def test_what_redis_lacks_is_sent_again_from_there(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started(), delta(2))
+        await process.write()
+        await process.redis.delete(stream_key(ID))
+        process.append(delta(3))
+        await process.write()
+        assert (process.shown, process.writer._waiting) == (2, {ID})
+        await process.write()
+        assert (process.shown, await process.entries()) == (3, [3])
+
+    run(url, test)
+
+
+def entry(*events: GenerationEvent) -> tuple[bytes, dict[bytes, bytes]]:
+    return f"{events[-1].sequence}-0".encode(), {b"e": encode(events)}
+
+
+@pytest.mark.parametrize(("after", "last"), [(1, 3), (2, 4), (3, 4), (4, 3)])
+def test_a_mirror_is_extended_only_where_that_leaves_no_gap(after: int, last: int) -> None:
+    mirror = _Mirror(Stream(ID, [delta(3)], before=2))
+    mirror.extend([entry(delta(4))], after)
+    assert (mirror.stream.last, mirror.expects_more) == (last, True)
+
+
+def test_a_mirror_that_cannot_be_read_expects_nothing_more() -> None:
+    mirror = _Mirror(Stream(ID))
+    mirror.extend([(b"1-0", {b"e": b"?"})], 0)
+    assert (mirror.unreadable, mirror.expects_more) == (True, False)
+    ended = _Mirror(Stream(ID))
+    ended.extend([entry(started(), GenerationCompleted(ID, 2))], 0)
+    assert not ended.expects_more
+    given_up = _Mirror(Stream(ID))
+    given_up.give_up()
+    assert not given_up.expects_more
+
+
+def test_a_mirror_lives_as_long_as_it_has_followers(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started(), delta(2))
+        await process.write()
+        reader = RedisReader(process.redis, uuid4())
+        first, second = (reader.follow(ID, Follower(0)) for _ in range(2))
+        for follower in (first, second):
+            waiting = asyncio.create_task(anext(follower))
+            await asyncio.sleep(0)
+            if not waiting.done():
+                await reader._read_once()
+            assert [event.sequence for event in await waiting] == [1, 2]
+        assert list(reader._mirrors) == [ID]
+        await first.aclose()
+        assert list(reader._mirrors) == [ID]
+        await second.aclose()
+        assert reader._mirrors == {}
+        await reader.close()
+
+    run(url, test)
