@@ -1,4 +1,4 @@
-"""The application's hooks: functions that check, change or refuse what users send."""
+"""The application's hooks: functions that check what users send, and filter what Claude writes."""
 
 import asyncio
 import threading
@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import Api, Json, apply
 from running import running, settings
-from scripted import ScriptedClaude, says, scripted
+from scripted import START, Cut, Gate, Reply, ScriptedClaude, begin, delta, says, scripted, text
 
-from tertulia import Refusal, Send, SendRefused, Tertulia, Viewer, hook
+from tertulia import Redactor, Refusal, Send, SendRefused, Tertulia, TextFilter, TextStream, Viewer, hook
 from tertulia.hooks import Hooks
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import open_hooks
@@ -45,6 +45,10 @@ class Checks:
         if "steal" in send.text:
             return replace(send, viewer=Viewer("eve", "Eve"))
         return replace(send, text=send.text.replace("4111 1111", "[card]"), max_tokens=99)
+
+    @hook(timeout=10, on_error="refuse")
+    def transform_text(self, _stream: TextStream) -> TextFilter:
+        return Redactor(r"4242[ -]?4242", "[card]", longest=10)
 
 
 class Checked:
@@ -146,6 +150,52 @@ def test_the_calls_of_hooks_are_counted_by_outcome(checked: Checked) -> None:
     metrics = checked.api.http.get("/metrics").text
     for outcome in ("ok", "refused"):
         assert f'tertulia_hook_seconds_count{{hook="before_send",outcome="{outcome}"}}' in metrics
+
+
+def test_clients_storage_search_and_claude_get_only_the_filtered_text(checked: Checked) -> None:
+    checked.claude.replies = [says("The card ", "4242", " 4", "242 is", " hers, zirconium.")]
+    sent = checked.send("Which card?")
+    conversation = sent["conversation"]["id"]
+    events = checked.api.follow(sent["generation"]["id"], after=0)
+    shown = "The card [card] is hers, zirconium."
+    assert apply(events) == [shown]
+    assert "".join(event["text"] for event in events if event["__typename"] == "TextDelta") == shown
+    assert checked.api.messages(conversation)[-1]["text"] == shown
+    query = "query ($text: String!) { searchMessages(query: $text) { edges { node { id } } } }"
+    assert len(checked.api.ask(query, text="zirconium")["searchMessages"]["edges"]) == 1
+    assert checked.api.ask(query, text="4242")["searchMessages"]["edges"] == []
+    checked.api.follow(checked.send("Sure?", conversationId=conversation)["generation"]["id"])
+    assert checked.claude.requests[-1]["messages"][1]["content"] == [{"type": "text", "text": shown}]
+
+
+def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_is_stopped(checked: Checked) -> None:
+    gate = Gate()
+    checked.claude.replies = [Reply([START, *text("This is half of 42", gate, "42 4242")])]
+    generation = checked.send("Stop")["generation"]["id"]
+    checked.api.wait_for_text(generation, "This is ")
+    stopped = checked.api.stop(generation)
+    gate.open.set()
+    assert stopped["generation"]["message"]["text"] == "This is half of 42"
+    assert apply(checked.api.follow(generation)) == ["This is half of 42"]
+
+
+def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_fails(checked: Checked) -> None:
+    checked.claude.replies = [Reply([START, begin(0, type="text", text=""), delta(0, "text_delta", text="Short"), Cut])]
+    failed = checked.api.follow(checked.send("Fail")["generation"]["id"])[-1]
+    assert failed["__typename"] == "GenerationFailed"
+    assert failed["generation"]["message"]["text"] == "Short"
+
+
+def test_structured_output_is_filtered_before_it_is_checked(checked: Checked) -> None:
+    checked.claude.replies = [says('{"card": "4242 ', '4242"}')]
+    schema = {"type": "object", "properties": {"card": {"const": "[card]"}}, "required": ["card"]}
+    sent = checked.send("Which card?", options={"outputSchema": schema})
+    checked.api.follow(sent["generation"]["id"])
+    query = (
+        """query ($id: ID!) { generation(id: $id) { message { content { ... on JsonBlock { value problem } } } } }"""
+    )
+    content = checked.api.ask(query, id=sent["generation"]["id"])["generation"]["message"]["content"]
+    assert content == [{"value": {"card": "[card]"}, "problem": None}]
 
 
 def hooks_of(before_send: Callable[..., Any]) -> Hooks:

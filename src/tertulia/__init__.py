@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tertulia.server.app import Tertulia
     from tertulia.server.environment import WrongSetting
     from tertulia.server.settings import Settings
+    from tertulia.text_filters import Redactor, TextFilter, TextStream
     from tertulia.tools.base import Image, ToolContext, ToolError
     from tertulia.tools.functions import tool
     from tertulia.viewer import Viewer
@@ -30,11 +31,14 @@ __all__ = [
     "InvalidInput",
     "NotFound",
     "RateLimited",
+    "Redactor",
     "Refusal",
     "Send",
     "SendRefused",
     "Settings",
     "Tertulia",
+    "TextFilter",
+    "TextStream",
     "ToolContext",
     "ToolError",
     "Viewer",
@@ -52,11 +56,14 @@ _MODULES = {
     "InvalidInput": "tertulia.resolvers.errors",
     "NotFound": "tertulia.resolvers.errors",
     "RateLimited": "tertulia.ratelimit.errors",
+    "Redactor": "tertulia.text_filters",
     "Refusal": "tertulia.hooks",
     "Send": "tertulia.hooks",
     "SendRefused": "tertulia.resolvers.errors",
     "Settings": "tertulia.server.settings",
     "Tertulia": "tertulia.server.app",
+    "TextFilter": "tertulia.text_filters",
+    "TextStream": "tertulia.text_filters",
     "ToolContext": "tertulia.tools.base",
     "ToolError": "tertulia.tools.base",
     "Viewer": "tertulia.viewer",

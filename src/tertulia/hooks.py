@@ -19,19 +19,25 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.tracing import QUIET, fail, tracer
+from tertulia.text_filters import BlockFilter, TextStream
 from tertulia.viewer import Viewer
 
 OnError = Literal["refuse", "allow"]
 OnCall = Callable[[str, str, float], None]
 """Called after each call of a hook, with the hook's name, the outcome and the seconds that the call took."""
-NAMES = ("before_send",)
+NAMES = ("before_send", "transform_text")
 """The names of all hooks."""
 MARK = "__tertulia_hook__"
 LONGEST_TIMEOUT = 60.0
 """Seconds."""
 THREADS = 64
 """The maximum number of sync hooks that run concurrently. One that hangs occupies its thread until it ends."""
+
+TEXT_NOT_CHECKED = GenerationError(
+    ErrorCode.API_ERROR, "The answer failed, because the application could not check its text."
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Value = TypeVar("Value")
@@ -154,6 +160,33 @@ class Hooks:
         """Return what to send instead of `send`, or why it is refused; raise HookFailed."""
         return await self._call("before_send", partial(_checked_send, send), send, otherwise=send)
 
+    def text_filters(self, stream: TextStream) -> Callable[[], BlockFilter] | None:
+        """Return a function that creates the filter of each text block; None without the hook `transform_text`."""
+        declared = self._hooks.get("transform_text")
+        return None if declared is None else partial(self._block_filter, declared, stream)
+
+    def _block_filter(self, declared: _Hook, stream: TextStream) -> BlockFilter:
+        span = tracer.start_span(f"hook {declared.name}", attributes={"tertulia.hook": declared.name})
+
+        def on_failed(error: Exception) -> Exception:
+            is_late = isinstance(error, TimeoutError)
+            fail(span, "timeout" if is_late else type(error).__name__)
+            _log(declared, error, is_late=is_late)
+            return StreamError(TEXT_NOT_CHECKED)
+
+        def on_finished(outcome: str, seconds: float) -> None:
+            span.end()
+            if self._on_call is not None:
+                self._on_call(declared.name, outcome, seconds)
+
+        return BlockFilter(
+            lambda: declared.function(stream),
+            declared.timeout,
+            is_open=declared.on_error == "allow",
+            on_failed=on_failed,
+            on_finished=on_finished,
+        )
+
     def reject_result(self, name: str, error: Exception) -> None:
         """Report that a result of a hook is not accepted. Raise HookFailed if the hook is declared to refuse then."""
         declared = self._hooks[name]
@@ -219,6 +252,8 @@ def _mark_of(source: object, name: str) -> object:
 
 def _hook(source: object, name: str) -> _Hook:
     function = getattr(source, name)
+    if name == "transform_text" and (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)):
+        raise ValueError("transform_text must be a function that returns a text filter, and must not be async")
     declaration: Declaration = getattr(function, MARK)
     return _Hook(name, function, declaration.timeout, declaration.on_error)
 

@@ -153,7 +153,7 @@ class GenerationFinalizer:
             return LeaseLost()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
             return AwaitingTools()
-        OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_calls(active))
+        OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_blocks(active))
         status, error = outcome(active)
         stored_error = None if error is None else error.to_json()
         event = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
@@ -182,8 +182,10 @@ class GenerationFinalizer:
             self._log.release(active.generation_id)
             self._signals.send(ENDED, active.generation_id)
 
-    def _close_calls(self, active: ActiveGeneration) -> None:
-        self._log.append(active.generation_id, close_calls(active.answer, active.ending))
+    def _close_blocks(self, active: ActiveGeneration) -> None:
+        # Text that a filter holds back was written by Claude, and must not be lost.
+        events = [*active.answer.release_text(), *close_calls(active.answer, active.ending)]
+        self._log.append(active.generation_id, events)
 
     async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
         """Suspend a generation. Return False if it must end instead, because it was stopped or cannot be saved."""

@@ -28,6 +28,7 @@ from tertulia.generation.tool_rounds import Rounds
 from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent, GenerationStarted
 from tertulia.streams.log import EventLog
+from tertulia.text_filters import TextStream
 from tertulia.tools.json_schema import answer_problem
 
 CALLED, PAUSED = "tool_use", "pause_turn"
@@ -156,6 +157,9 @@ class GenerationLoop:
             self._changed(started.owner.id)
         active.message_id = work.message_id
         model = await self._services.models.get(work.model)
+        if (owner := active.owner) is not None:
+            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id)
+            active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
         build_request = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
         active.request = build_request() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build_request)

@@ -27,6 +27,7 @@ from tertulia.generation.manager import GenerationManager
 from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
 from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
+from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.resolvers.context import Context, Services
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
@@ -179,7 +180,8 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
     config = _config(settings, metrics, alone=alone)
-    engine, mcp = await _open_engine(settings, database, claude, config, stack)
+    hooks = open_hooks(settings, host.hooks, metrics.on_hook)
+    engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
     limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
     services = Services(
@@ -197,7 +199,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         tool_registry=engine.tool_registry,
         mcp=mcp,
         observer=metrics,
-        hooks=open_hooks(settings, host.hooks, metrics.on_hook),
+        hooks=hooks,
     )
     signals.on(CHANGED, services.notifier.notify)
     running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
@@ -208,7 +210,12 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
 
 
 async def _open_engine(
-    settings: Settings, database: Database, claude: Claude, config: EngineConfig, stack: AsyncExitStack
+    settings: Settings,
+    database: Database,
+    claude: Claude,
+    config: EngineConfig,
+    hooks: Hooks,
+    stack: AsyncExitStack,
 ) -> tuple[EngineServices, McpServers]:
     """Return the services of generations, and the MCP servers of their tools."""
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
@@ -217,7 +224,7 @@ async def _open_engine(
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, stack)
-    return EngineServices(claude, models, files, titles, tool_registry), mcp
+    return EngineServices(claude, models, files, titles, tool_registry, hooks), mcp
 
 
 async def _open_sign_in(
