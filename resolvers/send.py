@@ -31,7 +31,7 @@ from tertulia.resolvers.inputs import (
     check_text,
 )
 from tertulia.resolvers.options import check_for_model, check_options, options_to_json
-from tertulia.resolvers.send_hooks import run_before_send
+from tertulia.resolvers.send_hooks import HookedInput, run_hooks
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -169,17 +169,18 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
     return await _try_send(context, input, allowed, locate_turn)
 
 
-async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> Input | SendMessagePayload:
+async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> HookedInput | SendMessagePayload:
     """Return the input that the hooks allow. For a repeated request, return the first result, and call no hook."""
-    if isinstance(input, RegenerateMessage) or not context.services.hooks.names:
-        return input
+    hooks = context.services.hooks
+    if isinstance(input, RegenerateMessage) or not ("before_send" in hooks or "retrieve" in hooks):
+        return HookedInput(input)
     async with context.database.read() as session:
         replayed = await _replay(session, context.viewer.user_id, input)
         if replayed is not None:
             return replayed
         # Hooks see only messages of conversations that the viewer has.
         turn = await locate_turn(session, context, input)
-    return await run_before_send(context, input, turn)
+    return await run_hooks(context, input, turn)
 
 
 async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
@@ -209,13 +210,15 @@ class SendPlan:
         return SendMessagePayload(self.turn.conversation, self.turn.question, self.generation)
 
 
-async def _try_send(context: Context, input: Input, allowed: Input, locate_turn: LocateTurn) -> SendMessagePayload:
+async def _try_send(
+    context: Context, input: Input, allowed: HookedInput, locate_turn: LocateTurn
+) -> SendMessagePayload:
     """Plan, store and commit the send; then start the generation.
 
     Args:
         context: The context.
         input: The input from the client, which the idempotency key is bound to.
-        allowed: The input that the hooks allow.
+        allowed: The input that the hooks allow, and their documents.
         locate_turn: Returns the turn of an input.
     """
     if context.generation_manager.draining:
@@ -236,10 +239,12 @@ async def _try_send(context: Context, input: Input, allowed: Input, locate_turn:
     return plan.payload
 
 
-async def _plan_send(session: AsyncSession, context: Context, input: Input, locate_turn: LocateTurn) -> SendPlan:
+async def _plan_send(
+    session: AsyncSession, context: Context, allowed: HookedInput, locate_turn: LocateTurn
+) -> SendPlan:
     """Read the rows that the send depends on, and return its plan. Nothing is written."""
-    owner = context.viewer.user_id
-    turn = await locate_turn(session, context, input)
+    owner, input = context.viewer.user_id, allowed.input
+    turn = allowed.with_documents(await locate_turn(session, context, input))
     conversation = turn.conversation
     check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
     is_empty = conversation.active_leaf_id is None

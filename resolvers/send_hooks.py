@@ -1,12 +1,15 @@
 """The application's hooks on a send. They run before the transaction that stores it."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from tertulia.hooks import HookFailed, Refusal, Send
+from tertulia.hooks import Document, HookFailed, Refusal, Send
+from tertulia.json import Json, clean_text
 from tertulia.resolvers.attachments import attachment_ids
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput, SendRefused
+from tertulia.resolvers.idempotency import Input
 from tertulia.resolvers.inputs import (
     MAX_TEXT,
     EditMessage,
@@ -20,10 +23,48 @@ from tertulia.resolvers.options import check_for_model, check_options, options_t
 from tertulia.resolvers.turns import Turn
 
 HOOK_FAILED = "HOOK_FAILED"
+NOT_RETRIEVED = "The message was not sent, because its sources could not be searched. Try again later."
 NOT_CHECKED = "The message could not be checked, so it was not sent. Try again later."
 
 
-async def run_before_send(context: Context, input: SendMessage | EditMessage, turn: Turn) -> SendMessage | EditMessage:
+@dataclass(frozen=True, slots=True)
+class HookedInput:
+    """The input that the hooks allow, and the blocks of the documents that they found for the answer."""
+
+    input: Input
+    documents: Sequence[Json] = ()
+
+    def with_documents(self, turn: Turn) -> Turn:
+        """Put the documents into the user's message of a turn, after its attachments and before its text."""
+        if self.documents:
+            attached = len(turn.attached.blocks)
+            content = turn.question.content
+            turn.question.content = [*content[:attached], *self.documents, *content[attached:]]
+        return turn
+
+
+async def run_hooks(context: Context, input: SendMessage | EditMessage, turn: Turn) -> HookedInput:
+    """Return the input that the hook `before_send` allows, with the documents of `retrieve`; raise SendRefused."""
+    allowed = await _run_before_send(context, input, turn)
+    try:
+        documents = await context.services.hooks.retrieve(_send_of(context, allowed, turn))
+    except HookFailed as error:
+        raise SendRefused(NOT_RETRIEVED, HOOK_FAILED) from error
+    return HookedInput(allowed, [_search_result(document) for document in documents])
+
+
+def _search_result(document: Document) -> Json:
+    passages = [clean_text(passage) for passage in document.passages if passage.strip()]
+    return {
+        "type": "search_result",
+        "source": clean_text(document.source),
+        "title": clean_text(document.title),
+        "content": [{"type": "text", "text": passage} for passage in passages],
+        "citations": {"enabled": True},
+    }
+
+
+async def _run_before_send(context: Context, input: SendMessage | EditMessage, turn: Turn) -> SendMessage | EditMessage:
     """Return the input that the hook `before_send` allows, which it may have changed; raise SendRefused."""
     send = _send_of(context, input, turn)
     try:

@@ -161,7 +161,7 @@ def test_the_public_api_is_what_the_package_exports() -> None:
     public = {
         *("BudgetExceeded", "ConversationBusy", "FieldContext", "Image", "InvalidInput", "NotFound", "RateLimited"),
         *("Settings", "Tertulia", "ToolContext", "ToolError", "Viewer", "WrongSetting", "__version__", "tool"),
-        *("Redactor", "Refusal", "Send", "SendRefused", "TextFilter", "TextStream", "hook"),
+        *("Document", "Redactor", "Refusal", "Send", "SendRefused", "TextFilter", "TextStream", "hook"),
     }
     assert set(package.__all__) == public
     assert {name for name in public if getattr(package, name, None) is None} == set()

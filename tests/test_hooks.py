@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from client import Api, Json, apply
 from running import running, settings
-from scripted import START, Cut, Gate, Reply, ScriptedClaude, begin, delta, says, scripted, text
+from scripted import START, Cut, Gate, Reply, ScriptedClaude, begin, delta, end, finish, says, scripted, text
 
-from tertulia import Redactor, Refusal, Send, SendRefused, Tertulia, TextFilter, TextStream, Viewer, hook
+from tertulia import Document, Redactor, Refusal, Send, SendRefused, Tertulia, TextFilter, TextStream, Viewer, hook
 from tertulia.hooks import Hooks
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import open_hooks
@@ -23,6 +23,19 @@ SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __
   ... on SendRefused { message code } ... on Error { message } } }"""
 EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) { __typename
   ... on SendMessagePayload { userMessage { text } } ... on SendRefused { message code } } }"""
+
+
+RETURNS = "https://shop.example.com/returns"
+CITATIONS = """query ($id: ID!) { generation(id: $id) { message { content {
+  ... on TextBlock { citations { citedText source title url startIndex endIndex } } } } } }"""
+CITED = {
+    "type": "search_result_location", "cited_text": "Within 30 days.", "source": RETURNS, "title": "Returns",
+    "search_result_index": 0, "start_block_index": 0, "end_block_index": 1,
+}  # fmt: skip
+SHOWN = {
+    "citedText": "Within 30 days.", "source": RETURNS, "title": "Returns", "url": RETURNS,
+    "startIndex": 0, "endIndex": 1,
+}  # fmt: skip
 
 
 class Checks:
@@ -45,6 +58,12 @@ class Checks:
         if "steal" in send.text:
             return replace(send, viewer=Viewer("eve", "Eve"))
         return replace(send, text=send.text.replace("4111 1111", "[card]"), max_tokens=99)
+
+    @hook(timeout=10, on_error="refuse")
+    async def retrieve(self, send: Send) -> Sequence[Document]:
+        if "no index" in send.text:
+            raise RuntimeError("the index is down")
+        return [Document("Returns", RETURNS, ["Within 30 days.", "We pay."])] if "return" in send.text else []
 
     @hook(timeout=10, on_error="refuse")
     def transform_text(self, _stream: TextStream) -> TextFilter:
@@ -196,6 +215,52 @@ def test_structured_output_is_filtered_before_it_is_checked(checked: Checked) ->
     )
     content = checked.api.ask(query, id=sent["generation"]["id"])["generation"]["message"]["content"]
     assert content == [{"value": {"card": "[card]"}, "problem": None}]
+
+
+def test_retrieved_documents_are_sent_to_claude_which_cites_them_and_again_with_each_later_message(
+    checked: Checked,
+) -> None:
+    words = delta(0, "text_delta", text="You have 30 days.")
+    cites = delta(0, "citations_delta", citation=CITED)
+    checked.claude.replies = [Reply([START, begin(0, type="text", text=""), words, cites, finish(0), *end()])]
+    sent = checked.send("Can I return it?")
+    checked.api.follow(sent["generation"]["id"])
+    first = checked.claude.requests[-1]["messages"][0]["content"]
+    assert first[0] == {
+        "type": "search_result",
+        "source": RETURNS,
+        "title": "Returns",
+        "content": [{"type": "text", "text": "Within 30 days."}, {"type": "text", "text": "We pay."}],
+        "citations": {"enabled": True},
+    }
+    assert first[1]["text"] == "Can I return it?"
+    content = checked.api.ask(CITATIONS, id=sent["generation"]["id"])["generation"]["message"]["content"]
+    assert content == [{"citations": [SHOWN]}]
+    checked.api.follow(checked.send("Sure?", conversationId=sent["conversation"]["id"])["generation"]["id"])
+    again = checked.claude.requests[-1]["messages"]
+    assert [again[0]["content"][0], len(again[2]["content"])] == [first[0], 1]
+    assert again[1]["content"][0]["citations"] == [CITED]
+
+
+def test_a_message_whose_documents_cannot_be_retrieved_is_refused_if_the_hook_is_declared_so(checked: Checked) -> None:
+    refused = checked.send("no index")
+    assert (refused["__typename"], refused["code"]) == ("SendRefused", "HOOK_FAILED")
+    assert "sources" in refused["message"]
+
+
+def test_the_simulated_claude_cites_retrieved_documents_and_an_export_keeps_them(tmp_path: Path) -> None:
+    tertulia = Tertulia(settings(tmp_path), hooks=Checks())
+    tertulia.app.router.lifespan_context = tertulia.lifespan
+    with running(tertulia.app) as address, Api(address) as api:
+        sent = api.send("Can I return it?")
+        api.follow(sent["generation"]["id"])
+        content = api.ask(CITATIONS, id=sent["generation"]["id"])["generation"]["message"]["content"]
+        assert content[-1]["citations"] == [SHOWN]
+        exported = api.http.get("/export").content
+        assert b"search_result_location" in exported
+        imported = api.http.post("/import", files={"file": ("export", exported)})
+        assert imported.status_code == 201, imported.text
+        assert api.http.get("/export").content.count(b'"type": "search_result",') == 2
 
 
 def hooks_of(before_send: Callable[..., Any]) -> Hooks:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tertulia.hooks import Refusal, Send, hook
+    from tertulia.hooks import Document, Refusal, Send, hook
     from tertulia.ratelimit.errors import RateLimited
     from tertulia.resolvers.context import FieldContext
     from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, SendRefused
@@ -26,6 +26,7 @@ __version__ = version("tertulia")
 __all__ = [
     "BudgetExceeded",
     "ConversationBusy",
+    "Document",
     "FieldContext",
     "Image",
     "InvalidInput",
@@ -51,6 +52,7 @@ __all__ = [
 _MODULES = {
     "BudgetExceeded": "tertulia.resolvers.errors",
     "ConversationBusy": "tertulia.resolvers.errors",
+    "Document": "tertulia.hooks",
     "FieldContext": "tertulia.resolvers.context",
     "Image": "tertulia.tools.base",
     "InvalidInput": "tertulia.resolvers.errors",

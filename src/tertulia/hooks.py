@@ -9,10 +9,10 @@ import importlib
 import inspect
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 from uuid import UUID
 
 import anyio
@@ -27,9 +27,14 @@ from tertulia.viewer import Viewer
 OnError = Literal["refuse", "allow"]
 OnCall = Callable[[str, str, float], None]
 """Called after each call of a hook, with the hook's name, the outcome and the seconds that the call took."""
-NAMES = ("before_send", "transform_text")
+NAMES = ("before_send", "retrieve", "transform_text")
 """The names of all hooks."""
 MARK = "__tertulia_hook__"
+MAX_DOCUMENTS = 100
+MAX_DOCUMENT_CHARACTERS = 500_000
+"""The most characters of all passages for one message."""
+MAX_TITLE, MAX_SOURCE = 1_000, 2_000
+"""Characters."""
 LONGEST_TIMEOUT = 60.0
 """Seconds."""
 THREADS = 64
@@ -82,6 +87,21 @@ class Refusal:
 
     message: str
     code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that `retrieve` found for an answer. Claude can cite its passages.
+
+    Attributes:
+        title: The title, at most 1,000 characters. Citations have it.
+        source: The address of the document, or another name of it, at most 2,000 characters. Citations have it.
+        passages: The texts, in order. A citation quotes one or more of them.
+    """
+
+    title: str
+    source: str
+    passages: Sequence[str]
 
 
 class HookFailed(Exception):
@@ -159,6 +179,10 @@ class Hooks:
     async def before_send(self, send: Send) -> Send | Refusal:
         """Return what to send instead of `send`, or why it is refused; raise HookFailed."""
         return await self._call("before_send", partial(_checked_send, send), send, otherwise=send)
+
+    async def retrieve(self, send: Send) -> Sequence[Document]:
+        """Return the documents for the answer to `send`; raise HookFailed."""
+        return await self._call("retrieve", _checked_documents, send, otherwise=())
 
     def text_filters(self, stream: TextStream) -> Callable[[], BlockFilter] | None:
         """Return a function that creates the filter of each text block; None without the hook `transform_text`."""
@@ -289,3 +313,26 @@ def _checked_send(send: Send, result: object) -> Send | Refusal:
     if kept != send:
         raise TypeError("before_send may change only the text, the model, max_tokens and effort.")
     return result
+
+
+def _checked_documents(result: object) -> Sequence[Document]:
+    documents = list(cast("Iterable[object]", result))
+    found = [document for document in documents if isinstance(document, Document)]
+    if len(found) < len(documents):
+        raise TypeError("retrieve must return a list of Document.")
+    if len(found) > MAX_DOCUMENTS:
+        raise ValueError(f"retrieve must return at most {MAX_DOCUMENTS} documents, not {len(found):,}.")
+    for document in found:
+        _check_document(document)
+    characters = sum(len(passage) for document in found for passage in document.passages)
+    if characters > MAX_DOCUMENT_CHARACTERS:
+        raise ValueError(f"the passages must have at most {MAX_DOCUMENT_CHARACTERS:,} characters, not {characters:,}.")
+    return found
+
+
+def _check_document(document: Document) -> None:
+    for name, text, limit in (("title", document.title, MAX_TITLE), ("source", document.source, MAX_SOURCE)):
+        if not text.strip() or len(text) > limit:
+            raise ValueError(f"the {name} of a document must have 1 to {limit:,} characters, and must not be blank.")
+    if isinstance(document.passages, str) or not any(passage.strip() for passage in document.passages):
+        raise ValueError("`passages` of a document must be a list of texts, and at least one must not be blank.")

@@ -14,7 +14,7 @@ from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import Turn, max_tokens
+from tertulia.claude.prompt import ATTACHED, Turn, max_tokens
 from tertulia.db import ledger, spending
 from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
@@ -204,7 +204,8 @@ def _input_tokens(request: PricedRequest) -> int:
     size = len(request.system_prompt or "")
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    sources = [block["source"] for turn in request.turns for block in turn.blocks if "source" in block]
+    blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]
+    sources = [block["source"] for block in blocks if "source" in block]
     pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
     images = sum(source["media_type"] != PDF for source in sources)
     return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)
