@@ -65,6 +65,7 @@ class Action(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
     EVERYTHING_REVOKED = "everything_revoked"
     CONVERSATION_DELETED = "conversation_deleted"
+    MESSAGE_DELETED = "message_deleted"
     EXPORTED = "exported"
     USER_DELETED = "user_deleted"
 

@@ -37,6 +37,7 @@ from tertulia.resolvers.errors import BadUserInput
 from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 from tertulia.streams.events import (
     GenerationEvent,
+    GenerationStopped,
     TerminalEvent,
     ToolResultsRequired,
     fold,
@@ -252,6 +253,9 @@ async def _new_events(context: Context, generation_id: UUID, last_sequence: int)
     except AWAY:
         # The generation continues without the database, and so do its followers.
         return []
+    except BadUserInput:
+        # It was stopped and deleted before this follower could read the terminal event.
+        return [GenerationStopped(generation_id, last_sequence + 1)]
     if plan_replay(last_sequence, LogState(last_sequence), rows.state, waited=True) == Replay(last_sequence):
         return []
     beginning = await _begin(context, rows, last_sequence, waited=True)

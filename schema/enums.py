@@ -100,8 +100,8 @@ graphql_enum(
     "ConversationChangeKind",
     "The kind of a change to a conversation.",
     CREATED="The conversation was created: by `createConversation`, `sendMessage`, `forkConversation` or an import.",
-    UPDATED="Its title, model, options, tools, active branch, `archived` or `pinned` may have changed, or a generation "
-    "waits for the client.",
+    UPDATED="Its title, model, options, tools, active branch, `archived` or `pinned` may have changed, a message was "
+    "deleted, or a generation waits for the client.",
     DELETED="The conversation was deleted: by `deleteConversation`, or because its retention time has passed.",
     GENERATION_STARTED="A generation of the conversation has started.",
     GENERATION_ENDED="A generation of the conversation was completed, stopped or has failed.",

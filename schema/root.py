@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from tertulia.resolvers import branches, changes, conversations, follow, search, send, tool_results
+from tertulia.resolvers import branches, changes, conversations, deletion, follow, search, send, tool_results
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
@@ -81,6 +81,16 @@ class DeletedConversation:
     """The id of the deleted conversation."""
 
 
+@graphql_type(deletion.DeletedMessage)
+class DeletedMessage:
+    """A message that was deleted with everything after it."""
+
+    deleted_id: strawberry.ID
+    """The id of the deleted message."""
+    conversation: Conversation
+    """The conversation without the message."""
+
+
 @graphql_type(send.GenerationPayload)
 class GenerationPayload:
     """A generation that was stopped or continued."""
@@ -104,6 +114,10 @@ UpdateConversationResult = Annotated[
 DeleteConversationResult = Annotated[
     DeletedConversation | NotFound,
     strawberry.union("DeleteConversationResult", description="The deleted conversation, or the error."),
+]
+DeleteMessageResult = Annotated[
+    DeletedMessage | NotFound,
+    strawberry.union("DeleteMessageResult", description="The deleted message, or the error."),
 ]
 SelectBranchResult = Annotated[
     ConversationPayload | NotFound,
@@ -150,6 +164,7 @@ class Mutation:
     create_conversation: CreateConversationResult = field(conversations.create_conversation)
     update_conversation: UpdateConversationResult = field(conversations.update_conversation)
     delete_conversation: DeleteConversationResult = field(conversations.delete_conversation)
+    delete_message: DeleteMessageResult = field(deletion.delete_message)
     send_message: SendMessageResult = field(send.send_message)
     edit_message: SendMessageResult = field(send.edit_message)
     regenerate_message: SendMessageResult = field(send.regenerate_message)

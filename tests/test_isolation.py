@@ -80,6 +80,7 @@ KNOWN = {
     "src/tertulia/generation/tool_rounds.py end": "its items belong to one answer",
     "src/tertulia/generation/loop.py _receive_round": "its items belong to one answer",
     "resolvers/conversations.py delete_conversation": ONE_REQUEST,
+    "resolvers/deletion.py delete_message": ONE_REQUEST,
     "src/tertulia/transfer/exporter.py export": ONE_REQUEST,
     "resolvers/follow.py _follow": "its items belong to one follower",
     "src/tertulia/transfer/importer.py _store": ONE_REQUEST,

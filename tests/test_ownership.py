@@ -45,7 +45,8 @@ PROBES = {
     "Mutation.forkConversation.input.messageId": f"mutation ($id: ID!) {{ found: forkConversation(input: {{messageId: $id}}) {CONVERSATION} }}",
     "Mutation.stopGeneration.id": "mutation ($id: ID!) { found: stopGeneration(id: $id) { __typename ... on GenerationPayload { generation { id } } } }",
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
-    # This must be last, because it deletes the conversation.
+    # These must be last, because they delete the messages and the conversation.
+    "Mutation.deleteMessage.id": "mutation ($id: ID!) { found: deleteMessage(id: $id) { __typename } }",
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
 }  # fmt: skip
 OWN = ("said", "asked", "use")

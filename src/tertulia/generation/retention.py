@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from tertulia.attachments.files import Files
+from tertulia.attachments.files import Files, attachments_in
 from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
-from tertulia.db.tables import ChangeKind, now
+from tertulia.db.inserting import insert
+from tertulia.db.tables import ChangeKind, Conversation, Message, now
 from tertulia.isolation import ItemLoop
 from tertulia.streams.log import EventLog
 
@@ -50,11 +51,14 @@ class ResourceDeleter:
     stop: Callable[[UUID], Awaitable[None]] | None = None
     """Stops a generation before its user is deleted, so that its exact cost is billed, and not its reservation."""
 
-    async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
-        """Delete a conversation of the owner. Return False if there is no such conversation."""
+    async def remove(self, owner: UUID, conversation_id: UUID, *, announce: bool = True) -> bool:
+        """Delete a conversation of the owner. Return False if there is no such conversation.
+
+        If `announce` is false, the deletion is not recorded for `conversationChanges`.
+        """
         async with self.database.write() as session:
             await leases.lock_owner(session, owner)
-            removed = await remove_part(session, owner, conversation_id)
+            removed = await remove_part(session, owner, conversation_id, announce=announce)
         if removed is None:
             return False
         await self.finish(removed, owner, conversation_id)
@@ -132,6 +136,34 @@ async def remove_part(
     blobs = [attachment.blob_id for attachment in await attachments.of_conversation(session, owner, conversation_id)]
     await conversations.remove(session, owner, conversation_id)
     return DeletedResources(generation_ids, blobs, finished=True)
+
+
+async def detach(session: AsyncSession, conversation: Conversation, message: Message) -> UUID:
+    """Move a message, all messages after it and their attachments into a hidden conversation, which must be deleted.
+
+    If the active branch contained the message, the newest remaining branch becomes the active one. All of this is one
+    transaction. Retention completes an interrupted deletion.
+
+    Returns:
+        The id of the hidden conversation.
+    """
+    owner = conversation.owner_id
+    hidden = Conversation(owner_id=owner, model=conversation.model, temporary=True, updated_at=conversations.NEVER)
+    await insert(session, [hidden])
+    moved = set(await messages.move(session, message.id, hidden.id))
+    if await attachments.of_conversation(session, owner, conversation.id):
+        kept_contents = await messages.contents_with_attachments(session, conversation.id)
+        moved_contents = await messages.contents_with_attachments(session, hidden.id)
+        # The new version of an edited message shares the attachments of the old one.
+        unused = set(attachments_in(iter(moved_contents))) - set(attachments_in(iter(kept_contents)))
+        await attachments.claim(session, list(unused), hidden.id)
+    if conversation.active_leaf_id in moved:
+        conversation.active_leaf_id = (
+            await messages.newest(session, conversation.id)
+            if message.parent_id is None
+            else await messages.newest_leaf(session, message.parent_id)
+        )
+    return hidden.id
 
 
 class Retention:
